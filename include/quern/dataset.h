@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * quern/dataset.h: datasets, operators, outputs, and the call that runs them.
+ *
+ * Calls on datasets only build a graph; quern_run() does the work. Every rank must build the same graph. A
+ * builder that fails returns NULL and leaves its reason in the context; builders take NULL and return NULL, so a chain
+ * needs one check only, at quern_run(), which reports the first failure.
+ *
+ *     const char *paths[] = {"/usr/include"};
+ *     quern_text_options words_of = {sizeof words_of, " \t\n\v\f\r", 1};
+ *     quern_dataset *words = quern_read_text(context, paths, 1, &words_of);
+ *     quern_dataset *counts = quern_reduce_by_key(words, QUERN_COUNT);
+ *     quern_write_text(counts, "counts");
+ *     quern_status status = quern_run(context);
+ *
+ * What callbacks promise. They return 0, or anything else for failure; they never jump out through the library; given
+ * the same records they emit the same records (an attempt that failed is continued on another rank from the block of
+ * records in which it failed). They run on the thread that called quern_run(), one at a time on a rank.
+ *
+ * What the library promises. The output is the same bytes for any number of ranks and any schedule. The order of the
+ * records of a reduction is that of an internal 64-bit hash of their keys; it may change between versions.
+ */
+#ifndef QUERN_DATASET_H
+#define QUERN_DATASET_H
+
+#include <quern/status.h>
+#include <quern/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct quern_context quern_context; /* quern/context.h makes it */
+typedef struct quern_dataset quern_dataset;
+typedef struct quern_counter quern_counter;
+
+/* Options of a text source. */
+typedef struct quern_text_options {
+    size_t struct_size;
+    const char *delimiters; /* ASCII bytes that end a record, each; NULL: "\n". At most 16 */
+    int skip_empty;         /* not 0: runs of delimiters count as one, so records are the maximal runs of other bytes */
+} quern_text_options;
+
+/* Text files as records: key is the bytes between delimiters, value QUERN_NONE. paths: files, and directories with
+ * all regular files below them (symbolic links only where named here), in byte order of their paths; read in splits by all
+ * ranks. The last record of a file needs no delimiter. Local. paths, texts and options are copied; options NULL: lines.
+ * At run: QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
+QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
+                                         const quern_text_options *options);
+
+/* Gives the operator that made this dataset a name for messages and the report. Local. Copies. Returns dataset. Since 0.1. */
+QUERN_API quern_dataset *quern_name(quern_dataset *dataset, const char *name);
+
+/* One record to one record. out starts as a copy of in; what it points to afterwards is copied, and must live until
+ * the callback is called again or quern_run() returns. */
+typedef int (*quern_map_fn)(const quern_record *in, quern_record *out, void *user);
+/* One record to any number, through quern_emit(). in lives until return. */
+typedef int (*quern_flat_map_fn)(const quern_record *in, quern_emitter *out, void *user);
+/* Sets *keep_out to 1 (as preset) or 0 to drop the record. */
+typedef int (*quern_filter_fn)(const quern_record *in, int *keep_out, void *user);
+/* The same for a block of records at once: shapes are [in->count]. Faster: one call for some hundred records. How records
+ * are grouped into blocks has no meaning. */
+typedef int (*quern_flat_map_block_fn)(const quern_block *in, quern_emitter *out, void *user);
+typedef int (*quern_filter_block_fn)(const quern_block *in, uint8_t *keep_out, void *user);
+
+/* Applies fn to each record. Local; lazy. schema: the types of the result, and what fn must give. user: borrowed until
+ * quern_run() returns. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_map(quern_dataset *in, quern_schema schema, quern_map_fn fn, void *user);
+
+/* Applies fn to each record, which emits any number of records of the schema. Local; lazy. As quern_map(). Since 0.1. */
+QUERN_API quern_dataset *quern_flat_map(quern_dataset *in, quern_schema schema, quern_flat_map_fn fn, void *user);
+
+/* Keeps the records that fn wants. Local; lazy. Dropped records are counted in the report. Since 0.1. */
+QUERN_API quern_dataset *quern_filter(quern_dataset *in, quern_filter_fn fn, void *user);
+
+/* One record to one record, block-wise: fn must emit exactly in->count records. Local; lazy. Since 0.1. */
+QUERN_API quern_dataset *quern_map_block(quern_dataset *in, quern_schema schema, quern_flat_map_block_fn fn, void *user);
+
+/* Any number of records from a block of records. Local; lazy. Since 0.1. */
+QUERN_API quern_dataset *quern_flat_map_block(quern_dataset *in, quern_schema schema, quern_flat_map_block_fn fn,
+                                              void *user);
+
+/* Keeps the records whose keep_out is not 0 (preset 1). Local; lazy. Since 0.1. */
+QUERN_API quern_dataset *quern_filter_block(quern_dataset *in, quern_filter_block_fn fn, void *user);
+
+/* Puts a record out of a callback; copies it. Local; only inside the callback it was given to. Returns 0, or not 0 when the job
+ * is ending: then return that at once. A key or value that does not fit the schema ends the job. Since 0.1. */
+QUERN_API int quern_emit(quern_emitter *out, quern_span key, quern_span value);
+
+typedef enum quern_reduction {
+    QUERN_COUNT = 1, /* how many records; any value type; gives QUERN_U64 */
+    QUERN_SUM = 2,   /* of QUERN_I64 or QUERN_U64; beyond 64 bits the job fails and names the key */
+    QUERN_MIN = 3,   /* of QUERN_I64 or QUERN_U64 */
+    QUERN_MAX = 4,
+} quern_reduction;
+
+/* One record for each distinct key, its value the reduction of all values of that key. Local; lazy; a shuffle at run. Bytes
+ * keys are equal when their bytes are. Any number of distinct keys: beyond the memory budget they are spilled. Since 0.1. */
+QUERN_API quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction);
+
+/* Combines value into the accumulator `into` (the first value of a key is its first accumulator). Both have the size of the
+ * value type, 8-byte aligned. Must be associative and commutative, and must not change value. */
+typedef int (*quern_reduce_fn)(void *into, const void *value, void *user);
+
+/* As quern_reduce_by_key() with a reduction of the user's, for values of QUERN_I64, QUERN_U64 or QUERN_FIXED. Local; lazy.
+ * user is borrowed until quern_run() returns. Since 0.1. */
+QUERN_API quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user);
+
+/* Writes key<TAB>value lines (or key lines for QUERN_NONE) to part files in directory, which must not exist or be empty.
+ * The parts in the order of their names are the whole; _MANIFEST.json lists them; _SUCCESS comes last. Bytes are written as they
+ * are; integers in decimal; QUERN_FIXED values cannot be written. Local; lazy; copies. QUERN_ERROR_OUTPUT_EXISTS (before any
+ * work) and QUERN_ERROR_OUTPUT come from quern_run(). Since 0.1. */
+QUERN_API quern_status quern_write_text(quern_dataset *in, const char *directory);
+
+/* Called with each record of a result, in order. The record lives until return. */
+typedef int (*quern_each_fn)(const quern_record *record, void *user);
+
+/* Hands the k records with the largest values (QUERN_I64 or QUERN_U64) to fn, on rank 0, largest first, equal values by
+ * ascending key. Local; lazy. k: 1 … 2^31. Takes memory for k records on every rank. Since 0.1. */
+QUERN_API quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user);
+
+/* A named number that callbacks add to. Local; the same names in the same order on all ranks. Owned by the context. NULL on failure.
+ * Since 0.1. */
+QUERN_API quern_counter *quern_counter_create(quern_context *context, const char *name);
+
+/* Adds to it. Local; inside callbacks. What a failed attempt added is taken back. Since 0.1. */
+QUERN_API void quern_counter_add(quern_counter *counter, int64_t amount);
+
+/* The sum over all ranks after quern_run(): the same on every rank. Local, cannot fail. Since 0.1. */
+QUERN_API int64_t quern_counter_value(const quern_counter *counter);
+
+/* Runs everything that was asked for with quern_write_text() and quern_top_k() since the last run. Collective; returns the same
+ * status on every rank; after a failure no output is left. Datasets and counters stay usable for a next run. The text
+ * of a failure names task, file and byte. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
+QUERN_API quern_status quern_run(quern_context *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * quern/options.h: what can be set, in one table.
+ *
+ * Each option has a field in quern_options, an environment variable QUERN_<NAME> and an argument
+ * --quern-<name>=VALUE (or --quern-<name> VALUE). An argument wins over the field, the field over the environment,
+ * the environment over the default. Zero (or NULL) in a field means: not set here.
+ *
+ *     quern_options options;
+ *     quern_options_init(&options);
+ *     options.memory_bytes = UINT64_C(8) << 30;
+ *     options.report_path = "report.json";
+ *
+ * Limits: the struct grows only at its end, and struct_size says how much of it the caller knows.
+ */
+#ifndef QUERN_OPTIONS_H
+#define QUERN_OPTIONS_H
+
+#include <quern/status.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum quern_switch {
+    QUERN_AUTO = 0, /* the library decides */
+    QUERN_ON = 1,
+    QUERN_OFF = 2,
+} quern_switch;
+
+/*
+ * The only list of options: X(field, C type, name, kind, default, help).
+ * Kinds: SIZE (bytes; K, M, G, T suffixes, powers of 1024), COUNT, SWITCH (auto, on, off), TEXT.
+ */
+#define QUERN_OPTION_LIST(X)                                                                                           \
+    X(memory_bytes, uint64_t, "memory", SIZE, "70% of what the node allows",                                           \
+      "memory that all ranks of a node may use together for data")                                                     \
+    X(scratch_dir, const char *, "scratch", TEXT, "$TMPDIR, else /var/tmp",                                            \
+      "directory for spill files; local disk is best")                                                                 \
+    X(report_path, const char *, "report", TEXT, "none", "write the job report (JSON) to this file")                   \
+    X(log_path, const char *, "log", TEXT, "none", "append log lines to this file; - is standard error")               \
+    X(progress, quern_switch, "progress", SWITCH, "off", "show progress on standard error of rank 0")                  \
+    X(pin, quern_switch, "pin", SWITCH, "on, but off inside a host application",                                       \
+      "bind each worker to a core of its own")                                                                         \
+    X(split_bytes, uint64_t, "split-bytes", SIZE, "by input size, 1M to 64M", "input of one task")                     \
+    X(attempt_count_max, uint64_t, "attempts", COUNT, "4", "attempts of a task before the job fails, 1 to 8")          \
+    X(record_bytes_max, uint64_t, "record-bytes", SIZE, "an eighth of a rank's memory, at most 1G",                    \
+      "the longest record; a longer one fails the job")                                                                \
+    X(round_bytes, uint64_t, "round-bytes", SIZE, "by memory, 64K to 4M",                                              \
+      "what a rank sends in one shuffle round")                                                                        \
+    X(singleton, quern_switch, "singleton", SWITCH, "off", "run on one rank even where the environment promises more")
+
+typedef struct quern_options {
+    size_t struct_size; /* set by quern_options_init() */
+#define QUERN_OPTION_FIELD(field, type, name, kind, standard, help) type field;
+    QUERN_OPTION_LIST(QUERN_OPTION_FIELD)
+#undef QUERN_OPTION_FIELD
+} quern_options;
+
+/* Sets every field to "not set". Local, any thread, cannot fail. Since 0.1. Read next: quern_context_create(). */
+QUERN_API void quern_options_init(quern_options *options);
+
+/* Takes all --quern-… arguments out of argv[1 … *argc - 1] into options, keeping the order of the others and stopping
+ * at "--". Local. Texts are borrowed from argv. QUERN_ERROR_INVALID_OPTION for an unknown name or a value that does
+ * not parse (text by quern_context_error_text(NULL)); then argc, argv and options are unchanged. Since 0.1. */
+QUERN_API quern_status quern_options_read_argv(quern_options *options, int *argc, char **argv);
+
+/* The table of options as text for --help, a line each. Local, any thread, cannot fail. Static. Since 0.1. */
+QUERN_API const char *quern_options_help(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* runtime/api/context_internal.h: what the public calls share. */
+#ifndef QN_API_CONTEXT_INTERNAL_H
+#define QN_API_CONTEXT_INTERNAL_H
+
+#include "runtime/engine/engine.h"
+
+struct quern_dataset {
+    struct quern_context *context;
+    qn_node *node;
+    struct quern_dataset *next;
+};
+
+struct quern_context {
+    qn_engine engine;
+    qn_graph graph;
+    struct quern_counter *counters; /* in the graph's arena */
+    qn_error error;         /* of the last call that failed */
+    qn_error build_error;   /* the first failure in building the graph since the last run */
+    bool running;
+};
+
+/* What calls without a context failed with last, on this thread. */
+typedef struct qn_orphan {
+    qn_error error;
+    uint32_t rank, size;
+} qn_orphan;
+
+qn_orphan *qn_orphan_get(void);
+
+/* Defaults, then the environment, then the caller's fields; argv was read into those already. */
+quern_status qn_options_merge(quern_options *merged_out, const quern_options *given, qn_error *error);
+
+/* Reads --quern-… out of argv with an error text of the caller's. */
+quern_status qn_options_take(quern_options *options, int *argc, char **argv, qn_error *error);
+
+#endif

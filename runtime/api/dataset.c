@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <quern/dataset.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/api/context_internal.h"
+
+/* The first failure of building is what quern_run() will tell. */
+static qn_error *build_error_of(quern_context *context)
+{
+    return &context->build_error;
+}
+
+static quern_dataset *wrap(quern_context *context, qn_node *node)
+{
+    if (!node)
+        return NULL;
+    quern_dataset *dataset = qn_arena_take(&context->graph.arena, sizeof *dataset);
+    if (!dataset) {
+        qn_error_set(build_error_of(context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a dataset");
+        return NULL;
+    }
+    *dataset = (quern_dataset){.context = context, .node = node};
+    return dataset;
+}
+
+static quern_dataset *refuse(quern_context *context, const char *what)
+{
+    qn_error_set(build_error_of(context), QUERN_ERROR_INVALID_ARGUMENT, 0, "%s", what);
+    return NULL;
+}
+
+quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
+                               const quern_text_options *options)
+{
+    if (!context)
+        return NULL;
+    if (!paths && path_count > 0)
+        return refuse(context, "read text: paths are missing");
+    for (size_t i = 0; i < path_count; i++)
+        if (!paths[i])
+            return refuse(context, "read text: a path is NULL");
+    return wrap(context, qn_graph_add_text(&context->graph, paths, path_count, options, build_error_of(context)));
+}
+
+quern_dataset *quern_name(quern_dataset *dataset, const char *name)
+{
+    if (!dataset || !name)
+        return NULL;
+    const char *copy = qn_arena_text(&dataset->context->graph.arena, name);
+    if (!copy) {
+        qn_error_set(build_error_of(dataset->context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a name");
+        return NULL;
+    }
+    dataset->node->name = copy;
+    return dataset;
+}
+
+static quern_dataset *add_operator(quern_dataset *in, const qn_node *draft, bool has_callback)
+{
+    if (!has_callback)
+        return refuse(in->context, "an operator's callback is NULL");
+    qn_node node = *draft;
+    node.input = in->node;
+    return wrap(in->context, qn_graph_add_node(&in->context->graph, &node, build_error_of(in->context)));
+}
+
+quern_dataset *quern_map(quern_dataset *in, quern_schema schema, quern_map_fn fn, void *user)
+{
+    qn_node draft = {.kind = QN_NODE_MAP, .schema = schema, .fn.map = fn, .user = user};
+    return in ? add_operator(in, &draft, fn != NULL) : NULL;
+}
+
+quern_dataset *quern_flat_map(quern_dataset *in, quern_schema schema, quern_flat_map_fn fn, void *user)
+{
+    qn_node draft = {.kind = QN_NODE_FLAT_MAP, .schema = schema, .fn.flat_map = fn, .user = user};
+    return in ? add_operator(in, &draft, fn != NULL) : NULL;
+}
+
+quern_dataset *quern_filter(quern_dataset *in, quern_filter_fn fn, void *user)
+{
+    if (!in)
+        return NULL;
+    qn_node draft = {.kind = QN_NODE_FILTER, .schema = in->node->schema, .fn.filter = fn, .user = user};
+    return add_operator(in, &draft, fn != NULL);
+}
+
+quern_dataset *quern_map_block(quern_dataset *in, quern_schema schema, quern_flat_map_block_fn fn, void *user)
+{
+    qn_node draft = {.kind = QN_NODE_MAP_BLOCK, .schema = schema, .fn.flat_map_block = fn, .user = user};
+    return in ? add_operator(in, &draft, fn != NULL) : NULL;
+}
+
+quern_dataset *quern_flat_map_block(quern_dataset *in, quern_schema schema, quern_flat_map_block_fn fn, void *user)
+{
+    qn_node draft = {.kind = QN_NODE_FLAT_MAP_BLOCK, .schema = schema, .fn.flat_map_block = fn, .user = user};
+    return in ? add_operator(in, &draft, fn != NULL) : NULL;
+}
+
+quern_dataset *quern_filter_block(quern_dataset *in, quern_filter_block_fn fn, void *user)
+{
+    if (!in)
+        return NULL;
+    qn_node draft = {.kind = QN_NODE_FILTER_BLOCK, .schema = in->node->schema, .fn.filter_block = fn, .user = user};
+    return add_operator(in, &draft, fn != NULL);
+}
+
+quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction)
+{
+    if (!in)
+        return NULL;
+    return wrap(in->context, qn_graph_add_reduce(&in->context->graph, in->node, reduction, NULL, NULL,
+                                                 build_error_of(in->context)));
+}
+
+quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user)
+{
+    if (!in)
+        return NULL;
+    if (!fn)
+        return refuse(in->context, "reduce by key: the callback is NULL");
+    return wrap(in->context, qn_graph_add_reduce(&in->context->graph, in->node, QUERN_COUNT, fn, user,
+                                                 build_error_of(in->context)));
+}
+
+static quern_status add_sink(quern_dataset *in, const qn_sink *draft)
+{
+    return qn_graph_add_sink(&in->context->graph, draft, build_error_of(in->context));
+}
+
+quern_status quern_write_text(quern_dataset *in, const char *directory)
+{
+    if (!in)
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    if (!directory || !*directory) {
+        refuse(in->context, "write text: the directory is missing");
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    }
+    return add_sink(in, &(qn_sink){.kind = QN_SINK_TEXT, .input = in->node, .directory = directory});
+}
+
+quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user)
+{
+    if (!in)
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    if (!fn) {
+        refuse(in->context, "top k: the callback is NULL");
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    }
+    return add_sink(in, &(qn_sink){.kind = QN_SINK_TOP_K, .input = in->node, .k = k, .each = fn, .user = user});
+}
+
+quern_counter *quern_counter_create(quern_context *context, const char *name)
+{
+    if (!context || !name)
+        return NULL;
+    quern_counter *counter = qn_arena_take(&context->graph.arena, sizeof *counter);
+    const char *copy = qn_arena_text(&context->graph.arena, name);
+    if (!counter || !copy) {
+        qn_error_set(build_error_of(context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a counter");
+        return NULL;
+    }
+    *counter = (quern_counter){.name = copy, .next = context->counters};
+    context->counters = counter;
+    return counter;
+}
+
+void quern_counter_add(quern_counter *counter, int64_t amount)
+{
+    counter->pending += amount;
+}
+
+int64_t quern_counter_value(const quern_counter *counter)
+{
+    return counter ? counter->total : 0;
+}
+
+quern_status quern_run(quern_context *context)
+{
+    if (!context) {
+        qn_orphan *orphan = qn_orphan_get();
+        return orphan->error.status != QUERN_OK ? orphan->error.status : QUERN_ERROR_INVALID_ARGUMENT;
+    }
+    if (context->running)
+        return QUERN_ERROR_INVALID_ARGUMENT; /* from within a callback */
+    qn_error_clear(&context->error);
+    context->error = context->build_error;
+    qn_error_clear(&context->build_error);
+    /* A rank whose graph could not be built tells the others before anything begins. */
+    quern_status status = qn_comm_agree(context->engine.comm, &context->error);
+    if (status == QUERN_OK) {
+        context->running = true;
+        status = qn_engine_run(&context->engine, &context->graph, context->counters, &context->error);
+        context->running = false;
+    }
+    qn_graph_forget_sinks(&context->graph);
+    return status;
+}

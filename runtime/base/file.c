@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, size_t *bytes_out,
+                             qn_error *error)
+{
+    size_t done_bytes = 0;
+    while (done_bytes < bytes) {
+        ssize_t got = pread(fd, (char *)data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s at byte %llu", path,
+                                (unsigned long long)(offset + done_bytes));
+        if (got == 0)
+            break;
+        done_bytes += (size_t)got;
+    }
+    *bytes_out = done_bytes;
+    return QUERN_OK;
+}
+
+quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset, const char *path,
+                              quern_status failure, qn_error *error)
+{
+    size_t done_bytes = 0;
+    while (done_bytes < bytes) {
+        ssize_t put = pwrite(fd, (const char *)data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return qn_error_set(error, failure, put < 0 ? errno : ENOSPC, "cannot write %s at byte %llu", path,
+                                (unsigned long long)(offset + done_bytes));
+        done_bytes += (size_t)put;
+    }
+    return QUERN_OK;
+}
+
+quern_status qn_file_create(const char *path, const void *data, size_t bytes, qn_error *error)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create %s", path);
+    quern_status status = qn_file_write_at(fd, data, bytes, 0, path, QUERN_ERROR_OUTPUT, error);
+    if (status == QUERN_OK && fsync(fd) != 0)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", path);
+    if (close(fd) != 0 && status == QUERN_OK)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot close %s", path);
+    if (status != QUERN_OK)
+        unlink(path);
+    return status;
+}
+
+quern_status qn_file_sync_directory(const char *path, qn_error *error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot open directory %s", path);
+    int failed = fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
+    int reason = errno;
+    close(fd);
+    if (failed)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, reason, "cannot sync directory %s", path);
+    return QUERN_OK;
+}
+
+quern_status qn_file_open_scratch(const char *directory, int *fd_out, qn_error *error)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/quern-spill-XXXXXX", directory);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return qn_error_set(error, QUERN_ERROR_SCRATCH, ENAMETOOLONG, "scratch directory %s", directory);
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return qn_error_set(error, QUERN_ERROR_SCRATCH, errno, "cannot create a spill file in %s", directory);
+    unlink(path);
+    *fd_out = fd;
+    return QUERN_OK;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* runtime/base/file.h: whole reads and writes, directories, and durable renames, with errors that name the file. */
+#ifndef QN_BASE_FILE_H
+#define QN_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/status.h"
+
+/* Reads up to `bytes` at `offset`, fewer only at the end of the file. Interruptions are retried. `path` is for messages. */
+quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, size_t *bytes_out,
+                             qn_error *error);
+/* Writes all of it. `failure` is the status to give (OUTPUT, SCRATCH). */
+quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset, const char *path,
+                              quern_status failure, qn_error *error);
+/* Creates `path` (which must not exist) with the content, synced to disk. */
+quern_status qn_file_create(const char *path, const void *data, size_t bytes, qn_error *error);
+/* fsync of a directory, so that names in it are durable. File systems that cannot do it are accepted. */
+quern_status qn_file_sync_directory(const char *path, qn_error *error);
+/* An open file in `directory` that has no name any more, 0600; *fd_out is the caller's to close. */
+quern_status qn_file_open_scratch(const char *directory, int *fd_out, qn_error *error);
+
+#endif

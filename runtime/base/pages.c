@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/base/pages.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "runtime/base/assert.h"
+
+#define SMALL_PAGE_BYTES ((uintptr_t)4096)
+
+void *qn_pages_reserve(size_t bytes, bool huge)
+{
+    size_t mapped_bytes = bytes + QN_PAGE_HUGE_BYTES;
+    uint8_t *mapped =
+        mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED)
+        return NULL;
+    uint8_t *aligned = (uint8_t *)(((uintptr_t)mapped + QN_PAGE_HUGE_BYTES - 1) & ~(uintptr_t)(QN_PAGE_HUGE_BYTES - 1));
+    size_t front_bytes = (size_t)(aligned - mapped);
+    size_t kept_bytes = (bytes + SMALL_PAGE_BYTES - 1) & ~(size_t)(SMALL_PAGE_BYTES - 1);
+    if (front_bytes > 0)
+        munmap(mapped, front_bytes);
+    if (front_bytes + kept_bytes < mapped_bytes)
+        munmap(aligned + kept_bytes, mapped_bytes - front_bytes - kept_bytes);
+    if (huge && bytes >= QN_PAGE_HUGE_BYTES)
+        madvise(aligned, kept_bytes, MADV_HUGEPAGE);
+    return aligned;
+}
+
+void qn_pages_unreserve(void *memory, size_t bytes)
+{
+    if (memory)
+        munmap(memory, (bytes + SMALL_PAGE_BYTES - 1) & ~(size_t)(SMALL_PAGE_BYTES - 1));
+}
+
+void qn_pages_release(void *memory, size_t bytes)
+{
+    uintptr_t begin = ((uintptr_t)memory + SMALL_PAGE_BYTES - 1) & ~(SMALL_PAGE_BYTES - 1);
+    uintptr_t end = ((uintptr_t)memory + bytes) & ~(SMALL_PAGE_BYTES - 1);
+    if (begin < end)
+        QN_ASSERT(madvise((void *)begin, end - begin, MADV_DONTNEED) == 0);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/base/pages.h: big memory straight from the system, on huge pages where they pay.
+ *
+ * First touch of 4 KiB pages is many times dearer than the work done on them, so everything of 2 MiB and more is
+ * aligned to 2 MiB and advised to be huge. Address space is reserved without being paid for; a page costs memory when
+ * it is first touched and gives it back by qn_pages_release().
+ */
+#ifndef QN_BASE_PAGES_H
+#define QN_BASE_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define QN_PAGE_HUGE_BYTES ((size_t)2 << 20)
+
+/* Reserves `bytes` of zeroed memory, aligned to 2 MiB; NULL if the system refuses. huge: advise huge pages. */
+void *qn_pages_reserve(size_t bytes, bool huge);
+/* Ends a reservation of the same size. Takes NULL. */
+void qn_pages_unreserve(void *memory, size_t bytes);
+/* Gives the memory of [memory, memory + bytes) back; it reads as zero afterwards. Inner whole 4 KiB pages only; partial pages
+ * at the ends are left as they are. */
+void qn_pages_release(void *memory, size_t bytes);
+
+#endif

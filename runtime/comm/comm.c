@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/comm/comm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/pages.h"
+#include "runtime/comm/backend.h"
+
+void qn_comm_destroy(qn_comm *comm)
+{
+    if (comm)
+        comm->ops->destroy(comm);
+}
+
+quern_status qn_comm_send(qn_comm *comm, uint32_t to, const void *data, size_t bytes, qn_error *error)
+{
+    QN_ASSERT(to < comm->size);
+    QN_ASSERT(bytes <= QN_COMM_MESSAGE_BYTES_MAX);
+    return comm->ops->send(comm, to, data, bytes, error);
+}
+
+quern_status qn_comm_announce(qn_comm *comm, const void *data, size_t bytes, qn_error *error)
+{
+    QN_ASSERT(comm->rank == 0);
+    return comm->ops->announce(comm, data, bytes, error);
+}
+
+quern_status qn_comm_poll(qn_comm *comm, const void **data_out, size_t *bytes_out, uint32_t *from_out, qn_error *error)
+{
+    return comm->ops->poll(comm, data_out, bytes_out, from_out, error);
+}
+
+quern_status qn_comm_broadcast(qn_comm *comm, void *data, size_t bytes, uint32_t root, qn_error *error)
+{
+    return comm->ops->broadcast(comm, data, bytes, root, error);
+}
+
+quern_status qn_comm_reduce_sum(qn_comm *comm, uint64_t *numbers, size_t count, qn_error *error)
+{
+    return comm->ops->reduce(comm, numbers, count, QN_COMM_SUM, error);
+}
+
+quern_status qn_comm_reduce_max(qn_comm *comm, uint64_t *numbers, size_t count, qn_error *error)
+{
+    return comm->ops->reduce(comm, numbers, count, QN_COMM_MAX, error);
+}
+
+quern_status qn_comm_gather(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error)
+{
+    return comm->ops->gather(comm, mine, bytes, all_out, error);
+}
+
+quern_status qn_comm_gather_node(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error)
+{
+    return comm->ops->gather_node(comm, mine, bytes, all_out, error);
+}
+
+quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void **all_out, size_t *bytes_out,
+                             qn_error *error)
+{
+    return comm->ops->collect(comm, mine, bytes, all_out, bytes_out, error);
+}
+
+quern_status qn_comm_agree(qn_comm *comm, qn_error *error)
+{
+    /* The largest of (size - rank) among those with a failure tells the lowest of them. */
+    uint64_t failed = error->status == QUERN_OK ? 0 : comm->size - comm->rank;
+    quern_status status = qn_comm_reduce_max(comm, &failed, 1, error);
+    if (status != QUERN_OK || failed == 0)
+        return status;
+    status = qn_comm_broadcast(comm, error, sizeof *error, comm->size - (uint32_t)failed, error);
+    return status == QUERN_OK ? error->status : status;
+}
+
+size_t qn_exchange_bytes(const qn_comm *comm, size_t stride)
+{
+    return 2 * stride * comm->size;
+}
+
+quern_status qn_exchange_init(qn_exchange *exchange, qn_comm *comm, size_t stride, qn_error *error)
+{
+    size_t chunks_bytes = stride * comm->size;
+    *exchange = (qn_exchange){.comm = comm, .stride = stride};
+    exchange->send_chunks = qn_pages_reserve(chunks_bytes, true);
+    exchange->receive_chunks = qn_pages_reserve(chunks_bytes, true);
+    exchange->sent = calloc(comm->size, sizeof *exchange->sent);
+    exchange->received = calloc(comm->size, sizeof *exchange->received);
+    exchange->backend = calloc(1, qn_exchange_backend_bytes(comm->size));
+    if (exchange->send_chunks && exchange->receive_chunks && exchange->sent && exchange->received && exchange->backend)
+        return QUERN_OK;
+    qn_exchange_fini(exchange);
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for shuffle rounds of %zu bytes", chunks_bytes);
+}
+
+void qn_exchange_fini(qn_exchange *exchange)
+{
+    if (!exchange->comm)
+        return;
+    size_t chunks_bytes = exchange->stride * exchange->comm->size;
+    qn_pages_unreserve(exchange->send_chunks, chunks_bytes);
+    qn_pages_unreserve(exchange->receive_chunks, chunks_bytes);
+    free(exchange->sent);
+    free(exchange->received);
+    free(exchange->backend);
+    *exchange = (qn_exchange){0};
+}
+
+quern_status qn_exchange_start(qn_exchange *exchange, qn_error *error)
+{
+    QN_ASSERT(exchange->state == QN_EXCHANGE_IDLE);
+    return exchange->comm->ops->exchange_start(exchange, error);
+}
+
+quern_status qn_exchange_test(qn_exchange *exchange, qn_error *error)
+{
+    return exchange->comm->ops->exchange_test(exchange, error);
+}

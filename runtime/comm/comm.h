@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/comm/comm.h: ranks talking to each other. The only room that calls MPI.
+ *
+ * Three kinds of talk, on communicators of their own so that they never meet: small control messages from rank to rank,
+ * which nobody waits for; collectives at the begin and the end of a job, which wait asleep and not spinning; and the
+ * exchanges of the shuffle, non-blocking.
+ *
+ * One thread at a time: callers serialise (the engine's gate does). A process without a launcher has a backend of its
+ * own that needs no MPI.
+ */
+#ifndef QN_COMM_COMM_H
+#define QN_COMM_COMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/status.h"
+
+#define QN_COMM_MESSAGE_BYTES_MAX ((size_t)1 << 30)
+
+struct qn_comm_ops;
+struct qn_exchange;
+
+typedef struct qn_comm {
+    const struct qn_comm_ops *ops;
+    uint32_t rank, size;
+    uint32_t node, node_count; /* nodes are numbered by their lowest rank */
+    uint32_t node_rank, node_size;
+    bool helper_allowed; /* a second thread may call in, one at a time */
+    bool in_host;        /* somebody else initialised MPI */
+} qn_comm;
+
+typedef struct qn_comm_ops {
+    void (*destroy)(qn_comm *comm);
+    quern_status (*send)(qn_comm *comm, uint32_t to, const void *data, size_t bytes, qn_error *error);
+    quern_status (*announce)(qn_comm *comm, const void *data, size_t bytes, qn_error *error);
+    quern_status (*poll)(qn_comm *comm, const void **data_out, size_t *bytes_out, uint32_t *from_out, qn_error *error);
+    quern_status (*broadcast)(qn_comm *comm, void *data, size_t bytes, uint32_t root, qn_error *error);
+    quern_status (*reduce)(qn_comm *comm, uint64_t *numbers, size_t count, int operation, qn_error *error);
+    quern_status (*gather)(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
+    quern_status (*gather_node)(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
+    quern_status (*collect)(qn_comm *comm, const void *mine, size_t bytes, void **all_out, size_t *bytes_out,
+                            qn_error *error);
+    quern_status (*exchange_start)(struct qn_exchange *exchange, qn_error *error);
+    quern_status (*exchange_test)(struct qn_exchange *exchange, qn_error *error);
+} qn_comm_ops;
+
+/* How to begin. */
+typedef struct qn_comm_start {
+    const void *mpi_comm; /* address of the user's MPI_Comm; NULL: find out what launched us */
+    bool singleton;       /* take one rank even where the environment promises more */
+} qn_comm_start;
+
+/* Collective over what is started. QUERN_ERROR_LAUNCHER, QUERN_ERROR_MPI, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_comm_create(const qn_comm_start *start, qn_comm **comm_out, qn_error *error);
+/* Collective. Takes NULL. Finalises MPI if create initialised it. */
+void qn_comm_destroy(qn_comm *comm);
+
+/* Sends a control message; copies; returns at once. To oneself too. Local. */
+quern_status qn_comm_send(qn_comm *comm, uint32_t to, const void *data, size_t bytes, qn_error *error);
+/* Rank 0 sends to every other rank, along a tree: each rank passes it on in its poll. Local. */
+quern_status qn_comm_announce(qn_comm *comm, const void *data, size_t bytes, qn_error *error);
+/* The next control message, if one is here; *data_out NULL if none. Borrowed until the next poll. Never waits. Local. */
+quern_status qn_comm_poll(qn_comm *comm, const void **data_out, size_t *bytes_out, uint32_t *from_out, qn_error *error);
+
+/* Collectives; every rank must call them in the same order. They wait, asleep. */
+quern_status qn_comm_broadcast(qn_comm *comm, void *data, size_t bytes, uint32_t root, qn_error *error);
+quern_status qn_comm_reduce_sum(qn_comm *comm, uint64_t *numbers, size_t count, qn_error *error);
+quern_status qn_comm_reduce_max(qn_comm *comm, uint64_t *numbers, size_t count, qn_error *error);
+/* `bytes` of every rank to all_out [size * bytes] on rank 0 (NULL elsewhere). */
+quern_status qn_comm_gather(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
+/* `bytes` of every rank of the node to all_out [node_size * bytes] on all of them. */
+quern_status qn_comm_gather_node(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
+/* Any number of bytes of every rank, one after the other in the order of ranks, on rank 0: *all_out is freed by the caller; NULL elsewhere. */
+quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void **all_out, size_t *bytes_out,
+                             qn_error *error);
+
+/* Everybody gets the same outcome: that of the lowest rank that has a failure, or QUERN_OK. Collective. The texts of other ranks'
+ * failures are lost. */
+quern_status qn_comm_agree(qn_comm *comm, qn_error *error);
+
+/* A number per rank that says how much it sends, with two flags. */
+#define QN_EXCHANGE_ENDED (UINT64_C(1) << 63) /* the sender will never send again */
+#define QN_EXCHANGE_MORE (UINT64_C(1) << 62)  /* the sender has more already */
+#define QN_EXCHANGE_BYTES_MASK (QN_EXCHANGE_MORE - 1)
+
+typedef enum qn_exchange_state {
+    QN_EXCHANGE_IDLE,
+    QN_EXCHANGE_COUNTS,  /* counts are on their way */
+    QN_EXCHANGE_PAYLOAD, /* counts are known (received), payload is on its way */
+    QN_EXCHANGE_DONE,    /* all is here */
+} qn_exchange_state;
+
+/*
+ * One round of the shuffle: chunks of up to `stride` bytes between all pairs. Exchanges must be started in the same
+ * order on all ranks, and one may be tested only when all those before it are in PAYLOAD or DONE.
+ */
+typedef struct qn_exchange {
+    qn_comm *comm;
+    qn_exchange_state state;
+    size_t stride;
+    uint8_t *send_chunks; /* [size][stride] */
+    uint8_t *receive_chunks;
+    uint64_t *sent;     /* [size] bytes and flags, set before the start */
+    uint64_t *received; /* [size] known from PAYLOAD on */
+    void *backend;
+} qn_exchange;
+
+/* Bytes of memory of an exchange. */
+size_t qn_exchange_bytes(const qn_comm *comm, size_t stride);
+quern_status qn_exchange_init(qn_exchange *exchange, qn_comm *comm, size_t stride, qn_error *error);
+void qn_exchange_fini(qn_exchange *exchange); /* takes a zeroed one; must not be on its way */
+quern_status qn_exchange_start(qn_exchange *exchange, qn_error *error);
+/* Moves it on as far as it goes without waiting. */
+quern_status qn_exchange_test(qn_exchange *exchange, qn_error *error);
+
+#endif

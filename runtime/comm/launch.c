@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "runtime/comm/backend.h"
+
+static uint64_t number_of(const char *name)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
+/* Open MPI's own launcher is believed before everything else: below SLURM, mpirun -n 1 on an allocation of many tasks is
+ * one rank by the user's wish, while SLURM's variables still speak of the allocation. */
+qn_launch qn_launch_query(void)
+{
+    qn_launch launch = {0};
+    if (getenv("OMPI_COMM_WORLD_SIZE")) {
+        launch.launched = true;
+        launch.promise = "OMPI_COMM_WORLD_SIZE";
+        launch.rank_count = number_of("OMPI_COMM_WORLD_SIZE");
+        launch.node_rank_count = number_of("OMPI_COMM_WORLD_LOCAL_SIZE");
+        launch.one_node = launch.node_rank_count == launch.rank_count;
+        return launch;
+    }
+    launch.launched = getenv("PMIX_RANK") || getenv("PMI_RANK") || getenv("MPI_LOCALNRANKS");
+    launch.promise = getenv("PMI_SIZE") ? "PMI_SIZE" : getenv("SLURM_STEP_NUM_TASKS") ? "SLURM_STEP_NUM_TASKS" : "SLURM_NTASKS";
+    launch.rank_count = number_of(launch.promise);
+    return launch;
+}
+
+void qn_launch_tune(const qn_launch *launch)
+{
+    bool user_chose = getenv("OMPI_MCA_pml") || getenv("OMPI_MCA_btl") || getenv("OMPI_MCA_mtl");
+    if (launch->one_node && !user_chose) {
+        setenv("OMPI_MCA_pml", "ob1", 0);
+        setenv("OMPI_MCA_btl", qn_launch_shared_memory_transport(), 0);
+    }
+    long core_count = sysconf(_SC_NPROCESSORS_ONLN);
+    if (core_count > 0 && launch->node_rank_count > (uint64_t)core_count)
+        setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+}
+
+quern_status qn_launch_check(const qn_launch *launch, uint64_t rank_count, qn_error *error)
+{
+    if (launch->rank_count <= rank_count || rank_count > 1)
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_LAUNCHER, 0,
+                        "%s promises %llu ranks but MPI sees 1: start with mpirun, or srun --mpi=pmix, of the MPI that "
+                        "Quern was built with (or set QUERN_SINGLETON=on to run on one rank)",
+                        launch->promise, (unsigned long long)launch->rank_count);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/data/batch.h: a block of records on its way through a task, as the public quern_block plus where each
+ * record came from.
+ *
+ * Arrays are [count]. Key bytes may be read 16 at a time past their end (QN_SLACK_BYTES); the maker of a batch
+ * guarantees it.
+ */
+#ifndef QN_DATA_BATCH_H
+#define QN_DATA_BATCH_H
+
+#include <quern/types.h>
+
+#define QN_BATCH_COUNT_MAX 512
+
+typedef struct qn_batch {
+    quern_block block;
+    const uint32_t *origin; /* index of the source record in the source's block; NULL: the identity */
+} qn_batch;
+
+static inline uint32_t qn_batch_origin(const qn_batch *batch, size_t index)
+{
+    return batch->origin ? batch->origin[index] : (uint32_t)index;
+}
+
+static inline quern_record qn_batch_record(const qn_batch *batch, size_t index)
+{
+    quern_record record = {
+        .key = {batch->block.key[index], batch->block.key_bytes[index]},
+        .value = {"", 0},
+    };
+    if (batch->block.value)
+        record.value = (quern_span){batch->block.value[index], batch->block.value_bytes[index]};
+    return record;
+}
+
+/* Bytes of a type's values where they do not vary; 0 for QUERN_NONE and QUERN_BYTES. */
+static inline uint32_t qn_schema_value_bytes(const quern_schema *schema)
+{
+    switch (schema->value) {
+    case QUERN_I64:
+    case QUERN_U64:
+        return 8;
+    case QUERN_FIXED:
+        return schema->value_bytes;
+    case QUERN_NONE:
+    case QUERN_BYTES:
+        break;
+    }
+    return 0;
+}
+
+#endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/data/row.h: one record as bytes, and blocks of them: the one format of messages and spilled runs.
+ *
+ * A row is a sequence of 8-byte words: tag, value (value_words, none for 0), and the key: a key of up to 16 bytes as
+ * its 0, 1 or 2 zero-filled words (the tag tells its length); a longer one as its length and then its bytes, zero-filled to a whole
+ * word. A block is a header and rows. A row that does not fit a block of its reader's size travels in fragments: blocks
+ * that hold a piece of it each, in order.
+ *
+ * Blocks are exchanged between ranks of one job on machines of one kind, so numbers are in the machine's order.
+ */
+#ifndef QN_DATA_ROW_H
+#define QN_DATA_ROW_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <quern/types.h>
+
+#include "runtime/base/hash.h"
+
+#define QN_BLOCK_MAGIC UINT32_C(0x314b4251) /* "QBK1" */
+#define QN_BLOCK_FRAGMENT UINT32_C(1)       /* flags: the payload is a piece of one row */
+
+typedef struct qn_block_header {
+    uint32_t magic;
+    uint32_t flags;
+    uint32_t row_count;     /* 0 for a fragment */
+    uint32_t value_words;
+    uint64_t payload_bytes; /* after the header */
+    uint64_t row_bytes;     /* of the whole row, for a fragment; else 0 */
+    uint64_t checksum;      /* of the payload, seeded with the fields above */
+} qn_block_header;
+static_assert(sizeof(qn_block_header) == 40, "the header is part of the spill format");
+
+static inline uint64_t qn_row_bytes(const qn_key *key, uint32_t value_words)
+{
+    uint64_t key_words = (qn_key_bytes(key) + 7) / 8;
+    if (QN_TAG_CODE(key->tag) == QN_TAG_LONG)
+        key_words++;
+    return 8 * (1 + value_words + key_words);
+}
+
+/* The smallest row, for bounds on counts. */
+static inline uint64_t qn_row_bytes_min(uint32_t value_words)
+{
+    return 8 * (1 + (uint64_t)value_words);
+}
+
+/* Writes the row of qn_row_bytes() bytes at `to` (8-byte aligned). */
+void qn_row_encode(const qn_key *key, const uint64_t *value, uint32_t value_words, uint64_t *to);
+
+/* Reads a row of at most `bytes` bytes: the key borrows the row, *value_out points into it. Returns the row's bytes; 0 if it does not fit:
+ * lengths in it are not trusted. */
+static inline uint64_t qn_row_decode(const uint64_t *row, uint64_t bytes, uint32_t value_words, qn_key *key_out,
+                                     const uint64_t **value_out)
+{
+    uint64_t fixed_bytes = qn_row_bytes_min(value_words);
+    if (bytes < fixed_bytes)
+        return 0;
+    key_out->tag = row[0];
+    *value_out = row + 1;
+    const uint64_t *key_words = row + 1 + value_words;
+    uint64_t code = QN_TAG_CODE(row[0]);
+    if (__builtin_expect(code != QN_TAG_LONG, 1)) {
+        uint64_t row_bytes = fixed_bytes + ((code + 6) & ~UINT64_C(7)); /* code - 1 bytes, in whole words */
+        if (code == 0 || code > QN_KEY_INLINE_BYTES + 1 || row_bytes > bytes)
+            return 0;
+        key_out->k0 = code > 1 ? key_words[0] : 0;
+        key_out->k1 = code > 9 ? key_words[1] : 0;
+        return row_bytes;
+    }
+    if (bytes < fixed_bytes + 8 || key_words[0] > bytes - fixed_bytes - 8 || key_words[0] <= QN_KEY_INLINE_BYTES)
+        return 0;
+    key_out->k0 = (uint64_t)(uintptr_t)(key_words + 1);
+    key_out->k1 = key_words[0];
+    uint64_t row_bytes = fixed_bytes + 8 + ((key_words[0] + 7) & ~UINT64_C(7));
+    return row_bytes <= bytes ? row_bytes : 0;
+}
+
+/* Fills the header in front of its payload. */
+void qn_block_seal(qn_block_header *header, uint32_t flags, uint32_t row_count, uint32_t value_words,
+                   uint64_t payload_bytes, uint64_t row_bytes);
+
+/* Whether `bytes` at header hold a whole block with the right checksum and value_words. */
+bool qn_block_verify(const qn_block_header *header, uint64_t bytes, uint32_t value_words);
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/agent.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
+
+#define PROGRESS_EVERY_NS (300 * QN_NS_PER_US)
+#define HELPER_LOOKS_EVERY_NS (10 * QN_NS_PER_MS)
+#define HELPER_WORKS_EVERY_NS (1 * QN_NS_PER_MS)
+#define HELPER_AFTER_NS (20 * QN_NS_PER_MS) /* the working thread has been outside for so long */
+#define MESSAGES_AT_ONCE_MAX 64
+
+void qn_agent_leave(qn_agent *agent)
+{
+    pthread_mutex_unlock(&agent->gate);
+}
+
+void qn_agent_enter(qn_agent *agent)
+{
+    pthread_mutex_lock(&agent->gate);
+}
+
+static void abort_here(qn_agent *agent)
+{
+    agent->aborted = true;
+    agent->ended = true;
+    if (agent->shuffle) {
+        qn_shuffle_discard(agent->shuffle);
+        qn_shuffle_announce(agent->shuffle, UINT64_MAX);
+    }
+}
+
+/* Hands the open message to the master: over the wire, or directly if it is here. */
+static quern_status send_to_master(qn_agent *agent)
+{
+    if (agent->message.failed)
+        return qn_error_set(&agent->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a control message");
+    return qn_comm_send(agent->comm, 0, agent->message.data, agent->message.bytes, &agent->error);
+}
+
+void qn_agent_break(qn_agent *agent, const qn_error *failure)
+{
+    if (failure != &agent->error && agent->error.status == QUERN_OK)
+        agent->error = *failure;
+    if (!agent->told && !agent->aborted && !agent->master) {
+        qn_message_begin(&agent->message, QN_MESSAGE_BROKEN, agent->stage);
+        qn_buffer_append_u32(&agent->message, agent->error.status);
+        qn_buffer_append_span(&agent->message, agent->error.text, strlen(agent->error.text));
+        send_to_master(agent); /* if that fails MPI is broken, and its launcher will end the job */
+    }
+    agent->told = true;
+    abort_here(agent);
+}
+
+static quern_status take_order(qn_agent *agent, qn_reader *message)
+{
+    qn_task *task = &agent->tasks[(agent->task_first + agent->task_count) % QN_AGENT_TASKS_MAX];
+    const void *fields = qn_reader_take(message, sizeof task->order);
+    if (!fields || agent->task_count == QN_AGENT_TASKS_MAX)
+        return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a task message is too short or one too many");
+    memcpy(&task->order, fields, sizeof task->order);
+    task->bytes = message->left_bytes;
+    task->message = malloc(task->bytes > 0 ? task->bytes : 1);
+    if (!task->message)
+        return qn_error_set(&agent->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task");
+    memcpy(task->message, message->next, task->bytes);
+    agent->task_count++;
+    return QUERN_OK;
+}
+
+/* A message of the master. */
+static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader *message)
+{
+    switch (head->kind) {
+    case QN_MESSAGE_TASK:
+        return agent->aborted ? QUERN_OK : take_order(agent, message);
+    case QN_MESSAGE_ROUND:
+        if (agent->shuffle)
+            qn_shuffle_announce(agent->shuffle, qn_reader_u64(message));
+        return QUERN_OK;
+    case QN_MESSAGE_END:
+        agent->ended = true;
+        return QUERN_OK;
+    case QN_MESSAGE_ABORT:
+        abort_here(agent);
+        return QUERN_OK;
+    default:
+        return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a control message of unknown kind %u", head->kind);
+    }
+}
+
+static bool is_for_master(uint32_t kind)
+{
+    return kind == QN_MESSAGE_DONE || kind == QN_MESSAGE_FAILED || kind == QN_MESSAGE_WANT_ROUND ||
+           kind == QN_MESSAGE_IDLE || kind == QN_MESSAGE_BROKEN;
+}
+
+static quern_status handle(qn_agent *agent, const void *data, size_t bytes, uint32_t from)
+{
+    qn_reader message = qn_reader_of(data, bytes);
+    qn_message_head head;
+    const void *fields = qn_reader_take(&message, sizeof head);
+    if (!fields)
+        return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a control message is too short");
+    memcpy(&head, fields, sizeof head);
+    if (head.stage != agent->stage)
+        return QUERN_OK; /* late, from a stage that is over */
+    if (!is_for_master(head.kind))
+        return obey(agent, &head, &message);
+    QN_ASSERT(agent->master != NULL);
+    return qn_master_receive(agent->master, &head, &message, from, &agent->error);
+}
+
+static quern_status handle_own(void *user, const void *message, size_t bytes, qn_error *error)
+{
+    (void)error;
+    return handle(user, message, bytes, 0);
+}
+
+static quern_status take_messages(qn_agent *agent)
+{
+    for (int i = 0; i < MESSAGES_AT_ONCE_MAX; i++) {
+        const void *data = NULL;
+        size_t bytes = 0;
+        uint32_t from = 0;
+        quern_status status = qn_comm_poll(agent->comm, &data, &bytes, &from, &agent->error);
+        if (status == QUERN_OK && data)
+            status = handle(agent, data, bytes, from);
+        if (status != QUERN_OK || !data)
+            return status;
+    }
+    return QUERN_OK;
+}
+
+static quern_status move_rounds(qn_agent *agent)
+{
+    uint64_t start_ns = qn_clock_ns();
+    uint64_t ask = UINT64_MAX;
+    quern_status status = qn_shuffle_progress(agent->shuffle, &ask, &agent->error);
+    agent->shuffle_ns += qn_clock_ns() - start_ns;
+    if (status != QUERN_OK || ask == UINT64_MAX)
+        return status;
+    qn_message_begin(&agent->message, QN_MESSAGE_WANT_ROUND, agent->stage);
+    qn_buffer_append_u64(&agent->message, ask);
+    return send_to_master(agent);
+}
+
+static void make_progress(qn_agent *agent)
+{
+    quern_status status = take_messages(agent);
+    if (agent->shuffle && (status == QUERN_OK || agent->aborted))
+        status = move_rounds(agent);
+    if (agent->master)
+        status = qn_master_step(agent->master, handle_own, agent, &agent->error);
+    if (status != QUERN_OK && !agent->aborted)
+        qn_agent_break(agent, &agent->error);
+}
+
+void qn_agent_progress(qn_agent *agent)
+{
+    make_progress(agent);
+    atomic_store_explicit(&agent->progress_ns, qn_clock_ns(), memory_order_relaxed);
+}
+
+void qn_agent_progress_if_due(qn_agent *agent)
+{
+    uint64_t last_ns = atomic_load_explicit(&agent->progress_ns, memory_order_relaxed);
+    if (qn_clock_ns() - last_ns >= PROGRESS_EVERY_NS)
+        qn_agent_progress(agent);
+}
+
+bool qn_agent_take_task(qn_agent *agent, qn_task *task_out)
+{
+    if (agent->task_count == 0)
+        return false;
+    *task_out = agent->tasks[agent->task_first];
+    agent->task_first = (agent->task_first + 1) % QN_AGENT_TASKS_MAX;
+    agent->task_count--;
+    return true;
+}
+
+static void report(qn_agent *agent)
+{
+    if (send_to_master(agent) != QUERN_OK)
+        qn_agent_break(agent, &agent->error);
+}
+
+void qn_agent_report_done(qn_agent *agent, const qn_task *task)
+{
+    qn_task_outcome outcome = {.task = task->order.task, .attempt = task->order.attempt};
+    qn_message_begin(&agent->message, QN_MESSAGE_DONE, agent->stage);
+    qn_buffer_append(&agent->message, &outcome, sizeof outcome);
+    report(agent);
+}
+
+void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resume *resume, bool retryable,
+                            const qn_error *failure)
+{
+    qn_task_outcome outcome = {
+        .task = task->order.task, .attempt = task->order.attempt, .retryable = retryable, .resume = *resume};
+    qn_message_begin(&agent->message, QN_MESSAGE_FAILED, agent->stage);
+    qn_buffer_append(&agent->message, &outcome, sizeof outcome);
+    qn_buffer_append_u32(&agent->message, failure->status);
+    qn_buffer_append_span(&agent->message, failure->text, strlen(failure->text));
+    report(agent);
+}
+
+void qn_agent_report_idle(qn_agent *agent)
+{
+    qn_message_begin(&agent->message, QN_MESSAGE_IDLE, agent->stage);
+    report(agent);
+}
+
+static void *help(void *user)
+{
+    qn_agent *agent = user;
+    uint64_t pause_ns = HELPER_LOOKS_EVERY_NS;
+    while (!atomic_load(&agent->helper_stop)) {
+        qn_clock_sleep(pause_ns);
+        pause_ns = HELPER_LOOKS_EVERY_NS;
+        uint64_t last_ns = atomic_load_explicit(&agent->progress_ns, memory_order_relaxed);
+        if (qn_clock_ns() - last_ns < HELPER_AFTER_NS || pthread_mutex_trylock(&agent->gate) != 0)
+            continue;
+        make_progress(agent);
+        agent->helped++;
+        pthread_mutex_unlock(&agent->gate);
+        pause_ns = HELPER_WORKS_EVERY_NS;
+    }
+    return NULL;
+}
+
+/* The helper takes no signals: they are the host program's. */
+static bool start_helper(qn_agent *agent)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&agent->helper, NULL, help, agent) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_master *master, qn_shuffle *shuffle,
+                            qn_error *error)
+{
+    memset(agent, 0, sizeof *agent);
+    agent->comm = comm;
+    agent->stage = stage;
+    agent->master = master;
+    agent->shuffle = shuffle;
+    pthread_mutex_init(&agent->gate, NULL);
+    qn_agent_enter(agent);
+    atomic_store(&agent->progress_ns, qn_clock_ns());
+    agent->has_helper = comm->helper_allowed && comm->size > 1;
+    if (agent->has_helper && !start_helper(agent)) {
+        agent->has_helper = false;
+        qn_agent_stop(agent);
+        return qn_error_set(error, QUERN_ERROR_SYSTEM, 0, "cannot start a thread");
+    }
+    return QUERN_OK;
+}
+
+void qn_agent_stop(qn_agent *agent)
+{
+    qn_agent_leave(agent);
+    if (agent->has_helper) {
+        atomic_store(&agent->helper_stop, true);
+        pthread_join(agent->helper, NULL);
+        agent->has_helper = false;
+    }
+    for (qn_task task; qn_agent_take_task(agent, &task);)
+        free(task.message);
+    qn_buffer_fini(&agent->message);
+    pthread_mutex_destroy(&agent->gate);
+}

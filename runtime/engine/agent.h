@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/agent.h: what keeps a rank responsive: messages, rounds and, on rank 0, the master.
+ *
+ * Intuition. All state of a rank is behind one lock, the gate. The working thread holds it except while it reads input or
+ * runs callbacks, and calls qn_agent_progress() between blocks. If it stays outside for long (a callback that takes
+ * minutes, a slow file system), a helper thread enters instead and makes progress: so a rank always joins the rounds of the others, and
+ * the master on rank 0 always answers, whatever user code does. In the ordinary case the helper only looks at the
+ * time, a hundred times a second.
+ *
+ * Rejected: a thread that polls (it takes a quarter of a core on a busy rank, measured); progress only between blocks (one slow callback
+ * stalls every rank).
+ */
+#ifndef QN_ENGINE_AGENT_H
+#define QN_ENGINE_AGENT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "runtime/engine/master.h"
+#include "runtime/shuffle/shuffle.h"
+
+#define QN_AGENT_TASKS_MAX QN_SCHED_IN_HAND_MAX
+
+/* A task in hand. message: the split, freed by whoever takes the task. */
+typedef struct qn_task {
+    qn_task_order order;
+    uint8_t *message;
+    size_t bytes;
+} qn_task;
+
+typedef struct qn_agent {
+    qn_comm *comm;
+    uint32_t stage;
+    qn_master *master;    /* rank 0 only; borrowed */
+    qn_shuffle *shuffle;  /* NULL: the stage ends in an output; borrowed */
+    qn_task tasks[QN_AGENT_TASKS_MAX];
+    uint32_t task_first, task_count;
+    bool ended;           /* no more tasks will come, on any rank */
+    bool aborted;         /* the job failed, here or elsewhere */
+    bool told;            /* the master knows that this rank is broken */
+    qn_error error;       /* of this rank, if it is broken; on rank 0 the job's */
+    uint64_t shuffle_ns;  /* time spent on rounds */
+    qn_buffer message;
+    pthread_mutex_t gate;
+    pthread_t helper;
+    bool has_helper;
+    atomic_bool helper_stop;
+    atomic_uint_fast64_t progress_ns; /* when the working thread last made progress */
+    uint64_t helped;      /* how often the helper had to */
+} qn_agent;
+
+/* Begins a stage; the caller is inside the gate. master NULL on ranks other than 0. */
+quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_master *master, qn_shuffle *shuffle,
+                            qn_error *error);
+/* Ends it: the helper is gone, tasks in hand are dropped. */
+void qn_agent_stop(qn_agent *agent);
+
+/* Out of the gate for reading and callbacks, and in again. */
+void qn_agent_leave(qn_agent *agent);
+void qn_agent_enter(qn_agent *agent);
+
+/* Takes messages, moves rounds on, runs the master; never waits. Inside the gate. A failure makes the rank broken. */
+void qn_agent_progress(qn_agent *agent);
+/* The same, but only if it is due; costs one look at the clock. Inside the gate. */
+void qn_agent_progress_if_due(qn_agent *agent);
+
+/* The next task in hand; false if there is none now. */
+bool qn_agent_take_task(qn_agent *agent, qn_task *task_out);
+void qn_agent_report_done(qn_agent *agent, const qn_task *task);
+void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resume *resume, bool retryable,
+                            const qn_error *failure);
+/* This rank will emit nothing more in a stage without tasks. */
+void qn_agent_report_idle(qn_agent *agent);
+/* This rank cannot go on, for the reason in `failure` (may be agent->error): the job fails. */
+void qn_agent_break(qn_agent *agent, const qn_error *failure);
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/engine/report.h"
+
+static quern_status learn_nodes(qn_engine *engine, qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    engine->rank_node = calloc(comm->size, sizeof *engine->rank_node);
+    if (!engine->rank_node)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for %u ranks", comm->size);
+    quern_status status = qn_comm_agree(comm, error);
+    return status == QUERN_OK ? qn_comm_gather(comm, &comm->node, sizeof comm->node, engine->rank_node, error) : status;
+}
+
+static quern_status place_ranks(qn_engine *engine, const char *allowed, qn_error *error)
+{
+    uint32_t count = engine->comm->node_size;
+    const char **sets = calloc(count, sizeof *sets);
+    qn_pin_place *places = calloc(count, sizeof *places);
+    quern_status status = QUERN_OK;
+    if (!sets || !places)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to place %u ranks", count);
+    for (uint32_t i = 0; sets && i < count; i++)
+        sets[i] = allowed + (size_t)i * QN_TOPOLOGY_SET_BYTES_MAX;
+    if (status == QUERN_OK)
+        status = qn_pin_plan(engine->topology, count, sets, places, error);
+    if (status == QUERN_OK)
+        engine->place = places[engine->comm->node_rank];
+    if (status == QUERN_OK)
+        status = qn_pin_apply(engine->topology, &engine->place, error);
+    free(sets);
+    free(places);
+    return status;
+}
+
+/* Every rank of a node computes the same placement from what all of them may use. */
+static quern_status pin(qn_engine *engine, qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    char mine[QN_TOPOLOGY_SET_BYTES_MAX] = "";
+    engine->place = (qn_pin_place){.core = UINT32_MAX, .pu = UINT32_MAX, .package = UINT32_MAX, .numa = UINT32_MAX};
+    if (!engine->settings.pin)
+        return QUERN_OK;
+    char *all = calloc(comm->node_size, QN_TOPOLOGY_SET_BYTES_MAX);
+    if (!all)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to place ranks");
+    if (all && qn_topology_create(NULL, &engine->topology, error) == QUERN_OK)
+        qn_topology_query_allowed(engine->topology, mine, error);
+    quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_comm_gather_node(comm, mine, sizeof mine, all, error);
+    if (status == QUERN_OK)
+        place_ranks(engine, all, error);
+    free(all);
+    return qn_comm_agree(comm, error);
+}
+
+static void log_start(const qn_engine *engine)
+{
+    const qn_comm *comm = engine->comm;
+    char place[QN_TOPOLOGY_PLACE_BYTES_MAX];
+    qn_pin_describe(&engine->place, place);
+    qn_log_line(&engine->log, "rank %u of %u on node %u of %u, %s, %llu MiB of memory (%s)", comm->rank, comm->size,
+                comm->node, comm->node_count, place, (unsigned long long)(engine->settings.rank_memory_bytes >> 20),
+                engine->settings.memory_source);
+    if (!comm->helper_allowed)
+        qn_log_line(&engine->log, "MPI allows one thread only: a slow callback will stall the shuffle");
+}
+
+static quern_status check_scratch(const qn_settings *settings, qn_error *error)
+{
+    if (access(settings->scratch_dir, W_OK | X_OK) != 0)
+        return qn_error_set(error, QUERN_ERROR_SCRATCH, errno, "cannot use the scratch directory %s",
+                            settings->scratch_dir);
+    return QUERN_OK;
+}
+
+/* What all ranks must do alike, though their options or their nodes' memory may differ. */
+static quern_status unify_settings(qn_engine *engine, qn_error *error)
+{
+    qn_settings *settings = &engine->settings;
+    uint64_t largest[] = {~settings->round_bytes, !settings->pin};
+    quern_status status = qn_comm_reduce_max(engine->comm, largest, 2, error);
+    settings->round_bytes = ~largest[0];
+    settings->pin = !largest[1];
+    return status;
+}
+
+quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
+{
+    *engine = (qn_engine){.comm = comm, .log.fd = -1};
+    if (qn_settings_resolve(&engine->settings, options, comm, error) == QUERN_OK &&
+        check_scratch(&engine->settings, error) == QUERN_OK)
+        qn_log_open(&engine->log, options->log_path, comm->rank, error);
+    quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = unify_settings(engine, error);
+    if (status == QUERN_OK)
+        status = learn_nodes(engine, error);
+    if (status == QUERN_OK)
+        status = pin(engine, error);
+    if (status != QUERN_OK) {
+        engine->comm = NULL;
+        qn_engine_destroy(engine);
+        return status;
+    }
+    log_start(engine);
+    return QUERN_OK;
+}
+
+void qn_engine_destroy(qn_engine *engine)
+{
+    if (engine->topology) {
+        qn_pin_restore(engine->topology);
+        qn_topology_destroy(engine->topology);
+    }
+    free(engine->rank_node);
+    qn_log_close(&engine->log);
+    qn_comm_destroy(engine->comm);
+    *engine = (qn_engine){.log.fd = -1};
+}
+
+/* One run: its stages, the results that live between them, and the sinks. */
+typedef struct job {
+    qn_engine *engine;
+    qn_stages stages;
+    qn_shuffle *results[QN_STAGE_COUNT_MAX];
+    qn_sink_writer writers[QN_STAGE_COUNT_MAX]; /* of the stages that end in one */
+    qn_report report;
+    uint32_t report_of[QN_STAGE_COUNT_MAX];
+} job;
+
+static quern_status check_same_graph(const qn_engine *engine, const qn_graph *graph, qn_error *error)
+{
+    uint64_t digests[2] = {graph->digest, ~graph->digest};
+    quern_status status = qn_comm_reduce_max(engine->comm, digests, 2, error);
+    if (status == QUERN_OK && digests[0] != ~digests[1])
+        status = qn_error_set(error, QUERN_ERROR_PLAN_MISMATCH, 0,
+                              "the ranks built different graphs: every rank must make the same calls with the same "
+                              "arguments");
+    return status;
+}
+
+static quern_status open_sinks(job *run, qn_error *error)
+{
+    for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
+        if (run->stages.items[i].sink)
+            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm, error);
+    return qn_comm_agree(run->engine->comm, error);
+}
+
+static quern_status open_result(job *run, uint32_t index, qn_error *error)
+{
+    const qn_stage *stage = &run->stages.items[index];
+    qn_engine *engine = run->engine;
+    qn_shuffle_config config = {
+        .comm = engine->comm,
+        .reducer = &stage->reduce->reducer,
+        .key_type = stage->schema.key,
+        .value_type = stage->schema.value,
+        .pool_bytes = qn_settings_pool_bytes(&engine->settings, engine->comm, run->stages.live_max),
+        .round_bytes = engine->settings.round_bytes,
+        .block_bytes = engine->settings.block_bytes,
+        .scratch_dir = engine->settings.scratch_dir,
+    };
+    run->results[index] = calloc(1, sizeof *run->results[index]);
+    if (!run->results[index])
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a shuffle");
+    else
+        qn_shuffle_init(run->results[index], &config, error);
+    return qn_comm_agree(engine->comm, error);
+}
+
+static void close_result(job *run, uint32_t index)
+{
+    if (run->results[index]) {
+        qn_shuffle_fini(run->results[index]);
+        free(run->results[index]);
+        run->results[index] = NULL;
+    }
+}
+
+static quern_status run_stage(job *run, uint32_t index, qn_error *error)
+{
+    const qn_stage *stage = &run->stages.items[index];
+    qn_engine *engine = run->engine;
+    quern_status status = stage->reduce ? open_result(run, index, error) : QUERN_OK;
+    if (status != QUERN_OK)
+        return status;
+    qn_stage_run *stage_run = calloc(1, sizeof *stage_run);
+    if (!stage_run)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a stage");
+    status = qn_comm_agree(engine->comm, error);
+    if (status != QUERN_OK) {
+        free(stage_run);
+        return status;
+    }
+    stage_run->engine = engine;
+    stage_run->stage = stage;
+    stage_run->from = stage->parent == QN_STAGE_NONE ? NULL : run->results[stage->parent];
+    stage_run->into = run->results[index];
+    stage_run->writer = stage->sink ? &run->writers[index] : NULL;
+    uint64_t start_ns = qn_clock_ns();
+    engine->stage_number++;
+    status = qn_stage_run_all(stage_run, error);
+    double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
+    qn_log_line(&engine->log, "stage %u: '%s' to %s, %.3f s: %s", engine->stage_number, stage->source->name,
+                stage->reduce ? "a reduction" : "an output", seconds, quern_status_name(status));
+    run->report_of[index] = run->report.stage_count;
+    const qn_report_stage *parent =
+        stage->parent == QN_STAGE_NONE ? NULL : &run->report.stages[run->report_of[stage->parent]];
+    if (status == QUERN_OK) {
+        qn_report_add_stage(&run->report, stage_run, parent, seconds, error);
+        status = qn_comm_agree(engine->comm, error);
+    }
+    free(stage_run);
+    return status;
+}
+
+static quern_status run_stages(job *run, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++) {
+        status = run_stage(run, i, error);
+        for (uint32_t made = 0; made <= i; made++)
+            if (run->stages.items[made].last_reader == i && made != i)
+                close_result(run, made);
+    }
+    return status;
+}
+
+/* First what can still fail in the user's hands, then the files. */
+static quern_status commit_sinks(job *run, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
+        if (run->writers[i].sink)
+            status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm, error);
+    for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
+        if (run->writers[i].sink)
+            status = qn_sink_writer_commit(&run->writers[i], run->engine->comm, error);
+    return status;
+}
+
+static void close_job(job *run, bool keep)
+{
+    qn_error ignored = {0};
+    for (uint32_t i = 0; i < run->stages.count; i++) {
+        close_result(run, i);
+        qn_sink_writer_fini(&run->writers[i], keep);
+    }
+    if (!keep) {
+        qn_comm_agree(run->engine->comm, &ignored); /* all files are gone before the directories go */
+        for (uint32_t i = 0; i < run->stages.count; i++)
+            qn_sink_writer_withdraw(&run->writers[i]);
+    }
+}
+
+static quern_status total_counters(qn_engine *engine, bool kept, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (struct quern_counter *counter = engine->counters; counter && status == QUERN_OK; counter = counter->next) {
+        uint64_t sum = kept ? (uint64_t)counter->sum : 0;
+        status = qn_comm_reduce_sum(engine->comm, &sum, 1, error);
+        counter->total = (int64_t)sum;
+        counter->sum = 0;
+    }
+    return status;
+}
+
+static void say_outcome(qn_engine *engine, const qn_report *report, quern_status status)
+{
+    double seconds = (double)(qn_clock_ns() - report->start_ns) / 1e9;
+    uint64_t bytes = 0;
+    if (status != QUERN_OK || engine->comm->rank != 0)
+        return;
+    for (uint32_t i = 0; i < report->stage_count; i++)
+        for (uint32_t rank = 0; rank < engine->comm->size; rank++)
+            bytes += report->stages[i].ranks[rank].input_bytes;
+    qn_progress_say(&engine->progress, "done: %s in %.2f s, %s/s", qn_progress_bytes(bytes), seconds,
+                    qn_progress_bytes((uint64_t)((double)bytes / seconds)));
+}
+
+static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    quern_status status = check_same_graph(engine, graph, error);
+    if (status == QUERN_OK && qn_stages_create(&run->stages, graph, error) == QUERN_OK)
+        qn_report_init(&run->report, run->stages.count, error);
+    status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK)
+        status = open_sinks(run, error);
+    if (status == QUERN_OK)
+        status = run_stages(run, error);
+    if (status == QUERN_OK)
+        status = commit_sinks(run, error);
+    quern_status counted = total_counters(engine, status == QUERN_OK, error);
+    return status == QUERN_OK ? counted : status;
+}
+
+quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quern_counter *counters, qn_error *error)
+{
+    job *run = calloc(1, sizeof *run);
+    if (!run)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a run");
+    quern_status status = qn_comm_agree(engine->comm, error);
+    if (status != QUERN_OK) {
+        free(run);
+        return status;
+    }
+    run->engine = engine;
+    engine->counters = counters;
+    qn_progress_start(&engine->progress, engine->settings.show_progress && engine->comm->rank == 0);
+    status = run_job(run, graph, error);
+    if (run->report.stages) {
+        qn_error outcome = *error;
+        quern_status written = qn_report_write(&run->report, engine, &outcome, error);
+        status = status == QUERN_OK ? written : status;
+    }
+    close_job(run, status == QUERN_OK);
+    say_outcome(engine, &run->report, status);
+    qn_report_fini(&run->report);
+    free(run);
+    return status;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/engine.h: runs a graph on the ranks of a communicator.
+ */
+#ifndef QN_ENGINE_ENGINE_H
+#define QN_ENGINE_ENGINE_H
+
+#include "runtime/base/log.h"
+#include "runtime/comm/comm.h"
+#include "runtime/engine/progress.h"
+#include "runtime/engine/settings.h"
+#include "runtime/exec/chain.h"
+#include "runtime/plan/stages.h"
+#include "runtime/topology/topology.h"
+
+typedef struct qn_engine {
+    qn_comm *comm;
+    qn_settings settings;
+    qn_log log;
+    qn_topology *topology;
+    qn_pin_place place;    /* of this rank */
+    uint32_t *rank_node;   /* rank 0: [size] */
+    uint32_t stage_number; /* stages begun in the life of the engine */
+    qn_progress progress;
+    struct quern_counter *counters; /* of the context; borrowed */
+} qn_engine;
+
+/* Takes the communicator on success; decides settings, pins. Collective; the same outcome on all ranks. */
+quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error);
+/* Collective. */
+void qn_engine_destroy(qn_engine *engine);
+
+/* Runs everything the graph's sinks ask for. Collective; the same outcome on all ranks. */
+quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quern_counter *counters, qn_error *error);
+
+#endif

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/master.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+
+#define IN_HAND_MAX 2 /* the running task and the next one */
+
+static quern_status list_tasks(qn_master *master, const qn_settings *settings, const char *const *paths,
+                               size_t path_count, qn_error *error)
+{
+    quern_status status = qn_listing_create(&master->listing, paths, path_count, error);
+    if (status != QUERN_OK)
+        return status;
+    uint64_t split_bytes = settings->split_bytes ? settings->split_bytes
+                                                 : qn_splits_choose_bytes(master->listing.bytes, master->comm->size);
+    status = qn_splits_create(&master->splits, &master->listing, split_bytes, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_progress_say(master->progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
+                    qn_progress_bytes(master->listing.bytes), master->listing.file_count, master->splits.count,
+                    master->comm->size);
+    return QUERN_OK;
+}
+
+static quern_status start_scheduler(qn_master *master, const qn_settings *settings, const uint32_t *rank_node,
+                                    qn_error *error)
+{
+    qn_sched_config config = {
+        .rank_count = master->comm->size,
+        .node_count = master->comm->node_count,
+        .task_count = master->splits.count,
+        .in_hand_max = IN_HAND_MAX,
+        .attempt_count_max = settings->attempt_count_max,
+        .rank_node = rank_node,
+    };
+    size_t bytes = qn_sched_bytes(&config);
+    QN_ASSERT(bytes > 0);
+    master->sched_memory = malloc(bytes);
+    master->resumes = calloc(master->splits.count > 0 ? master->splits.count : 1, sizeof *master->resumes);
+    if (!master->sched_memory || !master->resumes)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule %u tasks", master->splits.count);
+    master->sched = qn_sched_init(master->sched_memory, &config);
+    QN_ASSERT(master->sched != NULL);
+    for (uint32_t rank = 0; rank < master->comm->size; rank++)
+        qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RANK_READY, .rank = rank});
+    return QUERN_OK;
+}
+
+quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
+                             uint32_t stage, const char *stage_name, const char *const *paths, size_t path_count,
+                             const uint32_t *rank_node, qn_error *error)
+{
+    *master = (qn_master){.comm = comm, .progress = progress, .stage = stage, .stage_name = stage_name};
+    if (!paths)
+        return QUERN_OK;
+    quern_status status = list_tasks(master, settings, paths, path_count, error);
+    return status == QUERN_OK ? start_scheduler(master, settings, rank_node, error) : status;
+}
+
+void qn_master_finish(qn_master *master)
+{
+    for (uint32_t task = 0; master->resumes && task < master->splits.count; task++)
+        free(master->resumes[task]);
+    free(master->resumes);
+    free(master->sched_memory);
+    qn_splits_destroy(&master->splits);
+    qn_listing_destroy(&master->listing);
+    qn_buffer_fini(&master->message);
+    *master = (qn_master){0};
+}
+
+static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, uint32_t from)
+{
+    qn_sched_event event = {QN_SCHED_TASK_DONE, from, outcome->task, outcome->attempt};
+    if (qn_sched_feed(master->sched, &event))
+        master->bytes_done += master->splits.items[outcome->task].bytes;
+    return QUERN_OK;
+}
+
+static quern_status task_failed(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
+                                qn_error *error)
+{
+    size_t text_bytes = 0;
+    quern_status status = (quern_status)qn_reader_u32(message);
+    const char *text = qn_reader_span(message, &text_bytes);
+    qn_sched_event event = {QN_SCHED_TASK_FAILED, from, outcome->task, outcome->attempt};
+    if (!qn_sched_feed(master->sched, &event))
+        return QUERN_OK;
+    qn_error_clear(&master->last_failure);
+    qn_error_set(&master->last_failure, status, 0, "task %u failed on rank %u (attempt %u): %.*s", outcome->task, from,
+                 outcome->attempt, (int)text_bytes, text ? text : "");
+    if (!outcome->retryable)
+        return qn_error_set(error, status, 0, "%s", master->last_failure.text);
+    qn_resume *resume = master->resumes[outcome->task];
+    if (!resume && !(resume = master->resumes[outcome->task] = malloc(sizeof *resume)))
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to retry a task");
+    *resume = outcome->resume;
+    return QUERN_OK;
+}
+
+quern_status qn_master_receive(qn_master *master, const qn_message_head *head, qn_reader *message, uint32_t from,
+                               qn_error *error)
+{
+    if (head->kind == QN_MESSAGE_IDLE) {
+        master->idle_count++;
+        return QUERN_OK;
+    }
+    if (head->kind == QN_MESSAGE_WANT_ROUND) {
+        uint64_t number = qn_reader_u64(message);
+        /* Rounds between were announced by their counts, which the master need not have seen yet. */
+        if (number >= master->next_round)
+            master->next_round = number + 1;
+        return QUERN_OK;
+    }
+    if (head->kind == QN_MESSAGE_BROKEN) {
+        size_t text_bytes = 0;
+        quern_status status = (quern_status)qn_reader_u32(message);
+        const char *text = qn_reader_span(message, &text_bytes);
+        return qn_error_set(error, status, 0, "rank %u: %.*s", from, (int)text_bytes, text ? text : "");
+    }
+    qn_task_outcome outcome;
+    const void *fields = qn_reader_take(message, sizeof outcome);
+    if (!fields || !master->sched)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message is too short or out of place");
+    memcpy(&outcome, fields, sizeof outcome);
+    if (outcome.task >= master->splits.count)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message names task %u", outcome.task);
+    return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, from)
+                                         : task_failed(master, &outcome, message, from, error);
+}
+
+static quern_status send_task(qn_master *master, const qn_sched_action *action, qn_error *error)
+{
+    qn_task_order order = {.task = action->task, .attempt = action->attempt, .task_count = master->splits.count};
+    if (master->resumes[action->task])
+        order.resume = *master->resumes[action->task];
+    qn_message_begin(&master->message, QN_MESSAGE_TASK, master->stage);
+    qn_buffer_append(&master->message, &order, sizeof order);
+    qn_split_encode(&master->splits.items[action->task], &master->listing, &master->message);
+    if (master->message.failed)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task message");
+    return qn_comm_send(master->comm, action->rank, master->message.data, master->message.bytes, error);
+}
+
+/* To all ranks, rank 0 included. */
+static quern_status announce(qn_master *master, qn_message_kind kind, const uint64_t *number, qn_master_own_fn own,
+                             void *user, qn_error *error)
+{
+    qn_message_begin(&master->message, kind, master->stage);
+    if (number)
+        qn_buffer_append_u64(&master->message, *number);
+    if (master->message.failed)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a control message");
+    quern_status status = qn_comm_announce(master->comm, master->message.data, master->message.bytes, error);
+    return status == QUERN_OK ? own(user, master->message.data, master->message.bytes, error) : status;
+}
+
+static quern_status act(qn_master *master, const qn_sched_action *action, qn_error *error)
+{
+    switch (action->kind) {
+    case QN_SCHED_RUN:
+        return send_task(master, action, error);
+    case QN_SCHED_FINISH:
+        master->tasks_over = true;
+        return QUERN_OK;
+    case QN_SCHED_FAIL:
+        break;
+    }
+    return qn_error_set(error, master->last_failure.status, 0, "%s", master->last_failure.text);
+}
+
+static quern_status carry_out(qn_master *master, qn_error *error)
+{
+    qn_sched_action action;
+    quern_status status = QUERN_OK;
+    while (status == QUERN_OK && master->sched && qn_sched_next(master->sched, &action))
+        status = act(master, &action, error);
+    if (master->sched) {
+        qn_sched_counts counts = qn_sched_get_counts(master->sched);
+        qn_progress_update(master->progress, master->stage_name, master->bytes_done, master->listing.bytes, counts.done,
+                           master->splits.count);
+    }
+    return status;
+}
+
+quern_status qn_master_step(qn_master *master, qn_master_own_fn own, void *user, qn_error *error)
+{
+    if (master->ended || master->aborted)
+        return QUERN_OK;
+    quern_status status = error->status == QUERN_OK ? carry_out(master, error) : error->status;
+    if (status != QUERN_OK) {
+        master->aborted = true;
+        qn_error ignored = {0}; /* the first failure is the one to tell */
+        announce(master, QN_MESSAGE_ABORT, NULL, own, user, &ignored);
+        return status;
+    }
+    uint64_t round = master->next_round - 1;
+    if (master->next_round > master->announced_rounds) {
+        master->announced_rounds = master->next_round;
+        status = announce(master, QN_MESSAGE_ROUND, &round, own, user, error);
+    }
+    bool all_idle = master->sched ? master->tasks_over : master->idle_count == master->comm->size;
+    if (status == QUERN_OK && all_idle) {
+        master->ended = true;
+        status = announce(master, QN_MESSAGE_END, NULL, own, user, error);
+    }
+    return status;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/master.h: the loop around the pure scheduler, on rank 0.
+ *
+ * It cuts the input into tasks, turns the scheduler's actions into messages and messages into the scheduler's events. It has no
+ * thread and no memory of its own beyond the tasks: it runs when rank 0 makes progress, which the agent sees to even
+ * while rank 0 is busy in a callback.
+ */
+#ifndef QN_ENGINE_MASTER_H
+#define QN_ENGINE_MASTER_H
+
+#include "runtime/comm/comm.h"
+#include "runtime/engine/message.h"
+#include "runtime/engine/progress.h"
+#include "runtime/engine/settings.h"
+#include "scheduler/scheduler.h"
+
+typedef struct qn_master {
+    qn_comm *comm;
+    qn_progress *progress; /* borrowed */
+    const char *stage_name;
+    uint32_t stage;
+    qn_listing listing;
+    qn_splits splits;
+    void *sched_memory;
+    qn_sched *sched;      /* NULL: the stage has no tasks of the master's (it reads an earlier result) */
+    qn_resume **resumes;  /* [splits.count], NULL where an attempt begins at the begin */
+    uint32_t idle_count;  /* ranks that have nothing more to emit */
+    uint64_t next_round;  /* rounds below this number were asked for */
+    uint64_t announced_rounds; /* … and announced */
+    bool tasks_over, ended, aborted;
+    uint64_t bytes_done;
+    qn_buffer message;
+    qn_error last_failure; /* of an attempt */
+} qn_master;
+
+/* Begins a stage over files (paths NULL: over an earlier result). Rank 0 only. rank_node: [comm->size]. */
+quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
+                             uint32_t stage, const char *stage_name, const char *const *paths, size_t path_count,
+                             const uint32_t *rank_node, qn_error *error);
+void qn_master_finish(qn_master *master); /* takes a zeroed one */
+
+/* Takes a rank's message (behind its head). */
+quern_status qn_master_receive(qn_master *master, const qn_message_head *head, qn_reader *message, uint32_t from,
+                               qn_error *error);
+
+/* Carries out what the scheduler decided. own: what is announced goes to rank 0 itself through this. */
+typedef quern_status (*qn_master_own_fn)(void *user, const void *message, size_t bytes, qn_error *error);
+quern_status qn_master_step(qn_master *master, qn_master_own_fn own, void *user, qn_error *error);
+
+#endif

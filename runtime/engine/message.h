@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/message.h: what master and ranks say to each other during a stage.
+ *
+ * Every message begins with its kind and the number of the stage it belongs to (counted over the life of the context): one that arrives
+ * after its stage is dropped. Fields follow as written by the qn_message_… calls below and read back in the same order.
+ */
+#ifndef QN_ENGINE_MESSAGE_H
+#define QN_ENGINE_MESSAGE_H
+
+#include "runtime/base/buffer.h"
+#include "runtime/io/text_source.h"
+
+typedef enum qn_message_kind {
+    QN_MESSAGE_TASK,       /* master → rank: qn_task_order, then the split */
+    QN_MESSAGE_DONE,       /* rank → master: qn_task_outcome */
+    QN_MESSAGE_FAILED,     /* rank → master: qn_task_outcome, status, text */
+    QN_MESSAGE_WANT_ROUND, /* rank → master: u64 number */
+    QN_MESSAGE_ROUND,      /* master → all: u64 number */
+    QN_MESSAGE_IDLE,       /* rank → master: has emitted all that it ever will in this stage */
+    QN_MESSAGE_END,        /* master → all: every rank has */
+    QN_MESSAGE_BROKEN,     /* rank → master: cannot go on; status, text */
+    QN_MESSAGE_ABORT,      /* master → all: the job failed */
+} qn_message_kind;
+
+typedef struct qn_message_head {
+    uint32_t kind;
+    uint32_t stage;
+} qn_message_head;
+
+/* Where an attempt begins. */
+typedef struct qn_resume {
+    qn_text_place place; /* place.started false and segment 0: at the begin */
+    uint64_t skip;       /* records at the end of the chain that an earlier attempt delivered from the block there */
+} qn_resume;
+
+typedef struct qn_task_order {
+    uint32_t task, attempt, task_count;
+    qn_resume resume;
+} qn_task_order;
+
+typedef struct qn_task_outcome {
+    uint32_t task, attempt;
+    uint32_t retryable; /* of a failure */
+    qn_resume resume;
+} qn_task_outcome;
+
+static inline void qn_message_begin(qn_buffer *message, qn_message_kind kind, uint32_t stage)
+{
+    qn_message_head head = {kind, stage};
+    message->bytes = 0;
+    qn_buffer_append(message, &head, sizeof head);
+}
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/report.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include "runtime/base/clock.h"
+
+quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, qn_error *error)
+{
+    *report = (qn_report){.start_ns = qn_clock_ns()};
+    report->stages = calloc(stage_count_max + 1, sizeof *report->stages);
+    if (!report->stages)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
+    return QUERN_OK;
+}
+
+void qn_report_fini(qn_report *report)
+{
+    for (uint32_t i = 0; i < report->stage_count; i++)
+        free(report->stages[i].ranks);
+    free(report->stages);
+    *report = (qn_report){0};
+}
+
+/* What is summed over all ranks: source, operators, end; then what the shuffles counted. */
+typedef struct stage_sums {
+    qn_edge_stats edges[QN_EDGE_COUNT_MAX];
+    uint64_t sent, received;
+    uint64_t inserted, merged;   /* by the reduction at the end */
+    uint64_t result_merged;      /* by the merge of the result that was read */
+} stage_sums;
+
+static void sum_up(const qn_stage_run *run, stage_sums *sums)
+{
+    uint32_t count = run->stage->operator_count;
+    sums->edges[0] = (qn_edge_stats){run->figures.source_records, run->figures.source_records, 0};
+    memcpy(sums->edges + 1, run->edges, count * sizeof run->edges[0]);
+    sums->edges[count + 1] = (qn_edge_stats){.records_in = run->figures.end_records};
+    sums->sent = run->figures.sent_records;
+    sums->received = run->figures.received_records;
+    if (run->into) {
+        sums->inserted = run->into->stats.records_in;
+        sums->merged = run->into->stats.merged;
+    }
+    if (run->from)
+        sums->result_merged = run->from->stats.result_merged;
+}
+
+static quern_status unbalanced(const char *what, uint64_t in, uint64_t out, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_IMBALANCE, 0, "%s: %llu records on one side, %llu on the other", what,
+                        (unsigned long long)in, (unsigned long long)out);
+}
+
+/* Filters and maps neither make nor lose records; flat maps make what they like. */
+static quern_status check_operator(const qn_node *node, const qn_edge_stats *edge, qn_error *error)
+{
+    if (node->kind == QN_NODE_FLAT_MAP || node->kind == QN_NODE_FLAT_MAP_BLOCK)
+        return QUERN_OK;
+    if (edge->records_in != edge->records_out + edge->records_dropped)
+        return unbalanced(node->name, edge->records_in, edge->records_out + edge->records_dropped, error);
+    return QUERN_OK;
+}
+
+static quern_status check_balance(const qn_stage_run *run, const stage_sums *sums, const qn_report_stage *parent,
+                                  qn_error *error)
+{
+    uint32_t count = run->stage->operator_count;
+    quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < count && status == QUERN_OK; i++)
+        status = check_operator(run->stage->operators[i], &sums->edges[i + 1], error);
+    for (uint32_t i = 0; i <= count && status == QUERN_OK; i++)
+        if (sums->edges[i].records_out != sums->edges[i + 1].records_in)
+            status = unbalanced("between two operators", sums->edges[i].records_out, sums->edges[i + 1].records_in, error);
+    uint64_t arrived = sums->edges[count + 1].records_in;
+    if (status == QUERN_OK && run->into && arrived != sums->inserted)
+        status = unbalanced("into the shuffle", arrived, sums->inserted, error);
+    if (status == QUERN_OK && sums->sent != sums->received)
+        status = unbalanced("between ranks", sums->sent, sums->received, error);
+    if (status == QUERN_OK && parent) {
+        uint64_t merged = parent->reduced_merged + sums->result_merged;
+        if (parent->reduced_in != merged + sums->edges[0].records_out)
+            status = unbalanced("in the reduction", parent->reduced_in, merged + sums->edges[0].records_out, error);
+    }
+    return status;
+}
+
+static const char *end_name(const qn_stage *stage)
+{
+    if (stage->reduce)
+        return stage->reduce->name;
+    return stage->sink->kind == QN_SINK_TEXT ? "write text" : "top k";
+}
+
+static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage_sums *sums)
+{
+    uint32_t count = stage->operator_count;
+    kept->edge_count = count + 2;
+    for (uint32_t i = 0; i < kept->edge_count; i++) {
+        const char *name = i == 0 ? stage->source->name : i <= count ? stage->operators[i - 1]->name : end_name(stage);
+        snprintf(kept->edges[i].name, sizeof kept->edges[i].name, "%.*s", (int)sizeof kept->edges[i].name - 1, name);
+        kept->edges[i].stats = sums->edges[i];
+    }
+    qn_edge_stats *end = &kept->edges[count + 1].stats;
+    end->records_out = end->records_in;
+    kept->reduced_in = sums->inserted;
+    kept->reduced_merged = sums->merged;
+}
+
+quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const qn_report_stage *parent,
+                                 double seconds, qn_error *error)
+{
+    qn_comm *comm = run->engine->comm;
+    qn_report_stage *kept = &report->stages[report->stage_count++];
+    stage_sums sums = {0};
+    *kept = (qn_report_stage){.name = run->stage->source->name, .end_name = end_name(run->stage), .seconds = seconds};
+    kept->ranks = calloc(comm->size, sizeof *kept->ranks);
+    if (!kept->ranks)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
+    quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_comm_gather(comm, &run->figures, sizeof run->figures, kept->ranks, error);
+    sum_up(run, &sums);
+    if (status == QUERN_OK)
+        status = qn_comm_reduce_sum(comm, (uint64_t *)&sums, sizeof sums / sizeof(uint64_t), error);
+    if (status != QUERN_OK)
+        return status;
+    keep_edges(kept, run->stage, &sums);
+    return check_balance(run, &sums, parent, error);
+}
+
+/* What a rank tells of itself. */
+typedef struct rank_summary {
+    char host[64];
+    char place[QN_TOPOLOGY_PLACE_BYTES_MAX];
+    uint64_t node;
+    uint64_t peak_rss_bytes;
+} rank_summary;
+
+static rank_summary summarise(const qn_engine *engine)
+{
+    rank_summary summary = {.node = engine->comm->node};
+    struct utsname names;
+    struct rusage usage;
+    if (uname(&names) == 0)
+        snprintf(summary.host, sizeof summary.host, "%.*s", (int)sizeof summary.host - 1, names.nodename);
+    qn_pin_describe(&engine->place, summary.place);
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        summary.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    return summary;
+}
+
+static void set_u64(json_t *object, const char *name, uint64_t number)
+{
+    json_object_set_new(object, name, json_integer((json_int_t)number));
+}
+
+static json_t *describe_figures(const qn_stage_figures *figures)
+{
+    json_t *object = json_object();
+#define SET_FIGURE(field, meaning) set_u64(object, #field, figures->field);
+    QN_STAGE_FIGURES(SET_FIGURE)
+#undef SET_FIGURE
+    return object;
+}
+
+static void add_figures(qn_stage_figures *sum, const qn_stage_figures *figures)
+{
+#define ADD_FIGURE(field, meaning) sum->field += figures->field;
+    QN_STAGE_FIGURES(ADD_FIGURE)
+#undef ADD_FIGURE
+}
+
+static json_t *describe_edge(const qn_report_edge *edge)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "name", json_string(edge->name));
+    set_u64(object, "records_in", edge->stats.records_in);
+    set_u64(object, "records_out", edge->stats.records_out);
+    set_u64(object, "records_dropped", edge->stats.records_dropped);
+    return object;
+}
+
+static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
+{
+    json_t *object = json_object(), *edges = json_array(), *ranks = json_array();
+    json_object_set_new(object, "name", json_string(stage->name));
+    json_object_set_new(object, "end", json_string(stage->end_name));
+    json_object_set_new(object, "seconds", json_real(stage->seconds));
+    for (uint32_t i = 0; i < stage->edge_count; i++)
+        json_array_append_new(edges, describe_edge(&stage->edges[i]));
+    for (uint32_t rank = 0; rank < size; rank++)
+        json_array_append_new(ranks, describe_figures(&stage->ranks[rank]));
+    json_object_set_new(object, "edges", edges);
+    json_object_set_new(object, "ranks", ranks);
+    return object;
+}
+
+/* A rank: where it sat, and its figures summed over the stages. */
+static json_t *describe_rank(const qn_report *report, const rank_summary *summary, uint32_t rank)
+{
+    qn_stage_figures sum = {0};
+    for (uint32_t i = 0; i < report->stage_count; i++)
+        add_figures(&sum, &report->stages[i].ranks[rank]);
+    json_t *object = describe_figures(&sum);
+    json_object_set_new(object, "rank", json_integer(rank));
+    json_object_set_new(object, "host", json_string(summary->host));
+    json_object_set_new(object, "pinned", json_string(summary->place));
+    set_u64(object, "node", summary->node);
+    set_u64(object, "peak_rss_bytes", summary->peak_rss_bytes);
+    return object;
+}
+
+static json_t *describe_counters(const struct quern_counter *counter)
+{
+    json_t *object = json_object();
+    for (; counter; counter = counter->next)
+        json_object_set_new(object, counter->name, json_integer(counter->total));
+    return object;
+}
+
+static json_t *describe_run(const qn_report *report, const qn_engine *engine, const rank_summary *summaries,
+                            const qn_error *outcome)
+{
+    json_t *object = json_object(), *stages = json_array(), *edges = json_array(), *ranks = json_array();
+    uint32_t size = engine->comm->size;
+    uint64_t input_bytes = 0;
+    for (uint32_t i = 0; i < report->stage_count; i++) {
+        const qn_report_stage *stage = &report->stages[i];
+        json_array_append_new(stages, describe_stage(stage, size));
+        for (uint32_t e = 0; e < stage->edge_count; e++)
+            json_array_append_new(edges, describe_edge(&stage->edges[e]));
+        for (uint32_t rank = 0; rank < size; rank++)
+            input_bytes += stage->ranks[rank].input_bytes;
+    }
+    for (uint32_t rank = 0; rank < size; rank++)
+        json_array_append_new(ranks, describe_rank(report, &summaries[rank], rank));
+    json_object_set_new(object, "quern_report", json_integer(1));
+    json_object_set_new(object, "status", json_string(quern_status_name(outcome->status)));
+    json_object_set_new(object, "error", outcome->status == QUERN_OK ? json_null() : json_string(outcome->text));
+    json_object_set_new(object, "elapsed_seconds", json_real((double)(qn_clock_ns() - report->start_ns) / 1e9));
+    set_u64(object, "input_bytes", input_bytes);
+    set_u64(object, "memory_bytes_per_node", engine->settings.node_memory_bytes);
+    json_object_set_new(object, "memory_source", json_string(engine->settings.memory_source));
+    json_object_set_new(object, "counters", describe_counters(engine->counters));
+    json_object_set_new(object, "stages", stages);
+    json_object_set_new(object, "edges", edges);
+    json_object_set_new(object, "ranks", ranks);
+    return object;
+}
+
+static void write_json(json_t *object, const char *path, qn_error *error)
+{
+    errno = 0;
+    if (!object || json_dump_file(object, path, JSON_INDENT(1)) != 0)
+        qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write the report %s", path);
+}
+
+quern_status qn_report_write(const qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    rank_summary mine = summarise(engine);
+    qn_error failure = {0};
+    rank_summary *all = calloc(comm->size, sizeof *all);
+    if (!all)
+        qn_error_set(&failure, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
+    quern_status status = qn_comm_agree(comm, &failure);
+    if (status == QUERN_OK)
+        status = qn_comm_gather(comm, &mine, sizeof mine, all, &failure);
+    if (status == QUERN_OK && comm->rank == 0 && engine->settings.report_path) {
+        json_t *object = describe_run(report, engine, all, outcome);
+        write_json(object, engine->settings.report_path, &failure);
+        json_decref(object);
+    }
+    free(all);
+    status = qn_comm_agree(comm, &failure);
+    if (status != QUERN_OK)
+        qn_error_set(error, status, 0, "%s", failure.text);
+    return status;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/report.h: what a run did, as JSON, and the check that no record was lost.
+ *
+ * Figures of every rank are gathered on rank 0 after each stage. The balance of records is verified on all ranks.
+ */
+#ifndef QN_ENGINE_REPORT_H
+#define QN_ENGINE_REPORT_H
+
+#include "runtime/engine/stage_run.h"
+
+#define QN_EDGE_COUNT_MAX (QN_CHAIN_COUNT_MAX + 3)
+
+/* Sums over all ranks of what passed one operator. */
+typedef struct qn_report_edge {
+    char name[64];
+    qn_edge_stats stats;
+} qn_report_edge;
+
+typedef struct qn_report_stage {
+    const char *name;
+    const char *end_name;
+    double seconds;
+    uint32_t edge_count;
+    qn_report_edge edges[QN_EDGE_COUNT_MAX];
+    qn_stage_figures *ranks; /* [size] on rank 0 */
+    uint64_t reduced_in, reduced_merged; /* of the reduction at its end, over all ranks; for its readers' check */
+} qn_report_stage;
+
+typedef struct qn_report {
+    qn_report_stage *stages; /* [stage_count] */
+    uint32_t stage_count;
+    uint64_t start_ns;
+} qn_report;
+
+quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, qn_error *error);
+void qn_report_fini(qn_report *report);
+
+/* Collective: sums and gathers one stage, and checks that its records balance. `parent`: the stage whose result was read, or NULL.
+ * QUERN_ERROR_IMBALANCE. */
+quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const qn_report_stage *parent,
+                                 double seconds, qn_error *error);
+
+/* Collective: writes the JSON on rank 0, if the settings name a file. outcome: of the run. A report that cannot be written is a
+ * failure only if the run was none. */
+quern_status qn_report_write(const qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error);
+
+#endif

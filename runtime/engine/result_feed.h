@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/result_feed.h: this rank's part of a reduction's result as blocks of records.
+ *
+ * Short keys and values are copied, since a merge gives them only until its next row; a long key is copied into a
+ * buffer of the block.
+ */
+#ifndef QN_ENGINE_RESULT_FEED_H
+#define QN_ENGINE_RESULT_FEED_H
+
+#include "runtime/data/batch.h"
+#include "runtime/plan/graph.h"
+#include "runtime/shuffle/shuffle.h"
+
+typedef struct qn_result_feed {
+    qn_shuffle *shuffle;
+    uint32_t value_bytes, value_words;
+    qn_arena long_keys;
+    uint64_t *values;               /* [QN_BATCH_COUNT_MAX][value_words] */
+    uint64_t inline_keys[QN_BATCH_COUNT_MAX][4]; /* 16 bytes and slack */
+    const void *key[QN_BATCH_COUNT_MAX];
+    uint32_t key_bytes[QN_BATCH_COUNT_MAX];
+    const void *value[QN_BATCH_COUNT_MAX];
+    uint32_t value_sizes[QN_BATCH_COUNT_MAX];
+} qn_result_feed;
+
+/* Begins at the first record. `reduce`: the node whose result it is. */
+quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, const qn_node *reduce, qn_error *error);
+/* The next block; count 0 at the end. It lives until the next call. */
+quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error);
+void qn_result_feed_close(qn_result_feed *feed); /* takes a zeroed one */
+
+#endif

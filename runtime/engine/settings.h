@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/settings.h: options with everything decided, and the memory of a rank dealt out.
+ *
+ * A rank's budget is the node's divided by its ranks. Of it go: the buffers of the shuffle's rounds; the blocks that a merge of
+ * spilled runs reads; the reader and the operators; and the rest is the pool of the tables, shared among the reductions that
+ * exist at the same time.
+ */
+#ifndef QN_ENGINE_SETTINGS_H
+#define QN_ENGINE_SETTINGS_H
+
+#include <quern/options.h>
+#include <stdbool.h>
+
+#include "runtime/comm/comm.h"
+
+typedef struct qn_settings {
+    uint64_t node_memory_bytes;
+    const char *memory_source; /* what decided it; static */
+    uint64_t rank_memory_bytes;
+    uint64_t round_bytes;
+    uint64_t block_bytes;
+    uint64_t record_bytes_max;
+    uint64_t split_bytes; /* 0: by the input */
+    uint32_t attempt_count_max;
+    const char *scratch_dir; /* borrowed */
+    const char *report_path; /* borrowed; NULL: none */
+    bool show_progress;
+    bool pin;
+} qn_settings;
+
+/* Decides. Local, but the same on all ranks of a node with the same options. QUERN_ERROR_BUDGET, QUERN_ERROR_INVALID_OPTION,
+ * QUERN_ERROR_SYSTEM. */
+quern_status qn_settings_resolve(qn_settings *settings, const quern_options *options, const qn_comm *comm,
+                                 qn_error *error);
+
+/* The pool of each of live_count reductions that exist at the same time. */
+uint64_t qn_settings_pool_bytes(const qn_settings *settings, const qn_comm *comm, uint32_t live_count);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/sink.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/engine/top_k.h"
+#include "runtime/io/text_format.h"
+
+quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm, qn_error *error)
+{
+    *writer = (qn_sink_writer){.sink = sink, .schema = sink->input->schema};
+    if (sink->kind != QN_SINK_TEXT || comm->rank != 0)
+        return QUERN_OK;
+    quern_status status = qn_output_prepare(sink->directory, &writer->created_directory, error);
+    writer->prepared = status == QUERN_OK;
+    return status;
+}
+
+quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+{
+    if (writer->sink->kind != QN_SINK_TEXT)
+        return QUERN_OK;
+    if (writer->part_count == writer->part_capacity) {
+        size_t capacity = writer->part_capacity ? 2 * writer->part_capacity : 8;
+        qn_part *parts = realloc(writer->parts, capacity * sizeof *parts);
+        if (!parts)
+            return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an output part");
+        writer->parts = parts;
+        writer->part_capacity = capacity;
+    }
+    quern_status status = qn_part_open(&writer->parts[writer->part_count], writer->sink->directory, number, part_count, error);
+    if (status != QUERN_OK)
+        return status;
+    writer->part_count++;
+    writer->part_open = true;
+    return QUERN_OK;
+}
+
+quern_status qn_sink_writer_end_part(qn_sink_writer *writer, qn_error *error)
+{
+    if (!writer->part_open)
+        return QUERN_OK;
+    writer->part_open = false;
+    return qn_part_finish(&writer->parts[writer->part_count - 1], error);
+}
+
+void qn_sink_writer_drop_part(qn_sink_writer *writer)
+{
+    if (!writer->part_open)
+        return;
+    writer->part_open = false;
+    qn_part_close(&writer->parts[--writer->part_count], false);
+}
+
+quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    if (writer->sink->kind == QN_SINK_TOP_K)
+        return qn_top_k_put(writer, batch, error);
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        quern_record record = qn_batch_record(batch, i);
+        status = qn_text_put(&writer->parts[writer->part_count - 1], &writer->schema, &record, error);
+    }
+    return status;
+}
+
+quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+{
+    return writer->sink->kind == QN_SINK_TOP_K ? qn_top_k_deliver(writer, comm, error) : QUERN_OK;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t left = ((const qn_part_summary *)a)->number, right = ((const qn_part_summary *)b)->number;
+    return left < right ? -1 : left > right;
+}
+
+/* Rank 0 learns of all parts; *all_out is freed by the caller. */
+static quern_status collect_summaries(qn_sink_writer *writer, qn_comm *comm, qn_part_summary **all_out,
+                                      size_t *count_out, qn_error *error)
+{
+    qn_part_summary *mine = calloc(writer->part_count + 1, sizeof *mine);
+    if (!mine)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest");
+    quern_status status = qn_comm_agree(comm, error);
+    void *all = NULL;
+    size_t bytes = 0;
+    for (size_t i = 0; mine && i < writer->part_count; i++)
+        mine[i] = writer->parts[i].summary;
+    if (status == QUERN_OK)
+        status = qn_comm_collect(comm, mine, writer->part_count * sizeof *mine, &all, &bytes, error);
+    free(mine);
+    if (status != QUERN_OK)
+        return status;
+    *all_out = all;
+    *count_out = bytes / sizeof **all_out;
+    if (all)
+        qsort(all, *count_out, sizeof **all_out, compare_numbers);
+    return QUERN_OK;
+}
+
+static quern_status commit_parts(qn_sink_writer *writer, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < writer->part_count && status == QUERN_OK; i++)
+        status = qn_part_commit(&writer->parts[i], error);
+    return status;
+}
+
+quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+{
+    if (writer->sink->kind != QN_SINK_TEXT)
+        return QUERN_OK;
+    qn_part_summary *summaries = NULL;
+    size_t count = 0;
+    quern_status status = collect_summaries(writer, comm, &summaries, &count, error);
+    if (status == QUERN_OK) {
+        commit_parts(writer, error);
+        status = qn_comm_agree(comm, error);
+    }
+    if (status == QUERN_OK) {
+        if (comm->rank == 0)
+            qn_output_seal(writer->sink->directory, summaries, count, error);
+        status = qn_comm_agree(comm, error);
+    }
+    free(summaries);
+    return status;
+}
+
+void qn_sink_writer_fini(qn_sink_writer *writer, bool keep)
+{
+    qn_sink_writer_drop_part(writer);
+    if (!keep && writer->prepared)
+        qn_output_unseal(writer->sink->directory);
+    for (size_t i = 0; i < writer->part_count; i++)
+        qn_part_close(&writer->parts[i], keep);
+    free(writer->parts);
+    writer->parts = NULL;
+    writer->part_count = writer->part_capacity = 0;
+    qn_top_k_free(writer);
+}
+
+void qn_sink_writer_withdraw(qn_sink_writer *writer)
+{
+    if (writer->prepared)
+        qn_output_withdraw(writer->sink->directory, writer->created_directory);
+}

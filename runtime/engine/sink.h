@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/sink.h: where a stage's records end if not in a shuffle: part files, or the k largest.
+ *
+ * A sink lives from the first record to the end of the run; nothing of it is visible before qn_sink_commit.
+ */
+#ifndef QN_ENGINE_SINK_H
+#define QN_ENGINE_SINK_H
+
+#include "runtime/comm/comm.h"
+#include "runtime/data/batch.h"
+#include "runtime/io/output.h"
+#include "runtime/plan/graph.h"
+
+struct qn_top_row;
+
+typedef struct qn_sink_writer {
+    const qn_sink *sink;
+    quern_schema schema;
+    /* text */
+    qn_part *parts; /* [part_count], finished but for the last while it is open */
+    size_t part_count, part_capacity;
+    bool part_open;
+    bool created_directory; /* rank 0 */
+    bool prepared;          /* rank 0: the directory is ours to fill */
+    /* top k: a heap, its smallest row first */
+    struct qn_top_row *rows;
+    size_t row_count, row_capacity;
+} qn_sink_writer;
+
+/* Rank 0 makes the directory; other ranks do nothing there. */
+quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm, qn_error *error);
+
+/* Part files are opened one at a time; top k needs none (these then do nothing). */
+quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error);
+quern_status qn_sink_writer_end_part(qn_sink_writer *writer, qn_error *error);
+void qn_sink_writer_drop_part(qn_sink_writer *writer); /* the open one */
+
+quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, qn_error *error);
+
+/* Collective; every rank, when all is written. deliver: top k to the user. commit: files get their names. */
+quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, qn_error *error);
+quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error);
+/* Frees; without keep every file is removed (the directory too, in qn_sink_writer_withdraw). Takes a zeroed one. */
+void qn_sink_writer_fini(qn_sink_writer *writer, bool keep);
+/* Rank 0, after all ranks removed their files. */
+void qn_sink_writer_withdraw(qn_sink_writer *writer);
+
+#endif

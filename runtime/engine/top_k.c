@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/top_k.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/buffer.h"
+
+struct qn_top_row {
+    uint64_t rank_value; /* orders as the value does, signed or not */
+    uint8_t *key;        /* owned, but borrowed after the collect */
+    size_t key_bytes;
+};
+
+typedef struct qn_top_row top_row;
+
+#define SIGN_BIT (UINT64_C(1) << 63)
+
+static uint64_t rank_value_of(const qn_sink_writer *writer, uint64_t value)
+{
+    return writer->schema.value == QUERN_I64 ? value ^ SIGN_BIT : value;
+}
+
+/* Keys of integer types in their own order. */
+static int compare_keys(quern_type type, const void *a, size_t a_bytes, const void *b, size_t b_bytes)
+{
+    if (type != QUERN_BYTES) {
+        uint64_t flip = type == QUERN_I64 ? SIGN_BIT : 0;
+        uint64_t left = quern_u64((quern_span){a, 8}) ^ flip, right = quern_u64((quern_span){b, 8}) ^ flip;
+        return left < right ? -1 : left > right;
+    }
+    int order = memcmp(a, b, a_bytes < b_bytes ? a_bytes : b_bytes);
+    return order != 0 ? order : a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
+}
+
+/* Negative: a comes before b in the result. */
+static int compare_rows(quern_type key_type, const top_row *a, const top_row *b)
+{
+    if (a->rank_value != b->rank_value)
+        return a->rank_value > b->rank_value ? -1 : 1;
+    return compare_keys(key_type, a->key, a->key_bytes, b->key, b->key_bytes);
+}
+
+/* Restores the heap downwards: a parent comes after its children in the result. */
+static void sift_down(qn_sink_writer *writer, size_t at)
+{
+    top_row *rows = writer->rows;
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= writer->row_count)
+            return;
+        if (child + 1 < writer->row_count && compare_rows(writer->schema.key, &rows[child], &rows[child + 1]) < 0)
+            child++;
+        if (compare_rows(writer->schema.key, &rows[at], &rows[child]) >= 0)
+            return;
+        top_row moved = rows[at];
+        rows[at] = rows[child];
+        rows[child] = moved;
+        at = child;
+    }
+}
+
+static void sift_up(qn_sink_writer *writer, size_t at)
+{
+    top_row *rows = writer->rows;
+    while (at > 0 && compare_rows(writer->schema.key, &rows[at], &rows[(at - 1) / 2]) > 0) {
+        top_row moved = rows[at];
+        rows[at] = rows[(at - 1) / 2];
+        rows[(at - 1) / 2] = moved;
+        at = (at - 1) / 2;
+    }
+}
+
+static quern_status no_memory(qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the top k");
+}
+
+static quern_status add_row(qn_sink_writer *writer, const top_row *row, qn_error *error)
+{
+    if (writer->row_count == writer->row_capacity) {
+        size_t capacity = writer->row_capacity ? 2 * writer->row_capacity : 64;
+        top_row *rows = realloc(writer->rows, capacity * sizeof *rows);
+        if (!rows)
+            return no_memory(error);
+        writer->rows = rows;
+        writer->row_capacity = capacity;
+    }
+    writer->rows[writer->row_count++] = *row;
+    sift_up(writer, writer->row_count - 1);
+    return QUERN_OK;
+}
+
+static quern_status put_row(qn_sink_writer *writer, uint64_t rank_value, const void *key, size_t key_bytes,
+                            qn_error *error)
+{
+    top_row row = {rank_value, (uint8_t *)(uintptr_t)key, key_bytes};
+    bool full = writer->row_count == writer->sink->k;
+    if (full && compare_rows(writer->schema.key, &row, &writer->rows[0]) >= 0)
+        return QUERN_OK;
+    row.key = malloc(key_bytes > 0 ? key_bytes : 1);
+    if (!row.key)
+        return no_memory(error);
+    memcpy(row.key, key, key_bytes);
+    if (full) {
+        free(writer->rows[0].key);
+        writer->rows[0] = row;
+        sift_down(writer, 0);
+        return QUERN_OK;
+    }
+    quern_status status = add_row(writer, &row, error);
+    if (status != QUERN_OK)
+        free(row.key);
+    return status;
+}
+
+quern_status qn_top_k_put(qn_sink_writer *writer, const qn_batch *batch, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        uint64_t rank_value = rank_value_of(writer, quern_u64((quern_span){batch->block.value[i], 8}));
+        bool full = writer->row_count == writer->sink->k;
+        if (!full || rank_value >= writer->rows[0].rank_value)
+            status = put_row(writer, rank_value, batch->block.key[i], batch->block.key_bytes[i], error);
+    }
+    return status;
+}
+
+static void pack_rows(const qn_sink_writer *writer, qn_buffer *packed)
+{
+    for (size_t i = 0; i < writer->row_count; i++) {
+        qn_buffer_append_u64(packed, writer->rows[i].rank_value);
+        qn_buffer_append_span(packed, writer->rows[i].key, writer->rows[i].key_bytes);
+    }
+}
+
+/* qsort has no argument for the type of keys: one comparison each. */
+#define DEFINE_COMPARE(name, type)                                                                                     \
+    static int name(const void *a, const void *b)                                                                     \
+    {                                                                                                                  \
+        return compare_rows(type, a, b);                                                                               \
+    }
+DEFINE_COMPARE(compare_by_bytes, QUERN_BYTES)
+DEFINE_COMPARE(compare_by_i64, QUERN_I64)
+DEFINE_COMPARE(compare_by_u64, QUERN_U64)
+
+static size_t unpack_rows(const void *all, size_t bytes, top_row *rows, size_t rows_max)
+{
+    qn_reader reader = qn_reader_of(all, bytes);
+    size_t count = 0;
+    for (; reader.left_bytes > 0 && count < rows_max; count++) {
+        rows[count].rank_value = qn_reader_u64(&reader);
+        rows[count].key = (uint8_t *)(uintptr_t)qn_reader_span(&reader, &rows[count].key_bytes);
+    }
+    return count;
+}
+
+static quern_status hand_out(const qn_sink_writer *writer, top_row *rows, size_t count, qn_error *error)
+{
+    quern_type type = writer->schema.key;
+    qsort(rows, count, sizeof *rows,
+          type == QUERN_BYTES ? compare_by_bytes : type == QUERN_I64 ? compare_by_i64 : compare_by_u64);
+    for (size_t i = 0; i < count && i < writer->sink->k; i++) {
+        uint64_t value = rank_value_of(writer, rows[i].rank_value);
+        quern_record record = {{rows[i].key, rows[i].key_bytes}, {&value, sizeof value}};
+        int code = writer->sink->each(&record, writer->sink->user);
+        if (code != 0)
+            return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the callback of 'top k' returned %d", code);
+    }
+    return QUERN_OK;
+}
+
+quern_status qn_top_k_deliver(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+{
+    qn_buffer packed = {0};
+    void *all = NULL;
+    size_t bytes = 0;
+    uint64_t row_count = writer->row_count;
+    pack_rows(writer, &packed);
+    if (packed.failed)
+        no_memory(error);
+    quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_comm_reduce_sum(comm, &row_count, 1, error);
+    if (status == QUERN_OK)
+        status = qn_comm_collect(comm, packed.data ? packed.data : (const void *)"", packed.bytes, &all, &bytes, error);
+    qn_buffer_fini(&packed);
+    if (status != QUERN_OK)
+        return status;
+    if (comm->rank == 0) {
+        top_row *rows = calloc(row_count + 1, sizeof *rows);
+        if (rows)
+            hand_out(writer, rows, unpack_rows(all, bytes, rows, row_count), error);
+        else
+            no_memory(error);
+        free(rows);
+    }
+    free(all);
+    return qn_comm_agree(comm, error);
+}
+
+void qn_top_k_free(qn_sink_writer *writer)
+{
+    for (size_t i = 0; i < writer->row_count; i++)
+        free(writer->rows[i].key);
+    free(writer->rows);
+    writer->rows = NULL;
+    writer->row_count = writer->row_capacity = 0;
+}

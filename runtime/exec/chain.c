@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/exec/chain.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+
+#define EMIT_BUFFER_BYTES ((size_t)128 << 10)
+#define FIELD_ALIGN 8
+
+/* Collects the records that one operator gives. */
+struct quern_emitter {
+    qn_chain *chain;
+    struct qn_operator *owner;
+    uint8_t *buffer; /* the records' bytes, unless they are references */
+    size_t capacity_bytes, used_bytes;
+    size_t count;
+    uint32_t origin; /* of what is emitted now */
+    bool failed;
+    const void *key[QN_BATCH_COUNT_MAX];
+    uint32_t key_bytes[QN_BATCH_COUNT_MAX];
+    const void *value[QN_BATCH_COUNT_MAX];
+    uint32_t value_bytes[QN_BATCH_COUNT_MAX];
+    uint32_t origins[QN_BATCH_COUNT_MAX];
+};
+
+struct qn_operator {
+    const qn_node *node;
+    uint32_t index;
+    qn_edge_stats stats, committed;
+    quern_emitter out;
+};
+
+static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch);
+
+/* The end of the chain, less what an earlier attempt delivered. */
+static quern_status deliver(qn_chain *chain, const qn_batch *batch)
+{
+    uint64_t delivered = chain->delivered;
+    size_t count = batch->block.count;
+    chain->delivered += count;
+    if (QN_LIKELY(delivered >= chain->skip)) {
+        chain->end_records += count;
+        return chain->end(chain->end_user, batch, chain->error);
+    }
+    size_t dropped = chain->skip - delivered < count ? chain->skip - delivered : count;
+    if (dropped == count)
+        return QUERN_OK;
+    qn_batch rest = *batch;
+    rest.block.count -= dropped;
+    rest.block.key += dropped;
+    rest.block.key_bytes += dropped;
+    if (rest.block.value) {
+        rest.block.value += dropped;
+        rest.block.value_bytes += dropped;
+    }
+    if (rest.origin)
+        rest.origin += dropped;
+    chain->end_records += rest.block.count;
+    return chain->end(chain->end_user, &rest, chain->error);
+}
+
+static quern_status pass_on(qn_chain *chain, uint32_t index, const qn_batch *batch)
+{
+    return index < chain->operator_count ? run_operator(chain, index, batch) : deliver(chain, batch);
+}
+
+/* Sends what the emitter holds to the next operator. */
+static quern_status flush(quern_emitter *out)
+{
+    if (out->count == 0)
+        return QUERN_OK;
+    bool with_value = out->owner->node->schema.value != QUERN_NONE;
+    qn_batch batch = {
+        .block = {.count = out->count,
+                  .key = out->key,
+                  .key_bytes = out->key_bytes,
+                  .value = with_value ? out->value : NULL,
+                  .value_bytes = with_value ? out->value_bytes : NULL},
+        .origin = out->origins,
+    };
+    out->owner->stats.records_out += out->count;
+    quern_status status = pass_on(out->chain, out->owner->index + 1, &batch);
+    out->count = 0;
+    out->used_bytes = 0;
+    out->failed = status != QUERN_OK;
+    return status;
+}
+
+/* Room for a record's fields behind each other, aligned and with slack. NULL: the job is ending. */
+static uint8_t *make_room(quern_emitter *out, size_t key_bytes, size_t value_bytes)
+{
+    size_t bytes = key_bytes + value_bytes + 3 * FIELD_ALIGN;
+    bool full = out->count == QN_BATCH_COUNT_MAX || bytes + QN_SLACK_BYTES > out->capacity_bytes - out->used_bytes;
+    if (QN_UNLIKELY(full) && flush(out) != QUERN_OK)
+        return NULL;
+    if (QN_UNLIKELY(bytes + QN_SLACK_BYTES > out->capacity_bytes)) {
+        uint8_t *buffer = realloc(out->buffer, bytes + QN_SLACK_BYTES);
+        if (!buffer) {
+            out->failed = true;
+            qn_error_set(out->chain->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an emitted record of %zu bytes",
+                         bytes);
+            return NULL;
+        }
+        out->buffer = buffer;
+        out->capacity_bytes = bytes + QN_SLACK_BYTES;
+    }
+    return out->buffer + out->used_bytes;
+}
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + FIELD_ALIGN - 1) & ~(size_t)(FIELD_ALIGN - 1);
+}
+
+/* Whether a field of so many bytes is one of the type. */
+static bool field_fits(quern_type type, uint32_t fixed_bytes, size_t bytes)
+{
+    if (type == QUERN_BYTES)
+        return bytes < UINT32_C(1) << 31;
+    if (type == QUERN_FIXED)
+        return bytes == fixed_bytes;
+    return type == QUERN_NONE || bytes == 8;
+}
+
+static int refuse(quern_emitter *out, size_t key_bytes, size_t value_bytes)
+{
+    out->failed = true;
+    out->chain->failed_origin = out->origin;
+    qn_error_set(out->chain->error, QUERN_ERROR_CALLBACK, 0,
+                 "'%s' gave a record that does not fit its schema: key of %zu bytes, value of %zu bytes",
+                 out->owner->node->name, key_bytes, value_bytes);
+    return 1;
+}
+
+int quern_emit(quern_emitter *out, quern_span key, quern_span value)
+{
+    const quern_schema *schema = &out->owner->node->schema;
+    if (QN_UNLIKELY(out->failed))
+        return 1;
+    size_t value_bytes = schema->value == QUERN_NONE ? 0 : value.bytes;
+    if (QN_UNLIKELY(!field_fits(schema->key, 0, key.bytes) || !field_fits(schema->value, schema->value_bytes, value_bytes)))
+        return refuse(out, key.bytes, value.bytes);
+    uint8_t *to = make_room(out, key.bytes, value_bytes);
+    if (QN_UNLIKELY(!to))
+        return 1;
+    size_t at = out->count++;
+    uint8_t *value_to = to + aligned(key.bytes);
+    memcpy(to, key.data, key.bytes);
+    out->key[at] = to;
+    out->key_bytes[at] = (uint32_t)key.bytes;
+    out->origins[at] = out->origin;
+    out->value[at] = value_to;
+    out->value_bytes[at] = (uint32_t)value_bytes;
+    if (value_bytes > 0) {
+        memset(value_to + aligned(value_bytes) - FIELD_ALIGN, 0, FIELD_ALIGN);
+        memcpy(value_to, value.data, value_bytes);
+    }
+    out->used_bytes += aligned(key.bytes) + aligned(value_bytes);
+    return 0;
+}
+
+/* A callback did not return 0. */
+static quern_status callback_failed(struct qn_operator *op, int code, uint32_t origin)
+{
+    qn_chain *chain = op->out.chain;
+    if (op->out.failed && chain->error->status != QUERN_ERROR_CALLBACK)
+        return chain->error->status; /* it was told to stop */
+    if (!op->out.failed)
+        chain->failed_origin = origin;
+    chain->callback_failed = true;
+    return qn_error_set(chain->error, QUERN_ERROR_CALLBACK, 0, "the callback of '%s' returned %d", op->node->name, code);
+}
+
+/* After a callback: its code, or a failure behind it that it did not pass on. */
+static quern_status check_callback(struct qn_operator *op, int code, uint32_t origin)
+{
+    if (QN_UNLIKELY(code != 0))
+        return callback_failed(op, code, origin);
+    if (QN_UNLIKELY(op->out.failed)) {
+        op->out.chain->callback_failed |= op->out.chain->error->status == QUERN_ERROR_CALLBACK;
+        return op->out.chain->error->status;
+    }
+    return QUERN_OK;
+}
+
+static quern_status run_map(struct qn_operator *op, const qn_batch *batch)
+{
+    for (size_t i = 0; i < batch->block.count; i++) {
+        quern_record in = qn_batch_record(batch, i), given = in;
+        op->out.origin = qn_batch_origin(batch, i);
+        int code = op->node->fn.map(&in, &given, op->node->user);
+        if (QN_LIKELY(code == 0))
+            quern_emit(&op->out, given.key, given.value);
+        quern_status status = check_callback(op, code, op->out.origin);
+        if (status != QUERN_OK)
+            return status;
+    }
+    return QUERN_OK;
+}
+
+static quern_status run_flat_map(struct qn_operator *op, const qn_batch *batch)
+{
+    for (size_t i = 0; i < batch->block.count; i++) {
+        quern_record in = qn_batch_record(batch, i);
+        op->out.origin = qn_batch_origin(batch, i);
+        int code = op->node->fn.flat_map(&in, &op->out, op->node->user);
+        quern_status status = check_callback(op, code, op->out.origin);
+        if (status != QUERN_OK)
+            return status;
+    }
+    return QUERN_OK;
+}
+
+/* In a block-wise callback the record at fault is not known: the block's first is named. */
+static quern_status run_flat_map_block(struct qn_operator *op, const qn_batch *batch)
+{
+    uint64_t before = op->stats.records_out + op->out.count;
+    op->out.origin = qn_batch_origin(batch, 0);
+    int code = op->node->fn.flat_map_block(&batch->block, &op->out, op->node->user);
+    quern_status status = check_callback(op, code, op->out.origin);
+    uint64_t emitted = op->stats.records_out + op->out.count - before;
+    if (status == QUERN_OK && op->node->kind == QN_NODE_MAP_BLOCK && emitted != batch->block.count) {
+        op->out.chain->callback_failed = true;
+        op->out.chain->failed_origin = op->out.origin;
+        status = qn_error_set(op->out.chain->error, QUERN_ERROR_CALLBACK, 0,
+                              "the callback of '%s' gave %llu records for a block of %zu", op->node->name,
+                              (unsigned long long)emitted, batch->block.count);
+    }
+    return status;
+}
+
+/* Passes record i on as it is. */
+static void keep_record(quern_emitter *out, const qn_batch *batch, size_t i)
+{
+    size_t at = out->count++;
+    out->key[at] = batch->block.key[i];
+    out->key_bytes[at] = batch->block.key_bytes[i];
+    out->origins[at] = qn_batch_origin(batch, i);
+    if (batch->block.value) {
+        out->value[at] = batch->block.value[i];
+        out->value_bytes[at] = batch->block.value_bytes[i];
+    }
+}
+
+static quern_status run_filter(struct qn_operator *op, const qn_batch *batch)
+{
+    for (size_t i = 0; i < batch->block.count; i++) {
+        quern_record in = qn_batch_record(batch, i);
+        int keep = 1;
+        int code = op->node->fn.filter(&in, &keep, op->node->user);
+        if (QN_UNLIKELY(code != 0))
+            return callback_failed(op, code, qn_batch_origin(batch, i));
+        if (keep)
+            keep_record(&op->out, batch, i);
+        else
+            op->stats.records_dropped++;
+    }
+    return QUERN_OK;
+}
+
+static quern_status run_filter_block(struct qn_operator *op, const qn_batch *batch)
+{
+    uint8_t keep[QN_BATCH_COUNT_MAX];
+    memset(keep, 1, sizeof keep);
+    int code = op->node->fn.filter_block(&batch->block, keep, op->node->user);
+    if (code != 0)
+        return callback_failed(op, code, qn_batch_origin(batch, 0));
+    for (size_t i = 0; i < batch->block.count; i++) {
+        if (keep[i])
+            keep_record(&op->out, batch, i);
+        else
+            op->stats.records_dropped++;
+    }
+    return QUERN_OK;
+}
+
+static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch)
+{
+    struct qn_operator *op = &chain->operators[index];
+    quern_status status = QUERN_ERROR_INTERNAL;
+    op->stats.records_in += batch->block.count;
+    switch (op->node->kind) {
+    case QN_NODE_MAP:
+        status = run_map(op, batch);
+        break;
+    case QN_NODE_FLAT_MAP:
+        status = run_flat_map(op, batch);
+        break;
+    case QN_NODE_MAP_BLOCK:
+    case QN_NODE_FLAT_MAP_BLOCK:
+        status = run_flat_map_block(op, batch);
+        break;
+    case QN_NODE_FILTER:
+        status = run_filter(op, batch);
+        break;
+    case QN_NODE_FILTER_BLOCK:
+        status = run_filter_block(op, batch);
+        break;
+    case QN_NODE_TEXT:
+    case QN_NODE_REDUCE:
+        QN_ASSERT(!"sources and reductions are not in a chain");
+    }
+    return status == QUERN_OK ? flush(&op->out) : status;
+}
+
+static void settle_block(qn_chain *chain, bool keep)
+{
+    for (uint32_t i = 0; i < chain->operator_count; i++) {
+        struct qn_operator *op = &chain->operators[i];
+        if (keep)
+            op->committed = op->stats;
+        else
+            op->stats = op->committed;
+        op->out.count = op->out.used_bytes = 0;
+        op->out.failed = false;
+    }
+    for (struct quern_counter *counter = chain->counters; counter; counter = counter->next) {
+        if (keep)
+            counter->sum += counter->pending;
+        counter->pending = 0;
+    }
+}
+
+quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)
+{
+    chain->error = error;
+    chain->delivered = 0;
+    chain->skip = skip;
+    chain->callback_failed = false;
+    quern_status status = pass_on(chain, 0, batch);
+    if (chain->operator_count > 0)
+        settle_block(chain, status == QUERN_OK);
+    return status;
+}
+
+qn_edge_stats qn_chain_edge(const qn_chain *chain, uint32_t index)
+{
+    return chain->operators[index].committed;
+}
+
+quern_status qn_chain_init(qn_chain *chain, const qn_stage *stage, struct quern_counter *counters, qn_chain_end_fn end,
+                           void *end_user, qn_error *error)
+{
+    *chain = (qn_chain){.end = end, .end_user = end_user, .counters = counters};
+    if (stage->operator_count == 0)
+        return QUERN_OK;
+    chain->operators = calloc(stage->operator_count, sizeof *chain->operators);
+    bool complete = chain->operators != NULL;
+    for (uint32_t i = 0; complete && i < stage->operator_count; i++) {
+        struct qn_operator *op = &chain->operators[i];
+        op->node = stage->operators[i];
+        op->index = i;
+        op->out.chain = chain;
+        op->out.owner = op;
+        op->out.capacity_bytes = EMIT_BUFFER_BYTES;
+        op->out.buffer = malloc(EMIT_BUFFER_BYTES);
+        complete = op->out.buffer != NULL;
+    }
+    chain->operator_count = stage->operator_count;
+    if (complete)
+        return QUERN_OK;
+    qn_chain_fini(chain);
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the operators of a stage");
+}
+
+void qn_chain_fini(qn_chain *chain)
+{
+    for (uint32_t i = 0; chain->operators && i < chain->operator_count; i++)
+        free(chain->operators[i].out.buffer);
+    free(chain->operators);
+    *chain = (qn_chain){0};
+}

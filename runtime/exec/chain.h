@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/exec/chain.h: a stage's operators run over blocks of records.
+ *
+ * A block goes through the first operator; what that emits is collected in blocks that go through the next one, and so on, depth
+ * first, until they arrive at the chain's end (a shuffle or an output). Filters pass references on; emitted records are
+ * copied once, into the emitter's buffer.
+ *
+ * Exactly once. The unit of work is the block of the source. If a callback fails, the records that already arrived at the end
+ * from this block stay there, and their number is kept (delivered): whoever takes the block up again drops that many from
+ * the front of what arrives, since equal callbacks emit equal records in equal order. Counters and the operators' record counts of a
+ * failed block are taken back.
+ */
+#ifndef QN_EXEC_CHAIN_H
+#define QN_EXEC_CHAIN_H
+
+#include "runtime/data/batch.h"
+#include "runtime/plan/stages.h"
+
+/* Takes records at the end of the chain. */
+typedef quern_status (*qn_chain_end_fn)(void *user, const qn_batch *batch, qn_error *error);
+
+typedef struct qn_edge_stats {
+    uint64_t records_in, records_out, records_dropped;
+} qn_edge_stats;
+
+/* A counter of the user's on this rank. */
+struct quern_counter {
+    const char *name;
+    int64_t pending; /* of the block that is being worked on */
+    int64_t sum;     /* of this rank in this run */
+    int64_t total;   /* of all ranks after the last run */
+    struct quern_counter *next;
+};
+
+struct qn_operator;
+
+typedef struct qn_chain {
+    struct qn_operator *operators; /* [operator_count] */
+    uint32_t operator_count;
+    qn_chain_end_fn end;
+    void *end_user;
+    struct quern_counter *counters; /* borrowed */
+    qn_error *error;        /* of the block that is being worked on */
+    uint64_t delivered;     /* records of this block that reached the end, dropped ones included */
+    uint64_t skip;          /* of those, how many to drop */
+    uint64_t end_records;   /* handed to the end in all */
+    uint32_t failed_origin; /* source record on which a callback failed */
+    bool callback_failed;   /* the failure is a callback's: the block can be tried again */
+} qn_chain;
+
+/* Prepares the operators of a stage (borrowed until fini). */
+quern_status qn_chain_init(qn_chain *chain, const qn_stage *stage, struct quern_counter *counters, qn_chain_end_fn end,
+                           void *end_user, qn_error *error);
+void qn_chain_fini(qn_chain *chain); /* takes a zeroed one */
+
+/* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and
+ * delivered. */
+quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error);
+
+/* What operator `index` saw so far. */
+qn_edge_stats qn_chain_edge(const qn_chain *chain, uint32_t index);
+
+#endif

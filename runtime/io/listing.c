@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/io/listing.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static quern_status no_memory(qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to list the input");
+}
+
+static quern_status add_file(qn_listing *listing, const char *path, uint64_t bytes, qn_error *error)
+{
+    if (bytes == 0) {
+        listing->empty_count++;
+        return QUERN_OK;
+    }
+    if (listing->file_count == listing->capacity) {
+        size_t capacity = listing->capacity ? 2 * listing->capacity : 64;
+        qn_input_file *files = realloc(listing->files, capacity * sizeof *files);
+        if (!files)
+            return no_memory(error);
+        listing->files = files;
+        listing->capacity = capacity;
+    }
+    const char *copy = qn_arena_text(&listing->texts, path);
+    if (!copy)
+        return no_memory(error);
+    listing->files[listing->file_count++] = (qn_input_file){copy, bytes};
+    listing->bytes += bytes;
+    return QUERN_OK;
+}
+
+static quern_status add_entry(qn_listing *listing, FTS *walk, FTSENT *entry, qn_error *error)
+{
+    switch (entry->fts_info) {
+    case FTS_F:
+        if (S_ISREG(entry->fts_statp->st_mode))
+            return add_file(listing, entry->fts_path, (uint64_t)entry->fts_statp->st_size, error);
+        break;
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        return qn_error_set(error, QUERN_ERROR_INPUT, entry->fts_errno, "cannot read %s", entry->fts_path);
+    case FTS_DC:
+        fts_set(walk, entry, FTS_SKIP);
+        return QUERN_OK;
+    case FTS_D:
+    case FTS_DP:
+        return QUERN_OK;
+    default:
+        break;
+    }
+    if (entry->fts_level == FTS_ROOTLEVEL)
+        return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s is neither a regular file nor a directory",
+                            entry->fts_path);
+    listing->skipped_count++;
+    return QUERN_OK;
+}
+
+static quern_status walk_path(qn_listing *listing, const char *path, qn_error *error)
+{
+    char *argument = strdup(path);
+    if (!argument)
+        return no_memory(error);
+    char *roots[] = {argument, NULL};
+    FTS *walk = fts_open(roots, FTS_COMFOLLOW | FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    quern_status status =
+        walk ? QUERN_OK : qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s", path);
+    while (status == QUERN_OK) {
+        errno = 0;
+        FTSENT *entry = fts_read(walk);
+        if (!entry && errno != 0)
+            status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot list %s", path);
+        if (!entry)
+            break;
+        status = add_entry(listing, walk, entry, error);
+    }
+    if (walk)
+        fts_close(walk);
+    free(argument);
+    return status;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+    return strcmp(((const qn_input_file *)a)->path, ((const qn_input_file *)b)->path);
+}
+
+quern_status qn_listing_create(qn_listing *listing, const char *const *paths, size_t path_count, qn_error *error)
+{
+    *listing = (qn_listing){0};
+    qn_arena_init(&listing->texts, 0);
+    for (size_t i = 0; i < path_count; i++) {
+        size_t first = listing->file_count;
+        quern_status status = walk_path(listing, paths[i], error);
+        if (status != QUERN_OK) {
+            qn_listing_destroy(listing);
+            return status;
+        }
+        if (listing->file_count > first)
+            qsort(listing->files + first, listing->file_count - first, sizeof *listing->files, compare_paths);
+    }
+    return QUERN_OK;
+}
+
+void qn_listing_destroy(qn_listing *listing)
+{
+    free(listing->files);
+    qn_arena_reset(&listing->texts);
+    *listing = (qn_listing){0};
+}

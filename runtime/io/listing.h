@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/io/listing.h: which files an input is made of.
+ *
+ * A path that names a file is that file, symbolic links followed; a path that names a directory is all regular files
+ * below it, links in it not followed (no cycles, nothing twice). Files are in byte order of their paths within each given
+ * path, so that the same input is the same sequence everywhere.
+ */
+#ifndef QN_IO_LISTING_H
+#define QN_IO_LISTING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/status.h"
+
+typedef struct qn_input_file {
+    const char *path; /* in the listing's arena */
+    uint64_t bytes;   /* when it was listed */
+} qn_input_file;
+
+typedef struct qn_listing {
+    qn_arena texts;
+    qn_input_file *files; /* [file_count], empty ones left out */
+    size_t file_count, capacity;
+    uint64_t bytes;
+    uint64_t empty_count;   /* files of no bytes */
+    uint64_t skipped_count; /* below directories: links, sockets, pipes, devices */
+} qn_listing;
+
+/* Lists the paths, in the order given. QUERN_ERROR_INPUT names what cannot be read. Local. */
+quern_status qn_listing_create(qn_listing *listing, const char *const *paths, size_t path_count, qn_error *error);
+void qn_listing_destroy(qn_listing *listing); /* takes a zeroed one */
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/io/output.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "runtime/base/file.h"
+
+#define WRITE_BUFFER_BYTES ((size_t)1 << 20)
+#define NUMBER_DIGITS_MIN 5
+
+static bool is_empty_directory(const char *path, bool *can_read_out)
+{
+    DIR *directory = opendir(path);
+    *can_read_out = directory != NULL;
+    if (!directory)
+        return false;
+    bool empty = true;
+    for (struct dirent *entry; empty && (entry = readdir(directory));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(directory);
+    return empty;
+}
+
+quern_status qn_output_prepare(const char *directory, bool *created_out, qn_error *error)
+{
+    if (mkdir(directory, 0777) == 0) {
+        *created_out = true;
+        return QUERN_OK;
+    }
+    if (errno != EEXIST)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create the output directory %s", directory);
+    bool can_read = false;
+    *created_out = false;
+    if (is_empty_directory(directory, &can_read))
+        return QUERN_OK;
+    if (!can_read)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot use %s as output directory", directory);
+    return qn_error_set(error, QUERN_ERROR_OUTPUT_EXISTS, 0,
+                        "the output directory %s is not empty: remove it or name another", directory);
+}
+
+void qn_output_withdraw(const char *directory, bool created)
+{
+    if (created)
+        rmdir(directory); /* not if somebody else put something there meanwhile */
+}
+
+static int digits_of(uint64_t part_count)
+{
+    int digits = 1;
+    for (uint64_t largest = part_count > 0 ? part_count - 1 : 0; largest >= 10; largest /= 10)
+        digits++;
+    return digits > NUMBER_DIGITS_MIN ? digits : NUMBER_DIGITS_MIN;
+}
+
+static char *format_path(const char *format, const char *directory, int digits, uint64_t number)
+{
+    char *path = NULL;
+    if (asprintf(&path, format, directory, digits, number) < 0)
+        return NULL;
+    return path;
+}
+
+quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count, qn_error *error)
+{
+    int digits = digits_of(part_count);
+    *part = (qn_part){.fd = -1, .summary.number = number};
+    part->path = format_path("%s/part-%0*" PRIu64, directory, digits, number);
+    part->temporary_path = format_path("%s/.part-%0*" PRIu64 ".tmp", directory, digits, number);
+    part->buffer = malloc(WRITE_BUFFER_BYTES);
+    part->checksum = XXH3_createState();
+    if (!part->path || !part->temporary_path || !part->buffer || !part->checksum) {
+        qn_part_close(part, true);
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to write in %s", directory);
+    }
+    XXH3_64bits_reset(part->checksum);
+    part->fd = open(part->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (part->fd >= 0)
+        return QUERN_OK;
+    quern_status status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create %s", part->temporary_path);
+    qn_part_close(part, true);
+    return status;
+}
+
+static quern_status flush_part(qn_part *part, const void *data, size_t bytes, qn_error *error)
+{
+    XXH3_64bits_update(part->checksum, data, bytes);
+    quern_status status = qn_file_write_at(part->fd, data, bytes, part->summary.bytes, part->temporary_path,
+                                           QUERN_ERROR_OUTPUT, error);
+    if (status == QUERN_OK)
+        part->summary.bytes += bytes;
+    return status;
+}
+
+quern_status qn_part_write(qn_part *part, const void *data, size_t bytes, qn_error *error)
+{
+    if (part->used_bytes + bytes > WRITE_BUFFER_BYTES) {
+        quern_status status = flush_part(part, part->buffer, part->used_bytes, error);
+        if (status != QUERN_OK)
+            return status;
+        part->used_bytes = 0;
+    }
+    if (bytes > WRITE_BUFFER_BYTES)
+        return flush_part(part, data, bytes, error);
+    memcpy(part->buffer + part->used_bytes, data, bytes);
+    part->used_bytes += bytes;
+    return QUERN_OK;
+}
+
+quern_status qn_part_finish(qn_part *part, qn_error *error)
+{
+    quern_status status = flush_part(part, part->buffer, part->used_bytes, error);
+    part->used_bytes = 0;
+    if (status == QUERN_OK && fsync(part->fd) != 0)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", part->temporary_path);
+    if (close(part->fd) != 0 && status == QUERN_OK)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot close %s", part->temporary_path);
+    part->fd = -1;
+    part->summary.checksum = XXH3_64bits_digest(part->checksum);
+    free(part->buffer);
+    part->buffer = NULL;
+    return status;
+}
+
+quern_status qn_part_commit(qn_part *part, qn_error *error)
+{
+    if (rename(part->temporary_path, part->path) != 0)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot rename %s", part->temporary_path);
+    return QUERN_OK;
+}
+
+void qn_part_close(qn_part *part, bool keep)
+{
+    if (part->fd >= 0 && part->path)
+        close(part->fd);
+    if (!keep && part->path) {
+        unlink(part->temporary_path);
+        unlink(part->path);
+    }
+    free(part->path);
+    free(part->temporary_path);
+    free(part->buffer);
+    if (part->checksum)
+        XXH3_freeState(part->checksum);
+    *part = (qn_part){.fd = -1};
+}
+
+static json_t *describe_part(const qn_part_summary *summary, int digits)
+{
+    char name[64], checksum[32];
+    snprintf(name, sizeof name, "part-%0*" PRIu64, digits, summary->number);
+    snprintf(checksum, sizeof checksum, "%016" PRIx64, summary->checksum);
+    return json_pack("{s:s, s:I, s:I, s:s}", "name", name, "bytes", (json_int_t)summary->bytes, "records",
+                     (json_int_t)summary->records, "xxh3_64", checksum);
+}
+
+static char *manifest_text(const qn_part_summary *summaries, size_t count)
+{
+    int digits = digits_of(count);
+    json_t *parts = json_array();
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(parts, describe_part(&summaries[i], digits));
+    json_t *manifest = json_pack("{s:i, s:o}", "quern_manifest", 1, "parts", parts);
+    char *text = manifest ? json_dumps(manifest, JSON_INDENT(1)) : NULL;
+    json_decref(manifest);
+    return text;
+}
+
+static quern_status create_in(const char *directory, const char *name, const char *text, qn_error *error)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/%s", directory, name) < 0)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
+    quern_status status = qn_file_create(path, text, strlen(text), error);
+    free(path);
+    return status;
+}
+
+static void remove_in(const char *directory, const char *name)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/%s", directory, name) >= 0) {
+        unlink(path);
+        free(path);
+    }
+}
+
+void qn_output_unseal(const char *directory)
+{
+    remove_in(directory, "_SUCCESS");
+    remove_in(directory, "_MANIFEST.json");
+}
+
+quern_status qn_output_seal(const char *directory, const qn_part_summary *summaries, size_t count, qn_error *error)
+{
+    char *text = manifest_text(summaries, count);
+    if (!text)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest of %s", directory);
+    quern_status status = create_in(directory, "_MANIFEST.json", text, error);
+    free(text);
+    if (status == QUERN_OK)
+        status = qn_file_sync_directory(directory, error);
+    if (status == QUERN_OK)
+        status = create_in(directory, "_SUCCESS", "", error);
+    if (status == QUERN_OK)
+        status = qn_file_sync_directory(directory, error);
+    if (status != QUERN_OK)
+        qn_output_unseal(directory);
+    return status;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/io/scan.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+bool qn_delimiters_init(qn_delimiters *delimiters, const char *set, size_t count)
+{
+    *delimiters = (qn_delimiters){0};
+    for (size_t i = 0; i < count; i++) {
+        uint8_t byte = (uint8_t)set[i];
+        if (byte >= 0x80)
+            return false;
+        delimiters->is_delimiter[byte] = 1;
+        delimiters->high[byte >> 4] = (uint8_t)(1u << (byte >> 4)); /* ASCII: eight rows, a bit each */
+        delimiters->low[byte & 15] |= (uint8_t)(1u << (byte >> 4));
+    }
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    delimiters->wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+#endif
+    return true;
+}
+
+/* Writes the positions of the set bits, some garbage behind them: fixed-length stores beat a loop that ends unpredictably. */
+static inline __attribute__((always_inline)) size_t put_positions(uint64_t bits, uint32_t base, uint32_t *to)
+{
+    size_t count = (size_t)__builtin_popcountll(bits);
+    for (size_t done = 0; done < count; done += 8) {
+        for (size_t i = 0; i < 8; i++) {
+            to[done + i] = base + (uint32_t)__builtin_ctzll(bits | (UINT64_C(1) << 63));
+            bits &= bits - 1;
+        }
+    }
+    return count;
+}
+
+/* From the mask of delimiters in a step to the bits that matter. */
+static inline __attribute__((always_inline)) uint64_t bits_of(uint64_t mask, bool toggles, uint64_t *outside)
+{
+    if (!toggles)
+        return mask;
+    uint64_t bits = mask ^ ((mask << 1) | *outside);
+    *outside = mask >> 63;
+    return bits;
+}
+
+typedef uint64_t (*mask_fn)(const qn_delimiters *delimiters, const uint8_t *data);
+
+static inline __attribute__((always_inline)) size_t scan_with(mask_fn mask_of, const qn_delimiters *delimiters,
+                                                              const uint8_t *data, size_t bytes, bool toggles,
+                                                              bool *inside, uint32_t *positions, size_t positions_max,
+                                                              size_t *scanned_out)
+{
+    uint64_t outside = !*inside;
+    size_t count = 0, at = 0;
+    for (; at + QN_SCAN_STEP_BYTES <= bytes && count < positions_max; at += QN_SCAN_STEP_BYTES)
+        count += put_positions(bits_of(mask_of(delimiters, data + at), toggles, &outside), (uint32_t)at,
+                               positions + count);
+    if (at < bytes && count < positions_max) {
+        uint64_t valid = (UINT64_C(1) << (bytes - at)) - 1;
+        uint64_t mask = mask_of(delimiters, data + at);
+        count += put_positions(bits_of(mask, toggles, &outside) & valid, (uint32_t)at, positions + count);
+        outside = (mask >> (bytes - at - 1)) & 1;
+        at = bytes;
+    }
+    *inside = !outside;
+    *scanned_out = at;
+    return count;
+}
+
+static inline uint64_t mask_narrow(const qn_delimiters *delimiters, const uint8_t *data)
+{
+    uint64_t mask = 0;
+    for (unsigned i = 0; i < QN_SCAN_STEP_BYTES; i++)
+        mask |= (uint64_t)delimiters->is_delimiter[data[i]] << i;
+    return mask;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2,bmi,popcnt"))) static inline uint32_t mask_half(const qn_delimiters *delimiters,
+                                                                           const uint8_t *data)
+{
+    __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)delimiters->low));
+    __m256i high = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)delimiters->high));
+    __m256i nibble = _mm256_set1_epi8(15);
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)data);
+    __m256i from_low = _mm256_shuffle_epi8(low, _mm256_and_si256(bytes, nibble));
+    __m256i from_high = _mm256_shuffle_epi8(high, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble));
+    __m256i other = _mm256_cmpeq_epi8(_mm256_and_si256(from_low, from_high), _mm256_setzero_si256());
+    return ~(uint32_t)_mm256_movemask_epi8(other);
+}
+
+__attribute__((target("avx2,bmi,popcnt"))) static inline uint64_t mask_wide(const qn_delimiters *delimiters,
+                                                                           const uint8_t *data)
+{
+    return mask_half(delimiters, data) | (uint64_t)mask_half(delimiters, data + 32) << 32;
+}
+
+__attribute__((target("avx2,bmi,popcnt"))) static size_t scan_wide(const qn_delimiters *delimiters,
+                                                                  const uint8_t *data, size_t bytes, bool toggles,
+                                                                  bool *inside, uint32_t *positions,
+                                                                  size_t positions_max, size_t *scanned_out)
+{
+    if (toggles)
+        return scan_with(mask_wide, delimiters, data, bytes, true, inside, positions, positions_max, scanned_out);
+    return scan_with(mask_wide, delimiters, data, bytes, false, inside, positions, positions_max, scanned_out);
+}
+#endif
+
+size_t qn_scan(const qn_delimiters *delimiters, const uint8_t *data, size_t bytes, bool toggles, bool *inside,
+               uint32_t *positions_out, size_t positions_max, size_t *scanned_out)
+{
+#if defined(__x86_64__)
+    if (delimiters->wide)
+        return scan_wide(delimiters, data, bytes, toggles, inside, positions_out, positions_max, scanned_out);
+#endif
+    return scan_with(mask_narrow, delimiters, data, bytes, toggles, inside, positions_out, positions_max, scanned_out);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/io/scan.h: where delimiters are in text, 64 bytes at a time.
+ *
+ * A set of ASCII delimiters is two tables of 16 bytes, looked up by the low and the high half of a byte: they share a bit if
+ * the byte is a delimiter. With AVX2 that is two shuffles per 32 bytes; without it, a table of 256.
+ */
+#ifndef QN_IO_SCAN_H
+#define QN_IO_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QN_SCAN_STEP_BYTES 64
+#define QN_SCAN_SLACK_POSITIONS 64 /* positions_out may be written so far behind what is counted */
+
+typedef struct qn_delimiters {
+    uint8_t low[16], high[16];
+    uint8_t is_delimiter[256];
+    bool wide; /* the machine has the instructions */
+} qn_delimiters;
+
+/* `set`: ASCII bytes. False if one is not. */
+bool qn_delimiters_init(qn_delimiters *delimiters, const char *set, size_t count);
+
+/*
+ * Positions in data[0 … bytes) at which the scan has something to say, ascending, up to about positions_max (whole steps
+ * are scanned while fewer than that are found). toggles false: the delimiters. toggles true: the places where delimiters change to
+ * other bytes and back; *inside says whether the byte before data[0] was no delimiter, and is left so for the
+ * next call. Returns the number of positions; *scanned_out: bytes scanned. QN_SCAN_STEP_BYTES behind the data must be readable.
+ * positions_out has room for positions_max + 2 * QN_SCAN_SLACK_POSITIONS.
+ */
+size_t qn_scan(const qn_delimiters *delimiters, const uint8_t *data, size_t bytes, bool toggles, bool *inside,
+               uint32_t *positions_out, size_t positions_max, size_t *scanned_out);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/io/split.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SPLIT_BYTES_MIN ((uint64_t)1 << 20)
+#define SPLIT_BYTES_MAX ((uint64_t)64 << 20)
+#define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
+#define SPLITS_PER_WORKER 24
+
+uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
+{
+    uint64_t bytes = input_bytes / ((uint64_t)worker_count * SPLITS_PER_WORKER);
+    bytes = (bytes + SPLIT_ALIGN_BYTES - 1) & ~(SPLIT_ALIGN_BYTES - 1);
+    if (bytes < SPLIT_BYTES_MIN)
+        return SPLIT_BYTES_MIN;
+    return bytes > SPLIT_BYTES_MAX ? SPLIT_BYTES_MAX : bytes;
+}
+
+static quern_status add_split(qn_splits *splits, const qn_split *split, qn_error *error)
+{
+    if (splits->count == splits->capacity) {
+        uint32_t capacity = splits->capacity ? 2 * splits->capacity : 256;
+        if (capacity > UINT32_C(1) << 31)
+            return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the input gives too many tasks: raise split-bytes");
+        qn_split *items = realloc(splits->items, capacity * sizeof *items);
+        if (!items)
+            return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the tasks");
+        splits->items = items;
+        splits->capacity = capacity;
+    }
+    splits->items[splits->count++] = *split;
+    return QUERN_OK;
+}
+
+/* Goes through the files taking from each what the open split still has room for. */
+quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint64_t split_bytes, qn_error *error)
+{
+    qn_split open = {0};
+    uint64_t cost = 0;
+    size_t segments = 0;
+    quern_status status = QUERN_OK;
+    *splits = (qn_splits){0};
+    for (size_t file = 0; file < listing->file_count && status == QUERN_OK; file++) {
+        uint64_t offset = 0;
+        while (offset < listing->files[file].bytes && status == QUERN_OK) {
+            if (segments == 0)
+                open = (qn_split){.file = file, .offset = offset};
+            uint64_t left = listing->files[file].bytes - offset;
+            uint64_t room = split_bytes > cost ? split_bytes - cost : 1;
+            uint64_t taken = left < room ? left : room;
+            offset += taken;
+            open.bytes += taken;
+            open.end_file = file;
+            open.end_offset = offset;
+            cost += taken + QN_SPLIT_FILE_COST_BYTES * (offset == listing->files[file].bytes);
+            segments++;
+            if (cost >= split_bytes || segments == QN_SPLIT_SEGMENTS_MAX) {
+                status = add_split(splits, &open, error);
+                cost = segments = 0;
+            }
+        }
+    }
+    if (segments > 0 && status == QUERN_OK)
+        status = add_split(splits, &open, error);
+    if (status != QUERN_OK)
+        qn_splits_destroy(splits);
+    return status;
+}
+
+void qn_splits_destroy(qn_splits *splits)
+{
+    free(splits->items);
+    *splits = (qn_splits){0};
+}
+
+void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer *message)
+{
+    qn_buffer_append_u32(message, (uint32_t)(split->end_file - split->file + 1));
+    for (size_t file = split->file; file <= split->end_file; file++) {
+        const qn_input_file *input = &listing->files[file];
+        qn_buffer_append_u64(message, file == split->file ? split->offset : 0);
+        qn_buffer_append_u64(message, file == split->end_file ? split->end_offset : input->bytes);
+        qn_buffer_append_u64(message, input->bytes);
+        qn_buffer_append_span(message, input->path, strlen(input->path) + 1);
+    }
+}
+
+quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint32_t *count_out, qn_error *error)
+{
+    uint32_t count = qn_reader_u32(message);
+    qn_segment *segments = calloc(count > 0 ? count : 1, sizeof *segments);
+    if (!segments)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task of %u files", count);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t path_bytes = 0;
+        segments[i].begin = qn_reader_u64(message);
+        segments[i].end = qn_reader_u64(message);
+        segments[i].file_bytes = qn_reader_u64(message);
+        segments[i].path = qn_reader_span(message, &path_bytes);
+    }
+    if (message->failed) {
+        free(segments);
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a task message is too short");
+    }
+    *segments_out = segments;
+    *count_out = count;
+    return QUERN_OK;
+}

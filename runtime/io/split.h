@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/io/split.h: the input cut into tasks, and a task's part of it as a message.
+ *
+ * The files of a listing, one behind the other, are cut into stretches of about equal cost; small files share a task, large ones
+ * are cut at byte ranges. A stretch may begin and end in the middle of a record; the source gives each record to
+ * the stretch in which it begins.
+ */
+#ifndef QN_IO_SPLIT_H
+#define QN_IO_SPLIT_H
+
+#include "runtime/base/buffer.h"
+#include "runtime/io/listing.h"
+
+#define QN_SPLIT_FILE_COST_BYTES ((uint64_t)16 << 10) /* opening a file is worth reading that much */
+#define QN_SPLIT_SEGMENTS_MAX 4096                    /* files of one task */
+
+/* A byte range of one file. */
+typedef struct qn_segment {
+    const char *path;
+    uint64_t begin, end; /* records that begin in [begin, end) */
+    uint64_t file_bytes;
+} qn_segment;
+
+typedef struct qn_split {
+    size_t file;     /* the first, by its index in the listing */
+    uint64_t offset; /* in it */
+    size_t end_file; /* the last one, and where to stop in it */
+    uint64_t end_offset;
+    uint64_t bytes;
+} qn_split;
+
+typedef struct qn_splits {
+    qn_split *items;
+    uint32_t count, capacity;
+} qn_splits;
+
+/* Cuts the listing at about split_bytes (> 0). QUERN_ERROR_INPUT if that gives 2^31 tasks or more. */
+quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint64_t split_bytes, qn_error *error);
+void qn_splits_destroy(qn_splits *splits); /* takes a zeroed one */
+
+/* split_bytes for so many workers, if the user did not say. */
+uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count);
+
+/* Appends a split's segments. */
+void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer *message);
+
+/* Reads them back: *segments_out is freed by the caller, its paths borrow the message. */
+quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint32_t *count_out, qn_error *error);
+
+#endif

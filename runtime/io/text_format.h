@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* runtime/io/text_format.h: records as lines of text. */
+#ifndef QN_IO_TEXT_FORMAT_H
+#define QN_IO_TEXT_FORMAT_H
+
+#include "runtime/data/batch.h"
+#include "runtime/io/output.h"
+
+/* Writes the record as key<TAB>value<NEWLINE> (no tab for QUERN_NONE): bytes as they are, integers in decimal. */
+quern_status qn_text_put(qn_part *part, const quern_schema *schema, const quern_record *record, qn_error *error);
+
+#endif

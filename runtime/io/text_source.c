@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/io/text_source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/file.h"
+#include "runtime/base/pages.h"
+
+#define SLACK_BYTES (QN_SCAN_STEP_BYTES + QN_SLACK_BYTES)
+#define CAPACITY_FIRST QN_PAGE_HUGE_BYTES
+#define CAPACITY_KEPT_MAX ((size_t)8 << 20) /* a buffer that a giant record made larger is given back */
+
+quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *delimiters, bool skip_empty,
+                                 uint64_t record_bytes_max, qn_error *error)
+{
+    QN_ASSERT(record_bytes_max < UINT64_C(1) << 31);
+    *source = (qn_text_source){
+        .delimiters = *delimiters, .skip_empty = skip_empty, .record_bytes_max = record_bytes_max, .fd = -1};
+    source->buffer = qn_pages_reserve(CAPACITY_FIRST, true);
+    if (!source->buffer)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a read buffer");
+    source->capacity_bytes = CAPACITY_FIRST;
+    return QUERN_OK;
+}
+
+static void close_task(qn_text_source *source)
+{
+    if (source->fd >= 0)
+        close(source->fd);
+    source->fd = -1;
+    free(source->segments);
+    free(source->message);
+    source->segments = NULL;
+    source->message = NULL;
+    source->segment_count = 0;
+}
+
+void qn_text_source_fini(qn_text_source *source)
+{
+    if (!source->buffer)
+        return;
+    close_task(source);
+    qn_pages_unreserve(source->buffer, source->capacity_bytes);
+    source->buffer = NULL;
+}
+
+quern_status qn_text_source_open(qn_text_source *source, const void *message, size_t bytes, const qn_text_place *place,
+                                 qn_error *error)
+{
+    close_task(source);
+    source->message = malloc(bytes > 0 ? bytes : 1);
+    if (!source->message)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task");
+    memcpy(source->message, message, bytes);
+    qn_reader reader = qn_reader_of(source->message, bytes);
+    source->place = place ? *place : (qn_text_place){0};
+    source->data_bytes = 0;
+    source->task_bytes_done = 0;
+    return qn_split_decode(&reader, &source->segments, &source->segment_count, error);
+}
+
+/* Opens the present segment's file and sets the place to where its first record may begin: a byte before the segment,
+ * which tells whether a record begins exactly there. */
+static quern_status open_segment(qn_text_source *source, qn_error *error)
+{
+    const qn_segment *segment = &source->segments[source->place.segment];
+    source->fd = open(segment->path, O_RDONLY | O_CLOEXEC);
+    if (source->fd < 0)
+        return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", segment->path);
+    qn_text_place *place = &source->place;
+    if (!place->started) {
+        place->scan_offset = segment->begin > 0 ? segment->begin - 1 : 0;
+        place->record_offset = place->scan_offset;
+        /* Within a file the byte before decides; at its begin nothing is before, as if a delimiter were. */
+        place->inside = segment->begin > 0;
+    }
+    source->buffer_offset = place->inside && place->started ? place->record_offset : place->scan_offset;
+    source->data_bytes = 0;
+    return QUERN_OK;
+}
+
+static void close_segment(qn_text_source *source)
+{
+    const qn_segment *segment = &source->segments[source->place.segment];
+    source->task_bytes_done += segment->end - segment->begin;
+    close(source->fd);
+    source->fd = -1;
+    source->place = (qn_text_place){.segment = source->place.segment + 1};
+}
+
+static quern_status resize_buffer(qn_text_source *source, size_t capacity_bytes, qn_error *error)
+{
+    uint8_t *buffer = qn_pages_reserve(capacity_bytes, true);
+    if (!buffer)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a record of more than %zu bytes of %s",
+                            source->data_bytes, source->segments[source->place.segment].path);
+    memcpy(buffer, source->buffer, source->data_bytes);
+    qn_pages_unreserve(source->buffer, source->capacity_bytes);
+    source->buffer = buffer;
+    source->capacity_bytes = capacity_bytes;
+    return QUERN_OK;
+}
+
+/* Keeps the open record (from `keep_offset` on) at the front of the buffer and makes room for a chunk behind it. */
+static quern_status make_room(qn_text_source *source, uint64_t keep_offset, qn_error *error)
+{
+    uint64_t data_end = source->buffer_offset + source->data_bytes;
+    size_t kept_bytes = data_end > keep_offset ? data_end - keep_offset : 0;
+    if (kept_bytes > source->record_bytes_max)
+        return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
+                            "the record at byte %llu of %s is longer than record-bytes, %llu",
+                            (unsigned long long)keep_offset, source->segments[source->place.segment].path,
+                            (unsigned long long)source->record_bytes_max);
+    if (kept_bytes < source->data_bytes)
+        memmove(source->buffer, source->buffer + (source->data_bytes - kept_bytes), kept_bytes);
+    source->data_bytes = kept_bytes;
+    source->buffer_offset = data_end - kept_bytes;
+    if (kept_bytes + QN_TEXT_CHUNK_BYTES + SLACK_BYTES > source->capacity_bytes)
+        return resize_buffer(source, 2 * source->capacity_bytes, error);
+    if (source->capacity_bytes > CAPACITY_KEPT_MAX && kept_bytes < CAPACITY_FIRST / 2)
+        return resize_buffer(source, CAPACITY_FIRST, error);
+    return QUERN_OK;
+}
+
+/* Reads up to the next multiple of the chunk size behind what the buffer holds. */
+static quern_status read_chunk(qn_text_source *source, qn_error *error)
+{
+    const qn_segment *segment = &source->segments[source->place.segment];
+    quern_status status =
+        make_room(source, source->place.inside ? source->place.record_offset : source->place.scan_offset, error);
+    if (status != QUERN_OK)
+        return status;
+    uint64_t offset = source->buffer_offset + source->data_bytes;
+    uint64_t end = (offset / QN_TEXT_CHUNK_BYTES + 1) * QN_TEXT_CHUNK_BYTES;
+    if (end > segment->file_bytes)
+        end = segment->file_bytes;
+    size_t got_bytes = 0;
+    status = qn_file_read_at(source->fd, source->buffer + source->data_bytes, end - offset, offset, segment->path,
+                             &got_bytes, error);
+    if (status != QUERN_OK)
+        return status;
+    if (got_bytes < end - offset)
+        return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s ends at byte %llu; it had %llu bytes when the job began",
+                            segment->path, (unsigned long long)(offset + got_bytes),
+                            (unsigned long long)segment->file_bytes);
+    source->data_bytes += got_bytes;
+    source->read_bytes += got_bytes;
+    return QUERN_OK;
+}
+
+/* Scans as much of the buffer as makes a block. Returns how many positions there are. */
+static size_t scan_some(qn_text_source *source, size_t first)
+{
+    qn_text_place *place = &source->place;
+    size_t at = place->scan_offset - source->buffer_offset;
+    size_t scanned = 0;
+    size_t positions_max = source->skip_empty ? 2 * QN_BATCH_COUNT_MAX - 2 * QN_SCAN_STEP_BYTES : QN_BATCH_COUNT_MAX - QN_SCAN_STEP_BYTES;
+    bool inside = place->inside;
+    size_t count = qn_scan(&source->delimiters, source->buffer + at, source->data_bytes - at, source->skip_empty,
+                           &inside, source->positions + first, positions_max, &scanned);
+    for (size_t i = first; i < first + count; i++)
+        source->positions[i] += (uint32_t)at;
+    place->scan_offset += scanned;
+    if (source->skip_empty)
+        place->inside = inside;
+    return first + count;
+}
+
+/* Runs of other bytes than delimiters: positions are begin, end, begin, end … */
+static size_t take_runs(qn_text_source *source, bool at_end)
+{
+    qn_text_place *place = &source->place;
+    size_t first = 0;
+    if (place->inside)
+        source->positions[first++] = (uint32_t)(place->record_offset - source->buffer_offset);
+    size_t count = scan_some(source, first);
+    if (count % 2 == 1 && at_end && place->scan_offset == source->buffer_offset + source->data_bytes) {
+        source->positions[count++] = (uint32_t)source->data_bytes;
+        place->inside = false;
+    }
+    for (size_t i = 0; i < count / 2; i++) {
+        source->keys[i] = source->buffer + source->positions[2 * i];
+        source->key_bytes[i] = source->positions[2 * i + 1] - source->positions[2 * i];
+    }
+    if (count % 2 == 1)
+        place->record_offset = source->buffer_offset + source->positions[count - 1];
+    return count / 2;
+}
+
+/* What stands between delimiters, empty or not: positions are the delimiters. A record is always open, but for the end of a file. */
+static size_t take_lines(qn_text_source *source, bool at_end)
+{
+    qn_text_place *place = &source->place;
+    if (!place->inside)
+        place->record_offset = place->scan_offset;
+    place->inside = true;
+    size_t count = scan_some(source, 0);
+    uint64_t data_end = source->buffer_offset + source->data_bytes;
+    uint32_t begin = (uint32_t)(place->record_offset - source->buffer_offset);
+    for (size_t i = 0; i < count; i++) {
+        source->keys[i] = source->buffer + begin;
+        source->key_bytes[i] = source->positions[i] - begin;
+        begin = source->positions[i] + 1;
+    }
+    if (at_end && place->scan_offset == data_end && begin < source->data_bytes) {
+        source->keys[count] = source->buffer + begin;
+        source->key_bytes[count++] = (uint32_t)source->data_bytes - begin;
+        begin = (uint32_t)source->data_bytes;
+    }
+    place->record_offset = source->buffer_offset + begin;
+    return count;
+}
+
+/* Where a segment starts inside a file: drops what belongs to the record before it. True when that is found. */
+static bool skip_foreign(qn_text_source *source)
+{
+    qn_text_place *place = &source->place;
+    uint64_t at = place->scan_offset - source->buffer_offset;
+    while (at < source->data_bytes && !source->delimiters.is_delimiter[source->buffer[at]])
+        at++;
+    bool found = at < source->data_bytes;
+    place->scan_offset = source->buffer_offset + at + found;
+    place->record_offset = place->scan_offset;
+    place->started = found;
+    place->inside = !found;
+    return found;
+}
+
+/* Makes sure that the place is at a record of ours. False: it is not yet, or the segment has none and is closed. */
+static bool enter_records(qn_text_source *source)
+{
+    const qn_segment *segment = &source->segments[source->place.segment];
+    bool at_end = source->buffer_offset + source->data_bytes == segment->file_bytes;
+    bool found = source->place.started || segment->begin == 0 || skip_foreign(source);
+    if ((!found && at_end) || (!source->place.inside && source->place.scan_offset >= segment->end)) {
+        close_segment(source);
+        return false;
+    }
+    source->place.started = found;
+    return found;
+}
+
+/* Records of the present segment, from what is in the buffer. *done_out: nothing of the segment is left. */
+static size_t take_records(qn_text_source *source, bool *done_out)
+{
+    const qn_segment *segment = &source->segments[source->place.segment];
+    qn_text_place *place = &source->place;
+    bool at_end = source->buffer_offset + source->data_bytes == segment->file_bytes;
+    size_t count = source->skip_empty ? take_runs(source, at_end) : take_lines(source, at_end);
+    /* Records that begin behind the segment are somebody else's. */
+    while (count > 0 && source->buffer_offset + (uint64_t)((const uint8_t *)source->keys[count - 1] - source->buffer) >=
+                            segment->end)
+        count--;
+    uint64_t next_offset = place->inside ? place->record_offset : place->scan_offset;
+    *done_out = next_offset >= segment->end || place->scan_offset == segment->file_bytes;
+    return count;
+}
+
+static void give_block(qn_text_source *source, size_t count, qn_batch *batch_out)
+{
+    *batch_out = (qn_batch){.block = {.count = count, .key = source->keys, .key_bytes = source->key_bytes}};
+}
+
+quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    while (source->place.segment < source->segment_count) {
+        if (source->fd < 0)
+            status = open_segment(source, error);
+        /* Several chunks at once where an attempt is continued within a record that began chunks ago. */
+        while (status == QUERN_OK && source->place.scan_offset >= source->buffer_offset + source->data_bytes)
+            status = read_chunk(source, error);
+        if (status != QUERN_OK)
+            return status;
+        if (!enter_records(source))
+            continue;
+        source->block_place = source->place;
+        source->block_segment = source->place.segment;
+        bool done = false;
+        size_t count = take_records(source, &done);
+        if (done)
+            close_segment(source);
+        if (count > 0) {
+            give_block(source, count, batch_out);
+            return QUERN_OK;
+        }
+    }
+    give_block(source, 0, batch_out);
+    source->block_place = source->place;
+    return QUERN_OK;
+}
+
+const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out)
+{
+    *offset_out = source->buffer_offset + (uint64_t)((const uint8_t *)source->keys[record] - source->buffer);
+    return source->segments[source->block_segment].path;
+}

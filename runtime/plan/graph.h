@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/plan/graph.h: what the user asked for: datasets, the operators between them, and outputs.
+ *
+ * A node is an operator and the dataset it makes. Nodes are made once and never change; they live in the graph's arena until
+ * the context ends. Outputs are asked for one run.
+ */
+#ifndef QN_PLAN_GRAPH_H
+#define QN_PLAN_GRAPH_H
+
+#include <quern/dataset.h>
+#include <stdbool.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/status.h"
+#include "runtime/data/reducer.h"
+
+typedef enum qn_node_kind {
+    QN_NODE_TEXT,
+    QN_NODE_MAP,
+    QN_NODE_FLAT_MAP,
+    QN_NODE_FILTER,
+    QN_NODE_MAP_BLOCK,
+    QN_NODE_FLAT_MAP_BLOCK,
+    QN_NODE_FILTER_BLOCK,
+    QN_NODE_REDUCE,
+} qn_node_kind;
+
+#define QN_DELIMITER_COUNT_MAX 16
+
+typedef struct qn_text_input {
+    const char **paths; /* [path_count] */
+    size_t path_count;
+    char delimiters[QN_DELIMITER_COUNT_MAX];
+    size_t delimiter_count;
+    bool skip_empty;
+} qn_text_input;
+
+typedef struct qn_node qn_node;
+struct qn_node {
+    qn_node_kind kind;
+    uint32_t number;     /* in the order of making, from 0: the same on all ranks */
+    const char *name;    /* of the user's, or the operator's */
+    const qn_node *input; /* NULL for sources */
+    quern_schema schema; /* of the dataset */
+    union {
+        quern_map_fn map;
+        quern_flat_map_fn flat_map;
+        quern_filter_fn filter;
+        quern_flat_map_block_fn flat_map_block;
+        quern_filter_block_fn filter_block;
+    } fn;
+    void *user;
+    qn_reducer reducer; /* QN_NODE_REDUCE */
+    qn_text_input text; /* QN_NODE_TEXT */
+};
+
+typedef enum qn_sink_kind {
+    QN_SINK_TEXT,
+    QN_SINK_TOP_K,
+} qn_sink_kind;
+
+typedef struct qn_sink qn_sink;
+struct qn_sink {
+    qn_sink_kind kind;
+    const qn_node *input;
+    const char *directory; /* TEXT */
+    uint64_t k;            /* TOP_K */
+    quern_each_fn each;
+    void *user;
+    qn_sink *next; /* in the order of asking */
+};
+
+typedef struct qn_graph {
+    qn_arena arena;
+    uint32_t node_count;
+    qn_sink *sinks;
+    uint64_t digest; /* of everything asked for: differs if two ranks build different graphs */
+} qn_graph;
+
+void qn_graph_init(qn_graph *graph);
+void qn_graph_fini(qn_graph *graph);
+
+/* A node with the fields of `draft`, numbered and named by its operator; NULL (error set) if it does not fit its input. */
+qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *error);
+/* A text source: copies. */
+qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t path_count,
+                           const quern_text_options *options, qn_error *error);
+/* A reduction by a built-in (fn NULL) or the user's fn. */
+qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction,
+                             int (*fn)(void *into, const void *value, void *user), void *user, qn_error *error);
+quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
+/* After a run: what was asked for is done. */
+void qn_graph_forget_sinks(qn_graph *graph);
+
+#endif

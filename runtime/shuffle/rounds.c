@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/shuffle/rounds.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+
+#define HEADER_BYTES sizeof(qn_block_header)
+
+/* A row of another rank of which pieces have arrived. */
+struct qn_rounds_partial {
+    uint8_t *row;
+    uint64_t row_bytes;
+    uint64_t got_bytes;
+};
+
+static size_t stride_of(const qn_comm *comm, size_t round_bytes)
+{
+    size_t stride = (round_bytes / comm->size) & ~(size_t)63;
+    return stride > QN_ROUNDS_CHUNK_BYTES_MIN ? stride : QN_ROUNDS_CHUNK_BYTES_MIN;
+}
+
+size_t qn_rounds_bytes(const qn_comm *comm, size_t round_bytes)
+{
+    return QN_ROUNDS_IN_FLIGHT * qn_exchange_bytes(comm, stride_of(comm, round_bytes));
+}
+
+quern_status qn_rounds_init(qn_rounds *rounds, qn_comm *comm, uint32_t value_words, size_t round_bytes,
+                            qn_rounds_receive_fn receive, void *user, qn_error *error)
+{
+    size_t stride = stride_of(comm, round_bytes);
+    QN_ASSERT(stride * comm->size < (size_t)1 << 31);
+    *rounds = (qn_rounds){
+        .comm = comm, .value_words = value_words, .last = UINT64_MAX, .receive = receive, .user = user};
+    rounds->row_counts = calloc(comm->size, sizeof *rounds->row_counts);
+    rounds->partial_sent_bytes = calloc(comm->size, sizeof *rounds->partial_sent_bytes);
+    rounds->partial_received = calloc(comm->size, sizeof *rounds->partial_received);
+    quern_status status = QUERN_OK;
+    if (!rounds->row_counts || !rounds->partial_sent_bytes || !rounds->partial_received)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the shuffle");
+    for (uint32_t i = 0; i < QN_ROUNDS_IN_FLIGHT && status == QUERN_OK; i++)
+        status = qn_exchange_init(&rounds->exchanges[i], comm, stride, error);
+    if (status != QUERN_OK)
+        qn_rounds_fini(rounds);
+    return status;
+}
+
+void qn_rounds_fini(qn_rounds *rounds)
+{
+    for (uint32_t i = 0; i < QN_ROUNDS_IN_FLIGHT; i++)
+        qn_exchange_fini(&rounds->exchanges[i]);
+    for (uint32_t from = 0; rounds->partial_received && from < rounds->comm->size; from++)
+        free(rounds->partial_received[from].row);
+    free(rounds->row_counts);
+    free(rounds->partial_sent_bytes);
+    free(rounds->partial_received);
+    *rounds = (qn_rounds){0};
+}
+
+static qn_exchange *exchange_of(qn_rounds *rounds, uint64_t round)
+{
+    return &rounds->exchanges[round % QN_ROUNDS_IN_FLIGHT];
+}
+
+bool qn_rounds_is_open(const qn_rounds *rounds)
+{
+    return rounds->exchanges[rounds->started % QN_ROUNDS_IN_FLIGHT].state == QN_EXCHANGE_IDLE;
+}
+
+/* Copies bytes [from, from + bytes) of the row of a long key, as qn_row_encode() would write it. */
+static void copy_row_piece(const qn_key *key, const uint64_t *value, uint32_t value_words, uint64_t from,
+                           uint64_t bytes, uint8_t *to)
+{
+    uint64_t prefix[2 + QUERN_FIXED_BYTES_MAX / 8];
+    uint64_t prefix_bytes = 8 * (2 + (uint64_t)value_words);
+    prefix[0] = key->tag;
+    memcpy(prefix + 1, value, 8 * (size_t)value_words);
+    prefix[1 + value_words] = key->k1;
+    uint64_t key_end = prefix_bytes + key->k1;
+    for (uint64_t at = from; at < from + bytes;) {
+        uint64_t left = from + bytes - at;
+        uint64_t piece = left;
+        if (at < prefix_bytes) {
+            piece = left < prefix_bytes - at ? left : prefix_bytes - at;
+            memcpy(to, (const uint8_t *)prefix + at, piece);
+        } else if (at < key_end) {
+            piece = left < key_end - at ? left : key_end - at;
+            memcpy(to, (const uint8_t *)(uintptr_t)key->k0 + (at - prefix_bytes), piece);
+        } else
+            memset(to, 0, piece);
+        to += piece;
+        at += piece;
+    }
+}
+
+/* One more piece of a row that is larger than a chunk, in a chunk of its own. True when it was the last. */
+static bool put_fragment(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value, uint64_t row_bytes)
+{
+    qn_exchange *exchange = exchange_of(rounds, rounds->started);
+    uint64_t *sent_bytes = &rounds->partial_sent_bytes[to];
+    if (exchange->sent[to] != 0)
+        return false;
+    uint64_t room = exchange->stride - HEADER_BYTES;
+    uint64_t piece = row_bytes - *sent_bytes < room ? row_bytes - *sent_bytes : room;
+    uint8_t *chunk = exchange->send_chunks + to * exchange->stride;
+    copy_row_piece(key, value, rounds->value_words, *sent_bytes, piece, chunk + HEADER_BYTES);
+    qn_block_seal((qn_block_header *)chunk, QN_BLOCK_FRAGMENT, 0, rounds->value_words, piece, row_bytes);
+    exchange->sent[to] = HEADER_BYTES + piece;
+    *sent_bytes += piece;
+    if (*sent_bytes < row_bytes)
+        return false;
+    *sent_bytes = 0;
+    rounds->sent_rows++;
+    return true;
+}
+
+bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value)
+{
+    qn_exchange *exchange = exchange_of(rounds, rounds->started);
+    if (exchange->state != QN_EXCHANGE_IDLE)
+        return false;
+    uint64_t row_bytes = qn_row_bytes(key, rounds->value_words);
+    if (QN_UNLIKELY(row_bytes > exchange->stride - HEADER_BYTES))
+        return put_fragment(rounds, to, key, value, row_bytes);
+    uint64_t used = exchange->sent[to] ? exchange->sent[to] : HEADER_BYTES;
+    bool holds_fragment = exchange->sent[to] != 0 && rounds->row_counts[to] == 0;
+    if (used + row_bytes > exchange->stride || holds_fragment)
+        return false;
+    qn_row_encode(key, value, rounds->value_words, (uint64_t *)(exchange->send_chunks + to * exchange->stride + used));
+    exchange->sent[to] = used + row_bytes;
+    rounds->row_counts[to]++;
+    return true;
+}
+
+void qn_rounds_announce(qn_rounds *rounds, uint64_t number)
+{
+    uint64_t on = number == UINT64_MAX ? number : number + 1;
+    if (on > rounds->on)
+        rounds->on = on;
+}
+
+bool qn_rounds_ask(qn_rounds *rounds, uint64_t *number_out)
+{
+    if (rounds->on > rounds->started || rounds->asked > rounds->started)
+        return false;
+    *number_out = rounds->started;
+    rounds->asked = rounds->started + 1;
+    return true;
+}
+
+bool qn_rounds_can_start(const qn_rounds *rounds)
+{
+    bool may_be_over = rounds->said_ended && rounds->counted < rounds->started;
+    return rounds->started < rounds->on && rounds->started < rounds->last && !may_be_over && qn_rounds_is_open(rounds);
+}
+
+quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error)
+{
+    qn_exchange *exchange = exchange_of(rounds, rounds->started);
+    uint64_t flags = (rounds->ended ? QN_EXCHANGE_ENDED : 0) | (rounds->more ? QN_EXCHANGE_MORE : 0);
+    for (uint32_t to = 0; to < rounds->comm->size; to++) {
+        rounds->sent_bytes += exchange->sent[to];
+        if (rounds->row_counts[to] > 0)
+            qn_block_seal((qn_block_header *)(exchange->send_chunks + to * exchange->stride), 0, rounds->row_counts[to],
+                          rounds->value_words, exchange->sent[to] - HEADER_BYTES, 0);
+        rounds->sent_rows += rounds->row_counts[to];
+        rounds->row_counts[to] = 0;
+        exchange->sent[to] |= flags;
+    }
+    rounds->started++;
+    rounds->said_ended = rounds->ended;
+    return qn_exchange_start(exchange, error);
+}
+
+/* The counts of a round tell whether another follows. */
+static void see_counts(qn_rounds *rounds, const qn_exchange *exchange)
+{
+    uint64_t all = QN_EXCHANGE_ENDED, any = 0;
+    for (uint32_t from = 0; from < rounds->comm->size; from++) {
+        all &= exchange->received[from];
+        any |= exchange->received[from];
+    }
+    if (any & QN_EXCHANGE_MORE)
+        qn_rounds_announce(rounds, rounds->counted + 1);
+    rounds->counted++;
+    if (all & QN_EXCHANGE_ENDED)
+        rounds->last = rounds->counted;
+}
+
+static quern_status damaged(uint32_t from, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a shuffle block from rank %u is damaged", from);
+}
+
+static quern_status receive_fragment(qn_rounds *rounds, uint32_t from, const qn_block_header *header, qn_error *error)
+{
+    struct qn_rounds_partial *partial = &rounds->partial_received[from];
+    if (!partial->row) {
+        partial->row = malloc(header->row_bytes);
+        if (!partial->row)
+            return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a record of %llu bytes",
+                                (unsigned long long)header->row_bytes);
+        partial->row_bytes = header->row_bytes;
+        partial->got_bytes = 0;
+    }
+    if (header->row_bytes != partial->row_bytes || header->payload_bytes > partial->row_bytes - partial->got_bytes)
+        return damaged(from, error);
+    memcpy(partial->row + partial->got_bytes, header + 1, header->payload_bytes);
+    partial->got_bytes += header->payload_bytes;
+    if (partial->got_bytes < partial->row_bytes)
+        return QUERN_OK;
+    quern_status status = rounds->receive(rounds->user, (const uint64_t *)partial->row, partial->row_bytes, 1, error);
+    rounds->received_rows++;
+    free(partial->row);
+    partial->row = NULL;
+    return status;
+}
+
+static quern_status receive_chunk(qn_rounds *rounds, uint32_t from, const uint8_t *chunk, uint64_t bytes,
+                                  qn_error *error)
+{
+    const qn_block_header *header = (const qn_block_header *)chunk;
+    if (!qn_block_verify(header, bytes, rounds->value_words))
+        return damaged(from, error);
+    rounds->received_bytes += bytes;
+    if (header->flags & QN_BLOCK_FRAGMENT)
+        return receive_fragment(rounds, from, header, error);
+    rounds->received_rows += header->row_count;
+    return rounds->receive(rounds->user, (const uint64_t *)(header + 1), header->payload_bytes, header->row_count, error);
+}
+
+/* Hands out a finished round and opens its chunks again, whether that went well or not: the others need the rounds to go on. */
+static quern_status receive_round(qn_rounds *rounds, qn_exchange *exchange, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (uint32_t from = 0; from < rounds->comm->size && status == QUERN_OK; from++) {
+        uint64_t bytes = exchange->received[from] & QN_EXCHANGE_BYTES_MASK;
+        if (bytes > 0)
+            status = receive_chunk(rounds, from, exchange->receive_chunks + from * exchange->stride, bytes, error);
+    }
+    memset(exchange->sent, 0, rounds->comm->size * sizeof *exchange->sent);
+    exchange->state = QN_EXCHANGE_IDLE;
+    rounds->completed++;
+    return status;
+}
+
+quern_status qn_rounds_progress(qn_rounds *rounds, qn_error *error)
+{
+    for (uint64_t round = rounds->completed; round < rounds->started; round++) {
+        qn_exchange *exchange = exchange_of(rounds, round);
+        quern_status status = qn_exchange_test(exchange, error);
+        if (status != QUERN_OK)
+            return status;
+        if (exchange->state == QN_EXCHANGE_COUNTS)
+            return QUERN_OK; /* later rounds wait for the payload of this one to be on its way */
+        if (rounds->counted == round)
+            see_counts(rounds, exchange);
+        if (exchange->state == QN_EXCHANGE_DONE && round == rounds->completed) {
+            status = receive_round(rounds, exchange, error);
+            if (status != QUERN_OK)
+                return status;
+        }
+    }
+    return QUERN_OK;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/shuffle/rounds.h: rows to other ranks in rounds of collectives.
+ *
+ * Intuition. A round is a bus that leaves only when somebody has luggage; then everybody gets on, most with nothing. A rank
+ * writes rows straight into the chunks of the next round (one chunk for each rank, all of one size: that is all the flow
+ * control there is, since a rank can then receive no more in a round than it has room for). Two rounds can be on their way.
+ *
+ * Which rounds take place must be the same on all ranks. Round k takes place if any of these says so, and each of them
+ * reaches every rank: the master's announcement (somebody asked it for one), or a MORE flag in the counts of round k - 1, or that
+ * the stage ended and the shuffle is not over. It is over with the round in whose counts everybody says ENDED.
+ *
+ * Invariants. A rank that said ENDED in round k starts round k + 1 only when it has seen the counts of k, since k
+ * may have been the last; a rank that did not say so knows that k was not. So nobody starts a round that others do not.
+ *
+ * Rejected: rounds at fixed times (thousands of ranks exchanging nothing), point-to-point streams with credits (messages per
+ * pair and state per pair), waiting for the round instead of going on with work.
+ */
+#ifndef QN_SHUFFLE_ROUNDS_H
+#define QN_SHUFFLE_ROUNDS_H
+
+#include "runtime/comm/comm.h"
+#include "runtime/data/row.h"
+
+#define QN_ROUNDS_IN_FLIGHT 2
+#define QN_ROUNDS_CHUNK_BYTES_MIN 1024
+
+/* Takes a verified block of rows, or a whole row that came in fragments. Rows: row_count rows in `bytes` bytes. */
+typedef quern_status (*qn_rounds_receive_fn)(void *user, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
+                                             qn_error *error);
+
+struct qn_rounds_partial;
+
+typedef struct qn_rounds {
+    qn_comm *comm;
+    uint32_t value_words;
+    qn_exchange exchanges[QN_ROUNDS_IN_FLIGHT];
+    uint64_t started;   /* rounds that this rank began */
+    uint64_t completed; /* rounds whose rows were received */
+    uint64_t counted;   /* rounds whose counts were seen */
+    uint64_t on;        /* rounds below this number take place */
+    uint64_t asked;     /* rounds below this number were asked for by this rank */
+    uint64_t last;      /* rounds in all, once known; else UINT64_MAX */
+    bool ended;         /* set by the owner: nothing more will be put */
+    bool more;          /* set by the owner: more is waiting for room */
+    bool said_ended;    /* in the newest started round */
+    uint32_t *row_counts;          /* [size] in the open chunks */
+    uint64_t *partial_sent_bytes;  /* [size] of the row that is being sent in fragments */
+    struct qn_rounds_partial *partial_received; /* [size] */
+    qn_rounds_receive_fn receive;
+    void *user;
+    uint64_t sent_bytes, sent_rows, received_bytes, received_rows; /* for the report */
+} qn_rounds;
+
+/* round_bytes: all chunks of a round together, at least QN_ROUNDS_CHUNK_BYTES_MIN a rank, below 2^31. */
+quern_status qn_rounds_init(qn_rounds *rounds, qn_comm *comm, uint32_t value_words, size_t round_bytes,
+                            qn_rounds_receive_fn receive, void *user, qn_error *error);
+void qn_rounds_fini(qn_rounds *rounds); /* takes a zeroed one */
+
+/* Memory of the rounds of this size. */
+size_t qn_rounds_bytes(const qn_comm *comm, size_t round_bytes);
+
+/* Puts a row into the next round. False: no room there now; call again with the same row after the next round has started (a row too large
+ * for a chunk goes in pieces, one a round). */
+bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value);
+
+/* Whether a row could be put at all: the next round's chunks are not on their way. */
+bool qn_rounds_is_open(const qn_rounds *rounds);
+
+/* Round `number` takes place: the master announced it. */
+void qn_rounds_announce(qn_rounds *rounds, uint64_t number);
+
+/* The number of a round to ask the master for, if this rank wants one and nobody has announced it. */
+bool qn_rounds_ask(qn_rounds *rounds, uint64_t *number_out);
+
+/* Whether the next round may start now. */
+bool qn_rounds_can_start(const qn_rounds *rounds);
+quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error);
+
+/* Moves the rounds on their way on and hands out what arrived. */
+quern_status qn_rounds_progress(qn_rounds *rounds, qn_error *error);
+
+static inline bool qn_rounds_is_over(const qn_rounds *rounds)
+{
+    return rounds->completed == rounds->last;
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * scheduler/sched_internal.h: the scheduler's memory, shared by its own .c files and by nobody else.
+ *
+ * Everything is an index into one of five arrays that lie behind the struct in the caller's block:
+ * tasks, ranks, nodes, hands, returns. Indices take half the room of pointers, keep their meaning when a
+ * trace is compared, and 16 bytes a task let ten million tasks fit into 160 MB.
+ *
+ * The array of returns is sized for the worst case (each attempt but the last comes back) and is never
+ * written before use, so in a healthy job its pages are never resident.
+ */
+#ifndef QN_SCHEDULER_SCHED_INTERNAL_H
+#define QN_SCHEDULER_SCHED_INTERNAL_H
+
+#include "scheduler/scheduler.h"
+
+typedef enum qn_sched_task_state {
+    QN_SCHED_TASK_FRESH, /* pending, never run */
+    QN_SCHED_TASK_BACK,  /* pending again: an attempt failed or its rank was lost */
+    QN_SCHED_TASK_IN_HAND,
+    QN_SCHED_TASK_FINISHED,
+    QN_SCHED_TASK_ABANDONED, /* out of attempts */
+} qn_sched_task_state;
+
+typedef struct qn_sched_task {
+    union {
+        uint32_t next; /* FRESH: the following task in the queue of its node */
+        uint32_t rank; /* IN_HAND, FINISHED: of whom */
+    };
+    uint32_t node;    /* the hint; node_count if there is none */
+    uint32_t returns; /* its latest return, or QN_SCHED_NONE */
+    uint8_t attempt;  /* of the latest run; 0: never run */
+    uint8_t state;
+} qn_sched_task;
+
+/* One attempt that came back. A task's returns are chained, so they are also the set of ranks to avoid. */
+typedef struct qn_sched_return {
+    uint32_t task;
+    uint32_t rank;
+    uint32_t previous; /* return of the same task, or QN_SCHED_NONE */
+} qn_sched_return;
+
+typedef enum qn_sched_rank_state {
+    QN_SCHED_RANK_AWAITED, /* alive, not ready yet */
+    QN_SCHED_RANK_SERVED,
+    QN_SCHED_RANK_GONE,
+} qn_sched_rank_state;
+
+typedef enum qn_sched_asking {
+    QN_SCHED_ASKING_NOTHING,
+    QN_SCHED_ASKING_WORK,    /* empty hands */
+    QN_SCHED_ASKING_RESERVE, /* has a task, could hold one more */
+} qn_sched_asking;
+
+typedef struct qn_sched_rank {
+    uint32_t node;
+    uint32_t next, prev; /* in the queue of those asking for the same */
+    uint32_t cursor;     /* no return before it is for this rank */
+    uint8_t state;
+    uint8_t asking;
+    uint8_t hand_count;
+} qn_sched_rank;
+
+typedef struct qn_sched_node {
+    uint32_t fresh_first; /* queue of fresh tasks hinted here */
+    uint32_t ring_next;   /* ring of nodes that may have fresh tasks */
+} qn_sched_node;
+
+typedef struct qn_sched_rank_queue {
+    uint32_t first, last;
+} qn_sched_rank_queue;
+
+typedef enum qn_sched_verdict {
+    QN_SCHED_VERDICT_OPEN,
+    QN_SCHED_VERDICT_FINISHED,
+    QN_SCHED_VERDICT_FAILED,
+} qn_sched_verdict;
+
+struct qn_sched {
+    uint32_t rank_count, node_count, task_count, in_hand_max, attempt_count_max;
+
+    qn_sched_task *tasks;
+    qn_sched_rank *ranks;
+    qn_sched_node *nodes; /* node_count + 1: the last one stands for "no hint" */
+    uint32_t *hands;      /* rank_count × in_hand_max, in the order of handing out */
+    qn_sched_return *returns;
+
+    uint32_t return_first; /* no return before it is pending */
+    uint32_t return_count;
+    uint32_t ring_turn; /* the node served last by rotation; QN_SCHED_NONE: no node ever had a hinted task */
+
+    uint32_t fresh_count, fresh_hinted_count, back_count, abandoned_count; /* pending is fresh + back */
+    qn_sched_counts counts;                                                /* its `pending` is derived on reading */
+
+    qn_sched_rank_queue asking[3]; /* by qn_sched_asking; [0] stays empty */
+
+    qn_sched_verdict verdict;
+    bool verdict_given;
+    uint32_t fail_rank, fail_task, fail_attempt;
+};
+
+/* The pile of pending tasks (sched_pile.c). */
+
+/* Makes every task fresh and files it under its hint. */
+void qn_sched_pile_init(qn_sched *sched, const uint32_t *task_node);
+
+/* Takes the best pending task for this rank off the pile; QN_SCHED_NONE if there is none for it. */
+uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank);
+
+/* Puts back a task whose latest attempt came back from this rank. */
+void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank);
+
+/* To be called after a rank was lost: tasks may have become takeable where they had failed. */
+void qn_sched_pile_reconsider(qn_sched *sched);
+
+/* Whether this pending task may be given to this rank. */
+bool qn_sched_pile_may_take(const qn_sched *sched, const qn_sched_task *task, uint32_t rank);
+
+/* Whether the return is the one by which its task is pending now. */
+bool qn_sched_pile_is_live(const qn_sched *sched, uint32_t index);
+
+static inline uint32_t qn_sched_pending(const qn_sched *sched)
+{
+    return sched->fresh_count + sched->back_count;
+}
+
+static inline uint32_t *qn_sched_hand(const qn_sched *sched, uint32_t rank)
+{
+    return sched->hands + (size_t)rank * sched->in_hand_max;
+}
+
+#endif

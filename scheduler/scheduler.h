@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * scheduler/scheduler.h: which rank runs which task, decided by a pure state machine.
+ *
+ * Intuition. The master is a clerk at a counter. Ranks come and say "I have a free hand"; the clerk
+ * gives out tasks so that each rank always holds its next task while it runs the present one. Failed
+ * attempts go back into the pile, to be given to somebody else, until an attempt bound is reached.
+ *
+ * Model. Events go in (qn_sched_feed), actions come out (qn_sched_next, until it returns false). There
+ * is no clock, no thread, no file, no MPI and no allocation: memory is given by the caller once. The
+ * same code runs in the master of a real job and in the simulator of scheduler/sim.
+ *
+ * Invariants (qn_sched_check verifies them; the tests call it after every event):
+ *  - a task is in exactly one state: pending, in hand of exactly one rank, done, or abandoned;
+ *  - a rank holds at most in_hand_max tasks, and none after it was lost;
+ *  - an attempt number is used once; a stale report (other attempt, other rank) changes nothing;
+ *  - a task is done exactly once; the stage finishes or fails exactly once, and never both.
+ */
+#ifndef QN_SCHEDULER_SCHEDULER_H
+#define QN_SCHEDULER_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define QN_SCHED_NONE UINT32_MAX
+#define QN_SCHED_ATTEMPT_MAX 8 /* the largest attempt_count_max */
+#define QN_SCHED_IN_HAND_MAX 8 /* the largest in_hand_max */
+
+typedef struct qn_sched qn_sched;
+
+typedef struct qn_sched_config {
+    uint32_t rank_count;        /* > 0 */
+    uint32_t node_count;        /* > 0 */
+    uint32_t task_count;        /* 0 finishes at once */
+    uint32_t in_hand_max;       /* tasks a rank holds, the running one included; 1 … QN_SCHED_IN_HAND_MAX */
+    uint32_t attempt_count_max; /* attempts of one task before the stage fails; 1 … QN_SCHED_ATTEMPT_MAX */
+    const uint32_t *rank_node;  /* [rank_count], each < node_count; borrowed during init */
+    const uint32_t *task_node;  /* [task_count], the node where its input is near, or QN_SCHED_NONE; NULL: no hints;
+                                   borrowed during init */
+} qn_sched_config;
+
+typedef enum qn_sched_event_kind {
+    QN_SCHED_RANK_READY,  /* the rank takes tasks from now on (once a rank) */
+    QN_SCHED_TASK_DONE,   /* the attempt finished */
+    QN_SCHED_TASK_FAILED, /* the attempt failed; give it to another rank */
+    QN_SCHED_RANK_LOST,   /* the rank is gone, with what it held (not with what it finished) */
+} qn_sched_event_kind;
+
+typedef struct qn_sched_event {
+    qn_sched_event_kind kind;
+    uint32_t rank;
+    uint32_t task;    /* TASK_… only */
+    uint32_t attempt; /* TASK_… only: as the action gave it, from 1 */
+} qn_sched_event;
+
+typedef enum qn_sched_action_kind {
+    QN_SCHED_RUN,    /* send this attempt of this task to this rank */
+    QN_SCHED_FINISH, /* every task is done (once) */
+    QN_SCHED_FAIL,   /* the stage failed (once): `task` ran out of attempts, or no rank is left (task = QN_SCHED_NONE) */
+} qn_sched_action_kind;
+
+typedef struct qn_sched_action {
+    qn_sched_action_kind kind;
+    uint32_t rank;    /* RUN: where; FAIL: the rank of the last failed attempt, or QN_SCHED_NONE */
+    uint32_t task;
+    uint32_t attempt; /* from 1 */
+} qn_sched_action;
+
+typedef struct qn_sched_counts {
+    uint32_t pending, in_hand, done, ranks_alive;
+    uint64_t attempts, failures, stale_events, local_runs, hinted_runs; /* local: on the node of the hint */
+} qn_sched_counts;
+
+/* Bytes of memory that init needs for this configuration; 0 if the configuration is invalid. */
+size_t qn_sched_bytes(const qn_sched_config *config);
+
+/* Builds the machine in `memory` (qn_sched_bytes() bytes, aligned for max_align_t; borrowed until the
+ * caller is done with the machine: there is no fini). NULL if the configuration is invalid. */
+qn_sched *qn_sched_init(void *memory, const qn_sched_config *config);
+
+/* Takes one event. False if it is stale or impossible (unknown task, other attempt, lost rank): then it
+ * is counted and otherwise ignored. */
+bool qn_sched_feed(qn_sched *sched, const qn_sched_event *event);
+
+/* Gives the next action to carry out; false if there is none until the next event. Amortised O(1).
+ *
+ * Policy. Ranks with empty hands are served before ranks that only want a task in reserve, in order of
+ * asking; reserves are handed out only while more tasks are pending than ranks are alive (near the end a
+ * reserve would keep a task from an idle rank). A rank gets, in this order: a failed task that has not
+ * failed on it; a task with a hint of its node; a task without hint; a task hinted elsewhere, from
+ * the node with pending ones next in rotation. A failed task goes to a rank where it already failed only if
+ * it has failed on every living rank. */
+bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out);
+
+qn_sched_counts qn_sched_get_counts(const qn_sched *sched);
+
+/* The first broken invariant as text, or NULL. O(tasks + ranks); for tests and the simulator. */
+const char *qn_sched_check(const qn_sched *sched);
+
+#endif

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Counts what `meson test` just did in each BUILD_DIR: usage: count_tests.py BUILD_DIR...
+
+A TAP test counts by its subtests, any other as one. A TAP test that went wrong without a failed subtest (crashed, timed
+out, broke its plan) is one failure more. Names what failed, then prints the one line of counts. The status is 0 only if
+nothing failed and something passed in every directory.
+"""
+
+import json
+import os
+import re
+import sys
+
+PLAN = re.compile(r"^1\.\.\d+", re.MULTILINE)
+SUBTEST = re.compile(r"^(?P<bad>not )?ok\b *\d* *-? *(?P<name>[^#\n]*)(?:# *(?P<directive>(?i:SKIP|TODO)))?",
+                     re.MULTILINE)
+FINE = ("OK", "SKIP", "EXPECTEDFAIL")
+
+
+class Count:
+    def __init__(self):
+        self.passed = self.skipped = 0
+        self.failures = []
+
+    def add(self, record):
+        subtests = list(SUBTEST.finditer(record["stdout"])) if PLAN.search(record["stdout"]) else []
+        bad = [s for s in subtests if s["bad"] and not s["directive"]]
+        self.failures += [f"{record['name']}: {s['name'].strip()}" for s in bad]
+        if record["result"] not in FINE and not bad:
+            self.failures.append(f"{record['name']}: {record['result']}, status {record['returncode']}")
+        skipped = sum(1 for s in subtests if s["directive"])
+        self.skipped += skipped
+        self.passed += len(subtests) - len(bad) - skipped
+        if not subtests:
+            self.passed += record["result"] in ("OK", "EXPECTEDFAIL")
+            self.skipped += record["result"] == "SKIP"
+
+
+def read_log(build_dir):
+    path = os.path.join(build_dir, "meson-logs", "testlog.json")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return [json.loads(line) for line in file]
+
+
+def main(build_dirs):
+    total = Count()
+    empty = []
+    for build_dir in build_dirs:
+        passed_before = total.passed
+        for record in read_log(build_dir):
+            total.add(record)
+        if total.passed == passed_before:
+            empty.append(build_dir)
+
+    print()
+    for name in total.failures:
+        print(f"FAILED {name}")
+    for build_dir in empty:
+        print(f"no test passed in {build_dir}/")
+    skipped = f", {total.skipped} skipped" if total.skipped else ""
+    print(f"{total.passed} passed, {len(total.failures)} failed{skipped}")
+    return 1 if total.failures or empty or not build_dirs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
