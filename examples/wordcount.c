@@ -10,32 +10,32 @@ static int print_word(const quern_record *word, void *out)
 {
     fprintf(out, "%" PRIu64 "\t", quern_u64(word->value));
     fwrite(word->key.data, 1, word->key.bytes, out);
-    return putc('\n', out) == EOF;
+    return putc('\n', out) == EOF || fflush(out) != 0;
 }
 
 int main(int argc, char **argv)
 {
     static const struct option names[] = {{"top", required_argument, NULL, 'k'}, {0}};
-    const char *directory = NULL;
-    long top = 0;
-    int usage_error = 0;
+    const char *values[128] = {NULL};
+    char *end = NULL;
     quern_context *context = NULL;
     quern_status status = quern_context_create(&argc, argv, NULL, &context);
-    for (int option; (option = getopt_long(argc, argv, "o:", names, NULL)) != -1;) {
-        directory = option == 'o' ? optarg : directory;
-        top = option == 'k' ? atol(optarg) : top;
-        usage_error |= option == '?' || top < 0;
-    }
+    int speaks = quern_context_rank(context) == 0, option;
+    for (opterr = 0; (option = getopt_long(argc, argv, "o:", names, NULL)) != -1;)
+        values[option] = optarg ? optarg : "";
+    uint64_t top = values['k'] ? strtoull(values['k'], &end, 10) : 20;
+    int misused = status == QUERN_ERROR_INVALID_OPTION || values['?'] || (end && *end) || top - 1 >= 1u << 31 || optind == argc;
     quern_text_options words_of = {sizeof words_of, " \t\n\v\f\r", 1};
-    quern_dataset *words = quern_read_text(context, (const char *const *)argv + optind, argc - optind, &words_of);
+    quern_dataset *words = quern_read_text(context, (const char **)argv + optind, (size_t)(argc - optind), &words_of);
     quern_dataset *counts = quern_reduce_by_key(words, QUERN_COUNT);
-    if (directory)
-        quern_write_text(counts, directory);
-    if (!directory || top)
-        quern_top_k(counts, top ? top : 20, print_word, stdout);
-    status = quern_run(context);
-    if (status != QUERN_OK && quern_context_rank(context) == 0)
+    if (values['o'])
+        quern_write_text(counts, values['o']);
+    if (values['k'] || !values['o'])
+        quern_top_k(counts, top, print_word, stdout);
+    if (!misused && (status = quern_run(context)) != QUERN_OK && speaks)
         fprintf(stderr, "wordcount: %s\n", quern_context_error_text(context));
+    if (misused && speaks)
+        fprintf(stderr, "%s\nusage: wordcount [-o DIR] [--top K] PATH...\n", quern_context_error_text(context));
     quern_context_destroy(context);
-    return status != QUERN_OK;
+    return misused ? 2 : status != QUERN_OK;
 }

@@ -23,15 +23,16 @@ quietly()
 # build DIR TARGET SETUP_OPTION...: configures DIR with the options unless it is configured, and builds TARGET in it.
 build()
 {
-    local dir=$1 target=$2 log
+    local dir=$1 target=$2 log status=0
     shift 2
     log=$(mktemp "${TMPDIR:-/tmp}/quern-build.XXXXXX") || return
     say "building in $dir/ (a minute or so the first time)"
     if [ ! -f "$dir/build.ninja" ]; then
-        quietly "$log" meson setup "$@" "$dir" || return
+        quietly "$log" meson setup "$@" "$dir" || status=$?
     fi
-    quietly "$log" ninja -C "$dir" "$target" || return
+    [ "$status" -ne 0 ] || quietly "$log" ninja -C "$dir" "$target" || status=$?
     rm -f "$log"
+    return "$status"
 }
 
 # What mpirun needs here and would otherwise refuse or complain about.

@@ -50,7 +50,8 @@ QUERN_API quern_status quern_context_create(int *argc, char **argv, const quern_
 QUERN_API quern_status quern_context_create_on(MPI_Comm comm, const quern_options *options, quern_context **context_out);
 
 /* Ends it: frees every dataset and counter of the context, restores the thread's binding, finalises MPI if Quern
- * initialised it. Collective. Takes NULL; cannot fail. Since 0.1. */
+ * initialised it. Collective. NULL: ends what a quern_context_create() of this thread that failed has left of MPI, so call it then too, after
+ * rank 0 said why: a rank that leaves MPI with an exit code may take the others along. Cannot fail. Since 0.1. */
 QUERN_API void quern_context_destroy(quern_context *context);
 
 /* This process's rank and the number of ranks. Local, cannot fail. NULL: the rank in the last

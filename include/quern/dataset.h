@@ -15,7 +15,7 @@
  *
  * What callbacks promise. They return 0, or anything else for failure; they never jump out through the library; given
  * the same records they emit the same records (an attempt that failed is continued on another rank from the block of
- * records in which it failed). They run on the thread that called quern_run(), one at a time on a rank.
+ * records in which it failed). They run on the thread that called quern_run(), one at a time on a rank (reductions apart: see quern_reduce_fn).
  *
  * What the library promises. The output is the same bytes for any number of ranks and any schedule. The order of the
  * records of a reduction is that of an internal 64-bit hash of their keys; it may change between versions.
@@ -99,7 +99,9 @@ typedef enum quern_reduction {
 QUERN_API quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction);
 
 /* Combines value into the accumulator `into` (the first value of a key is its first accumulator). Both have the size of the
- * value type, 8-byte aligned. Must be associative and commutative, and must not change value. */
+ * value type, 8-byte aligned. Must be associative and commutative, and must not change value. Unlike other callbacks it may be called
+ * on a thread of the library's while another callback runs (records of other ranks arrive while this one works): it
+ * must touch nothing but its arguments, and only read what user points to. */
 typedef int (*quern_reduce_fn)(void *into, const void *value, void *user);
 
 /* As quern_reduce_by_key() with a reduction of the user's, for values of QUERN_I64, QUERN_U64 or QUERN_FIXED. Local; lazy.

@@ -12,6 +12,12 @@ qn_orphan *qn_orphan_get(void)
     return &last_orphan;
 }
 
+static void forget_orphan(void)
+{
+    qn_comm_destroy(last_orphan.comm);
+    last_orphan = (qn_orphan){.size = 1};
+}
+
 /* A context on a communicator; takes it in any case. options_error: what reading the options gave on this rank. Every rank comes
  * here, so that all of them learn of a failure on one. */
 static quern_status create_on_comm(qn_comm *comm, const quern_options *options, qn_error *error,
@@ -27,7 +33,7 @@ static quern_status create_on_comm(qn_comm *comm, const quern_options *options, 
         status = qn_engine_create(&context->engine, comm, options, error);
     if (status != QUERN_OK) {
         free(context);
-        qn_comm_destroy(comm);
+        last_orphan.comm = comm;
         return status;
     }
     qn_graph_init(&context->graph);
@@ -42,7 +48,7 @@ static quern_status create(const quern_options *options, int *argc, char **argv,
     qn_error read_error = {0};
     quern_options given, merged;
     qn_comm *comm = NULL;
-    last_orphan = (qn_orphan){.size = 1};
+    forget_orphan();
     quern_options_init(&given);
     quern_options_init(&merged);
     if (options && options->struct_size > 0)
@@ -61,24 +67,34 @@ static quern_status create(const quern_options *options, int *argc, char **argv,
     return create_on_comm(comm, &merged, error, context_out);
 }
 
+static quern_status refuse(const char *what)
+{
+    last_orphan = (qn_orphan){.size = 1};
+    return qn_error_set(&last_orphan.error, QUERN_ERROR_INVALID_ARGUMENT, 0, "%s", what);
+}
+
 quern_status quern_context_create(int *argc, char **argv, const quern_options *options, quern_context **context_out)
 {
     if (!context_out)
-        return QUERN_ERROR_INVALID_ARGUMENT;
+        return refuse("context create: the place for the context is NULL");
     return create(options, argc, argv, NULL, context_out);
 }
 
 quern_status quern_context_create_on(MPI_Comm comm, const quern_options *options, quern_context **context_out)
 {
-    if (!context_out || comm == MPI_COMM_NULL)
-        return QUERN_ERROR_INVALID_ARGUMENT;
+    if (!context_out)
+        return refuse("context create: the place for the context is NULL");
+    if (comm == MPI_COMM_NULL)
+        return refuse("context create: the communicator is MPI_COMM_NULL");
     return create(options, NULL, NULL, &comm, context_out);
 }
 
 void quern_context_destroy(quern_context *context)
 {
-    if (!context)
+    if (!context) {
+        forget_orphan();
         return;
+    }
     qn_graph_fini(&context->graph);
     qn_engine_destroy(&context->engine);
     free(context);
@@ -96,5 +112,8 @@ int quern_context_size(const quern_context *context)
 
 const char *quern_context_error_text(const quern_context *context)
 {
-    return context ? context->error.text : last_orphan.error.text;
+    if (!context)
+        return last_orphan.error.text;
+    /* What building failed with since the last run is newer than what that run failed with. */
+    return context->build_error.status != QUERN_OK ? context->build_error.text : context->error.text;
 }

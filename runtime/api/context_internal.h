@@ -24,6 +24,7 @@ struct quern_context {
 typedef struct qn_orphan {
     qn_error error;
     uint32_t rank, size;
+    qn_comm *comm; /* of a create that failed, until its caller had time to speak: destroying it may end other ranks */
 } qn_orphan;
 
 qn_orphan *qn_orphan_get(void);

@@ -162,12 +162,15 @@ quern_counter *quern_counter_create(quern_context *context, const char *name)
     }
     *counter = (quern_counter){.name = copy, .next = context->counters};
     context->counters = counter;
+    qn_graph_note(&context->graph, name);
+    qn_graph_note_counter(&context->graph, copy);
     return counter;
 }
 
 void quern_counter_add(quern_counter *counter, int64_t amount)
 {
-    counter->pending += amount;
+    if (counter)
+        counter->pending += amount;
 }
 
 int64_t quern_counter_value(const quern_counter *counter)

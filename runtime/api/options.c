@@ -37,6 +37,8 @@ const char *quern_options_help(void)
 
 void quern_options_init(quern_options *options)
 {
+    if (!options)
+        return;
     memset(options, 0, sizeof *options);
     options->struct_size = sizeof *options;
 }
@@ -119,6 +121,13 @@ static bool is_set(const quern_options *options, const option_row *row)
     return false;
 }
 
+/* Numbers and texts are looked at by those who use them. */
+static bool is_valid(const quern_options *options, const option_row *row)
+{
+    const void *field = (const char *)options + row->offset;
+    return row->kind != SWITCH || *(const unsigned *)field <= QUERN_OFF;
+}
+
 static quern_status bad_value(const char *source, const char *name, const char *text, qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "%s%s: the value '%s' cannot be used", source, name, text);
@@ -140,6 +149,8 @@ quern_status qn_options_take(quern_options *options, int *argc, char **argv, qn_
 {
     quern_options taken = *options;
     int kept = 1;
+    if (*argc < 1)
+        return QUERN_OK; /* a program may be started without even a name */
     char **rest = calloc((size_t)*argc + 1, sizeof *rest);
     if (!rest)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read arguments");
@@ -204,6 +215,9 @@ quern_status qn_options_merge(quern_options *merged_out, const quern_options *gi
         char variable[VARIABLE_BYTES_MAX];
         name_variable(rows[i].name, variable);
         const char *text = getenv(variable);
+        if (!is_valid(&merged, &rows[i]))
+            return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "the field of %s: the value cannot be used",
+                                rows[i].name);
         if (text && *text && !is_set(&merged, &rows[i]) && !set_field(&merged, &rows[i], text))
             return bad_value("", variable, text, error);
     }

@@ -61,17 +61,33 @@ static int add_chunk(qn_arena *arena, size_t piece_bytes)
     return 0;
 }
 
-void *qn_arena_take(qn_arena *arena, size_t bytes)
+static void *take_piece(qn_arena *arena, size_t piece_bytes)
 {
-    size_t piece_bytes = (bytes + QN_SLACK_BYTES + 7) & ~(size_t)7;
-    if (piece_bytes < bytes)
+    if (piece_bytes > SIZE_MAX / 2)
         return NULL;
-    if (!arena->chunk || arena->chunk->bytes - arena->used_bytes < piece_bytes) {
+    if (!arena->chunk || arena->chunk->bytes < arena->used_bytes + piece_bytes) {
         if (add_chunk(arena, piece_bytes) != 0)
             return NULL;
     }
     void *piece = (uint8_t *)arena->chunk + arena->used_bytes;
     arena->used_bytes += piece_bytes;
+    return piece;
+}
+
+void *qn_arena_take(qn_arena *arena, size_t bytes)
+{
+    size_t piece_bytes = (bytes + QN_SLACK_BYTES + 7) & ~(size_t)7;
+    if (piece_bytes < bytes)
+        return NULL;
+    arena->used_bytes = (arena->used_bytes + 7) & ~(size_t)7; /* behind packed pieces */
+    return take_piece(arena, piece_bytes);
+}
+
+void *qn_arena_pack(qn_arena *arena, const void *data, size_t bytes)
+{
+    void *piece = take_piece(arena, bytes);
+    if (piece)
+        memcpy(piece, data, bytes);
     return piece;
 }
 

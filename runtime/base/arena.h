@@ -3,7 +3,7 @@
  * runtime/base/arena.h: memory that is given out piece by piece and taken back all at once.
  *
  * Chunks grow with what was asked, so that a small job stays small. Every piece is aligned to 8 bytes and followed by
- * QN_SLACK_BYTES readable bytes: key bytes are loaded 16 at a time.
+ * QN_SLACK_BYTES readable bytes, since key bytes are loaded 16 at a time (packed pieces are neither).
  */
 #ifndef QN_BASE_ARENA_H
 #define QN_BASE_ARENA_H
@@ -31,6 +31,8 @@ void qn_arena_rewind(qn_arena *arena);
 void *qn_arena_take(qn_arena *arena, size_t bytes);
 /* A copy of the bytes; NULL if the system refuses. */
 void *qn_arena_copy(qn_arena *arena, const void *data, size_t bytes);
+/* The same, but neither aligned nor followed by slack: for many short pieces. */
+void *qn_arena_pack(qn_arena *arena, const void *data, size_t bytes);
 /* A copy of a text with its NUL. */
 char *qn_arena_text(qn_arena *arena, const char *text);
 

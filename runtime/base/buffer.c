@@ -17,9 +17,9 @@ static bool make_room(qn_buffer *buffer, size_t bytes)
     if (buffer->capacity_bytes - buffer->bytes >= bytes)
         return true;
     size_t capacity_bytes = buffer->capacity_bytes ? buffer->capacity_bytes : 256;
-    while (capacity_bytes - buffer->bytes < bytes)
+    while (bytes <= SIZE_MAX / 4 && capacity_bytes - buffer->bytes < bytes)
         capacity_bytes *= 2;
-    uint8_t *data = realloc(buffer->data, capacity_bytes);
+    uint8_t *data = bytes <= SIZE_MAX / 4 ? realloc(buffer->data, capacity_bytes) : NULL;
     if (!data) {
         buffer->failed = true;
         return false;

@@ -2,11 +2,13 @@
 /*
  * runtime/base/hash.h: the hash of a key, made once and carried through combining, partitioning, wire, spill and merge.
  *
- * A key becomes three words. k0 and k1 are its first 16 bytes, zero-filled. The tag is the hash with its lowest byte
- * replaced by a length code: length + 1 for keys of up to 16 bytes, which are then whole in (tag, k0, k1); 0xff for longer
- * ones, whose bytes live elsewhere. So a tag is never 0 (the empty slot), equal short keys are equal words, and the
- * order (tag, bytes) is a total order of keys that is the same on every rank: partitions, runs and outputs use it.
- * The hash must be the same on all machines of a job, so no instructions that some lack. Changing it changes the order of outputs.
+ * A key becomes a tag: its hash, with a length code in the lowest byte.
+ *  - Tiny keys, up to 7 bytes: code 1 … 8. The hash is a permutation of the 56 bits of the key, so that the tag alone is the key.
+ *  - Short keys, 8 to 16 bytes: code 9 … 17. The key itself is two words, k0 and k1, zero-filled.
+ *  - Long keys: code 0xff. The bytes live elsewhere: k0 is their address, k1 their number.
+ * A tag is never 0, which is the empty slot. The order (tag, bytes) is a total order of keys and the same on every rank:
+ * partitions, runs and outputs use it. The hash must be the same on all machines of a job, so it uses no
+ * instructions that some lack. Changing it changes the order of outputs.
  */
 #ifndef QN_BASE_HASH_H
 #define QN_BASE_HASH_H
@@ -16,9 +18,11 @@
 
 #include "runtime/base/arena.h"
 
-#define QN_KEY_INLINE_BYTES 16
+#define QN_KEY_TINY_BYTES 7
+#define QN_KEY_SHORT_BYTES 16
 #define QN_TAG_LONG UINT64_C(0xff)
 #define QN_TAG_CODE(tag) ((tag) & UINT64_C(0xff))
+#define QN_TAG_IS_TINY(tag) (QN_TAG_CODE(tag) <= QN_KEY_TINY_BYTES + 1)
 
 typedef struct qn_key {
     uint64_t tag;
@@ -26,48 +30,83 @@ typedef struct qn_key {
     uint64_t k1; /* the next 8 bytes; of a long key: its length in bytes */
 } qn_key;
 
+#define QN_HASH_56_BITS ((UINT64_C(1) << 56) - 1)
+#define QN_HASH_TINY_1 UINT64_C(0xd6e8feb86659fd93)
+#define QN_HASH_TINY_2 UINT64_C(0x9e3779b97f4a7c15)
+#define QN_HASH_TINY_1_INVERSE UINT64_C(0xcfee444d8b59a89b) /* modulo 2^64, and so modulo 2^56 */
+#define QN_HASH_TINY_2_INVERSE UINT64_C(0xf1de83e19937733d)
+
+/* A permutation of 56 bits: odd factors and a shift by half the width can be undone. */
+static inline uint64_t qn_hash_tiny(uint64_t word)
+{
+    word = (word * QN_HASH_TINY_1) & QN_HASH_56_BITS;
+    word ^= word >> 28;
+    return (word * QN_HASH_TINY_2) & QN_HASH_56_BITS;
+}
+
+static inline uint64_t qn_unhash_tiny(uint64_t hash)
+{
+    hash = (hash * QN_HASH_TINY_2_INVERSE) & QN_HASH_56_BITS;
+    hash ^= hash >> 28;
+    return (hash * QN_HASH_TINY_1_INVERSE) & QN_HASH_56_BITS;
+}
+
 static inline uint64_t qn_hash_fold(uint64_t a, uint64_t b)
 {
     unsigned __int128 product = (unsigned __int128)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Hash of up to 16 bytes given as zero-filled words and their length. */
-static inline uint64_t qn_hash_words(uint64_t k0, uint64_t k1, uint64_t bytes)
+/* Hash of 8 to 16 bytes given as zero-filled words and their length. */
+static inline uint64_t qn_hash_short(uint64_t k0, uint64_t k1, uint64_t bytes)
 {
     uint64_t mixed = qn_hash_fold(k0 ^ UINT64_C(0x9e3779b97f4a7c15), k1 ^ UINT64_C(0xd6e8feb86659fd93) ^ bytes);
     return qn_hash_fold(mixed ^ UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db));
 }
 
 /* Hash of more than 16 bytes. */
-uint64_t qn_hash_bytes(const void *data, uint64_t bytes);
+uint64_t qn_hash_long(const void *data, uint64_t bytes);
 
-/* Loads 16 bytes of which the first `bytes` (0 … 16) count; QN_SLACK_BYTES after the key must be readable. */
-static inline void qn_key_load(const void *data, uint32_t bytes, uint64_t *k0_out, uint64_t *k1_out)
+/* The tag of up to 7 bytes; QN_SLACK_BYTES after them must be readable. */
+static inline __attribute__((always_inline)) uint64_t qn_tag_of_tiny(const void *data, uint32_t bytes)
 {
-    uint64_t words[2];
-    memcpy(words, data, sizeof words);
-    uint32_t low_bits = bytes * 8;
-    /* masks without branches: a shift by 64 is avoided by shifting twice */
-    uint64_t mask0 = bytes >= 8 ? ~UINT64_C(0) : ((UINT64_C(1) << (low_bits & 63)) - 1);
-    uint64_t mask1 = bytes >= 16 ? ~UINT64_C(0) : bytes <= 8 ? 0 : ((UINT64_C(1) << ((low_bits - 64) & 63)) - 1);
-    *k0_out = words[0] & mask0;
-    *k1_out = words[1] & mask1;
+    uint64_t word;
+    memcpy(&word, data, sizeof word);
+    return qn_hash_tiny(word & ((UINT64_C(1) << (8 * bytes)) - 1)) << 8 | (bytes + 1);
 }
 
-/* The key of these bytes. A long key borrows `data`. */
-static inline qn_key qn_key_of(const void *data, uint32_t bytes)
+/* The key of 8 to 16 bytes, read as two words that overlap. */
+static inline __attribute__((always_inline)) qn_key qn_key_of_short(const void *data, uint32_t bytes)
 {
     qn_key key;
-    if (__builtin_expect(bytes <= QN_KEY_INLINE_BYTES, 1)) {
-        qn_key_load(data, bytes, &key.k0, &key.k1);
-        key.tag = (qn_hash_words(key.k0, key.k1, bytes) & ~UINT64_C(0xff)) | (bytes + 1);
-    } else {
-        key.tag = qn_hash_bytes(data, bytes) | QN_TAG_LONG;
-        key.k0 = (uint64_t)(uintptr_t)data;
-        key.k1 = bytes;
-    }
+    uint64_t last;
+    memcpy(&key.k0, data, sizeof key.k0);
+    memcpy(&last, (const char *)data + bytes - sizeof last, sizeof last);
+    /* The upper 8 - (16 - bytes) bytes of `last` are new; shifting twice avoids a shift by 64. */
+    uint32_t known_bits = 8 * (QN_KEY_SHORT_BYTES - bytes);
+    key.k1 = (last >> (known_bits / 2)) >> (known_bits - known_bits / 2);
+    key.tag = (qn_hash_short(key.k0, key.k1, bytes) & ~UINT64_C(0xff)) | (bytes + 1);
     return key;
+}
+
+/* The key of more than 16 bytes. Borrows them. */
+static inline __attribute__((always_inline)) qn_key qn_key_of_long(const void *data, uint32_t bytes)
+{
+    return (qn_key){qn_hash_long(data, bytes) | QN_TAG_LONG, (uint64_t)(uintptr_t)data, bytes};
+}
+
+/* The key that a tiny tag is. */
+static inline qn_key qn_key_of_tag(uint64_t tag)
+{
+    return (qn_key){tag, qn_unhash_tiny(tag >> 8), 0};
+}
+
+/* The key of these bytes. A long key borrows them. */
+static inline qn_key qn_key_of(const void *data, uint32_t bytes)
+{
+    if (bytes <= QN_KEY_TINY_BYTES)
+        return qn_key_of_tag(qn_tag_of_tiny(data, bytes));
+    return bytes <= QN_KEY_SHORT_BYTES ? qn_key_of_short(data, bytes) : qn_key_of_long(data, bytes);
 }
 
 static inline uint64_t qn_key_bytes(const qn_key *key)

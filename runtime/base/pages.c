@@ -11,6 +11,8 @@
 void *qn_pages_reserve(size_t bytes, bool huge)
 {
     size_t mapped_bytes = bytes + QN_PAGE_HUGE_BYTES;
+    if (bytes > SIZE_MAX / 2)
+        return NULL;
     uint8_t *mapped =
         mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED)

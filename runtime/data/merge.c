@@ -30,11 +30,10 @@ static quern_status advance(qn_merge *merge, uint32_t index, bool *more_out, qn_
         source->value = source->reader.value;
         return status;
     }
-    const qn_key *slot = qn_table_cursor_peek(&merge->cursor);
-    *more_out = slot != NULL;
-    if (slot) {
-        source->key = *slot;
-        source->value = qn_slot_value(slot);
+    const qn_key *key = qn_table_cursor_peek(&merge->cursor, &source->value);
+    *more_out = key != NULL;
+    if (key) {
+        source->key = *key;
         qn_table_cursor_step(&merge->cursor);
     }
     return QUERN_OK;
@@ -85,8 +84,11 @@ quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill 
             status = add_source(merge, error);
     }
     if (table && status == QUERN_OK) {
-        merge->cursor = qn_table_cursor_of(table, table->tag_first, table->tag_last);
-        status = add_source(merge, error);
+        merge->cursor = qn_table_cursor_of(table, 0, UINT64_MAX);
+        if (run_count == 0)
+            merge->source_count = 1;
+        else
+            status = add_source(merge, error);
     }
     if (status != QUERN_OK) {
         qn_merge_close(merge);
@@ -121,8 +123,21 @@ static uint32_t smallest_child(const qn_merge *merge)
     return compare_sources(merge, merge->heap[1], merge->heap[2]) <= 0 ? 1 : 2;
 }
 
+/* Of a table alone, keys are given as they are. */
+static void next_of_table(qn_merge *merge, const qn_key **key_out, const uint64_t **value_out)
+{
+    if (merge->resting)
+        qn_table_cursor_step(&merge->cursor);
+    *key_out = qn_table_cursor_peek(&merge->cursor, value_out);
+    merge->resting = *key_out != NULL;
+}
+
 quern_status qn_merge_next(qn_merge *merge, const qn_key **key_out, const uint64_t **value_out, qn_error *error)
 {
+    if (qn_merge_is_stable(merge)) {
+        next_of_table(merge, key_out, value_out);
+        return QUERN_OK;
+    }
     quern_status status = QUERN_OK;
     if (merge->resting)
         status = advance_smallest(merge, 0, error);

@@ -21,7 +21,7 @@ typedef struct qn_merge_source {
 
 typedef struct qn_merge {
     const qn_reducer *reducer;
-    qn_table_cursor cursor;
+    qn_table_cursor cursor; /* over the table */
     bool with_table;
     bool resting; /* heap[0] was given and has to move on */
     uint32_t heap_count;
@@ -38,6 +38,12 @@ quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill 
 /* The next key and its reduced value, good until the next call; *key_out NULL at the end. */
 quern_status qn_merge_next(qn_merge *merge, const qn_key **key_out, const uint64_t **value_out, qn_error *error);
 void qn_merge_close(qn_merge *merge); /* takes a zeroed one */
+
+/* Whether values and all but tiny keys stay where they are until the merge is closed: there is only a table. */
+static inline bool qn_merge_is_stable(const qn_merge *merge)
+{
+    return merge->source_count == 1 && merge->with_table;
+}
 
 /* Records a reducer's failure: which key, and whether it was an overflow. */
 quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_error *error);

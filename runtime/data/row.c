@@ -8,9 +8,10 @@ void qn_row_encode(const qn_key *key, const uint64_t *value, uint32_t value_word
         to[1 + word] = value[word];
     uint64_t *key_words = to + 1 + value_words;
     uint64_t code = QN_TAG_CODE(key->tag);
+    if (QN_TAG_IS_TINY(key->tag))
+        return;
     if (code != QN_TAG_LONG) {
-        if (code > 1)
-            key_words[0] = key->k0;
+        key_words[0] = key->k0;
         if (code > 9)
             key_words[1] = key->k1;
         return;

@@ -2,8 +2,8 @@
 /*
  * runtime/data/row.h: one record as bytes, and blocks of them: the one format of messages and spilled runs.
  *
- * A row is a sequence of 8-byte words: tag, value (value_words, none for 0), and the key: a key of up to 16 bytes as
- * its 0, 1 or 2 zero-filled words (the tag tells its length); a longer one as its length and then its bytes, zero-filled to a whole
+ * A row is a sequence of 8-byte words: tag, value (value_words), and the key as far as the tag is not the key already: nothing of
+ * a tiny one; a short one as its 1 or 2 zero-filled words; a long one as its length and then its bytes, zero-filled to a whole
  * word. A block is a header and rows. A row that does not fit a block of its reader's size travels in fragments: blocks
  * that hold a piece of it each, in order.
  *
@@ -37,7 +37,7 @@ static_assert(sizeof(qn_block_header) == 40, "the header is part of the spill fo
 
 static inline uint64_t qn_row_bytes(const qn_key *key, uint32_t value_words)
 {
-    uint64_t key_words = (qn_key_bytes(key) + 7) / 8;
+    uint64_t key_words = QN_TAG_IS_TINY(key->tag) ? 0 : (qn_key_bytes(key) + 7) / 8;
     if (QN_TAG_CODE(key->tag) == QN_TAG_LONG)
         key_words++;
     return 8 * (1 + value_words + key_words);
@@ -64,15 +64,19 @@ static inline uint64_t qn_row_decode(const uint64_t *row, uint64_t bytes, uint32
     *value_out = row + 1;
     const uint64_t *key_words = row + 1 + value_words;
     uint64_t code = QN_TAG_CODE(row[0]);
-    if (__builtin_expect(code != QN_TAG_LONG, 1)) {
-        uint64_t row_bytes = fixed_bytes + ((code + 6) & ~UINT64_C(7)); /* code - 1 bytes, in whole words */
-        if (code == 0 || code > QN_KEY_INLINE_BYTES + 1 || row_bytes > bytes)
+    if (code <= QN_KEY_TINY_BYTES + 1) {
+        *key_out = qn_key_of_tag(row[0]);
+        return code == 0 ? 0 : fixed_bytes;
+    }
+    if (code != QN_TAG_LONG) {
+        uint64_t row_bytes = fixed_bytes + (code > 9 ? 16 : 8);
+        if (code > QN_KEY_SHORT_BYTES + 1 || row_bytes > bytes)
             return 0;
-        key_out->k0 = code > 1 ? key_words[0] : 0;
+        key_out->k0 = key_words[0];
         key_out->k1 = code > 9 ? key_words[1] : 0;
         return row_bytes;
     }
-    if (bytes < fixed_bytes + 8 || key_words[0] > bytes - fixed_bytes - 8 || key_words[0] <= QN_KEY_INLINE_BYTES)
+    if (bytes < fixed_bytes + 8 || key_words[0] > bytes - fixed_bytes - 8 || key_words[0] <= QN_KEY_SHORT_BYTES)
         return 0;
     key_out->k0 = (uint64_t)(uintptr_t)(key_words + 1);
     key_out->k1 = key_words[0];

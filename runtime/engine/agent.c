@@ -27,7 +27,6 @@ void qn_agent_enter(qn_agent *agent)
 static void abort_here(qn_agent *agent)
 {
     agent->aborted = true;
-    agent->ended = true;
     if (agent->shuffle) {
         qn_shuffle_discard(agent->shuffle);
         qn_shuffle_announce(agent->shuffle, UINT64_MAX);
@@ -86,6 +85,7 @@ static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader
         agent->ended = true;
         return QUERN_OK;
     case QN_MESSAGE_ABORT:
+        agent->ended = true;
         abort_here(agent);
         return QUERN_OK;
     default:
@@ -132,6 +132,7 @@ static quern_status take_messages(qn_agent *agent)
             status = handle(agent, data, bytes, from);
         if (status != QUERN_OK || !data)
             return status;
+        agent->activity++;
     }
     return QUERN_OK;
 }
@@ -140,8 +141,10 @@ static quern_status move_rounds(qn_agent *agent)
 {
     uint64_t start_ns = qn_clock_ns();
     uint64_t ask = UINT64_MAX;
+    uint64_t rounds_before = qn_rounds_get_activity(&agent->shuffle->rounds);
     quern_status status = qn_shuffle_progress(agent->shuffle, &ask, &agent->error);
     agent->shuffle_ns += qn_clock_ns() - start_ns;
+    agent->activity += qn_rounds_get_activity(&agent->shuffle->rounds) - rounds_before;
     if (status != QUERN_OK || ask == UINT64_MAX)
         return status;
     qn_message_begin(&agent->message, QN_MESSAGE_WANT_ROUND, agent->stage);

@@ -36,10 +36,11 @@ typedef struct qn_agent {
     qn_shuffle *shuffle;  /* NULL: the stage ends in an output; borrowed */
     qn_task tasks[QN_AGENT_TASKS_MAX];
     uint32_t task_first, task_count;
-    bool ended;           /* no more tasks will come, on any rank */
-    bool aborted;         /* the job failed, here or elsewhere */
+    bool ended;           /* the master said END or ABORT: it needs nobody any more, nor is anybody's message to be passed on */
+    bool aborted;         /* the job failed, here or elsewhere: no more work, but progress until it ended */
     bool told;            /* the master knows that this rank is broken */
     qn_error error;       /* of this rank, if it is broken; on rank 0 the job's */
+    uint64_t activity;    /* messages taken and rounds moved: whoever waits looks whether it changed */
     uint64_t shuffle_ns;  /* time spent on rounds */
     qn_buffer message;
     pthread_mutex_t gate;

@@ -107,7 +107,7 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     if (status == QUERN_OK)
         status = pin(engine, error);
     if (status != QUERN_OK) {
-        engine->comm = NULL;
+        engine->comm = NULL; /* still the caller's */
         qn_engine_destroy(engine);
         return status;
     }
@@ -122,6 +122,7 @@ void qn_engine_destroy(qn_engine *engine)
         qn_topology_destroy(engine->topology);
     }
     free(engine->rank_node);
+    qn_settings_fini(&engine->settings);
     qn_log_close(&engine->log);
     qn_comm_destroy(engine->comm);
     *engine = (qn_engine){.log.fd = -1};

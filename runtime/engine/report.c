@@ -172,9 +172,11 @@ static json_t *describe_figures(const qn_stage_figures *figures)
 
 static void add_figures(qn_stage_figures *sum, const qn_stage_figures *figures)
 {
+    uint64_t peak = sum->table_bytes_peak > figures->table_bytes_peak ? sum->table_bytes_peak : figures->table_bytes_peak;
 #define ADD_FIGURE(field, meaning) sum->field += figures->field;
     QN_STAGE_FIGURES(ADD_FIGURE)
 #undef ADD_FIGURE
+    sum->table_bytes_peak = peak;
 }
 
 static json_t *describe_edge(const qn_report_edge *edge)

@@ -25,6 +25,16 @@ void qn_result_feed_close(qn_result_feed *feed)
     feed->values = NULL;
 }
 
+/* Refers to row `at` of the block, which stays in place but for a tiny key. */
+static void refer_to_row(qn_result_feed *feed, size_t at, const qn_key *key, const uint64_t *value)
+{
+    feed->inline_keys[at][0] = key->k0;
+    feed->key[at] = QN_TAG_IS_TINY(key->tag) ? feed->inline_keys[at] : qn_key_data(key);
+    feed->key_bytes[at] = (uint32_t)qn_key_bytes(key);
+    feed->value[at] = value;
+    feed->value_sizes[at] = feed->value_bytes;
+}
+
 /* Copies row `at` of the block. False: no memory. */
 static bool keep_row(qn_result_feed *feed, size_t at, const qn_key *key, const uint64_t *value)
 {
@@ -49,6 +59,7 @@ quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_e
 {
     size_t count = 0;
     uint64_t long_bytes = 0;
+    bool stable = qn_merge_is_stable(&feed->shuffle->merge);
     qn_arena_rewind(&feed->long_keys);
     while (count < QN_BATCH_COUNT_MAX && long_bytes < LONG_KEY_BYTES_MAX) {
         const qn_key *key;
@@ -58,7 +69,9 @@ quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_e
             return status;
         if (!key)
             break;
-        if (!keep_row(feed, count++, key, value))
+        if (stable)
+            refer_to_row(feed, count++, key, value);
+        else if (!keep_row(feed, count++, key, value))
             return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a result");
         long_bytes += QN_TAG_CODE(key->tag) == QN_TAG_LONG ? key->k1 : 0;
     }

@@ -2,8 +2,8 @@
 /*
  * runtime/engine/result_feed.h: this rank's part of a reduction's result as blocks of records.
  *
- * Short keys and values are copied, since a merge gives them only until its next row; a long key is copied into a
- * buffer of the block.
+ * A result that is in memory is referred to. Of a merge with spilled runs, keys and values are copied, since it gives a row
+ * only until the next.
  */
 #ifndef QN_ENGINE_RESULT_FEED_H
 #define QN_ENGINE_RESULT_FEED_H

@@ -2,6 +2,7 @@
 #include "runtime/engine/settings.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/shuffle/shuffle.h"
 #include "runtime/topology/memory_limit.h"
@@ -75,9 +76,12 @@ static void decide_buffers(qn_settings *settings, const quern_options *options, 
 
 static quern_status check_memory(const qn_settings *settings, const qn_comm *comm, qn_error *error)
 {
-    uint64_t need_bytes = fixed_bytes(settings, comm) + POOL_BYTES_MIN;
-    if (settings->rank_memory_bytes >= need_bytes)
+    if (settings->rank_memory_bytes >= fixed_bytes(settings, comm) + POOL_BYTES_MIN)
         return QUERN_OK;
+    /* With more memory the buffers become larger too, by a quarter of it at most: name what is enough for both. */
+    uint64_t least_bytes = READER_BYTES + POOL_BYTES_MIN + QN_MERGE_FAN_IN_MAX * BLOCK_BYTES_MIN +
+                           qn_shuffle_buffer_bytes(comm, settings->round_bytes);
+    uint64_t need_bytes = least_bytes / 3 * 4;
     return qn_error_set(error, QUERN_ERROR_BUDGET, 0,
                         "memory of %llu MiB for the %u ranks of a node is too small: at least %llu MiB are needed",
                         (unsigned long long)(settings->node_memory_bytes / MIB), comm->node_size,
@@ -92,21 +96,38 @@ static const char *choose_scratch(const quern_options *options)
     return by_user && *by_user ? by_user : "/var/tmp"; /* not /tmp, which may be memory */
 }
 
+/* The caller's memory need not live as long as the engine. */
+static quern_status copy_texts(qn_settings *settings, const quern_options *options, qn_error *error)
+{
+    settings->scratch_dir = strdup(choose_scratch(options));
+    settings->report_path = options->report_path ? strdup(options->report_path) : NULL;
+    if (!settings->scratch_dir || (options->report_path && !settings->report_path))
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the texts of options");
+    return QUERN_OK;
+}
+
+void qn_settings_fini(qn_settings *settings)
+{
+    free(settings->scratch_dir);
+    free(settings->report_path);
+    *settings = (qn_settings){0};
+}
+
 quern_status qn_settings_resolve(qn_settings *settings, const quern_options *options, const qn_comm *comm,
                                  qn_error *error)
 {
     *settings = (qn_settings){
         .split_bytes = options->split_bytes,
         .attempt_count_max = options->attempt_count_max ? (uint32_t)options->attempt_count_max : ATTEMPT_COUNT_DEFAULT,
-        .scratch_dir = choose_scratch(options),
-        .report_path = options->report_path,
         .show_progress = options->progress == QUERN_ON,
         .pin = options->pin == QUERN_AUTO ? !comm->in_host : options->pin == QUERN_ON,
     };
     if (options->attempt_count_max > ATTEMPT_COUNT_MAX)
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "attempts: %llu is not 1 to %d",
                             (unsigned long long)options->attempt_count_max, ATTEMPT_COUNT_MAX);
-    quern_status status = decide_memory(settings, options, comm, error);
+    quern_status status = copy_texts(settings, options, error);
+    if (status == QUERN_OK)
+        status = decide_memory(settings, options, comm, error);
     if (status != QUERN_OK)
         return status;
     decide_buffers(settings, options, comm);

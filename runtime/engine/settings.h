@@ -23,16 +23,17 @@ typedef struct qn_settings {
     uint64_t record_bytes_max;
     uint64_t split_bytes; /* 0: by the input */
     uint32_t attempt_count_max;
-    const char *scratch_dir; /* borrowed */
-    const char *report_path; /* borrowed; NULL: none */
+    char *scratch_dir; /* owned */
+    char *report_path; /* owned; NULL: none */
     bool show_progress;
     bool pin;
 } qn_settings;
 
 /* Decides. Local, but the same on all ranks of a node with the same options. QUERN_ERROR_BUDGET, QUERN_ERROR_INVALID_OPTION,
- * QUERN_ERROR_SYSTEM. */
+ * QUERN_ERROR_SYSTEM, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_settings_resolve(qn_settings *settings, const quern_options *options, const qn_comm *comm,
                                  qn_error *error);
+void qn_settings_fini(qn_settings *settings); /* takes a zeroed one, and one that could not be resolved */
 
 /* The pool of each of live_count reductions that exist at the same time. */
 uint64_t qn_settings_pool_bytes(const qn_settings *settings, const qn_comm *comm, uint32_t live_count);

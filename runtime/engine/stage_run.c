@@ -9,12 +9,16 @@
 #include "runtime/base/clock.h"
 #include "runtime/engine/result_feed.h"
 
-/* A place to wait: progress, then sleep a little more each time. */
+/* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
 static void wait_a_little(qn_stage_run *run, qn_backoff *backoff)
 {
     uint64_t start_ns = qn_clock_ns();
+    uint64_t activity = run->agent.activity;
     qn_agent_progress(&run->agent);
-    qn_backoff_wait(backoff);
+    if (run->agent.activity == activity)
+        qn_backoff_wait(backoff);
+    else
+        qn_backoff_reset(backoff);
     run->figures.wait_ns += qn_clock_ns() - start_ns;
 }
 
@@ -61,15 +65,22 @@ static void locate_failure(const qn_stage_run *run, const qn_text_source *source
              (unsigned long long)offset, path);
 }
 
+/* A part file is an attempt's as a whole. */
+static bool writes_parts(const qn_stage_run *run)
+{
+    return run->writer && run->writer->sink->kind == QN_SINK_TEXT;
+}
+
 /* An attempt failed: can it be tried elsewhere, and from where on? */
 static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_text_source *source, uint64_t skip,
                             qn_error *failure)
 {
     bool retryable = run->chain.callback_failed || failure->status == QUERN_ERROR_INPUT;
     qn_resume resume = {0};
-    if (run->writer && run->writer->sink->kind == QN_SINK_TEXT)
+    if (writes_parts(run)) {
         qn_sink_writer_drop_part(run->writer); /* the whole part is written again */
-    else {
+        qn_chain_roll_back(&run->chain);
+    } else {
         resume.place = source->block_place;
         resume.skip = run->chain.delivered > skip ? run->chain.delivered : skip;
     }
@@ -116,6 +127,7 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
     bool more = true;
     run->figures.attempts++;
     uint64_t source_records = run->figures.source_records;
+    qn_chain_mark(&run->chain);
     bool resumed = resume->place.started || resume->place.segment > 0;
     quern_status status = begin_part(run, task, &failure);
     if (status == QUERN_OK)
@@ -130,10 +142,11 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
         status = qn_sink_writer_end_part(run->writer, &failure);
     if (status == QUERN_OK) {
         run->figures.tasks++;
+        run->figures.input_bytes += qn_text_source_task_bytes(source);
         qn_agent_report_done(&run->agent, task);
         return;
     }
-    if (run->writer && run->writer->sink->kind == QN_SINK_TEXT)
+    if (writes_parts(run))
         run->figures.source_records = source_records; /* they will all be read again */
     give_up_attempt(run, task, source, skip, &failure);
 }
@@ -141,7 +154,7 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
 static void run_tasks(qn_stage_run *run, qn_text_source *source)
 {
     qn_backoff backoff = {0};
-    while (!run->agent.ended) {
+    while (!run->agent.ended && !run->agent.aborted) {
         qn_task task;
         if (!qn_agent_take_task(&run->agent, &task)) {
             wait_a_little(run, &backoff);
@@ -167,7 +180,6 @@ static void run_source(qn_stage_run *run)
         run_tasks(run, &source);
     else
         qn_agent_break(&run->agent, &run->agent.error);
-    run->figures.input_bytes = source.read_bytes;
     qn_text_source_fini(&source);
 }
 

@@ -17,7 +17,7 @@
     X(tasks, "tasks finished here")                                                                                    \
     X(attempts, "attempts begun here")                                                                                 \
     X(attempts_failed, "of these, failed")                                                                             \
-    X(input_bytes, "bytes read")                                                                                       \
+    X(input_bytes, "bytes of the tasks finished here")                                                                                       \
     X(source_records, "records that the source gave")                                                                  \
     X(end_records, "records that arrived at the stage's end")                                                          \
     X(merged_records, "records combined into others")                                                                  \

@@ -27,11 +27,19 @@ struct quern_emitter {
 struct qn_operator {
     const qn_node *node;
     uint32_t index;
-    qn_edge_stats stats, committed;
+    qn_edge_stats stats, committed, marked;
     quern_emitter out;
 };
 
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch);
+
+static quern_status hand_to_end(qn_chain *chain, const qn_batch *batch)
+{
+    chain->end_records += batch->block.count;
+    quern_status status = chain->end(chain->end_user, batch, chain->error);
+    chain->end_failed = status != QUERN_OK;
+    return status;
+}
 
 /* The end of the chain, less what an earlier attempt delivered. */
 static quern_status deliver(qn_chain *chain, const qn_batch *batch)
@@ -40,8 +48,7 @@ static quern_status deliver(qn_chain *chain, const qn_batch *batch)
     size_t count = batch->block.count;
     chain->delivered += count;
     if (QN_LIKELY(delivered >= chain->skip)) {
-        chain->end_records += count;
-        return chain->end(chain->end_user, batch, chain->error);
+        return hand_to_end(chain, batch);
     }
     size_t dropped = chain->skip - delivered < count ? chain->skip - delivered : count;
     if (dropped == count)
@@ -56,8 +63,7 @@ static quern_status deliver(qn_chain *chain, const qn_batch *batch)
     }
     if (rest.origin)
         rest.origin += dropped;
-    chain->end_records += rest.block.count;
-    return chain->end(chain->end_user, &rest, chain->error);
+    return hand_to_end(chain, &rest);
 }
 
 static quern_status pass_on(qn_chain *chain, uint32_t index, const qn_batch *batch)
@@ -164,7 +170,7 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
 static quern_status callback_failed(struct qn_operator *op, int code, uint32_t origin)
 {
     qn_chain *chain = op->out.chain;
-    if (op->out.failed && chain->error->status != QUERN_ERROR_CALLBACK)
+    if (chain->end_failed || (op->out.failed && chain->error->status != QUERN_ERROR_CALLBACK))
         return chain->error->status; /* it was told to stop */
     if (!op->out.failed)
         chain->failed_origin = origin;
@@ -178,8 +184,9 @@ static quern_status check_callback(struct qn_operator *op, int code, uint32_t or
     if (QN_UNLIKELY(code != 0))
         return callback_failed(op, code, origin);
     if (QN_UNLIKELY(op->out.failed)) {
-        op->out.chain->callback_failed |= op->out.chain->error->status == QUERN_ERROR_CALLBACK;
-        return op->out.chain->error->status;
+        qn_chain *chain = op->out.chain;
+        chain->callback_failed |= !chain->end_failed && chain->error->status == QUERN_ERROR_CALLBACK;
+        return chain->error->status;
     }
     return QUERN_OK;
 }
@@ -327,11 +334,29 @@ quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip,
     chain->error = error;
     chain->delivered = 0;
     chain->skip = skip;
-    chain->callback_failed = false;
+    chain->callback_failed = chain->end_failed = false;
     quern_status status = pass_on(chain, 0, batch);
     if (chain->operator_count > 0)
         settle_block(chain, status == QUERN_OK);
     return status;
+}
+
+void qn_chain_mark(qn_chain *chain)
+{
+    chain->marked_end_records = chain->end_records;
+    for (uint32_t i = 0; i < chain->operator_count; i++)
+        chain->operators[i].marked = chain->operators[i].committed;
+    for (struct quern_counter *counter = chain->counters; counter; counter = counter->next)
+        counter->marked = counter->sum;
+}
+
+void qn_chain_roll_back(qn_chain *chain)
+{
+    chain->end_records = chain->marked_end_records;
+    for (uint32_t i = 0; i < chain->operator_count; i++)
+        chain->operators[i].stats = chain->operators[i].committed = chain->operators[i].marked;
+    for (struct quern_counter *counter = chain->counters; counter; counter = counter->next)
+        counter->sum = counter->marked;
 }
 
 qn_edge_stats qn_chain_edge(const qn_chain *chain, uint32_t index)

@@ -29,6 +29,7 @@ struct quern_counter {
     const char *name;
     int64_t pending; /* of the block that is being worked on */
     int64_t sum;     /* of this rank in this run */
+    int64_t marked;  /* the sum at the last mark */
     int64_t total;   /* of all ranks after the last run */
     struct quern_counter *next;
 };
@@ -45,7 +46,9 @@ typedef struct qn_chain {
     uint64_t delivered;     /* records of this block that reached the end, dropped ones included */
     uint64_t skip;          /* of those, how many to drop */
     uint64_t end_records;   /* handed to the end in all */
+    uint64_t marked_end_records;
     uint32_t failed_origin; /* source record on which a callback failed */
+    bool end_failed;        /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed;   /* the failure is a callback's: the block can be tried again */
 } qn_chain;
 
@@ -57,6 +60,11 @@ void qn_chain_fini(qn_chain *chain); /* takes a zeroed one */
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and
  * delivered. */
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error);
+
+/* Where a whole attempt is thrown away if it fails, not only a block: marks what was counted so far, and goes back to the
+ * mark. */
+void qn_chain_mark(qn_chain *chain);
+void qn_chain_roll_back(qn_chain *chain);
 
 /* What operator `index` saw so far. */
 qn_edge_stats qn_chain_edge(const qn_chain *chain, uint32_t index);

@@ -170,8 +170,13 @@ static char *manifest_text(const qn_part_summary *summaries, size_t count)
 {
     int digits = digits_of(count);
     json_t *parts = json_array();
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(parts, describe_part(&summaries[i], digits));
+    bool complete = parts != NULL;
+    for (size_t i = 0; complete && i < count; i++)
+        complete = json_array_append_new(parts, describe_part(&summaries[i], digits)) == 0;
+    if (!complete) {
+        json_decref(parts);
+        return NULL;
+    }
     json_t *manifest = json_pack("{s:i, s:o}", "quern_manifest", 1, "parts", parts);
     char *text = manifest ? json_dumps(manifest, JSON_INDENT(1)) : NULL;
     json_decref(manifest);

@@ -25,13 +25,16 @@ bool qn_delimiters_init(qn_delimiters *delimiters, const char *set, size_t count
     return true;
 }
 
+typedef uint64_t (*first_bit_fn)(uint64_t bits); /* of 0: anything */
+
 /* Writes the positions of the set bits, some garbage behind them: fixed-length stores beat a loop that ends unpredictably. */
-static inline __attribute__((always_inline)) size_t put_positions(uint64_t bits, uint32_t base, uint32_t *to)
+static inline __attribute__((always_inline)) size_t put_positions(first_bit_fn first_bit, uint64_t bits, uint32_t base,
+                                                                  uint32_t *to)
 {
     size_t count = (size_t)__builtin_popcountll(bits);
     for (size_t done = 0; done < count; done += 8) {
         for (size_t i = 0; i < 8; i++) {
-            to[done + i] = base + (uint32_t)__builtin_ctzll(bits | (UINT64_C(1) << 63));
+            to[done + i] = base + (uint32_t)first_bit(bits);
             bits &= bits - 1;
         }
     }
@@ -50,7 +53,8 @@ static inline __attribute__((always_inline)) uint64_t bits_of(uint64_t mask, boo
 
 typedef uint64_t (*mask_fn)(const qn_delimiters *delimiters, const uint8_t *data);
 
-static inline __attribute__((always_inline)) size_t scan_with(mask_fn mask_of, const qn_delimiters *delimiters,
+static inline __attribute__((always_inline)) size_t scan_with(mask_fn mask_of, first_bit_fn first_bit,
+                                                              const qn_delimiters *delimiters,
                                                               const uint8_t *data, size_t bytes, bool toggles,
                                                               bool *inside, uint32_t *positions, size_t positions_max,
                                                               size_t *scanned_out)
@@ -58,18 +62,23 @@ static inline __attribute__((always_inline)) size_t scan_with(mask_fn mask_of, c
     uint64_t outside = !*inside;
     size_t count = 0, at = 0;
     for (; at + QN_SCAN_STEP_BYTES <= bytes && count < positions_max; at += QN_SCAN_STEP_BYTES)
-        count += put_positions(bits_of(mask_of(delimiters, data + at), toggles, &outside), (uint32_t)at,
+        count += put_positions(first_bit, bits_of(mask_of(delimiters, data + at), toggles, &outside), (uint32_t)at,
                                positions + count);
     if (at < bytes && count < positions_max) {
         uint64_t valid = (UINT64_C(1) << (bytes - at)) - 1;
         uint64_t mask = mask_of(delimiters, data + at);
-        count += put_positions(bits_of(mask, toggles, &outside) & valid, (uint32_t)at, positions + count);
+        count += put_positions(first_bit, bits_of(mask, toggles, &outside) & valid, (uint32_t)at, positions + count);
         outside = (mask >> (bytes - at - 1)) & 1;
         at = bytes;
     }
     *inside = !outside;
     *scanned_out = at;
     return count;
+}
+
+static inline uint64_t first_bit_narrow(uint64_t bits)
+{
+    return (uint64_t)__builtin_ctzll(bits | (UINT64_C(1) << 63));
 }
 
 static inline uint64_t mask_narrow(const qn_delimiters *delimiters, const uint8_t *data)
@@ -81,6 +90,11 @@ static inline uint64_t mask_narrow(const qn_delimiters *delimiters, const uint8_
 }
 
 #if defined(__x86_64__)
+__attribute__((target("avx2,bmi,popcnt"))) static inline uint64_t first_bit_wide(uint64_t bits)
+{
+    return _tzcnt_u64(bits);
+}
+
 __attribute__((target("avx2,bmi,popcnt"))) static inline uint32_t mask_half(const qn_delimiters *delimiters,
                                                                            const uint8_t *data)
 {
@@ -106,8 +120,8 @@ __attribute__((target("avx2,bmi,popcnt"))) static size_t scan_wide(const qn_deli
                                                                   size_t positions_max, size_t *scanned_out)
 {
     if (toggles)
-        return scan_with(mask_wide, delimiters, data, bytes, true, inside, positions, positions_max, scanned_out);
-    return scan_with(mask_wide, delimiters, data, bytes, false, inside, positions, positions_max, scanned_out);
+        return scan_with(mask_wide, first_bit_wide, delimiters, data, bytes, true, inside, positions, positions_max, scanned_out);
+    return scan_with(mask_wide, first_bit_wide, delimiters, data, bytes, false, inside, positions, positions_max, scanned_out);
 }
 #endif
 
@@ -118,5 +132,5 @@ size_t qn_scan(const qn_delimiters *delimiters, const uint8_t *data, size_t byte
     if (delimiters->wide)
         return scan_wide(delimiters, data, bytes, toggles, inside, positions_out, positions_max, scanned_out);
 #endif
-    return scan_with(mask_narrow, delimiters, data, bytes, toggles, inside, positions_out, positions_max, scanned_out);
+    return scan_with(mask_narrow, first_bit_narrow, delimiters, data, bytes, toggles, inside, positions_out, positions_max, scanned_out);
 }

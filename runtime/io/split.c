@@ -8,6 +8,7 @@
 #define SPLIT_BYTES_MAX ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 24
+#define SEGMENT_BYTES_MIN (4 * sizeof(uint64_t)) /* of one in a message */
 
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
 {
@@ -87,9 +88,16 @@ void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer
     }
 }
 
+static quern_status bad_message(qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a task message is too short");
+}
+
 quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint32_t *count_out, qn_error *error)
 {
     uint32_t count = qn_reader_u32(message);
+    if (message->failed || count > message->left_bytes / SEGMENT_BYTES_MIN)
+        return bad_message(error);
     qn_segment *segments = calloc(count > 0 ? count : 1, sizeof *segments);
     if (!segments)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task of %u files", count);
@@ -99,10 +107,12 @@ quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint
         segments[i].end = qn_reader_u64(message);
         segments[i].file_bytes = qn_reader_u64(message);
         segments[i].path = qn_reader_span(message, &path_bytes);
+        if (path_bytes == 0 || segments[i].path[path_bytes - 1] != 0)
+            message->failed = true;
     }
     if (message->failed) {
         free(segments);
-        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a task message is too short");
+        return bad_message(error);
     }
     *segments_out = segments;
     *count_out = count;

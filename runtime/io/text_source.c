@@ -58,9 +58,8 @@ quern_status qn_text_source_open(qn_text_source *source, const void *message, si
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task");
     memcpy(source->message, message, bytes);
     qn_reader reader = qn_reader_of(source->message, bytes);
-    source->place = place ? *place : (qn_text_place){0};
+    source->place = source->block_place = place ? *place : (qn_text_place){0};
     source->data_bytes = 0;
-    source->task_bytes_done = 0;
     return qn_split_decode(&reader, &source->segments, &source->segment_count, error);
 }
 
@@ -86,8 +85,6 @@ static quern_status open_segment(qn_text_source *source, qn_error *error)
 
 static void close_segment(qn_text_source *source)
 {
-    const qn_segment *segment = &source->segments[source->place.segment];
-    source->task_bytes_done += segment->end - segment->begin;
     close(source->fd);
     source->fd = -1;
     source->place = (qn_text_place){.segment = source->place.segment + 1};
@@ -149,7 +146,6 @@ static quern_status read_chunk(qn_text_source *source, qn_error *error)
                             segment->path, (unsigned long long)(offset + got_bytes),
                             (unsigned long long)segment->file_bytes);
     source->data_bytes += got_bytes;
-    source->read_bytes += got_bytes;
     return QUERN_OK;
 }
 
@@ -237,7 +233,9 @@ static bool enter_records(qn_text_source *source)
     const qn_segment *segment = &source->segments[source->place.segment];
     bool at_end = source->buffer_offset + source->data_bytes == segment->file_bytes;
     bool found = source->place.started || segment->begin == 0 || skip_foreign(source);
-    if ((!found && at_end) || (!source->place.inside && source->place.scan_offset >= segment->end)) {
+    /* The first record of ours begins behind a delimiter: if that is not before the segment's end, there is none. */
+    bool behind = source->place.scan_offset >= segment->end && !(found && source->place.inside);
+    if ((!found && at_end) || behind) {
         close_segment(source);
         return false;
     }
@@ -275,8 +273,11 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
         /* Several chunks at once where an attempt is continued within a record that began chunks ago. */
         while (status == QUERN_OK && source->place.scan_offset >= source->buffer_offset + source->data_bytes)
             status = read_chunk(source, error);
-        if (status != QUERN_OK)
+        if (status != QUERN_OK) {
+            source->block_place = source->place; /* another attempt begins here: what came before was handed out */
+            source->block_segment = source->place.segment;
             return status;
+        }
         if (!enter_records(source))
             continue;
         source->block_place = source->place;
@@ -293,6 +294,14 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
     give_block(source, 0, batch_out);
     source->block_place = source->place;
     return QUERN_OK;
+}
+
+uint64_t qn_text_source_task_bytes(const qn_text_source *source)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < source->segment_count; i++)
+        bytes += source->segments[i].end - source->segments[i].begin;
+    return bytes;
 }
 
 const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out)

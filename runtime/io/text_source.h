@@ -42,8 +42,6 @@ typedef struct qn_text_source {
     qn_text_place place;    /* of the next block */
     qn_text_place block_place;
     uint32_t block_segment;
-    uint64_t read_bytes;    /* of all tasks, for the report */
-    uint64_t task_bytes_done; /* of this task's segments, for progress */
     uint32_t positions[2 * QN_BATCH_COUNT_MAX + 2 * QN_SCAN_SLACK_POSITIONS];
     const void *keys[QN_BATCH_COUNT_MAX];
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];
@@ -60,6 +58,9 @@ quern_status qn_text_source_open(qn_text_source *source, const void *message, si
 
 /* The next block; count 0 at the end of the task. The keys live until the next call. */
 quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn_error *error);
+
+/* Bytes of the whole task, however much of them this attempt had to read. */
+uint64_t qn_text_source_task_bytes(const qn_text_source *source);
 
 /* File and byte of a record of the last block. */
 const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out);

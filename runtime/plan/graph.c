@@ -200,6 +200,16 @@ quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *
     return QUERN_OK;
 }
 
+void qn_graph_note_counter(qn_graph *graph, const char *name)
+{
+    digest(graph, name, strlen(name) + 1);
+}
+
+void qn_graph_note(qn_graph *graph, const char *text)
+{
+    digest(graph, text, strlen(text) + 1);
+}
+
 void qn_graph_forget_sinks(qn_graph *graph)
 {
     graph->sinks = NULL;

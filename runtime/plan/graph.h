@@ -90,6 +90,10 @@ qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t pat
 qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction,
                              int (*fn)(void *into, const void *value, void *user), void *user, qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
+/* A counter belongs to what must be the same on all ranks. */
+void qn_graph_note_counter(qn_graph *graph, const char *name);
+/* Something else that must be the same on all ranks. */
+void qn_graph_note(qn_graph *graph, const char *text);
 /* After a run: what was asked for is done. */
 void qn_graph_forget_sinks(qn_graph *graph);
 

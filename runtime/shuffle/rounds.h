@@ -80,6 +80,12 @@ quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error);
 /* Moves the rounds on their way on and hands out what arrived. */
 quern_status qn_rounds_progress(qn_rounds *rounds, qn_error *error);
 
+/* Grows with every step that a round makes. */
+static inline uint64_t qn_rounds_get_activity(const qn_rounds *rounds)
+{
+    return rounds->started + rounds->counted + rounds->completed;
+}
+
 static inline bool qn_rounds_is_over(const qn_rounds *rounds)
 {
     return rounds->completed == rounds->last;

@@ -5,8 +5,9 @@
 
 #include "runtime/base/assert.h"
 
-#define ROUTE_COUNT 128       /* records that are hashed and sorted by table at once */
+#define CHUNK_COUNT 256        /* records that are hashed and sorted by table at once */
 #define LEVEL_RUN_COUNT_MAX 12 /* runs of one level before they are merged into one of the next */
+#define FORESIGHT_PART 64       /* of the own range must have arrived before it tells about the rest */
 #define CHUNK_POOL_PART 16     /* keys routed at once are at most this part of the pool, unless one alone is more */
 #define LEVEL_COUNT_MAX (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
 
@@ -29,14 +30,14 @@ uint64_t qn_shuffle_buffer_bytes(const qn_comm *comm, size_t round_bytes)
     return comm->size > 1 ? qn_rounds_bytes(comm, round_bytes) : 0;
 }
 
-static quern_status init_away(qn_shuffle *shuffle, qn_error *error)
+static quern_status init_outgoing(qn_shuffle *shuffle, qn_error *error)
 {
     const qn_shuffle_config *config = &shuffle->config;
     shuffle->cursors = calloc(config->comm->size, sizeof *shuffle->cursors);
     if (!shuffle->cursors)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the shuffle");
     quern_status status =
-        qn_table_init(&shuffle->away, config->reducer, 0, UINT64_MAX, config->pool_bytes / 2, error);
+        qn_table_init(&shuffle->outgoing, config->reducer, 0, UINT64_MAX, config->pool_bytes / 2, error);
     if (status != QUERN_OK)
         return status;
     return qn_rounds_init(&shuffle->rounds, config->comm, config->reducer->value_words, config->round_bytes,
@@ -52,7 +53,7 @@ quern_status qn_shuffle_init(qn_shuffle *shuffle, const qn_shuffle_config *confi
     quern_status status = qn_table_init(&shuffle->home, config->reducer, first_tag_of(rank, size),
                                         last_tag_of(rank, size), config->pool_bytes, error);
     if (status == QUERN_OK && size > 1)
-        status = init_away(shuffle, error);
+        status = init_outgoing(shuffle, error);
     if (status != QUERN_OK)
         qn_shuffle_fini(shuffle);
     return status;
@@ -63,10 +64,10 @@ void qn_shuffle_fini(qn_shuffle *shuffle)
     if (shuffle->merge_open)
         qn_merge_close(&shuffle->merge);
     shuffle->merge_open = false;
-    if (shuffle->home.slots)
+    if (shuffle->home.reducer)
         qn_table_fini(&shuffle->home);
-    if (shuffle->away.slots)
-        qn_table_fini(&shuffle->away);
+    if (shuffle->outgoing.reducer)
+        qn_table_fini(&shuffle->outgoing);
     if (shuffle->rounds.comm)
         qn_rounds_fini(&shuffle->rounds);
     qn_spill_fini(&shuffle->spill);
@@ -74,18 +75,18 @@ void qn_shuffle_fini(qn_shuffle *shuffle)
     shuffle->cursors = NULL;
 }
 
-/* The share of the pool that a table may grow to. Both together stay within the pool: away gets what home leaves, but a
- * quarter at least; home what away leaves, but three quarters at most while away is in use. */
+/* The share of the pool that a table may grow to. Both together stay within the pool: outgoing gets what home leaves, but
+ * a quarter at least; home what outgoing leaves, but three quarters at most while outgoing is in use. */
 static size_t home_bytes_max(const qn_shuffle *shuffle)
 {
     uint64_t pool = shuffle->config.pool_bytes;
-    if (!shuffle->away.slots || (shuffle->ended && !shuffle->draining))
+    if (!shuffle->outgoing.reducer || (shuffle->ended && !shuffle->draining))
         return pool;
-    uint64_t left = pool - qn_table_get_bytes(&shuffle->away);
+    uint64_t left = pool - qn_table_get_bytes(&shuffle->outgoing);
     return left < pool / 4 * 3 ? left : pool / 4 * 3;
 }
 
-static size_t away_bytes_max(const qn_shuffle *shuffle)
+static size_t outgoing_bytes_max(const qn_shuffle *shuffle)
 {
     uint64_t pool = shuffle->config.pool_bytes;
     uint64_t home_bytes = qn_table_get_bytes(&shuffle->home);
@@ -172,8 +173,8 @@ static quern_status spill_home(qn_shuffle *shuffle, qn_error *error)
 static void note_table_bytes(qn_shuffle *shuffle)
 {
     uint64_t bytes = qn_table_get_bytes(&shuffle->home);
-    if (shuffle->away.slots)
-        bytes += qn_table_get_bytes(&shuffle->away);
+    if (shuffle->outgoing.reducer)
+        bytes += qn_table_get_bytes(&shuffle->outgoing);
     if (bytes > shuffle->stats.table_bytes_peak)
         shuffle->stats.table_bytes_peak = bytes;
 }
@@ -187,23 +188,24 @@ static quern_status table_failed(const qn_shuffle *shuffle, qn_table_result resu
 }
 
 /* Inserts into a table as far as it has room; counts what was combined. */
-static quern_status insert_some(qn_shuffle *shuffle, qn_table *table, const qn_entry *entries, size_t count,
-                                size_t bytes_max, size_t *done_out, qn_error *error)
+static quern_status insert_some(qn_shuffle *shuffle, qn_table *table, qn_entry_class class, const qn_entry *entries,
+                                size_t count, size_t bytes_max, size_t *done_out, qn_error *error)
 {
-    uint64_t keys_before = table->used_count;
-    qn_table_result result = qn_table_insert(table, entries, count, bytes_max, done_out);
-    shuffle->stats.merged += *done_out - (table->used_count - keys_before);
+    uint64_t keys_before = qn_table_get_count(table);
+    qn_table_result result = qn_table_insert(table, class, entries, count, bytes_max, done_out);
+    shuffle->stats.merged += *done_out - (qn_table_get_count(table) - keys_before);
     if (QN_LIKELY(result == QN_TABLE_OK || result == QN_TABLE_FULL))
         return QUERN_OK;
     return table_failed(shuffle, result, table, error);
 }
 
 /* All entries into home, spilling as needed. */
-static quern_status insert_home(qn_shuffle *shuffle, const qn_entry *entries, size_t count, qn_error *error)
+static quern_status insert_home(qn_shuffle *shuffle, qn_entry_class class, const qn_entry *entries, size_t count,
+                                qn_error *error)
 {
     for (size_t next = 0; next < count;) {
         size_t done = 0;
-        quern_status status = insert_some(shuffle, &shuffle->home, entries + next, count - next,
+        quern_status status = insert_some(shuffle, &shuffle->home, class, entries + next, count - next,
                                           home_bytes_max(shuffle), &done, error);
         if (status != QUERN_OK)
             return status;
@@ -218,30 +220,65 @@ static quern_status insert_home(qn_shuffle *shuffle, const qn_entry *entries, si
     return QUERN_OK;
 }
 
+/* All entries into outgoing, which was seen to have room. */
+static quern_status insert_outgoing(qn_shuffle *shuffle, qn_entry_class class, const qn_entry *entries, size_t count,
+                                qn_error *error)
+{
+    size_t done = 0;
+    quern_status status = insert_some(shuffle, &shuffle->outgoing, class, entries, count, SIZE_MAX, &done, error);
+    QN_ASSERT(status != QUERN_OK || done == count);
+    return status;
+}
+
 static void start_drain(qn_shuffle *shuffle)
 {
     uint32_t size = shuffle->config.comm->size;
     note_table_bytes(shuffle);
     for (uint32_t to = 0; to < size; to++)
-        shuffle->cursors[to] = qn_table_cursor_of(&shuffle->away, first_tag_of(to, size), last_tag_of(to, size));
+        shuffle->cursors[to] = qn_table_cursor_of(&shuffle->outgoing, first_tag_of(to, size), last_tag_of(to, size));
     shuffle->cursors_left = size;
     shuffle->draining = true;
     shuffle->filled = false;
 }
 
-/* What a chunk of records becomes: entries for home, and entries for away with the index of the record each came from. */
-typedef struct routed {
-    qn_entry home[ROUTE_COUNT], away[ROUTE_COUNT];
-    size_t home_count, away_count;
-} routed;
+#define CLASS_COUNT QN_ENTRY_ANY /* tiny, short and long keys */
 
-static inline __attribute__((always_inline)) qn_key key_of_record(quern_type type, const quern_block *block, size_t i)
+/* A chunk of records by the class of their keys. */
+typedef struct classified {
+    uint16_t index[CLASS_COUNT][CHUNK_COUNT + 1];
+    size_t count[CLASS_COUNT];
+} classified;
+
+/* Without a branch on the lengths, which nobody can predict. */
+static void classify(const uint32_t *key_bytes, size_t count, classified *out)
 {
-    if (type == QUERN_BYTES)
-        return qn_key_of(block->key[i], block->key_bytes[i]);
-    uint64_t number;
-    memcpy(&number, block->key[i], sizeof number);
-    return (qn_key){(qn_hash_words(number, 0, 8) & ~UINT64_C(0xff)) | 9, number, 0};
+    size_t tiny = 0, shorts = 0, longs = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bytes = key_bytes[i];
+        out->index[QN_ENTRY_TINY][tiny] = (uint16_t)i;
+        out->index[QN_ENTRY_SHORT][shorts] = (uint16_t)i;
+        out->index[QN_ENTRY_LONG][longs] = (uint16_t)i;
+        tiny += bytes <= QN_KEY_TINY_BYTES;
+        longs += bytes > QN_KEY_SHORT_BYTES;
+        shorts = i + 1 - tiny - longs;
+    }
+    out->count[QN_ENTRY_TINY] = tiny;
+    out->count[QN_ENTRY_SHORT] = shorts;
+    out->count[QN_ENTRY_LONG] = longs;
+}
+
+static inline __attribute__((always_inline)) qn_key key_of_record(quern_type type, qn_entry_class class,
+                                                                  const quern_block *block, size_t i)
+{
+    if (type != QUERN_BYTES) {
+        uint64_t number;
+        memcpy(&number, block->key[i], sizeof number);
+        return (qn_key){(qn_hash_short(number, 0, 8) & ~UINT64_C(0xff)) | 9, number, 0};
+    }
+    if (class == QN_ENTRY_TINY)
+        return (qn_key){.tag = qn_tag_of_tiny(block->key[i], block->key_bytes[i])};
+    return class == QN_ENTRY_SHORT ? qn_key_of_short(block->key[i], block->key_bytes[i])
+                                   : qn_key_of_long(block->key[i], block->key_bytes[i]);
 }
 
 static inline __attribute__((always_inline)) uint64_t value_of_record(qn_reducer_kind kind, const quern_block *block,
@@ -256,40 +293,79 @@ static inline __attribute__((always_inline)) uint64_t value_of_record(qn_reducer
     return word;
 }
 
-/* Hashes records and deals them out to the two tables without a branch on whose they are. */
-static inline __attribute__((always_inline)) void route(const qn_shuffle *shuffle, const quern_block *block, size_t from,
-                                                        size_t count, quern_type key_type, qn_reducer_kind kind,
-                                                        routed *out)
+/* Hashes records of one class and fetches their slots meanwhile. index NULL: records from, from + 1 … */
+static inline __attribute__((always_inline)) void hash_records(const qn_slots *into, const quern_block *block,
+                                                               size_t from, const uint16_t *index, size_t count,
+                                                               quern_type key_type, qn_entry_class class,
+                                                               qn_reducer_kind kind, qn_entry *out)
 {
-    uint64_t tag_first = shuffle->home.tag_first;
-    uint64_t tag_range = shuffle->home.tag_last - tag_first;
-    size_t home_count = 0, away_count = 0;
-    for (size_t i = from; i < from + count; i++) {
-        qn_entry entry = {key_of_record(key_type, block, i), value_of_record(kind, block, i)};
-        bool is_home = entry.key.tag - tag_first <= tag_range;
-        qn_entry *to = is_home ? &out->home[home_count] : &out->away[away_count];
-        *to = entry;
-        home_count += is_home;
-        away_count += !is_home;
+    qn_slots slots = *into; /* a copy that no store can change: its fields stay in registers */
+    for (size_t n = 0; n < count; n++) {
+        size_t i = from + (index ? index[n] : n);
+        qn_key key = key_of_record(key_type, class, block, i);
+        out[n].value = value_of_record(kind, block, i);
+        out[n].key.tag = key.tag;
+        qn_table_prefetch(&slots, key.tag);
+        if (class != QN_ENTRY_TINY) {
+            out[n].key.k0 = key.k0;
+            out[n].key.k1 = key.k1;
+        }
     }
-    out->home_count = home_count;
-    out->away_count = away_count;
 }
 
-static void route_any(const qn_shuffle *shuffle, const quern_block *block, size_t from, size_t count, routed *out)
+/* Combines the records of one class into a table. */
+typedef quern_status (*insert_fn)(qn_shuffle *shuffle, qn_entry_class class, const qn_entry *entries, size_t count,
+                                  qn_error *error);
+
+static inline __attribute__((always_inline)) quern_status insert_classes(qn_shuffle *shuffle, qn_table *table,
+                                                                         const quern_block *block, size_t from,
+                                                                         size_t count, qn_reducer_kind kind,
+                                                                         insert_fn insert, qn_error *error)
 {
-    if (shuffle->config.key_type == QUERN_BYTES && shuffle->config.reducer->kind == QN_REDUCER_COUNT)
-        route(shuffle, block, from, count, QUERN_BYTES, QN_REDUCER_COUNT, out);
-    else if (shuffle->config.key_type == QUERN_BYTES)
-        route(shuffle, block, from, count, QUERN_BYTES, shuffle->config.reducer->kind, out);
-    else
-        route(shuffle, block, from, count, QUERN_U64, shuffle->config.reducer->kind, out);
+    classified classes;
+    qn_entry longs[CHUNK_COUNT], shorts[CHUNK_COUNT], tinies[CHUNK_COUNT];
+    classify(block->key_bytes + from, count, &classes);
+    size_t long_count = classes.count[QN_ENTRY_LONG], short_count = classes.count[QN_ENTRY_SHORT];
+    size_t tiny_count = classes.count[QN_ENTRY_TINY];
+    hash_records(&table->wide, block, from, classes.index[QN_ENTRY_LONG], long_count, QUERN_BYTES, QN_ENTRY_LONG, kind,
+                 longs);
+    hash_records(&table->wide, block, from, classes.index[QN_ENTRY_SHORT], short_count, QUERN_BYTES, QN_ENTRY_SHORT,
+                 kind, shorts);
+    hash_records(&table->tiny, block, from, classes.index[QN_ENTRY_TINY], tiny_count, QUERN_BYTES, QN_ENTRY_TINY, kind,
+                 tinies);
+    quern_status status = insert(shuffle, QN_ENTRY_LONG, longs, long_count, error);
+    if (status == QUERN_OK)
+        status = insert(shuffle, QN_ENTRY_SHORT, shorts, short_count, error);
+    if (status == QUERN_OK)
+        status = insert(shuffle, QN_ENTRY_TINY, tinies, tiny_count, error);
+    return status;
+}
+
+static quern_status insert_counted(qn_shuffle *shuffle, qn_table *table, const quern_block *block, size_t from,
+                                   size_t count, insert_fn insert, qn_error *error)
+{
+    return insert_classes(shuffle, table, block, from, count, QN_REDUCER_COUNT, insert, error);
+}
+
+static quern_status insert_valued(qn_shuffle *shuffle, qn_table *table, const quern_block *block, size_t from,
+                                  size_t count, insert_fn insert, qn_error *error)
+{
+    return insert_classes(shuffle, table, block, from, count, shuffle->config.reducer->kind, insert, error);
+}
+
+static quern_status insert_integers(qn_shuffle *shuffle, qn_table *table, const quern_block *block, size_t from,
+                                    size_t count, insert_fn insert, qn_error *error)
+{
+    qn_entry entries[CHUNK_COUNT];
+    hash_records(&table->wide, block, from, NULL, count, QUERN_U64, QN_ENTRY_SHORT, shuffle->config.reducer->kind,
+                 entries);
+    return insert(shuffle, QN_ENTRY_SHORT, entries, count, error);
 }
 
 /* How many of the records from `from` on are routed at once: few enough that their long keys are a small part of the pool. */
 static size_t chunk_of(const qn_shuffle *shuffle, const quern_block *block, size_t from, uint64_t *key_bytes_out)
 {
-    size_t count = block->count - from < ROUTE_COUNT ? block->count - from : ROUTE_COUNT;
+    size_t count = block->count - from < CHUNK_COUNT ? block->count - from : CHUNK_COUNT;
     uint64_t key_bytes = 0;
     for (size_t i = from; i < from + count; i++)
         key_bytes += block->key_bytes[i];
@@ -301,30 +377,28 @@ static size_t chunk_of(const qn_shuffle *shuffle, const quern_block *block, size
     return count;
 }
 
-/* Whether away surely takes a chunk; if not, it is to be drained first. An empty table takes anything. */
-static bool away_has_room(qn_shuffle *shuffle, size_t count, uint64_t key_bytes)
+/* Whether outgoing surely takes a chunk; if not, it is to be drained first. An empty table takes anything. */
+static bool outgoing_has_room(qn_shuffle *shuffle, size_t count, uint64_t key_bytes)
 {
-    if (shuffle->away.used_count == 0)
+    if (qn_table_get_count(&shuffle->outgoing) == 0)
         return true;
-    size_t bytes_max = away_bytes_max(shuffle);
-    return qn_table_get_bytes(&shuffle->away) + key_bytes <= bytes_max &&
-           qn_table_make_room(&shuffle->away, count, bytes_max) == QN_TABLE_OK;
+    size_t bytes_max = outgoing_bytes_max(shuffle);
+    return qn_table_get_bytes(&shuffle->outgoing) + key_bytes <= bytes_max &&
+           qn_table_make_room(&shuffle->outgoing, count, count, bytes_max) == QN_TABLE_OK;
 }
 
 static quern_status insert_chunk(qn_shuffle *shuffle, const quern_block *block, size_t from, size_t count,
                                  qn_error *error)
 {
-    routed out;
-    size_t away_done = 0;
-    quern_status status = QUERN_OK;
-    route_any(shuffle, block, from, count, &out);
-    if (out.away_count > 0)
-        status = insert_some(shuffle, &shuffle->away, out.away, out.away_count, SIZE_MAX, &away_done, error);
-    QN_ASSERT(status != QUERN_OK || away_done == out.away_count);
-    if (status == QUERN_OK)
-        status = insert_home(shuffle, out.home, out.home_count, error);
+    bool alone = !shuffle->outgoing.reducer;
+    qn_table *table = alone ? &shuffle->home : &shuffle->outgoing;
+    insert_fn insert = alone ? insert_home : insert_outgoing;
     shuffle->stats.records_in += count;
-    return status;
+    if (shuffle->config.key_type != QUERN_BYTES)
+        return insert_integers(shuffle, table, block, from, count, insert, error);
+    if (shuffle->config.reducer->kind == QN_REDUCER_COUNT)
+        return insert_counted(shuffle, table, block, from, count, insert, error);
+    return insert_valued(shuffle, table, block, from, count, insert, error);
 }
 
 quern_status qn_shuffle_insert(qn_shuffle *shuffle, const qn_batch *batch, size_t *next, qn_error *error)
@@ -334,8 +408,8 @@ quern_status qn_shuffle_insert(qn_shuffle *shuffle, const qn_batch *batch, size_
     while (*next < batch->block.count && status == QUERN_OK) {
         uint64_t key_bytes = 0;
         size_t count = chunk_of(shuffle, &batch->block, *next, &key_bytes);
-        if (shuffle->away.slots) {
-            if (!shuffle->draining && !away_has_room(shuffle, count, key_bytes))
+        if (shuffle->outgoing.reducer) {
+            if (!shuffle->draining && !outgoing_has_room(shuffle, count, key_bytes))
                 start_drain(shuffle);
             if (shuffle->draining)
                 return QUERN_OK;
@@ -346,19 +420,54 @@ quern_status qn_shuffle_insert(qn_shuffle *shuffle, const qn_batch *batch, size_
     return status;
 }
 
+static uint64_t scale_up(uint64_t count, uint64_t range, uint64_t front)
+{
+    return (uint64_t)((double)count * (double)range / (double)front);
+}
+
+/* Rows arrive in the order of tags, from all ranks at about the same pace. So how many came up to a tag tells how many will come in
+ * all: home is made large enough for them while there is little in it to be moved. */
+static void size_home_ahead(qn_shuffle *shuffle, uint64_t tag)
+{
+    qn_table *home = &shuffle->home;
+    uint64_t front = tag - home->tiny.tag_first, range = home->tiny.tag_last - home->tiny.tag_first;
+    if (front < shuffle->pass_front / 2) {
+        shuffle->pass_tiny = home->tiny.used_count;
+        shuffle->pass_wide = home->wide.used_count;
+    }
+    shuffle->pass_front = front;
+    if (front < range / FORESIGHT_PART || home->tiny.used_count < shuffle->pass_tiny ||
+        home->wide.used_count < shuffle->pass_wide)
+        return; /* too early to tell, or home was spilled meanwhile */
+    uint64_t tiny = scale_up(home->tiny.used_count - shuffle->pass_tiny, range, front);
+    uint64_t wide = scale_up(home->wide.used_count - shuffle->pass_wide, range, front);
+    uint64_t tiny_now = home->tiny.used_count - shuffle->pass_tiny, wide_now = home->wide.used_count - shuffle->pass_wide;
+    if (qn_slots_lacks(&home->tiny, tiny - tiny_now) || qn_slots_lacks(&home->wide, wide - wide_now))
+        qn_table_make_room(home, tiny - tiny_now, wide - wide_now, home_bytes_max(shuffle)); /* or later, or spilled */
+}
+
+/* Rows that came in the order of tags, into home. */
+static quern_status insert_sorted(qn_shuffle *shuffle, const qn_entry *entries, size_t count, qn_error *error)
+{
+    quern_status status = insert_home(shuffle, QN_ENTRY_ANY, entries, count, error);
+    if (count > 0)
+        size_home_ahead(shuffle, entries[count - 1].key.tag);
+    return status;
+}
+
 /* Rows that other ranks sent, into home. */
 static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t bytes, uint64_t row_count, qn_error *error)
 {
     qn_shuffle *shuffle = user;
     uint32_t value_words = shuffle->config.reducer->value_words;
     bool by_address = shuffle->config.reducer->kind == QN_REDUCER_USER;
-    qn_entry entries[ROUTE_COUNT];
+    qn_entry entries[CHUNK_COUNT];
     quern_status status = QUERN_OK;
     if (shuffle->discarding)
         return QUERN_OK;
     for (uint64_t done = 0; done < row_count && status == QUERN_OK;) {
         size_t count = 0;
-        for (; count < ROUTE_COUNT && done + count < row_count; count++) {
+        for (; count < CHUNK_COUNT && done + count < row_count; count++) {
             const uint64_t *value;
             uint64_t row_bytes = qn_row_decode(rows, bytes, value_words, &entries[count].key, &value);
             if (row_bytes == 0)
@@ -367,7 +476,7 @@ static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t byte
             rows += row_bytes / 8;
             bytes -= row_bytes;
         }
-        status = insert_home(shuffle, entries, count, error);
+        status = insert_sorted(shuffle, entries, count, error);
         done += count;
     }
     return status;
@@ -378,13 +487,14 @@ void qn_shuffle_end(qn_shuffle *shuffle)
     if (shuffle->ended)
         return;
     shuffle->ended = true;
-    if (shuffle->away.slots && !shuffle->draining && !shuffle->discarding)
+    note_table_bytes(shuffle);
+    if (shuffle->outgoing.reducer && !shuffle->draining && !shuffle->discarding)
         start_drain(shuffle);
 }
 
 static void finish_drain(qn_shuffle *shuffle)
 {
-    qn_table_clear(&shuffle->away);
+    qn_table_clear(&shuffle->outgoing);
     shuffle->draining = false;
     shuffle->cursors_left = 0;
 }
@@ -401,45 +511,77 @@ void qn_shuffle_discard(qn_shuffle *shuffle)
 static bool fill_chunk(qn_shuffle *shuffle, uint32_t to)
 {
     qn_table_cursor *cursor = &shuffle->cursors[to];
-    const qn_key *slot;
-    while ((slot = qn_table_cursor_peek(cursor))) {
-        if (!qn_rounds_put(&shuffle->rounds, to, slot, qn_slot_value(slot)))
+    const qn_key *key;
+    const uint64_t *value;
+    while ((key = qn_table_cursor_peek(cursor, &value))) {
+        if (!qn_rounds_put(&shuffle->rounds, to, key, value))
             return true;
         qn_table_cursor_step(cursor);
     }
     return false;
 }
 
-/* Moves rows from away to the open chunks, once per round. */
-static void fill_chunks(qn_shuffle *shuffle)
+/* Moves rows of the own range home: about as many as a round takes to another rank. False: the cursor is at its end. */
+static quern_status move_home(qn_shuffle *shuffle, qn_table_cursor *cursor, bool *more_out, qn_error *error)
 {
-    for (uint32_t to = 0; to < shuffle->config.comm->size; to++) {
+    uint32_t value_words = shuffle->config.reducer->value_words;
+    bool by_address = shuffle->config.reducer->kind == QN_REDUCER_USER;
+    qn_entry entries[CHUNK_COUNT];
+    quern_status status = QUERN_OK;
+    *more_out = true;
+    for (size_t moved = 0; moved < shuffle->config.round_bytes / shuffle->config.comm->size && status == QUERN_OK;) {
+        size_t count = 0;
+        const qn_key *key = NULL;
+        const uint64_t *value;
+        while (count < CHUNK_COUNT && (key = qn_table_cursor_peek(cursor, &value))) {
+            entries[count++] = (qn_entry){*key, by_address ? (uint64_t)(uintptr_t)value : *value};
+            moved += qn_row_bytes(key, value_words);
+            qn_table_cursor_step(cursor);
+        }
+        status = insert_sorted(shuffle, entries, count, error);
+        *more_out = key != NULL;
+        if (!key)
+            break;
+    }
+    return status;
+}
+
+/* Moves rows from outgoing to the open chunks and home, once per round. */
+static quern_status fill_chunks(qn_shuffle *shuffle, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (uint32_t to = 0; to < shuffle->config.comm->size && status == QUERN_OK; to++) {
         qn_table_cursor *cursor = &shuffle->cursors[to];
-        if (!cursor->table)
+        bool more = true;
+        if (!cursor->tiny.slots)
             continue;
-        if (fill_chunk(shuffle, to)) {
+        if (to == shuffle->config.comm->rank)
+            status = move_home(shuffle, cursor, &more, error);
+        else
+            more = fill_chunk(shuffle, to);
+        if (more) {
             qn_table_cursor_release(cursor);
             continue;
         }
-        cursor->table = NULL;
+        cursor->tiny.slots = NULL; /* at its end */
         shuffle->cursors_left--;
     }
     shuffle->filled = true;
     if (shuffle->cursors_left == 0)
         finish_drain(shuffle);
+    return status;
 }
 
 /* Starts the next round if it is to take place, with what there is for it. */
 static quern_status start_round(qn_shuffle *shuffle, uint64_t *ask_out, qn_error *error)
 {
     qn_rounds *rounds = &shuffle->rounds;
-    bool has_rows = false;
     if (shuffle->draining && !shuffle->filled && qn_rounds_is_open(rounds)) {
-        fill_chunks(shuffle);
-        has_rows = true;
+        quern_status status = fill_chunks(shuffle, error);
+        if (status != QUERN_OK)
+            return status;
     }
-    has_rows = has_rows || shuffle->filled;
-    if (has_rows && !qn_rounds_ask(rounds, ask_out))
+    if (shuffle->filled && !qn_rounds_ask(rounds, ask_out))
         *ask_out = UINT64_MAX;
     if (!qn_rounds_can_start(rounds))
         return QUERN_OK;
@@ -452,7 +594,7 @@ static quern_status start_round(qn_shuffle *shuffle, uint64_t *ask_out, qn_error
 quern_status qn_shuffle_progress(qn_shuffle *shuffle, uint64_t *ask_out, qn_error *error)
 {
     *ask_out = UINT64_MAX;
-    if (!shuffle->away.slots || qn_shuffle_is_over(shuffle))
+    if (!shuffle->outgoing.reducer || qn_shuffle_is_over(shuffle))
         return QUERN_OK;
     quern_status status = qn_rounds_progress(&shuffle->rounds, error);
     if (status == QUERN_OK)
@@ -462,13 +604,13 @@ quern_status qn_shuffle_progress(qn_shuffle *shuffle, uint64_t *ask_out, qn_erro
 
 void qn_shuffle_announce(qn_shuffle *shuffle, uint64_t round)
 {
-    if (shuffle->away.slots)
+    if (shuffle->outgoing.reducer)
         qn_rounds_announce(&shuffle->rounds, round);
 }
 
 bool qn_shuffle_is_over(const qn_shuffle *shuffle)
 {
-    return shuffle->ended && (!shuffle->away.slots || qn_rounds_is_over(&shuffle->rounds));
+    return shuffle->ended && (!shuffle->outgoing.reducer || qn_rounds_is_over(&shuffle->rounds));
 }
 
 quern_status qn_shuffle_result_open(qn_shuffle *shuffle, qn_error *error)

@@ -2,17 +2,23 @@
 /*
  * runtime/shuffle/shuffle.h: a reduction by key over all ranks, out of core.
  *
- * Intuition. The space of hashes is cut into one range per rank. Each rank has two tables: `home` combines the keys of its
- * own range, whoever emitted them; `away` combines what it emitted for others. Keys of the own range never travel. When
- * `away` is full, or the stage ends, it is drained in rounds to the `home` tables of the others. When `home` is full, it
- * becomes a sorted run on disk. At the end home and its runs are merged. One budget bounds both tables.
+ * Intuition. The space of hashes is cut into one range per rank. A rank combines all that it emits in one table, `outgoing`. When that
+ * is full, or the stage ends, it is drained range by range: rows of other ranks' ranges go out in rounds, rows of its own go
+ * straight into the table `home`, which also takes what the others send. When `home` is full, it becomes a sorted run
+ * on disk. At the end home and its runs are merged. One budget bounds both tables, and outgoing gives its memory back while it
+ * drains. On one rank there is only home.
  *
- *     insert ──► home ──────────────┬──► result (merge of home and runs)
- *        └─────► away ──► rounds ──►┘└──► runs on disk
+ *     insert ──► outgoing ──► rounds ──► home ──► result (merge of home and runs)
+ *                    └────── own range ──►┘ └──► runs on disk
  *
- * States: MAPPING (inserts allowed) → DRAINING (away is on its way; back to MAPPING when it is empty) → ENDED (no more inserts,
- * away drains, rounds go on until all ranks ended) → result. Inserting never waits; it says BLOCKED and the owner makes
+ * Both tables are in the order of the hash, so draining the one into the other goes through both of them once, from begin to end.
+ *
+ * States: MAPPING (inserts allowed) → DRAINING (outgoing is on its way; back to MAPPING when it is empty) → ENDED (no more inserts,
+ * outgoing drains, rounds go on until all ranks ended) → result. Inserting never waits; it says BLOCKED and the owner makes
  * progress, which is how a rank never holds others up.
+ *
+ * Rejected: putting keys of the own range into home at once (two tables to choose from for each record cost more than
+ * moving half of the keys once at the end, measured).
  *
  * Accounting: records_in = merged + result_merged + the records of the result, summed over all ranks. The engine verifies it after the run.
  */
@@ -45,14 +51,17 @@ typedef struct qn_shuffle_stats {
 typedef struct qn_shuffle {
     qn_shuffle_config config;
     qn_rounds rounds; /* unused on one rank */
-    qn_table home, away;
+    qn_table home;
+    qn_table outgoing; /* unused on one rank */
     qn_spill spill;
     qn_run runs[QN_MERGE_FAN_IN_MAX];
     uint32_t run_count;
     bool draining, ended, discarding;
     bool filled; /* the open chunks hold all that they can */
     uint32_t cursors_left;
-    qn_table_cursor *cursors; /* [size] over away, one per range */
+    uint64_t pass_front;                /* how far into the own range rows arrived last */
+    uint64_t pass_tiny, pass_wide;      /* keys in home when they began to arrive from the front */
+    qn_table_cursor *cursors; /* [size] over outgoing, one per range */
     qn_shuffle_stats stats;
     qn_merge merge; /* the result */
     bool merge_open;

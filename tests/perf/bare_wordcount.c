@@ -44,6 +44,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,10 +64,16 @@
 #define BATCH 64 /* words hashed and prefetched before the first is looked up */
 #endif
 #ifndef LOAD_PERCENT
-#define LOAD_PERCENT 65 /* a fuller table grows */
+#define LOAD_PERCENT 50 /* a fuller table grows */
 #endif
 #ifndef GROW_PERCENT
-#define GROW_PERCENT 200 /* to this share of its size */
+#define GROW_PERCENT 0 /* to this share of its size; 0: to what it will probably need */
+#endif
+#ifndef GROW_MAX
+#define GROW_MAX 8.0 /* but not more than that many times its size */
+#endif
+#ifndef GROW_WINDOW
+#define GROW_WINDOW 256u /* slots moved at a time */
 #endif
 #ifndef CHUNK
 #define CHUNK (256u << 10) /* bytes claimed at a time */
@@ -81,9 +88,9 @@
 #define MID_MAX       16u
 #define BIG_FAST_MAX  64u /* bytes of a big key handled without a branch */
 #define TAG_BIG       31u
-#define TAG_LOW       31u /* these bits of a tag hold the length of the key, or TAG_BIG */
-#define READ_AHEAD    256u /* bytes read past a chunk, to finish its last word */
-#define PAD           128u /* bytes that may be read past a text */
+#define TAG_LOW       31u   /* these bits of a tag hold the length of the key, or TAG_BIG */
+#define READ_AHEAD    256u  /* bytes read past a chunk, to finish its last word */
+#define PAD           128u  /* bytes that may be read past a text */
 #define PART_ENTRIES  2048u /* entries of one hash range in the merge */
 #define PARTS_CLAIMED 8u
 #define OUT_BYTES     ((size_t)1 << 20)
@@ -110,8 +117,6 @@ struct slot {
 struct table {
     void *slots;
     uint64_t nslots, used, used_max, nslots_max;
-    void *cluster; /* scratch of table_grow */
-    uint64_t cluster_cap;
 };
 
 struct tiny_item {
@@ -142,8 +147,9 @@ struct worker {
     int fd;
     const char *fd_path;
     uint64_t bytes, words, distinct;
-    struct slot *scratch;
-    size_t scratch_cap;
+    struct slot *merged; /* one part of the result */
+    uint32_t *index;     /* hash table of positions in it, plus one; 0: empty */
+    size_t nmerged, merged_cap, nhomes;
     struct slot *top;
     size_t ntop;
     int out_fd;
@@ -309,50 +315,81 @@ INLINE void table_place(struct table *t, const void *slot, size_t slot_bytes)
     memcpy((uint8_t *)t->slots + at * slot_bytes, slot, slot_bytes);
 }
 
-/* Takes the clusters (runs of used slots) out one by one, last first, and puts their entries back where they belong
-   now. That is never left of the cluster, as homes only move to the right; so nothing not yet seen is in the way. */
-INLINE void table_grow(struct table *t, size_t slot_bytes)
+/* Takes all entries of slots [0, end) out and puts them back. */
+INLINE void table_replace(struct table *t, uint64_t end, size_t slot_bytes)
 {
-    uint64_t at = t->nslots;
-    while (first_word(t, slot_bytes, at))
-        at++;
-    t->nslots = t->nslots * GROW_PERCENT / 100;
-    t->used_max = t->nslots * LOAD_PERCENT / 100;
-    if (t->nslots > t->nslots_max)
+    uint8_t *copy = resized(NULL, end * slot_bytes + 1);
+    memcpy(copy, t->slots, end * slot_bytes);
+    memset(t->slots, 0, end * slot_bytes);
+    for (uint64_t i = 0; i < end; i++)
+        if (load64(copy + i * slot_bytes))
+            table_place(t, copy + i * slot_bytes, slot_bytes);
+    free(copy);
+}
+
+/* Moves entries to their new places, window by window from the right. Homes move to the right, most of them out of the
+   window, where only moved entries are. The first entry for which that is not so ends the sweep: it is near the left
+   end, as its old place must be further from its home than its home has moved. The rest is done another way. */
+INLINE void table_grow(struct table *t, uint64_t nslots, size_t slot_bytes)
+{
+    uint64_t end = t->nslots;
+    while (first_word(t, slot_bytes, end))
+        end++;
+    if (nslots > t->nslots_max)
         die("table too large");
-    for (;;) {
-        while (at > 0 && !first_word(t, slot_bytes, at - 1))
-            at--;
-        if (at == 0)
-            return;
-        uint64_t end = at;
-        while (at > 0 && first_word(t, slot_bytes, at - 1))
-            at--;
-        uint64_t n = end - at;
-        if (n > t->cluster_cap) {
-            t->cluster_cap = 2 * n;
-            t->cluster = resized(t->cluster, t->cluster_cap * slot_bytes);
+    t->nslots = nslots;
+    t->used_max = nslots * LOAD_PERCENT / 100;
+    while (end > 0) {
+        uint64_t start = end > GROW_WINDOW ? end - GROW_WINDOW : 0;
+        uint8_t *slots = t->slots, *used[GROW_WINDOW];
+        size_t n = 0;
+        for (uint64_t i = start; i < end; i++) {
+            used[n] = slots + i * slot_bytes;
+            __builtin_prefetch(used[n] - 2 * GROW_WINDOW * slot_bytes, 1);
+            n += load64(used[n]) != 0;
         }
-        memcpy(t->cluster, (uint8_t *)t->slots + at * slot_bytes, n * slot_bytes);
-        memset((uint8_t *)t->slots + at * slot_bytes, 0, n * slot_bytes);
-        for (uint64_t i = 0; i < n; i++)
-            table_place(t, (uint8_t *)t->cluster + i * slot_bytes, slot_bytes);
+        for (size_t i = 0; i < n; i++)
+            __builtin_prefetch(slots + scale(slot_hash(used[i], slot_bytes), nslots) * slot_bytes, 1);
+        for (size_t i = 0; i < n; i++) {
+            if (scale(slot_hash(used[i], slot_bytes), nslots) < end) {
+                table_replace(t, end, slot_bytes);
+                return;
+            }
+            table_place(t, used[i], slot_bytes);
+            memset(used[i], 0, slot_bytes);
+        }
+        end = start;
     }
+}
+
+/* How large a full table should become: as large as it will need to be if the number of distinct words goes on growing
+   1.8-fold with each doubling of the text, within limits. */
+static uint64_t larger(uint64_t nslots)
+{
+#if GROW_PERCENT
+    return nslots * GROW_PERCENT / 100;
+#else
+    double factor = 1, left = (double)ntasks / (double)(atomic_load(&next_task) + 1);
+    for (; left > 1 && factor < GROW_MAX; left /= 2)
+        factor *= left > 2 ? 1.8 : 1 + 0.8 * (left - 1);
+    factor = factor < 1.5 ? 1.5 : factor > GROW_MAX ? GROW_MAX : factor;
+    return (uint64_t)((double)nslots * factor);
+#endif
 }
 
 static __attribute__((noinline)) void tinies_grow(struct table *t)
 {
-    table_grow(t, sizeof(struct tiny));
+    table_grow(t, larger(t->nslots), sizeof(struct tiny));
 }
 
 static __attribute__((noinline)) void others_grow(struct table *t)
 {
-    table_grow(t, sizeof(struct slot));
+    table_grow(t, larger(t->nslots), sizeof(struct slot));
 }
 
 /* ---------------------------------------------------------------- counting */
 
-static const uint64_t low_bytes[9] = {0,          0xff,         0xffff,         0xffffff,        0xffffffff,
+static const uint64_t low_bytes[9] = {0,           0xff,        0xffff,     0xffffff, 0xffffffff,
                                       ~0ull >> 24, ~0ull >> 16, ~0ull >> 8, ~0ull};
 
 static __attribute__((noinline)) void count_tinies(struct worker *w, const uint8_t *text)
@@ -556,8 +593,8 @@ DEFINE_TOKENISE(tokenise_sse2, spaces_sse2)
 /* Looks up each byte's low four bits in a table that holds a separator where there is one, and compares. */
 AVX2 static inline uint64_t spaces_avx2(const uint8_t *p)
 {
-    const __m256i separators = _mm256_setr_epi8(' ', 0, 0, 0, 0, 0, 0, 0, 0, '\t', '\n', '\v', '\f', '\r', 0, 0, ' ',
-                                                0, 0, 0, 0, 0, 0, 0, 0, '\t', '\n', '\v', '\f', '\r', 0, 0);
+    const __m256i separators = _mm256_setr_epi8(' ', 0, 0, 0, 0, 0, 0, 0, 0, '\t', '\n', '\v', '\f', '\r', 0, 0, ' ', 0,
+                                                0, 0, 0, 0, 0, 0, 0, '\t', '\n', '\v', '\f', '\r', 0, 0);
     __m256i a = _mm256_loadu_si256((const __m256i *)p), b = _mm256_loadu_si256((const __m256i *)(p + 32));
     __m256i spaces_a = _mm256_cmpeq_epi8(a, _mm256_shuffle_epi8(separators, a));
     __m256i spaces_b = _mm256_cmpeq_epi8(b, _mm256_shuffle_epi8(separators, b));
@@ -567,7 +604,7 @@ AVX2 static inline uint64_t spaces_avx2(const uint8_t *p)
 AVX2 DEFINE_TOKENISE(tokenise_avx2, spaces_avx2)
 #endif
 
-static uint32_t *(*tokenise)(const uint8_t *, size_t, size_t, uint32_t *, uint64_t *) = tokenise_plain;
+    static uint32_t *(*tokenise)(const uint8_t *, size_t, size_t, uint32_t *, uint64_t *) = tokenise_plain;
 
 static void choose_tokeniser(void)
 {
@@ -772,19 +809,15 @@ static void out_open(struct worker *w)
 
 static void emit(struct worker *w, const struct slot *slots, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (slots[i].tag == 0)
-            continue;
-        w->distinct++;
+    w->distinct += n;
+    for (size_t i = 0; i < n; i++)
         if (w->ntop < top_k || (top_k && slots[i].count >= w->top[top_k - 1].count))
             top_add(w, slots + i);
-    }
     if (!out_prefix)
         return;
     double start = now_s();
     for (size_t i = 0; i < n; i++)
-        if (slots[i].tag)
-            out_line(w, slots + i);
+        out_line(w, slots + i);
     w->output_s += now_s() - start;
 }
 
@@ -819,19 +852,36 @@ INLINE const uint8_t *part_range(const struct table *t, uint64_t part, size_t sl
     return (const uint8_t *)t->slots + scale(first, t->nslots) * slot_bytes;
 }
 
-/* Makes room for n homes with room for all entries after the last, all empty. */
-static struct slot *scratch_clear(struct worker *w, size_t n, size_t extra)
+/* Makes room for entries and an empty index of them. */
+static void merged_clear(struct worker *w, size_t entries)
 {
-    if (n + extra > w->scratch_cap) {
-        w->scratch_cap = 2 * (n + extra);
-        free(w->scratch);
-        w->scratch = resized(NULL, w->scratch_cap * sizeof(struct slot));
+    w->nmerged = 0;
+    w->nhomes = 2 * entries + 1;
+    if (entries >= w->merged_cap) {
+        w->merged_cap = 2 * entries + 1;
+        free(w->merged);
+        free(w->index);
+        w->merged = resized(NULL, w->merged_cap * sizeof *w->merged);
+        w->index = resized(NULL, (3 * w->merged_cap + 2) * sizeof *w->index);
     }
-    memset(w->scratch, 0, (n + extra) * sizeof(struct slot));
-    return w->scratch;
+    if (nthreads > 1) /* homes, room for all entries after the last, and a gap */
+        memset(w->index, 0, (w->nhomes + entries + 1) * sizeof *w->index);
 }
 
-INLINE void merge_table(struct slot *scratch, size_t nhomes, const struct table *t, uint64_t part, size_t slot_bytes)
+INLINE void merge_slot(struct worker *w, const struct slot *s)
+{
+    uint32_t *at = w->index + scale(s->tag << part_bits, w->nhomes);
+    while (*at != 0 && !same_key(w->merged + *at - 1, s))
+        at++;
+    if (*at != 0) {
+        w->merged[*at - 1].count += s->count;
+    } else {
+        w->merged[w->nmerged++] = *s;
+        *at = (uint32_t)w->nmerged;
+    }
+}
+
+INLINE void merge_table(struct worker *w, const struct table *t, uint64_t part, size_t slot_bytes)
 {
     const uint8_t *end, *p = part_range(t, part, slot_bytes, &end);
     for (; p < end; p += slot_bytes) {
@@ -840,29 +890,27 @@ INLINE void merge_table(struct slot *scratch, size_t nhomes, const struct table 
         struct slot s = as_slot(p, slot_bytes);
         if (s.tag >> (64 - part_bits) != part)
             continue;
-        struct slot *to = scratch + scale(s.tag << part_bits, nhomes);
-        while (to->tag != 0 && !same_key(to, &s))
-            to++;
-        s.count += to->count;
-        *to = s;
+        if (nthreads > 1)
+            merge_slot(w, &s);
+        else
+            w->merged[w->nmerged++] = s;
     }
 }
 
+/* Merges one part of all tables of a kind, which lie at that offset in each worker. */
 INLINE void merge_part(struct worker *w, uint64_t part, size_t table_offset, size_t slot_bytes)
 {
-#define TABLE(i) ((const struct table *)((const char *)(workers + (i)) + table_offset))
     size_t entries = 0;
     for (int i = 0; i < nthreads; i++) {
-        const uint8_t *end, *p = part_range(TABLE(i), part, slot_bytes, &end);
+        const struct table *t = (const struct table *)((const char *)(workers + i) + table_offset);
+        const uint8_t *end, *p = part_range(t, part, slot_bytes, &end);
         for (; p < end; p += slot_bytes)
             entries += load64(p) != 0;
     }
-    size_t nhomes = 2 * entries + 8;
-    struct slot *scratch = scratch_clear(w, nhomes, entries + 1);
+    merged_clear(w, entries);
     for (int i = 0; i < nthreads; i++)
-        merge_table(scratch, nhomes, TABLE(i), part, slot_bytes);
-    emit(w, scratch, nhomes + entries);
-#undef TABLE
+        merge_table(w, (const struct table *)((const char *)(workers + i) + table_offset), part, slot_bytes);
+    emit(w, w->merged, w->nmerged);
 }
 
 static void *merge_thread(void *arg)

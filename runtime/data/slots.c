@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/data/slots.h"
+
+#include <quern/types.h>
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/pages.h"
+
+#define SLOT_COUNT_FIRST 2048
+#define PAD_COUNT_FIRST 1024
+#define LOOK_AHEAD_COUNT 24 /* slots between a cursor and the long keys that it fetches */
+#define SORT_BY_INSERTION_MAX 48
+#define HUGE_BYTES_MIN (8 * QN_PAGE_HUGE_BYTES) /* below that budget, whole huge pages would be too coarse */
+#define RELEASE_BYTES ((uint64_t)4 << 20)
+#define DOUBLING_BYTES_MAX ((uint64_t)4 << 20) /* smaller ones double; larger ones grow by half */
+#define LOAD_PERCENT_MAX 72
+#define SMALL_PAGE_BYTES ((size_t)4096)
+#define STRIDE_MAX (sizeof(qn_key) + QUERN_FIXED_BYTES_MAX)
+
+static inline __attribute__((always_inline)) uint64_t *slot_at(const qn_slots *slots, uint64_t index)
+{
+    return (uint64_t *)(slots->memory + index * slots->stride);
+}
+
+static uint64_t slots_in_all(const qn_slots *slots)
+{
+    return slots->slot_count + slots->pad_count;
+}
+
+/* Copies of the two most usual sizes are inlined. */
+static inline __attribute__((always_inline)) void copy_slot(void *to, const void *from, size_t stride)
+{
+    if (stride == 32)
+        memcpy(to, from, 32);
+    else if (stride == 16)
+        memcpy(to, from, 16);
+    else
+        memcpy(to, from, stride);
+}
+
+static void set_size(qn_slots *slots, uint64_t slot_count)
+{
+    uint64_t last = slots->tag_last - slots->tag_first;
+    unsigned __int128 scaled = (unsigned __int128)slot_count << 64;
+    slots->slot_count = slot_count;
+    slots->scale = last == UINT64_MAX ? slot_count : (uint64_t)(scaled / ((unsigned __int128)last + 1));
+    slots->pad_count = slots->pad_count > PAD_COUNT_FIRST ? slots->pad_count : PAD_COUNT_FIRST;
+    slots->grow_at = slot_count / 100 * LOAD_PERCENT_MAX;
+    slots->crowded = false;
+}
+
+bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, uint64_t tag_first, uint64_t tag_last,
+                   size_t bytes_max)
+{
+    uint32_t stride = 8 * (1 + key_words + value_words);
+    size_t least_bytes = (size_t)(SLOT_COUNT_FIRST + PAD_COUNT_FIRST) * stride;
+    size_t reserved_bytes = bytes_max > least_bytes ? bytes_max : least_bytes;
+    uint8_t *memory = qn_pages_reserve(reserved_bytes, reserved_bytes >= HUGE_BYTES_MIN);
+    if (!memory)
+        return false;
+    *slots = (qn_slots){
+        .memory = memory,
+        .tag_first = tag_first,
+        .tag_last = tag_last,
+        .stride = stride,
+        .key_words = key_words,
+        .reserved_bytes = reserved_bytes,
+    };
+    set_size(slots, SLOT_COUNT_FIRST);
+    return true;
+}
+
+void qn_slots_fini(qn_slots *slots)
+{
+    qn_pages_unreserve(slots->memory, slots->reserved_bytes);
+    *slots = (qn_slots){0};
+}
+
+void qn_slots_clear(qn_slots *slots)
+{
+    qn_pages_release(slots->memory, (qn_slots_get_bytes(slots) + SMALL_PAGE_BYTES - 1) & ~(SMALL_PAGE_BYTES - 1));
+    slots->used_count = 0;
+    set_size(slots, SLOT_COUNT_FIRST);
+}
+
+/* Makes the reservation hold so many slots. */
+static bool reserve_slots(qn_slots *slots, uint64_t count)
+{
+    size_t bytes = count * slots->stride;
+    if (bytes <= slots->reserved_bytes)
+        return true;
+    uint8_t *memory = qn_pages_reserve(bytes, bytes >= HUGE_BYTES_MIN);
+    if (!memory)
+        return false;
+    memcpy(memory, slots->memory, qn_slots_get_bytes(slots));
+    qn_pages_unreserve(slots->memory, slots->reserved_bytes);
+    slots->memory = memory;
+    slots->reserved_bytes = bytes;
+    return true;
+}
+
+/* Room behind the last cluster. Needed only when a thousand keys crowd the last places: equal hashes. */
+static bool extend_pad(qn_slots *slots)
+{
+    if (!reserve_slots(slots, slots_in_all(slots) + slots->pad_count))
+        return false;
+    slots->pad_count *= 2;
+    return true;
+}
+
+/* Puts a slot's content in the first empty slot from its place on. False: no memory. */
+static bool put_slot(qn_slots *slots, const uint64_t *content)
+{
+    uint64_t index = qn_slots_place(slots, *content);
+    while (*slot_at(slots, index) != 0)
+        index++;
+    if (index == slots_in_all(slots) - 1 && !extend_pad(slots))
+        return false;
+    copy_slot(slot_at(slots, index), content, slots->stride);
+    return true;
+}
+
+/* Slots on their way: a cluster, or the few at the begin that cannot move yet. */
+typedef struct stash {
+    uint8_t *memory;
+    size_t count, capacity;
+} stash;
+
+static bool stash_slots(stash *held, const qn_slots *slots, uint64_t begin, uint64_t end)
+{
+    size_t needed = held->count + (end - begin);
+    if (needed > held->capacity) {
+        size_t capacity = needed > 2 * held->capacity ? needed + PAD_COUNT_FIRST : 2 * held->capacity;
+        uint8_t *memory = realloc(held->memory, capacity * slots->stride);
+        if (!memory)
+            return false;
+        held->memory = memory;
+        held->capacity = capacity;
+    }
+    memcpy(held->memory + held->count * slots->stride, slot_at(slots, begin), (end - begin) * slots->stride);
+    memset(slot_at(slots, begin), 0, (end - begin) * slots->stride);
+    held->count = needed;
+    return true;
+}
+
+static bool unstash_slots(stash *held, qn_slots *slots)
+{
+    bool complete = true;
+    for (size_t i = 0; complete && i < held->count; i++)
+        complete = put_slot(slots, (const uint64_t *)(held->memory + i * slots->stride));
+    held->count = 0;
+    return complete;
+}
+
+/* Moves the slots [begin, end), all of them full. Frequent keys came early and are near their places: going forward keeps it so. */
+static bool move_cluster(qn_slots *slots, uint64_t begin, uint64_t end)
+{
+    uint64_t moving[STRIDE_MAX / 8]; /* a copy: the array itself may move */
+    bool complete = true;
+    for (uint64_t index = begin; complete && index < end; index++) {
+        copy_slot(moving, slot_at(slots, index), slots->stride);
+        *slot_at(slots, index) = 0;
+        complete = put_slot(slots, moving);
+    }
+    return complete;
+}
+
+/*
+ * Enlarges the array in place. Places only move up, so going from the last cluster to the first, each moves into space
+ * behind all unmoved ones; but for the first few clusters, which are too near the begin: they wait in a stash. (Within a cluster the
+ * places ascend, so the first slot's new place, and whether it is behind the cluster's end, decides for all: a key of the cluster has
+ * its place in it.) False: no memory; the content is then lost, and with it the job.
+ */
+static bool grow_to(qn_slots *slots, uint64_t slot_count)
+{
+    uint64_t end = slots_in_all(slots);
+    uint64_t old_count = slots->slot_count;
+    if (!reserve_slots(slots, slot_count + slots->pad_count))
+        return false;
+    set_size(slots, slot_count);
+    stash held = {0};
+    bool complete = true;
+    while (complete && end > 0) {
+        if (*slot_at(slots, end - 1) == 0) {
+            end--;
+            continue;
+        }
+        uint64_t begin = end;
+        while (begin > 0 && *slot_at(slots, begin - 1) != 0)
+            begin--;
+        /* The smallest new place of a key whose old place was `begin`. */
+        uint64_t least = (uint64_t)((unsigned __int128)begin * slot_count / old_count);
+        complete = least > end ? move_cluster(slots, begin, end) : stash_slots(&held, slots, begin, end);
+        end = begin;
+    }
+    complete = complete && unstash_slots(&held, slots);
+    free(held.memory);
+    return complete;
+}
+
+qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max)
+{
+    if (QN_LIKELY(slots->used_count + coming <= slots->grow_at && !slots->crowded))
+        return QN_SLOTS_OK;
+    bool small = slots->slot_count * slots->stride < DOUBLING_BYTES_MAX;
+    uint64_t slot_count = small ? 2 * slots->slot_count : slots->slot_count + slots->slot_count / 2;
+    while (slot_count / 100 * LOAD_PERCENT_MAX < slots->used_count + coming)
+        slot_count *= 2;
+    if ((slot_count + slots->pad_count) * slots->stride > bytes_max)
+        return QN_SLOTS_FULL;
+    return grow_to(slots, slot_count) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
+}
+
+uint64_t *qn_slots_claim(qn_slots *slots, uint64_t *slot, uint64_t tag)
+{
+    uint64_t index = (uint64_t)((uint8_t *)slot - slots->memory) / slots->stride;
+    uint64_t place = qn_slots_place(slots, tag);
+    if (index - place > QN_SLOTS_PROBE_MAX && *slot_at(slots, place) != tag) /* equal hashes crowd any array */
+        slots->crowded = true;
+    if (index == slots_in_all(slots) - 1 && !extend_pad(slots))
+        return NULL;
+    slots->used_count++;
+    return slot_at(slots, index);
+}
+
+qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+{
+    if (tag_first < slots->tag_first)
+        tag_first = slots->tag_first;
+    uint64_t first = qn_slots_place(slots, tag_first);
+    /* A cluster that began before the first place may hold keys of ours: start at its begin, so that sorting it is whole. */
+    while (first > 0 && *slot_at(slots, first - 1) != 0)
+        first--;
+    /* The neighbour below needs that cluster until it is done: release nothing of it. */
+    uint64_t shared_end = first;
+    while (*slot_at(slots, shared_end) != 0)
+        shared_end++;
+    return (qn_slots_cursor){
+        .slots = slots,
+        .next = first,
+        .cluster_end = first,
+        .tag_first = tag_first,
+        .tag_last = tag_last,
+        .released = shared_end,
+    };
+}
+
+/* Slots with keys begin like a qn_key; of those without, the tag decides. */
+static int compare_keys(const void *a, const void *b)
+{
+    return qn_key_compare(a, b);
+}
+
+static int compare_tags(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static inline int compare_slots(const qn_slots *slots, const uint64_t *a, const uint64_t *b)
+{
+    if (*a != *b || slots->key_words == 0)
+        return *a < *b ? -1 : *a > *b;
+    return qn_key_compare((const qn_key *)a, (const qn_key *)b);
+}
+
+/* Sorts the slots [begin, end) by key. Sorted order is a valid order of a cluster. */
+static void sort_cluster(qn_slots *slots, uint64_t begin, uint64_t end)
+{
+    uint64_t moving[STRIDE_MAX / 8];
+    if (end - begin > SORT_BY_INSERTION_MAX) {
+        qsort(slot_at(slots, begin), end - begin, slots->stride, slots->key_words ? compare_keys : compare_tags);
+        return;
+    }
+    for (uint64_t i = begin + 1; i < end; i++) {
+        if (compare_slots(slots, slot_at(slots, i - 1), slot_at(slots, i)) <= 0)
+            continue;
+        uint64_t to = i;
+        copy_slot(moving, slot_at(slots, i), slots->stride);
+        for (; to > begin && compare_slots(slots, slot_at(slots, to - 1), moving) > 0; to--)
+            copy_slot(slot_at(slots, to), slot_at(slots, to - 1), slots->stride);
+        copy_slot(slot_at(slots, to), moving, slots->stride);
+    }
+}
+
+/* Moves to the next cluster and sorts it. False at the end. */
+static bool enter_cluster(qn_slots_cursor *cursor)
+{
+    uint64_t end = slots_in_all(cursor->slots);
+    uint64_t index = cursor->next;
+    while (index < end && *slot_at(cursor->slots, index) == 0)
+        index++;
+    cursor->next = index;
+    while (index < end && *slot_at(cursor->slots, index) != 0)
+        index++;
+    cursor->cluster_end = index;
+    sort_cluster(cursor->slots, cursor->next, index);
+    return cursor->next < index;
+}
+
+const uint64_t *qn_slots_cursor_peek(qn_slots_cursor *cursor)
+{
+    for (;;) {
+        if (cursor->next == cursor->cluster_end && !enter_cluster(cursor))
+            return NULL;
+        const uint64_t *slot = slot_at(cursor->slots, cursor->next);
+        if (*slot > cursor->tag_last)
+            return NULL;
+        if (*slot >= cursor->tag_first)
+            return slot;
+        cursor->next++;
+    }
+}
+
+void qn_slots_cursor_step(qn_slots_cursor *cursor)
+{
+    cursor->next++;
+    if (cursor->slots->key_words == 0)
+        return;
+    uint64_t end = slots_in_all(cursor->slots);
+    if (cursor->fetched < cursor->next)
+        cursor->fetched = cursor->next;
+    for (; cursor->fetched < cursor->next + LOOK_AHEAD_COUNT && cursor->fetched < end; cursor->fetched++) {
+        const qn_key *slot = (const qn_key *)slot_at(cursor->slots, cursor->fetched);
+        if (QN_TAG_CODE(slot->tag) == QN_TAG_LONG)
+            __builtin_prefetch((const void *)(uintptr_t)slot->k0);
+    }
+}
+
+void qn_slots_cursor_release(qn_slots_cursor *cursor)
+{
+    uint64_t stride = cursor->slots->stride;
+    if (cursor->next < cursor->released || (cursor->next - cursor->released) * stride < RELEASE_BYTES)
+        return;
+    uint64_t begin = (cursor->released * stride + QN_PAGE_HUGE_BYTES - 1) & ~(QN_PAGE_HUGE_BYTES - 1);
+    uint64_t end = cursor->next * stride & ~(QN_PAGE_HUGE_BYTES - 1);
+    if (begin < end)
+        qn_pages_release(cursor->slots->memory + begin, end - begin);
+    cursor->released = cursor->next;
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/data/slots.h: an array of slots in the order of the hash; what a table is made of.
+ *
+ * Intuition. A slot's place is the key's tag scaled to the array's size, so the array is nearly sorted by tag at all times. That
+ * one property pays four times: growing is one backward sweep in place (no second array, no re-hash, no random
+ * access); a partition is a range of slots; a spilled run or an output needs no sort beyond neighbours; and
+ * what other ranks send arrives in the order in which it lies in memory here.
+ *
+ * Model. Open addressing, linear probing without wrap-around: slot_count slots, then a pad that the last clusters may run
+ * into, whose last slot always stays empty. A slot is a tag, key_words words of key and value_words words of value; a tag of
+ * 0 is an empty slot. Nothing is ever deleted, except everything at once.
+ *
+ * Invariants. Between a key's place and its slot there is no empty slot. Keys in different clusters (maximal runs of full
+ * slots) are ordered by tag as the clusters are.
+ *
+ * Inserting in tag order into an array that is too small for what comes crowds one region: linear probing would go
+ * quadratic. So long probes (QN_SLOTS_PROBE_MAX) make it grow early.
+ */
+#ifndef QN_DATA_SLOTS_H
+#define QN_DATA_SLOTS_H
+
+#include <stdbool.h>
+
+#include "runtime/base/hash.h"
+#include "runtime/base/status.h"
+
+#define QN_SLOTS_PROBE_MAX 128
+
+typedef struct qn_slots {
+    uint8_t *memory;
+    uint64_t slot_count;  /* without the pad */
+    uint64_t pad_count;
+    uint64_t scale;       /* place = high word of (tag - tag_first) * scale */
+    uint64_t tag_first;   /* the range of tags that may come: tag_first … tag_last */
+    uint64_t tag_last;
+    uint64_t used_count;
+    uint64_t grow_at;     /* used_count at which it grows */
+    uint32_t stride;      /* bytes of a slot */
+    uint32_t key_words;   /* 0: the tag is the key; 2: k0 and k1 of qn_key follow it */
+    bool crowded;         /* a probe was too long */
+    size_t reserved_bytes;
+} qn_slots;
+
+typedef enum qn_slots_result {
+    QN_SLOTS_OK,
+    QN_SLOTS_FULL,      /* it would need more than bytes_max */
+    QN_SLOTS_NO_MEMORY, /* the system refused; what was in it may be lost */
+} qn_slots_result;
+
+/* The smallest array, for tags of [tag_first, tag_last]; it is expected to grow to bytes_max. False: no address space. */
+bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, uint64_t tag_first, uint64_t tag_last,
+                   size_t bytes_max);
+void qn_slots_fini(qn_slots *slots); /* takes a zeroed one */
+/* Empties it and gives its memory back. */
+void qn_slots_clear(qn_slots *slots);
+
+static inline size_t qn_slots_get_bytes(const qn_slots *slots)
+{
+    return (slots->slot_count + slots->pad_count) * slots->stride;
+}
+
+static inline __attribute__((always_inline)) uint64_t qn_slots_place(const qn_slots *slots, uint64_t tag)
+{
+    return (uint64_t)(((unsigned __int128)(tag - slots->tag_first) * slots->scale) >> 64);
+}
+
+/* Whether so many more keys would make it grow. */
+static inline bool qn_slots_lacks(const qn_slots *slots, uint64_t coming)
+{
+    return slots->used_count + coming > slots->grow_at;
+}
+
+/* Before `coming` more keys: grows if it is full or crowded. */
+qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max);
+
+/* Takes an empty slot that probing for this tag came to. The slot to fill (it may have moved), or NULL: no memory. */
+uint64_t *qn_slots_claim(qn_slots *slots, uint64_t *slot, uint64_t tag);
+
+/* Goes through the slots of the tags [tag_first, tag_last] in the order of keys. */
+typedef struct qn_slots_cursor {
+    qn_slots *slots;
+    uint64_t next;        /* index */
+    uint64_t cluster_end; /* slots before it are sorted */
+    uint64_t tag_first, tag_last;
+    uint64_t fetched;     /* slots before it had their long keys fetched into the cache */
+    uint64_t released;    /* slots before it gave their memory back */
+} qn_slots_cursor;
+
+qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
+/* The next slot; NULL at the end. It stays in place until the array is changed. */
+const uint64_t *qn_slots_cursor_peek(qn_slots_cursor *cursor);
+void qn_slots_cursor_step(qn_slots_cursor *cursor);
+/* Gives the memory of what was passed back: the array is then good for nothing but cursors that are ahead, clear and fini. */
+void qn_slots_cursor_release(qn_slots_cursor *cursor);
+
+#endif

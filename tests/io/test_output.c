@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tests/io/test_output.c: an output directory is whole or absent.
+ */
+#include "runtime/io/output.h"
+#include "tests/kit.h"
+#include "tests/refusal.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/hash.h"
+
+static kit_directory directory;
+static char out[128];
+static qn_error error;
+
+static void set_up(void)
+{
+    kit_make_directory(&directory);
+    snprintf(out, sizeof out, "%s/out", directory.path);
+    qn_error_clear(&error);
+}
+
+static void tear_down(void)
+{
+    kit_remove_directory(&directory);
+}
+
+static const char *in_out(const char *name)
+{
+    static char paths[4][256];
+    static unsigned next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", out, name);
+    return path;
+}
+
+/* The names in the output directory, sorted, each with a blank behind it; "absent" if there is none. */
+static void check_names(const char *expected)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(out, &entries, NULL, alphasort);
+    char got[1024] = "";
+    if (count < 0)
+        strcpy(got, "absent");
+    for (int i = 0; i < count; i++) {
+        if (strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0)
+            snprintf(got + strlen(got), sizeof got - strlen(got), "%s ", entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    ck_assert_str_eq(got, expected);
+}
+
+static bool prepare(void)
+{
+    bool created = false;
+    kit_assert_ok(qn_output_prepare(out, &created, &error), &error);
+    return created;
+}
+
+static void write_part(qn_part *part, uint64_t number, uint64_t part_count, const char *text)
+{
+    kit_assert_ok(qn_part_open(part, out, number, part_count, &error), &error);
+    kit_assert_ok(qn_part_write(part, text, strlen(text), &error), &error);
+    part->summary.records = 1;
+}
+
+START_TEST(a_committed_and_sealed_output_is_its_parts_a_manifest_and_success)
+{
+    qn_part parts[3];
+    qn_part_summary summaries[3];
+    static const char *const texts[] = {"first\n", "", "third\n"};
+    ck_assert(prepare());
+    for (uint64_t i = 0; i < 3; i++) {
+        write_part(&parts[i], i, 3, texts[i]);
+        kit_assert_ok(qn_part_finish(&parts[i], &error), &error);
+    }
+    check_names(".part-00000.tmp .part-00001.tmp .part-00002.tmp ");
+    for (int i = 0; i < 3; i++) {
+        kit_assert_ok(qn_part_commit(&parts[i], &error), &error);
+        summaries[i] = parts[i].summary;
+        qn_part_close(&parts[i], true);
+    }
+    check_names("part-00000 part-00001 part-00002 ");
+    kit_assert_ok(qn_output_seal(out, summaries, 3, &error), &error);
+    check_names("_MANIFEST.json _SUCCESS part-00000 part-00001 part-00002 ");
+    for (int i = 0; i < 3; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "part-%05d", i);
+        char *content = kit_read_file(in_out(name), NULL);
+        ck_assert_str_eq(content, texts[i]);
+        ck_assert_uint_eq(summaries[i].bytes, strlen(texts[i]));
+        ck_assert_uint_eq(summaries[i].checksum, qn_checksum(texts[i], strlen(texts[i]), 0));
+        free(content);
+    }
+}
+END_TEST
+
+START_TEST(the_manifest_lists_the_parts_with_bytes_records_and_checksum)
+{
+    qn_part_summary summaries[] = {{0, 6, 1, 0x1234}, {1, 0, 0, UINT64_MAX}, {2, UINT64_C(1) << 40, 77, 1}};
+    prepare();
+    kit_assert_ok(qn_output_seal(out, summaries, 3, &error), &error);
+    json_error_t problem;
+    json_t *manifest = json_load_file(in_out("_MANIFEST.json"), 0, &problem);
+    ck_assert_msg(manifest != NULL, "%s", problem.text);
+    ck_assert_int_eq(json_integer_value(json_object_get(manifest, "quern_manifest")), 1);
+    json_t *parts = json_object_get(manifest, "parts");
+    ck_assert_uint_eq(json_array_size(parts), 3);
+    json_t *last = json_array_get(parts, 2);
+    ck_assert_str_eq(json_string_value(json_object_get(last, "name")), "part-00002");
+    ck_assert_int_eq(json_integer_value(json_object_get(last, "bytes")), (json_int_t)1 << 40);
+    ck_assert_int_eq(json_integer_value(json_object_get(last, "records")), 77);
+    ck_assert_str_eq(json_string_value(json_object_get(last, "xxh3_64")), "0000000000000001");
+    ck_assert_str_eq(json_string_value(json_object_get(json_array_get(parts, 1), "xxh3_64")), "ffffffffffffffff");
+    json_decref(manifest);
+}
+END_TEST
+
+START_TEST(a_part_is_the_bytes_that_were_written_however_they_came)
+{
+    uint64_t state = 1;
+    size_t bytes = (size_t)5 << 20;
+    uint8_t *data = kit_take(bytes);
+    for (size_t i = 0; i < bytes; i++)
+        data[i] = (uint8_t)kit_random(&state);
+    prepare();
+    for (uint64_t round = 0; round < 6; round++) {
+        qn_part part;
+        kit_assert_ok(qn_part_open(&part, out, round, 6, &error), &error);
+        for (size_t at = 0; at < bytes;) {
+            size_t piece = 1 + kit_random_below(&state, (size_t)1 << (8 + 3 * round));
+            piece = piece < bytes - at ? piece : bytes - at;
+            if (qn_part_write(&part, data + at, piece, &error) != QUERN_OK)
+                ck_abort_msg("%s", error.text);
+            at += piece;
+        }
+        kit_assert_ok(qn_part_finish(&part, &error), &error);
+        kit_assert_ok(qn_part_commit(&part, &error), &error);
+        ck_assert_uint_eq(part.summary.bytes, bytes);
+        ck_assert_uint_eq(part.summary.checksum, qn_checksum(data, bytes, 0));
+        size_t got_bytes = 0;
+        char *got = kit_read_file(part.path, &got_bytes);
+        ck_assert_uint_eq(got_bytes, bytes);
+        ck_assert_int_eq(memcmp(got, data, bytes), 0);
+        free(got);
+        qn_part_close(&part, false);
+    }
+    check_names("");
+    free(data);
+}
+END_TEST
+
+START_TEST(a_part_that_is_not_kept_is_gone_in_any_state)
+{
+    for (int state = 0; state < 4; state++) {
+        qn_part part = {0};
+        prepare();
+        if (state > 0)
+            write_part(&part, 0, 1, "text");
+        if (state > 1)
+            kit_assert_ok(qn_part_finish(&part, &error), &error);
+        if (state > 2)
+            kit_assert_ok(qn_part_commit(&part, &error), &error);
+        qn_part_close(&part, false);
+        check_names("");
+        qn_part_close(&part, false);
+    }
+}
+END_TEST
+
+START_TEST(closing_a_zeroed_part_leaves_standard_input_open)
+{
+    qn_part part = {0};
+    struct stat before;
+    ck_assert_int_eq(fstat(0, &before), 0);
+    qn_part_close(&part, false);
+    ck_assert_int_eq(fstat(0, &before), 0);
+}
+END_TEST
+
+START_TEST(a_directory_that_is_not_empty_is_refused_and_untouched)
+{
+    bool created = true;
+    ck_assert_int_eq(mkdir(out, 0700), 0);
+    kit_write_file(in_out(".hidden"), "x", 1);
+    ck_assert_int_eq(qn_output_prepare(out, &created, &error), QUERN_ERROR_OUTPUT_EXISTS);
+    ck_assert_ptr_nonnull(strstr(error.text, out));
+    check_names(".hidden ");
+}
+END_TEST
+
+START_TEST(what_cannot_be_an_output_directory_is_an_error_that_names_it)
+{
+    bool created = false;
+    kit_write_file(out, "x", 1);
+    ck_assert_int_eq(qn_output_prepare(out, &created, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_ptr_nonnull(strstr(error.text, out));
+    qn_error_clear(&error);
+    ck_assert_int_eq(qn_output_prepare("/nonexistent/out", &created, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_ptr_nonnull(strstr(error.text, "/nonexistent/out"));
+    qn_error_clear(&error);
+    ck_assert_int_eq(unlink(out), 0);
+    ck_assert_int_eq(symlink("/nonexistent", out), 0);
+    ck_assert_int_eq(qn_output_prepare(out, &created, &error), QUERN_ERROR_OUTPUT);
+}
+END_TEST
+
+START_TEST(withdrawing_removes_only_a_directory_that_the_job_made_and_that_is_empty)
+{
+    ck_assert(prepare());
+    qn_output_withdraw(out, true);
+    check_names("absent");
+    ck_assert_int_eq(mkdir(out, 0700), 0);
+    ck_assert(!prepare());
+    qn_output_withdraw(out, false);
+    check_names("");
+    kit_write_file(in_out("others"), "x", 1);
+    qn_output_withdraw(out, true);
+    check_names("others ");
+}
+END_TEST
+
+START_TEST(a_part_that_exists_is_not_overwritten_and_not_removed)
+{
+    qn_part part;
+    prepare();
+    kit_write_file(in_out(".part-00007.tmp"), "theirs", 6);
+    ck_assert_int_eq(qn_part_open(&part, out, 7, 10, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_ptr_nonnull(strstr(error.text, ".part-00007.tmp"));
+    qn_part_close(&part, false);
+    check_names(".part-00007.tmp ");
+}
+END_TEST
+
+START_TEST(names_of_many_parts_are_in_the_order_of_their_numbers)
+{
+    prepare();
+    qn_part part;
+    write_part(&part, 42, 1000001, "");
+    ck_assert_str_eq(part.path, in_out("part-0000042"));
+    qn_part_close(&part, false);
+    write_part(&part, 99999, 100000, "");
+    ck_assert_str_eq(part.path, in_out("part-99999"));
+    qn_part_close(&part, false);
+    write_part(&part, 0, 0, "");
+    ck_assert_str_eq(part.path, in_out("part-00000"));
+    qn_part_close(&part, false);
+}
+END_TEST
+
+START_TEST(a_seal_that_fails_leaves_no_seal)
+{
+    qn_part_summary summary = {0, 1, 1, 1};
+    prepare();
+    ck_assert_int_eq(mkdir(in_out("_SUCCESS"), 0700), 0);
+    ck_assert_int_eq(qn_output_seal(out, &summary, 1, &error), QUERN_ERROR_OUTPUT);
+    check_names("_SUCCESS ");
+    ck_assert_int_eq(rmdir(in_out("_SUCCESS")), 0);
+    qn_error_clear(&error);
+    kit_assert_ok(qn_output_seal(out, &summary, 1, &error), &error);
+    check_names("_MANIFEST.json _SUCCESS ");
+    qn_output_unseal(out);
+    check_names("");
+    qn_output_unseal(out);
+    qn_error_clear(&error);
+    ck_assert_int_eq(qn_output_seal("/nonexistent", &summary, 1, &error), QUERN_ERROR_OUTPUT);
+}
+END_TEST
+
+START_TEST(a_full_disk_is_an_error_that_names_the_part)
+{
+    struct rlimit before;
+    static char data[3 << 20];
+    getrlimit(RLIMIT_FSIZE, &before);
+    signal(SIGXFSZ, SIG_IGN);
+    prepare();
+    for (size_t limit = 0; limit < sizeof data; limit += (size_t)700 << 10) {
+        qn_part part;
+        qn_error_clear(&error);
+        kit_assert_ok(qn_part_open(&part, out, 3, 4, &error), &error);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, before.rlim_max});
+        quern_status status = QUERN_OK;
+        for (size_t at = 0; at < sizeof data && status == QUERN_OK; at += 4096)
+            status = qn_part_write(&part, data + at, 4096, &error);
+        if (status == QUERN_OK)
+            status = qn_part_finish(&part, &error);
+        setrlimit(RLIMIT_FSIZE, &before);
+        ck_assert_int_eq(status, QUERN_ERROR_OUTPUT);
+        ck_assert_ptr_nonnull(strstr(error.text, "part-00003"));
+        qn_part_close(&part, false);
+        check_names("");
+    }
+}
+END_TEST
+
+START_TEST(refused_memory_opens_no_part_and_leaves_no_file)
+{
+    int failure_count = 0;
+    prepare();
+    for (;; failure_count++) {
+        qn_part part;
+        qn_error_clear(&error);
+        allocations_left = failure_count;
+        quern_status status = qn_part_open(&part, out, 0, 1, &error);
+        allocations_left = -1;
+        qn_part_close(&part, false);
+        check_names("");
+        if (status == QUERN_OK)
+            break;
+        ck_assert_int_eq(status, QUERN_ERROR_NO_MEMORY);
+    }
+    ck_assert_int_ge(failure_count, 1);
+}
+END_TEST
+
+#define ONE_REFUSED (-2)
+
+/* Refuses one allocation of the writer of JSON; the next one succeeds again. */
+static void *refusing_malloc(size_t bytes)
+{
+    if (allocations_left == 0) {
+        allocations_left = ONE_REFUSED;
+        return NULL;
+    }
+    allocations_left -= allocations_left > 0;
+    return __real_malloc(bytes);
+}
+
+/* A manifest that lacks a part would be worse than none. */
+START_TEST(refused_memory_gives_a_whole_manifest_or_an_error)
+{
+    qn_part_summary summaries[40] = {{0}};
+    size_t whole_bytes = 0;
+    prepare();
+    kit_assert_ok(qn_output_seal(out, summaries, 40, &error), &error);
+    free(kit_read_file(in_out("_MANIFEST.json"), &whole_bytes));
+    qn_output_unseal(out);
+    json_set_alloc_funcs(refusing_malloc, free);
+    int failure_count = 0;
+    for (;; failure_count++) {
+        qn_error_clear(&error);
+        allocations_left = failure_count;
+        quern_status status = qn_output_seal(out, summaries, 40, &error);
+        bool refused = allocations_left == ONE_REFUSED;
+        allocations_left = -1;
+        size_t bytes = 0;
+        char *manifest = kit_read_file(in_out("_MANIFEST.json"), &bytes);
+        free(manifest);
+        ck_assert_msg(status == QUERN_ERROR_NO_MEMORY ? !manifest : status == QUERN_OK && bytes == whole_bytes,
+                      "refusal %d: status %d, %zu bytes of %zu", failure_count, (int)status, bytes, whole_bytes);
+        qn_output_unseal(out);
+        if (!refused)
+            break;
+    }
+    json_set_alloc_funcs(malloc, free);
+    ck_assert_int_ge(failure_count, 100);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("output");
+    TCase *tests = tcase_create("output");
+    tcase_set_timeout(tests, 60);
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, a_committed_and_sealed_output_is_its_parts_a_manifest_and_success);
+    tcase_add_test(tests, the_manifest_lists_the_parts_with_bytes_records_and_checksum);
+    tcase_add_test(tests, a_part_is_the_bytes_that_were_written_however_they_came);
+    tcase_add_test(tests, a_part_that_is_not_kept_is_gone_in_any_state);
+    tcase_add_test(tests, closing_a_zeroed_part_leaves_standard_input_open);
+    tcase_add_test(tests, a_directory_that_is_not_empty_is_refused_and_untouched);
+    tcase_add_test(tests, what_cannot_be_an_output_directory_is_an_error_that_names_it);
+    tcase_add_test(tests, withdrawing_removes_only_a_directory_that_the_job_made_and_that_is_empty);
+    tcase_add_test(tests, a_part_that_exists_is_not_overwritten_and_not_removed);
+    tcase_add_test(tests, names_of_many_parts_are_in_the_order_of_their_numbers);
+    tcase_add_test(tests, a_seal_that_fails_leaves_no_seal);
+    tcase_add_test(tests, a_full_disk_is_an_error_that_names_the_part);
+    tcase_add_test(tests, refused_memory_opens_no_part_and_leaves_no_file);
+    tcase_add_test(tests, refused_memory_gives_a_whole_manifest_or_an_error);
+    suite_add_tcase(suite, tests);
+    return kit_run(suite);
+}
