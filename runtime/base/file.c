@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, size_t *bytes_out,
-                             qn_error *error)
+quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, quern_status failure,
+                             size_t *bytes_out, qn_error *error)
 {
     size_t done_bytes = 0;
     while (done_bytes < bytes) {
@@ -17,7 +17,7 @@ quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, 
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s at byte %llu", path,
+            return qn_error_set(error, failure, errno, "cannot read %s at byte %llu", path,
                                 (unsigned long long)(offset + done_bytes));
         if (got == 0)
             break;

@@ -9,9 +9,10 @@
 
 #include "runtime/base/status.h"
 
-/* Reads up to `bytes` at `offset`, fewer only at the end of the file. Interruptions are retried. `path` is for messages. */
-quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, size_t *bytes_out,
-                             qn_error *error);
+/* Reads up to `bytes` at `offset`, fewer only at the end of the file. Interruptions are retried. `path` is for messages.
+ * `failure` is the status to give (INPUT, SCRATCH). */
+quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, quern_status failure,
+                             size_t *bytes_out, qn_error *error);
 /* Writes all of it. `failure` is the status to give (OUTPUT, SCRATCH). */
 quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset, const char *path,
                               quern_status failure, qn_error *error);

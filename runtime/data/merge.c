@@ -30,11 +30,11 @@ static quern_status advance(qn_merge *merge, uint32_t index, bool *more_out, qn_
         source->value = source->reader.value;
         return status;
     }
-    const qn_key *key = qn_table_cursor_peek(&merge->cursor, &source->value);
+    const qn_key *key = qn_table_cursor_peek(&source->cursor, &source->value);
     *more_out = key != NULL;
     if (key) {
         source->key = *key;
-        qn_table_cursor_step(&merge->cursor);
+        qn_table_cursor_step(&source->cursor);
     }
     return QUERN_OK;
 }
@@ -73,22 +73,21 @@ static quern_status add_source(qn_merge *merge, qn_error *error)
 }
 
 quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill *spill, const qn_run *runs,
-                           uint32_t run_count, qn_table *table, qn_error *error)
+                           uint32_t run_count, const qn_merge_table *tables, uint32_t table_count, qn_error *error)
 {
     QN_ASSERT(run_count <= QN_MERGE_FAN_IN_MAX);
-    *merge = (qn_merge){.reducer = reducer, .with_table = table != NULL};
+    QN_ASSERT(table_count <= QN_MERGE_TABLES_MAX);
+    *merge = (qn_merge){.reducer = reducer, .run_count = run_count};
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < run_count && status == QUERN_OK; i++) {
         status = qn_run_reader_open(&merge->sources[i].reader, spill, &runs[i], error);
         if (status == QUERN_OK)
             status = add_source(merge, error);
     }
-    if (table && status == QUERN_OK) {
-        merge->cursor = qn_table_cursor_of(table, 0, UINT64_MAX);
-        if (run_count == 0)
-            merge->source_count = 1;
-        else
-            status = add_source(merge, error);
+    for (uint32_t i = 0; i < table_count && status == QUERN_OK; i++) {
+        merge->sources[run_count + i].cursor =
+            qn_table_cursor_of(tables[i].table, tables[i].tag_first, tables[i].tag_last);
+        status = add_source(merge, error);
     }
     if (status != QUERN_OK) {
         qn_merge_close(merge);
@@ -123,21 +122,8 @@ static uint32_t smallest_child(const qn_merge *merge)
     return compare_sources(merge, merge->heap[1], merge->heap[2]) <= 0 ? 1 : 2;
 }
 
-/* Of a table alone, keys are given as they are. */
-static void next_of_table(qn_merge *merge, const qn_key **key_out, const uint64_t **value_out)
-{
-    if (merge->resting)
-        qn_table_cursor_step(&merge->cursor);
-    *key_out = qn_table_cursor_peek(&merge->cursor, value_out);
-    merge->resting = *key_out != NULL;
-}
-
 quern_status qn_merge_next(qn_merge *merge, const qn_key **key_out, const uint64_t **value_out, qn_error *error)
 {
-    if (qn_merge_is_stable(merge)) {
-        next_of_table(merge, key_out, value_out);
-        return QUERN_OK;
-    }
     quern_status status = QUERN_OK;
     if (merge->resting)
         status = advance_smallest(merge, 0, error);
@@ -172,7 +158,7 @@ quern_status qn_merge_next(qn_merge *merge, const qn_key **key_out, const uint64
 
 void qn_merge_close(qn_merge *merge)
 {
-    for (uint32_t i = 0; i <= QN_MERGE_FAN_IN_MAX; i++)
+    for (uint32_t i = 0; i < QN_MERGE_SOURCES_MAX; i++)
         qn_run_reader_close(&merge->sources[i].reader);
     merge->heap_count = 0;
     merge->source_count = 0;

@@ -23,8 +23,7 @@ void qn_row_encode(const qn_key *key, const uint64_t *value, uint32_t value_word
 
 static uint64_t checksum_of(const qn_block_header *header)
 {
-    uint64_t seed = ((uint64_t)header->flags << 48) ^ ((uint64_t)header->value_words << 32) ^ header->row_count ^
-                    (header->payload_bytes << 16) ^ (header->row_bytes * 31);
+    uint64_t seed = qn_checksum(header, offsetof(qn_block_header, checksum), 0);
     return qn_checksum(header + 1, header->payload_bytes, seed);
 }
 

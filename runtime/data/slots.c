@@ -11,6 +11,7 @@
 #define PAD_COUNT_FIRST 1024
 #define LOOK_AHEAD_COUNT 24 /* slots between a cursor and the long keys that it fetches */
 #define SORT_BY_INSERTION_MAX 48
+#define CROWDED_PART 4 /* an array that is crowded and cannot grow counts as full from this part of its keys on */
 #define HUGE_BYTES_MIN (8 * QN_PAGE_HUGE_BYTES) /* below that budget, whole huge pages would be too coarse */
 #define RELEASE_BYTES ((uint64_t)4 << 20)
 #define DOUBLING_BYTES_MAX ((uint64_t)4 << 20) /* smaller ones double; larger ones grow by half */
@@ -48,6 +49,7 @@ static void set_size(qn_slots *slots, uint64_t slot_count)
     slots->pad_count = slots->pad_count > PAD_COUNT_FIRST ? slots->pad_count : PAD_COUNT_FIRST;
     slots->grow_at = slot_count / 100 * LOAD_PERCENT_MAX;
     slots->crowded = false;
+    slots->stretch_begin = slots->stretch_end = 0;
 }
 
 bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, uint64_t tag_first, uint64_t tag_last,
@@ -201,23 +203,62 @@ static bool grow_to(qn_slots *slots, uint64_t slot_count)
 
 qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max)
 {
-    if (QN_LIKELY(slots->used_count + coming <= slots->grow_at && !slots->crowded))
+    bool lacks = qn_slots_lacks(slots, coming);
+    if (QN_LIKELY(!lacks && !slots->crowded))
         return QN_SLOTS_OK;
     bool small = slots->slot_count * slots->stride < DOUBLING_BYTES_MAX;
     uint64_t slot_count = small ? 2 * slots->slot_count : slots->slot_count + slots->slot_count / 2;
     while (slot_count / 100 * LOAD_PERCENT_MAX < slots->used_count + coming)
         slot_count *= 2;
-    if ((slot_count + slots->pad_count) * slots->stride > bytes_max)
-        return QN_SLOTS_FULL;
+    if ((slot_count + slots->pad_count) * slots->stride > bytes_max) {
+        slots->crowded = false;
+        bool hardly_used = slots->used_count < slots->grow_at / CROWDED_PART; /* to spill so little would be worse */
+        return !lacks && hardly_used ? QN_SLOTS_OK : QN_SLOTS_FULL;
+    }
     return grow_to(slots, slot_count) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
+}
+
+/* The first slot of the stretch whose tag is not less. */
+static uint64_t bisect_stretch(const qn_slots *slots, uint64_t tag)
+{
+    uint64_t low = slots->stretch_begin, high = slots->stretch_end;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (*slot_at(slots, middle) < tag)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag)
+{
+    uint64_t index = qn_slots_place(slots, tag);
+    if (index >= slots->stretch_begin && index < slots->stretch_end) {
+        uint64_t found = tag > slots->stretch_last ? slots->stretch_end : bisect_stretch(slots, tag);
+        if (found < slots->stretch_end && *slot_at(slots, found) == tag)
+            return slot_at(slots, found);
+        index = slots->stretch_end; /* not in it: behind it */
+    }
+    uint64_t begin = index;
+    while (*slot_at(slots, index) != 0 && *slot_at(slots, index) != tag)
+        index++;
+    if (QN_UNLIKELY(index - begin > QN_SLOTS_PROBE_MAX) && *slot_at(slots, begin) != tag)
+        slots->crowded = true;
+    return slot_at(slots, index);
 }
 
 uint64_t *qn_slots_claim(qn_slots *slots, uint64_t *slot, uint64_t tag)
 {
     uint64_t index = (uint64_t)((uint8_t *)slot - slots->memory) / slots->stride;
-    uint64_t place = qn_slots_place(slots, tag);
-    if (index - place > QN_SLOTS_PROBE_MAX && *slot_at(slots, place) != tag) /* equal hashes crowd any array */
-        slots->crowded = true;
+    if (index == slots->stretch_end && tag > slots->stretch_last)
+        slots->stretch_end++;
+    else {
+        slots->stretch_begin = index;
+        slots->stretch_end = index + 1;
+    }
+    slots->stretch_last = tag;
     if (index == slots_in_all(slots) - 1 && !extend_pad(slots))
         return NULL;
     slots->used_count++;
@@ -228,6 +269,7 @@ qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t
 {
     if (tag_first < slots->tag_first)
         tag_first = slots->tag_first;
+    slots->stretch_begin = slots->stretch_end = 0; /* sorting will move slots */
     uint64_t first = qn_slots_place(slots, tag_first);
     /* A cluster that began before the first place may hold keys of ours: start at its begin, so that sorting it is whole. */
     while (first > 0 && *slot_at(slots, first - 1) != 0)

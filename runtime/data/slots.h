@@ -14,8 +14,10 @@
  * Invariants. Between a key's place and its slot there is no empty slot. Keys in different clusters (maximal runs of full
  * slots) are ordered by tag as the clusters are.
  *
- * Inserting in tag order into an array that is too small for what comes crowds one region: linear probing would go
- * quadratic. So long probes (QN_SLOTS_PROBE_MAX) make it grow early.
+ * Keys that come in the order of their tags (from other ranks, or from an earlier output) crowd one region of an array that is
+ * too small for what is still to come, and linear probing would go quadratic. Two things against it: the slots that
+ * were filled in ascending order last are remembered as a sorted stretch, which is skipped or searched by bisection; and long
+ * probes all the same (QN_SLOTS_PROBE_MAX) make the array grow early.
  */
 #ifndef QN_DATA_SLOTS_H
 #define QN_DATA_SLOTS_H
@@ -39,6 +41,8 @@ typedef struct qn_slots {
     uint32_t stride;      /* bytes of a slot */
     uint32_t key_words;   /* 0: the tag is the key; 2: k0 and k1 of qn_key follow it */
     bool crowded;         /* a probe was too long */
+    uint64_t stretch_begin, stretch_end; /* slots filled one behind the other in ascending order of tags */
+    uint64_t stretch_last;               /* the last of these tags */
     size_t reserved_bytes;
 } qn_slots;
 
@@ -73,6 +77,9 @@ static inline bool qn_slots_lacks(const qn_slots *slots, uint64_t coming)
 
 /* Before `coming` more keys: grows if it is full or crowded. */
 qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max);
+
+/* The slot with this tag, or the empty one where it belongs, for a tag that is not near its place. */
+uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag);
 
 /* Takes an empty slot that probing for this tag came to. The slot to fill (it may have moved), or NULL: no memory. */
 uint64_t *qn_slots_claim(qn_slots *slots, uint64_t *slot, uint64_t tag);

@@ -12,6 +12,7 @@
 
 void qn_spill_init(qn_spill *spill, const char *directory, uint32_t value_words, size_t block_bytes)
 {
+    QN_ASSERT(block_bytes >= HEADER_BYTES);
     *spill = (qn_spill){.directory = directory, .fd = -1, .value_words = value_words, .block_bytes = block_bytes};
 }
 
@@ -126,20 +127,42 @@ static quern_status corrupt_run(const qn_run_reader *reader, const char *what, q
                         reader->spill->directory, (unsigned long long)reader->next_offset, what);
 }
 
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Reads the next block from where *got_bytes are there already up to `to_bytes` of it. */
+static quern_status read_on(qn_run_reader *reader, uint64_t *got_bytes, uint64_t to_bytes, qn_error *error)
+{
+    size_t more_bytes = 0;
+    quern_status status =
+        qn_file_read_at(reader->spill->fd, reader->block + *got_bytes, to_bytes - *got_bytes,
+                        reader->next_offset + *got_bytes, reader->spill->directory, QUERN_ERROR_SCRATCH, &more_bytes, error);
+    *got_bytes += more_bytes;
+    return status;
+}
+
+/* Most blocks are of the usual size: only a giant one is read in two steps. */
 static quern_status read_block(qn_run_reader *reader, qn_error *error)
 {
     qn_spill *spill = reader->spill;
     uint64_t left_bytes = reader->run.offset + reader->run.bytes - reader->next_offset;
-    size_t want_bytes = left_bytes < reader->run.block_bytes_max ? left_bytes : reader->run.block_bytes_max;
-    size_t got_bytes = 0;
-    quern_status status = qn_file_read_at(spill->fd, reader->block, want_bytes, reader->next_offset, spill->directory,
-                                          &got_bytes, error);
+    uint64_t largest_bytes = min_u64(left_bytes, reader->run.block_bytes_max);
+    uint64_t got_bytes = 0;
+    quern_status status = read_on(reader, &got_bytes, min_u64(largest_bytes, spill->block_bytes), error);
     if (status != QUERN_OK)
         return status;
     const qn_block_header *header = (const qn_block_header *)reader->block;
-    if (got_bytes < HEADER_BYTES || header->payload_bytes > got_bytes - HEADER_BYTES)
+    if (got_bytes < HEADER_BYTES || header->payload_bytes > largest_bytes - HEADER_BYTES)
         return corrupt_run(reader, "it is truncated", error);
     uint64_t block_bytes = HEADER_BYTES + header->payload_bytes;
+    if (block_bytes > got_bytes)
+        status = read_on(reader, &got_bytes, block_bytes, error);
+    if (status != QUERN_OK)
+        return status;
+    if (block_bytes > got_bytes)
+        return corrupt_run(reader, "it is truncated", error);
     if (!qn_block_verify(header, block_bytes, spill->value_words))
         return corrupt_run(reader, "wrong checksum", error);
     reader->next_offset += block_bytes;

@@ -63,15 +63,13 @@ static inline __attribute__((always_inline)) uint64_t *next_slot(const uint64_t 
 
 /* The slot with this tag, probing from its place, or the empty one where it belongs. Most keys are in the first slot or
  * the second: which of them is decided without a branch. */
-static inline __attribute__((always_inline)) uint64_t *find_tag(const qn_slots *slots, uint64_t tag, size_t stride)
+static inline __attribute__((always_inline)) uint64_t *find_tag(qn_slots *slots, uint64_t tag, size_t stride)
 {
     uint64_t *place = place_in(slots, tag, stride);
     uint64_t *slot = place + (*place != tag) * (stride / 8);
     if (QN_LIKELY(*slot == tag))
         return slot;
-    for (slot = place; *slot != 0 && *slot != tag;)
-        slot = next_slot(slot, stride);
-    return slot;
+    return *place == 0 ? place : *slot == 0 ? slot : qn_slots_probe(slots, tag);
 }
 
 static inline __attribute__((always_inline)) bool same_rest(const qn_key *slot, const qn_key *key, bool is_long)
@@ -83,7 +81,7 @@ static inline __attribute__((always_inline)) bool same_rest(const qn_key *slot, 
 }
 
 /* The same for keys that are more than their tag. */
-static inline __attribute__((always_inline)) uint64_t *find_key(const qn_slots *slots, const qn_key *key, size_t stride,
+static inline __attribute__((always_inline)) uint64_t *find_key(qn_slots *slots, const qn_key *key, size_t stride,
                                                                 bool is_long)
 {
     uint64_t *slot = find_tag(slots, key->tag, stride);
@@ -146,12 +144,10 @@ static inline __attribute__((always_inline)) qn_table_result insert_one(qn_table
     return combine(table, slot + (tiny ? 1 : 3), entry, kind);
 }
 
-/* Where the bytes of a long key's probable twin are. */
-static inline void fetch_twin(const qn_slots *slots, uint64_t tag, size_t stride)
+/* Fetches the bytes of a long key's probable twin. An empty slot has none, and its 0 fetches nothing. */
+static inline __attribute__((always_inline)) void fetch_twin(qn_slots *slots, uint64_t tag, size_t stride)
 {
-    const uint64_t *slot = find_tag(slots, tag, stride);
-    if (*slot != 0)
-        __builtin_prefetch((const void *)(uintptr_t)slot[1]);
+    __builtin_prefetch((const void *)(uintptr_t)find_tag(slots, tag, stride)[1]);
 }
 
 /* Entries of one class. Long keys may miss the cache twice each, in slot and bytes: all bytes are fetched before the first are

@@ -264,12 +264,14 @@ static void close_job(job *run, bool keep)
     }
 }
 
+/* A job that failed counted nothing, and its ranks may not even have the same counters: they do not talk about them. */
 static quern_status total_counters(qn_engine *engine, bool kept, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (struct quern_counter *counter = engine->counters; counter && status == QUERN_OK; counter = counter->next) {
         uint64_t sum = kept ? (uint64_t)counter->sum : 0;
-        status = qn_comm_reduce_sum(engine->comm, &sum, 1, error);
+        if (kept)
+            status = qn_comm_reduce_sum(engine->comm, &sum, 1, error);
         counter->total = (int64_t)sum;
         counter->sum = 0;
     }

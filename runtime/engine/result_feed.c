@@ -25,22 +25,12 @@ void qn_result_feed_close(qn_result_feed *feed)
     feed->values = NULL;
 }
 
-/* Refers to row `at` of the block, which stays in place but for a tiny key. */
-static void refer_to_row(qn_result_feed *feed, size_t at, const qn_key *key, const uint64_t *value)
-{
-    feed->inline_keys[at][0] = key->k0;
-    feed->key[at] = QN_TAG_IS_TINY(key->tag) ? feed->inline_keys[at] : qn_key_data(key);
-    feed->key_bytes[at] = (uint32_t)qn_key_bytes(key);
-    feed->value[at] = value;
-    feed->value_sizes[at] = feed->value_bytes;
-}
-
-/* Copies row `at` of the block. False: no memory. */
-static bool keep_row(qn_result_feed *feed, size_t at, const qn_key *key, const uint64_t *value)
+/* Copies row `at` of the block; of a long key that stays in place only the address. False: no memory. */
+static bool keep_row(qn_result_feed *feed, size_t at, const qn_key *key, const uint64_t *value, bool stable)
 {
     feed->key_bytes[at] = (uint32_t)qn_key_bytes(key);
     if (QN_TAG_CODE(key->tag) == QN_TAG_LONG) {
-        feed->key[at] = qn_arena_copy(&feed->long_keys, qn_key_data(key), key->k1);
+        feed->key[at] = stable ? qn_key_data(key) : qn_arena_copy(&feed->long_keys, qn_key_data(key), key->k1);
         if (!feed->key[at])
             return false;
     } else {
@@ -69,11 +59,9 @@ quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_e
             return status;
         if (!key)
             break;
-        if (stable)
-            refer_to_row(feed, count++, key, value);
-        else if (!keep_row(feed, count++, key, value))
+        if (!keep_row(feed, count++, key, value, stable))
             return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a result");
-        long_bytes += QN_TAG_CODE(key->tag) == QN_TAG_LONG ? key->k1 : 0;
+        long_bytes += !stable && QN_TAG_CODE(key->tag) == QN_TAG_LONG ? key->k1 : 0;
     }
     *batch_out = (qn_batch){.block = {.count = count,
                                       .key = feed->key,

@@ -2,8 +2,8 @@
 /*
  * runtime/engine/result_feed.h: this rank's part of a reduction's result as blocks of records.
  *
- * A result that is in memory is referred to. Of a merge with spilled runs, keys and values are copied, since it gives a row
- * only until the next.
+ * Keys and values are copied, since a merge gives a row only until the next; but long keys that are in a table are
+ * referred to.
  */
 #ifndef QN_ENGINE_RESULT_FEED_H
 #define QN_ENGINE_RESULT_FEED_H

@@ -35,6 +35,7 @@ static quern_status end_in_shuffle(void *user, const qn_batch *batch, qn_error *
     qn_backoff backoff = {0};
     qn_agent_enter(&run->agent);
     quern_status status = QUERN_OK;
+    qn_agent_progress_if_due(&run->agent); /* a callback may emit for long */
     while (!run->agent.aborted) {
         status = qn_shuffle_insert(run->into, batch, &next, error);
         if (status != QUERN_OK || next == batch->block.count)
@@ -287,6 +288,7 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     const qn_node *source = run->stage->source;
     quern_status status =
         qn_chain_init(&run->chain, run->stage, engine->counters, run->into ? end_in_shuffle : end_in_sink, run, error);
+    run->chain.record_bytes_max = engine->settings.record_bytes_max;
     if (status == QUERN_OK && engine->comm->rank == 0)
         status = qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress,
                                  engine->stage_number, source->name, run->from ? NULL : source->text.paths,

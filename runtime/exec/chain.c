@@ -139,6 +139,16 @@ static int refuse(quern_emitter *out, size_t key_bytes, size_t value_bytes)
     return 1;
 }
 
+/* No second attempt: it would be as long again. */
+static int refuse_size(quern_emitter *out, size_t bytes)
+{
+    out->failed = true;
+    qn_error_set(out->chain->error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
+                 "'%s' gave a record of %zu bytes, longer than record-bytes, %llu", out->owner->node->name, bytes,
+                 (unsigned long long)out->chain->record_bytes_max);
+    return 1;
+}
+
 int quern_emit(quern_emitter *out, quern_span key, quern_span value)
 {
     const quern_schema *schema = &out->owner->node->schema;
@@ -147,6 +157,8 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
     size_t value_bytes = schema->value == QUERN_NONE ? 0 : value.bytes;
     if (QN_UNLIKELY(!field_fits(schema->key, 0, key.bytes) || !field_fits(schema->value, schema->value_bytes, value_bytes)))
         return refuse(out, key.bytes, value.bytes);
+    if (QN_UNLIKELY(key.bytes + value_bytes > out->chain->record_bytes_max))
+        return refuse_size(out, key.bytes + value_bytes);
     uint8_t *to = make_room(out, key.bytes, value_bytes);
     if (QN_UNLIKELY(!to))
         return 1;
@@ -367,7 +379,7 @@ qn_edge_stats qn_chain_edge(const qn_chain *chain, uint32_t index)
 quern_status qn_chain_init(qn_chain *chain, const qn_stage *stage, struct quern_counter *counters, qn_chain_end_fn end,
                            void *end_user, qn_error *error)
 {
-    *chain = (qn_chain){.end = end, .end_user = end_user, .counters = counters};
+    *chain = (qn_chain){.end = end, .end_user = end_user, .counters = counters, .record_bytes_max = UINT64_MAX};
     if (stage->operator_count == 0)
         return QUERN_OK;
     chain->operators = calloc(stage->operator_count, sizeof *chain->operators);

@@ -42,6 +42,7 @@ typedef struct qn_chain {
     qn_chain_end_fn end;
     void *end_user;
     struct quern_counter *counters; /* borrowed */
+    uint64_t record_bytes_max; /* of an emitted record; set by the owner */
     qn_error *error;        /* of the block that is being worked on */
     uint64_t delivered;     /* records of this block that reached the end, dropped ones included */
     uint64_t skip;          /* of those, how many to drop */

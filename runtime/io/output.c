@@ -166,6 +166,19 @@ static json_t *describe_part(const qn_part_summary *summary, int digits)
                      (json_int_t)summary->records, "xxh3_64", checksum);
 }
 
+/* Not json_dumps(): a refusal of memory while its text grows can leave a piece out without an error (jansson 2.14). */
+static char *print_json(const json_t *json)
+{
+    size_t bytes = json_dumpb(json, NULL, 0, JSON_INDENT(1));
+    char *text = malloc(bytes + 1);
+    if (!text || bytes == 0 || json_dumpb(json, text, bytes, JSON_INDENT(1)) != bytes) {
+        free(text);
+        return NULL;
+    }
+    text[bytes] = 0;
+    return text;
+}
+
 static char *manifest_text(const qn_part_summary *summaries, size_t count)
 {
     int digits = digits_of(count);
@@ -178,7 +191,7 @@ static char *manifest_text(const qn_part_summary *summaries, size_t count)
         return NULL;
     }
     json_t *manifest = json_pack("{s:i, s:o}", "quern_manifest", 1, "parts", parts);
-    char *text = manifest ? json_dumps(manifest, JSON_INDENT(1)) : NULL;
+    char *text = manifest ? print_json(manifest) : NULL;
     json_decref(manifest);
     return text;
 }

@@ -103,16 +103,20 @@ static quern_status resize_buffer(qn_text_source *source, size_t capacity_bytes,
     return QUERN_OK;
 }
 
+static quern_status too_large(const qn_text_source *source, uint32_t segment, uint64_t offset, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
+                        "the record at byte %llu of %s is longer than record-bytes, %llu", (unsigned long long)offset,
+                        source->segments[segment].path, (unsigned long long)source->record_bytes_max);
+}
+
 /* Keeps the open record (from `keep_offset` on) at the front of the buffer and makes room for a chunk behind it. */
 static quern_status make_room(qn_text_source *source, uint64_t keep_offset, qn_error *error)
 {
     uint64_t data_end = source->buffer_offset + source->data_bytes;
     size_t kept_bytes = data_end > keep_offset ? data_end - keep_offset : 0;
     if (kept_bytes > source->record_bytes_max)
-        return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
-                            "the record at byte %llu of %s is longer than record-bytes, %llu",
-                            (unsigned long long)keep_offset, source->segments[source->place.segment].path,
-                            (unsigned long long)source->record_bytes_max);
+        return too_large(source, source->place.segment, keep_offset, error);
     if (kept_bytes < source->data_bytes)
         memmove(source->buffer, source->buffer + (source->data_bytes - kept_bytes), kept_bytes);
     source->data_bytes = kept_bytes;
@@ -138,7 +142,7 @@ static quern_status read_chunk(qn_text_source *source, qn_error *error)
         end = segment->file_bytes;
     size_t got_bytes = 0;
     status = qn_file_read_at(source->fd, source->buffer + source->data_bytes, end - offset, offset, segment->path,
-                             &got_bytes, error);
+                             QUERN_ERROR_INPUT, &got_bytes, error);
     if (status != QUERN_OK)
         return status;
     if (got_bytes < end - offset)
@@ -264,6 +268,21 @@ static void give_block(qn_text_source *source, size_t count, qn_batch *batch_out
     *batch_out = (qn_batch){.block = {.count = count, .key = source->keys, .key_bytes = source->key_bytes}};
 }
 
+/* A buffer that is no longer than a record may be holds none that is too long: the ordinary case. */
+static quern_status check_lengths(const qn_text_source *source, size_t count, qn_error *error)
+{
+    if (QN_LIKELY(source->data_bytes <= source->record_bytes_max))
+        return QUERN_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        if (source->key_bytes[i] > source->record_bytes_max) {
+            uint64_t offset = 0;
+            qn_text_source_locate(source, i, &offset);
+            return too_large(source, source->block_segment, offset, error);
+        }
+    }
+    return QUERN_OK;
+}
+
 quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
@@ -288,7 +307,7 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
             close_segment(source);
         if (count > 0) {
             give_block(source, count, batch_out);
-            return QUERN_OK;
+            return check_lengths(source, count, error);
         }
     }
     give_block(source, 0, batch_out);

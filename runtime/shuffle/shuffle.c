@@ -5,7 +5,7 @@
 
 #include "runtime/base/assert.h"
 
-#define CHUNK_COUNT 256        /* records that are hashed and sorted by table at once */
+#define CHUNK_COUNT 128        /* records that are hashed and sorted by table at once */
 #define LEVEL_RUN_COUNT_MAX 12 /* runs of one level before they are merged into one of the next */
 #define FORESIGHT_PART 64       /* of the own range must have arrived before it tells about the rest */
 #define CHUNK_POOL_PART 16     /* keys routed at once are at most this part of the pool, unless one alone is more */
@@ -75,14 +75,16 @@ void qn_shuffle_fini(qn_shuffle *shuffle)
     shuffle->cursors = NULL;
 }
 
-/* The share of the pool that a table may grow to. Both together stay within the pool: outgoing gets what home leaves, but
- * a quarter at least; home what outgoing leaves, but three quarters at most while outgoing is in use. */
+/* The share of the pool that a table may grow to. Both together stay within the pool: each gets what the other leaves, but home at least
+ * a half and at most three quarters of it, outgoing at least a quarter and at most a half. */
 static size_t home_bytes_max(const qn_shuffle *shuffle)
 {
     uint64_t pool = shuffle->config.pool_bytes;
-    if (!shuffle->outgoing.reducer || (shuffle->ended && !shuffle->draining))
+    if (!shuffle->outgoing.reducer)
         return pool;
     uint64_t left = pool - qn_table_get_bytes(&shuffle->outgoing);
+    if (left < pool / 2)
+        return pool / 2;
     return left < pool / 4 * 3 ? left : pool / 4 * 3;
 }
 
@@ -119,9 +121,10 @@ static quern_status write_merged(qn_shuffle *shuffle, qn_merge *merge, qn_run *r
 static quern_status merge_to_run(qn_shuffle *shuffle, const qn_run *runs, uint32_t run_count, qn_table *table,
                                  qn_run *run_out, qn_error *error)
 {
+    qn_merge_table whole = {table, 0, UINT64_MAX};
     QN_ASSERT(!shuffle->merge_open);
     quern_status status = qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, runs, run_count,
-                                        table, error);
+                                        &whole, table != NULL, error);
     if (status != QUERN_OK)
         return status;
     status = write_merged(shuffle, &shuffle->merge, run_out, error);
@@ -237,6 +240,11 @@ static void start_drain(qn_shuffle *shuffle)
     for (uint32_t to = 0; to < size; to++)
         shuffle->cursors[to] = qn_table_cursor_of(&shuffle->outgoing, first_tag_of(to, size), last_tag_of(to, size));
     shuffle->cursors_left = size;
+    shuffle->own_kept = shuffle->ended;
+    if (shuffle->own_kept) {
+        shuffle->cursors[shuffle->config.comm->rank].tiny.slots = NULL;
+        shuffle->cursors_left--;
+    }
     shuffle->draining = true;
     shuffle->filled = false;
 }
@@ -494,7 +502,8 @@ void qn_shuffle_end(qn_shuffle *shuffle)
 
 static void finish_drain(qn_shuffle *shuffle)
 {
-    qn_table_clear(&shuffle->outgoing);
+    if (!shuffle->own_kept)
+        qn_table_clear(&shuffle->outgoing);
     shuffle->draining = false;
     shuffle->cursors_left = 0;
 }
@@ -620,8 +629,10 @@ quern_status qn_shuffle_result_open(qn_shuffle *shuffle, qn_error *error)
     if (shuffle->merge_open)
         qn_merge_close(&shuffle->merge);
     shuffle->merge_open = false;
+    const qn_slots *range = &shuffle->home.wide;
+    qn_merge_table tables[] = {{&shuffle->home, 0, UINT64_MAX}, {&shuffle->outgoing, range->tag_first, range->tag_last}};
     quern_status status = qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, shuffle->runs,
-                                        shuffle->run_count, &shuffle->home, error);
+                                        shuffle->run_count, tables, shuffle->own_kept ? 2 : 1, error);
     shuffle->merge_open = status == QUERN_OK;
     return status;
 }

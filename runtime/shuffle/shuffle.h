@@ -2,14 +2,15 @@
 /*
  * runtime/shuffle/shuffle.h: a reduction by key over all ranks, out of core.
  *
- * Intuition. The space of hashes is cut into one range per rank. A rank combines all that it emits in one table, `outgoing`. When that
- * is full, or the stage ends, it is drained range by range: rows of other ranks' ranges go out in rounds, rows of its own go
- * straight into the table `home`, which also takes what the others send. When `home` is full, it becomes a sorted run
- * on disk. At the end home and its runs are merged. One budget bounds both tables, and outgoing gives its memory back while it
- * drains. On one rank there is only home.
+ * Intuition. The space of hashes is cut into one range per rank. A rank combines all that it emits in one table, `outgoing`.
+ * When that is full, or the stage ends, it is drained range by range: rows of other ranks' ranges go out in rounds and
+ * into their table `home`. Rows of the own range go into home too, but at the end of the stage they stay where they are. When home
+ * is full, it becomes a sorted run on disk. The result is the merge of home, the own range of outgoing, and the runs. One
+ * budget bounds both tables, and outgoing gives its memory back while it drains. On one rank there is only home.
  *
- *     insert ──► outgoing ──► rounds ──► home ──► result (merge of home and runs)
- *                    └────── own range ──►┘ └──► runs on disk
+ *     insert ──► outgoing ──► rounds ──► home ──────┬──► result (a merge)
+ *                    │                     └─► runs ┤
+ *                    └─────── own range ────────────┘
  *
  * Both tables are in the order of the hash, so draining the one into the other goes through both of them once, from begin to end.
  *
@@ -57,6 +58,7 @@ typedef struct qn_shuffle {
     qn_run runs[QN_MERGE_FAN_IN_MAX];
     uint32_t run_count;
     bool draining, ended, discarding;
+    bool own_kept; /* the own range of outgoing is a part of the result */
     bool filled; /* the open chunks hold all that they can */
     uint32_t cursors_left;
     uint64_t pass_front;                /* how far into the own range rows arrived last */

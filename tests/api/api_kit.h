@@ -35,19 +35,22 @@ void kit_check_has(const char *file, int line, const char *text, const char *par
 
 /* ---- the job ---- */
 
-/* MPI_Init_thread(MPI_THREAD_MULTIPLE) if launched. argv[1] is the directory. */
+/* MPI_Init_thread(MPI_THREAD_MULTIPLE) if launched and nobody has. argv[1] is the directory. */
 void kit_start(int *argc, char ***argv);
 int kit_finish(void);
 int kit_rank(void);
 int kit_size(void);
 void kit_barrier(void);
 double kit_seconds(void);
-/* Names what is tested now and ends the job if it takes longer than that. True if the case was asked for. */
+/* Names what is tested now and ends the job if it takes longer than that. True if the case was asked for; asked for "list", it only
+ * prints the name. */
 bool kit_case(const char *name, unsigned seconds_max);
 /* On all ranks of the job; must succeed. */
 quern_context *kit_context(const quern_options *options);
-/* Runs; the status and the text must be the same on all ranks of the job. */
+/* Runs; the report, if one was asked for as report.json, is put with others in reports/. The status and the text must be the same on all ranks of the job. */
 void kit_run(quern_context *context);
+/* The sum of a figure over ranks and stages in the report of the last kit_run(). */
+uint64_t kit_reported(const char *figure);
 const char *kit_run_fails(quern_context *context, quern_status expected);
 void kit_check_alike(quern_status status, const char *text);
 uint64_t kit_sum(uint64_t mine);

@@ -176,7 +176,7 @@ static void find_owned(const char *output, int rank)
 static void keys_that_all_belong_to_one_rank_get_there(void)
 {
     quern_context *context = tight(least_memory(), 1);
-    spread some = {.count = 30000 * (uint64_t)kit_size(), .times = 1};
+    spread some = {.count = 20000 * (uint64_t)kit_size(), .times = 1};
     quern_dataset *records = quern_flat_map(numbers(context, 1), u64_u64, emit_spread, &some);
     quern_write_text(quern_reduce_by_key(records, QUERN_COUNT), kit_path("where"));
     kit_run(context);
@@ -188,7 +188,39 @@ static void keys_that_all_belong_to_one_rank_get_there(void)
         records = quern_flat_map(numbers(context, 25), u64_u64, emit_owned, NULL);
         check_histogram(context, quern_reduce_by_key(records, QUERN_SUM), name, 25, owned_count);
         free(owned);
+        /* The keys take a third of a rank's pool: spilling now and then is fine, a run for every few rows is not. */
+        CHECK(kit_reported("spill_runs") < 500);
     }
+    quern_context_destroy(context);
+}
+
+/* What a job wrote is in the order of the hash: read by another job it must not cost much more than any other order. */
+static int key_of_line(const quern_record *in, quern_record *out, void *user)
+{
+    static uint64_t key;
+    (void)user;
+    key = first_number(in->key);
+    out->key = quern_of_u64(&key);
+    return 0;
+}
+
+static void keys_in_the_order_of_an_output_spill_no_more_than_others(void)
+{
+    const quern_schema u64_key = {QUERN_U64, QUERN_NONE, 0};
+    const uint64_t pool_bytes = 4 * MIB;
+    quern_context *context = tight(least_memory() + (uint64_t)kit_size() * pool_bytes, 1 << 20);
+    spread some = {.count = 300000, .times = 1};
+    quern_dataset *records = quern_flat_map(numbers(context, 1), u64_u64, emit_spread, &some);
+    quern_write_text(quern_reduce_by_key(records, QUERN_COUNT), kit_path("in-order"));
+    kit_run(context);
+    uint64_t spill_runs = kit_reported("spill_runs");
+    const char *parts[64];
+    for (int rank = 0; rank < kit_size(); rank++)
+        parts[rank] = strdup(kit_path("in-order/part-%05d", rank));
+    records = quern_map(quern_read_text(context, parts, (size_t)kit_size(), NULL), u64_key, key_of_line, NULL);
+    check_histogram(context, quern_reduce_by_key(records, QUERN_COUNT), "again", 1, 300000);
+    CHECK(kit_reported("spill_runs") <= 4 * spill_runs + 4 * (uint64_t)kit_size());
+    CHECK(kit_reported("table_bytes_peak") <= 2 * (uint64_t)kit_size() * (pool_bytes + 4 * MIB)); /* two reductions */
     quern_context_destroy(context);
 }
 
@@ -246,7 +278,8 @@ static void check_nobody_waited(double start)
 
 static void a_callback_that_sleeps_does_not_hold_the_others_up(void)
 {
-    for (uint64_t sleeper = 0; sleeper < 2 && kit_size() > 1; sleeper++) {
+    uint64_t kinds = kit_size() == 1 ? 0 : kit_size() == 4 ? 2 : 1; /* it takes its time */
+    for (uint64_t sleeper = 0; sleeper < kinds; sleeper++) {
         uint64_t line = sleeper * 11;
         char name[20];
         quern_context *context = tight(least_memory(), 1);
@@ -360,6 +393,8 @@ static uint64_t peak_rss_bytes(void)
 
 static void ten_million_records_out_of_one_stay_within_the_budget(void)
 {
+    if (kit_size() != 2 && kit_size() != 7) /* it takes its time */
+        return;
     quern_context *context = tight(FLOOD_MEMORY, 0);
     spread flood = {.count = 2500000, .times = 4};
     uint64_t before = kit_sum(peak_rss_bytes());
@@ -384,6 +419,7 @@ int main(int argc, char **argv)
     RUN(one_rank_that_emits_everything_is_no_trouble, 30);
     RUN(the_least_memory_is_enough_for_many_keys, 30);
     RUN(keys_that_all_belong_to_one_rank_get_there, 30);
+    RUN(keys_in_the_order_of_an_output_spill_no_more_than_others, 30);
     RUN(a_callback_that_sleeps_does_not_hold_the_others_up, 30);
     RUN(giant_keys_travel_in_small_rounds, 60);
     RUN(ten_million_records_out_of_one_stay_within_the_budget, 60);

@@ -8,8 +8,8 @@
 #include "tests/kit.h"
 #include "tests/refusal.h"
 
-#define KEY_BYTES_MAX 24
-#define DEPTH_MAX     QN_CHAIN_COUNT_MAX
+#define KEY_BYTES_MAX   24
+#define DEPTH_MAX       QN_CHAIN_COUNT_MAX
 #define INDEX_OF(value) ((uint32_t)((value) >> 32))
 
 typedef struct row {
@@ -383,7 +383,8 @@ static bool names_records(const qn_node_kind *kinds, uint32_t depth)
 }
 
 /* Attempts on two chains in turn, as on two ranks, into one end. Each fails at another call, earlier or later. */
-static void run_with_failures(const qn_node_kind *kinds, uint32_t depth, const rows *in, uint64_t calls, uint64_t *state)
+static void run_with_failures(const qn_node_kind *kinds, uint32_t depth, const rows *in, uint64_t calls,
+                              uint64_t *state)
 {
     static tested_chain ranks[2];
     static block_of_rows arrays;
@@ -720,7 +721,8 @@ static int map_offer(const quern_record *in, quern_record *out, void *user)
     const offer *given = offered;
     out->key = quern_bytes(giant_bytes, chosen || offered->schema.key == QUERN_BYTES ? given->key_bytes : 8);
     size_t right_bytes = offered->schema.value == QUERN_FIXED ? offered->schema.value_bytes : 8;
-    out->value = quern_bytes(giant_bytes, chosen || offered->schema.value == QUERN_BYTES ? given->value_bytes : right_bytes);
+    out->value =
+        quern_bytes(giant_bytes, chosen || offered->schema.value == QUERN_BYTES ? given->value_bytes : right_bytes);
     return 0;
 }
 
@@ -830,7 +832,7 @@ END_TEST
 
 static int emit_wrong_count(const quern_block *in, quern_emitter *out, void *user)
 {
-    size_t count = in->count + (size_t)*(int *)user;
+    size_t count = in->count + (size_t) * (int *)user;
     for (size_t i = 0; i < count; i++)
         if (quern_emit(out, quern_text("k"), quern_of_u64(&(uint64_t){i})) != 0)
             return 1;
@@ -858,7 +860,8 @@ START_TEST(a_block_wise_map_that_gives_another_number_of_records_fails)
         ck_assert_int_eq(qn_chain_run(&chain, &batch, 0, &error), more == 0 ? QUERN_OK : QUERN_ERROR_CALLBACK);
         if (more != 0) {
             char expected[100];
-            snprintf(expected, sizeof expected, "the callback of 'miscounting' gave %d records for a block of 2", 2 + more);
+            snprintf(expected, sizeof expected, "the callback of 'miscounting' gave %d records for a block of 2",
+                     2 + more);
             ck_assert_str_eq(error.text, expected);
             ck_assert(chain.callback_failed);
         }

@@ -44,8 +44,8 @@ static bool same_scan(const scanned *a, const scanned *b, bool toggles)
            memcmp(a->positions, b->positions, a->count * sizeof *a->positions) == 0;
 }
 
-static void scan_with(qn_delimiters *delimiters, bool wide, const uint8_t *data, size_t bytes, bool toggles, bool inside,
-                      size_t positions_max, scanned *out)
+static void scan_with(qn_delimiters *delimiters, bool wide, const uint8_t *data, size_t bytes, bool toggles,
+                      bool inside, size_t positions_max, scanned *out)
 {
     delimiters->wide = wide;
     out->inside = inside;

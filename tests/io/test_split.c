@@ -63,8 +63,8 @@ START_TEST(splits_cover_every_byte_once_in_order)
 {
     for (uint64_t seed = 1; seed <= 300; seed++) {
         uint64_t state = seed;
-        qn_listing listing = make_listing(1 + kit_random_below(&state, 50), UINT64_C(1) << kit_random_below(&state, 24),
-                                          &state);
+        qn_listing listing =
+            make_listing(1 + kit_random_below(&state, 50), UINT64_C(1) << kit_random_below(&state, 24), &state);
         qn_splits splits;
         uint64_t split_bytes = 1 + listing.bytes / (1 + kit_random_below(&state, 3000));
         kit_assert_ok(qn_splits_create(&splits, &listing, split_bytes, &error), &error);

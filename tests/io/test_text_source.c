@@ -11,7 +11,7 @@
 
 #include <unistd.h>
 
-#define CUT_COUNT_MAX 64
+#define CUT_COUNT_MAX    64
 #define RECORD_BYTES_MAX ((uint64_t)1 << 30)
 
 static kit_directory directory;
@@ -164,8 +164,9 @@ static void check_cuts(const content *file, const uint64_t *cuts, size_t cut_cou
     char text[400] = "";
     for (size_t i = 0; i < cut_count && i < 8; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), " %llu", (unsigned long long)cuts[i]);
-    ck_abort_msg("%zu records instead of %zu, of '%.*s' (%zu bytes) cut at%s, skip_empty %d", got.count, expected->count,
-                 file->bytes < 64 ? (int)file->bytes : 0, file->data, file->bytes, text, (int)source.skip_empty);
+    ck_abort_msg("%zu records instead of %zu, of '%.*s' (%zu bytes) cut at%s, skip_empty %d", got.count,
+                 expected->count, file->bytes < 64 ? (int)file->bytes : 0, file->data, file->bytes, text,
+                 (int)source.skip_empty);
 }
 
 static void set_up(void)

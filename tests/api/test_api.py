@@ -1,0 +1,242 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""test_api.py: the programs of this directory under the real mpirun, on many numbers of ranks; prints TAP.
+
+A program is many cases. It runs all of them in one launch, since launching takes longer than most of them;
+if that fails, each case runs again alone, and those that fail are named. Every successful run of a program
+leaves its report in reports/, and all of them must add up. What the programs print are digests of outputs:
+they must be the same on any number of ranks.
+
+--wordcount names the program (the word is the harness's).
+"""
+import collections
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from harness import TESTS, Failure, load_json, main  # noqa: E402
+
+ALL_RANKS = (None, 1, 2, 3, 4, 7, 8)
+# Program: (ranks, further arguments) of each launch, seconds for one, and whether what it prints is comparable.
+Plan = collections.namedtuple("Plan", "launches seconds comparable")
+PLANS = {
+    "api_operators": Plan([(n, ()) for n in ALL_RANKS], 60, True),
+    "api_retry": Plan([(n, ()) for n in ALL_RANKS], 60, True),
+    "api_failures": Plan([(n, ()) for n in ALL_RANKS], 40, False),
+    "api_stalls": Plan([(n, ()) for n in ALL_RANKS], 90, False),
+    "api_context": Plan([(None, ("single",)), (1, ("single",)), (2, ("funneled",)), (2, ("multiple",)),
+                         (3, ("serialized",)), (4, ("single",)), (7, ("multiple",)), (8, ("multiple",))], 60, False),
+    "api_options": Plan([(None, ())], 60, False),
+}
+printed = {}
+
+
+# ---------------------------------------------------------------- reports
+
+
+def total(ranks, figure):
+    return sum(rank[figure] for rank in ranks)
+
+
+def edges_add_up(t, where, edges):
+    for before, after in zip(edges, edges[1:]):
+        t.check(before["records_out"] == after["records_in"], "%s: %s gives %d records, %s takes %d" % (
+            where, before["name"], before["records_out"], after["name"], after["records_in"]))
+    for edge in edges[1:-1]:
+        if edge["name"] in ("map", "map block", "filter", "filter block"):
+            t.check(edge["records_in"] == edge["records_out"] + edge["records_dropped"],
+                    "%s: %s does not add up: %s" % (where, edge["name"], edge))
+
+
+def stage_adds_up(t, where, stage):
+    edges, ranks = stage["edges"], stage["ranks"]
+    edges_add_up(t, where, edges)
+    t.check(total(ranks, "source_records") == edges[0]["records_out"], where + ": source_records and the first edge")
+    t.check(total(ranks, "end_records") == edges[-1]["records_in"], where + ": end_records and the last edge")
+    t.check(total(ranks, "sent_records") == total(ranks, "received_records"), where + ": sent and received records")
+    t.check(total(ranks, "sent_bytes") == total(ranks, "received_bytes"), where + ": sent and received bytes")
+    t.check(len({rank["shuffle_rounds"] for rank in ranks}) == 1, where + ": the ranks made different rounds")
+    t.check(all(rank["attempts"] >= rank["tasks"] for rank in ranks), where + ": more tasks than attempts")
+
+
+def report_adds_up(t, path, n):
+    report = load_json(path)
+    name = os.path.basename(path)
+    t.check(report["status"] == "QUERN_OK" and report["error"] is None, "%s: %s" % (name, report["status"]))
+    t.check(len(report["ranks"]) == (n or 1), "%s is of %d ranks" % (name, len(report["ranks"])))
+    for number, stage in enumerate(report["stages"]):
+        where = "%s, stage %d" % (name, number)
+        stage_adds_up(t, where, stage)
+        made = [s for s in report["stages"][:number] if s["end"] == stage["name"] and s["end"] == "reduce by key"]
+        if made and len({s["end"] for s in report["stages"]}) == 2 and len(made) == 1:
+            keys = total(made[0]["ranks"], "end_records") - total(made[0]["ranks"], "merged_records")
+            spilled = total(made[0]["ranks"], "spill_runs")
+            got = stage["edges"][0]["records_out"]
+            t.check(got == keys or (spilled and got <= keys), "%s: %d keys became %d records" % (where, keys, got))
+    for figure in ("tasks", "source_records", "end_records", "sent_bytes", "spill_runs"):
+        by_stage = sum(total(stage["ranks"], figure) for stage in report["stages"])
+        t.check(total(report["ranks"], figure) == by_stage, "%s: %s of ranks and stages differ" % (name, figure))
+
+
+# ---------------------------------------------------------------- programs
+
+
+def environment(t):
+    env = {"QUERN_REPORT": t.path("report.json")}
+    if t.options.patience > 1:
+        env["KIT_PATIENCE"] = str(t.options.patience)
+    return env
+
+
+def launch(t, n, arguments, seconds):
+    """Runs the program in a fresh directory of its own."""
+    for name in os.listdir(t.dir):
+        if name not in ("logs", "tmp"):
+            subprocess.run(["rm", "-rf", "--", t.path(name)], check=True)
+    os.mkdir(t.path("reports"))
+    return t.run(n, t.dir, *arguments, env=environment(t), timeout=seconds)
+
+
+def failing_cases(t, n, arguments, seconds):
+    """Each case alone: the messages of those that fail."""
+    listed = t.run(None, t.dir, *arguments, "list", timeout=20)
+    messages = []
+    for case in listed.stdout.decode().split():
+        run = None
+        try:
+            run = launch(t, n, [*arguments, case], seconds)
+        except Failure as failure:
+            messages.append("%s: %s" % (case, str(failure).splitlines()[0]))
+        if run and run.status != 0:
+            told = [line for line in run.stderr.decode(errors="backslashreplace").splitlines()
+                    if "rank " in line and " of " in line]
+            messages.append("%s: status %s: %s" % (case, run.status, (told or ["nothing was said"])[0]))
+    return messages
+
+
+def holds(program, plan, n, arguments):
+    def test(t):
+        try:
+            run = launch(t, n, arguments, plan.seconds)
+        except Failure:
+            run = None
+        if not run or run.status != 0:
+            messages = failing_cases(t, n, arguments, plan.seconds)
+            raise Failure("\n".join(messages) or "failed, though each case alone does not\n" +
+                          (run.describe() if run else "no end in time"))
+        for name in sorted(os.listdir(t.path("reports"))):
+            report_adds_up(t, t.path("reports", name), n)
+        if plan.comparable:
+            t.check(run.stdout, "no digest was printed", run)
+            first = printed.setdefault(program, run.stdout)
+            different = set(first.splitlines()) ^ set(run.stdout.splitlines())
+            t.check(not different, "other bytes than on fewer ranks: %s" % sorted(different)[:6], run)
+
+    ranks = "without_a_launcher" if n is None else "on_%d_rank%s" % (n, "" if n == 1 else "s")
+    test.__name__ = "_".join([program, "holds", ranks, *arguments])
+    return test
+
+
+# ---------------------------------------------------------------- options of a job binary
+
+
+def job(t, n, *arguments, **start):
+    """A job that counts lines; what it said, as a dict of its lines' first words."""
+    t.write("lines", b"".join(b"%04d\n" % i for i in range(800)))
+    shutil.rmtree(t.path("out"), ignore_errors=True)
+    run = t.run(n, t.dir, "job", *arguments, timeout=20, **start)
+    t.check(run.status == 0, "the job failed", run)
+    said = collections.defaultdict(list)
+    for line in run.stdout.decode().splitlines():
+        word, _, rest = line.partition(" ")
+        said[word].append(rest)
+    return said, run
+
+
+def a_launched_job_takes_its_arguments_and_leaves_the_others(t):
+    report = t.path("job.json")
+    said, run = job(t, 3, "--quern-memory", "77M", "x", "--quern-report=" + report, "--", "--quern-memory=1",
+                    env={"QUERN_MEMORY": "99M"})
+    t.check(said["status"] == ["QUERN_OK "] and said["size"] == ["3"], "said %s" % dict(said), run)
+    t.check(said["arguments"] == ["DIRECTORY job x -- --quern-memory=1"], "left %s" % said["arguments"], run)
+    t.check(load_json(report)["memory_bytes_per_node"] == 77 << 20, "not the argument's memory", run)
+    report_adds_up(t, report, 3)
+
+
+def fields_win_over_variables_in_a_launched_job(t):
+    report = t.path("job.json")
+    for arguments, mib in (((), 88), (("--quern-memory=77M",), 77)):
+        said, run = job(t, 2, *arguments, env={"QUERN_MEMORY": "99M", "QUERN_REPORT": report,
+                                               "KIT_MEMORY": str(88 << 20)})
+        t.check(said["status"] == ["QUERN_OK "], "said %s" % dict(said), run)
+        t.check(load_json(report)["memory_bytes_per_node"] == mib << 20, "not %d MiB" % mib, run)
+
+
+def bad_options_of_a_launched_job_are_told_once_and_hang_nobody(t):
+    for arguments, env, part in ((("--quern-x=1",), {}, "--quern-x"), (("--quern-attempts",), {}, "--quern-attempts"),
+                                 ((), {"QUERN_PIN": "perhaps"}, "QUERN_PIN"), (("--quern-memory=1K",), {}, "at least"),
+                                 (("--quern-round-bytes=900M", "--quern-memory=64M"), {}, "at least"),
+                                 (("--quern-scratch=/not/there",), {}, "/not/there")):
+        said, run = job(t, 3, *arguments, env=env)
+        t.check(len(said["status"]) == 1 and part in said["status"][0], "said %s" % dict(said), run)
+        t.check("QUERN_OK" not in said["status"][0], "said %s" % dict(said), run)
+
+
+def a_singleton_is_alone_under_any_launcher(t):
+    said, run = job(t, 1, "--quern-singleton=on", env={"OMPI_COMM_WORLD_SIZE_": "4"})
+    t.check(said["size"] == ["1"] and said["status"] == ["QUERN_OK "], "said %s" % dict(said), run)
+    said, run = job(t, None, env={"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "QUERN_SINGLETON": "on"})
+    t.check(said["size"] == ["1"] and said["status"] == ["QUERN_OK "], "said %s" % dict(said), run)
+
+
+def progress_and_log_appear_only_when_asked_for(t):
+    said, run = job(t, 2)
+    t.check(not run.messages, "a quiet job said something", run)
+    said, run = job(t, 2, "--quern-progress=on")
+    t.check(b"done" in run.stderr, "no progress was shown", run)
+    log = t.path("log")
+    said, run = job(t, 2, "--quern-log=" + log)
+    t.check(not run.messages, "a job that logs to a file said something", run)
+    with open(log, "rb") as file:
+        lines = file.read()
+    t.check(b"rank 0 of 2" in lines and b"rank 1 of 2" in lines, "not every rank logged", run)
+
+
+# ---------------------------------------------------------------- C++
+
+
+def a_program_in_cxx_gives_the_right_answer(t):
+    chance = random.Random(3)
+    words = [bytes(chance.choice(b"abcdefgh") for _ in range(chance.randint(1, 9))) for _ in range(20000)]
+    t.write("words", b" ".join(words[:9000]) + b"\n" + b"\n".join(words[9000:]))
+    found = collections.defaultdict(list)
+    for word in words:
+        found[word[:1]].append(len(word))
+    numbers = {key: len(lengths) * 10000 + min(lengths) * 100 + max(lengths) for key, lengths in found.items()}
+    expected = b"".join(b"%s %d\n" % (key, number)
+                        for key, number in sorted(numbers.items(), key=lambda item: (-item[1], item[0])))
+    for n in (None, 1, 2, 4):
+        run = t.run(n, t.dir, timeout=20)
+        t.check(run.status == 0 and run.stdout == expected, "wrong answer on %s ranks: %s" % (n, run.stdout[:200]), run)
+
+
+def choose(program):
+    if program == "api_cxx":
+        TESTS.append(a_program_in_cxx_gives_the_right_answer)
+        return
+    plan = PLANS[program]
+    for n, arguments in plan.launches:
+        TESTS.append(holds(program, plan, n, arguments))
+    if program == "api_options":
+        TESTS.extend([a_launched_job_takes_its_arguments_and_leaves_the_others,
+                      fields_win_over_variables_in_a_launched_job,
+                      bad_options_of_a_launched_job_are_told_once_and_hang_nobody,
+                      a_singleton_is_alone_under_any_launcher, progress_and_log_appear_only_when_asked_for])
+
+
+if __name__ == "__main__":
+    choose(os.path.basename(sys.argv[sys.argv.index("--wordcount") + 1]))
+    main()
