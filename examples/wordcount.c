@@ -1,5 +1,4 @@
-/* SPDX-License-Identifier: BSD-3-Clause */
-/* Counts words: mpirun -n N wordcount [-o DIR] [--top K] PATH... */
+/* SPDX-License-Identifier: BSD-3-Clause. Counts words: mpirun -n N wordcount [-o DIR] [--top K] PATH... */
 #include <getopt.h>
 #include <inttypes.h>
 #include <quern/quern.h>
@@ -23,15 +22,15 @@ int main(int argc, char **argv)
     int speaks = quern_context_rank(context) == 0, option;
     for (opterr = 0; (option = getopt_long(argc, argv, "o:", names, NULL)) != -1;)
         values[option] = optarg ? optarg : "";
-    uint64_t top = values['k'] ? strtoull(values['k'], &end, 10) : 20;
-    int misused = status == QUERN_ERROR_INVALID_OPTION || values['?'] || (end && *end) || top - 1 >= 1u << 31 || optind == argc;
+    long long top = values['k'] ? strtoll(values['k'], &end, 10) : 20;
+    int misused = status == QUERN_ERROR_INVALID_OPTION || values['?'] || (end && *end) || top < 1 || optind == argc;
     quern_text_options words_of = {sizeof words_of, " \t\n\v\f\r", 1};
     quern_dataset *words = quern_read_text(context, (const char **)argv + optind, (size_t)(argc - optind), &words_of);
     quern_dataset *counts = quern_reduce_by_key(words, QUERN_COUNT);
     if (values['o'])
         quern_write_text(counts, values['o']);
     if (values['k'] || !values['o'])
-        quern_top_k(counts, top, print_word, stdout);
+        quern_top_k(counts, (uint64_t)top, print_word, stdout);
     if (!misused && (status = quern_run(context)) != QUERN_OK && speaks)
         fprintf(stderr, "wordcount: %s\n", quern_context_error_text(context));
     if (misused && speaks)

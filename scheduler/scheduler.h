@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QN_SCHED_NONE UINT32_MAX
+#define QN_SCHED_NONE        UINT32_MAX
 #define QN_SCHED_ATTEMPT_MAX 8 /* the largest attempt_count_max */
 #define QN_SCHED_IN_HAND_MAX 8 /* the largest in_hand_max */
 
@@ -57,12 +57,12 @@ typedef struct qn_sched_event {
 typedef enum qn_sched_action_kind {
     QN_SCHED_RUN,    /* send this attempt of this task to this rank */
     QN_SCHED_FINISH, /* every task is done (once) */
-    QN_SCHED_FAIL,   /* the stage failed (once): `task` ran out of attempts, or no rank is left (task = QN_SCHED_NONE) */
+    QN_SCHED_FAIL, /* the stage failed (once): `task` ran out of attempts, or no rank is left (task = QN_SCHED_NONE) */
 } qn_sched_action_kind;
 
 typedef struct qn_sched_action {
     qn_sched_action_kind kind;
-    uint32_t rank;    /* RUN: where; FAIL: the rank of the last failed attempt, or QN_SCHED_NONE */
+    uint32_t rank; /* RUN: where; FAIL: the rank of the last failed attempt, or QN_SCHED_NONE */
     uint32_t task;
     uint32_t attempt; /* from 1 */
 } qn_sched_action;

@@ -47,7 +47,8 @@ QUERN_API quern_status quern_context_create(int *argc, char **argv, const quern_
 /* Starts the library inside a program that runs MPI already, on a duplicate of its communicator. Binding of
  * threads is left alone unless options.pin is QUERN_ON. Collective over comm. Ownership, errors and thread as above;
  * comm is borrowed during the call. MPI must be initialised: else QUERN_ERROR_INVALID_ARGUMENT. Since 0.1. */
-QUERN_API quern_status quern_context_create_on(MPI_Comm comm, const quern_options *options, quern_context **context_out);
+QUERN_API quern_status quern_context_create_on(MPI_Comm comm, const quern_options *options,
+                                               quern_context **context_out);
 
 /* Ends it: frees every dataset and counter of the context, restores the thread's binding, finalises MPI if Quern
  * initialised it. Collective. NULL: ends what a quern_context_create() of this thread that failed has left of MPI, so call it then too, after

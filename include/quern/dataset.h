@@ -74,7 +74,8 @@ QUERN_API quern_dataset *quern_flat_map(quern_dataset *in, quern_schema schema, 
 QUERN_API quern_dataset *quern_filter(quern_dataset *in, quern_filter_fn fn, void *user);
 
 /* One record to one record, block-wise: fn must emit exactly in->count records. Local; lazy. Since 0.1. */
-QUERN_API quern_dataset *quern_map_block(quern_dataset *in, quern_schema schema, quern_flat_map_block_fn fn, void *user);
+QUERN_API quern_dataset *quern_map_block(quern_dataset *in, quern_schema schema, quern_flat_map_block_fn fn,
+                                         void *user);
 
 /* Any number of records from a block of records. Local; lazy. Since 0.1. */
 QUERN_API quern_dataset *quern_flat_map_block(quern_dataset *in, quern_schema schema, quern_flat_map_block_fn fn,

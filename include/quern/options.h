@@ -48,8 +48,7 @@ typedef enum quern_switch {
     X(attempt_count_max, uint64_t, "attempts", COUNT, "4", "attempts of a task before the job fails, 1 to 8")          \
     X(record_bytes_max, uint64_t, "record-bytes", SIZE, "an eighth of a rank's memory, at most 1G",                    \
       "the longest record; a longer one fails the job")                                                                \
-    X(round_bytes, uint64_t, "round-bytes", SIZE, "by memory, 64K to 4M",                                              \
-      "what a rank sends in one shuffle round")                                                                        \
+    X(round_bytes, uint64_t, "round-bytes", SIZE, "by memory, 64K to 4M", "what a rank sends in one shuffle round")    \
     X(singleton, quern_switch, "singleton", SWITCH, "off", "run on one rank even where the environment promises more")
 
 typedef struct quern_options {

@@ -24,33 +24,30 @@ extern "C" {
  * The only list of failures: X(name, code, scope, text). The scope says what is lost by the failure:
  * CALL (only this call), JOB (the run ended without output), CONTEXT (nothing more can be done with it).
  */
-#define QUERN_STATUS_LIST(X)                                                                        \
-    X(INVALID_ARGUMENT, 1, CALL, "an argument is outside of what the header allows")                \
-    X(NO_MEMORY, 2, CALL, "the system refused memory")                                              \
-    X(INVALID_OPTION, 3, CALL, "an option is unknown or its value cannot be used")                  \
-    X(INVALID_PLAN, 4, CALL, "the graph of datasets does not fit together")                         \
-    X(PLAN_MISMATCH, 5, JOB, "the ranks built different graphs or options")                         \
-    X(INPUT, 20, JOB, "an input cannot be listed, opened or read")                                  \
-    X(OUTPUT, 21, JOB, "an output cannot be written")                                               \
-    X(OUTPUT_EXISTS, 22, JOB, "the output directory exists and is not empty")                       \
-    X(CORRUPT, 23, JOB, "data failed its checksum or cannot be decoded")                            \
-    X(SCRATCH, 24, JOB, "the scratch directory cannot be used")                                     \
-    X(RECORD_TOO_LARGE, 25, JOB, "a record exceeds the limit on its size")                          \
-    X(CALLBACK, 30, JOB, "a user callback reported failure")                                        \
-    X(BUDGET, 31, JOB, "the memory budget is too small for this job")                               \
-    X(OVERFLOW, 32, JOB, "an integer reduction exceeded its type")                                  \
-    X(IMBALANCE, 33, JOB, "records in, out and dropped do not add up: the result is not to be trusted") \
-    X(LAUNCHER, 50, CONTEXT, "the program was not started as the environment promises")             \
-    X(MPI, 51, CONTEXT, "MPI reported an error")                                                    \
-    X(TOPOLOGY, 52, CONTEXT, "the machine's topology cannot be read")                               \
-    X(SYSTEM, 53, CONTEXT, "the operating system refused a request")                                \
+#define QUERN_STATUS_LIST(X)                                                                                           \
+    X(INVALID_ARGUMENT, 1, CALL, "an argument is outside of what the header allows")                                   \
+    X(NO_MEMORY, 2, CALL, "the system refused memory")                                                                 \
+    X(INVALID_OPTION, 3, CALL, "an option is unknown or its value cannot be used")                                     \
+    X(INVALID_PLAN, 4, CALL, "the graph of datasets does not fit together")                                            \
+    X(PLAN_MISMATCH, 5, JOB, "the ranks built different graphs or options")                                            \
+    X(INPUT, 20, JOB, "an input cannot be listed, opened or read")                                                     \
+    X(OUTPUT, 21, JOB, "an output cannot be written")                                                                  \
+    X(OUTPUT_EXISTS, 22, JOB, "the output directory exists and is not empty")                                          \
+    X(CORRUPT, 23, JOB, "data failed its checksum or cannot be decoded")                                               \
+    X(SCRATCH, 24, JOB, "the scratch directory cannot be used")                                                        \
+    X(RECORD_TOO_LARGE, 25, JOB, "a record exceeds the limit on its size")                                             \
+    X(CALLBACK, 30, JOB, "a user callback reported failure")                                                           \
+    X(BUDGET, 31, JOB, "the memory budget is too small for this job")                                                  \
+    X(OVERFLOW, 32, JOB, "an integer reduction exceeded its type")                                                     \
+    X(IMBALANCE, 33, JOB, "records in, out and dropped do not add up: the result is not to be trusted")                \
+    X(LAUNCHER, 50, CONTEXT, "the program was not started as the environment promises")                                \
+    X(MPI, 51, CONTEXT, "MPI reported an error")                                                                       \
+    X(TOPOLOGY, 52, CONTEXT, "the machine's topology cannot be read")                                                  \
+    X(SYSTEM, 53, CONTEXT, "the operating system refused a request")                                                   \
     X(INTERNAL, 99, CONTEXT, "an internal error: please report it")
 
 #define QUERN_STATUS_ENUMERATOR(name, code, scope, text) QUERN_ERROR_##name = (code),
-typedef enum quern_status {
-    QUERN_OK = 0,
-    QUERN_STATUS_LIST(QUERN_STATUS_ENUMERATOR)
-} quern_status;
+typedef enum quern_status { QUERN_OK = 0, QUERN_STATUS_LIST(QUERN_STATUS_ENUMERATOR) } quern_status;
 #undef QUERN_STATUS_ENUMERATOR
 
 #if defined(__GNUC__)

@@ -109,8 +109,8 @@ quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction)
 {
     if (!in)
         return NULL;
-    return wrap(in->context, qn_graph_add_reduce(&in->context->graph, in->node, reduction, NULL, NULL,
-                                                 build_error_of(in->context)));
+    return wrap(in->context,
+                qn_graph_add_reduce(&in->context->graph, in->node, reduction, NULL, NULL, build_error_of(in->context)));
 }
 
 quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user)
@@ -119,8 +119,8 @@ quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, v
         return NULL;
     if (!fn)
         return refuse(in->context, "reduce by key: the callback is NULL");
-    return wrap(in->context, qn_graph_add_reduce(&in->context->graph, in->node, QUERN_COUNT, fn, user,
-                                                 build_error_of(in->context)));
+    return wrap(in->context,
+                qn_graph_add_reduce(&in->context->graph, in->node, QUERN_COUNT, fn, user, build_error_of(in->context)));
 }
 
 static quern_status add_sink(quern_dataset *in, const qn_sink *draft)

@@ -7,7 +7,7 @@
 
 #include "runtime/api/context_internal.h"
 
-#define PREFIX "--quern-"
+#define PREFIX             "--quern-"
 #define VARIABLE_BYTES_MAX 64
 
 typedef enum option_kind {
@@ -28,7 +28,8 @@ static const option_row rows[] = {QUERN_OPTION_LIST(OPTION_ROW)};
 #undef OPTION_ROW
 #define ROW_COUNT (sizeof rows / sizeof *rows)
 
-#define OPTION_HELP(field, type, name, kind, standard, help) "  --quern-" name "=" #kind "\t" help " (default: " standard ")\n"
+#define OPTION_HELP(field, type, name, kind, standard, help)                                                           \
+    "  --quern-" name "=" #kind "\t" help " (default: " standard ")\n"
 const char *quern_options_help(void)
 {
     return QUERN_OPTION_LIST(OPTION_HELP);
@@ -130,7 +131,8 @@ static bool is_valid(const quern_options *options, const option_row *row)
 
 static quern_status bad_value(const char *source, const char *name, const char *text, qn_error *error)
 {
-    return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "%s%s: the value '%s' cannot be used", source, name, text);
+    return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "%s%s: the value '%s' cannot be used", source, name,
+                        text);
 }
 
 /* The row whose name argument begins with, up to '=' or its end. */

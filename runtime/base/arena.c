@@ -43,13 +43,26 @@ void qn_arena_rewind(qn_arena *arena)
     arena->held_bytes = kept->bytes;
 }
 
-static int add_chunk(qn_arena *arena, size_t piece_bytes)
+static size_t next_chunk_bytes(const qn_arena *arena, size_t piece_bytes)
 {
     size_t bytes = arena->chunk ? arena->held_bytes : CHUNK_BYTES_FIRST;
     if (bytes > arena->chunk_bytes_max)
         bytes = arena->chunk_bytes_max;
     if (bytes < piece_bytes + sizeof(struct qn_arena_chunk))
         bytes = piece_bytes + sizeof(struct qn_arena_chunk);
+    return bytes;
+}
+
+size_t qn_arena_growth(const qn_arena *arena, size_t bytes)
+{
+    if (bytes == 0 || (arena->chunk && arena->chunk->bytes - arena->used_bytes >= bytes))
+        return 0;
+    return next_chunk_bytes(arena, bytes);
+}
+
+static int add_chunk(qn_arena *arena, size_t piece_bytes)
+{
+    size_t bytes = next_chunk_bytes(arena, piece_bytes);
     struct qn_arena_chunk *chunk = qn_pages_reserve(bytes, true);
     if (!chunk)
         return -1;

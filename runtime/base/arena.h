@@ -33,6 +33,8 @@ void *qn_arena_take(qn_arena *arena, size_t bytes);
 void *qn_arena_copy(qn_arena *arena, const void *data, size_t bytes);
 /* The same, but neither aligned nor followed by slack: for many short pieces. */
 void *qn_arena_pack(qn_arena *arena, const void *data, size_t bytes);
+/* By how much held_bytes would grow for so many packed bytes, in one piece or in many small ones. */
+size_t qn_arena_growth(const qn_arena *arena, size_t bytes);
 /* A copy of a text with its NUL. */
 char *qn_arena_text(qn_arena *arena, const char *text);
 

@@ -8,7 +8,7 @@
 #ifndef QN_BASE_ASSERT_H
 #define QN_BASE_ASSERT_H
 
-#define QN_LIKELY(condition) __builtin_expect(!!(condition), 1)
+#define QN_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define QN_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 
 #define QN_ASSERT(condition)                                                                                           \

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define QN_NS_PER_S UINT64_C(1000000000)
+#define QN_NS_PER_S  UINT64_C(1000000000)
 #define QN_NS_PER_MS UINT64_C(1000000)
 #define QN_NS_PER_US UINT64_C(1000)
 
@@ -28,7 +28,7 @@ typedef struct qn_backoff {
     uint64_t since_ns; /* 0: not waiting */
 } qn_backoff;
 
-#define QN_BACKOFF_SPIN_NS (20 * QN_NS_PER_US)
+#define QN_BACKOFF_SPIN_NS      (20 * QN_NS_PER_US)
 #define QN_BACKOFF_SLEEP_NS_MAX QN_NS_PER_MS
 
 static inline void qn_backoff_reset(qn_backoff *backoff)

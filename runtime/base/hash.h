@@ -18,10 +18,10 @@
 
 #include "runtime/base/arena.h"
 
-#define QN_KEY_TINY_BYTES 7
-#define QN_KEY_SHORT_BYTES 16
-#define QN_TAG_LONG UINT64_C(0xff)
-#define QN_TAG_CODE(tag) ((tag) & UINT64_C(0xff))
+#define QN_KEY_TINY_BYTES   7
+#define QN_KEY_SHORT_BYTES  16
+#define QN_TAG_LONG         UINT64_C(0xff)
+#define QN_TAG_CODE(tag)    ((tag)&UINT64_C(0xff))
 #define QN_TAG_IS_TINY(tag) (QN_TAG_CODE(tag) <= QN_KEY_TINY_BYTES + 1)
 
 typedef struct qn_key {
@@ -30,9 +30,9 @@ typedef struct qn_key {
     uint64_t k1; /* the next 8 bytes; of a long key: its length in bytes */
 } qn_key;
 
-#define QN_HASH_56_BITS ((UINT64_C(1) << 56) - 1)
-#define QN_HASH_TINY_1 UINT64_C(0xd6e8feb86659fd93)
-#define QN_HASH_TINY_2 UINT64_C(0x9e3779b97f4a7c15)
+#define QN_HASH_56_BITS        ((UINT64_C(1) << 56) - 1)
+#define QN_HASH_TINY_1         UINT64_C(0xd6e8feb86659fd93)
+#define QN_HASH_TINY_2         UINT64_C(0x9e3779b97f4a7c15)
 #define QN_HASH_TINY_1_INVERSE UINT64_C(0xcfee444d8b59a89b) /* modulo 2^64, and so modulo 2^56 */
 #define QN_HASH_TINY_2_INVERSE UINT64_C(0xf1de83e19937733d)
 
@@ -61,7 +61,9 @@ static inline uint64_t qn_hash_fold(uint64_t a, uint64_t b)
 static inline uint64_t qn_hash_short(uint64_t k0, uint64_t k1, uint64_t bytes)
 {
     uint64_t mixed = qn_hash_fold(k0 ^ UINT64_C(0x9e3779b97f4a7c15), k1 ^ UINT64_C(0xd6e8feb86659fd93) ^ bytes);
-    return qn_hash_fold(mixed ^ UINT64_C(0xa0761d6478bd642f), UINT64_C(0xe7037ed1a0b428db));
+    /* A fold with a 0 loses the other word, so both come in once more. */
+    return qn_hash_fold(mixed ^ UINT64_C(0xa0761d6478bd642f) ^ (k0 << 32 | k0 >> 32),
+                        k1 ^ UINT64_C(0xe7037ed1a0b428db));
 }
 
 /* Hash of more than 16 bytes. */

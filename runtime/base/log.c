@@ -38,8 +38,8 @@ void qn_log_line(const qn_log *log, const char *format, ...)
     if (log->fd < 0)
         return;
     char line[LINE_BYTES_MAX];
-    int used = snprintf(line, sizeof line, "quern %.6f rank %u: ", (double)(qn_clock_ns() - log->start_ns) / 1e9,
-                        log->rank);
+    int used =
+        snprintf(line, sizeof line, "quern %.6f rank %u: ", (double)(qn_clock_ns() - log->start_ns) / 1e9, log->rank);
     va_list arguments;
     va_start(arguments, format);
     int more = vsnprintf(line + used, sizeof line - (size_t)used - 1, format, arguments);

@@ -15,11 +15,11 @@ size_t qn_exchange_backend_bytes(uint32_t size);
 
 /* What the environment says about who started this process. */
 typedef struct qn_launch {
-    bool launched;          /* an MPI launcher did */
-    bool one_node;          /* all ranks are on this node, as the launcher says */
-    uint64_t rank_count;    /* as promised; 0: unknown */
+    bool launched;       /* an MPI launcher did */
+    bool one_node;       /* all ranks are on this node, as the launcher says */
+    uint64_t rank_count; /* as promised; 0: unknown */
     uint64_t node_rank_count;
-    const char *promise;    /* the variable that promises rank_count */
+    const char *promise; /* the variable that promises rank_count */
 } qn_launch;
 
 qn_launch qn_launch_query(void);

@@ -82,8 +82,8 @@ quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void
 quern_status qn_comm_agree(qn_comm *comm, qn_error *error);
 
 /* A number per rank that says how much it sends, with two flags. */
-#define QN_EXCHANGE_ENDED (UINT64_C(1) << 63) /* the sender will never send again */
-#define QN_EXCHANGE_MORE (UINT64_C(1) << 62)  /* the sender has more already */
+#define QN_EXCHANGE_ENDED      (UINT64_C(1) << 63) /* the sender will never send again */
+#define QN_EXCHANGE_MORE       (UINT64_C(1) << 62) /* the sender has more already */
 #define QN_EXCHANGE_BYTES_MASK (QN_EXCHANGE_MORE - 1)
 
 typedef enum qn_exchange_state {

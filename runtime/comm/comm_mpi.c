@@ -3,7 +3,7 @@
  * The MPI backend. Communicators: one each for control messages, the collectives of begin and end, the counts of exchanges
  * and their payload, so that each is a strictly ordered sequence of its own whatever the others do.
  */
-#define OMPI_SKIP_MPICXX 1
+#define OMPI_SKIP_MPICXX  1
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 #include <stdlib.h>
@@ -13,10 +13,10 @@
 #include "runtime/base/clock.h"
 #include "runtime/comm/backend.h"
 
-#define TAG_MESSAGE 1
+#define TAG_MESSAGE      1
 #define TAG_ANNOUNCEMENT 2
-#define TAG_COLLECT 3
-#define PIECE_BYTES_MAX ((size_t)1 << 30) /* of one MPI call: counts are int */
+#define TAG_COLLECT      3
+#define PIECE_BYTES_MAX  ((size_t)1 << 30) /* of one MPI call: counts are int */
 
 typedef struct outgoing {
     struct outgoing *next;
@@ -178,8 +178,8 @@ static quern_status mpi_reduce(qn_comm *base, uint64_t *numbers, size_t count, i
 {
     mpi_comm *comm = (mpi_comm *)base;
     MPI_Request request;
-    MPI_TRY(MPI_Iallreduce(MPI_IN_PLACE, numbers, (int)count, MPI_UINT64_T, operation == QN_COMM_SUM ? MPI_SUM : MPI_MAX,
-                           comm->job, &request));
+    MPI_TRY(MPI_Iallreduce(MPI_IN_PLACE, numbers, (int)count, MPI_UINT64_T,
+                           operation == QN_COMM_SUM ? MPI_SUM : MPI_MAX, comm->job, &request));
     return wait_for(&request, error);
 }
 

@@ -24,7 +24,9 @@ qn_launch qn_launch_query(void)
         return launch;
     }
     launch.launched = getenv("PMIX_RANK") || getenv("PMI_RANK") || getenv("MPI_LOCALNRANKS");
-    launch.promise = getenv("PMI_SIZE") ? "PMI_SIZE" : getenv("SLURM_STEP_NUM_TASKS") ? "SLURM_STEP_NUM_TASKS" : "SLURM_NTASKS";
+    launch.promise = getenv("PMI_SIZE")               ? "PMI_SIZE"
+                     : getenv("SLURM_STEP_NUM_TASKS") ? "SLURM_STEP_NUM_TASKS"
+                                                      : "SLURM_NTASKS";
     launch.rank_count = number_of(launch.promise);
     return launch;
 }

@@ -11,8 +11,8 @@
 #include "runtime/data/spill.h"
 #include "runtime/data/table.h"
 
-#define QN_MERGE_FAN_IN_MAX 64 /* runs that one merge reads */
-#define QN_MERGE_TABLES_MAX 2
+#define QN_MERGE_FAN_IN_MAX  64 /* runs that one merge reads */
+#define QN_MERGE_TABLES_MAX  2
 #define QN_MERGE_SOURCES_MAX (QN_MERGE_FAN_IN_MAX + QN_MERGE_TABLES_MAX)
 
 /* A table as a source: its keys of the tags [tag_first, tag_last]. */

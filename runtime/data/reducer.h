@@ -31,7 +31,7 @@ typedef struct qn_reducer {
 
 /* Combines value into `into`, for values of one word. False: overflow. */
 static inline __attribute__((always_inline)) bool qn_reducer_apply_word(qn_reducer_kind kind, uint64_t *into,
-                                                                       uint64_t value)
+                                                                        uint64_t value)
 {
     switch (kind) {
     case QN_REDUCER_COUNT:

@@ -21,13 +21,13 @@
 
 #include "runtime/base/hash.h"
 
-#define QN_BLOCK_MAGIC UINT32_C(0x314b4251) /* "QBK1" */
-#define QN_BLOCK_FRAGMENT UINT32_C(1)       /* flags: the payload is a piece of one row */
+#define QN_BLOCK_MAGIC    UINT32_C(0x314b4251) /* "QBK1" */
+#define QN_BLOCK_FRAGMENT UINT32_C(1)          /* flags: the payload is a piece of one row */
 
 typedef struct qn_block_header {
     uint32_t magic;
     uint32_t flags;
-    uint32_t row_count;     /* 0 for a fragment */
+    uint32_t row_count; /* 0 for a fragment */
     uint32_t value_words;
     uint64_t payload_bytes; /* after the header */
     uint64_t row_bytes;     /* of the whole row, for a fragment; else 0 */

@@ -7,17 +7,17 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/pages.h"
 
-#define SLOT_COUNT_FIRST 2048
-#define PAD_COUNT_FIRST 1024
-#define LOOK_AHEAD_COUNT 24 /* slots between a cursor and the long keys that it fetches */
+#define SLOT_COUNT_FIRST      2048
+#define PAD_COUNT_FIRST       1024
+#define LOOK_AHEAD_COUNT      24 /* slots between a cursor and the long keys that it fetches */
 #define SORT_BY_INSERTION_MAX 48
-#define CROWDED_PART 4 /* an array that is crowded and cannot grow counts as full from this part of its keys on */
-#define HUGE_BYTES_MIN (8 * QN_PAGE_HUGE_BYTES) /* below that budget, whole huge pages would be too coarse */
-#define RELEASE_BYTES ((uint64_t)4 << 20)
-#define DOUBLING_BYTES_MAX ((uint64_t)4 << 20) /* smaller ones double; larger ones grow by half */
-#define LOAD_PERCENT_MAX 72
-#define SMALL_PAGE_BYTES ((size_t)4096)
-#define STRIDE_MAX (sizeof(qn_key) + QUERN_FIXED_BYTES_MAX)
+#define CROWDED_PART          4 /* an array that is crowded and cannot grow counts as full from this part of its keys on */
+#define HUGE_BYTES_MIN        (8 * QN_PAGE_HUGE_BYTES) /* below that budget, whole huge pages would be too coarse */
+#define RELEASE_BYTES         ((uint64_t)4 << 20)
+#define DOUBLING_BYTES_MAX    ((uint64_t)4 << 20) /* smaller ones double; larger ones grow by half */
+#define LOAD_PERCENT_MAX      72
+#define SMALL_PAGE_BYTES      ((size_t)4096)
+#define STRIDE_MAX            (sizeof(qn_key) + QUERN_FIXED_BYTES_MAX)
 
 static inline __attribute__((always_inline)) uint64_t *slot_at(const qn_slots *slots, uint64_t index)
 {

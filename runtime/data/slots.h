@@ -31,16 +31,16 @@
 
 typedef struct qn_slots {
     uint8_t *memory;
-    uint64_t slot_count;  /* without the pad */
+    uint64_t slot_count; /* without the pad */
     uint64_t pad_count;
-    uint64_t scale;       /* place = high word of (tag - tag_first) * scale */
-    uint64_t tag_first;   /* the range of tags that may come: tag_first … tag_last */
+    uint64_t scale;     /* place = high word of (tag - tag_first) * scale */
+    uint64_t tag_first; /* the range of tags that may come: tag_first … tag_last */
     uint64_t tag_last;
     uint64_t used_count;
-    uint64_t grow_at;     /* used_count at which it grows */
-    uint32_t stride;      /* bytes of a slot */
-    uint32_t key_words;   /* 0: the tag is the key; 2: k0 and k1 of qn_key follow it */
-    bool crowded;         /* a probe was too long */
+    uint64_t grow_at;                    /* used_count at which it grows */
+    uint32_t stride;                     /* bytes of a slot */
+    uint32_t key_words;                  /* 0: the tag is the key; 2: k0 and k1 of qn_key follow it */
+    bool crowded;                        /* a probe was too long */
     uint64_t stretch_begin, stretch_end; /* slots filled one behind the other in ascending order of tags */
     uint64_t stretch_last;               /* the last of these tags */
     size_t reserved_bytes;
@@ -90,8 +90,8 @@ typedef struct qn_slots_cursor {
     uint64_t next;        /* index */
     uint64_t cluster_end; /* slots before it are sorted */
     uint64_t tag_first, tag_last;
-    uint64_t fetched;     /* slots before it had their long keys fetched into the cache */
-    uint64_t released;    /* slots before it gave their memory back */
+    uint64_t fetched;  /* slots before it had their long keys fetched into the cache */
+    uint64_t released; /* slots before it gave their memory back */
 } qn_slots_cursor;
 
 qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);

@@ -136,9 +136,9 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 static quern_status read_on(qn_run_reader *reader, uint64_t *got_bytes, uint64_t to_bytes, qn_error *error)
 {
     size_t more_bytes = 0;
-    quern_status status =
-        qn_file_read_at(reader->spill->fd, reader->block + *got_bytes, to_bytes - *got_bytes,
-                        reader->next_offset + *got_bytes, reader->spill->directory, QUERN_ERROR_SCRATCH, &more_bytes, error);
+    quern_status status = qn_file_read_at(reader->spill->fd, reader->block + *got_bytes, to_bytes - *got_bytes,
+                                          reader->next_offset + *got_bytes, reader->spill->directory,
+                                          QUERN_ERROR_SCRATCH, &more_bytes, error);
     *got_bytes += more_bytes;
     return status;
 }
@@ -182,8 +182,8 @@ quern_status qn_run_reader_next(qn_run_reader *reader, bool *more_out, qn_error 
         if (status != QUERN_OK)
             return status;
     }
-    uint64_t row_bytes = qn_row_decode(reader->next_row, reader->left_bytes, reader->spill->value_words, &reader->key,
-                                       &reader->value);
+    uint64_t row_bytes =
+        qn_row_decode(reader->next_row, reader->left_bytes, reader->spill->value_words, &reader->key, &reader->value);
     if (row_bytes == 0)
         return corrupt_run(reader, "a record does not fit its block", error);
     reader->next_row += row_bytes / 8;

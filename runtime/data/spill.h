@@ -24,7 +24,7 @@ typedef struct qn_spill {
     int fd;                /* -1 until the first run */
     uint64_t end;          /* of the file */
     uint32_t value_words;
-    size_t block_bytes;    /* target size of a block */
+    size_t block_bytes;                              /* target size of a block */
     uint64_t written_bytes, written_rows, read_rows; /* for the report */
 } qn_spill;
 

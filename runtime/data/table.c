@@ -130,15 +130,14 @@ static inline __attribute__((always_inline)) qn_table_result combine(qn_table *t
 }
 
 /* One entry of a class that is a constant where this is inlined, like kind and strides. */
-static inline __attribute__((always_inline)) qn_table_result insert_one(qn_table *table, qn_entry_class class,
-                                                                        const qn_entry *entry, qn_reducer_kind kind,
-                                                                        uint32_t value_words)
+static inline __attribute__((always_inline)) qn_table_result
+insert_one(qn_table *table, qn_entry_class class, const qn_entry *entry, qn_reducer_kind kind, uint32_t value_words)
 {
     bool tiny = class == QN_ENTRY_TINY;
     size_t stride = 8 * ((tiny ? 1 : 3) + (size_t)value_words);
     qn_slots *slots = tiny ? &table->tiny : &table->wide;
-    uint64_t *slot = tiny ? find_tag(slots, entry->key.tag, stride)
-                          : find_key(slots, &entry->key, stride, class == QN_ENTRY_LONG);
+    uint64_t *slot =
+        tiny ? find_tag(slots, entry->key.tag, stride) : find_key(slots, &entry->key, stride, class == QN_ENTRY_LONG);
     if (QN_UNLIKELY(*slot == 0))
         return fill_slot(table, slots, slot, entry);
     return combine(table, slot + (tiny ? 1 : 3), entry, kind);
@@ -165,9 +164,8 @@ static inline __attribute__((always_inline)) qn_table_result insert_class(qn_tab
     return result;
 }
 
-static inline __attribute__((always_inline)) qn_table_result insert_mixed(qn_table *table, const qn_entry *entries,
-                                                                          size_t count, qn_reducer_kind kind,
-                                                                          uint32_t value_words)
+static inline __attribute__((always_inline)) qn_table_result
+insert_mixed(qn_table *table, const qn_entry *entries, size_t count, qn_reducer_kind kind, uint32_t value_words)
 {
     qn_table_result result = QN_TABLE_OK;
     for (size_t i = 0; i < count && QN_LIKELY(result == QN_TABLE_OK); i++) {
@@ -238,9 +236,10 @@ static size_t admit(qn_table *table, qn_entry_class class, const qn_entry *entri
     if (class == QN_ENTRY_TINY || class == QN_ENTRY_SHORT)
         return group;
     size_t held_bytes = qn_table_get_bytes(table);
-    if (QN_LIKELY(held_bytes + long_bytes_of(entries, group) <= bytes_max))
+    if (QN_LIKELY(held_bytes + qn_arena_growth(&table->long_keys, long_bytes_of(entries, group)) <= bytes_max))
         return group;
-    if (held_bytes + long_bytes_of(entries, 1) <= bytes_max || qn_table_get_count(table) == 0)
+    if (held_bytes + qn_arena_growth(&table->long_keys, long_bytes_of(entries, 1)) <= bytes_max ||
+        qn_table_get_count(table) == 0)
         return 1;
     *result_out = QN_TABLE_FULL;
     return 0;

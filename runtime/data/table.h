@@ -85,8 +85,8 @@ static inline __attribute__((always_inline)) void qn_table_prefetch(const qn_slo
 /* Goes through the keys of the tags [tag_first, tag_last] in the order (tag, bytes). */
 typedef struct qn_table_cursor {
     qn_slots_cursor tiny, wide;
-    qn_key tiny_key;       /* a tiny key as it is given */
-    const uint64_t *slot;  /* the present one; NULL: to be found */
+    qn_key tiny_key;      /* a tiny key as it is given */
+    const uint64_t *slot; /* the present one; NULL: to be found */
     bool slot_is_tiny;
 } qn_table_cursor;
 

@@ -8,11 +8,11 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 
-#define PROGRESS_EVERY_NS (300 * QN_NS_PER_US)
+#define PROGRESS_EVERY_NS     (300 * QN_NS_PER_US)
 #define HELPER_LOOKS_EVERY_NS (10 * QN_NS_PER_MS)
 #define HELPER_WORKS_EVERY_NS (1 * QN_NS_PER_MS)
-#define HELPER_AFTER_NS (20 * QN_NS_PER_MS) /* the working thread has been outside for so long */
-#define MESSAGES_AT_ONCE_MAX 64
+#define HELPER_AFTER_NS       (20 * QN_NS_PER_MS) /* the working thread has been outside for so long */
+#define MESSAGES_AT_ONCE_MAX  64
 
 void qn_agent_leave(qn_agent *agent)
 {

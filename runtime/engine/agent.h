@@ -32,23 +32,23 @@ typedef struct qn_task {
 typedef struct qn_agent {
     qn_comm *comm;
     uint32_t stage;
-    qn_master *master;    /* rank 0 only; borrowed */
-    qn_shuffle *shuffle;  /* NULL: the stage ends in an output; borrowed */
+    qn_master *master;   /* rank 0 only; borrowed */
+    qn_shuffle *shuffle; /* NULL: the stage ends in an output; borrowed */
     qn_task tasks[QN_AGENT_TASKS_MAX];
     uint32_t task_first, task_count;
-    bool ended;           /* the master said END or ABORT: it needs nobody any more, nor is anybody's message to be passed on */
-    bool aborted;         /* the job failed, here or elsewhere: no more work, but progress until it ended */
-    bool told;            /* the master knows that this rank is broken */
-    qn_error error;       /* of this rank, if it is broken; on rank 0 the job's */
-    uint64_t activity;    /* messages taken and rounds moved: whoever waits looks whether it changed */
-    uint64_t shuffle_ns;  /* time spent on rounds */
+    bool ended;   /* the master said END or ABORT: it needs nobody any more, nor is anybody's message to be passed on */
+    bool aborted; /* the job failed, here or elsewhere: no more work, but progress until it ended */
+    bool told;    /* the master knows that this rank is broken */
+    qn_error error;      /* of this rank, if it is broken; on rank 0 the job's */
+    uint64_t activity;   /* messages taken and rounds moved: whoever waits looks whether it changed */
+    uint64_t shuffle_ns; /* time spent on rounds */
     qn_buffer message;
     pthread_mutex_t gate;
     pthread_t helper;
     bool has_helper;
     atomic_bool helper_stop;
     atomic_uint_fast64_t progress_ns; /* when the working thread last made progress */
-    uint64_t helped;      /* how often the helper had to */
+    uint64_t helped;                  /* how often the helper had to */
 } qn_agent;
 
 /* Begins a stage; the caller is inside the gate. master NULL on ranks other than 0. */

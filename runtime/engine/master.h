@@ -23,10 +23,10 @@ typedef struct qn_master {
     qn_listing listing;
     qn_splits splits;
     void *sched_memory;
-    qn_sched *sched;      /* NULL: the stage has no tasks of the master's (it reads an earlier result) */
-    qn_resume **resumes;  /* [splits.count], NULL where an attempt begins at the begin */
-    uint32_t idle_count;  /* ranks that have nothing more to emit */
-    uint64_t next_round;  /* rounds below this number were asked for */
+    qn_sched *sched;           /* NULL: the stage has no tasks of the master's (it reads an earlier result) */
+    qn_resume **resumes;       /* [splits.count], NULL where an attempt begins at the begin */
+    uint32_t idle_count;       /* ranks that have nothing more to emit */
+    uint64_t next_round;       /* rounds below this number were asked for */
     uint64_t announced_rounds; /* … and announced */
     bool tasks_over, ended, aborted;
     uint64_t bytes_done;

@@ -8,9 +8,9 @@
 
 #include "runtime/base/clock.h"
 
-#define LINE_BYTES_MAX 256
+#define LINE_BYTES_MAX    256
 #define TERMINAL_EVERY_NS (100 * QN_NS_PER_MS)
-#define LOG_EVERY_NS (1 * QN_NS_PER_S)
+#define LOG_EVERY_NS      (1 * QN_NS_PER_S)
 
 void qn_progress_start(qn_progress *progress, bool shown)
 {
@@ -67,12 +67,12 @@ void qn_progress_update(qn_progress *progress, const char *stage, uint64_t bytes
     progress->next_ns = now_ns + progress->every_ns;
     double seconds = (double)(now_ns - progress->start_ns) / 1e9;
     char line[LINE_BYTES_MAX];
-    int bytes = snprintf(line, sizeof line, "%squern: %s %3.0f%%, %s of %s, %s/s, task %u of %u, %.1f s%s",
-                         progress->terminal ? "\r\033[K" : "", stage,
-                         bytes_all ? 100.0 * (double)bytes_done / (double)bytes_all : 100.0,
-                         qn_progress_bytes(bytes_done), qn_progress_bytes(bytes_all),
-                         qn_progress_bytes((uint64_t)((double)bytes_done / seconds)), tasks_done, tasks_all, seconds,
-                         progress->terminal ? "" : "\n");
+    int bytes =
+        snprintf(line, sizeof line, "%squern: %s %3.0f%%, %s of %s, %s/s, task %u of %u, %.1f s%s",
+                 progress->terminal ? "\r\033[K" : "", stage,
+                 bytes_all ? 100.0 * (double)bytes_done / (double)bytes_all : 100.0, qn_progress_bytes(bytes_done),
+                 qn_progress_bytes(bytes_all), qn_progress_bytes((uint64_t)((double)bytes_done / seconds)), tasks_done,
+                 tasks_all, seconds, progress->terminal ? "" : "\n");
     if (bytes > 0)
         put(line, (size_t)bytes < sizeof line ? (size_t)bytes : sizeof line - 1);
     progress->line_open = progress->terminal;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 typedef struct qn_progress {
-    bool shown;    /* somebody wants it, and this is rank 0 */
+    bool shown; /* somebody wants it, and this is rank 0 */
     bool terminal;
     bool line_open; /* a line stands on the terminal without its end */
     uint64_t start_ns, next_ns;

@@ -32,8 +32,8 @@ void qn_report_fini(qn_report *report)
 typedef struct stage_sums {
     qn_edge_stats edges[QN_EDGE_COUNT_MAX];
     uint64_t sent, received;
-    uint64_t inserted, merged;   /* by the reduction at the end */
-    uint64_t result_merged;      /* by the merge of the result that was read */
+    uint64_t inserted, merged; /* by the reduction at the end */
+    uint64_t result_merged;    /* by the merge of the result that was read */
 } stage_sums;
 
 static void sum_up(const qn_stage_run *run, stage_sums *sums)
@@ -77,7 +77,8 @@ static quern_status check_balance(const qn_stage_run *run, const stage_sums *sum
         status = check_operator(run->stage->operators[i], &sums->edges[i + 1], error);
     for (uint32_t i = 0; i <= count && status == QUERN_OK; i++)
         if (sums->edges[i].records_out != sums->edges[i + 1].records_in)
-            status = unbalanced("between two operators", sums->edges[i].records_out, sums->edges[i + 1].records_in, error);
+            status =
+                unbalanced("between two operators", sums->edges[i].records_out, sums->edges[i + 1].records_in, error);
     uint64_t arrived = sums->edges[count + 1].records_in;
     if (status == QUERN_OK && run->into && arrived != sums->inserted)
         status = unbalanced("into the shuffle", arrived, sums->inserted, error);
@@ -172,7 +173,8 @@ static json_t *describe_figures(const qn_stage_figures *figures)
 
 static void add_figures(qn_stage_figures *sum, const qn_stage_figures *figures)
 {
-    uint64_t peak = sum->table_bytes_peak > figures->table_bytes_peak ? sum->table_bytes_peak : figures->table_bytes_peak;
+    uint64_t peak =
+        sum->table_bytes_peak > figures->table_bytes_peak ? sum->table_bytes_peak : figures->table_bytes_peak;
 #define ADD_FIGURE(field, meaning) sum->field += figures->field;
     QN_STAGE_FIGURES(ADD_FIGURE)
 #undef ADD_FIGURE

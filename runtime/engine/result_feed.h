@@ -16,7 +16,7 @@ typedef struct qn_result_feed {
     qn_shuffle *shuffle;
     uint32_t value_bytes, value_words;
     qn_arena long_keys;
-    uint64_t *values;               /* [QN_BATCH_COUNT_MAX][value_words] */
+    uint64_t *values;                            /* [QN_BATCH_COUNT_MAX][value_words] */
     uint64_t inline_keys[QN_BATCH_COUNT_MAX][4]; /* 16 bytes and slack */
     const void *key[QN_BATCH_COUNT_MAX];
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];

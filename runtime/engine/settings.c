@@ -10,19 +10,19 @@
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 
-#define MEMORY_PERCENT 70                    /* of what the node allows, by default: the rest is the system's and the page cache's */
-#define READER_BYTES (3 * MIB)               /* a reader's buffer, operators, a part being written */
-#define POOL_BYTES_MIN (2 * MIB)             /* below, every block would spill */
-#define ROUND_BYTES_MIN (64 * KIB)
-#define ROUND_BYTES_MAX (4 * MIB)
-#define ROUND_PART 32                        /* of the rank's memory; four such buffers exist */
-#define BLOCK_BYTES_MIN (8 * KIB)
-#define BLOCK_BYTES_MAX (256 * KIB)
-#define MERGE_PART 8                         /* of the rank's memory, for the blocks of all runs that are merged */
-#define RECORD_PART 8
-#define RECORD_BYTES_MAX (1024 * MIB)
+#define MEMORY_PERCENT        70 /* of what the node allows, by default: the rest is the system's and the page cache's */
+#define READER_BYTES          (3 * MIB) /* a reader's buffer, operators, a part being written */
+#define POOL_BYTES_MIN        (2 * MIB) /* below, every block would spill */
+#define ROUND_BYTES_MIN       (64 * KIB)
+#define ROUND_BYTES_MAX       (4 * MIB)
+#define ROUND_PART            32 /* of the rank's memory; four such buffers exist */
+#define BLOCK_BYTES_MIN       (8 * KIB)
+#define BLOCK_BYTES_MAX       (256 * KIB)
+#define MERGE_PART            8 /* of the rank's memory, for the blocks of all runs that are merged */
+#define RECORD_PART           8
+#define RECORD_BYTES_MAX      (1024 * MIB)
 #define ATTEMPT_COUNT_DEFAULT 4
-#define ATTEMPT_COUNT_MAX 8
+#define ATTEMPT_COUNT_MAX     8
 
 static uint64_t clamp(uint64_t number, uint64_t least, uint64_t most)
 {
@@ -37,7 +37,8 @@ static uint64_t round_bytes_min(const qn_comm *comm)
 
 static uint64_t fixed_bytes(const qn_settings *settings, const qn_comm *comm)
 {
-    return READER_BYTES + qn_shuffle_buffer_bytes(comm, settings->round_bytes) + QN_MERGE_FAN_IN_MAX * settings->block_bytes;
+    return READER_BYTES + qn_shuffle_buffer_bytes(comm, settings->round_bytes) +
+           QN_MERGE_FAN_IN_MAX * settings->block_bytes;
 }
 
 uint64_t qn_settings_pool_bytes(const qn_settings *settings, const qn_comm *comm, uint32_t live_count)
@@ -65,7 +66,8 @@ static quern_status decide_memory(qn_settings *settings, const quern_options *op
 static void decide_buffers(qn_settings *settings, const quern_options *options, const qn_comm *comm)
 {
     uint64_t rank_bytes = settings->rank_memory_bytes;
-    uint64_t round_bytes = options->round_bytes ? options->round_bytes : clamp(rank_bytes / ROUND_PART, ROUND_BYTES_MIN, ROUND_BYTES_MAX);
+    uint64_t round_bytes =
+        options->round_bytes ? options->round_bytes : clamp(rank_bytes / ROUND_PART, ROUND_BYTES_MIN, ROUND_BYTES_MAX);
     settings->round_bytes = clamp(round_bytes, round_bytes_min(comm), (uint64_t)1 << 30);
     settings->block_bytes =
         clamp(rank_bytes / MERGE_PART / QN_MERGE_FAN_IN_MAX, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) & ~(uint64_t)4095;

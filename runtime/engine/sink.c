@@ -29,7 +29,8 @@ quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, 
         writer->parts = parts;
         writer->part_capacity = capacity;
     }
-    quern_status status = qn_part_open(&writer->parts[writer->part_count], writer->sink->directory, number, part_count, error);
+    quern_status status =
+        qn_part_open(&writer->parts[writer->part_count], writer->sink->directory, number, part_count, error);
     if (status != QUERN_OK)
         return status;
     writer->part_count++;

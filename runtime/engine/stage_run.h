@@ -17,7 +17,7 @@
     X(tasks, "tasks finished here")                                                                                    \
     X(attempts, "attempts begun here")                                                                                 \
     X(attempts_failed, "of these, failed")                                                                             \
-    X(input_bytes, "bytes of the tasks finished here")                                                                                       \
+    X(input_bytes, "bytes of the tasks finished here")                                                                 \
     X(source_records, "records that the source gave")                                                                  \
     X(end_records, "records that arrived at the stage's end")                                                          \
     X(merged_records, "records combined into others")                                                                  \
@@ -45,10 +45,10 @@ typedef struct qn_stage_figures {
 typedef struct qn_stage_run {
     qn_engine *engine;
     const qn_stage *stage;
-    qn_shuffle *from;        /* the result that is read; NULL for a source */
-    qn_shuffle *into;        /* one of the two is not NULL */
+    qn_shuffle *from; /* the result that is read; NULL for a source */
+    qn_shuffle *into; /* one of the two is not NULL */
     qn_sink_writer *writer;
-    qn_master master;        /* rank 0 */
+    qn_master master; /* rank 0 */
     qn_agent agent;
     qn_chain chain;
     qn_stage_figures figures;

@@ -136,7 +136,7 @@ static void pack_rows(const qn_sink_writer *writer, qn_buffer *packed)
 
 /* qsort has no argument for the type of keys: one comparison each. */
 #define DEFINE_COMPARE(name, type)                                                                                     \
-    static int name(const void *a, const void *b)                                                                     \
+    static int name(const void *a, const void *b)                                                                      \
     {                                                                                                                  \
         return compare_rows(type, a, b);                                                                               \
     }
@@ -159,7 +159,9 @@ static quern_status hand_out(const qn_sink_writer *writer, top_row *rows, size_t
 {
     quern_type type = writer->schema.key;
     qsort(rows, count, sizeof *rows,
-          type == QUERN_BYTES ? compare_by_bytes : type == QUERN_I64 ? compare_by_i64 : compare_by_u64);
+          type == QUERN_BYTES ? compare_by_bytes
+          : type == QUERN_I64 ? compare_by_i64
+                              : compare_by_u64);
     for (size_t i = 0; i < count && i < writer->sink->k; i++) {
         uint64_t value = rank_value_of(writer, rows[i].rank_value);
         quern_record record = {{rows[i].key, rows[i].key_bytes}, {&value, sizeof value}};

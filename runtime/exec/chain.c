@@ -6,7 +6,7 @@
 #include "runtime/base/assert.h"
 
 #define EMIT_BUFFER_BYTES ((size_t)128 << 10)
-#define FIELD_ALIGN 8
+#define FIELD_ALIGN       8
 
 /* Collects the records that one operator gives. */
 struct quern_emitter {
@@ -155,7 +155,8 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
     if (QN_UNLIKELY(out->failed))
         return 1;
     size_t value_bytes = schema->value == QUERN_NONE ? 0 : value.bytes;
-    if (QN_UNLIKELY(!field_fits(schema->key, 0, key.bytes) || !field_fits(schema->value, schema->value_bytes, value_bytes)))
+    if (QN_UNLIKELY(!field_fits(schema->key, 0, key.bytes) ||
+                    !field_fits(schema->value, schema->value_bytes, value_bytes)))
         return refuse(out, key.bytes, value.bytes);
     if (QN_UNLIKELY(key.bytes + value_bytes > out->chain->record_bytes_max))
         return refuse_size(out, key.bytes + value_bytes);
@@ -187,7 +188,8 @@ static quern_status callback_failed(struct qn_operator *op, int code, uint32_t o
     if (!op->out.failed)
         chain->failed_origin = origin;
     chain->callback_failed = true;
-    return qn_error_set(chain->error, QUERN_ERROR_CALLBACK, 0, "the callback of '%s' returned %d", op->node->name, code);
+    return qn_error_set(chain->error, QUERN_ERROR_CALLBACK, 0, "the callback of '%s' returned %d", op->node->name,
+                        code);
 }
 
 /* After a callback: its code, or a failure behind it that it did not pass on. */

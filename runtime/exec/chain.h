@@ -42,15 +42,15 @@ typedef struct qn_chain {
     qn_chain_end_fn end;
     void *end_user;
     struct quern_counter *counters; /* borrowed */
-    uint64_t record_bytes_max; /* of an emitted record; set by the owner */
-    qn_error *error;        /* of the block that is being worked on */
-    uint64_t delivered;     /* records of this block that reached the end, dropped ones included */
-    uint64_t skip;          /* of those, how many to drop */
-    uint64_t end_records;   /* handed to the end in all */
+    uint64_t record_bytes_max;      /* of an emitted record; set by the owner */
+    qn_error *error;                /* of the block that is being worked on */
+    uint64_t delivered;             /* records of this block that reached the end, dropped ones included */
+    uint64_t skip;                  /* of those, how many to drop */
+    uint64_t end_records;           /* handed to the end in all */
     uint64_t marked_end_records;
     uint32_t failed_origin; /* source record on which a callback failed */
-    bool end_failed;        /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
-    bool callback_failed;   /* the failure is a callback's: the block can be tried again */
+    bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
+    bool callback_failed; /* the failure is a callback's: the block can be tried again */
 } qn_chain;
 
 /* Prepares the operators of a stage (borrowed until fini). */

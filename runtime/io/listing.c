@@ -68,8 +68,7 @@ static quern_status walk_path(qn_listing *listing, const char *path, qn_error *e
         return no_memory(error);
     char *roots[] = {argument, NULL};
     FTS *walk = fts_open(roots, FTS_COMFOLLOW | FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-    quern_status status =
-        walk ? QUERN_OK : qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s", path);
+    quern_status status = walk ? QUERN_OK : qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s", path);
     while (status == QUERN_OK) {
         errno = 0;
         FTSENT *entry = fts_read(walk);

@@ -18,7 +18,7 @@
 #include "runtime/base/file.h"
 
 #define WRITE_BUFFER_BYTES ((size_t)1 << 20)
-#define NUMBER_DIGITS_MIN 5
+#define NUMBER_DIGITS_MIN  5
 
 static bool is_empty_directory(const char *path, bool *can_read_out)
 {
@@ -97,8 +97,8 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
 static quern_status flush_part(qn_part *part, const void *data, size_t bytes, qn_error *error)
 {
     XXH3_64bits_update(part->checksum, data, bytes);
-    quern_status status = qn_file_write_at(part->fd, data, bytes, part->summary.bytes, part->temporary_path,
-                                           QUERN_ERROR_OUTPUT, error);
+    quern_status status =
+        qn_file_write_at(part->fd, data, bytes, part->summary.bytes, part->temporary_path, QUERN_ERROR_OUTPUT, error);
     if (status == QUERN_OK)
         part->summary.bytes += bytes;
     return status;

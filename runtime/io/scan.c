@@ -53,11 +53,9 @@ static inline __attribute__((always_inline)) uint64_t bits_of(uint64_t mask, boo
 
 typedef uint64_t (*mask_fn)(const qn_delimiters *delimiters, const uint8_t *data);
 
-static inline __attribute__((always_inline)) size_t scan_with(mask_fn mask_of, first_bit_fn first_bit,
-                                                              const qn_delimiters *delimiters,
-                                                              const uint8_t *data, size_t bytes, bool toggles,
-                                                              bool *inside, uint32_t *positions, size_t positions_max,
-                                                              size_t *scanned_out)
+static inline __attribute__((always_inline)) size_t
+scan_with(mask_fn mask_of, first_bit_fn first_bit, const qn_delimiters *delimiters, const uint8_t *data, size_t bytes,
+          bool toggles, bool *inside, uint32_t *positions, size_t positions_max, size_t *scanned_out)
 {
     uint64_t outside = !*inside;
     size_t count = 0, at = 0;
@@ -96,7 +94,7 @@ __attribute__((target("avx2,bmi,popcnt"))) static inline uint64_t first_bit_wide
 }
 
 __attribute__((target("avx2,bmi,popcnt"))) static inline uint32_t mask_half(const qn_delimiters *delimiters,
-                                                                           const uint8_t *data)
+                                                                            const uint8_t *data)
 {
     __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)delimiters->low));
     __m256i high = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)delimiters->high));
@@ -109,19 +107,21 @@ __attribute__((target("avx2,bmi,popcnt"))) static inline uint32_t mask_half(cons
 }
 
 __attribute__((target("avx2,bmi,popcnt"))) static inline uint64_t mask_wide(const qn_delimiters *delimiters,
-                                                                           const uint8_t *data)
+                                                                            const uint8_t *data)
 {
     return mask_half(delimiters, data) | (uint64_t)mask_half(delimiters, data + 32) << 32;
 }
 
-__attribute__((target("avx2,bmi,popcnt"))) static size_t scan_wide(const qn_delimiters *delimiters,
-                                                                  const uint8_t *data, size_t bytes, bool toggles,
-                                                                  bool *inside, uint32_t *positions,
-                                                                  size_t positions_max, size_t *scanned_out)
+__attribute__((target("avx2,bmi,popcnt"))) static size_t scan_wide(const qn_delimiters *delimiters, const uint8_t *data,
+                                                                   size_t bytes, bool toggles, bool *inside,
+                                                                   uint32_t *positions, size_t positions_max,
+                                                                   size_t *scanned_out)
 {
     if (toggles)
-        return scan_with(mask_wide, first_bit_wide, delimiters, data, bytes, true, inside, positions, positions_max, scanned_out);
-    return scan_with(mask_wide, first_bit_wide, delimiters, data, bytes, false, inside, positions, positions_max, scanned_out);
+        return scan_with(mask_wide, first_bit_wide, delimiters, data, bytes, true, inside, positions, positions_max,
+                         scanned_out);
+    return scan_with(mask_wide, first_bit_wide, delimiters, data, bytes, false, inside, positions, positions_max,
+                     scanned_out);
 }
 #endif
 
@@ -132,5 +132,6 @@ size_t qn_scan(const qn_delimiters *delimiters, const uint8_t *data, size_t byte
     if (delimiters->wide)
         return scan_wide(delimiters, data, bytes, toggles, inside, positions_out, positions_max, scanned_out);
 #endif
-    return scan_with(mask_narrow, first_bit_narrow, delimiters, data, bytes, toggles, inside, positions_out, positions_max, scanned_out);
+    return scan_with(mask_narrow, first_bit_narrow, delimiters, data, bytes, toggles, inside, positions_out,
+                     positions_max, scanned_out);
 }

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define QN_SCAN_STEP_BYTES 64
+#define QN_SCAN_STEP_BYTES      64
 #define QN_SCAN_SLACK_POSITIONS 64 /* positions_out may be written so far behind what is counted */
 
 typedef struct qn_delimiters {

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SPLIT_BYTES_MIN ((uint64_t)1 << 20)
-#define SPLIT_BYTES_MAX ((uint64_t)64 << 20)
+#define SPLIT_BYTES_MIN   ((uint64_t)1 << 20)
+#define SPLIT_BYTES_MAX   ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 24
 #define SEGMENT_BYTES_MIN (4 * sizeof(uint64_t)) /* of one in a message */

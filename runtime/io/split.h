@@ -13,7 +13,7 @@
 #include "runtime/io/listing.h"
 
 #define QN_SPLIT_FILE_COST_BYTES ((uint64_t)16 << 10) /* opening a file is worth reading that much */
-#define QN_SPLIT_SEGMENTS_MAX 4096                    /* files of one task */
+#define QN_SPLIT_SEGMENTS_MAX    4096                 /* files of one task */
 
 /* A byte range of one file. */
 typedef struct qn_segment {

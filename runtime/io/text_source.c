@@ -11,8 +11,8 @@
 #include "runtime/base/file.h"
 #include "runtime/base/pages.h"
 
-#define SLACK_BYTES (QN_SCAN_STEP_BYTES + QN_SLACK_BYTES)
-#define CAPACITY_FIRST QN_PAGE_HUGE_BYTES
+#define SLACK_BYTES       (QN_SCAN_STEP_BYTES + QN_SLACK_BYTES)
+#define CAPACITY_FIRST    QN_PAGE_HUGE_BYTES
 #define CAPACITY_KEPT_MAX ((size_t)8 << 20) /* a buffer that a giant record made larger is given back */
 
 quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *delimiters, bool skip_empty,
@@ -159,7 +159,8 @@ static size_t scan_some(qn_text_source *source, size_t first)
     qn_text_place *place = &source->place;
     size_t at = place->scan_offset - source->buffer_offset;
     size_t scanned = 0;
-    size_t positions_max = source->skip_empty ? 2 * QN_BATCH_COUNT_MAX - 2 * QN_SCAN_STEP_BYTES : QN_BATCH_COUNT_MAX - QN_SCAN_STEP_BYTES;
+    size_t positions_max =
+        source->skip_empty ? 2 * QN_BATCH_COUNT_MAX - 2 * QN_SCAN_STEP_BYTES : QN_BATCH_COUNT_MAX - QN_SCAN_STEP_BYTES;
     bool inside = place->inside;
     size_t count = qn_scan(&source->delimiters, source->buffer + at, source->data_bytes - at, source->skip_empty,
                            &inside, source->positions + first, positions_max, &scanned);

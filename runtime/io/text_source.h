@@ -21,9 +21,9 @@
 /* Where a block begins. */
 typedef struct qn_text_place {
     uint32_t segment;
-    bool started;         /* false: at the segment's begin, where a record may have begun before */
-    bool inside;          /* a record is open */
-    uint64_t scan_offset; /* in the file: what is not scanned yet */
+    bool started;           /* false: at the segment's begin, where a record may have begun before */
+    bool inside;            /* a record is open */
+    uint64_t scan_offset;   /* in the file: what is not scanned yet */
     uint64_t record_offset; /* of the open record */
 } qn_text_place;
 

@@ -54,8 +54,8 @@ static bool schema_is_valid(const quern_schema *schema)
     bool key_fits = schema->key == QUERN_BYTES || schema->key == QUERN_I64 || schema->key == QUERN_U64;
     bool value_fits = schema->value == QUERN_FIXED
                           ? schema->value_bytes >= 1 && schema->value_bytes <= QUERN_FIXED_BYTES_MAX
-                          : schema->value == QUERN_NONE || schema->value == QUERN_BYTES ||
-                                schema->value == QUERN_I64 || schema->value == QUERN_U64;
+                          : schema->value == QUERN_NONE || schema->value == QUERN_BYTES || schema->value == QUERN_I64 ||
+                                schema->value == QUERN_U64;
     return key_fits && value_fits;
 }
 
@@ -153,7 +153,8 @@ qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduct
     bool fits = fn ? type == QUERN_I64 || type == QUERN_U64 || type == QUERN_FIXED
                    : choose_reducer(reduction, type, &draft.reducer.kind);
     if (!fits) {
-        qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "reduce by key: the reduction does not exist for this value type");
+        qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
+                     "reduce by key: the reduction does not exist for this value type");
         return NULL;
     }
     if (draft.reducer.kind == QN_REDUCER_COUNT)

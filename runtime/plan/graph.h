@@ -39,10 +39,10 @@ typedef struct qn_text_input {
 typedef struct qn_node qn_node;
 struct qn_node {
     qn_node_kind kind;
-    uint32_t number;     /* in the order of making, from 0: the same on all ranks */
-    const char *name;    /* of the user's, or the operator's */
+    uint32_t number;      /* in the order of making, from 0: the same on all ranks */
+    const char *name;     /* of the user's, or the operator's */
     const qn_node *input; /* NULL for sources */
-    quern_schema schema; /* of the dataset */
+    quern_schema schema;  /* of the dataset */
     union {
         quern_map_fn map;
         quern_flat_map_fn flat_map;

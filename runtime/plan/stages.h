@@ -13,17 +13,17 @@
 
 #define QN_STAGE_COUNT_MAX 64
 #define QN_CHAIN_COUNT_MAX 64 /* operators of one stage */
-#define QN_STAGE_NONE UINT32_MAX
+#define QN_STAGE_NONE      UINT32_MAX
 
 typedef struct qn_stage {
-    const qn_node *source;   /* a source, or the reduction whose result is read */
-    uint32_t parent;         /* the stage that makes that result, or QN_STAGE_NONE */
+    const qn_node *source;                        /* a source, or the reduction whose result is read */
+    uint32_t parent;                              /* the stage that makes that result, or QN_STAGE_NONE */
     const qn_node *operators[QN_CHAIN_COUNT_MAX]; /* [operator_count], in the order of work */
     uint32_t operator_count;
-    const qn_node *reduce;   /* one of the two */
+    const qn_node *reduce; /* one of the two */
     const qn_sink *sink;
-    quern_schema schema;     /* of the records that arrive there */
-    uint32_t last_reader;    /* of the reduction's result */
+    quern_schema schema;  /* of the records that arrive there */
+    uint32_t last_reader; /* of the reduction's result */
 } qn_stage;
 
 typedef struct qn_stages {

@@ -30,8 +30,8 @@ quern_status qn_rounds_init(qn_rounds *rounds, qn_comm *comm, uint32_t value_wor
 {
     size_t stride = stride_of(comm, round_bytes);
     QN_ASSERT(stride * comm->size < (size_t)1 << 31);
-    *rounds = (qn_rounds){
-        .comm = comm, .value_words = value_words, .last = UINT64_MAX, .receive = receive, .user = user};
+    *rounds =
+        (qn_rounds){.comm = comm, .value_words = value_words, .last = UINT64_MAX, .receive = receive, .user = user};
     rounds->row_counts = calloc(comm->size, sizeof *rounds->row_counts);
     rounds->partial_sent_bytes = calloc(comm->size, sizeof *rounds->partial_sent_bytes);
     rounds->partial_received = calloc(comm->size, sizeof *rounds->partial_received);
@@ -226,7 +226,8 @@ static quern_status receive_chunk(qn_rounds *rounds, uint32_t from, const uint8_
     if (header->flags & QN_BLOCK_FRAGMENT)
         return receive_fragment(rounds, from, header, error);
     rounds->received_rows += header->row_count;
-    return rounds->receive(rounds->user, (const uint64_t *)(header + 1), header->payload_bytes, header->row_count, error);
+    return rounds->receive(rounds->user, (const uint64_t *)(header + 1), header->payload_bytes, header->row_count,
+                           error);
 }
 
 /* Hands out a finished round and opens its chunks again, whether that went well or not: the others need the rounds to go on. */

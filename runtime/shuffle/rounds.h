@@ -22,7 +22,7 @@
 #include "runtime/comm/comm.h"
 #include "runtime/data/row.h"
 
-#define QN_ROUNDS_IN_FLIGHT 2
+#define QN_ROUNDS_IN_FLIGHT       2
 #define QN_ROUNDS_CHUNK_BYTES_MIN 1024
 
 /* Takes a verified block of rows, or a whole row that came in fragments. Rows: row_count rows in `bytes` bytes. */
@@ -35,17 +35,17 @@ typedef struct qn_rounds {
     qn_comm *comm;
     uint32_t value_words;
     qn_exchange exchanges[QN_ROUNDS_IN_FLIGHT];
-    uint64_t started;   /* rounds that this rank began */
-    uint64_t completed; /* rounds whose rows were received */
-    uint64_t counted;   /* rounds whose counts were seen */
-    uint64_t on;        /* rounds below this number take place */
-    uint64_t asked;     /* rounds below this number were asked for by this rank */
-    uint64_t last;      /* rounds in all, once known; else UINT64_MAX */
-    bool ended;         /* set by the owner: nothing more will be put */
-    bool more;          /* set by the owner: more is waiting for room */
-    bool said_ended;    /* in the newest started round */
-    uint32_t *row_counts;          /* [size] in the open chunks */
-    uint64_t *partial_sent_bytes;  /* [size] of the row that is being sent in fragments */
+    uint64_t started;                           /* rounds that this rank began */
+    uint64_t completed;                         /* rounds whose rows were received */
+    uint64_t counted;                           /* rounds whose counts were seen */
+    uint64_t on;                                /* rounds below this number take place */
+    uint64_t asked;                             /* rounds below this number were asked for by this rank */
+    uint64_t last;                              /* rounds in all, once known; else UINT64_MAX */
+    bool ended;                                 /* set by the owner: nothing more will be put */
+    bool more;                                  /* set by the owner: more is waiting for room */
+    bool said_ended;                            /* in the newest started round */
+    uint32_t *row_counts;                       /* [size] in the open chunks */
+    uint64_t *partial_sent_bytes;               /* [size] of the row that is being sent in fragments */
     struct qn_rounds_partial *partial_received; /* [size] */
     qn_rounds_receive_fn receive;
     void *user;

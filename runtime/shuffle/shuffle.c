@@ -5,11 +5,11 @@
 
 #include "runtime/base/assert.h"
 
-#define CHUNK_COUNT 128        /* records that are hashed and sorted by table at once */
-#define LEVEL_RUN_COUNT_MAX 12 /* runs of one level before they are merged into one of the next */
-#define FORESIGHT_PART 64       /* of the own range must have arrived before it tells about the rest */
-#define CHUNK_POOL_PART 16     /* keys routed at once are at most this part of the pool, unless one alone is more */
-#define LEVEL_COUNT_MAX (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
+#define CHUNK_COUNT         128 /* records that are hashed and sorted by table at once */
+#define LEVEL_RUN_COUNT_MAX 12  /* runs of one level before they are merged into one of the next */
+#define FORESIGHT_PART      64  /* of the own range must have arrived before it tells about the rest */
+#define CHUNK_POOL_PART     16  /* keys routed at once are at most this part of the pool, unless one alone is more */
+#define LEVEL_COUNT_MAX     (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
 
 /* The first tag of a rank's range: the smallest t with t * size >= rank * 2^64. */
 static uint64_t first_tag_of(uint32_t rank, uint32_t size)
@@ -145,7 +145,8 @@ static quern_status merge_levels(qn_shuffle *shuffle, qn_error *error)
         if (shuffle->run_count - first < LEVEL_RUN_COUNT_MAX || level == LEVEL_COUNT_MAX)
             return QUERN_OK;
         qn_run merged;
-        quern_status status = merge_to_run(shuffle, shuffle->runs + first, shuffle->run_count - first, NULL, &merged, error);
+        quern_status status =
+            merge_to_run(shuffle, shuffle->runs + first, shuffle->run_count - first, NULL, &merged, error);
         if (status != QUERN_OK)
             return status;
         for (uint32_t i = first; i < shuffle->run_count; i++)
@@ -225,7 +226,7 @@ static quern_status insert_home(qn_shuffle *shuffle, qn_entry_class class, const
 
 /* All entries into outgoing, which was seen to have room. */
 static quern_status insert_outgoing(qn_shuffle *shuffle, qn_entry_class class, const qn_entry *entries, size_t count,
-                                qn_error *error)
+                                    qn_error *error)
 {
     size_t done = 0;
     quern_status status = insert_some(shuffle, &shuffle->outgoing, class, entries, count, SIZE_MAX, &done, error);
@@ -449,7 +450,8 @@ static void size_home_ahead(qn_shuffle *shuffle, uint64_t tag)
         return; /* too early to tell, or home was spilled meanwhile */
     uint64_t tiny = scale_up(home->tiny.used_count - shuffle->pass_tiny, range, front);
     uint64_t wide = scale_up(home->wide.used_count - shuffle->pass_wide, range, front);
-    uint64_t tiny_now = home->tiny.used_count - shuffle->pass_tiny, wide_now = home->wide.used_count - shuffle->pass_wide;
+    uint64_t tiny_now = home->tiny.used_count - shuffle->pass_tiny,
+             wide_now = home->wide.used_count - shuffle->pass_wide;
     if (qn_slots_lacks(&home->tiny, tiny - tiny_now) || qn_slots_lacks(&home->wide, wide - wide_now))
         qn_table_make_room(home, tiny - tiny_now, wide - wide_now, home_bytes_max(shuffle)); /* or later, or spilled */
 }
@@ -630,7 +632,8 @@ quern_status qn_shuffle_result_open(qn_shuffle *shuffle, qn_error *error)
         qn_merge_close(&shuffle->merge);
     shuffle->merge_open = false;
     const qn_slots *range = &shuffle->home.wide;
-    qn_merge_table tables[] = {{&shuffle->home, 0, UINT64_MAX}, {&shuffle->outgoing, range->tag_first, range->tag_last}};
+    qn_merge_table tables[] = {{&shuffle->home, 0, UINT64_MAX},
+                               {&shuffle->outgoing, range->tag_first, range->tag_last}};
     quern_status status = qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, shuffle->runs,
                                         shuffle->run_count, tables, shuffle->own_kept ? 2 : 1, error);
     shuffle->merge_open = status == QUERN_OK;

@@ -42,8 +42,8 @@ typedef struct qn_shuffle_config {
 } qn_shuffle_config;
 
 typedef struct qn_shuffle_stats {
-    uint64_t records_in;  /* inserted by this rank */
-    uint64_t merged;      /* records and rows combined into others, at any place */
+    uint64_t records_in;    /* inserted by this rank */
+    uint64_t merged;        /* records and rows combined into others, at any place */
     uint64_t result_merged; /* the same in the merge that gives the result, once it was read to its end */
     uint64_t spill_runs;
     uint64_t table_bytes_peak;
@@ -59,11 +59,11 @@ typedef struct qn_shuffle {
     uint32_t run_count;
     bool draining, ended, discarding;
     bool own_kept; /* the own range of outgoing is a part of the result */
-    bool filled; /* the open chunks hold all that they can */
+    bool filled;   /* the open chunks hold all that they can */
     uint32_t cursors_left;
-    uint64_t pass_front;                /* how far into the own range rows arrived last */
-    uint64_t pass_tiny, pass_wide;      /* keys in home when they began to arrive from the front */
-    qn_table_cursor *cursors; /* [size] over outgoing, one per range */
+    uint64_t pass_front;           /* how far into the own range rows arrived last */
+    uint64_t pass_tiny, pass_wide; /* keys in home when they began to arrive from the front */
+    qn_table_cursor *cursors;      /* [size] over outgoing, one per range */
     qn_shuffle_stats stats;
     qn_merge merge; /* the result */
     bool merge_open;

@@ -19,8 +19,8 @@
  * found first, hence to no push and to the lower core.
  */
 #include "runtime/topology/assignment.h"
+#include "runtime/base/assert.h"
 
-#include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,7 +182,7 @@ static void find_path(search *s, uint32_t rank)
     uint64_t rounds_left = 2 * ((uint64_t)s->tree->node_count + rank) + 2;
     bool improved;
     do {
-        assert(rounds_left > 0);
+        QN_ASSERT(rounds_left > 0);
         rounds_left--;
         while (expand_seated(s, rank))
             ;
@@ -217,8 +217,8 @@ static void take_path(search *s, uint32_t rank)
 quern_status qn_assignment_solve(const qn_assignment_tree *tree, uint32_t rank_count, const uint64_t *may_use,
                                  uint32_t *cores_out, uint32_t *loads_out, qn_error *error)
 {
-    assert(tree->core_count > 0 && tree->node_count > tree->core_count);
-    assert(rank_count <= QN_ASSIGNMENT_RANK_COUNT_MAX && tree->node_count <= QN_ASSIGNMENT_NODE_COUNT_MAX);
+    QN_ASSERT(tree->core_count > 0 && tree->node_count > tree->core_count);
+    QN_ASSERT(rank_count <= QN_ASSIGNMENT_RANK_COUNT_MAX && tree->node_count <= QN_ASSIGNMENT_NODE_COUNT_MAX);
     if (rank_count == 0) {
         memset(loads_out, 0, tree->core_count * sizeof *loads_out);
         return QUERN_OK;

@@ -14,8 +14,9 @@
 #include "runtime/base/status.h"
 
 typedef struct qn_memory_limit {
-    uint64_t bytes;       /* what the whole node may use */
-    const char *source;   /* "physical memory", "cgroup v2", "cgroup v1", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"; static */
+    uint64_t bytes; /* what the whole node may use */
+    const char
+        *source; /* "physical memory", "cgroup v2", "cgroup v1", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"; static */
 } qn_memory_limit;
 
 /* Reads them. root is "" for this machine, or a directory holding copies of proc/ and sys/ (tests). Local; cannot

@@ -15,7 +15,7 @@
 
 #include "runtime/base/status.h"
 
-#define QN_TOPOLOGY_SET_BYTES_MAX 1024 /* a set of processing units as text (hwloc list form, "0-3,8") */
+#define QN_TOPOLOGY_SET_BYTES_MAX   1024 /* a set of processing units as text (hwloc list form, "0-3,8") */
 #define QN_TOPOLOGY_PLACE_BYTES_MAX 96
 
 typedef struct qn_topology qn_topology;
@@ -35,11 +35,11 @@ quern_status qn_topology_query_allowed(const qn_topology *topology, char text_ou
 
 /* Where one rank of the node sits. */
 typedef struct qn_pin_place {
-    uint32_t core;     /* logical index of the core, or UINT32_MAX: not pinned (nothing to choose from) */
-    uint32_t pu;       /* OS index of the first processing unit of the core that the rank may use */
-    uint32_t package;  /* logical indices; UINT32_MAX where the machine has none */
+    uint32_t core;    /* logical index of the core, or UINT32_MAX: not pinned (nothing to choose from) */
+    uint32_t pu;      /* OS index of the first processing unit of the core that the rank may use */
+    uint32_t package; /* logical indices; UINT32_MAX where the machine has none */
     uint32_t numa;
-    uint32_t sharers;  /* ranks of this node on the same core, itself included */
+    uint32_t sharers; /* ranks of this node on the same core, itself included */
 } qn_pin_place;
 
 /* Chooses a core for every rank of the node. allowed[i] is the text of qn_topology_query_allowed on local

@@ -188,8 +188,7 @@ static void build_one_way_or_another(quern_context *context, int way)
 {
     bool other = kit_rank() == kit_size() - 1 && kit_size() > 1;
     quern_text_options words = {sizeof words, " ", 1};
-    quern_dataset *lines =
-        quern_read_text(context, input + (other && way == 0), 1, other && way == 1 ? &words : NULL);
+    quern_dataset *lines = quern_read_text(context, input + (other && way == 0), 1, other && way == 1 ? &words : NULL);
     if (other && way == 2)
         lines = quern_map(lines, only_key, pass, NULL);
     quern_dataset *counts = quern_reduce_by_key(lines, QUERN_COUNT);

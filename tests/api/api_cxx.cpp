@@ -72,7 +72,7 @@ int main(int argc, char **argv)
         [](const quern_record *record, void *user) {
             const std::string key(static_cast<const char *>(record->key.data), record->key.bytes);
             static_cast<std::vector<std::string> *>(user)->push_back(key + " " +
-                                                                      std::to_string(quern_u64(record->value)));
+                                                                     std::to_string(quern_u64(record->value)));
             return 0;
         },
         &lines);

@@ -93,7 +93,8 @@ static void a_sum_beyond_64_bits_names_its_key(void)
     };
     quern_context *context = many_tasks(NULL);
     for (int i = 0; i < 3; i++) {
-        quern_dataset *summed = quern_flat_map(lines_of(context), i < 2 ? bytes_i64 : bytes_u64, emit_summand, &cases[i]);
+        quern_dataset *summed =
+            quern_flat_map(lines_of(context), i < 2 ? bytes_i64 : bytes_u64, emit_summand, &cases[i]);
         quern_write_text(quern_reduce_by_key(summed, QUERN_SUM), kit_path("failed"));
         expect(context, QUERN_ERROR_OVERFLOW, cases[i].key);
         cases[i].large = cases[i].edge;
@@ -191,7 +192,8 @@ static void a_record_of_the_input_that_is_too_long_is_named(void)
         if (kit_rank() == 0)
             kit_write(paths[1], &lines);
         kit_barrier();
-        quern_write_text(quern_reduce_by_key(quern_read_text(context, paths, 2, NULL), QUERN_COUNT), kit_path("failed"));
+        quern_write_text(quern_reduce_by_key(quern_read_text(context, paths, 2, NULL), QUERN_COUNT),
+                         kit_path("failed"));
         CHECK_HAS(expect(context, QUERN_ERROR_RECORD_TOO_LARGE, paths[1]), place);
         quern_write_text(quern_read_text(context, paths, 2, NULL), kit_path("failed"));
         CHECK_HAS(expect(context, QUERN_ERROR_RECORD_TOO_LARGE, paths[1]), place);
@@ -277,7 +279,8 @@ static void an_output_directory_that_goes_away_is_an_error(void)
 {
     quern_context *context = many_tasks(NULL);
     char *output = strdup(kit_path("failed"));
-    quern_dataset *counts = quern_reduce_by_key(quern_map(lines_of(context), only_key, spoil_output, output), QUERN_COUNT);
+    quern_dataset *counts =
+        quern_reduce_by_key(quern_map(lines_of(context), only_key, spoil_output, output), QUERN_COUNT);
     quern_write_text(counts, output);
     expect(context, QUERN_ERROR_OUTPUT, "failed");
     free(output);

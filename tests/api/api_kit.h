@@ -27,7 +27,7 @@
             kit_fail(__FILE__, __LINE__, "%s is %lld, not %lld (%s)", #actual, actual_, expected_, #expected);         \
     } while (0)
 #define CHECK_STATUS(status, expected, text) kit_check_status(__FILE__, __LINE__, status, expected, text)
-#define CHECK_HAS(text, part) kit_check_has(__FILE__, __LINE__, text, part)
+#define CHECK_HAS(text, part)                kit_check_has(__FILE__, __LINE__, text, part)
 
 void kit_fail(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4), noreturn));
 void kit_check_status(const char *file, int line, quern_status status, quern_status expected, const char *text);

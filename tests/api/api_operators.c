@@ -9,7 +9,7 @@
 #include "api_kit.h"
 
 #define RECORD_COUNT 12000
-#define WORD_COUNT 700
+#define WORD_COUNT   700
 
 typedef struct item {
     char word[32];
@@ -68,7 +68,8 @@ static void make_input(void)
     for (int i = 0; i < RECORD_COUNT; i++) {
         uint64_t random = kit_random(&state);
         uint64_t word = random % WORD_COUNT * (random >> 32 & 0xfff) / 0xfff;
-        snprintf(items[i].word, sizeof items[i].word, word % 7 == 0 ? "a-rather-long-word-%05" PRIu64 : "w%" PRIu64, word);
+        snprintf(items[i].word, sizeof items[i].word, word % 7 == 0 ? "a-rather-long-word-%05" PRIu64 : "w%" PRIu64,
+                 word);
         items[i].number = (int64_t)(kit_random(&state) % 2000001) - 1000000;
         kit_text *file = &files[i / (RECORD_COUNT / 3 + 1)];
         kit_put(file, "%s %" PRId64, items[i].word, items[i].number);
@@ -158,7 +159,8 @@ static int change(const quern_record *in, quern_record *out, void *user)
 static int change_block(const quern_block *in, quern_emitter *out, void *user)
 {
     for (size_t i = 0; i < in->count; i++) {
-        quern_record record = {quern_bytes(in->key[i], in->key_bytes[i]), quern_bytes(in->value[i], in->value_bytes[i])};
+        quern_record record = {quern_bytes(in->key[i], in->key_bytes[i]),
+                               quern_bytes(in->value[i], in->value_bytes[i])};
         quern_record given = record;
         change(&record, &given, user);
         if (quern_emit(out, given.key, given.value))
@@ -171,9 +173,9 @@ static quern_dataset *chain(quern_context *context, bool blocks)
 {
     quern_dataset *lines = quern_read_text(context, input, 1, NULL);
     if (blocks)
-        return quern_map_block(quern_filter_block(quern_flat_map_block(lines, word_i64, explode_block, NULL), keep_block,
-                                                  input),
-                               word_i64, change_block, NULL);
+        return quern_map_block(
+            quern_filter_block(quern_flat_map_block(lines, word_i64, explode_block, NULL), keep_block, input), word_i64,
+            change_block, NULL);
     return quern_map(quern_filter(quern_flat_map(lines, word_i64, explode, NULL), keep, input), word_i64, change, NULL);
 }
 

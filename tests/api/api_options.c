@@ -38,8 +38,8 @@ static quern_status read_arguments(const char *const *arguments, quern_options *
 
 static void arguments_are_taken_and_others_keep_their_order(void)
 {
-    const char *const given[] = {"prog",  "--quern-memory=2G", "a", "--quern-split-bytes", "3M", "-x", "--quern", "b",
-                                 "--quern-pin=off", "--", "--quern-memory=1G", NULL};
+    const char *const given[] = {"prog", "--quern-memory=2G", "a",  "--quern-split-bytes", "3M", "-x", "--quern",
+                                 "b",    "--quern-pin=off",   "--", "--quern-memory=1G",   NULL};
     const char *const left[] = {"prog", "a", "-x", "--quern", "b", "--", "--quern-memory=1G", NULL};
     const char *const twice[] = {"prog", "--quern-attempts=2", "--quern-attempts=5", NULL};
     const char *const nothing[] = {NULL}, *const name[] = {"prog", NULL};
@@ -62,13 +62,34 @@ static void arguments_are_taken_and_others_keep_their_order(void)
 static void bad_arguments_change_nothing_and_are_named(void)
 {
     static const char *const bad[] = {
-        "--quern-memory=",     "--quern-memory=lots",  "--quern-memory=0",    "--quern-memory=-1",
-        "--quern-memory=1X",   "--quern-memory=1.5G",  "--quern-memory= 1G",  "--quern-memory=1G ",
-        "--quern-memory=20000000T", "--quern-memory=99999999999999999999", "--quern-memory=0x10", "--quern-memory",
-        "--quern-attempts=0",  "--quern-attempts=two", "--quern-attempts=3K", "--quern-pin=maybe",
-        "--quern-pin=ON",      "--quern-pin=1",        "--quern-report=",     "--quern-scratch",
-        "--quern-x",           "--quern-x=1",          "--quern-",            "--quern-=1",
-        "--quern-memory-=1G",  "--quern-memor=1G",     "--quern-MEMORY=1G",   "--quern-memory_bytes=1G",
+        "--quern-memory=",
+        "--quern-memory=lots",
+        "--quern-memory=0",
+        "--quern-memory=-1",
+        "--quern-memory=1X",
+        "--quern-memory=1.5G",
+        "--quern-memory= 1G",
+        "--quern-memory=1G ",
+        "--quern-memory=20000000T",
+        "--quern-memory=99999999999999999999",
+        "--quern-memory=0x10",
+        "--quern-memory",
+        "--quern-attempts=0",
+        "--quern-attempts=two",
+        "--quern-attempts=3K",
+        "--quern-pin=maybe",
+        "--quern-pin=ON",
+        "--quern-pin=1",
+        "--quern-report=",
+        "--quern-scratch",
+        "--quern-x",
+        "--quern-x=1",
+        "--quern-",
+        "--quern-=1",
+        "--quern-memory-=1G",
+        "--quern-memor=1G",
+        "--quern-MEMORY=1G",
+        "--quern-memory_bytes=1G",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *const given[] = {"prog", "a", "--quern-attempts=3", bad[i], NULL};
@@ -95,9 +116,17 @@ static void sizes_have_suffixes(void)
     static const struct {
         const char *text;
         uint64_t bytes;
-    } sizes[] = {{"7", 7}, {"7K", 7 << 10}, {"7k", 7 << 10}, {"7M", 7 << 20}, {"7G", UINT64_C(7) << 30},
-                 {"7t", UINT64_C(7) << 40}, {"7MiB", 7 << 20}, {"7kb", 7 << 10}, {"0007", 7},
-                 {"16777215T", UINT64_C(16777215) << 40}, {"18446744073709551615", UINT64_MAX}};
+    } sizes[] = {{"7", 7},
+                 {"7K", 7 << 10},
+                 {"7k", 7 << 10},
+                 {"7M", 7 << 20},
+                 {"7G", UINT64_C(7) << 30},
+                 {"7t", UINT64_C(7) << 40},
+                 {"7MiB", 7 << 20},
+                 {"7kb", 7 << 10},
+                 {"0007", 7},
+                 {"16777215T", UINT64_C(16777215) << 40},
+                 {"18446744073709551615", UINT64_MAX}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const char *const given[] = {"prog", "--quern-memory", sizes[i].text, NULL};
         char *argv[ARGUMENT_COUNT_MAX];
@@ -117,9 +146,9 @@ static void the_help_lists_every_option(void)
 
 /* ---- what wins ---- */
 
-static const char *const variables[] = {"QUERN_MEMORY", "QUERN_SCRATCH", "QUERN_REPORT", "QUERN_LOG",
-                                        "QUERN_PROGRESS", "QUERN_PIN", "QUERN_SPLIT_BYTES", "QUERN_ATTEMPTS",
-                                        "QUERN_RECORD_BYTES", "QUERN_ROUND_BYTES", "QUERN_SINGLETON"};
+static const char *const variables[] = {
+    "QUERN_MEMORY",      "QUERN_SCRATCH",  "QUERN_REPORT",       "QUERN_LOG",         "QUERN_PROGRESS", "QUERN_PIN",
+    "QUERN_SPLIT_BYTES", "QUERN_ATTEMPTS", "QUERN_RECORD_BYTES", "QUERN_ROUND_BYTES", "QUERN_SINGLETON"};
 
 static void clear_environment(void)
 {
@@ -130,8 +159,8 @@ static void clear_environment(void)
 static int runs;
 
 /* A context with one option by up to three ways (NULL: not that way), and a run on it. */
-static quern_status run_with(const char *variable, const char *value, const quern_options *options, const char *argument,
-                             bool always_fails);
+static quern_status run_with(const char *variable, const char *value, const quern_options *options,
+                             const char *argument, bool always_fails);
 
 static int fail_always(const quern_record *in, quern_record *out, void *user)
 {
@@ -143,8 +172,8 @@ static int fail_always(const quern_record *in, quern_record *out, void *user)
 
 static char last_text[1024];
 
-static quern_status run_with(const char *variable, const char *value, const quern_options *options, const char *argument,
-                             bool always_fails)
+static quern_status run_with(const char *variable, const char *value, const quern_options *options,
+                             const char *argument, bool always_fails)
 {
     char name[] = "prog", copy[600];
     char *argv[] = {name, copy, NULL};
@@ -192,9 +221,9 @@ static void an_argument_wins_over_the_field_and_that_over_the_environment(void)
         quern_options_init(&options);
         options.report_path = report;
         options.memory_bytes = ways & 2 ? UINT64_C(65) << 20 : 0;
-        CHECK_SAME(run_with("QUERN_MEMORY", ways & 1 ? "64M" : NULL, &options, ways & 4 ? "--quern-memory=66M" : NULL,
-                            false),
-                   QUERN_OK);
+        CHECK_SAME(
+            run_with("QUERN_MEMORY", ways & 1 ? "64M" : NULL, &options, ways & 4 ? "--quern-memory=66M" : NULL, false),
+            QUERN_OK);
         uint64_t mib = in_report(report, "memory_bytes_per_node") >> 20;
         CHECK(ways == 0 ? mib > 70 : mib == (ways & 4 ? 66 : ways & 2 ? 65 : 64));
 
@@ -207,9 +236,9 @@ static void an_argument_wins_over_the_field_and_that_over_the_environment(void)
 
         quern_options_init(&options);
         options.attempt_count_max = ways & 2 ? 2 : 0;
-        CHECK_SAME(run_with("QUERN_ATTEMPTS", ways & 1 ? "8" : NULL, &options, ways & 4 ? "--quern-attempts=1" : NULL,
-                            true),
-                   QUERN_ERROR_CALLBACK);
+        CHECK_SAME(
+            run_with("QUERN_ATTEMPTS", ways & 1 ? "8" : NULL, &options, ways & 4 ? "--quern-attempts=1" : NULL, true),
+            QUERN_ERROR_CALLBACK);
         snprintf(argument, sizeof argument, "(attempt %d)", ways & 4 ? 1 : ways & 2 ? 2 : ways & 1 ? 8 : 4);
         CHECK_HAS(last_text, argument);
 
@@ -255,8 +284,11 @@ static void texts_and_switches_come_by_all_three_ways(void)
 
 static void bad_variables_and_fields_are_named(void)
 {
-    static const char *const bad[][2] = {{"QUERN_MEMORY", "much"}, {"QUERN_PIN", "yes"}, {"QUERN_ATTEMPTS", "0"},
-                                         {"QUERN_ATTEMPTS", "9"}, {"QUERN_SPLIT_BYTES", "1Q"}};
+    static const char *const bad[][2] = {{"QUERN_MEMORY", "much"},
+                                         {"QUERN_PIN", "yes"},
+                                         {"QUERN_ATTEMPTS", "0"},
+                                         {"QUERN_ATTEMPTS", "9"},
+                                         {"QUERN_SPLIT_BYTES", "1Q"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         CHECK_SAME(run_with(bad[i][0], bad[i][1], NULL, NULL, false), QUERN_ERROR_INVALID_OPTION);
         CHECK_HAS(last_text, bad[i][1]);

@@ -9,9 +9,9 @@
 
 #include "api_kit.h"
 
-#define LINE_COUNT 30000
+#define LINE_COUNT  30000
 #define SPLIT_BYTES 20000
-#define KEY_COUNT 900
+#define KEY_COUNT   900
 #define BURST_COUNT 100000
 
 static const quern_schema u64_u64 = {QUERN_U64, QUERN_U64, 0};
@@ -243,10 +243,10 @@ static void an_attempt_that_fails_earlier_than_the_one_before_adds_nothing_twice
         }
     }
     kit_each(&model, print_sum, &expected);
-    quern_write_text(quern_reduce_by_key(quern_flat_map(quern_read_text(context, input, 1, NULL), u64_u64, fail_twice,
-                                                        NULL),
-                                         QUERN_SUM),
-                     kit_path("out.twice"));
+    quern_write_text(
+        quern_reduce_by_key(quern_flat_map(quern_read_text(context, input, 1, NULL), u64_u64, fail_twice, NULL),
+                            QUERN_SUM),
+        kit_path("out.twice"));
     kit_run(context);
     CHECK(kit_exists(kit_path("first.twice.second")));
     kit_check_output(kit_path("out.twice"), &expected, false);
@@ -357,7 +357,7 @@ static void operators_behind_a_reduction_may_fail_once(void)
 
 static bool reads_fail;
 
-ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset);
+__attribute__((visibility("default"))) ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset);
 ssize_t pread64(int fd, void *data, size_t bytes, off64_t offset)
 {
     if (reads_fail && offset >= 256 << 10 && kit_first_time("read.%lld", (long long)offset)) {
@@ -405,7 +405,8 @@ static void expect_failure(quern_context *context, const trouble *t, uint64_t at
         CHECK_SAME(kit_noted(t->name), attempts);
         CHECK_HAS(text, "task ");
         CHECK_HAS(text, input[0]);
-        snprintf(place, sizeof place, "byte %zu ", (size_t)(strstr(lines_in_order.data, "\n20011\n") + 1 - lines_in_order.data));
+        snprintf(place, sizeof place, "byte %zu ",
+                 (size_t)(strstr(lines_in_order.data, "\n20011\n") + 1 - lines_in_order.data));
         CHECK_HAS(text, place);
     }
     CHECK_SAME(quern_counter_value(seen), 0);

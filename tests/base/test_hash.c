@@ -14,8 +14,9 @@ START_TEST(keys_of_every_length_give_their_bytes_and_length_back)
     uint8_t data[100 + QN_SLACK_BYTES];
     for (uint32_t bytes = 0; bytes <= 100; bytes++) {
         for (int round = 0; round < 50; round++) {
+            uint64_t mask = round % 2 ? 0xff : 1;
             for (size_t i = 0; i < sizeof data; i++)
-                data[i] = round % 2 ? (uint8_t)kit_random(&state) : (uint8_t)kit_random_below(&state, 2);
+                data[i] = (uint8_t)(kit_random(&state) & mask);
             qn_key key = qn_key_of(data, bytes);
             ck_assert_uint_eq(qn_key_bytes(&key), bytes);
             ck_assert_mem_eq(qn_key_data(&key), data, bytes);
@@ -69,8 +70,8 @@ START_TEST(tags_are_what_they_were)
     } known[] = {
         {"", UINT64_C(0x0000000000000001)},
         {"a", UINT64_C(0x93ae802e6868cb02)},
-        {"pressure", UINT64_C(0xb436260bbce81c09)},
-        {"sixteen bytes!!!", UINT64_C(0x1977e254dda0ce11)},
+        {"pressure", UINT64_C(0x312405dc90326f09)},
+        {"sixteen bytes!!!", UINT64_C(0x2631bb74ffd5b011)},
         {"seventeen bytes!!", UINT64_C(0x334305e26a5b4dff)},
         {"a key that is much longer than sixteen bytes, to be sure", UINT64_C(0xc1a793b83a35f4ff)},
     };

@@ -8,7 +8,7 @@
 
 #define BATCH_COUNT_MAX  500
 #define CURSOR_COUNT_MAX 64
-#define BYTES_MAX        ((size_t)256 << 20) /* more than any test needs */
+#define BYTES_MAX        ((size_t)48 << 20) /* more than any test needs */
 
 static qn_error error;
 static uint32_t words_of_user = 1;
@@ -286,7 +286,7 @@ START_TEST(thousands_of_tiny_keys_of_neighbouring_hashes_are_kept_apart)
 }
 END_TEST
 
-#define ORDERED_COUNT 300000
+#define ORDERED_COUNT 200000
 
 static double time_feeding(const keykit_key *keys, size_t count, size_t *bytes_out)
 {
@@ -360,6 +360,67 @@ START_TEST(keys_in_the_order_of_their_tags_are_not_dear)
                   "random %.1f ms, ascending %.1f ms, streams %.1f ms, descending %.1f ms", random_ms, ascending_ms,
                   streams_ms, descending_ms);
     keykit_free(&set);
+}
+END_TEST
+
+/* Keys that are there already, about one that came last: looking at the table moved slots. */
+static void feed_again_about(size_t number, const keykit_set *set)
+{
+    size_t begin = number > 200 ? number - 200 : 0;
+    for (size_t i = begin; i < set->count && i < number + 200; i++)
+        if (set->keys[i].count > 0)
+            feed(i);
+    end_feeding();
+}
+
+/* Ascending stretches, into and behind one another, with keys that are there already; dense where the set's tags are. */
+static void check_stretches(keykit_set *set, uint64_t seed)
+{
+    qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
+    uint64_t state = seed;
+    size_t last = 0;
+    qn_table table;
+    open_table(&table, &reducer, 0, UINT64_MAX, 0);
+    for (int round = 0; round < 20; round++) {
+        begin_feeding(&table, set, seed % 2);
+        for (int stretch = 0; stretch < 12; stretch++) {
+            size_t at = kit_random_below(&state, set->count);
+            size_t step = 1 + kit_random_below(&state, 3);
+            for (size_t left = kit_random_below(&state, 200); left > 0 && at < set->count; left--, at += step) {
+                feed(at);
+                if (kit_random_below(&state, 40) == 0)
+                    feed(kit_random_below(&state, set->count));
+            }
+            last = at;
+            if (kit_random_below(&state, 3) == 0)
+                end_feeding();
+        }
+        end_feeding();
+        if (round % 2) {
+            check_table(&table, set);
+            feed_again_about(last, set);
+        }
+    }
+    qn_table_fini(&table);
+    keykit_forget(set);
+}
+
+START_TEST(stretches_of_ascending_tags_are_reduced_as_by_a_sorted_list)
+{
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        keykit_set set = keykit_make(20000, seed);
+        keykit_set dense = {set.keys + set.count / 3, set.count / 20, NULL};
+        keykit_set equal =
+            seed % 2 ? keykit_make_equal_short(700, seed << 60) : keykit_make_equal_long(700, seed << 60);
+        for (size_t i = 0; i < equal.count; i++)
+            equal.keys[i].key.tag += 256 * (i % 40); /* forty neighbouring hashes, several keys of each */
+        keykit_sort(&equal);
+        check_stretches(&set, seed);
+        check_stretches(&dense, seed);
+        check_stretches(&equal, seed);
+        keykit_free(&equal);
+        keykit_free(&set);
+    }
 }
 END_TEST
 
@@ -624,7 +685,7 @@ START_TEST(cursors_in_a_crowd_of_equal_and_neighbouring_hashes_share_its_cluster
 }
 END_TEST
 
-#define LARGE_COUNT 300000
+#define LARGE_COUNT 250000
 
 /* Large enough that memory is really given back, with slots that straddle pages. */
 static void check_releasing(uint32_t words, size_t count, size_t range_count, size_t steps_max)
@@ -833,6 +894,7 @@ int main(void)
     tcase_add_test(tests, thousands_of_keys_of_one_hash_elsewhere_are_kept_apart);
     tcase_add_test(tests, thousands_of_tiny_keys_of_neighbouring_hashes_are_kept_apart);
     tcase_add_test(tests, keys_in_the_order_of_their_tags_are_not_dear);
+    tcase_add_test(tests, stretches_of_ascending_tags_are_reduced_as_by_a_sorted_list);
     tcase_add_test(tests, clearing_empties_and_gives_back_and_the_table_is_used_again);
     tcase_add_test(tests, a_full_table_says_so_keeps_what_it_has_and_goes_on_when_cleared);
     tcase_add_test(tests, a_table_stays_within_its_bytes_and_uses_a_good_part_of_them);

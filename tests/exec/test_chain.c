@@ -418,6 +418,8 @@ static void run_with_failures(const qn_node_kind *kinds, uint32_t depth, const r
         ck_assert_uint_eq(ranks[0].end.got.count, skip);
     }
     check_rows(&ranks[0].end.got, &expected);
+    if (names_records(kinds, depth))
+        ck_assert_uint_eq(ranks[0].end.misplaced_count, 0);
     check_edges(&ranks[last].chain, edges, depth);
     ck_assert_uint_eq(qn_chain_edge(&ranks[1 - last].chain, 0).records_in, 0);
     ck_assert_int_eq(world.counter.sum, (int64_t)world.call_count);

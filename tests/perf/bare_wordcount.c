@@ -35,7 +35,9 @@
  *
  * Limits: little-endian machines; words under 4 GiB; files must not shrink while they are read.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
@@ -542,7 +544,7 @@ INLINE uint32_t *put_edges(uint32_t *out, uint32_t base, uint64_t bits)
     do {
 #pragma GCC unroll 12
         for (int i = 0; i < 12; i++) {
-            *out++ = base + (uint32_t)__builtin_ctzll(bits);
+            *out++ = base + (bits ? (uint32_t)__builtin_ctzll(bits) : 64); /* one tzcnt */
             bits &= bits - 1;
             __asm__ volatile("" ::: "memory"); /* or GCC assembles vectors of four, slowly */
         }

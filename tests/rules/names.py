@@ -9,6 +9,7 @@ import sys
 import rulekit
 
 FILE_LINES_MAX = 800
+TEST_FILE_LINES_MAX = 1200  # a yardstick or a list of sentences may be longer than code that has owners all over
 FUNCTION_LINES_MAX = 70
 
 PUBLIC = re.compile(r"(quern_[a-z0-9_]+|QUERN_[A-Z0-9_]+)$")
@@ -104,8 +105,9 @@ def files_end_in_time(root):
     problems = []
     for path in rulekit.source_files(root, endings=(".c", ".h", ".cpp", ".py")):
         lines = rulekit.read(root, path).count("\n")
-        if lines > FILE_LINES_MAX:
-            problems.append(f"{path}:1: {lines} lines, more than {FILE_LINES_MAX}")
+        most = TEST_FILE_LINES_MAX if path.startswith("tests/") else FILE_LINES_MAX
+        if lines > most:
+            problems.append(f"{path}:1: {lines} lines, more than {most}")
     return problems
 
 

@@ -2,7 +2,6 @@
 /*
  * tests/topology/test_memory_limit.c: memory limits from small copies of /proc and /sys/fs/cgroup.
  */
-#define _GNU_SOURCE
 #include "runtime/topology/memory_limit.h"
 
 #include <check.h>

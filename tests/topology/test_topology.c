@@ -3,7 +3,6 @@
  * tests/topology/test_topology.c: reading machines, and real bindings on this one. Linked with malloc and calloc
  * wrapped, so that memory can be refused to our own code.
  */
-#define _GNU_SOURCE
 #include "runtime/topology/topology.h"
 
 #include <check.h>
