@@ -1,23 +1,36 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/data/merge.h"
 
+#include <stdio.h>
+
 #include "runtime/base/assert.h"
 
 #define KEY_TEXT_BYTES_MAX 64
 
-quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_error *error)
+/* A key as a person can read it: integers in decimal, of bytes the first few, unprintable ones as '?'. */
+static void describe_key(quern_type type, const qn_key *key, char text[KEY_TEXT_BYTES_MAX + 1])
 {
-    char text[KEY_TEXT_BYTES_MAX + 1];
     uint64_t bytes = qn_key_bytes(key) < KEY_TEXT_BYTES_MAX ? qn_key_bytes(key) : KEY_TEXT_BYTES_MAX;
     const char *data = qn_key_data(key);
+    if (type == QUERN_U64 || type == QUERN_I64) {
+        snprintf(text, KEY_TEXT_BYTES_MAX, type == QUERN_I64 ? "%lld" : "%llu", (long long)key->k0);
+        return;
+    }
     for (uint64_t i = 0; i < bytes; i++)
         text[i] = data[i] >= ' ' && data[i] <= '~' ? data[i] : '?';
     text[bytes] = 0;
+}
+
+quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_error *error)
+{
+    char text[KEY_TEXT_BYTES_MAX + 1];
+    unsigned long long bytes = qn_key_bytes(key);
+    describe_key(reducer->key_type, key, text);
     if (reducer->kind == QN_REDUCER_USER)
         return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the reduction of key \"%s\" (%llu bytes) failed", text,
-                            (unsigned long long)qn_key_bytes(key));
+                            bytes);
     return qn_error_set(error, QUERN_ERROR_OVERFLOW, 0, "the sum of key \"%s\" (%llu bytes) exceeds 64 bits", text,
-                        (unsigned long long)qn_key_bytes(key));
+                        bytes);
 }
 
 /* Loads the next row of a source; *more_out false when it is exhausted. */

@@ -25,6 +25,7 @@ typedef struct qn_reducer {
     qn_reducer_kind kind;
     uint32_t value_bytes;
     uint32_t value_words;
+    quern_type key_type;                                  /* for messages */
     int (*fn)(void *into, const void *value, void *user); /* USER only: the quern_reduce_fn */
     void *user;
 } qn_reducer;

@@ -283,7 +283,7 @@ qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t
         .next = first,
         .cluster_end = first,
         .tag_first = tag_first,
-        .tag_last = tag_last,
+        .tag_last = tag_last < slots->tag_last ? tag_last : slots->tag_last,
         .released = shared_end,
     };
 }
@@ -330,8 +330,9 @@ static void sort_cluster(qn_slots *slots, uint64_t begin, uint64_t end)
 static bool enter_cluster(qn_slots_cursor *cursor)
 {
     uint64_t end = slots_in_all(cursor->slots);
+    uint64_t last_begin = qn_slots_place(cursor->slots, cursor->tag_last); /* no cluster of ours begins behind it */
     uint64_t index = cursor->next;
-    while (index < end && *slot_at(cursor->slots, index) == 0)
+    while (index <= last_begin && *slot_at(cursor->slots, index) == 0)
         index++;
     cursor->next = index;
     while (index < end && *slot_at(cursor->slots, index) != 0)

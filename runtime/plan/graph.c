@@ -148,7 +148,7 @@ qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduct
                              int (*fn)(void *into, const void *value, void *user), void *user, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_REDUCE, .input = input, .schema = input->schema};
-    draft.reducer = (qn_reducer){.kind = QN_REDUCER_USER, .fn = fn, .user = user};
+    draft.reducer = (qn_reducer){.kind = QN_REDUCER_USER, .key_type = input->schema.key, .fn = fn, .user = user};
     quern_type type = input->schema.value;
     bool fits = fn ? type == QUERN_I64 || type == QUERN_U64 || type == QUERN_FIXED
                    : choose_reducer(reduction, type, &draft.reducer.kind);

@@ -162,7 +162,8 @@ static inline qn_reducer keykit_reducer(qn_reducer_kind kind, uint32_t *words)
 {
     qn_reducer reducer = {.kind = kind, .value_bytes = 8, .value_words = 1};
     if (kind == QN_REDUCER_USER)
-        reducer = (qn_reducer){kind, 8 * *words, *words, keykit_add, words};
+        reducer = (qn_reducer){
+            .kind = kind, .value_bytes = 8 * *words, .value_words = *words, .fn = keykit_add, .user = words};
     return reducer;
 }
 

@@ -313,7 +313,7 @@ static int fail_always(void *into, const void *value, void *user)
 
 START_TEST(a_user_s_failure_is_a_callback_s_and_odd_keys_are_shown_readably)
 {
-    qn_reducer reducer = {QN_REDUCER_USER, 8, 1, fail_always, NULL};
+    qn_reducer reducer = {.kind = QN_REDUCER_USER, .value_bytes = 8, .value_words = 1, .fn = fail_always};
     qn_spill_init(&spill, directory.path, 1, 4096);
     qn_run runs[] = {spill_one("odd\n\x1b\xff"
                                "key",

@@ -819,7 +819,7 @@ static int fail_on_seven(void *into, const void *value, void *user)
 
 START_TEST(a_user_s_failure_is_one_and_names_its_key)
 {
-    qn_reducer reducer = {QN_REDUCER_USER, 8, 1, fail_on_seven, NULL};
+    qn_reducer reducer = {.kind = QN_REDUCER_USER, .value_bytes = 8, .value_words = 1, .fn = fail_on_seven};
     uint64_t values[] = {7, 8, 7};
     uint8_t data[KEYKIT_DATA_BYTES] = "some key";
     qn_table table;

@@ -589,6 +589,33 @@ static quern_status count_records(void *user, const qn_batch *batch, qn_error *f
     return QUERN_OK;
 }
 
+START_TEST(any_number_of_records_can_be_dropped_from_the_front)
+{
+    static tested_chain tested;
+    static block_of_rows arrays;
+    static const qn_node_kind kinds[] = {QN_NODE_MAP, QN_NODE_FILTER, QN_NODE_FLAT_MAP};
+    qn_edge_stats edges[3] = {{0}};
+    uint64_t state = 8;
+    rows in, expected;
+    make_rows(&in, 300, &state);
+    model_chain(&in, kinds, 3, &expected, edges);
+    open_chain(&tested, kinds, 3);
+    qn_batch batch = make_batch(&in, &arrays);
+    for (size_t skip = 0; skip < expected.count + 3; skip++) {
+        tested.end.got.count = 0;
+        kit_assert_ok(qn_chain_run(&tested.chain, &batch, skip, &error), &error);
+        size_t dropped = skip < expected.count ? skip : expected.count;
+        rows rest = {expected.items + dropped, expected.count - dropped, 0};
+        check_rows(&tested.end.got, &rest);
+        ck_assert_uint_eq(tested.chain.delivered, expected.count);
+    }
+    ck_assert_uint_eq(tested.end.misplaced_count, 0);
+    close_chain(&tested);
+    rows_free(&in);
+    rows_free(&expected);
+}
+END_TEST
+
 /* Giant records: every size about the emitter's buffer, many at once, and small ones between them. */
 
 typedef struct giant_plan {
@@ -937,6 +964,7 @@ int main(void)
     tcase_add_test(tests, a_chain_that_failed_works_on_the_next_block);
     tcase_add_test(tests, a_chain_may_be_as_deep_as_a_stage_allows);
     tcase_add_test(tests, a_chain_without_operators_hands_its_blocks_on);
+    tcase_add_test(tests, any_number_of_records_can_be_dropped_from_the_front);
     tcase_add_test(tests, records_of_any_size_arrive_whole);
     tcase_add_test(tests, a_refusal_of_memory_for_a_giant_record_ends_the_block_and_is_no_callback_s_fault);
     tcase_add_test(tests, records_that_do_not_fit_their_schema_are_refused_and_the_source_record_is_named);

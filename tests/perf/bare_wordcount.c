@@ -540,11 +540,12 @@ static const uint8_t is_space[256] = {[' '] = 1, ['\t'] = 1, ['\n'] = 1, ['\v'] 
 /* Appends base plus the position of each bit. Writes up to 12 more than there are. */
 INLINE uint32_t *put_edges(uint32_t *out, uint32_t base, uint64_t bits)
 {
+    const uint64_t last = UINT64_C(1) << 63;
     uint32_t *end = out + __builtin_popcountll(bits);
     do {
 #pragma GCC unroll 12
         for (int i = 0; i < 12; i++) {
-            *out++ = base + (bits ? (uint32_t)__builtin_ctzll(bits) : 64); /* one tzcnt */
+            *out++ = base + (uint32_t)__builtin_ctzll(bits | last); /* last: defined when none is left */
             bits &= bits - 1;
             __asm__ volatile("" ::: "memory"); /* or GCC assembles vectors of four, slowly */
         }
