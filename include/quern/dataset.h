@@ -126,7 +126,7 @@ QUERN_API quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn 
  * Since 0.1. */
 QUERN_API quern_counter *quern_counter_create(quern_context *context, const char *name);
 
-/* Adds to it. Local; inside callbacks. What a failed attempt added is taken back. Since 0.1. */
+/* Adds to it. Local; inside callbacks. What a failed attempt added is taken back. NULL: nothing. Since 0.1. */
 QUERN_API void quern_counter_add(quern_counter *counter, int64_t amount);
 
 /* The sum over all ranks after quern_run(): the same on every rank. Local, cannot fail. Since 0.1. */

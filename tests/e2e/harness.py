@@ -344,6 +344,9 @@ class Case:
 
     def run(self, n, *args, timeout=60, watch_memory=False, **start):
         run = self.start(n, *args, **start).wait(timeout, watch_memory)
+        if b" with PID 0 " in run.stderr:  # mpirun lost a child before it was one: nothing of ours had begun
+            print("# mpirun failed to launch, once more")
+            run = self.start(n, *args, **start).wait(timeout, watch_memory)
         self.no_temporary_files(run)
         return run
 
