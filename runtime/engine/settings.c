@@ -11,7 +11,7 @@
 #define MIB ((uint64_t)1 << 20)
 
 #define MEMORY_PERCENT        70 /* of what the node allows, by default: the rest is the system's and the page cache's */
-#define READER_BYTES          (3 * MIB) /* a reader's buffer, operators, a part being written */
+#define READER_BYTES          (5 * MIB) /* a reader's buffer, operators, a part being written */
 #define POOL_BYTES_MIN        (2 * MIB) /* below, every block would spill */
 #define ROUND_BYTES_MIN       (64 * KIB)
 #define ROUND_BYTES_MAX       (4 * MIB)
