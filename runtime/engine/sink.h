@@ -2,7 +2,7 @@
 /*
  * runtime/engine/sink.h: where a stage's records end if not in a shuffle: part files, or the k largest.
  *
- * A sink lives from the first record to the end of the run; nothing of it is visible before qn_sink_commit.
+ * A sink lives from the first record to the end of the run; nothing of it is visible before qn_sink_writer_commit.
  */
 #ifndef QN_ENGINE_SINK_H
 #define QN_ENGINE_SINK_H
