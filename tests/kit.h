@@ -15,6 +15,8 @@
 
 #include "runtime/base/status.h"
 
+#define KIT_TEST_SECONDS_MAX 60
+
 static inline uint64_t kit_random(uint64_t *state)
 {
     uint64_t mixed = (*state += UINT64_C(0x9e3779b97f4a7c15));
@@ -110,6 +112,19 @@ static inline int kit_run(Suite *suite)
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* The main of a program of tests, each of them between set_up and tear_down, of which either may be NULL. */
+static inline int kit_run_tests(const char *name, const TTest *const *tests, size_t count, SFun set_up, SFun tear_down)
+{
+    Suite *suite = suite_create(name);
+    TCase *all = tcase_create(name);
+    tcase_set_timeout(all, KIT_TEST_SECONDS_MAX);
+    tcase_add_checked_fixture(all, set_up, tear_down);
+    for (size_t i = 0; i < count; i++)
+        tcase_add_test(all, tests[i]);
+    suite_add_tcase(suite, all);
+    return kit_run(suite);
 }
 
 #endif

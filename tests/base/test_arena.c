@@ -189,17 +189,15 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("arena");
-    TCase *tests = tcase_create("arena");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, pieces_of_all_sizes_are_aligned_have_slack_and_do_not_overlap);
-    tcase_add_test(tests, packed_pieces_lie_between_others_and_disturb_nobody);
-    tcase_add_test(tests, a_small_arena_costs_little_and_a_large_one_not_much_more_than_its_pieces);
-    tcase_add_test(tests, rewinding_keeps_one_chunk_and_gives_the_rest_back);
-    tcase_add_test(tests, copies_and_texts_are_the_same_bytes_elsewhere);
-    tcase_add_test(tests, impossible_sizes_are_refused);
-    tcase_add_test(tests, a_refusal_leaves_the_arena_as_it_was);
-    tcase_add_test(tests, reserved_pages_are_zero_and_zero_again_after_a_release);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        pieces_of_all_sizes_are_aligned_have_slack_and_do_not_overlap,
+        packed_pieces_lie_between_others_and_disturb_nobody,
+        a_small_arena_costs_little_and_a_large_one_not_much_more_than_its_pieces,
+        rewinding_keeps_one_chunk_and_gives_the_rest_back,
+        copies_and_texts_are_the_same_bytes_elsewhere,
+        impossible_sizes_are_refused,
+        a_refusal_leaves_the_arena_as_it_was,
+        reserved_pages_are_zero_and_zero_again_after_a_release,
+    };
+    return kit_run_tests("arena", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

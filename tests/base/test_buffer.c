@@ -157,15 +157,14 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("buffer");
-    TCase *tests = tcase_create("buffer");
-    tcase_add_test(tests, what_is_appended_is_read_back);
-    tcase_add_test(tests, a_message_cut_anywhere_fails_and_reads_as_zero_from_there);
-    tcase_add_test(tests, lying_lengths_are_refused);
-    tcase_add_test(tests, random_bytes_never_make_the_reader_leave_them);
-    tcase_add_test(tests, nothing_is_appended_without_harm_from_nowhere);
-    tcase_add_test(tests, a_refusal_of_memory_is_remembered_and_what_was_there_stays);
-    tcase_add_test(tests, impossible_sizes_are_a_refusal_of_memory);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        what_is_appended_is_read_back,
+        a_message_cut_anywhere_fails_and_reads_as_zero_from_there,
+        lying_lengths_are_refused,
+        random_bytes_never_make_the_reader_leave_them,
+        nothing_is_appended_without_harm_from_nowhere,
+        a_refusal_of_memory_is_remembered_and_what_was_there_stays,
+        impossible_sizes_are_a_refusal_of_memory,
+    };
+    return kit_run_tests("buffer", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

@@ -133,16 +133,14 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("file");
-    TCase *tests = tcase_create("file");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, what_is_written_is_read_back_and_reading_stops_at_the_end);
-    tcase_add_test(tests, failures_name_the_file_and_the_byte);
-    tcase_add_test(tests, a_new_file_has_its_content_and_an_old_one_is_left_alone);
-    tcase_add_test(tests, a_file_that_cannot_be_written_whole_is_not_left_behind);
-    tcase_add_test(tests, a_scratch_file_has_no_name_and_nobody_else_may_read_it);
-    tcase_add_test(tests, a_scratch_directory_that_is_not_there_or_too_long_is_an_error_that_names_it);
-    tcase_add_test(tests, a_directory_can_be_synced_and_a_missing_one_cannot);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        what_is_written_is_read_back_and_reading_stops_at_the_end,
+        failures_name_the_file_and_the_byte,
+        a_new_file_has_its_content_and_an_old_one_is_left_alone,
+        a_file_that_cannot_be_written_whole_is_not_left_behind,
+        a_scratch_file_has_no_name_and_nobody_else_may_read_it,
+        a_scratch_directory_that_is_not_there_or_too_long_is_an_error_that_names_it,
+        a_directory_can_be_synced_and_a_missing_one_cannot,
+    };
+    return kit_run_tests("file", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -280,19 +280,17 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("hash");
-    TCase *tests = tcase_create("hash");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, keys_of_every_length_give_their_bytes_and_length_back);
-    tcase_add_test(tests, what_lies_behind_a_key_does_not_matter);
-    tcase_add_test(tests, the_hash_of_tiny_keys_can_be_undone);
-    tcase_add_test(tests, tags_are_what_they_were);
-    tcase_add_test(tests, zeros_of_different_numbers_are_different_keys);
-    tcase_add_test(tests, bytes_are_compared_as_unsigned_with_a_prefix_first);
-    tcase_add_test(tests, tags_of_keys_that_are_alike_fall_evenly_into_partitions);
-    tcase_add_test(tests, keys_that_are_alike_have_different_tags);
-    tcase_add_test(tests, no_first_word_makes_all_second_words_collide);
-    tcase_add_test(tests, a_checksum_depends_on_every_byte_and_on_the_seed);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        keys_of_every_length_give_their_bytes_and_length_back,
+        what_lies_behind_a_key_does_not_matter,
+        the_hash_of_tiny_keys_can_be_undone,
+        tags_are_what_they_were,
+        zeros_of_different_numbers_are_different_keys,
+        bytes_are_compared_as_unsigned_with_a_prefix_first,
+        tags_of_keys_that_are_alike_fall_evenly_into_partitions,
+        keys_that_are_alike_have_different_tags,
+        no_first_word_makes_all_second_words_collide,
+        a_checksum_depends_on_every_byte_and_on_the_seed,
+    };
+    return kit_run_tests("hash", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

@@ -125,16 +125,15 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("status");
-    TCase *tests = tcase_create("status");
-    tcase_add_test(tests, every_status_has_its_name_and_its_text);
-    tcase_add_test(tests, codes_names_and_texts_are_unique);
-    tcase_add_test(tests, codes_are_what_they_were);
-    tcase_add_test(tests, texts_are_single_lines_without_a_full_stop_and_scopes_are_known);
-    tcase_add_test(tests, an_unknown_code_is_called_unknown);
-    tcase_add_test(tests, the_first_detail_wins);
-    tcase_add_test(tests, the_text_of_the_system_follows);
-    tcase_add_test(tests, texts_of_every_length_about_the_limit_are_cut_and_end);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        every_status_has_its_name_and_its_text,
+        codes_names_and_texts_are_unique,
+        codes_are_what_they_were,
+        texts_are_single_lines_without_a_full_stop_and_scopes_are_known,
+        an_unknown_code_is_called_unknown,
+        the_first_detail_wins,
+        the_text_of_the_system_follows,
+        texts_of_every_length_about_the_limit_are_cut_and_end,
+    };
+    return kit_run_tests("status", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

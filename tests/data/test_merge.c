@@ -401,22 +401,19 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("merge");
-    TCase *tests = tcase_create("merge");
-    tcase_set_timeout(tests, 60);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, any_number_of_runs_and_tables_merges_to_what_a_sorted_list_gives);
-    tcase_add_test(tests, every_reducer_merges);
-    tcase_add_test(tests, keys_of_one_hash_are_told_apart_and_equal_ones_joined);
-    tcase_add_test(tests, one_key_in_all_runs_and_tables_is_reduced_to_one);
-    tcase_add_test(tests, merged_runs_merge_again);
-    tcase_add_test(tests, ranges_of_tables_are_kept_to);
-    tcase_add_test(tests, long_keys_of_a_stable_merge_stay_where_they_are);
-    tcase_add_test(tests, a_sum_beyond_its_type_is_an_error_that_names_the_key);
-    tcase_add_test(tests, a_user_s_failure_is_a_callback_s_and_odd_keys_are_shown_readably);
-    tcase_add_test(tests, failures_name_long_keys_by_their_beginning);
-    tcase_add_test(tests, damage_to_any_run_ends_the_merge_before_a_wrong_row);
-    tcase_add_test(tests, refused_memory_opens_no_merge_and_nothing_leaks);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        any_number_of_runs_and_tables_merges_to_what_a_sorted_list_gives,
+        every_reducer_merges,
+        keys_of_one_hash_are_told_apart_and_equal_ones_joined,
+        one_key_in_all_runs_and_tables_is_reduced_to_one,
+        merged_runs_merge_again,
+        ranges_of_tables_are_kept_to,
+        long_keys_of_a_stable_merge_stay_where_they_are,
+        a_sum_beyond_its_type_is_an_error_that_names_the_key,
+        a_user_s_failure_is_a_callback_s_and_odd_keys_are_shown_readably,
+        failures_name_long_keys_by_their_beginning,
+        damage_to_any_run_ends_the_merge_before_a_wrong_row,
+        refused_memory_opens_no_merge_and_nothing_leaks,
+    };
+    return kit_run_tests("merge", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -191,15 +191,13 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("row");
-    TCase *tests = tcase_create("row");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, rows_of_all_keys_and_values_come_back);
-    tcase_add_test(tests, rows_are_the_words_that_they_were);
-    tcase_add_test(tests, rows_that_lie_are_refused_or_stay_within_their_bytes);
-    tcase_add_test(tests, a_sealed_block_is_right_and_any_changed_bit_is_noticed);
-    tcase_add_test(tests, two_changed_bytes_of_a_header_do_not_hide_each_other);
-    tcase_add_test(tests, a_block_of_another_size_or_another_kind_of_values_is_refused);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        rows_of_all_keys_and_values_come_back,
+        rows_are_the_words_that_they_were,
+        rows_that_lie_are_refused_or_stay_within_their_bytes,
+        a_sealed_block_is_right_and_any_changed_bit_is_noticed,
+        two_changed_bytes_of_a_header_do_not_hide_each_other,
+        a_block_of_another_size_or_another_kind_of_values_is_refused,
+    };
+    return kit_run_tests("row", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

@@ -379,24 +379,21 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("spill");
-    TCase *tests = tcase_create("spill");
-    tcase_set_timeout(tests, 60);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, runs_of_all_kinds_of_rows_come_back_one_behind_the_other);
-    tcase_add_test(tests, short_reads_are_continued);
-    tcase_add_test(tests, a_run_of_no_rows_is_one);
-    tcase_add_test(tests, giant_rows_come_back_and_do_not_make_their_neighbours_dear);
-    tcase_add_test(tests, any_changed_byte_of_a_run_is_noticed);
-    tcase_add_test(tests, a_run_that_cannot_be_read_is_a_failure_of_the_scratch_directory);
-    tcase_add_test(tests, a_run_cut_anywhere_is_noticed);
-    tcase_add_test(tests, a_hole_in_a_run_is_noticed);
-    tcase_add_test(tests, a_header_that_lies_about_its_length_is_refused);
-    tcase_add_test(tests, a_full_disk_is_an_error_that_names_the_directory_and_what_was_there_stays);
-    tcase_add_test(tests, a_dropped_run_gives_its_disk_space_back_and_spares_the_others);
-    tcase_add_test(tests, nothing_is_left_in_the_directory_at_any_time);
-    tcase_add_test(tests, a_missing_scratch_directory_is_an_error_that_names_it);
-    tcase_add_test(tests, refused_memory_is_an_error_and_nothing_leaks);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        runs_of_all_kinds_of_rows_come_back_one_behind_the_other,
+        short_reads_are_continued,
+        a_run_of_no_rows_is_one,
+        giant_rows_come_back_and_do_not_make_their_neighbours_dear,
+        any_changed_byte_of_a_run_is_noticed,
+        a_run_that_cannot_be_read_is_a_failure_of_the_scratch_directory,
+        a_run_cut_anywhere_is_noticed,
+        a_hole_in_a_run_is_noticed,
+        a_header_that_lies_about_its_length_is_refused,
+        a_full_disk_is_an_error_that_names_the_directory_and_what_was_there_stays,
+        a_dropped_run_gives_its_disk_space_back_and_spares_the_others,
+        nothing_is_left_in_the_directory_at_any_time,
+        a_missing_scratch_directory_is_an_error_that_names_it,
+        refused_memory_is_an_error_and_nothing_leaks,
+    };
+    return kit_run_tests("spill", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -954,24 +954,22 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("chain");
-    TCase *tests = tcase_create("chain");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, a_random_chain_gives_what_its_operators_give_one_by_one);
-    tcase_add_test(tests, what_arrives_through_failures_is_what_arrives_without_them);
-    tcase_add_test(tests, a_failure_of_any_callback_of_a_full_block_loses_and_doubles_nothing);
-    tcase_add_test(tests, a_failure_behind_the_chain_is_not_taken_for_one_of_its_callbacks);
-    tcase_add_test(tests, a_chain_that_failed_works_on_the_next_block);
-    tcase_add_test(tests, a_chain_may_be_as_deep_as_a_stage_allows);
-    tcase_add_test(tests, a_chain_without_operators_hands_its_blocks_on);
-    tcase_add_test(tests, any_number_of_records_can_be_dropped_from_the_front);
-    tcase_add_test(tests, records_of_any_size_arrive_whole);
-    tcase_add_test(tests, a_refusal_of_memory_for_a_giant_record_ends_the_block_and_is_no_callback_s_fault);
-    tcase_add_test(tests, records_that_do_not_fit_their_schema_are_refused_and_the_source_record_is_named);
-    tcase_add_test(tests, fixed_values_are_aligned_and_zero_filled_to_whole_words);
-    tcase_add_test(tests, a_block_wise_map_that_gives_another_number_of_records_fails);
-    tcase_add_test(tests, filters_pass_references_on);
-    tcase_add_test(tests, refused_memory_creates_no_chain);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        a_random_chain_gives_what_its_operators_give_one_by_one,
+        what_arrives_through_failures_is_what_arrives_without_them,
+        a_failure_of_any_callback_of_a_full_block_loses_and_doubles_nothing,
+        a_failure_behind_the_chain_is_not_taken_for_one_of_its_callbacks,
+        a_chain_that_failed_works_on_the_next_block,
+        a_chain_may_be_as_deep_as_a_stage_allows,
+        a_chain_without_operators_hands_its_blocks_on,
+        any_number_of_records_can_be_dropped_from_the_front,
+        records_of_any_size_arrive_whole,
+        a_refusal_of_memory_for_a_giant_record_ends_the_block_and_is_no_callback_s_fault,
+        records_that_do_not_fit_their_schema_are_refused_and_the_source_record_is_named,
+        fixed_values_are_aligned_and_zero_filled_to_whole_words,
+        a_block_wise_map_that_gives_another_number_of_records_fails,
+        filters_pass_references_on,
+        refused_memory_creates_no_chain,
+    };
+    return kit_run_tests("chain", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

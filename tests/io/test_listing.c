@@ -192,18 +192,16 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("listing");
-    TCase *tests = tcase_create("listing");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, a_directory_is_all_regular_files_below_it_in_byte_order);
-    tcase_add_test(tests, paths_come_in_the_order_given_and_a_file_may_come_twice);
-    tcase_add_test(tests, empty_files_are_counted_and_left_out);
-    tcase_add_test(tests, links_below_a_directory_are_not_followed_and_what_is_no_file_is_skipped);
-    tcase_add_test(tests, a_link_that_is_named_is_followed);
-    tcase_add_test(tests, what_cannot_be_an_input_is_an_error_that_names_it);
-    tcase_add_test(tests, no_paths_are_no_files);
-    tcase_add_test(tests, a_thousand_files_are_listed_sorted);
-    tcase_add_test(tests, refused_memory_is_an_error_and_nothing_leaks);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        a_directory_is_all_regular_files_below_it_in_byte_order,
+        paths_come_in_the_order_given_and_a_file_may_come_twice,
+        empty_files_are_counted_and_left_out,
+        links_below_a_directory_are_not_followed_and_what_is_no_file_is_skipped,
+        a_link_that_is_named_is_followed,
+        what_cannot_be_an_input_is_an_error_that_names_it,
+        no_paths_are_no_files,
+        a_thousand_files_are_listed_sorted,
+        refused_memory_is_an_error_and_nothing_leaks,
+    };
+    return kit_run_tests("listing", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -366,24 +366,21 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("output");
-    TCase *tests = tcase_create("output");
-    tcase_set_timeout(tests, 60);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, a_committed_and_sealed_output_is_its_parts_a_manifest_and_success);
-    tcase_add_test(tests, the_manifest_lists_the_parts_with_bytes_records_and_checksum);
-    tcase_add_test(tests, a_part_is_the_bytes_that_were_written_however_they_came);
-    tcase_add_test(tests, a_part_that_is_not_kept_is_gone_in_any_state);
-    tcase_add_test(tests, closing_a_zeroed_part_leaves_standard_input_open);
-    tcase_add_test(tests, a_directory_that_is_not_empty_is_refused_and_untouched);
-    tcase_add_test(tests, what_cannot_be_an_output_directory_is_an_error_that_names_it);
-    tcase_add_test(tests, withdrawing_removes_only_a_directory_that_the_job_made_and_that_is_empty);
-    tcase_add_test(tests, a_part_that_exists_is_not_overwritten_and_not_removed);
-    tcase_add_test(tests, names_of_many_parts_are_in_the_order_of_their_numbers);
-    tcase_add_test(tests, a_seal_that_fails_leaves_no_seal);
-    tcase_add_test(tests, a_full_disk_is_an_error_that_names_the_part);
-    tcase_add_test(tests, refused_memory_opens_no_part_and_leaves_no_file);
-    tcase_add_test(tests, refused_memory_gives_a_whole_manifest_or_an_error);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        a_committed_and_sealed_output_is_its_parts_a_manifest_and_success,
+        the_manifest_lists_the_parts_with_bytes_records_and_checksum,
+        a_part_is_the_bytes_that_were_written_however_they_came,
+        a_part_that_is_not_kept_is_gone_in_any_state,
+        closing_a_zeroed_part_leaves_standard_input_open,
+        a_directory_that_is_not_empty_is_refused_and_untouched,
+        what_cannot_be_an_output_directory_is_an_error_that_names_it,
+        withdrawing_removes_only_a_directory_that_the_job_made_and_that_is_empty,
+        a_part_that_exists_is_not_overwritten_and_not_removed,
+        names_of_many_parts_are_in_the_order_of_their_numbers,
+        a_seal_that_fails_leaves_no_seal,
+        a_full_disk_is_an_error_that_names_the_part,
+        refused_memory_opens_no_part_and_leaves_no_file,
+        refused_memory_gives_a_whole_manifest_or_an_error,
+    };
+    return kit_run_tests("output", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -219,15 +219,13 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("scan");
-    TCase *tests = tcase_create("scan");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, wide_and_narrow_find_what_looking_at_every_byte_finds);
-    tcase_add_test(tests, every_byte_is_told_from_every_delimiter);
-    tcase_add_test(tests, all_pairs_of_delimiters_are_told_from_all_other_bytes);
-    tcase_add_test(tests, a_scan_in_pieces_finds_what_a_whole_one_finds);
-    tcase_add_test(tests, a_scan_stays_within_the_slacks);
-    tcase_add_test(tests, a_scan_of_nothing_changes_nothing);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        wide_and_narrow_find_what_looking_at_every_byte_finds,
+        every_byte_is_told_from_every_delimiter,
+        all_pairs_of_delimiters_are_told_from_all_other_bytes,
+        a_scan_in_pieces_finds_what_a_whole_one_finds,
+        a_scan_stays_within_the_slacks,
+        a_scan_of_nothing_changes_nothing,
+    };
+    return kit_run_tests("scan", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

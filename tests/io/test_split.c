@@ -218,18 +218,16 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("split");
-    TCase *tests = tcase_create("split");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, splits_cover_every_byte_once_in_order);
-    tcase_add_test(tests, no_split_is_larger_than_asked_for);
-    tcase_add_test(tests, splits_of_one_byte_are_one_task_a_byte);
-    tcase_add_test(tests, small_files_share_a_task_but_not_too_many_of_them);
-    tcase_add_test(tests, no_files_are_no_tasks);
-    tcase_add_test(tests, chosen_sizes_are_within_bounds_and_give_each_worker_some_tasks);
-    tcase_add_test(tests, a_message_cut_anywhere_or_with_a_lying_count_is_refused_at_once);
-    tcase_add_test(tests, a_path_that_does_not_end_is_refused);
-    tcase_add_test(tests, refused_memory_is_an_error_and_nothing_leaks);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        splits_cover_every_byte_once_in_order,
+        no_split_is_larger_than_asked_for,
+        splits_of_one_byte_are_one_task_a_byte,
+        small_files_share_a_task_but_not_too_many_of_them,
+        no_files_are_no_tasks,
+        chosen_sizes_are_within_bounds_and_give_each_worker_some_tasks,
+        a_message_cut_anywhere_or_with_a_lying_count_is_refused_at_once,
+        a_path_that_does_not_end_is_refused,
+        refused_memory_is_an_error_and_nothing_leaks,
+    };
+    return kit_run_tests("split", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

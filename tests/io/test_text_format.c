@@ -72,11 +72,9 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("text_format");
-    TCase *tests = tcase_create("text_format");
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, bytes_are_written_as_they_are);
-    tcase_add_test(tests, integers_are_written_in_decimal);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        bytes_are_written_as_they_are,
+        integers_are_written_in_decimal,
+    };
+    return kit_run_tests("text_format", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

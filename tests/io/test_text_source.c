@@ -601,25 +601,22 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("text_source");
-    TCase *tests = tcase_create("text_source");
-    tcase_set_timeout(tests, 60);
-    tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, small_files_cut_anywhere_give_their_runs);
-    tcase_add_test(tests, small_files_cut_anywhere_give_their_lines);
-    tcase_add_test(tests, files_of_many_chunks_cut_anywhere_give_their_records);
-    tcase_add_test(tests, records_of_many_chunks_are_whole_wherever_files_are_cut);
-    tcase_add_test(tests, a_buffer_that_a_giant_record_made_large_shrinks_and_goes_on);
-    tcase_add_test(tests, every_block_of_a_file_can_be_begun_again);
-    tcase_add_test(tests, what_follows_a_block_that_is_begun_again_is_the_same_to_the_end);
-    tcase_add_test(tests, a_task_of_many_segments_gives_the_records_of_each);
-    tcase_add_test(tests, a_source_takes_one_task_after_another_finished_or_not);
-    tcase_add_test(tests, a_file_shorter_than_listed_or_gone_is_an_error_that_names_it);
-    tcase_add_test(tests, what_was_appended_after_the_listing_is_not_read);
-    tcase_add_test(tests, an_attempt_after_a_failed_read_begins_where_the_failure_was);
-    tcase_add_test(tests, records_beyond_the_limit_are_refused_and_records_within_pass);
-    tcase_add_test(tests, a_message_cut_anywhere_is_an_error);
-    tcase_add_test(tests, refused_memory_is_an_error_and_nothing_leaks);
-    suite_add_tcase(suite, tests);
-    return kit_run(suite);
+    const TTest *const tests[] = {
+        small_files_cut_anywhere_give_their_runs,
+        small_files_cut_anywhere_give_their_lines,
+        files_of_many_chunks_cut_anywhere_give_their_records,
+        records_of_many_chunks_are_whole_wherever_files_are_cut,
+        a_buffer_that_a_giant_record_made_large_shrinks_and_goes_on,
+        every_block_of_a_file_can_be_begun_again,
+        what_follows_a_block_that_is_begun_again_is_the_same_to_the_end,
+        a_task_of_many_segments_gives_the_records_of_each,
+        a_source_takes_one_task_after_another_finished_or_not,
+        a_file_shorter_than_listed_or_gone_is_an_error_that_names_it,
+        what_was_appended_after_the_listing_is_not_read,
+        an_attempt_after_a_failed_read_begins_where_the_failure_was,
+        records_beyond_the_limit_are_refused_and_records_within_pass,
+        a_message_cut_anywhere_is_an_error,
+        refused_memory_is_an_error_and_nothing_leaks,
+    };
+    return kit_run_tests("text_source", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

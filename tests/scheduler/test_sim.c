@@ -7,11 +7,9 @@
  */
 #include "scheduler/sim/sim.h"
 #include "scheduler/sim/sim_random.h"
+#include "tests/kit.h"
 
-#include <check.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum { SMALL_RUN_COUNT = 4000, TIMEOUT_S = 120 };
 
@@ -251,9 +249,5 @@ int main(void)
     tcase_add_test(tcase, a_hundred_thousand_ranks_finish);
     tcase_add_test(tcase, a_configuration_without_ranks_or_time_is_refused);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed_count = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed_count == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return kit_run(suite);
 }

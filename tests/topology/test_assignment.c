@@ -3,11 +3,9 @@
  * tests/topology/test_assignment.c: the solver against trying everything, on small random trees and sets.
  */
 #include "runtime/topology/assignment.h"
+#include "tests/kit.h"
 
-#include <check.h>
 #include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define CORES_MAX 6
 #define RANKS_MAX 6
@@ -153,17 +151,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("assignment");
-    TCase *tests = tcase_create("assignment");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, no_other_assignment_is_better_on_any_of_3000_small_machines);
-    tcase_add_test(tests, loads_count_the_ranks_of_each_core);
-    tcase_add_test(tests, a_rank_with_an_empty_set_gets_no_core_and_disturbs_nobody);
-    tcase_add_test(tests, no_ranks_load_no_core);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    const TTest *const tests[] = {
+        no_other_assignment_is_better_on_any_of_3000_small_machines,
+        loads_count_the_ranks_of_each_core,
+        a_rank_with_an_empty_set_gets_no_core_and_disturbs_nobody,
+        no_ranks_load_no_core,
+    };
+    return kit_run_tests("assignment", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

@@ -3,15 +3,10 @@
  * tests/topology/test_memory_limit.c: memory limits from small copies of /proc and /sys/fs/cgroup.
  */
 #include "runtime/topology/memory_limit.h"
+#include "tests/kit.h"
 
-#include <check.h>
-#include <ftw.h>
 #include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define KIB    UINT64_C(1024)
 #define MIB    (1024 * KIB)
@@ -20,31 +15,20 @@
 #define V1     "/sys/fs/cgroup/memory"
 #define HYBRID "/sys/fs/cgroup/unified"
 
-static char root[64];
+static kit_directory root;
 static qn_error error;
 
 /* Writes a file below the root, with the directories above it. */
 static void put(const char *path, const char *text)
 {
     char full[PATH_MAX];
-    snprintf(full, sizeof full, "%s%s", root, path);
-    for (char *slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+    snprintf(full, sizeof full, "%s%s", root.path, path);
+    for (char *slash = strchr(full + strlen(root.path) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = 0;
         (void)mkdir(full, 0700);
         *slash = '/';
     }
-    FILE *file = fopen(full, "w");
-    ck_assert_msg(file != NULL, "%s", full);
-    fputs(text, file);
-    fclose(file);
-}
-
-static int remove_entry(const char *path, const struct stat *status, int flag, struct FTW *where)
-{
-    (void)status;
-    (void)flag;
-    (void)where;
-    return remove(path);
+    kit_write_file(full, text, strlen(text));
 }
 
 /* A machine of 64 GiB without cgroups or SLURM. */
@@ -53,21 +37,20 @@ static void make_machine(void)
     unsetenv("SLURM_MEM_PER_NODE");
     unsetenv("SLURM_MEM_PER_CPU");
     unsetenv("SLURM_CPUS_ON_NODE");
-    strcpy(root, "/tmp/quern_limits_XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
+    kit_make_directory(&root);
     put("/proc/meminfo", "MemTotal:       67108864 kB\nMemFree:         1000 kB\n");
     qn_error_clear(&error);
 }
 
 static void remove_machine(void)
 {
-    nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    kit_remove_directory(&root);
 }
 
 static void check_limit(uint64_t bytes, const char *source)
 {
     qn_memory_limit limit = {0};
-    ck_assert_msg(qn_memory_limit_query(root, &limit, &error) == QUERN_OK, "%s", error.text);
+    kit_assert_ok(qn_memory_limit_query(root.path, &limit, &error), &error);
     ck_assert_uint_eq(limit.bytes, bytes);
     ck_assert_str_eq(limit.source, source);
 }
@@ -81,7 +64,7 @@ END_TEST
 START_TEST(this_machine_has_a_limit)
 {
     qn_memory_limit limit = {0};
-    ck_assert_msg(qn_memory_limit_query("", &limit, &error) == QUERN_OK, "%s", error.text);
+    kit_assert_ok(qn_memory_limit_query("", &limit, &error), &error);
     ck_assert_uint_ge(limit.bytes, 16 * MIB);
     ck_assert_ptr_nonnull(limit.source);
 }
@@ -109,7 +92,7 @@ START_TEST(a_meminfo_that_cannot_be_understood_is_an_error)
         qn_memory_limit limit = {.bytes = 77};
         put("/proc/meminfo", odd[i]);
         qn_error_clear(&error);
-        ck_assert_msg(qn_memory_limit_query(root, &limit, &error) == QUERN_ERROR_SYSTEM, "%s", odd[i]);
+        ck_assert_msg(qn_memory_limit_query(root.path, &limit, &error) == QUERN_ERROR_SYSTEM, "%s", odd[i]);
         ck_assert_uint_eq(limit.bytes, 77);
     }
 }
@@ -390,54 +373,38 @@ START_TEST(what_the_kernel_enforces_is_named_when_slurm_says_the_same)
 }
 END_TEST
 
-static void add_cgroup_tests(TCase *tests)
-{
-    tcase_add_test(tests, v2_max_of_our_cgroup_is_the_limit);
-    tcase_add_test(tests, v2_high_counts_when_it_is_lower_than_max);
-    tcase_add_test(tests, v2_ancestors_bind_their_children);
-    tcase_add_test(tests, v2_siblings_do_not_bind_us);
-    tcase_add_test(tests, v2_top_of_a_container_is_read);
-    tcase_add_test(tests, a_limit_above_physical_memory_does_not_count);
-    tcase_add_test(tests, v1_limit_is_found_among_the_controllers);
-    tcase_add_test(tests, v1_unlimited_is_no_limit);
-    tcase_add_test(tests, v1_ancestors_bind_their_children);
-    tcase_add_test(tests, a_controller_is_not_taken_for_another_with_a_like_name);
-    tcase_add_test(tests, hybrid_machines_have_both_read);
-    tcase_add_test(tests, mounts_elsewhere_are_found);
-    tcase_add_test(tests, a_mount_of_a_part_of_the_hierarchy_is_understood);
-    tcase_add_test(tests, a_mount_of_another_part_does_not_bind_us);
-    tcase_add_test(tests, a_path_outside_of_the_namespace_reads_only_the_top);
-}
-
-static void add_other_tests(TCase *tests)
-{
-    tcase_add_test(tests, a_bare_machine_may_use_its_physical_memory);
-    tcase_add_test(tests, this_machine_has_a_limit);
-    tcase_add_test(tests, a_machine_without_meminfo_is_an_error_that_names_it);
-    tcase_add_test(tests, a_meminfo_that_cannot_be_understood_is_an_error);
-    tcase_add_test(tests, odd_limits_are_passed_over);
-    tcase_add_test(tests, a_directory_where_a_limit_should_be_is_passed_over);
-    tcase_add_test(tests, odd_lists_of_cgroups_are_passed_over);
-    tcase_add_test(tests, odd_lists_of_mounts_leave_the_usual_places);
-    tcase_add_test(tests, a_path_too_long_is_passed_over);
-    tcase_add_test(tests, slurm_memory_per_node_is_in_mebibytes);
-    tcase_add_test(tests, slurm_memory_per_cpu_is_times_the_cpus_of_the_node);
-    tcase_add_test(tests, odd_slurm_variables_are_passed_over);
-    tcase_add_test(tests, the_smallest_voice_wins);
-    tcase_add_test(tests, what_the_kernel_enforces_is_named_when_slurm_says_the_same);
-}
-
 int main(void)
 {
-    Suite *suite = suite_create("limits");
-    TCase *tests = tcase_create("limits");
-    tcase_add_checked_fixture(tests, make_machine, remove_machine);
-    add_other_tests(tests);
-    add_cgroup_tests(tests);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    const TTest *const tests[] = {
+        a_bare_machine_may_use_its_physical_memory,
+        this_machine_has_a_limit,
+        a_machine_without_meminfo_is_an_error_that_names_it,
+        a_meminfo_that_cannot_be_understood_is_an_error,
+        odd_limits_are_passed_over,
+        a_directory_where_a_limit_should_be_is_passed_over,
+        odd_lists_of_cgroups_are_passed_over,
+        odd_lists_of_mounts_leave_the_usual_places,
+        a_path_too_long_is_passed_over,
+        slurm_memory_per_node_is_in_mebibytes,
+        slurm_memory_per_cpu_is_times_the_cpus_of_the_node,
+        odd_slurm_variables_are_passed_over,
+        the_smallest_voice_wins,
+        what_the_kernel_enforces_is_named_when_slurm_says_the_same,
+        v2_max_of_our_cgroup_is_the_limit,
+        v2_high_counts_when_it_is_lower_than_max,
+        v2_ancestors_bind_their_children,
+        v2_siblings_do_not_bind_us,
+        v2_top_of_a_container_is_read,
+        a_limit_above_physical_memory_does_not_count,
+        v1_limit_is_found_among_the_controllers,
+        v1_unlimited_is_no_limit,
+        v1_ancestors_bind_their_children,
+        a_controller_is_not_taken_for_another_with_a_like_name,
+        hybrid_machines_have_both_read,
+        mounts_elsewhere_are_found,
+        a_mount_of_a_part_of_the_hierarchy_is_understood,
+        a_mount_of_another_part_does_not_bind_us,
+        a_path_outside_of_the_namespace_reads_only_the_top,
+    };
+    return kit_run_tests("limits", tests, sizeof tests / sizeof *tests, make_machine, remove_machine);
 }

@@ -3,12 +3,7 @@
  * tests/topology/test_pin.c: plans on synthetic machines.
  */
 #include "runtime/topology/topology.h"
-
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "tests/kit.h"
 
 #define RANKS_MAX 1024
 #define NONE      UINT32_MAX
@@ -22,25 +17,18 @@
 static qn_pin_place places[RANKS_MAX];
 static qn_error error;
 
-static double now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
 static qn_topology *create(const char *synthetic)
 {
     qn_topology *topology = NULL;
     qn_error_clear(&error);
-    ck_assert_msg(qn_topology_create(synthetic, &topology, &error) == QUERN_OK, "%s", error.text);
+    kit_assert_ok(qn_topology_create(synthetic, &topology, &error), &error);
     return topology;
 }
 
 static void plan(const char *synthetic, uint32_t rank_count, const char *const *allowed)
 {
     qn_topology *topology = create(synthetic);
-    ck_assert_msg(qn_pin_plan(topology, rank_count, allowed, places, &error) == QUERN_OK, "%s", error.text);
+    kit_assert_ok(qn_pin_plan(topology, rank_count, allowed, places, &error), &error);
     qn_topology_destroy(topology);
 }
 
@@ -333,9 +321,9 @@ static double plan_time_ms(const char *synthetic, uint32_t rank_count, char (*te
     for (uint32_t rank = 0; rank < rank_count; rank++)
         allowed[rank] = texts[rank];
     qn_topology *topology = create(synthetic);
-    double start = now_ms();
+    double start = kit_now_ms();
     ck_assert_int_eq(qn_pin_plan(topology, rank_count, allowed, places, &error), QUERN_OK);
-    double took = now_ms() - start;
+    double took = kit_now_ms() - start;
     qn_topology_destroy(topology);
     return took;
 }
@@ -377,7 +365,7 @@ END_TEST
 static TCase *plan_tests(void)
 {
     TCase *tests = tcase_create("plan");
-    tcase_set_timeout(tests, 60);
+    tcase_set_timeout(tests, KIT_TEST_SECONDS_MAX);
     tcase_add_test(tests, two_ranks_of_two_packages_get_one_each);
     tcase_add_test(tests, four_ranks_of_four_numa_nodes_get_one_each_and_neighbours_other_packages);
     tcase_add_test(tests, a_core_knows_its_unit_package_and_numa_node);
@@ -409,9 +397,5 @@ int main(void)
 {
     Suite *suite = suite_create("pin");
     suite_add_tcase(suite, plan_tests());
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return kit_run(suite);
 }

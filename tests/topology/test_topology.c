@@ -1,59 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/topology/test_topology.c: reading machines, and real bindings on this one. Linked with malloc and calloc
- * wrapped, so that memory can be refused to our own code.
+ * tests/topology/test_topology.c: reading machines, and real bindings on this one.
  */
 #include "runtime/topology/topology.h"
+#include "tests/kit.h"
+#include "tests/refusal.h"
 
-#include <check.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #define NONE UINT32_MAX
 
 static qn_error error;
 
-/* Allocations that still succeed; negative for all. */
-static int allocations_left = -1;
-
-void *__real_malloc(size_t bytes);
-void *__real_calloc(size_t count, size_t bytes);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-
-void *__wrap_malloc(size_t bytes)
-{
-    if (allocations_left == 0)
-        return NULL;
-    allocations_left -= allocations_left > 0;
-    return __real_malloc(bytes);
-}
-
-void *__wrap_calloc(size_t count, size_t bytes)
-{
-    if (allocations_left == 0)
-        return NULL;
-    allocations_left -= allocations_left > 0;
-    return __real_calloc(count, bytes);
-}
-
-static double now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
-
 static qn_topology *create(const char *synthetic)
 {
     qn_topology *topology = NULL;
     qn_error_clear(&error);
-    ck_assert_msg(qn_topology_create(synthetic, &topology, &error) == QUERN_OK, "%s", error.text);
+    kit_assert_ok(qn_topology_create(synthetic, &topology, &error), &error);
     return topology;
 }
 
@@ -162,7 +127,7 @@ START_TEST(binding_leaves_one_core_and_restoring_brings_all_back)
     qn_pin_place place;
     qn_topology *topology = plan_here(&place);
     ck_assert_int_eq(sched_getaffinity(0, sizeof before, &before), 0);
-    ck_assert_msg(qn_pin_apply(topology, &place, &error) == QUERN_OK, "%s", error.text);
+    kit_assert_ok(qn_pin_apply(topology, &place, &error), &error);
     ck_assert_int_eq(sched_getaffinity(0, sizeof bound, &bound), 0);
     ck_assert(CPU_ISSET(place.pu, &bound));
     if (qn_topology_core_count(topology) > 1 && CPU_COUNT(&before) == (int)qn_topology_pu_count(topology))
@@ -311,9 +276,9 @@ START_TEST(this_machine_is_read_quickly)
 {
     double best = 1e9;
     for (int repeat = 0; repeat < 5; repeat++) {
-        double start = now_ms();
+        double start = kit_now_ms();
         qn_topology *topology = create(NULL);
-        double took = now_ms() - start;
+        double took = kit_now_ms() - start;
         ck_assert_uint_ge(qn_topology_core_count(topology), 1);
         ck_assert_uint_ge(qn_topology_pu_count(topology), qn_topology_core_count(topology));
         qn_topology_destroy(topology);
@@ -344,26 +309,20 @@ int main(void)
     unsetenv("HWLOC_SYNTHETIC");
     unsetenv("HWLOC_XMLFILE");
     unsetenv("HWLOC_THISSYSTEM");
-    Suite *suite = suite_create("topology");
-    TCase *tests = tcase_create("topology");
-    tcase_set_timeout(tests, 60);
-    tcase_add_test(tests, refused_memory_is_an_error_that_creates_nothing);
-    tcase_add_test(tests, refused_memory_is_an_error_that_places_nobody);
-    tcase_add_test(tests, a_bad_synthetic_string_is_an_error_and_gives_nothing);
-    tcase_add_test(tests, a_synthetic_machine_allows_all_and_binds_nothing);
-    tcase_add_test(tests, a_set_that_does_not_fit_as_text_is_an_error);
-    tcase_add_test(tests, binding_leaves_one_core_and_restoring_brings_all_back);
-    tcase_add_test(tests, the_allowed_set_shrinks_with_the_binding_of_the_thread);
-    tcase_add_test(tests, binding_again_chooses_from_what_was_there_before_the_first);
-    tcase_add_test(tests, a_place_that_cannot_be_taken_binds_nothing);
-    tcase_add_test(tests, a_core_outside_of_the_binding_is_refused_and_the_binding_stays);
-    tcase_add_test(tests, binding_touches_only_the_calling_thread);
-    tcase_add_test(tests, this_machine_is_read_quickly);
-    tcase_add_test(tests, a_place_is_described_in_words);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    const TTest *const tests[] = {
+        refused_memory_is_an_error_that_creates_nothing,
+        refused_memory_is_an_error_that_places_nobody,
+        a_bad_synthetic_string_is_an_error_and_gives_nothing,
+        a_synthetic_machine_allows_all_and_binds_nothing,
+        a_set_that_does_not_fit_as_text_is_an_error,
+        binding_leaves_one_core_and_restoring_brings_all_back,
+        the_allowed_set_shrinks_with_the_binding_of_the_thread,
+        binding_again_chooses_from_what_was_there_before_the_first,
+        a_place_that_cannot_be_taken_binds_nothing,
+        a_core_outside_of_the_binding_is_refused_and_the_binding_stays,
+        binding_touches_only_the_calling_thread,
+        this_machine_is_read_quickly,
+        a_place_is_described_in_words,
+    };
+    return kit_run_tests("topology", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }
