@@ -22,11 +22,9 @@ static void make_input(void)
         for (int i = 0; i < LINE_COUNT; i++)
             kit_put(&lines, "%d\n", i % (file ? 50 : 100));
         input[file] = strdup(kit_path("in%d", file));
-        if (kit_rank() == 0)
-            kit_write(input[file], &lines);
+        kit_write_for_all(input[file], &lines);
         kit_free(&lines);
     }
-    kit_barrier();
 }
 
 /* A run on a context of whatever ranks; `rank` says whether this one looks at the output. */
@@ -418,10 +416,6 @@ static void a_run_inside_of_a_run_is_refused(void)
     CHECK(kit_exists(kit_path("inside/_SUCCESS")));
     quern_context_destroy(reentered);
 }
-
-#define RUN(name, seconds)                                                                                             \
-    if (kit_case(#name, seconds))                                                                                      \
-    name()
 
 int main(int argc, char **argv)
 {

@@ -21,10 +21,8 @@ static void make_input(void)
     for (int i = 0; i < LINE_COUNT; i++)
         kit_put(&lines, "line %d\n", i);
     input[0] = strdup(kit_path("lines"));
-    if (kit_rank() == 0)
-        kit_write(input[0], &lines);
+    kit_write_for_all(input[0], &lines);
     kit_free(&lines);
-    kit_barrier();
 }
 
 static quern_context *many_tasks(quern_options *options)
@@ -189,9 +187,7 @@ static void a_record_of_the_input_that_is_too_long_is_named(void)
             kit_put_bytes(&lines, "x", 1);
         kit_put(&lines, "\n");
         kit_barrier();
-        if (kit_rank() == 0)
-            kit_write(paths[1], &lines);
-        kit_barrier();
+        kit_write_for_all(paths[1], &lines);
         quern_write_text(quern_reduce_by_key(quern_read_text(context, paths, 2, NULL), QUERN_COUNT),
                          kit_path("failed"));
         CHECK_HAS(expect(context, QUERN_ERROR_RECORD_TOO_LARGE, paths[1]), place);
@@ -367,10 +363,6 @@ static void counters_are_sums_over_all_ranks_of_the_last_run(void)
     kit_free(&text);
     quern_context_destroy(context);
 }
-
-#define RUN(name, seconds)                                                                                             \
-    if (kit_case(#name, seconds))                                                                                      \
-    name()
 
 int main(int argc, char **argv)
 {

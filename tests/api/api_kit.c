@@ -305,6 +305,13 @@ void kit_write(const char *path, const kit_text *text)
     CHECK(fclose(file) == 0);
 }
 
+void kit_write_for_all(const char *path, const kit_text *text)
+{
+    if (world_rank == 0)
+        kit_write(path, text);
+    kit_barrier();
+}
+
 static void append_file(kit_text *text, const char *path)
 {
     FILE *file = fopen(path, "r");
@@ -328,6 +335,13 @@ void kit_free(kit_text *text)
 {
     free(text->data);
     *text = (kit_text){0};
+}
+
+uint64_t kit_number(quern_span field)
+{
+    char digits[24] = "";
+    memcpy(digits, field.data, field.bytes < sizeof digits ? field.bytes : sizeof digits - 1);
+    return strtoull(digits, NULL, 10);
 }
 
 typedef struct line {

@@ -45,6 +45,9 @@ double kit_seconds(void);
 /* Names what is tested now and ends the job if it takes longer than that. True if the case was asked for; asked for "list", it only
  * prints the name. */
 bool kit_case(const char *name, unsigned seconds_max);
+#define RUN(name, seconds_max)                                                                                         \
+    if (kit_case(#name, seconds_max))                                                                                  \
+    name()
 /* On all ranks of the job; must succeed. */
 quern_context *kit_context(const quern_options *options);
 /* Runs; the report, if one was asked for as report.json, is put with others in reports/. The status and the text must be the same on all ranks of the job. */
@@ -75,9 +78,13 @@ typedef struct kit_text {
 void kit_put(kit_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void kit_put_bytes(kit_text *text, const void *data, size_t bytes);
 void kit_write(const char *path, const kit_text *text);
+/* On all ranks of the job: rank 0 writes it, and then it is there for all. */
+void kit_write_for_all(const char *path, const kit_text *text);
 kit_text kit_read(const char *path);
 void kit_sort_lines(kit_text *text);
 void kit_free(kit_text *text);
+/* The decimal number with which a field begins; nothing behind the field is read. A negative one wraps. */
+uint64_t kit_number(quern_span field);
 
 /* Rank 0: the committed output is these lines; in this order, or in any. Prints its digest, for comparing across numbers of ranks. */
 void kit_check_output(const char *directory, kit_text *expected, bool ordered);

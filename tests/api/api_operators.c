@@ -41,14 +41,6 @@ static uint64_t unsigned_of(int64_t number)
     return (uint64_t)number * UINT64_C(0x9e3779b97f4a7c15) >> 3 << 1;
 }
 
-/* Nothing may be read behind the field. */
-static int64_t number_in(const char *text, size_t bytes)
-{
-    char digits[24] = "";
-    memcpy(digits, text, bytes < sizeof digits ? bytes : sizeof digits - 1);
-    return strtoll(digits, NULL, 10);
-}
-
 static item parse(const void *data, size_t bytes)
 {
     item got = {.number = 0};
@@ -56,7 +48,7 @@ static item parse(const void *data, size_t bytes)
     size_t at = 0;
     for (; at < bytes && text[at] != ' ' && at < sizeof got.word - 1; at++)
         got.word[at] = text[at];
-    got.number = number_in(text + at, bytes - at);
+    got.number = (int64_t)kit_number(quern_bytes(text + at, bytes - at));
     return got;
 }
 
@@ -712,7 +704,7 @@ static bool drops(uint64_t number)
 static int drop_some(const quern_record *in, int *keep_out, void *user)
 {
     (void)user;
-    *keep_out = !drops((uint64_t)number_in(in->key.data, in->key.bytes));
+    *keep_out = !drops(kit_number(in->key));
     return 0;
 }
 
@@ -762,10 +754,6 @@ static void the_longest_chain_works_and_a_longer_one_is_refused(void)
     kit_free(&in_order);
     quern_context_destroy(context);
 }
-
-#define RUN(name, seconds)                                                                                             \
-    if (kit_case(#name, seconds))                                                                                      \
-    name()
 
 int main(int argc, char **argv)
 {

@@ -366,10 +366,6 @@ static int job(int argc, char **argv)
     return 0;
 }
 
-#define RUN(name, seconds)                                                                                             \
-    if (kit_case(#name, seconds))                                                                                      \
-    name()
-
 int main(int argc, char **argv)
 {
     if (argc > 2 && strcmp(argv[2], "job") == 0)

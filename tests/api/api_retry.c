@@ -28,13 +28,6 @@ typedef struct trouble {
     bool always;
 } trouble;
 
-static uint64_t line_number(quern_span key)
-{
-    char digits[24] = "";
-    memcpy(digits, key.data, key.bytes < sizeof digits ? key.bytes : sizeof digits - 1);
-    return strtoull(digits, NULL, 10);
-}
-
 /* Whether the callback is to fail now. */
 static bool is_due(const trouble *t, uint64_t line)
 {
@@ -52,9 +45,7 @@ static void make_input(void)
     for (uint64_t i = 0; i < LINE_COUNT; i++)
         kit_put(&lines_in_order, "%" PRIu64 "\n", i);
     input[0] = strdup(kit_path("lines"));
-    if (kit_rank() == 0)
-        kit_write(input[0], &lines_in_order);
-    kit_barrier();
+    kit_write_for_all(input[0], &lines_in_order);
 }
 
 static quern_context *small_splits(uint64_t attempts)
@@ -85,7 +76,7 @@ static uint64_t key_of(uint64_t line, uint64_t i)
 static int emit_some(const quern_record *in, quern_emitter *out, void *user)
 {
     const trouble *t = user;
-    uint64_t line = line_number(in->key), count = emitted_by(line, t);
+    uint64_t line = kit_number(in->key), count = emitted_by(line, t);
     bool due = is_due(t, line);
     quern_counter_add(seen, 1);
     quern_counter_add(weight, -(int64_t)line);
@@ -214,7 +205,7 @@ static void later_operators_may_fail_once_too(void)
 /* The first attempt fails far behind, the second before that, the third passes: what the first delivered stays delivered. */
 static int fail_twice(const quern_record *in, quern_emitter *out, void *user)
 {
-    uint64_t line = line_number(in->key), value = 1;
+    uint64_t line = kit_number(in->key), value = 1;
     (void)user;
     bool first = line == 400 && kit_first_time("twice.first"), second = false;
     quern_counter_add(seen, 1);
@@ -259,7 +250,7 @@ static void an_attempt_that_fails_earlier_than_the_one_before_adds_nothing_twice
 static int pass_line(const quern_record *in, quern_record *out, void *user)
 {
     (void)out;
-    uint64_t line = line_number(in->key);
+    uint64_t line = kit_number(in->key);
     quern_counter_add(seen, 1);
     quern_counter_add(weight, -(int64_t)line);
     return is_due(user, line) ? 2 : 0;
@@ -280,7 +271,7 @@ static void a_job_without_a_reduction_writes_and_counts_once(void)
 
 static int to_integers(const quern_record *in, quern_emitter *out, void *user)
 {
-    int64_t line = (int64_t)line_number(in->key);
+    int64_t line = (int64_t)kit_number(in->key);
     bool due = is_due(user, (uint64_t)line);
     quern_counter_add(seen, 1);
     quern_counter_add(weight, -line);
@@ -473,7 +464,7 @@ static int fail_reduce(void *into, const void *value, void *user)
 
 static int one_bad_key(const quern_record *in, quern_emitter *out, void *user)
 {
-    uint64_t line = line_number(in->key), key = line % 10 == 0 ? 424242 : line, value = 1000000 * (line % 10 == 0);
+    uint64_t line = kit_number(in->key), key = line % 10 == 0 ? 424242 : line, value = 1000000 * (line % 10 == 0);
     (void)user;
     return quern_emit(out, quern_of_u64(&key), quern_of_u64(&value));
 }
@@ -509,10 +500,6 @@ static void a_top_k_callback_that_fails_takes_all_outputs_with_it(void)
     expect_failure(context, NULL, 0, "top k");
     quern_context_destroy(context);
 }
-
-#define RUN(name, seconds)                                                                                             \
-    if (kit_case(#name, seconds))                                                                                      \
-    name()
 
 int main(int argc, char **argv)
 {

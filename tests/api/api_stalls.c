@@ -14,13 +14,6 @@
 static const quern_schema u64_u64 = {QUERN_U64, QUERN_U64, 0};
 static const quern_schema only_key = {QUERN_BYTES, QUERN_NONE, 0};
 
-static uint64_t first_number(quern_span key)
-{
-    char digits[24] = "";
-    memcpy(digits, key.data, key.bytes < sizeof digits ? key.bytes : sizeof digits - 1);
-    return strtoull(digits, NULL, 10);
-}
-
 /* The least memory that a context takes, from the text of its refusal. */
 static uint64_t least_memory(void)
 {
@@ -57,10 +50,8 @@ static const char *number_lines(uint64_t count)
     kit_text lines = {0};
     for (uint64_t i = 0; i < count; i++)
         kit_put(&lines, "%" PRIu64 "\n", i);
-    if (kit_rank() == 0)
-        kit_write(path, &lines);
+    kit_write_for_all(path, &lines);
     kit_free(&lines);
-    kit_barrier();
     return path;
 }
 
@@ -103,7 +94,7 @@ typedef struct spread {
 static int emit_spread(const quern_record *in, quern_emitter *out, void *user)
 {
     const spread *s = user;
-    uint64_t line = first_number(in->key), one = 1;
+    uint64_t line = kit_number(in->key), one = 1;
     if (s->only && line % s->only != 0)
         return 0;
     for (uint64_t i = 0; i < s->count * s->times; i++) {
@@ -143,7 +134,7 @@ static uint64_t owned_count;
 
 static int emit_owned(const quern_record *in, quern_emitter *out, void *user)
 {
-    uint64_t line = first_number(in->key), one = 1;
+    uint64_t line = kit_number(in->key), one = 1;
     (void)user;
     for (uint64_t i = 0; i < owned_count; i++) {
         uint64_t key = owned[(i + line * 7919) % owned_count];
@@ -191,7 +182,7 @@ static int key_of_line(const quern_record *in, quern_record *out, void *user)
 {
     static uint64_t key;
     (void)user;
-    key = first_number(in->key);
+    key = kit_number(in->key);
     out->key = quern_of_u64(&key);
     return 0;
 }
@@ -233,7 +224,7 @@ static int emit_line(quern_emitter *out, uint64_t line, uint64_t count)
 
 static int emit_and_sleep(const quern_record *in, quern_emitter *out, void *user)
 {
-    uint64_t line = first_number(in->key);
+    uint64_t line = kit_number(in->key);
     if (line == *(const uint64_t *)user) {
         int result = emit_line(out, 2 * line, 1000);
         sleep(SLEEP_SECONDS);
@@ -292,8 +283,8 @@ static void a_callback_that_sleeps_does_not_hold_the_others_up(void)
 static int emit_and_doze(const quern_record *in, quern_emitter *out, void *user)
 {
     (void)user;
-    int result = emit_line(out, first_number(in->key) / 3, 20000);
-    if (first_number(in->key) % 20 == 0)
+    int result = emit_line(out, kit_number(in->key) / 3, 20000);
+    if (kit_number(in->key) % 20 == 0)
         usleep(200000);
     return result;
 }
@@ -315,7 +306,7 @@ static const uint64_t giant_mib[] = {1, 2, 3, 5, 8, 13, 20};
 /* A giant differs from its neighbours in its last bytes only, the worst for comparing. */
 static int emit_giants(const quern_record *in, quern_emitter *out, void *user)
 {
-    uint64_t line = first_number(in->key) % (2 * GIANT_COUNT);
+    uint64_t line = kit_number(in->key) % (2 * GIANT_COUNT);
     size_t bytes = giant_mib[line / 2] * MIB + line % 3;
     uint8_t *giant = malloc(bytes);
     (void)user;
@@ -401,10 +392,6 @@ static void ten_million_records_out_of_one_stay_within_the_budget(void)
     CHECK(kit_seconds() - start < 40);
     quern_context_destroy(context);
 }
-
-#define RUN(name, seconds)                                                                                             \
-    if (kit_case(#name, seconds))                                                                                      \
-    name()
 
 int main(int argc, char **argv)
 {
