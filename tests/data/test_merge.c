@@ -341,15 +341,22 @@ START_TEST(failures_name_long_keys_by_their_beginning)
 }
 END_TEST
 
+#define RUN_COUNT 5
+
+static void spill_runs(keykit_set *set, const qn_reducer *reducer, qn_run *runs_out)
+{
+    uint64_t state = 10;
+    qn_spill_init(&spill, directory.path, 1, 512);
+    for (int i = 0; i < RUN_COUNT; i++)
+        runs_out[i] = spill_some(set, reducer, 50, &state);
+}
+
 START_TEST(damage_to_any_run_ends_the_merge_before_a_wrong_row)
 {
     qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
     keykit_set set = keykit_make(400, 10);
-    qn_run runs[5];
-    uint64_t state = 10;
-    qn_spill_init(&spill, directory.path, 1, 512);
-    for (int i = 0; i < 5; i++)
-        runs[i] = spill_some(&set, &reducer, 50, &state);
+    qn_run runs[RUN_COUNT];
+    spill_runs(&set, &reducer, runs);
     for (uint64_t at = 3; at < spill.end; at += 97) {
         uint8_t byte = 0;
         ck_assert_int_eq(pread(spill.fd, &byte, 1, (off_t)at), 1);
@@ -359,7 +366,7 @@ START_TEST(damage_to_any_run_ends_the_merge_before_a_wrong_row)
         const qn_key *key = NULL;
         const uint64_t *value = NULL;
         qn_error_clear(&error);
-        quern_status status = open_merge(&reducer, runs, 5, NULL, 0);
+        quern_status status = open_merge(&reducer, runs, RUN_COUNT, NULL, 0);
         while (status == QUERN_OK && (status = qn_merge_next(&merge, &key, &value, &error)) == QUERN_OK && key)
             if (!keykit_matches(&check, key, value))
                 ck_abort_msg("key %zu, damage at %d", check.matched, (int)at);
@@ -368,7 +375,7 @@ START_TEST(damage_to_any_run_ends_the_merge_before_a_wrong_row)
         byte ^= 0x20;
         ck_assert_int_eq(pwrite(spill.fd, &byte, 1, (off_t)at), 1);
     }
-    kit_assert_ok(open_merge(&reducer, runs, 5, NULL, 0), &error);
+    kit_assert_ok(open_merge(&reducer, runs, RUN_COUNT, NULL, 0), &error);
     check_merge(&set, &reducer);
     keykit_free(&set);
 }
@@ -378,23 +385,20 @@ START_TEST(refused_memory_opens_no_merge_and_nothing_leaks)
 {
     qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
     keykit_set set = keykit_make(400, 10);
-    qn_run runs[5];
-    uint64_t state = 10;
-    qn_spill_init(&spill, directory.path, 1, 512);
-    for (int i = 0; i < 5; i++)
-        runs[i] = spill_some(&set, &reducer, 50, &state);
+    qn_run runs[RUN_COUNT];
+    spill_runs(&set, &reducer, runs);
     int failure_count = 0;
     for (;; failure_count++) {
         qn_error_clear(&error);
         allocations_left = failure_count;
-        quern_status status = open_merge(&reducer, runs, 5, NULL, 0);
+        quern_status status = open_merge(&reducer, runs, RUN_COUNT, NULL, 0);
         allocations_left = -1;
         qn_merge_close(&merge);
         if (status == QUERN_OK)
             break;
         ck_assert_int_eq(status, QUERN_ERROR_NO_MEMORY);
     }
-    ck_assert_int_eq(failure_count, 5);
+    ck_assert_int_eq(failure_count, RUN_COUNT); /* a reader each */
     keykit_free(&set);
 }
 END_TEST
