@@ -9,7 +9,9 @@ import sys
 import rulekit
 
 FILE_LINES_MAX = 800
-TEST_FILE_LINES_MAX = 1200  # a yardstick or a list of sentences may be longer than code that has owners all over
+# A yardstick is one program, and the table has many sentences to keep.
+LONGER_FILES = ("tests/perf/", "tests/data/test_table.c")
+LONGER_FILE_LINES_MAX = 1200
 FUNCTION_LINES_MAX = 70
 
 PUBLIC = re.compile(r"(quern_[a-z0-9_]+|QUERN_[A-Z0-9_]+)$")
@@ -105,7 +107,7 @@ def files_end_in_time(root):
     problems = []
     for path in rulekit.source_files(root, endings=(".c", ".h", ".cpp", ".py")):
         lines = rulekit.read(root, path).count("\n")
-        most = TEST_FILE_LINES_MAX if path.startswith("tests/") else FILE_LINES_MAX
+        most = LONGER_FILE_LINES_MAX if path.startswith(LONGER_FILES) else FILE_LINES_MAX
         if lines > most:
             problems.append(f"{path}:1: {lines} lines, more than {most}")
     return problems
