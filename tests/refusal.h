@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * tests/refusal.h: refuses memory to the code under test. For programs linked with malloc, calloc, realloc and
- * qn_pages_reserve wrapped; included by their one source.
+ * qn_pages_reserve wrapped; included by one source of each.
  */
 #ifndef TESTS_REFUSAL_H
 #define TESTS_REFUSAL_H

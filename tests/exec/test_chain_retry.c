@@ -98,7 +98,8 @@ START_TEST(a_failure_of_any_callback_of_a_full_block_loses_and_doubles_nothing)
 }
 END_TEST
 
-/* A failure behind the chain (a reducer's, say) left its batch half done: taking the block up again would lose the rest. */
+/* A failure behind the chain (a reducer's, say) left its batch half done: taking the block up again would lose the
+ * rest. */
 static void check_failure_of_the_end(qn_node_kind kind, size_t count, quern_status failure, uint64_t at)
 {
     static kit_chain tested;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * tests/scheduler/sched_kit.h: a scheduler told event by event, and what it is to answer. All events go through feed()
- * and all actions through expect_…(), which audit the machine with qn_sched_check() each time. Included by a
- * program's one source.
+ * and all actions through expect_…(), which audit the machine with qn_sched_check() each time. Included by one
+ * source of a program.
  */
 #ifndef TESTS_SCHEDULER_SCHED_KIT_H
 #define TESTS_SCHEDULER_SCHED_KIT_H

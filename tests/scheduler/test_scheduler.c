@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/scheduler/test_scheduler.c: the simplest courses of a stage, events that are stale, and configurations up to every bound.
+ * tests/scheduler/test_scheduler.c: the simplest courses of a stage, stale events, and configurations up to every
+ * bound.
  */
 #include "tests/scheduler/sched_kit.h"
 
