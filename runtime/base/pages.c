@@ -6,8 +6,6 @@
 
 #include "runtime/base/assert.h"
 
-#define SMALL_PAGE_BYTES ((uintptr_t)4096)
-
 void *qn_pages_reserve(size_t bytes, bool huge)
 {
     size_t mapped_bytes = bytes + QN_PAGE_HUGE_BYTES;
@@ -19,7 +17,7 @@ void *qn_pages_reserve(size_t bytes, bool huge)
         return NULL;
     uint8_t *aligned = (uint8_t *)(((uintptr_t)mapped + QN_PAGE_HUGE_BYTES - 1) & ~(uintptr_t)(QN_PAGE_HUGE_BYTES - 1));
     size_t front_bytes = (size_t)(aligned - mapped);
-    size_t kept_bytes = (bytes + SMALL_PAGE_BYTES - 1) & ~(size_t)(SMALL_PAGE_BYTES - 1);
+    size_t kept_bytes = (bytes + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1);
     if (front_bytes > 0)
         munmap(mapped, front_bytes);
     if (front_bytes + kept_bytes < mapped_bytes)
@@ -32,13 +30,13 @@ void *qn_pages_reserve(size_t bytes, bool huge)
 void qn_pages_unreserve(void *memory, size_t bytes)
 {
     if (memory)
-        munmap(memory, (bytes + SMALL_PAGE_BYTES - 1) & ~(size_t)(SMALL_PAGE_BYTES - 1));
+        munmap(memory, (bytes + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1));
 }
 
 void qn_pages_release(void *memory, size_t bytes)
 {
-    uintptr_t begin = ((uintptr_t)memory + SMALL_PAGE_BYTES - 1) & ~(SMALL_PAGE_BYTES - 1);
-    uintptr_t end = ((uintptr_t)memory + bytes) & ~(SMALL_PAGE_BYTES - 1);
+    uintptr_t begin = ((uintptr_t)memory + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1);
+    uintptr_t end = ((uintptr_t)memory + bytes) & ~(QN_PAGE_SMALL_BYTES - 1);
     if (begin < end)
         QN_ASSERT(madvise((void *)begin, end - begin, MADV_DONTNEED) == 0);
 }

@@ -3,7 +3,8 @@
  * runtime/io/scan.h: where delimiters are in text, 64 bytes at a time.
  *
  * A set of ASCII delimiters is two tables of 16 bytes, looked up by the low and the high half of a byte: they share a bit if
- * the byte is a delimiter. With AVX2 that is two shuffles per 32 bytes; without it, a table of 256.
+ * the byte is a delimiter. If no two delimiters have the same low half, as in white space, one table is enough: the only byte
+ * that may be a delimiter there, to be compared with. With AVX2 that is two shuffles or one per 32 bytes; without it, a table of 256.
  */
 #ifndef QN_IO_SCAN_H
 #define QN_IO_SCAN_H
@@ -17,8 +18,10 @@
 
 typedef struct qn_delimiters {
     uint8_t low[16], high[16];
+    uint8_t only[16]; /* the delimiter with that low half, or a byte with another low half */
     uint8_t is_delimiter[256];
-    bool wide; /* the machine has the instructions */
+    bool wide;     /* the machine has the instructions */
+    bool has_only; /* no two delimiters have the same low half */
 } qn_delimiters;
 
 /* `set`: ASCII bytes. False if one is not. */

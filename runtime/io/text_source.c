@@ -25,6 +25,7 @@ quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *de
     if (!source->buffer)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a read buffer");
     source->capacity_bytes = CAPACITY_FIRST;
+    source->data = source->buffer;
     return QUERN_OK;
 }
 
@@ -78,7 +79,7 @@ static quern_status open_segment(qn_text_source *source, qn_error *error)
         /* Within a file the byte before decides; at its begin nothing is before, as if a delimiter were. */
         place->inside = segment->begin > 0;
     }
-    source->buffer_offset = place->inside && place->started ? place->record_offset : place->scan_offset;
+    source->data_offset = place->inside && place->started ? place->record_offset : place->scan_offset;
     source->data_bytes = 0;
     return QUERN_OK;
 }
@@ -90,17 +91,40 @@ static void close_segment(qn_text_source *source)
     source->place = (qn_text_place){.segment = source->place.segment + 1};
 }
 
-static quern_status resize_buffer(qn_text_source *source, size_t capacity_bytes, qn_error *error)
+/* Where data of this place in the file goes: the kernel copies from pages of the file much faster if source and target are
+ * equally far behind a page's begin. */
+static uint8_t *data_at(uint8_t *buffer, uint64_t offset)
+{
+    return buffer + offset % QN_PAGE_SMALL_BYTES;
+}
+
+/* A buffer of another size, with the last kept_bytes of the data. */
+static quern_status resize_buffer(qn_text_source *source, size_t capacity_bytes, size_t kept_bytes, qn_error *error)
 {
     uint8_t *buffer = qn_pages_reserve(capacity_bytes, true);
     if (!buffer)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a record of more than %zu bytes of %s",
-                            source->data_bytes, source->segments[source->place.segment].path);
-    memcpy(buffer, source->buffer, source->data_bytes);
+                            kept_bytes, source->segments[source->place.segment].path);
+    uint64_t kept_offset = source->data_offset + source->data_bytes - kept_bytes;
+    memcpy(data_at(buffer, kept_offset), source->data + source->data_bytes - kept_bytes, kept_bytes);
     qn_pages_unreserve(source->buffer, source->capacity_bytes);
     source->buffer = buffer;
     source->capacity_bytes = capacity_bytes;
+    source->data = data_at(buffer, kept_offset);
+    source->data_bytes = kept_bytes;
+    source->data_offset = kept_offset;
     return QUERN_OK;
+}
+
+/* Keeps the last kept_bytes of the data at the front of the buffer. */
+static void keep_data(qn_text_source *source, size_t kept_bytes)
+{
+    uint64_t kept_offset = source->data_offset + source->data_bytes - kept_bytes;
+    uint8_t *kept = data_at(source->buffer, kept_offset);
+    memmove(kept, source->data + source->data_bytes - kept_bytes, kept_bytes);
+    source->data = kept;
+    source->data_bytes = kept_bytes;
+    source->data_offset = kept_offset;
 }
 
 static quern_status too_large(const qn_text_source *source, uint32_t segment, uint64_t offset, qn_error *error)
@@ -113,18 +137,15 @@ static quern_status too_large(const qn_text_source *source, uint32_t segment, ui
 /* Keeps the open record (from `keep_offset` on) at the front of the buffer and makes room for a chunk behind it. */
 static quern_status make_room(qn_text_source *source, uint64_t keep_offset, qn_error *error)
 {
-    uint64_t data_end = source->buffer_offset + source->data_bytes;
+    uint64_t data_end = source->data_offset + source->data_bytes;
     size_t kept_bytes = data_end > keep_offset ? data_end - keep_offset : 0;
     if (kept_bytes > source->record_bytes_max)
         return too_large(source, source->place.segment, keep_offset, error);
-    if (kept_bytes < source->data_bytes)
-        memmove(source->buffer, source->buffer + (source->data_bytes - kept_bytes), kept_bytes);
-    source->data_bytes = kept_bytes;
-    source->buffer_offset = data_end - kept_bytes;
-    if (kept_bytes + QN_TEXT_CHUNK_BYTES + SLACK_BYTES > source->capacity_bytes)
-        return resize_buffer(source, 2 * source->capacity_bytes, error);
+    if (QN_PAGE_SMALL_BYTES + kept_bytes + QN_TEXT_CHUNK_BYTES + SLACK_BYTES > source->capacity_bytes)
+        return resize_buffer(source, 2 * source->capacity_bytes, kept_bytes, error);
     if (source->capacity_bytes > CAPACITY_KEPT_MAX && kept_bytes < CAPACITY_FIRST / 2)
-        return resize_buffer(source, CAPACITY_FIRST, error);
+        return resize_buffer(source, CAPACITY_FIRST, kept_bytes, error);
+    keep_data(source, kept_bytes);
     return QUERN_OK;
 }
 
@@ -136,12 +157,12 @@ static quern_status read_chunk(qn_text_source *source, qn_error *error)
         make_room(source, source->place.inside ? source->place.record_offset : source->place.scan_offset, error);
     if (status != QUERN_OK)
         return status;
-    uint64_t offset = source->buffer_offset + source->data_bytes;
+    uint64_t offset = source->data_offset + source->data_bytes;
     uint64_t end = (offset / QN_TEXT_CHUNK_BYTES + 1) * QN_TEXT_CHUNK_BYTES;
     if (end > segment->file_bytes)
         end = segment->file_bytes;
     size_t got_bytes = 0;
-    status = qn_file_read_at(source->fd, source->buffer + source->data_bytes, end - offset, offset, segment->path,
+    status = qn_file_read_at(source->fd, source->data + source->data_bytes, end - offset, offset, segment->path,
                              QUERN_ERROR_INPUT, &got_bytes, error);
     if (status != QUERN_OK)
         return status;
@@ -157,13 +178,13 @@ static quern_status read_chunk(qn_text_source *source, qn_error *error)
 static size_t scan_some(qn_text_source *source, size_t first)
 {
     qn_text_place *place = &source->place;
-    size_t at = place->scan_offset - source->buffer_offset;
+    size_t at = place->scan_offset - source->data_offset;
     size_t scanned = 0;
     size_t positions_max =
         source->skip_empty ? 2 * QN_BATCH_COUNT_MAX - 2 * QN_SCAN_STEP_BYTES : QN_BATCH_COUNT_MAX - QN_SCAN_STEP_BYTES;
     bool inside = place->inside;
-    size_t count = qn_scan(&source->delimiters, source->buffer + at, source->data_bytes - at, source->skip_empty,
-                           &inside, source->positions + first, positions_max, &scanned);
+    size_t count = qn_scan(&source->delimiters, source->data + at, source->data_bytes - at, source->skip_empty, &inside,
+                           source->positions + first, positions_max, &scanned);
     for (size_t i = first; i < first + count; i++)
         source->positions[i] += (uint32_t)at;
     place->scan_offset += scanned;
@@ -178,18 +199,18 @@ static size_t take_runs(qn_text_source *source, bool at_end)
     qn_text_place *place = &source->place;
     size_t first = 0;
     if (place->inside)
-        source->positions[first++] = (uint32_t)(place->record_offset - source->buffer_offset);
+        source->positions[first++] = (uint32_t)(place->record_offset - source->data_offset);
     size_t count = scan_some(source, first);
-    if (count % 2 == 1 && at_end && place->scan_offset == source->buffer_offset + source->data_bytes) {
+    if (count % 2 == 1 && at_end && place->scan_offset == source->data_offset + source->data_bytes) {
         source->positions[count++] = (uint32_t)source->data_bytes;
         place->inside = false;
     }
     for (size_t i = 0; i < count / 2; i++) {
-        source->keys[i] = source->buffer + source->positions[2 * i];
+        source->keys[i] = source->data + source->positions[2 * i];
         source->key_bytes[i] = source->positions[2 * i + 1] - source->positions[2 * i];
     }
     if (count % 2 == 1)
-        place->record_offset = source->buffer_offset + source->positions[count - 1];
+        place->record_offset = source->data_offset + source->positions[count - 1];
     return count / 2;
 }
 
@@ -201,19 +222,19 @@ static size_t take_lines(qn_text_source *source, bool at_end)
         place->record_offset = place->scan_offset;
     place->inside = true;
     size_t count = scan_some(source, 0);
-    uint64_t data_end = source->buffer_offset + source->data_bytes;
-    uint32_t begin = (uint32_t)(place->record_offset - source->buffer_offset);
+    uint64_t data_end = source->data_offset + source->data_bytes;
+    uint32_t begin = (uint32_t)(place->record_offset - source->data_offset);
     for (size_t i = 0; i < count; i++) {
-        source->keys[i] = source->buffer + begin;
+        source->keys[i] = source->data + begin;
         source->key_bytes[i] = source->positions[i] - begin;
         begin = source->positions[i] + 1;
     }
     if (at_end && place->scan_offset == data_end && begin < source->data_bytes) {
-        source->keys[count] = source->buffer + begin;
+        source->keys[count] = source->data + begin;
         source->key_bytes[count++] = (uint32_t)source->data_bytes - begin;
         begin = (uint32_t)source->data_bytes;
     }
-    place->record_offset = source->buffer_offset + begin;
+    place->record_offset = source->data_offset + begin;
     return count;
 }
 
@@ -221,11 +242,11 @@ static size_t take_lines(qn_text_source *source, bool at_end)
 static bool skip_foreign(qn_text_source *source)
 {
     qn_text_place *place = &source->place;
-    uint64_t at = place->scan_offset - source->buffer_offset;
-    while (at < source->data_bytes && !source->delimiters.is_delimiter[source->buffer[at]])
+    uint64_t at = place->scan_offset - source->data_offset;
+    while (at < source->data_bytes && !source->delimiters.is_delimiter[source->data[at]])
         at++;
     bool found = at < source->data_bytes;
-    place->scan_offset = source->buffer_offset + at + found;
+    place->scan_offset = source->data_offset + at + found;
     place->record_offset = place->scan_offset;
     place->started = found;
     place->inside = !found;
@@ -236,7 +257,7 @@ static bool skip_foreign(qn_text_source *source)
 static bool enter_records(qn_text_source *source)
 {
     const qn_segment *segment = &source->segments[source->place.segment];
-    bool at_end = source->buffer_offset + source->data_bytes == segment->file_bytes;
+    bool at_end = source->data_offset + source->data_bytes == segment->file_bytes;
     bool found = source->place.started || segment->begin == 0 || skip_foreign(source);
     /* The first record of ours begins behind a delimiter: if that is not before the segment's end, there is none. */
     bool behind = source->place.scan_offset >= segment->end && !(found && source->place.inside);
@@ -253,11 +274,11 @@ static size_t take_records(qn_text_source *source, bool *done_out)
 {
     const qn_segment *segment = &source->segments[source->place.segment];
     qn_text_place *place = &source->place;
-    bool at_end = source->buffer_offset + source->data_bytes == segment->file_bytes;
+    bool at_end = source->data_offset + source->data_bytes == segment->file_bytes;
     size_t count = source->skip_empty ? take_runs(source, at_end) : take_lines(source, at_end);
     /* Records that begin behind the segment are somebody else's. */
-    while (count > 0 && source->buffer_offset + (uint64_t)((const uint8_t *)source->keys[count - 1] - source->buffer) >=
-                            segment->end)
+    while (count > 0 &&
+           source->data_offset + (uint64_t)((const uint8_t *)source->keys[count - 1] - source->data) >= segment->end)
         count--;
     uint64_t next_offset = place->inside ? place->record_offset : place->scan_offset;
     *done_out = next_offset >= segment->end || place->scan_offset == segment->file_bytes;
@@ -291,7 +312,7 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
         if (source->fd < 0)
             status = open_segment(source, error);
         /* Several chunks at once where an attempt is continued within a record that began chunks ago. */
-        while (status == QUERN_OK && source->place.scan_offset >= source->buffer_offset + source->data_bytes)
+        while (status == QUERN_OK && source->place.scan_offset >= source->data_offset + source->data_bytes)
             status = read_chunk(source, error);
         if (status != QUERN_OK) {
             source->block_place = source->place; /* another attempt begins here: what came before was handed out */
@@ -326,6 +347,6 @@ uint64_t qn_text_source_task_bytes(const qn_text_source *source)
 
 const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out)
 {
-    *offset_out = source->buffer_offset + (uint64_t)((const uint8_t *)source->keys[record] - source->buffer);
+    *offset_out = source->data_offset + (uint64_t)((const uint8_t *)source->keys[record] - source->data);
     return source->segments[source->block_segment].path;
 }

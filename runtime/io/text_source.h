@@ -35,11 +35,12 @@ typedef struct qn_text_source {
     uint32_t segment_count;
     uint8_t *message; /* that the segments' paths live in */
     int fd;           /* of the present segment's file, or -1 */
-    uint8_t *buffer;
+    uint8_t *buffer;  /* [capacity_bytes], aligned to a page */
     size_t capacity_bytes;
-    size_t data_bytes;      /* in the buffer */
-    uint64_t buffer_offset; /* of buffer[0] in the file */
-    qn_text_place place;    /* of the next block */
+    uint8_t *data; /* in the buffer: as far behind a page's begin as its place in the file is (copies are fast so) */
+    size_t data_bytes;
+    uint64_t data_offset; /* of data[0] in the file */
+    qn_text_place place;  /* of the next block */
     qn_text_place block_place;
     uint32_t block_segment;
     uint32_t positions[2 * QN_BATCH_COUNT_MAX + 2 * QN_SCAN_SLACK_POSITIONS];
