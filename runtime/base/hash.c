@@ -4,7 +4,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-uint64_t qn_hash_long(const void *data, uint64_t bytes)
+uint64_t qn_hash_very_long(const void *data, uint64_t bytes)
 {
     return XXH3_64bits(data, bytes);
 }

@@ -20,6 +20,7 @@
 
 #define QN_KEY_TINY_BYTES   7
 #define QN_KEY_SHORT_BYTES  16
+#define QN_KEY_PIECES_BYTES 64
 #define QN_TAG_LONG         UINT64_C(0xff)
 #define QN_TAG_CODE(tag)    ((tag)&UINT64_C(0xff))
 #define QN_TAG_IS_TINY(tag) (QN_TAG_CODE(tag) <= QN_KEY_TINY_BYTES + 1)
@@ -66,8 +67,60 @@ static inline uint64_t qn_hash_short(uint64_t k0, uint64_t k1, uint64_t bytes)
                         k1 ^ UINT64_C(0xe7037ed1a0b428db));
 }
 
+/* Hash of more than QN_KEY_PIECES_BYTES bytes. */
+uint64_t qn_hash_very_long(const void *data, uint64_t bytes);
+
+static inline uint64_t qn_load_word(const void *data)
+{
+    uint64_t word;
+    memcpy(&word, data, sizeof word);
+    return word;
+}
+
+/*
+ * Long keys of up to QN_KEY_PIECES_BYTES are hashed and compared as four pieces of 16 bytes, which overlap more the shorter the key
+ * is: no branch depends on the length, which nobody can predict. Where the second and the third piece begin; the fourth one ends
+ * with the key.
+ */
+static inline __attribute__((always_inline)) uint64_t qn_piece_begin(uint64_t piece, uint64_t bytes)
+{
+    return 16 * piece < bytes - 16 ? 16 * piece : bytes - 16;
+}
+
+/* Hash of 17 to QN_KEY_PIECES_BYTES bytes. */
+static inline __attribute__((always_inline)) uint64_t qn_hash_pieces(const void *data, uint64_t bytes)
+{
+    const char *a = data, *b = a + qn_piece_begin(1, bytes), *c = a + qn_piece_begin(2, bytes), *d = a + bytes - 16;
+    uint64_t front = qn_hash_fold(qn_load_word(a) ^ UINT64_C(0x9e3779b97f4a7c15), qn_load_word(a + 8) ^ bytes) +
+                     qn_hash_fold(qn_load_word(b) ^ UINT64_C(0xd6e8feb86659fd93),
+                                  qn_load_word(b + 8) ^ UINT64_C(0xa0761d6478bd642f));
+    uint64_t back = qn_hash_fold(qn_load_word(c) ^ UINT64_C(0xe7037ed1a0b428db),
+                                 qn_load_word(c + 8) ^ UINT64_C(0x8ebc6af09c88c6e3)) +
+                    qn_hash_fold(qn_load_word(d) ^ UINT64_C(0x589965cc75374cc3),
+                                 qn_load_word(d + 8) ^ UINT64_C(0x1d8e4e27c47d124f));
+    return qn_hash_fold(front ^ UINT64_C(0xeb44accab455d165), back ^ bytes);
+}
+
 /* Hash of more than 16 bytes. */
-uint64_t qn_hash_long(const void *data, uint64_t bytes);
+static inline __attribute__((always_inline)) uint64_t qn_hash_long(const void *data, uint64_t bytes)
+{
+    return __builtin_expect(bytes <= QN_KEY_PIECES_BYTES, 1) ? qn_hash_pieces(data, bytes)
+                                                             : qn_hash_very_long(data, bytes);
+}
+
+/* Whether the same number of bytes, more than 16, is equal. */
+static inline __attribute__((always_inline)) int qn_same_long(const void *left, const void *right, uint64_t bytes)
+{
+    if (__builtin_expect(bytes > QN_KEY_PIECES_BYTES, 0))
+        return memcmp(left, right, bytes) == 0;
+    const char *a = left, *b = right;
+    uint64_t begins[4] = {0, qn_piece_begin(1, bytes), qn_piece_begin(2, bytes), bytes - 16};
+    uint64_t differ = 0;
+    for (int i = 0; i < 4; i++)
+        differ |= (qn_load_word(a + begins[i]) ^ qn_load_word(b + begins[i])) |
+                  (qn_load_word(a + begins[i] + 8) ^ qn_load_word(b + begins[i] + 8));
+    return differ == 0;
+}
 
 /* The tag of up to 7 bytes; QN_SLACK_BYTES after them must be readable. */
 static inline __attribute__((always_inline)) uint64_t qn_tag_of_tiny(const void *data, uint32_t bytes)

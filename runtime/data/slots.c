@@ -14,9 +14,14 @@
 #define CROWDED_PART          4 /* an array that is crowded and cannot grow counts as full from this part of its keys on */
 #define HUGE_BYTES_MIN        (8 * QN_PAGE_HUGE_BYTES) /* below that budget, whole huge pages would be too coarse */
 #define RELEASE_BYTES         ((uint64_t)4 << 20)
-#define DOUBLING_BYTES_MAX    ((uint64_t)4 << 20) /* smaller ones double; larger ones grow by half */
-#define LOAD_PERCENT_MAX      72
-#define SMALL_PAGE_BYTES      ((size_t)4096)
+#define DOUBLING_BYTES_MAX    ((uint64_t)4 << 20) /* smaller ones at least double; larger ones grow by half at least */
+#define STRETCHES_MAX         2                   /* that a probe may skip without a crowd being called one */
+#define LOAD_PERCENT_MAX      50                  /* a fuller array is slower, and so is an emptier one */
+#define TIGHT_PERCENT_MAX     75                  /* of one that cannot grow any more */
+#define GROWTH_PERCENT_MIN    125
+#define GROWTH_PERCENT        150
+#define GROWTH_PERCENT_SMALL  200
+#define WINDOW_COUNT          256 /* slots that growing moves at a time */
 #define STRIDE_MAX            (sizeof(qn_key) + QUERN_FIXED_BYTES_MAX)
 
 static inline __attribute__((always_inline)) uint64_t *slot_at(const qn_slots *slots, uint64_t index)
@@ -47,7 +52,7 @@ static void set_size(qn_slots *slots, uint64_t slot_count)
     slots->slot_count = slot_count;
     slots->scale = last == UINT64_MAX ? slot_count : (uint64_t)(scaled / ((unsigned __int128)last + 1));
     slots->pad_count = slots->pad_count > PAD_COUNT_FIRST ? slots->pad_count : PAD_COUNT_FIRST;
-    slots->grow_at = slot_count / 100 * LOAD_PERCENT_MAX;
+    slots->grow_at = slot_count * LOAD_PERCENT_MAX / 100;
     slots->crowded = false;
     slots->stretch_begin = slots->stretch_end = 0;
 }
@@ -67,6 +72,7 @@ bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, ui
         .tag_last = tag_last,
         .stride = stride,
         .key_words = key_words,
+        .growth_percent = GROWTH_PERCENT,
         .reserved_bytes = reserved_bytes,
     };
     set_size(slots, SLOT_COUNT_FIRST);
@@ -81,7 +87,7 @@ void qn_slots_fini(qn_slots *slots)
 
 void qn_slots_clear(qn_slots *slots)
 {
-    qn_pages_release(slots->memory, (qn_slots_get_bytes(slots) + SMALL_PAGE_BYTES - 1) & ~(SMALL_PAGE_BYTES - 1));
+    qn_pages_release(slots->memory, (qn_slots_get_bytes(slots) + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1));
     slots->used_count = 0;
     set_size(slots, SLOT_COUNT_FIRST);
 }
@@ -111,111 +117,148 @@ static bool extend_pad(qn_slots *slots)
     return true;
 }
 
-/* Puts a slot's content in the first empty slot from its place on. False: no memory. */
-static bool put_slot(qn_slots *slots, const uint64_t *content)
-{
-    uint64_t index = qn_slots_place(slots, *content);
-    while (*slot_at(slots, index) != 0)
-        index++;
-    if (index == slots_in_all(slots) - 1 && !extend_pad(slots))
-        return false;
-    copy_slot(slot_at(slots, index), content, slots->stride);
-    return true;
-}
-
-/* Slots on their way: a cluster, or the few at the begin that cannot move yet. */
-typedef struct stash {
-    uint8_t *memory;
-    size_t count, capacity;
-} stash;
-
-static bool stash_slots(stash *held, const qn_slots *slots, uint64_t begin, uint64_t end)
-{
-    size_t needed = held->count + (end - begin);
-    if (needed > held->capacity) {
-        size_t capacity = needed > 2 * held->capacity ? needed + PAD_COUNT_FIRST : 2 * held->capacity;
-        uint8_t *memory = realloc(held->memory, capacity * slots->stride);
-        if (!memory)
-            return false;
-        held->memory = memory;
-        held->capacity = capacity;
-    }
-    memcpy(held->memory + held->count * slots->stride, slot_at(slots, begin), (end - begin) * slots->stride);
-    memset(slot_at(slots, begin), 0, (end - begin) * slots->stride);
-    held->count = needed;
-    return true;
-}
-
-static bool unstash_slots(stash *held, qn_slots *slots)
-{
-    bool complete = true;
-    for (size_t i = 0; complete && i < held->count; i++)
-        complete = put_slot(slots, (const uint64_t *)(held->memory + i * slots->stride));
-    held->count = 0;
-    return complete;
-}
-
-/* Moves the slots [begin, end), all of them full. Frequent keys came early and are near their places: going forward keeps it so. */
-static bool move_cluster(qn_slots *slots, uint64_t begin, uint64_t end)
+/* The last slot was come to, and it has to stay empty: puts the content there once there is another one. */
+static bool put_at_end(qn_slots *slots, const uint64_t *content)
 {
     uint64_t moving[STRIDE_MAX / 8]; /* a copy: the array itself may move */
+    uint64_t index = slots_in_all(slots) - 1;
+    copy_slot(moving, content, slots->stride);
+    if (!extend_pad(slots))
+        return false;
+    copy_slot(slot_at(slots, index), moving, slots->stride);
+    return true;
+}
+
+/* Puts a slot's content in the first empty slot from its place on. False: no memory. */
+static inline __attribute__((always_inline)) bool put_slot(qn_slots *slots, const uint64_t *content, size_t stride)
+{
+    uint8_t *slot = slots->memory + qn_slots_place(slots, *content) * stride;
+    while (*(uint64_t *)slot != 0)
+        slot += stride;
+    if (QN_UNLIKELY(slot == slots->memory + (slots_in_all(slots) - 1) * stride))
+        return put_at_end(slots, content);
+    copy_slot(slot, content, stride);
+    return true;
+}
+
+/* Takes all keys of the slots [0, end) out and puts them back. False: no memory. */
+static bool replace_slots(qn_slots *slots, uint64_t end)
+{
+    size_t bytes = end * slots->stride;
+    uint8_t *held = malloc(bytes);
+    if (!held)
+        return false;
+    memcpy(held, slots->memory, bytes);
+    memset(slots->memory, 0, bytes);
     bool complete = true;
-    for (uint64_t index = begin; complete && index < end; index++) {
-        copy_slot(moving, slot_at(slots, index), slots->stride);
-        *slot_at(slots, index) = 0;
-        complete = put_slot(slots, moving);
-    }
+    for (size_t at = 0; complete && at < bytes; at += slots->stride)
+        if (*(const uint64_t *)(held + at) != 0)
+            complete = put_slot(slots, (const uint64_t *)(held + at), slots->stride);
+    free(held);
     return complete;
+}
+
+/* Moves the keys of the slots [begin, end) to their new places, all behind `end`. *more_out: there was one for which that is not so,
+ * and it and those behind it are still there. False: no memory. */
+static inline __attribute__((always_inline)) bool move_window(qn_slots *slots, uint64_t begin, uint64_t end,
+                                                              size_t stride, bool *more_out)
+{
+    uint32_t full[WINDOW_COUNT];
+    size_t count = 0;
+    const uint8_t *first = slots->memory + begin * stride;
+    for (uint32_t i = 0; i < end - begin; i++) {
+        full[count] = i;
+        count += *(const uint64_t *)(first + i * stride) != 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t tag = *(const uint64_t *)(first + full[i] * stride);
+        __builtin_prefetch(slots->memory + qn_slots_place(slots, tag) * stride, 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t *slot = (uint64_t *)(slots->memory + (begin + full[i]) * stride);
+        *more_out = qn_slots_place(slots, *slot) < end;
+        if (QN_UNLIKELY(*more_out) || !put_slot(slots, slot, stride))
+            return *more_out;
+        memset(slots->memory + (begin + full[i]) * stride, 0, stride);
+    }
+    return true;
+}
+
+static inline __attribute__((always_inline)) bool move_windows(qn_slots *slots, uint64_t end, size_t stride)
+{
+    while (end > 0) {
+        uint64_t begin = end > WINDOW_COUNT ? end - WINDOW_COUNT : 0;
+        bool more = false;
+        if (!move_window(slots, begin, end, stride, &more))
+            return false;
+        if (more)
+            return replace_slots(slots, end);
+        end = begin;
+    }
+    return true;
 }
 
 /*
- * Enlarges the array in place. Places only move up, so going from the last cluster to the first, each moves into space
- * behind all unmoved ones; but for the first few clusters, which are too near the begin: they wait in a stash. (Within a cluster the
- * places ascend, so the first slot's new place, and whether it is behind the cluster's end, decides for all: a key of the cluster has
- * its place in it.) False: no memory; the content is then lost, and with it the job.
+ * Enlarges the array in place. Places only move up, so going from the last slots to the first, each key moves into space behind all
+ * unmoved ones; but for the first few, which are too near the begin: they are taken out and put in again. (A key's place moves up in
+ * proportion to itself, so if that is too little for one, it is far less than needed for most before it.) False: no memory; the content
+ * is then lost, and with it the job.
  */
 static bool grow_to(qn_slots *slots, uint64_t slot_count)
 {
     uint64_t end = slots_in_all(slots);
-    uint64_t old_count = slots->slot_count;
     if (!reserve_slots(slots, slot_count + slots->pad_count))
         return false;
     set_size(slots, slot_count);
-    stash held = {0};
-    bool complete = true;
-    while (complete && end > 0) {
-        if (*slot_at(slots, end - 1) == 0) {
-            end--;
-            continue;
-        }
-        uint64_t begin = end;
-        while (begin > 0 && *slot_at(slots, begin - 1) != 0)
-            begin--;
-        /* The smallest new place of a key whose old place was `begin`. */
-        uint64_t least = (uint64_t)((unsigned __int128)begin * slot_count / old_count);
-        complete = least > end ? move_cluster(slots, begin, end) : stash_slots(&held, slots, begin, end);
-        end = begin;
-    }
-    complete = complete && unstash_slots(&held, slots);
-    free(held.memory);
-    return complete;
+    if (slots->stride == 16)
+        return move_windows(slots, end, 16);
+    return slots->stride == 32 ? move_windows(slots, end, 32) : move_windows(slots, end, slots->stride);
+}
+
+/* How large it should become for so many keys, within bytes_max. 0: it cannot. */
+static uint64_t larger_count(const qn_slots *slots, uint64_t key_count, size_t bytes_max)
+{
+    uint64_t now = slots->slot_count;
+    bool small = now * slots->stride < DOUBLING_BYTES_MAX;
+    uint64_t least = now / 100 * (small ? GROWTH_PERCENT_SMALL : GROWTH_PERCENT);
+    uint64_t wanted = now / 100 * slots->growth_percent;
+    while (least * LOAD_PERCENT_MAX / 100 < key_count)
+        least *= 2;
+    uint64_t most = bytes_max / slots->stride > slots->pad_count ? bytes_max / slots->stride - slots->pad_count : 0;
+    /* What is only expected takes half of what is left at most. */
+    uint64_t half = most > now ? now + (most - now) / 2 : now;
+    if (least <= most)
+        return wanted > least && half > least ? (wanted < half ? wanted : half) : least;
+    return most * LOAD_PERCENT_MAX / 100 >= key_count && most >= now / 100 * GROWTH_PERCENT_MIN ? most : 0;
+}
+
+/* Room behind the last cluster for what comes before the next look. */
+static bool make_pad(qn_slots *slots, size_t coming)
+{
+    while (*slot_at(slots, slots_in_all(slots) - 1 - coming) != 0)
+        if (!extend_pad(slots))
+            return false;
+    return true;
 }
 
 qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max)
 {
     bool lacks = qn_slots_lacks(slots, coming);
+    if (!make_pad(slots, coming < QN_SLOTS_COMING_MAX ? coming : QN_SLOTS_COMING_MAX))
+        return QN_SLOTS_NO_MEMORY;
     if (QN_LIKELY(!lacks && !slots->crowded))
         return QN_SLOTS_OK;
-    bool small = slots->slot_count * slots->stride < DOUBLING_BYTES_MAX;
-    uint64_t slot_count = small ? 2 * slots->slot_count : slots->slot_count + slots->slot_count / 2;
-    while (slot_count / 100 * LOAD_PERCENT_MAX < slots->used_count + coming)
-        slot_count *= 2;
-    if ((slot_count + slots->pad_count) * slots->stride > bytes_max) {
+    uint64_t slot_count = larger_count(slots, slots->used_count + coming, bytes_max);
+    if (slot_count > 0)
+        return grow_to(slots, slot_count) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
+    bool hardly_used = slots->used_count < slots->grow_at / CROWDED_PART; /* to spill so little would be worse */
+    if (slots->crowded && !hardly_used) {
         slots->crowded = false;
-        bool hardly_used = slots->used_count < slots->grow_at / CROWDED_PART; /* to spill so little would be worse */
-        return !lacks && hardly_used ? QN_SLOTS_OK : QN_SLOTS_FULL;
+        return QN_SLOTS_FULL;
     }
-    return grow_to(slots, slot_count) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
+    slots->crowded = false;
+    slots->grow_at = slots->slot_count * TIGHT_PERCENT_MAX / 100;
+    return qn_slots_lacks(slots, coming) ? QN_SLOTS_FULL : QN_SLOTS_OK;
 }
 
 /* The first slot of the stretch whose tag is not less. */
@@ -232,36 +275,40 @@ static uint64_t bisect_stretch(const qn_slots *slots, uint64_t tag)
     return low;
 }
 
-uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag)
+/* Makes the stretch as long as it is sorted; starts another one at `index` if that is not in it. */
+static void extend_stretch(qn_slots *slots, uint64_t index)
 {
-    uint64_t index = qn_slots_place(slots, tag);
-    if (index >= slots->stretch_begin && index < slots->stretch_end) {
-        uint64_t found = tag > slots->stretch_last ? slots->stretch_end : bisect_stretch(slots, tag);
-        if (found < slots->stretch_end && *slot_at(slots, found) == tag)
-            return slot_at(slots, found);
-        index = slots->stretch_end; /* not in it: behind it */
-    }
-    uint64_t begin = index;
-    while (*slot_at(slots, index) != 0 && *slot_at(slots, index) != tag)
-        index++;
-    if (QN_UNLIKELY(index - begin > QN_SLOTS_PROBE_MAX) && *slot_at(slots, begin) != tag)
-        slots->crowded = true;
-    return slot_at(slots, index);
-}
-
-uint64_t *qn_slots_claim(qn_slots *slots, uint64_t *slot, uint64_t tag)
-{
-    uint64_t index = (uint64_t)((uint8_t *)slot - slots->memory) / slots->stride;
-    if (index == slots->stretch_end && tag > slots->stretch_last)
-        slots->stretch_end++;
-    else {
+    if (index < slots->stretch_begin || index >= slots->stretch_end) {
         slots->stretch_begin = index;
         slots->stretch_end = index + 1;
     }
-    slots->stretch_last = tag;
-    if (index == slots_in_all(slots) - 1 && !extend_pad(slots))
-        return NULL;
-    slots->used_count++;
+    uint64_t end = slots->stretch_end;
+    while (*slot_at(slots, end) > *slot_at(slots, end - 1)) /* an empty slot is not */
+        end++;
+    slots->stretch_end = end;
+}
+
+/* The first slot from `index` on that is empty or has this tag. The slots from there on are known to be full. */
+static uint64_t skip_stretch(qn_slots *slots, uint64_t index, uint64_t tag)
+{
+    extend_stretch(slots, index);
+    uint64_t found = bisect_stretch(slots, tag);
+    if (found >= index && found < slots->stretch_end && *slot_at(slots, found) == tag)
+        return found;
+    return slots->stretch_end; /* not in it: behind it */
+}
+
+uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag)
+{
+    uint64_t index = qn_slots_place(slots, tag), near = index + QN_SLOTS_PROBE_MAX;
+    while (*slot_at(slots, index) != 0 && *slot_at(slots, index) != tag && index < near)
+        index++;
+    if (QN_LIKELY(index < near))
+        return slot_at(slots, index);
+    for (unsigned stretches = 0; *slot_at(slots, index) != 0 && *slot_at(slots, index) != tag; stretches++) {
+        index = skip_stretch(slots, index, tag);
+        slots->crowded |= stretches >= STRETCHES_MAX;
+    }
     return slot_at(slots, index);
 }
 

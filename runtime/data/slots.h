@@ -14,10 +14,10 @@
  * Invariants. Between a key's place and its slot there is no empty slot. Keys in different clusters (maximal runs of full
  * slots) are ordered by tag as the clusters are.
  *
- * Keys that come in the order of their tags (from other ranks, or from an earlier output) crowd one region of an array that is
- * too small for what is still to come, and linear probing would go quadratic. Two things against it: the slots that
- * were filled in ascending order last are remembered as a sorted stretch, which is skipped or searched by bisection; and long
- * probes all the same (QN_SLOTS_PROBE_MAX) make the array grow early.
+ * Keys that come in the order of their tags (from an earlier output) crowd one region of an array that is too small for what is
+ * still to come, and linear probing would go quadratic. Two things against it: what a long probe passed and found to be sorted is
+ * remembered as a stretch, which later probes skip or search by bisection; and long probes all the same (QN_SLOTS_PROBE_MAX)
+ * make the array grow early.
  */
 #ifndef QN_DATA_SLOTS_H
 #define QN_DATA_SLOTS_H
@@ -27,7 +27,8 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/status.h"
 
-#define QN_SLOTS_PROBE_MAX 128
+#define QN_SLOTS_PROBE_MAX  128
+#define QN_SLOTS_COMING_MAX 512 /* keys that may be put in between two calls of qn_slots_make_room() */
 
 typedef struct qn_slots {
     uint8_t *memory;
@@ -40,9 +41,9 @@ typedef struct qn_slots {
     uint64_t grow_at;                    /* used_count at which it grows */
     uint32_t stride;                     /* bytes of a slot */
     uint32_t key_words;                  /* 0: the tag is the key; 2: k0 and k1 of qn_key follow it */
+    uint32_t growth_percent;             /* the size that it would like to grow to, of the present one */
     bool crowded;                        /* a probe was too long */
-    uint64_t stretch_begin, stretch_end; /* slots filled one behind the other in ascending order of tags */
-    uint64_t stretch_last;               /* the last of these tags */
+    uint64_t stretch_begin, stretch_end; /* full slots in ascending order of tags */
     size_t reserved_bytes;
 } qn_slots;
 
@@ -75,14 +76,12 @@ static inline bool qn_slots_lacks(const qn_slots *slots, uint64_t coming)
     return slots->used_count + coming > slots->grow_at;
 }
 
-/* Before `coming` more keys: grows if it is full or crowded. */
+/* Before `coming` more keys, of which QN_SLOTS_COMING_MAX may be put in before the next call: grows if it is full or crowded. */
 qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max);
 
-/* The slot with this tag, or the empty one where it belongs, for a tag that is not near its place. */
+/* The slot with this tag, or the empty one where it belongs, for a tag that is not near its place. To put a key in, fill the empty
+ * slot and count it in used_count. */
 uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag);
-
-/* Takes an empty slot that probing for this tag came to. The slot to fill (it may have moved), or NULL: no memory. */
-uint64_t *qn_slots_claim(qn_slots *slots, uint64_t *slot, uint64_t tag);
 
 /* Goes through the slots of the tags [tag_first, tag_last] in the order of keys. */
 typedef struct qn_slots_cursor {

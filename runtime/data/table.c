@@ -3,7 +3,7 @@
 
 #include "runtime/base/assert.h"
 
-#define GROUP_COUNT 64 /* entries that are admitted and combined together */
+#define GROUP_COUNT 64 /* keys whose slots are fetched before the first is looked at */
 
 quern_status qn_table_init(qn_table *table, const qn_reducer *reducer, uint64_t tag_first, uint64_t tag_last,
                            size_t bytes_max, qn_error *error)
@@ -45,15 +45,69 @@ static inline qn_table_result make_room_in(qn_table *table, qn_slots *slots, siz
     return result_of(qn_slots_make_room(slots, coming, bytes_max > rest_bytes ? bytes_max - rest_bytes : 0));
 }
 
-qn_table_result qn_table_make_room(qn_table *table, size_t tiny_coming, size_t wide_coming, size_t bytes_max)
+static bool long_keys_fit(const qn_table *table, uint64_t long_bytes, size_t bytes_max)
 {
-    qn_table_result result = make_room_in(table, &table->tiny, tiny_coming, bytes_max);
-    return result == QN_TABLE_OK ? make_room_in(table, &table->wide, wide_coming, bytes_max) : result;
+    return long_bytes == 0 || qn_table_get_bytes(table) + qn_arena_growth(&table->long_keys, long_bytes) <= bytes_max;
 }
 
-static inline __attribute__((always_inline)) uint64_t *place_in(const qn_slots *slots, uint64_t tag, size_t stride)
+qn_table_result qn_table_make_room(qn_table *table, size_t tiny_coming, size_t wide_coming, uint64_t long_bytes,
+                                   size_t bytes_max)
 {
-    return (uint64_t *)(slots->memory + qn_slots_place(slots, tag) * stride);
+    qn_table_result result = make_room_in(table, &table->tiny, tiny_coming, bytes_max);
+    if (result == QN_TABLE_OK)
+        result = make_room_in(table, &table->wide, wide_coming, bytes_max);
+    if (result == QN_TABLE_OK && !long_keys_fit(table, long_bytes, bytes_max) && qn_table_get_count(table) > 0)
+        return QN_TABLE_FULL;
+    return result;
+}
+
+/* Without a branch on the lengths, which nobody can predict. */
+static void classify_bytes(const uint32_t *key_bytes, size_t count, qn_classified *out)
+{
+    size_t tiny = 0, shorts = 0, longs = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bytes = key_bytes[i];
+        out->index[QN_CLASS_TINY][tiny] = (uint16_t)i;
+        out->index[QN_CLASS_SHORT][shorts] = (uint16_t)i;
+        out->index[QN_CLASS_LONG][longs] = (uint16_t)i;
+        tiny += bytes <= QN_KEY_TINY_BYTES;
+        longs += bytes > QN_KEY_SHORT_BYTES;
+        shorts = i + 1 - tiny - longs;
+    }
+    out->count[QN_CLASS_TINY] = tiny;
+    out->count[QN_CLASS_SHORT] = shorts;
+    out->count[QN_CLASS_LONG] = longs;
+}
+
+void qn_table_classify(const quern_block *block, quern_type key_type, size_t from, size_t count, qn_classified *out)
+{
+    QN_ASSERT(count <= QN_SLOTS_COMING_MAX);
+    out->long_bytes = 0;
+    if (key_type == QUERN_BYTES) {
+        classify_bytes(block->key_bytes + from, count, out);
+    } else {
+        out->count[QN_CLASS_TINY] = out->count[QN_CLASS_LONG] = 0;
+        out->count[QN_CLASS_SHORT] = count;
+        for (size_t i = 0; i < count; i++)
+            out->index[QN_CLASS_SHORT][i] = (uint16_t)i;
+    }
+    for (int class = 0; class < QN_CLASS_COUNT && from > 0; class ++)
+        for (size_t i = 0; i < out->count[class]; i++)
+            out->index[class][i] += (uint16_t)from;
+    for (size_t i = 0; i < out->count[QN_CLASS_LONG]; i++)
+        out->long_bytes += block->key_bytes[out->index[QN_CLASS_LONG][i]];
+}
+
+/* A key on its way, and the slot where it is looked for. */
+typedef struct incoming {
+    qn_key key;
+    uint64_t value;
+    uint64_t *slot;
+} incoming;
+
+static inline __attribute__((always_inline)) size_t stride_of(qn_key_class class, uint32_t value_words)
+{
+    return 8 * ((class == QN_CLASS_TINY ? 1 : 3) + (size_t)value_words);
 }
 
 static inline __attribute__((always_inline)) uint64_t *next_slot(const uint64_t *slot, size_t stride)
@@ -61,205 +115,271 @@ static inline __attribute__((always_inline)) uint64_t *next_slot(const uint64_t 
     return (uint64_t *)((uint8_t *)(uintptr_t)slot + stride);
 }
 
-/* The slot with this tag, probing from its place, or the empty one where it belongs. Most keys are in the first slot or
- * the second: which of them is decided without a branch. */
-static inline __attribute__((always_inline)) uint64_t *find_tag(qn_slots *slots, uint64_t tag, size_t stride)
+/* The slot with this tag, probing from its place, or the empty one where it belongs. Nearly all keys are in the first slot or the
+ * second: which of them is decided without a branch. */
+static inline __attribute__((always_inline)) uint64_t *find_tag(qn_slots *slots, uint64_t *place, uint64_t tag,
+                                                                size_t stride)
 {
-    uint64_t *place = place_in(slots, tag, stride);
-    uint64_t *slot = place + (*place != tag) * (stride / 8);
-    if (QN_LIKELY(*slot == tag))
-        return slot;
-    return *place == 0 ? place : *slot == 0 ? slot : qn_slots_probe(slots, tag);
-}
-
-static inline __attribute__((always_inline)) bool same_rest(const qn_key *slot, const qn_key *key, bool is_long)
-{
-    if (!is_long)
-        return (slot->k0 == key->k0) & (slot->k1 == key->k1);
-    return slot->k1 == key->k1 &&
-           memcmp((const void *)(uintptr_t)slot->k0, (const void *)(uintptr_t)key->k0, key->k1) == 0;
-}
-
-/* The same for keys that are more than their tag. */
-static inline __attribute__((always_inline)) uint64_t *find_key(qn_slots *slots, const qn_key *key, size_t stride,
-                                                                bool is_long)
-{
-    uint64_t *slot = find_tag(slots, key->tag, stride);
-    while (QN_UNLIKELY(*slot != 0 && !(*slot == key->tag && same_rest((const qn_key *)slot, key, is_long))))
-        slot = next_slot(slot, stride); /* another key of the same hash */
+    uint64_t *slot = place;
+    while (*slot != tag && *slot != 0) {
+        slot += stride / 8;
+        if (QN_UNLIKELY(slot == place + 8 * (stride / 8)))
+            return qn_slots_probe(slots, tag);
+    }
     return slot;
 }
 
-static const uint64_t *value_of(const qn_table *table, const qn_entry *entry)
+/* Whether a slot holds another key. One that find_tag() found has the tag, or nothing. */
+static inline __attribute__((always_inline)) bool is_other(const uint64_t *slot, const qn_key *key, qn_key_class class)
 {
-    return table->reducer->kind == QN_REDUCER_USER ? (const uint64_t *)(uintptr_t)entry->value : &entry->value;
+    if (class == QN_CLASS_TINY)
+        return false;
+    if (class == QN_CLASS_SHORT)
+        return (*slot != 0) & (((slot[0] ^ key->tag) | (slot[1] ^ key->k0) | (slot[2] ^ key->k1)) != 0);
+    return *slot != 0 && (slot[0] != key->tag || slot[2] != key->k1 ||
+                          !qn_same_long((const void *)(uintptr_t)slot[1], (const void *)(uintptr_t)key->k0, key->k1));
 }
 
-/* Fills the empty slot that a key's probing ended at. */
-static qn_table_result fill_slot(qn_table *table, qn_slots *slots, uint64_t *slot, const qn_entry *entry)
+static qn_table_result fail(qn_table *table, const qn_key *key)
 {
-    uint64_t k0 = entry->key.k0;
-    if (QN_TAG_CODE(entry->key.tag) == QN_TAG_LONG) {
-        void *copy = qn_arena_pack(&table->long_keys, (const void *)(uintptr_t)k0, entry->key.k1);
-        if (!copy)
-            return QN_TABLE_NO_MEMORY;
-        k0 = (uint64_t)(uintptr_t)copy;
-    }
-    slot = qn_slots_claim(slots, slot, entry->key.tag);
-    if (!slot)
-        return QN_TABLE_NO_MEMORY;
-    slot[0] = entry->key.tag;
-    if (slots->key_words > 0) {
-        slot[1] = k0;
-        slot[2] = entry->key.k1;
-    }
-    memcpy(slot + 1 + slots->key_words, value_of(table, entry), 8 * (size_t)table->reducer->value_words);
-    return QN_TABLE_OK;
-}
-
-static inline __attribute__((always_inline)) qn_table_result combine(qn_table *table, uint64_t *into,
-                                                                     const qn_entry *entry, qn_reducer_kind kind)
-{
-    bool combined = kind == QN_REDUCER_USER
-                        ? qn_reducer_apply(table->reducer, into, (const uint64_t *)(uintptr_t)entry->value)
-                        : qn_reducer_apply_word(kind, into, entry->value);
-    if (QN_LIKELY(combined))
-        return QN_TABLE_OK;
-    table->failed_key = QN_TAG_IS_TINY(entry->key.tag) ? qn_key_of_tag(entry->key.tag) : entry->key;
+    table->failed_key = QN_TAG_IS_TINY(key->tag) ? qn_key_of_tag(key->tag) : *key;
     return QN_TABLE_FAILED;
 }
 
-/* One entry of a class that is a constant where this is inlined, like kind and strides. */
+/* Combines a key's value into its slot; an empty slot holds zeros and becomes the key's. */
 static inline __attribute__((always_inline)) qn_table_result
-insert_one(qn_table *table, qn_entry_class class, const qn_entry *entry, qn_reducer_kind kind, uint32_t value_words)
+put_value(qn_table *table, uint64_t *slot, const incoming *in, qn_key_class class, qn_reducer_kind kind)
 {
-    bool tiny = class == QN_ENTRY_TINY;
-    size_t stride = 8 * ((tiny ? 1 : 3) + (size_t)value_words);
-    qn_slots *slots = tiny ? &table->tiny : &table->wide;
-    uint64_t *slot =
-        tiny ? find_tag(slots, entry->key.tag, stride) : find_key(slots, &entry->key, stride, class == QN_ENTRY_LONG);
-    if (QN_UNLIKELY(*slot == 0))
-        return fill_slot(table, slots, slot, entry);
-    return combine(table, slot + (tiny ? 1 : 3), entry, kind);
+    uint64_t *value = slot + (class == QN_CLASS_TINY ? 1 : 3);
+    bool fresh = *slot == 0;
+    uint64_t k0 = in->key.k0;
+    if (class == QN_CLASS_LONG) {
+        k0 = slot[1];
+        if (fresh) {
+            k0 = (uint64_t)(uintptr_t)qn_arena_pack(&table->long_keys, (const void *)(uintptr_t)in->key.k0, in->key.k1);
+            if (k0 == 0)
+                return QN_TABLE_NO_MEMORY;
+        }
+    }
+    slot[0] = in->key.tag;
+    if (class != QN_CLASS_TINY) {
+        slot[1] = k0;
+        slot[2] = in->key.k1;
+    }
+    if (kind == QN_REDUCER_COUNT) {
+        *value += in->value;
+        return QN_TABLE_OK;
+    }
+    if (kind == QN_REDUCER_USER) {
+        const uint64_t *words = (const uint64_t *)(uintptr_t)in->value;
+        if (fresh)
+            memcpy(value, words, 8 * (size_t)table->reducer->value_words);
+        return fresh || qn_reducer_apply(table->reducer, value, words) ? QN_TABLE_OK : fail(table, &in->key);
+    }
+    if (fresh)
+        *value = in->value;
+    return fresh || qn_reducer_apply_word(kind, value, in->value) ? QN_TABLE_OK : fail(table, &in->key);
 }
 
-/* Fetches the bytes of a long key's probable twin. An empty slot has none, and its 0 fetches nothing. */
-static inline __attribute__((always_inline)) void fetch_twin(qn_slots *slots, uint64_t tag, size_t stride)
+/* Combines keys of one class whose slots were fetched. */
+static inline __attribute__((always_inline)) qn_table_result put_group(qn_table *table, incoming *group, size_t count,
+                                                                       qn_key_class class, qn_reducer_kind kind,
+                                                                       uint32_t value_words)
 {
-    __builtin_prefetch((const void *)(uintptr_t)find_tag(slots, tag, stride)[1]);
-}
-
-/* Entries of one class. Long keys may miss the cache twice each, in slot and bytes: all bytes are fetched before the first are
- * compared. */
-static inline __attribute__((always_inline)) qn_table_result insert_class(qn_table *table, qn_entry_class class,
-                                                                          const qn_entry *entries, size_t count,
-                                                                          qn_reducer_kind kind, uint32_t value_words)
-{
+    qn_slots *slots = class == QN_CLASS_TINY ? &table->tiny : &table->wide;
+    size_t stride = stride_of(class, value_words);
+    if (class == QN_CLASS_LONG)
+        for (size_t i = 0; i < count; i++) {
+            /* The bytes of its probable twin. An empty slot has none, and its 0 fetches nothing. */
+            uint64_t *slot = find_tag(slots, group[i].slot, group[i].key.tag, stride);
+            __builtin_prefetch((const void *)(uintptr_t)slot[1]);
+            group[i].slot = slot;
+        }
     qn_table_result result = QN_TABLE_OK;
-    if (class == QN_ENTRY_LONG)
-        for (size_t i = 0; i < count; i++)
-            fetch_twin(&table->wide, entries[i].key.tag, 8 * (3 + (size_t)value_words));
-    for (size_t i = 0; i < count && QN_LIKELY(result == QN_TABLE_OK); i++)
-        result = insert_one(table, class, &entries[i], kind, value_words);
-    return result;
-}
-
-static inline __attribute__((always_inline)) qn_table_result
-insert_mixed(qn_table *table, const qn_entry *entries, size_t count, qn_reducer_kind kind, uint32_t value_words)
-{
-    qn_table_result result = QN_TABLE_OK;
+    uint64_t fresh_count = 0;
     for (size_t i = 0; i < count && QN_LIKELY(result == QN_TABLE_OK); i++) {
-        uint64_t code = QN_TAG_CODE(entries[i].key.tag);
-        if (code <= QN_KEY_TINY_BYTES + 1)
-            result = insert_one(table, QN_ENTRY_TINY, &entries[i], kind, value_words);
-        else if (code != QN_TAG_LONG)
-            result = insert_one(table, QN_ENTRY_SHORT, &entries[i], kind, value_words);
-        else
-            result = insert_one(table, QN_ENTRY_LONG, &entries[i], kind, value_words);
+        uint64_t *slot = find_tag(slots, group[i].slot, group[i].key.tag, stride);
+        while (QN_UNLIKELY(is_other(slot, &group[i].key, class)))
+            slot = next_slot(slot, stride); /* of the same hash */
+        fresh_count += *slot == 0;
+        result = put_value(table, slot, &group[i], class, kind);
+    }
+    slots->used_count += fresh_count;
+    return result;
+}
+
+static inline __attribute__((always_inline)) qn_key key_of_record(const quern_block *block, size_t i, quern_type type,
+                                                                  qn_key_class class)
+{
+    if (type != QUERN_BYTES) {
+        uint64_t number = qn_load_word(block->key[i]);
+        return (qn_key){(qn_hash_short(number, 0, 8) & ~UINT64_C(0xff)) | 9, number, 0};
+    }
+    if (class == QN_CLASS_TINY)
+        return (qn_key){.tag = qn_tag_of_tiny(block->key[i], block->key_bytes[i])};
+    return class == QN_CLASS_SHORT ? qn_key_of_short(block->key[i], block->key_bytes[i])
+                                   : qn_key_of_long(block->key[i], block->key_bytes[i]);
+}
+
+static inline __attribute__((always_inline)) uint64_t value_of_record(const quern_block *block, size_t i,
+                                                                      qn_reducer_kind kind)
+{
+    if (kind == QN_REDUCER_COUNT)
+        return 1;
+    return kind == QN_REDUCER_USER ? (uint64_t)(uintptr_t)block->value[i] : qn_load_word(block->value[i]);
+}
+
+/* Where a key is looked for, which is on its way into the cache. */
+static inline __attribute__((always_inline)) uint64_t *fetch_slot(const qn_slots *slots, uint64_t tag, size_t stride)
+{
+    uint64_t *slot = (uint64_t *)(slots->memory + qn_slots_place(slots, tag) * stride);
+    __builtin_prefetch(slot, 1);
+    return slot;
+}
+
+/* Records of one class: hashed in groups, whose slots are fetched meanwhile. */
+static inline __attribute__((always_inline)) qn_table_result insert_records(qn_table *table, const quern_block *block,
+                                                                            const uint16_t *index, size_t count,
+                                                                            quern_type type, qn_key_class class,
+                                                                            qn_reducer_kind kind, uint32_t value_words)
+{
+    qn_slots slots = class == QN_CLASS_TINY ? table->tiny : table->wide; /* a copy that no store can change */
+    qn_table_result result = QN_TABLE_OK;
+    for (size_t at = 0; at < count && result == QN_TABLE_OK; at += GROUP_COUNT) {
+        incoming group[GROUP_COUNT];
+        size_t group_count = count - at < GROUP_COUNT ? count - at : GROUP_COUNT;
+        for (size_t n = 0; n < group_count; n++) {
+            qn_key key = key_of_record(block, index[at + n], type, class);
+            group[n].key.tag = key.tag;
+            if (class != QN_CLASS_TINY) {
+                group[n].key.k0 = key.k0;
+                group[n].key.k1 = key.k1;
+            }
+            group[n].value = value_of_record(block, index[at + n], kind);
+            group[n].slot = fetch_slot(&slots, key.tag, stride_of(class, value_words));
+        }
+        result = put_group(table, group, group_count, class, kind, value_words);
     }
     return result;
 }
 
-static inline __attribute__((always_inline)) qn_table_result insert_group(qn_table *table, qn_entry_class class,
-                                                                          const qn_entry *entries, size_t count,
-                                                                          qn_reducer_kind kind, uint32_t value_words)
+static inline __attribute__((always_inline)) qn_table_result insert_classes(qn_table *table, const quern_block *block,
+                                                                            const qn_classified *classified,
+                                                                            quern_type type, qn_reducer_kind kind,
+                                                                            uint32_t value_words)
 {
-    switch (class) {
-    case QN_ENTRY_TINY:
-        return insert_class(table, QN_ENTRY_TINY, entries, count, kind, value_words);
-    case QN_ENTRY_SHORT:
-        return insert_class(table, QN_ENTRY_SHORT, entries, count, kind, value_words);
-    case QN_ENTRY_LONG:
-        return insert_class(table, QN_ENTRY_LONG, entries, count, kind, value_words);
-    case QN_ENTRY_ANY:
-        break;
+    const size_t *count = classified->count;
+    qn_table_result result = insert_records(table, block, classified->index[QN_CLASS_SHORT], count[QN_CLASS_SHORT],
+                                            type, QN_CLASS_SHORT, kind, value_words);
+    if (result == QN_TABLE_OK && type == QUERN_BYTES)
+        result = insert_records(table, block, classified->index[QN_CLASS_LONG], count[QN_CLASS_LONG], QUERN_BYTES,
+                                QN_CLASS_LONG, kind, value_words);
+    if (result == QN_TABLE_OK && type == QUERN_BYTES)
+        result = insert_records(table, block, classified->index[QN_CLASS_TINY], count[QN_CLASS_TINY], QUERN_BYTES,
+                                QN_CLASS_TINY, kind, value_words);
+    return result;
+}
+
+/* The usual reducers have loops of their own. */
+static qn_table_result insert_counted(qn_table *table, const quern_block *block, const qn_classified *classified)
+{
+    return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_COUNT, 1);
+}
+
+static qn_table_result insert_words(qn_table *table, const quern_block *block, const qn_classified *classified)
+{
+    return insert_classes(table, block, classified, QUERN_BYTES, table->reducer->kind, 1);
+}
+
+static qn_table_result insert_numbers(qn_table *table, const quern_block *block, const qn_classified *classified)
+{
+    return insert_classes(table, block, classified, QUERN_U64, table->reducer->kind, table->reducer->value_words);
+}
+
+static qn_table_result insert_user(qn_table *table, const quern_block *block, const qn_classified *classified)
+{
+    return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_USER, table->reducer->value_words);
+}
+
+qn_table_result qn_table_insert_block(qn_table *table, const quern_block *block, quern_type key_type,
+                                      const qn_classified *classified)
+{
+    if (key_type != QUERN_BYTES)
+        return insert_numbers(table, block, classified);
+    if (table->reducer->kind == QN_REDUCER_COUNT)
+        return insert_counted(table, block, classified);
+    return table->reducer->kind == QN_REDUCER_USER ? insert_user(table, block, classified)
+                                                   : insert_words(table, block, classified);
+}
+
+static inline __attribute__((always_inline)) qn_key_class class_of(uint64_t tag)
+{
+    if (QN_TAG_IS_TINY(tag))
+        return QN_CLASS_TINY;
+    return QN_TAG_CODE(tag) == QN_TAG_LONG ? QN_CLASS_LONG : QN_CLASS_SHORT;
+}
+
+/* Entries of any class, up to GROUP_COUNT, for which room was made. */
+static inline __attribute__((always_inline)) qn_table_result
+insert_group(qn_table *table, const qn_entry *entries, size_t count, qn_reducer_kind kind, uint32_t value_words)
+{
+    incoming group[QN_CLASS_COUNT][GROUP_COUNT];
+    size_t counts[QN_CLASS_COUNT] = {0};
+    for (size_t i = 0; i < count; i++) {
+        qn_key_class class = class_of(entries[i].key.tag);
+        const qn_slots *slots = class == QN_CLASS_TINY ? &table->tiny : &table->wide;
+        incoming *in = &group[class][counts[class]++];
+        in->key = entries[i].key;
+        in->value = entries[i].value;
+        in->slot = fetch_slot(slots, in->key.tag, slots->stride);
     }
-    return insert_mixed(table, entries, count, kind, value_words);
+    qn_table_result result =
+        put_group(table, group[QN_CLASS_TINY], counts[QN_CLASS_TINY], QN_CLASS_TINY, kind, value_words);
+    if (result == QN_TABLE_OK)
+        result = put_group(table, group[QN_CLASS_SHORT], counts[QN_CLASS_SHORT], QN_CLASS_SHORT, kind, value_words);
+    if (result == QN_TABLE_OK)
+        result = put_group(table, group[QN_CLASS_LONG], counts[QN_CLASS_LONG], QN_CLASS_LONG, kind, value_words);
+    return result;
 }
 
-static qn_table_result insert_counts(qn_table *table, qn_entry_class class, const qn_entry *entries, size_t count)
+static uint64_t long_bytes_of(const qn_entry *entries, size_t count)
 {
-    return insert_group(table, class, entries, count, QN_REDUCER_COUNT, 1);
-}
-
-static qn_table_result insert_words(qn_table *table, qn_entry_class class, const qn_entry *entries, size_t count)
-{
-    return insert_group(table, class, entries, count, table->reducer->kind, 1);
-}
-
-static qn_table_result insert_user(qn_table *table, qn_entry_class class, const qn_entry *entries, size_t count)
-{
-    return insert_group(table, class, entries, count, QN_REDUCER_USER, table->reducer->value_words);
-}
-
-static size_t long_bytes_of(const qn_entry *entries, size_t count)
-{
-    size_t bytes = 0;
+    uint64_t bytes = 0;
     for (size_t i = 0; i < count; i++)
         bytes += QN_TAG_CODE(entries[i].key.tag) == QN_TAG_LONG ? entries[i].key.k1 : 0;
     return bytes;
 }
 
-/* How many of the next entries are surely within bytes_max, growing the table if need be. 0: none. */
-static size_t admit(qn_table *table, qn_entry_class class, const qn_entry *entries, size_t count, size_t bytes_max,
+/* How many of the next entries surely have room: a group, or one, or none. */
+static size_t admit(qn_table *table, const qn_entry *entries, size_t count, size_t bytes_max,
                     qn_table_result *result_out)
 {
     size_t group = count < GROUP_COUNT ? count : GROUP_COUNT;
-    if (class == QN_ENTRY_TINY)
-        *result_out = make_room_in(table, &table->tiny, group, bytes_max);
-    else if (class == QN_ENTRY_ANY)
-        *result_out = qn_table_make_room(table, group, group, bytes_max);
-    else
-        *result_out = make_room_in(table, &table->wide, group, bytes_max);
-    if (*result_out != QN_TABLE_OK)
-        return 0;
-    if (class == QN_ENTRY_TINY || class == QN_ENTRY_SHORT)
+    if (qn_table_get_count(table) == 0 && !long_keys_fit(table, long_bytes_of(entries, group), bytes_max))
+        group = 1;
+    *result_out = qn_table_make_room(table, group, group, long_bytes_of(entries, group), bytes_max);
+    if (QN_LIKELY(*result_out == QN_TABLE_OK))
         return group;
-    size_t held_bytes = qn_table_get_bytes(table);
-    if (QN_LIKELY(held_bytes + qn_arena_growth(&table->long_keys, long_bytes_of(entries, group)) <= bytes_max))
-        return group;
-    if (held_bytes + qn_arena_growth(&table->long_keys, long_bytes_of(entries, 1)) <= bytes_max ||
-        qn_table_get_count(table) == 0)
-        return 1;
-    *result_out = QN_TABLE_FULL;
+    if (*result_out == QN_TABLE_FULL && group > 1)
+        return admit(table, entries, 1, bytes_max, result_out);
     return 0;
 }
 
-qn_table_result qn_table_insert(qn_table *table, qn_entry_class class, const qn_entry *entries, size_t count,
-                                size_t bytes_max, size_t *done_out)
+qn_table_result qn_table_insert(qn_table *table, const qn_entry *entries, size_t count, size_t bytes_max,
+                                size_t *done_out)
 {
     qn_table_result result = QN_TABLE_OK;
     size_t done = 0;
     while (done < count) {
-        size_t group = admit(table, class, entries + done, count - done, bytes_max, &result);
+        size_t group = admit(table, entries + done, count - done, bytes_max, &result);
         if (group == 0)
             break;
         if (table->reducer->kind == QN_REDUCER_COUNT)
-            result = insert_counts(table, class, entries + done, group);
+            result = insert_group(table, entries + done, group, QN_REDUCER_COUNT, 1);
         else if (table->reducer->kind == QN_REDUCER_USER)
-            result = insert_user(table, class, entries + done, group);
+            result = insert_group(table, entries + done, group, QN_REDUCER_USER, table->reducer->value_words);
         else
-            result = insert_words(table, class, entries + done, group);
+            result = insert_group(table, entries + done, group, table->reducer->kind, 1);
         if (result != QN_TABLE_OK)
             break;
         done += group;

@@ -16,19 +16,25 @@
 #include "runtime/data/reducer.h"
 #include "runtime/data/slots.h"
 
-/* A record on its way into a table. value: the word itself; for a user's reducer the address of its words. */
+/* A key with a value on its way into a table. value: the word itself; for a user's reducer the address of its words. */
 typedef struct qn_entry {
     qn_key key; /* of a tiny one only the tag is looked at */
     uint64_t value;
 } qn_entry;
 
-/* What the entries of one insert have in common; homogeneous ones go in loops without surprises. */
-typedef enum qn_entry_class {
-    QN_ENTRY_TINY,
-    QN_ENTRY_SHORT,
-    QN_ENTRY_LONG,
-    QN_ENTRY_ANY,
-} qn_entry_class;
+/* Records of a block by the class of their keys: what is alike goes in loops without surprises. */
+typedef enum qn_key_class {
+    QN_CLASS_TINY,
+    QN_CLASS_SHORT,
+    QN_CLASS_LONG,
+    QN_CLASS_COUNT,
+} qn_key_class;
+
+typedef struct qn_classified {
+    size_t count[QN_CLASS_COUNT];
+    uint64_t long_bytes;                                     /* of the long keys */
+    uint16_t index[QN_CLASS_COUNT][QN_SLOTS_COMING_MAX + 1]; /* in the block */
+} qn_classified;
 
 typedef struct qn_table {
     qn_slots tiny, wide;
@@ -49,15 +55,22 @@ quern_status qn_table_init(qn_table *table, const qn_reducer *reducer, uint64_t 
                            size_t bytes_max, qn_error *error);
 void qn_table_fini(qn_table *table); /* takes a zeroed one */
 
-/* Before so many more tiny and other keys: grows the table if it is full or crowded. QN_TABLE_FULL if that needs more than
- * bytes_max in all, the bytes of long keys not counted. */
-qn_table_result qn_table_make_room(qn_table *table, size_t tiny_coming, size_t wide_coming, size_t bytes_max);
+/* Before so many more tiny and other keys, QN_SLOTS_COMING_MAX of each at most, and so many bytes of long ones: grows the table if it
+ * is full or crowded. QN_TABLE_FULL if that needs more than bytes_max in all; an empty table takes long keys of any size. */
+qn_table_result qn_table_make_room(qn_table *table, size_t tiny_coming, size_t wide_coming, uint64_t long_bytes,
+                                   size_t bytes_max);
 
-/* Combines entries into the table, growing it up to bytes_max in all; nothing is fetched in advance (qn_table_prefetch).
- * *done_out: how many of the first went in: all, unless the result is not QN_TABLE_OK. An empty table takes a key of any
- * size. After QN_TABLE_FAILED some of those behind them may be in: the table is then good for nothing. */
-qn_table_result qn_table_insert(qn_table *table, qn_entry_class class, const qn_entry *entries, size_t count,
-                                size_t bytes_max, size_t *done_out);
+/* Sorts the records [from, from + count) of a block, QN_SLOTS_COMING_MAX at most, by class. Numbers are short keys. */
+void qn_table_classify(const quern_block *block, quern_type key_type, size_t from, size_t count, qn_classified *out);
+
+/* Combines these records into the table, for which room was made. Not QN_TABLE_FULL; after a failure the table is good for nothing. */
+qn_table_result qn_table_insert_block(qn_table *table, const quern_block *block, quern_type key_type,
+                                      const qn_classified *classified);
+
+/* Combines entries into the table, growing it up to bytes_max in all. *done_out: how many of the first went in: all, unless the result
+ * is not QN_TABLE_OK. After QN_TABLE_FAILED some of those behind them may be in: the table is then good for nothing. */
+qn_table_result qn_table_insert(qn_table *table, const qn_entry *entries, size_t count, size_t bytes_max,
+                                size_t *done_out);
 
 /* Empties it and gives its memory back. */
 void qn_table_clear(qn_table *table);
@@ -68,18 +81,16 @@ static inline uint64_t qn_table_get_count(const qn_table *table)
     return table->tiny.used_count + table->wide.used_count;
 }
 
+/* How much larger than now it should become when it grows; 100 and less: as it thinks best. */
+static inline void qn_table_expect_growth(qn_table *table, uint32_t percent)
+{
+    table->tiny.growth_percent = table->wide.growth_percent = percent;
+}
+
 /* Memory that it costs now. */
 static inline size_t qn_table_get_bytes(const qn_table *table)
 {
     return qn_slots_get_bytes(&table->tiny) + qn_slots_get_bytes(&table->wide) + table->long_keys.held_bytes;
-}
-
-/* Fetches the slot where a tag belongs and the one behind it into the cache, ahead of an insert. */
-static inline __attribute__((always_inline)) void qn_table_prefetch(const qn_slots *slots, uint64_t tag)
-{
-    const uint8_t *slot = slots->memory + qn_slots_place(slots, tag) * slots->stride;
-    __builtin_prefetch(slot, 1);
-    __builtin_prefetch(slot + slots->stride, 1);
 }
 
 /* Goes through the keys of the tags [tag_first, tag_last] in the order (tag, bytes). */

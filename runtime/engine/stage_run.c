@@ -128,6 +128,8 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
     bool more = true;
     run->figures.attempts++;
     uint64_t source_records = run->figures.source_records;
+    if (run->into)
+        qn_shuffle_foresee(run->into, task->order.task, task->order.task_count);
     qn_chain_mark(&run->chain);
     bool resumed = resume->place.started || resume->place.segment > 0;
     quern_status status = begin_part(run, task, &failure);

@@ -5,10 +5,11 @@
 
 #include "runtime/base/assert.h"
 
-#define CHUNK_COUNT         128 /* records that are hashed and sorted by table at once */
-#define LEVEL_RUN_COUNT_MAX 12  /* runs of one level before they are merged into one of the next */
-#define FORESIGHT_PART      64  /* of the own range must have arrived before it tells about the rest */
-#define CHUNK_POOL_PART     16  /* keys routed at once are at most this part of the pool, unless one alone is more */
+#define CHUNK_COUNT         QN_SLOTS_COMING_MAX /* records that are combined at once */
+#define LEVEL_RUN_COUNT_MAX 12                  /* runs of one level before they are merged into one of the next */
+#define FORESIGHT_PART      64                  /* of the own range must have arrived before it tells about the rest */
+#define CHUNK_POOL_PART     16 /* keys routed at once are at most this part of the pool, unless one alone is more */
+#define GROWTH_MAX          8.0
 #define LEVEL_COUNT_MAX     (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
 
 /* The first tag of a rank's range: the smallest t with t * size >= rank * 2^64. */
@@ -191,47 +192,26 @@ static quern_status table_failed(const qn_shuffle *shuffle, qn_table_result resu
     return qn_reducer_failed(shuffle->config.reducer, &table->failed_key, error);
 }
 
-/* Inserts into a table as far as it has room; counts what was combined. */
-static quern_status insert_some(qn_shuffle *shuffle, qn_table *table, qn_entry_class class, const qn_entry *entries,
-                                size_t count, size_t bytes_max, size_t *done_out, qn_error *error)
-{
-    uint64_t keys_before = qn_table_get_count(table);
-    qn_table_result result = qn_table_insert(table, class, entries, count, bytes_max, done_out);
-    shuffle->stats.merged += *done_out - (qn_table_get_count(table) - keys_before);
-    if (QN_LIKELY(result == QN_TABLE_OK || result == QN_TABLE_FULL))
-        return QUERN_OK;
-    return table_failed(shuffle, result, table, error);
-}
-
 /* All entries into home, spilling as needed. */
-static quern_status insert_home(qn_shuffle *shuffle, qn_entry_class class, const qn_entry *entries, size_t count,
-                                qn_error *error)
+static quern_status insert_home(qn_shuffle *shuffle, const qn_entry *entries, size_t count, qn_error *error)
 {
+    qn_table *home = &shuffle->home;
     for (size_t next = 0; next < count;) {
         size_t done = 0;
-        quern_status status = insert_some(shuffle, &shuffle->home, class, entries + next, count - next,
-                                          home_bytes_max(shuffle), &done, error);
-        if (status != QUERN_OK)
-            return status;
+        uint64_t keys_before = qn_table_get_count(home);
+        qn_table_result result = qn_table_insert(home, entries + next, count - next, home_bytes_max(shuffle), &done);
+        if (result != QN_TABLE_OK && result != QN_TABLE_FULL)
+            return table_failed(shuffle, result, home, error);
+        shuffle->stats.merged += done - (qn_table_get_count(home) - keys_before);
         next += done;
         if (next < count) {
             note_table_bytes(shuffle);
-            status = spill_home(shuffle, error);
+            quern_status status = spill_home(shuffle, error);
             if (status != QUERN_OK)
                 return status;
         }
     }
     return QUERN_OK;
-}
-
-/* All entries into outgoing, which was seen to have room. */
-static quern_status insert_outgoing(qn_shuffle *shuffle, qn_entry_class class, const qn_entry *entries, size_t count,
-                                    qn_error *error)
-{
-    size_t done = 0;
-    quern_status status = insert_some(shuffle, &shuffle->outgoing, class, entries, count, SIZE_MAX, &done, error);
-    QN_ASSERT(status != QUERN_OK || done == count);
-    return status;
 }
 
 static void start_drain(qn_shuffle *shuffle)
@@ -250,183 +230,73 @@ static void start_drain(qn_shuffle *shuffle)
     shuffle->filled = false;
 }
 
-#define CLASS_COUNT QN_ENTRY_ANY /* tiny, short and long keys */
-
-/* A chunk of records by the class of their keys. */
-typedef struct classified {
-    uint16_t index[CLASS_COUNT][CHUNK_COUNT + 1];
-    size_t count[CLASS_COUNT];
-} classified;
-
-/* Without a branch on the lengths, which nobody can predict. */
-static void classify(const uint32_t *key_bytes, size_t count, classified *out)
-{
-    size_t tiny = 0, shorts = 0, longs = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bytes = key_bytes[i];
-        out->index[QN_ENTRY_TINY][tiny] = (uint16_t)i;
-        out->index[QN_ENTRY_SHORT][shorts] = (uint16_t)i;
-        out->index[QN_ENTRY_LONG][longs] = (uint16_t)i;
-        tiny += bytes <= QN_KEY_TINY_BYTES;
-        longs += bytes > QN_KEY_SHORT_BYTES;
-        shorts = i + 1 - tiny - longs;
-    }
-    out->count[QN_ENTRY_TINY] = tiny;
-    out->count[QN_ENTRY_SHORT] = shorts;
-    out->count[QN_ENTRY_LONG] = longs;
-}
-
-static inline __attribute__((always_inline)) qn_key key_of_record(quern_type type, qn_entry_class class,
-                                                                  const quern_block *block, size_t i)
-{
-    if (type != QUERN_BYTES) {
-        uint64_t number;
-        memcpy(&number, block->key[i], sizeof number);
-        return (qn_key){(qn_hash_short(number, 0, 8) & ~UINT64_C(0xff)) | 9, number, 0};
-    }
-    if (class == QN_ENTRY_TINY)
-        return (qn_key){.tag = qn_tag_of_tiny(block->key[i], block->key_bytes[i])};
-    return class == QN_ENTRY_SHORT ? qn_key_of_short(block->key[i], block->key_bytes[i])
-                                   : qn_key_of_long(block->key[i], block->key_bytes[i]);
-}
-
-static inline __attribute__((always_inline)) uint64_t value_of_record(qn_reducer_kind kind, const quern_block *block,
-                                                                      size_t i)
-{
-    if (kind == QN_REDUCER_COUNT)
-        return 1;
-    if (kind == QN_REDUCER_USER)
-        return (uint64_t)(uintptr_t)block->value[i];
-    uint64_t word;
-    memcpy(&word, block->value[i], sizeof word);
-    return word;
-}
-
-/* Hashes records of one class and fetches their slots meanwhile. index NULL: records from, from + 1 … */
-static inline __attribute__((always_inline)) void hash_records(const qn_slots *into, const quern_block *block,
-                                                               size_t from, const uint16_t *index, size_t count,
-                                                               quern_type key_type, qn_entry_class class,
-                                                               qn_reducer_kind kind, qn_entry *out)
-{
-    qn_slots slots = *into; /* a copy that no store can change: its fields stay in registers */
-    for (size_t n = 0; n < count; n++) {
-        size_t i = from + (index ? index[n] : n);
-        qn_key key = key_of_record(key_type, class, block, i);
-        out[n].value = value_of_record(kind, block, i);
-        out[n].key.tag = key.tag;
-        qn_table_prefetch(&slots, key.tag);
-        if (class != QN_ENTRY_TINY) {
-            out[n].key.k0 = key.k0;
-            out[n].key.k1 = key.k1;
-        }
-    }
-}
-
-/* Combines the records of one class into a table. */
-typedef quern_status (*insert_fn)(qn_shuffle *shuffle, qn_entry_class class, const qn_entry *entries, size_t count,
-                                  qn_error *error);
-
-static inline __attribute__((always_inline)) quern_status insert_classes(qn_shuffle *shuffle, qn_table *table,
-                                                                         const quern_block *block, size_t from,
-                                                                         size_t count, qn_reducer_kind kind,
-                                                                         insert_fn insert, qn_error *error)
-{
-    classified classes;
-    qn_entry longs[CHUNK_COUNT], shorts[CHUNK_COUNT], tinies[CHUNK_COUNT];
-    classify(block->key_bytes + from, count, &classes);
-    size_t long_count = classes.count[QN_ENTRY_LONG], short_count = classes.count[QN_ENTRY_SHORT];
-    size_t tiny_count = classes.count[QN_ENTRY_TINY];
-    hash_records(&table->wide, block, from, classes.index[QN_ENTRY_LONG], long_count, QUERN_BYTES, QN_ENTRY_LONG, kind,
-                 longs);
-    hash_records(&table->wide, block, from, classes.index[QN_ENTRY_SHORT], short_count, QUERN_BYTES, QN_ENTRY_SHORT,
-                 kind, shorts);
-    hash_records(&table->tiny, block, from, classes.index[QN_ENTRY_TINY], tiny_count, QUERN_BYTES, QN_ENTRY_TINY, kind,
-                 tinies);
-    quern_status status = insert(shuffle, QN_ENTRY_LONG, longs, long_count, error);
-    if (status == QUERN_OK)
-        status = insert(shuffle, QN_ENTRY_SHORT, shorts, short_count, error);
-    if (status == QUERN_OK)
-        status = insert(shuffle, QN_ENTRY_TINY, tinies, tiny_count, error);
-    return status;
-}
-
-static quern_status insert_counted(qn_shuffle *shuffle, qn_table *table, const quern_block *block, size_t from,
-                                   size_t count, insert_fn insert, qn_error *error)
-{
-    return insert_classes(shuffle, table, block, from, count, QN_REDUCER_COUNT, insert, error);
-}
-
-static quern_status insert_valued(qn_shuffle *shuffle, qn_table *table, const quern_block *block, size_t from,
-                                  size_t count, insert_fn insert, qn_error *error)
-{
-    return insert_classes(shuffle, table, block, from, count, shuffle->config.reducer->kind, insert, error);
-}
-
-static quern_status insert_integers(qn_shuffle *shuffle, qn_table *table, const quern_block *block, size_t from,
-                                    size_t count, insert_fn insert, qn_error *error)
-{
-    qn_entry entries[CHUNK_COUNT];
-    hash_records(&table->wide, block, from, NULL, count, QUERN_U64, QN_ENTRY_SHORT, shuffle->config.reducer->kind,
-                 entries);
-    return insert(shuffle, QN_ENTRY_SHORT, entries, count, error);
-}
-
-/* How many of the records from `from` on are routed at once: few enough that their long keys are a small part of the pool. */
-static size_t chunk_of(const qn_shuffle *shuffle, const quern_block *block, size_t from, uint64_t *key_bytes_out)
+/* How many of the records from `from` on are combined at once: few enough that their long keys are a small part of the pool. */
+static size_t chunk_of(const qn_shuffle *shuffle, const quern_block *block, size_t from)
 {
     size_t count = block->count - from < CHUNK_COUNT ? block->count - from : CHUNK_COUNT;
     uint64_t key_bytes = 0;
     for (size_t i = from; i < from + count; i++)
         key_bytes += block->key_bytes[i];
-    if (QN_UNLIKELY(key_bytes > shuffle->config.pool_bytes / CHUNK_POOL_PART)) {
-        count = 1;
-        key_bytes = block->key_bytes[from];
-    }
-    *key_bytes_out = key_bytes;
-    return count;
+    return QN_LIKELY(key_bytes <= shuffle->config.pool_bytes / CHUNK_POOL_PART) ? count : 1;
 }
 
-/* Whether outgoing surely takes a chunk; if not, it is to be drained first. An empty table takes anything. */
-static bool outgoing_has_room(qn_shuffle *shuffle, size_t count, uint64_t key_bytes)
+/* Makes room for a chunk. *ready_out false: outgoing has to be drained first. */
+static quern_status make_room(qn_shuffle *shuffle, qn_table *table, const qn_classified *chunk, bool *ready_out,
+                              qn_error *error)
 {
-    if (qn_table_get_count(&shuffle->outgoing) == 0)
-        return true;
-    size_t bytes_max = outgoing_bytes_max(shuffle);
-    return qn_table_get_bytes(&shuffle->outgoing) + key_bytes <= bytes_max &&
-           qn_table_make_room(&shuffle->outgoing, count, count, bytes_max) == QN_TABLE_OK;
-}
-
-static quern_status insert_chunk(qn_shuffle *shuffle, const quern_block *block, size_t from, size_t count,
-                                 qn_error *error)
-{
+    size_t tiny = chunk->count[QN_CLASS_TINY], wide = chunk->count[QN_CLASS_SHORT] + chunk->count[QN_CLASS_LONG];
     bool alone = !shuffle->outgoing.reducer;
-    qn_table *table = alone ? &shuffle->home : &shuffle->outgoing;
-    insert_fn insert = alone ? insert_home : insert_outgoing;
-    shuffle->stats.records_in += count;
-    if (shuffle->config.key_type != QUERN_BYTES)
-        return insert_integers(shuffle, table, block, from, count, insert, error);
-    if (shuffle->config.reducer->kind == QN_REDUCER_COUNT)
-        return insert_counted(shuffle, table, block, from, count, insert, error);
-    return insert_valued(shuffle, table, block, from, count, insert, error);
+    for (*ready_out = true;;) {
+        size_t bytes_max = alone ? home_bytes_max(shuffle) : outgoing_bytes_max(shuffle);
+        qn_table_result result = qn_table_make_room(table, tiny, wide, chunk->long_bytes, bytes_max);
+        if (QN_LIKELY(result == QN_TABLE_OK))
+            return QUERN_OK;
+        if (result != QN_TABLE_FULL)
+            return table_failed(shuffle, result, table, error);
+        note_table_bytes(shuffle);
+        if (!alone) {
+            start_drain(shuffle);
+            *ready_out = false;
+            return QUERN_OK;
+        }
+        quern_status status = spill_home(shuffle, error);
+        if (status != QUERN_OK)
+            return status;
+    }
 }
 
 quern_status qn_shuffle_insert(qn_shuffle *shuffle, const qn_batch *batch, size_t *next, qn_error *error)
 {
     QN_ASSERT(!shuffle->ended);
-    quern_status status = QUERN_OK;
-    while (*next < batch->block.count && status == QUERN_OK) {
-        uint64_t key_bytes = 0;
-        size_t count = chunk_of(shuffle, &batch->block, *next, &key_bytes);
-        if (shuffle->outgoing.reducer) {
-            if (!shuffle->draining && !outgoing_has_room(shuffle, count, key_bytes))
-                start_drain(shuffle);
-            if (shuffle->draining)
-                return QUERN_OK;
-        }
-        status = insert_chunk(shuffle, &batch->block, *next, count, error);
+    qn_table *table = shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home;
+    quern_type key_type = shuffle->config.key_type;
+    qn_classified chunk;
+    while (*next < batch->block.count && !shuffle->draining) {
+        bool ready = false;
+        size_t count = chunk_of(shuffle, &batch->block, *next);
+        qn_table_classify(&batch->block, key_type, *next, count, &chunk);
+        quern_status status = make_room(shuffle, table, &chunk, &ready, error);
+        if (status != QUERN_OK || !ready)
+            return status;
+        uint64_t keys_before = qn_table_get_count(table);
+        qn_table_result result = qn_table_insert_block(table, &batch->block, key_type, &chunk);
+        if (QN_UNLIKELY(result != QN_TABLE_OK))
+            return table_failed(shuffle, result, table, error);
+        shuffle->stats.records_in += count;
+        shuffle->stats.merged += count - (qn_table_get_count(table) - keys_before);
         *next += count;
     }
-    return status;
+    return QUERN_OK;
+}
+
+/* Distinct keys of texts grow about 1.8-fold with each doubling of the text. Memory is not staked on that beyond a factor of 8. */
+void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all)
+{
+    double factor = 1;
+    for (double left = (double)all / (double)(done + 1); left > 1 && factor < GROWTH_MAX; left /= 2)
+        factor *= left > 2 ? 1.8 : 1 + 0.8 * (left - 1);
+    qn_table_expect_growth(shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home,
+                           (uint32_t)(100 * (factor < GROWTH_MAX ? factor : GROWTH_MAX)));
 }
 
 static uint64_t scale_up(uint64_t count, uint64_t range, uint64_t front)
@@ -453,13 +323,14 @@ static void size_home_ahead(qn_shuffle *shuffle, uint64_t tag)
     uint64_t tiny_now = home->tiny.used_count - shuffle->pass_tiny,
              wide_now = home->wide.used_count - shuffle->pass_wide;
     if (qn_slots_lacks(&home->tiny, tiny - tiny_now) || qn_slots_lacks(&home->wide, wide - wide_now))
-        qn_table_make_room(home, tiny - tiny_now, wide - wide_now, home_bytes_max(shuffle)); /* or later, or spilled */
+        qn_table_make_room(home, tiny - tiny_now, wide - wide_now, 0,
+                           home_bytes_max(shuffle)); /* or later, or spilled */
 }
 
 /* Rows that came in the order of tags, into home. */
 static quern_status insert_sorted(qn_shuffle *shuffle, const qn_entry *entries, size_t count, qn_error *error)
 {
-    quern_status status = insert_home(shuffle, QN_ENTRY_ANY, entries, count, error);
+    quern_status status = insert_home(shuffle, entries, count, error);
     if (count > 0)
         size_home_ahead(shuffle, entries[count - 1].key.tag);
     return status;

@@ -84,6 +84,10 @@ static inline bool qn_shuffle_is_blocked(const qn_shuffle *shuffle)
     return shuffle->draining;
 }
 
+/* Tells that `done` of `all` tasks of this stage, about equally large, were begun on all ranks: how much more may come, and so how
+ * large its tables should become when they grow. */
+void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all);
+
 /* No more inserts. */
 void qn_shuffle_end(qn_shuffle *shuffle);
 /* No more inserts, and all rows are thrown away from now on: the job failed. Rounds go on until they are over. */

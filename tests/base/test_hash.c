@@ -72,8 +72,9 @@ START_TEST(tags_are_what_they_were)
         {"a", UINT64_C(0x93ae802e6868cb02)},
         {"pressure", UINT64_C(0x312405dc90326f09)},
         {"sixteen bytes!!!", UINT64_C(0x2631bb74ffd5b011)},
-        {"seventeen bytes!!", UINT64_C(0x334305e26a5b4dff)},
-        {"a key that is much longer than sixteen bytes, to be sure", UINT64_C(0xc1a793b83a35f4ff)},
+        {"seventeen bytes!!", UINT64_C(0xb14f47dee1b230ff)},
+        {"a key that is much longer than sixteen bytes, to be sure", UINT64_C(0x4866c64c535c74ff)},
+        {"a key that is longer than the pieces: seventy bytes and then some more!!!", UINT64_C(0xd8134fc43429d4ff)},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         char data[128] = {0};

@@ -61,7 +61,7 @@ static void put_some(qn_table *table, keykit_set *set, uint64_t percent, uint64_
         keykit_combine(&set->keys[i], table->reducer, value);
         bool by_address = table->reducer->kind == QN_REDUCER_USER;
         qn_entry entry = {set->keys[i].key, by_address ? (uint64_t)(uintptr_t)value : value[0]};
-        if (qn_table_insert(table, QN_ENTRY_ANY, &entry, 1, SIZE_MAX, &done) != QN_TABLE_OK)
+        if (qn_table_insert(table, &entry, 1, SIZE_MAX, &done) != QN_TABLE_OK)
             ck_abort_msg("key %zu", i);
     }
 }

@@ -20,70 +20,87 @@ static void open_table(qn_table *table, const qn_reducer *reducer, uint64_t tag_
     kit_assert_ok(qn_table_init(table, reducer, tag_first, tag_last, bytes_max, &error), &error);
 }
 
-static qn_entry_class class_of(const qn_key *key)
-{
-    if (QN_TAG_IS_TINY(key->tag))
-        return QN_ENTRY_TINY;
-    return QN_TAG_CODE(key->tag) == QN_TAG_LONG ? QN_ENTRY_LONG : QN_ENTRY_SHORT;
-}
-
-/* Entries of keys chosen by number, put in in batches: all as they come, or each class by itself. */
+/* Keys chosen by number, put in in batches: as entries, or as records of a block. */
 typedef struct feeder {
     qn_table *table;
     keykit_set *set;
-    bool by_class;
+    bool as_block;
     uint64_t state;
-    size_t counts[QN_ENTRY_ANY + 1];
-    qn_entry entries[QN_ENTRY_ANY + 1][BATCH_COUNT_MAX];
-    uint64_t values[QN_ENTRY_ANY + 1][BATCH_COUNT_MAX][KEYKIT_WORDS_MAX];
+    size_t count;
+    qn_entry entries[BATCH_COUNT_MAX];
+    uint64_t values[BATCH_COUNT_MAX][KEYKIT_WORDS_MAX];
+    const void *key[BATCH_COUNT_MAX], *value[BATCH_COUNT_MAX];
+    uint32_t key_bytes[BATCH_COUNT_MAX];
 } feeder;
 
 static feeder feeding;
 
-static void begin_feeding(qn_table *table, keykit_set *set, bool by_class)
+static void begin_feeding(qn_table *table, keykit_set *set, bool as_block)
 {
     memset(&feeding, 0, sizeof feeding);
     feeding.table = table;
     feeding.set = set;
-    feeding.by_class = by_class;
+    feeding.as_block = as_block;
     feeding.state = 99;
 }
 
-static void flush_class(qn_entry_class class)
+/* A part of the block at a time, so that parts begin anywhere. */
+static void flush_block(void)
+{
+    quern_block block = {
+        .count = feeding.count, .key = feeding.key, .key_bytes = feeding.key_bytes, .value = feeding.value};
+    size_t from = 0;
+    while (from < feeding.count) {
+        qn_classified classified;
+        size_t count = 1 + kit_random_below(&feeding.state, feeding.count - from);
+        qn_table_classify(&block, QUERN_BYTES, from, count, &classified);
+        ck_assert_int_eq(qn_table_make_room(feeding.table, count, count, classified.long_bytes, BYTES_MAX),
+                         QN_TABLE_OK);
+        ck_assert_int_eq(qn_table_insert_block(feeding.table, &block, QUERN_BYTES, &classified), QN_TABLE_OK);
+        from += count;
+    }
+}
+
+static void flush_entries(void)
 {
     size_t done = 0;
-    size_t count = feeding.counts[class];
-    qn_table_result result = qn_table_insert(feeding.table, class, feeding.entries[class], count, BYTES_MAX, &done);
-    if (result != QN_TABLE_OK || done != count)
-        ck_abort_msg("result %d, %zu of %zu entries", (int)result, done, count);
-    feeding.counts[class] = 0;
+    qn_table_result result = qn_table_insert(feeding.table, feeding.entries, feeding.count, BYTES_MAX, &done);
+    if (result != QN_TABLE_OK || done != feeding.count)
+        ck_abort_msg("result %d, %zu of %zu entries", (int)result, done, feeding.count);
 }
 
 static void end_feeding(void)
 {
-    for (int class = 0; class <= QN_ENTRY_ANY; class ++)
-        flush_class((qn_entry_class) class);
+    if (feeding.as_block)
+        flush_block();
+    else
+        flush_entries();
+    feeding.count = 0;
 }
 
 static void feed(size_t number)
 {
     keykit_key *chosen = &feeding.set->keys[number];
     const qn_reducer *reducer = feeding.table->reducer;
-    qn_entry_class class = feeding.by_class ? class_of(&chosen->key) : QN_ENTRY_ANY;
-    size_t at = feeding.counts[class]++;
-    uint64_t *value = feeding.values[class][at];
+    size_t at = feeding.count++;
+    uint64_t *value = feeding.values[at];
     for (uint32_t word = 0; word < reducer->value_words; word++)
         value[word] = kit_random(&feeding.state) >> 20;
-    feeding.entries[class][at] =
+    if (feeding.as_block && reducer->kind == QN_REDUCER_COUNT)
+        value[0] = 1;
+    feeding.entries[at] =
         (qn_entry){chosen->key, reducer->kind == QN_REDUCER_USER ? (uint64_t)(uintptr_t)value : value[0]};
+    feeding.key[at] = qn_key_data(&chosen->key);
+    feeding.key_bytes[at] = (uint32_t)qn_key_bytes(&chosen->key);
+    feeding.value[at] = value;
     keykit_combine(chosen, reducer, value);
-    if (at + 1 == BATCH_COUNT_MAX)
-        flush_class(class);
+    if (feeding.count == BATCH_COUNT_MAX)
+        end_feeding();
 }
 
-static void feed_random(qn_table *table, keykit_set *set, size_t count, bool by_class)
+static void feed_random(qn_table *table, keykit_set *set, size_t count, bool as_block)
 {
-    begin_feeding(table, set, by_class);
+    begin_feeding(table, set, as_block);
     for (size_t i = 0; i < count; i++)
         feed(kit_random_below(&feeding.state, set->count));
     end_feeding();
@@ -211,7 +228,7 @@ START_TEST(the_narrowest_ranges_have_room)
         keykit_sort(&set);
         qn_table table;
         open_table(&table, &reducer, set.keys[0].key.tag, lasts[i], 0);
-        feed_random(&table, &set, 6000, true);
+        feed_random(&table, &set, 6000, false);
         check_table(&table, &set);
         qn_table_fini(&table);
         keykit_free(&set);
@@ -236,7 +253,7 @@ static void check_equal_hashes(keykit_set set, uint64_t tag_first, size_t others
     feed_random(&table, &all, all.count, false);
     check_table(&table, &all);
     feed_each(&table, &all);
-    feed_random(&table, &all, all.count, true);
+    feed_random(&table, &all, all.count, false);
     check_table(&table, &all);
     qn_table_clear(&table);
     keykit_forget(&all);
@@ -300,7 +317,7 @@ static double time_feeding(const keykit_key *keys, size_t count, size_t *bytes_o
         size_t done = 0;
         for (size_t i = 0; i < batch; i++)
             entries[i] = (qn_entry){keys[next + i].key, 1};
-        if (qn_table_insert(&table, QN_ENTRY_ANY, entries, batch, SIZE_MAX, &done) != QN_TABLE_OK)
+        if (qn_table_insert(&table, entries, batch, SIZE_MAX, &done) != QN_TABLE_OK)
             ck_abort_msg("after %zu", next);
         next += batch;
     }
@@ -374,7 +391,7 @@ static void feed_again_about(size_t number, const keykit_set *set)
 }
 
 /* Ascending stretches, into and behind one another, with keys that are there already; dense where the set's tags are. */
-static void check_stretches(keykit_set *set, uint64_t seed)
+static void check_stretches(keykit_set *set, uint64_t seed, bool as_block)
 {
     qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
     uint64_t state = seed;
@@ -382,7 +399,7 @@ static void check_stretches(keykit_set *set, uint64_t seed)
     qn_table table;
     open_table(&table, &reducer, 0, UINT64_MAX, 0);
     for (int round = 0; round < 20; round++) {
-        begin_feeding(&table, set, seed % 2);
+        begin_feeding(&table, set, as_block);
         for (int stretch = 0; stretch < 12; stretch++) {
             size_t at = kit_random_below(&state, set->count);
             size_t step = 1 + kit_random_below(&state, 3);
@@ -415,9 +432,9 @@ START_TEST(stretches_of_ascending_tags_are_reduced_as_by_a_sorted_list)
         for (size_t i = 0; i < equal.count; i++)
             equal.keys[i].key.tag += 256 * (i % 40); /* forty neighbouring hashes, several keys of each */
         keykit_sort(&equal);
-        check_stretches(&set, seed);
-        check_stretches(&dense, seed);
-        check_stretches(&equal, seed);
+        check_stretches(&set, seed, seed % 2);
+        check_stretches(&dense, seed, seed % 2);
+        check_stretches(&equal, seed, false); /* their tags are none of their bytes */
         keykit_free(&equal);
         keykit_free(&set);
     }
@@ -455,7 +472,7 @@ static size_t fill_up(qn_table *table, keykit_set *set, size_t bytes_max, size_t
         size_t count = set->count - next < batch ? set->count - next : batch;
         for (size_t i = 0; i < count; i++)
             entries[i] = (qn_entry){set->keys[next + i].key, next + i};
-        result = qn_table_insert(table, QN_ENTRY_ANY, entries, count, bytes_max, &done);
+        result = qn_table_insert(table, entries, count, bytes_max, &done);
         if (done > count || (result == QN_TABLE_OK) != (done == count) ||
             (result != QN_TABLE_OK && result != QN_TABLE_FULL))
             ck_abort_msg("result %d after %zu of %zu", (int)result, done, count);
@@ -503,7 +520,7 @@ END_TEST
 START_TEST(a_table_stays_within_its_bytes_and_uses_a_good_part_of_them)
 {
     qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
-    keykit_set set = keykit_make(120000, 22);
+    keykit_set set = keykit_make(160000, 22);
     shuffle_keys(&set);
     for (size_t bytes_max = 1 << 20; bytes_max <= (8 << 20); bytes_max += 777777) {
         qn_table table;
@@ -529,7 +546,7 @@ START_TEST(an_empty_table_takes_a_key_of_any_size_and_is_full_then)
         size_t done = 0;
         open_table(&table, &reducer, 0, UINT64_MAX, 0);
         qn_entry entries[] = {{qn_key_of(giant, (uint32_t)bytes), 5}, {qn_key_of(giant + 7, (uint32_t)bytes + 1), 6}};
-        ck_assert_int_eq(qn_table_insert(&table, QN_ENTRY_LONG, entries, 2, 0, &done), QN_TABLE_FULL);
+        ck_assert_int_eq(qn_table_insert(&table, entries, 2, 0, &done), QN_TABLE_FULL);
         ck_assert_uint_eq(done, 1);
         qn_table_cursor cursor = qn_table_cursor_of(&table, 0, UINT64_MAX);
         const uint64_t *value = NULL;
@@ -554,8 +571,8 @@ START_TEST(a_short_key_goes_in_though_the_long_one_behind_it_does_not_fit)
                           {qn_key_of(text[1], 16), 2},
                           {qn_key_of(text[2], 4), 3},
                           {qn_key_of(giant, 1 << 20), 4}};
-    ck_assert_int_eq(qn_table_insert(&table, QN_ENTRY_ANY, entries, 1, 1 << 20, &done), QN_TABLE_OK);
-    ck_assert_int_eq(qn_table_insert(&table, QN_ENTRY_ANY, entries + 1, 3, 1 << 20, &done), QN_TABLE_FULL);
+    ck_assert_int_eq(qn_table_insert(&table, entries, 1, 1 << 20, &done), QN_TABLE_OK);
+    ck_assert_int_eq(qn_table_insert(&table, entries + 1, 3, 1 << 20, &done), QN_TABLE_FULL);
     ck_assert_uint_eq(done, 2);
     ck_assert_uint_eq(qn_table_get_count(&table), 3);
     qn_table_fini(&table);
@@ -674,7 +691,7 @@ START_TEST(cursors_in_a_crowd_of_equal_and_neighbouring_hashes_share_its_cluster
         qn_table table;
         ranges chosen;
         open_table(&table, &reducer, 0, UINT64_MAX, 0);
-        feed_random(&table, &set, 2 * set.count, true);
+        feed_random(&table, &set, 2 * set.count, false);
         for (int again = 0; again < 5; again++) {
             choose_ranges(&chosen, &set, 15, UINT64_MAX, &state);
             check_cursors(&table, &set, &chosen, again == 4, 300, &state);
@@ -758,12 +775,12 @@ static void check_overflow(qn_reducer_kind kind, uint64_t before, uint64_t more,
     open_table(&table, &reducer, 0, UINT64_MAX, 0);
     qn_key key = qn_key_of(data, key_bytes);
     qn_entry entries[] = {{qn_key_of(other, 5), 1}, {key, before}, {key, more}, {qn_key_of(other, 4), 1}};
-    ck_assert_int_eq(qn_table_insert(&table, QN_ENTRY_ANY, entries, 4, SIZE_MAX, &done), QN_TABLE_FAILED);
+    ck_assert_int_eq(qn_table_insert(&table, entries, 4, SIZE_MAX, &done), QN_TABLE_FAILED);
     ck_assert_uint_le(done, 2);
     ck_assert_int_eq(qn_key_compare(&table.failed_key, &key), 0);
     ck_assert_mem_eq(qn_key_data(&table.failed_key), data, key_bytes);
     qn_table_clear(&table);
-    ck_assert_int_eq(qn_table_insert(&table, QN_ENTRY_ANY, entries, 2, SIZE_MAX, &done), QN_TABLE_OK);
+    ck_assert_int_eq(qn_table_insert(&table, entries, 2, SIZE_MAX, &done), QN_TABLE_OK);
     qn_table_fini(&table);
 }
 
@@ -800,7 +817,7 @@ START_TEST(extreme_values_that_fit_are_reduced)
         open_table(&table, &reducer, 0, UINT64_MAX, 0);
         qn_key key = qn_key_of("k\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 1);
         qn_entry entries[] = {{key, known[i].a}, {key, known[i].b}};
-        ck_assert_int_eq(qn_table_insert(&table, QN_ENTRY_TINY, entries, 2, SIZE_MAX, &done), QN_TABLE_OK);
+        ck_assert_int_eq(qn_table_insert(&table, entries, 2, SIZE_MAX, &done), QN_TABLE_OK);
         qn_table_cursor cursor = qn_table_cursor_of(&table, 0, UINT64_MAX);
         const uint64_t *value = NULL;
         ck_assert_ptr_nonnull(qn_table_cursor_peek(&cursor, &value));
@@ -828,8 +845,8 @@ START_TEST(a_user_s_failure_is_one_and_names_its_key)
     qn_entry entries[3];
     for (int i = 0; i < 3; i++)
         entries[i] = (qn_entry){qn_key_of(data, 8), (uint64_t)(uintptr_t)&values[i]};
-    ck_assert_int_eq(qn_table_insert(&table, QN_ENTRY_SHORT, entries, 2, SIZE_MAX, &done), QN_TABLE_OK);
-    ck_assert_int_eq(qn_table_insert(&table, QN_ENTRY_SHORT, entries + 2, 1, SIZE_MAX, &done), QN_TABLE_FAILED);
+    ck_assert_int_eq(qn_table_insert(&table, entries, 2, SIZE_MAX, &done), QN_TABLE_OK);
+    ck_assert_int_eq(qn_table_insert(&table, entries + 2, 1, SIZE_MAX, &done), QN_TABLE_FAILED);
     ck_assert_int_eq(qn_key_compare(&table.failed_key, &entries[2].key), 0);
     qn_table_fini(&table);
 }
@@ -868,7 +885,7 @@ START_TEST(memory_refused_while_growing_is_a_result_and_the_table_can_be_ended)
         size_t done = 0;
         open_table(&table, &reducer, 0, UINT64_MAX, 0);
         allocations_left = failure_count;
-        qn_table_result result = qn_table_insert(&table, QN_ENTRY_ANY, entries, set.count, SIZE_MAX, &done);
+        qn_table_result result = qn_table_insert(&table, entries, set.count, SIZE_MAX, &done);
         allocations_left = -1;
         qn_table_fini(&table);
         if (result == QN_TABLE_OK)
