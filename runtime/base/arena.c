@@ -8,12 +8,6 @@
 
 #define CHUNK_BYTES_FIRST ((size_t)16 << 10)
 
-struct qn_arena_chunk {
-    struct qn_arena_chunk *older;
-    size_t bytes; /* of the whole chunk */
-    uint8_t memory[];
-};
-
 void qn_arena_init(qn_arena *arena, size_t chunk_bytes_max)
 {
     *arena = (qn_arena){.chunk_bytes_max = chunk_bytes_max ? chunk_bytes_max : QN_PAGE_HUGE_BYTES};
@@ -74,17 +68,11 @@ static int add_chunk(qn_arena *arena, size_t piece_bytes)
     return 0;
 }
 
-static void *take_piece(qn_arena *arena, size_t piece_bytes)
+void *qn_arena_take_packed_slowly(qn_arena *arena, size_t bytes)
 {
-    if (piece_bytes > SIZE_MAX / 2)
+    if (bytes > SIZE_MAX / 2 || add_chunk(arena, bytes) != 0)
         return NULL;
-    if (!arena->chunk || arena->chunk->bytes < arena->used_bytes + piece_bytes) {
-        if (add_chunk(arena, piece_bytes) != 0)
-            return NULL;
-    }
-    void *piece = (uint8_t *)arena->chunk + arena->used_bytes;
-    arena->used_bytes += piece_bytes;
-    return piece;
+    return qn_arena_take_packed(arena, bytes);
 }
 
 void *qn_arena_take(qn_arena *arena, size_t bytes)
@@ -93,15 +81,7 @@ void *qn_arena_take(qn_arena *arena, size_t bytes)
     if (piece_bytes < bytes)
         return NULL;
     arena->used_bytes = (arena->used_bytes + 7) & ~(size_t)7; /* behind packed pieces */
-    return take_piece(arena, piece_bytes);
-}
-
-void *qn_arena_pack(qn_arena *arena, const void *data, size_t bytes)
-{
-    void *piece = take_piece(arena, bytes);
-    if (piece)
-        memcpy(piece, data, bytes);
-    return piece;
+    return qn_arena_take_packed(arena, piece_bytes);
 }
 
 void *qn_arena_copy(qn_arena *arena, const void *data, size_t bytes)

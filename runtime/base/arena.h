@@ -12,7 +12,11 @@
 
 #define QN_SLACK_BYTES 16
 
-struct qn_arena_chunk;
+struct qn_arena_chunk {
+    struct qn_arena_chunk *older;
+    size_t bytes; /* of the whole chunk */
+    unsigned char memory[];
+};
 
 typedef struct qn_arena {
     struct qn_arena_chunk *chunk; /* newest first */
@@ -31,8 +35,16 @@ void qn_arena_rewind(qn_arena *arena);
 void *qn_arena_take(qn_arena *arena, size_t bytes);
 /* A copy of the bytes; NULL if the system refuses. */
 void *qn_arena_copy(qn_arena *arena, const void *data, size_t bytes);
-/* The same, but neither aligned nor followed by slack: for many short pieces. */
-void *qn_arena_pack(qn_arena *arena, const void *data, size_t bytes);
+/* The same as qn_arena_take(), but neither aligned nor followed by slack: for many short pieces. */
+void *qn_arena_take_packed_slowly(qn_arena *arena, size_t bytes);
+static inline void *qn_arena_take_packed(qn_arena *arena, size_t bytes)
+{
+    if (__builtin_expect(!arena->chunk || bytes > arena->chunk->bytes - arena->used_bytes, 0))
+        return qn_arena_take_packed_slowly(arena, bytes);
+    void *piece = (unsigned char *)arena->chunk + arena->used_bytes;
+    arena->used_bytes += bytes;
+    return piece;
+}
 /* By how much held_bytes would grow for so many packed bytes, in one piece or in many small ones. */
 size_t qn_arena_growth(const qn_arena *arena, size_t bytes);
 /* A copy of a text with its NUL. */

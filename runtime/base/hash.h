@@ -122,6 +122,20 @@ static inline __attribute__((always_inline)) int qn_same_long(const void *left, 
     return differ == 0;
 }
 
+/* Copies more than 16 bytes, and nothing behind them. */
+static inline __attribute__((always_inline)) void qn_copy_long(void *to, const void *from, uint64_t bytes)
+{
+    if (__builtin_expect(bytes > QN_KEY_PIECES_BYTES, 0)) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    const char *source = from;
+    char *target = to;
+    uint64_t begins[4] = {0, qn_piece_begin(1, bytes), qn_piece_begin(2, bytes), bytes - 16};
+    for (int i = 0; i < 4; i++)
+        memcpy(target + begins[i], source + begins[i], 16);
+}
+
 /* The tag of up to 7 bytes; QN_SLACK_BYTES after them must be readable. */
 static inline __attribute__((always_inline)) uint64_t qn_tag_of_tiny(const void *data, uint32_t bytes)
 {

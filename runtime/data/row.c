@@ -18,7 +18,7 @@ void qn_row_encode(const qn_key *key, const uint64_t *value, uint32_t value_word
     }
     key_words[0] = key->k1;
     key_words[(key->k1 + 7) / 8] = 0; /* zero-fills the last word */
-    memcpy(key_words + 1, qn_key_data(key), key->k1);
+    qn_copy_long(key_words + 1, qn_key_data(key), key->k1);
 }
 
 static uint64_t checksum_of(const qn_block_header *header)

@@ -9,7 +9,6 @@
 
 #define SLOT_COUNT_FIRST      2048
 #define PAD_COUNT_FIRST       1024
-#define LOOK_AHEAD_COUNT      24 /* slots between a cursor and the long keys that it fetches */
 #define SORT_BY_INSERTION_MAX 48
 #define CROWDED_PART          4 /* an array that is crowded and cannot grow counts as full from this part of its keys on */
 #define HUGE_BYTES_MIN        (8 * QN_PAGE_HUGE_BYTES) /* below that budget, whole huge pages would be too coarse */
@@ -17,6 +16,7 @@
 #define DOUBLING_BYTES_MAX    ((uint64_t)4 << 20) /* smaller ones at least double; larger ones grow by half at least */
 #define STRETCHES_MAX         2                   /* that a probe may skip without a crowd being called one */
 #define LOAD_PERCENT_MAX      50                  /* a fuller array is slower, and so is an emptier one */
+#define LAST_PERCENT_MAX      66                  /* of one that will not have to grow any more */
 #define TIGHT_PERCENT_MAX     75                  /* of one that cannot grow any more */
 #define GROWTH_PERCENT_MIN    125
 #define GROWTH_PERCENT        150
@@ -62,7 +62,7 @@ bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, ui
 {
     uint32_t stride = 8 * (1 + key_words + value_words);
     size_t least_bytes = (size_t)(SLOT_COUNT_FIRST + PAD_COUNT_FIRST) * stride;
-    size_t reserved_bytes = bytes_max > least_bytes ? bytes_max : least_bytes;
+    size_t reserved_bytes = (bytes_max > least_bytes ? bytes_max : least_bytes) + QN_SLOTS_AHEAD_COUNT * stride;
     uint8_t *memory = qn_pages_reserve(reserved_bytes, reserved_bytes >= HUGE_BYTES_MIN);
     if (!memory)
         return false;
@@ -72,7 +72,7 @@ bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, ui
         .tag_last = tag_last,
         .stride = stride,
         .key_words = key_words,
-        .growth_percent = GROWTH_PERCENT,
+        .expected_percent = GROWTH_PERCENT,
         .reserved_bytes = reserved_bytes,
     };
     set_size(slots, SLOT_COUNT_FIRST);
@@ -95,7 +95,7 @@ void qn_slots_clear(qn_slots *slots)
 /* Makes the reservation hold so many slots. */
 static bool reserve_slots(qn_slots *slots, uint64_t count)
 {
-    size_t bytes = count * slots->stride;
+    size_t bytes = (count + QN_SLOTS_AHEAD_COUNT) * slots->stride;
     if (bytes <= slots->reserved_bytes)
         return true;
     uint8_t *memory = qn_pages_reserve(bytes, bytes >= HUGE_BYTES_MIN);
@@ -158,28 +158,32 @@ static bool replace_slots(qn_slots *slots, uint64_t end)
     return complete;
 }
 
-/* Moves the keys of the slots [begin, end) to their new places, all behind `end`. *more_out: there was one for which that is not so,
- * and it and those behind it are still there. False: no memory. */
+/* Moves the keys of the slots [begin, end) to their new places, all behind `end`. False: there was one for which that is not so; it and
+ * those behind it are still there. */
 static inline __attribute__((always_inline)) bool move_window(qn_slots *slots, uint64_t begin, uint64_t end,
-                                                              size_t stride, bool *more_out)
+                                                              size_t stride)
 {
+    const qn_slots of = *slots; /* a copy that no store can change */
+    uint8_t *first = of.memory + begin * stride, *last = of.memory + (slots_in_all(&of) - 1) * stride;
+    uint8_t *target[WINDOW_COUNT];
     uint32_t full[WINDOW_COUNT];
     size_t count = 0;
-    const uint8_t *first = slots->memory + begin * stride;
     for (uint32_t i = 0; i < end - begin; i++) {
         full[count] = i;
         count += *(const uint64_t *)(first + i * stride) != 0;
     }
     for (size_t i = 0; i < count; i++) {
-        uint64_t tag = *(const uint64_t *)(first + full[i] * stride);
-        __builtin_prefetch(slots->memory + qn_slots_place(slots, tag) * stride, 1);
+        target[i] = of.memory + qn_slots_place(&of, *(const uint64_t *)(first + full[i] * stride)) * stride;
+        __builtin_prefetch(target[i], 1);
     }
     for (size_t i = 0; i < count; i++) {
-        uint64_t *slot = (uint64_t *)(slots->memory + (begin + full[i]) * stride);
-        *more_out = qn_slots_place(slots, *slot) < end;
-        if (QN_UNLIKELY(*more_out) || !put_slot(slots, slot, stride))
-            return *more_out;
-        memset(slots->memory + (begin + full[i]) * stride, 0, stride);
+        uint8_t *slot = first + full[i] * stride, *to = target[i];
+        while (*(const uint64_t *)to != 0)
+            to += stride;
+        if (QN_UNLIKELY(target[i] < of.memory + end * stride || to == last))
+            return false;
+        copy_slot(to, slot, stride);
+        memset(slot, 0, stride);
     }
     return true;
 }
@@ -188,10 +192,7 @@ static inline __attribute__((always_inline)) bool move_windows(qn_slots *slots, 
 {
     while (end > 0) {
         uint64_t begin = end > WINDOW_COUNT ? end - WINDOW_COUNT : 0;
-        bool more = false;
-        if (!move_window(slots, begin, end, stride, &more))
-            return false;
-        if (more)
+        if (!move_window(slots, begin, end, stride))
             return replace_slots(slots, end);
         end = begin;
     }
@@ -200,9 +201,8 @@ static inline __attribute__((always_inline)) bool move_windows(qn_slots *slots, 
 
 /*
  * Enlarges the array in place. Places only move up, so going from the last slots to the first, each key moves into space behind all
- * unmoved ones; but for the first few, which are too near the begin: they are taken out and put in again. (A key's place moves up in
- * proportion to itself, so if that is too little for one, it is far less than needed for most before it.) False: no memory; the content
- * is then lost, and with it the job.
+ * unmoved ones; but for the first few, which are too near the begin, and where a crowd reaches the last slot: what is left then is taken
+ * out and put in again. False: no memory; the content is then lost, and with it the job.
  */
 static bool grow_to(qn_slots *slots, uint64_t slot_count)
 {
@@ -215,21 +215,55 @@ static bool grow_to(qn_slots *slots, uint64_t slot_count)
     return slots->stride == 32 ? move_windows(slots, end, 32) : move_windows(slots, end, slots->stride);
 }
 
+/* Gives the memory of slots back that hold nothing but keys of these tags. */
+static void release_range(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+{
+    uint64_t begin = qn_slots_place(slots, tag_first), end = qn_slots_place(slots, tag_last);
+    while (*slot_at(slots, begin) != 0) /* it may begin in a cluster of the tags before */
+        begin++;
+    while (end > begin && *slot_at(slots, end - 1) != 0) /* and end in one that the tags behind need */
+        end--;
+    qn_pages_release(slot_at(slots, begin), (end - begin) * slots->stride);
+}
+
+bool qn_slots_move(qn_slots *to, qn_slots *from, uint64_t tag_first, uint64_t tag_last)
+{
+    qn_slots_scan scan = qn_slots_scan_of(from, tag_first, tag_last);
+    for (const uint64_t *slot; (slot = qn_slots_scan_peek(&scan)); scan.slot += scan.stride) {
+        if (!put_slot(to, slot, to->stride))
+            return false;
+        to->used_count++;
+    }
+    release_range(from, tag_first, tag_last);
+    return true;
+}
+
 /* How large it should become for so many keys, within bytes_max. 0: it cannot. */
 static uint64_t larger_count(const qn_slots *slots, uint64_t key_count, size_t bytes_max)
 {
     uint64_t now = slots->slot_count;
     bool small = now * slots->stride < DOUBLING_BYTES_MAX;
     uint64_t least = now / 100 * (small ? GROWTH_PERCENT_SMALL : GROWTH_PERCENT);
-    uint64_t wanted = now / 100 * slots->growth_percent;
-    while (least * LOAD_PERCENT_MAX / 100 < key_count)
-        least *= 2;
+    uint64_t wanted = now / 100 * slots->expected_percent;
+    if (least * LOAD_PERCENT_MAX / 100 < key_count)
+        least = key_count * 100 / LOAD_PERCENT_MAX + 2;
     uint64_t most = bytes_max / slots->stride > slots->pad_count ? bytes_max / slots->stride - slots->pad_count : 0;
     /* What is only expected takes half of what is left at most. */
     uint64_t half = most > now ? now + (most - now) / 2 : now;
     if (least <= most)
         return wanted > least && half > least ? (wanted < half ? wanted : half) : least;
     return most * LOAD_PERCENT_MAX / 100 >= key_count && most >= now / 100 * GROWTH_PERCENT_MIN ? most : 0;
+}
+
+/* Whether all that is still expected fits if the array becomes somewhat fuller than it should: better than to move everything for it. */
+static bool lasts(qn_slots *slots, uint64_t key_count)
+{
+    uint64_t expected = slots->used_count / 100 * slots->expected_percent,
+             most = slots->slot_count * LAST_PERCENT_MAX / 100;
+    if (expected > most || key_count > most)
+        return false;
+    slots->grow_at = most;
+    return true;
 }
 
 /* Room behind the last cluster for what comes before the next look. */
@@ -247,6 +281,8 @@ qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_
     if (!make_pad(slots, coming < QN_SLOTS_COMING_MAX ? coming : QN_SLOTS_COMING_MAX))
         return QN_SLOTS_NO_MEMORY;
     if (QN_LIKELY(!lacks && !slots->crowded))
+        return QN_SLOTS_OK;
+    if (!slots->crowded && lasts(slots, slots->used_count + coming))
         return QN_SLOTS_OK;
     uint64_t slot_count = larger_count(slots, slots->used_count + coming, bytes_max);
     if (slot_count > 0)
@@ -411,7 +447,7 @@ void qn_slots_cursor_step(qn_slots_cursor *cursor)
     uint64_t end = slots_in_all(cursor->slots);
     if (cursor->fetched < cursor->next)
         cursor->fetched = cursor->next;
-    for (; cursor->fetched < cursor->next + LOOK_AHEAD_COUNT && cursor->fetched < end; cursor->fetched++) {
+    for (; cursor->fetched < cursor->next + QN_SLOTS_AHEAD_COUNT && cursor->fetched < end; cursor->fetched++) {
         const qn_key *slot = (const qn_key *)slot_at(cursor->slots, cursor->fetched);
         if (QN_TAG_CODE(slot->tag) == QN_TAG_LONG)
             __builtin_prefetch((const void *)(uintptr_t)slot->k0);

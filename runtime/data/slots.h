@@ -27,8 +27,9 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/status.h"
 
-#define QN_SLOTS_PROBE_MAX  128
-#define QN_SLOTS_COMING_MAX 512 /* keys that may be put in between two calls of qn_slots_make_room() */
+#define QN_SLOTS_PROBE_MAX   128
+#define QN_SLOTS_AHEAD_COUNT 20  /* slots behind the array that may be read: who goes through it fetches so far ahead */
+#define QN_SLOTS_COMING_MAX  512 /* keys that may be put in between two calls of qn_slots_make_room() */
 
 typedef struct qn_slots {
     uint8_t *memory;
@@ -41,7 +42,7 @@ typedef struct qn_slots {
     uint64_t grow_at;                    /* used_count at which it grows */
     uint32_t stride;                     /* bytes of a slot */
     uint32_t key_words;                  /* 0: the tag is the key; 2: k0 and k1 of qn_key follow it */
-    uint32_t growth_percent;             /* the size that it would like to grow to, of the present one */
+    uint32_t expected_percent;           /* keys expected in the end, of those of now */
     bool crowded;                        /* a probe was too long */
     uint64_t stretch_begin, stretch_end; /* full slots in ascending order of tags */
     size_t reserved_bytes;
@@ -82,6 +83,42 @@ qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_
 /* The slot with this tag, or the empty one where it belongs, for a tag that is not near its place. To put a key in, fill the empty
  * slot and count it in used_count. */
 uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag);
+
+/* Moves what has a tag of [tag_first, tag_last] into an empty array of the same kind with room for it. What `from` then holds of these
+ * tags is undefined, and the memory of most of it given back. False: no memory. */
+bool qn_slots_move(qn_slots *to, qn_slots *from, uint64_t tag_first, uint64_t tag_last);
+
+/* Goes through the slots of the tags [tag_first, tag_last] as they lie. */
+typedef struct qn_slots_scan {
+    const uint8_t *slot, *last_place; /* behind it the next empty slot is the end */
+    uint64_t tag_first, tag_last;
+    uint32_t stride;
+} qn_slots_scan;
+
+static inline qn_slots_scan qn_slots_scan_of(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+{
+    uint64_t first = tag_first > slots->tag_first ? tag_first : slots->tag_first;
+    uint64_t last = tag_last < slots->tag_last ? tag_last : slots->tag_last;
+    return (qn_slots_scan){
+        .slot = slots->memory + qn_slots_place(slots, first) * slots->stride,
+        .last_place = slots->memory + qn_slots_place(slots, last) * slots->stride,
+        .tag_first = first,
+        .tag_last = last,
+        .stride = slots->stride,
+    };
+}
+
+/* The next slot; NULL at the end. */
+static inline __attribute__((always_inline)) const uint64_t *qn_slots_scan_peek(qn_slots_scan *scan)
+{
+    for (;; scan->slot += scan->stride) {
+        uint64_t tag = *(const uint64_t *)scan->slot;
+        if (tag == 0 && scan->slot > scan->last_place)
+            return NULL;
+        if (tag != 0 && tag >= scan->tag_first && tag <= scan->tag_last)
+            return (const uint64_t *)scan->slot;
+    }
+}
 
 /* Goes through the slots of the tags [tag_first, tag_last] in the order of keys. */
 typedef struct qn_slots_cursor {

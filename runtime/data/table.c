@@ -26,10 +26,15 @@ void qn_table_fini(qn_table *table)
     *table = (qn_table){0};
 }
 
-void qn_table_clear(qn_table *table)
+void qn_table_clear_slots(qn_table *table)
 {
     qn_slots_clear(&table->tiny);
     qn_slots_clear(&table->wide);
+}
+
+void qn_table_clear(qn_table *table)
+{
+    qn_table_clear_slots(table);
     qn_arena_reset(&table->long_keys);
 }
 
@@ -59,6 +64,31 @@ qn_table_result qn_table_make_room(qn_table *table, size_t tiny_coming, size_t w
     if (result == QN_TABLE_OK && !long_keys_fit(table, long_bytes, bytes_max) && qn_table_get_count(table) > 0)
         return QN_TABLE_FULL;
     return result;
+}
+
+static uint64_t count_slots(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+{
+    uint64_t count = 0;
+    qn_slots_scan scan = qn_slots_scan_of(slots, tag_first, tag_last);
+    for (; qn_slots_scan_peek(&scan); scan.slot += scan.stride)
+        count++;
+    return count;
+}
+
+qn_table_result qn_table_move(qn_table *to, qn_table *from, uint64_t tag_first, uint64_t tag_last, size_t bytes_max)
+{
+    QN_ASSERT(qn_table_get_count(to) == 0);
+    uint64_t tiny = count_slots(&from->tiny, tag_first, tag_last);
+    uint64_t wide = count_slots(&from->wide, tag_first, tag_last);
+    /* Half as much again for what may come: it would be dear to grow at once. */
+    qn_table_result result = qn_table_make_room(to, tiny + tiny / 2, wide + wide / 2, 0, bytes_max);
+    if (result == QN_TABLE_FULL)
+        result = qn_table_make_room(to, tiny, wide, 0, bytes_max);
+    if (result != QN_TABLE_OK)
+        return result;
+    bool complete = qn_slots_move(&to->tiny, &from->tiny, tag_first, tag_last) &&
+                    qn_slots_move(&to->wide, &from->wide, tag_first, tag_last);
+    return complete ? QN_TABLE_OK : QN_TABLE_NO_MEMORY;
 }
 
 /* Without a branch on the lengths, which nobody can predict. */
@@ -156,9 +186,11 @@ put_value(qn_table *table, uint64_t *slot, const incoming *in, qn_key_class clas
     if (class == QN_CLASS_LONG) {
         k0 = slot[1];
         if (fresh) {
-            k0 = (uint64_t)(uintptr_t)qn_arena_pack(&table->long_keys, (const void *)(uintptr_t)in->key.k0, in->key.k1);
-            if (k0 == 0)
+            void *copy = qn_arena_take_packed(&table->long_keys, in->key.k1);
+            if (QN_UNLIKELY(!copy))
                 return QN_TABLE_NO_MEMORY;
+            qn_copy_long(copy, (const void *)(uintptr_t)in->key.k0, in->key.k1);
+            k0 = (uint64_t)(uintptr_t)copy;
         }
     }
     slot[0] = in->key.tag;
@@ -192,7 +224,7 @@ static inline __attribute__((always_inline)) qn_table_result put_group(qn_table 
         for (size_t i = 0; i < count; i++) {
             /* The bytes of its probable twin. An empty slot has none, and its 0 fetches nothing. */
             uint64_t *slot = find_tag(slots, group[i].slot, group[i].key.tag, stride);
-            __builtin_prefetch((const void *)(uintptr_t)slot[1]);
+            qn_key_fetch(slot[1], group[i].key.k1);
             group[i].slot = slot;
         }
     qn_table_result result = QN_TABLE_OK;

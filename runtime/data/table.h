@@ -81,16 +81,90 @@ static inline uint64_t qn_table_get_count(const qn_table *table)
     return table->tiny.used_count + table->wide.used_count;
 }
 
-/* How much larger than now it should become when it grows; 100 and less: as it thinks best. */
-static inline void qn_table_expect_growth(qn_table *table, uint32_t percent)
+/* How many keys it will hold in the end, in percent of those of now: grows to a size for these, or not at all. */
+static inline void qn_table_expect(qn_table *table, uint32_t percent)
 {
-    table->tiny.growth_percent = table->wide.growth_percent = percent;
+    table->tiny.expected_percent = table->wide.expected_percent = percent;
 }
 
 /* Memory that it costs now. */
 static inline size_t qn_table_get_bytes(const qn_table *table)
 {
     return qn_slots_get_bytes(&table->tiny) + qn_slots_get_bytes(&table->wide) + table->long_keys.held_bytes;
+}
+
+/* Gives back the memory of its keys, but for the bytes of long ones, which others may refer to. */
+void qn_table_clear_slots(qn_table *table);
+
+/* Moves what has a tag of [tag_first, tag_last] into an empty table. The bytes of long keys stay where they are, in `from`, which has to
+ * outlive them; what it then holds of these tags is undefined. QN_TABLE_FULL, and nothing is moved, if it does not fit bytes_max. */
+qn_table_result qn_table_move(qn_table *to, qn_table *from, uint64_t tag_first, uint64_t tag_last, size_t bytes_max);
+
+/* Goes through the keys of the tags [tag_first, tag_last] in no order. */
+typedef struct qn_table_scan {
+    qn_slots_scan tiny, wide;
+    bool in_wide;
+    const uint8_t *fetched; /* wide slots before it had their long keys fetched */
+} qn_table_scan;
+
+static inline qn_table_scan qn_table_scan_of(const qn_table *table, uint64_t tag_first, uint64_t tag_last)
+{
+    return (qn_table_scan){.tiny = qn_slots_scan_of(&table->tiny, tag_first, tag_last),
+                           .wide = qn_slots_scan_of(&table->wide, tag_first, tag_last)};
+}
+
+/* The next slot, which begins with its tag; NULL at the end. */
+static inline __attribute__((always_inline)) const uint64_t *qn_table_scan_slot(qn_table_scan *scan)
+{
+    if (!scan->in_wide) {
+        const uint64_t *slot = qn_slots_scan_peek(&scan->tiny);
+        if (slot)
+            return slot;
+        scan->in_wide = true;
+    }
+    return qn_slots_scan_peek(&scan->wide);
+}
+
+/* The next key and its value, which stays in place; of a tiny key only the tag is given. False at the end. */
+static inline __attribute__((always_inline)) bool qn_table_scan_peek(qn_table_scan *scan, qn_key *key_out,
+                                                                     const uint64_t **value_out)
+{
+    const uint64_t *slot = qn_table_scan_slot(scan);
+    if (!slot)
+        return false;
+    key_out->tag = slot[0];
+    if (scan->in_wide) {
+        key_out->k0 = slot[1];
+        key_out->k1 = slot[2];
+    }
+    *value_out = slot + (scan->in_wide ? 3 : 1);
+    return true;
+}
+
+static inline __attribute__((always_inline)) void qn_table_scan_step(qn_table_scan *scan)
+{
+    qn_slots_scan *slots = scan->in_wide ? &scan->wide : &scan->tiny;
+    slots->slot += slots->stride;
+}
+
+/* Fetches the bytes of a long key, both lines if it lies across two. */
+static inline __attribute__((always_inline)) void qn_key_fetch(uint64_t address, uint64_t bytes)
+{
+    __builtin_prefetch((const void *)(uintptr_t)address);
+    __builtin_prefetch((const void *)(uintptr_t)(address + bytes - 1));
+}
+
+/* Fetches the bytes of long keys to come, for who needs them. */
+static inline __attribute__((always_inline)) void qn_table_scan_fetch(qn_table_scan *scan)
+{
+    size_t stride = scan->wide.stride;
+    const uint8_t *end = scan->wide.slot + QN_SLOTS_AHEAD_COUNT * stride;
+    for (scan->fetched = scan->fetched > scan->wide.slot ? scan->fetched : scan->wide.slot; scan->fetched < end;
+         scan->fetched += stride) {
+        const uint64_t *slot = (const uint64_t *)scan->fetched;
+        if (QN_TAG_CODE(*slot) == QN_TAG_LONG)
+            qn_key_fetch(slot[1], slot[2]);
+    }
 }
 
 /* Goes through the keys of the tags [tag_first, tag_last] in the order (tag, bytes). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/agent.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,12 +219,22 @@ void qn_agent_report_idle(qn_agent *agent)
     report(agent);
 }
 
+/* Sleeps, but no longer than until the helper is to stop. True: it is. */
+static bool helper_pause(qn_agent *agent, uint64_t duration_ns)
+{
+    uint64_t until_ns = qn_clock_ns() + duration_ns;
+    struct timespec until = {(time_t)(until_ns / QN_NS_PER_S), (long)(until_ns % QN_NS_PER_S)};
+    int result;
+    while ((result = sem_clockwait(&agent->helper_stop, CLOCK_MONOTONIC, &until)) != 0 && errno == EINTR)
+        ;
+    return result == 0;
+}
+
 static void *help(void *user)
 {
     qn_agent *agent = user;
     uint64_t pause_ns = HELPER_LOOKS_EVERY_NS;
-    while (!atomic_load(&agent->helper_stop)) {
-        qn_clock_sleep(pause_ns);
+    while (!helper_pause(agent, pause_ns)) {
         pause_ns = HELPER_LOOKS_EVERY_NS;
         uint64_t last_ns = atomic_load_explicit(&agent->progress_ns, memory_order_relaxed);
         if (qn_clock_ns() - last_ns < HELPER_AFTER_NS || pthread_mutex_trylock(&agent->gate) != 0)
@@ -256,6 +267,7 @@ quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_m
     agent->master = master;
     agent->shuffle = shuffle;
     pthread_mutex_init(&agent->gate, NULL);
+    sem_init(&agent->helper_stop, 0, 0);
     qn_agent_enter(agent);
     atomic_store(&agent->progress_ns, qn_clock_ns());
     agent->has_helper = comm->helper_allowed && comm->size > 1;
@@ -271,7 +283,7 @@ void qn_agent_stop(qn_agent *agent)
 {
     qn_agent_leave(agent);
     if (agent->has_helper) {
-        atomic_store(&agent->helper_stop, true);
+        sem_post(&agent->helper_stop);
         pthread_join(agent->helper, NULL);
         agent->has_helper = false;
     }
@@ -279,4 +291,5 @@ void qn_agent_stop(qn_agent *agent)
         free(task.message);
     qn_buffer_fini(&agent->message);
     pthread_mutex_destroy(&agent->gate);
+    sem_destroy(&agent->helper_stop);
 }

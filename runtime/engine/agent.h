@@ -15,6 +15,7 @@
 #define QN_ENGINE_AGENT_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 
 #include "runtime/engine/master.h"
@@ -46,7 +47,7 @@ typedef struct qn_agent {
     pthread_mutex_t gate;
     pthread_t helper;
     bool has_helper;
-    atomic_bool helper_stop;
+    sem_t helper_stop;                /* posted when it is to end */
     atomic_uint_fast64_t progress_ns; /* when the working thread last made progress */
     uint64_t helped;                  /* how often the helper had to */
 } qn_agent;

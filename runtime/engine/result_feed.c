@@ -6,16 +6,23 @@
 
 #define LONG_KEY_BYTES_MAX ((size_t)1 << 20) /* of one block, unless one key alone is longer */
 
-quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, const qn_node *reduce, qn_error *error)
+quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, const qn_node *reduce, bool ordered,
+                                 qn_error *error)
 {
     feed->shuffle = shuffle;
+    feed->ordered = ordered || !qn_shuffle_result_is_table(shuffle);
     feed->value_bytes = reduce->reducer.value_bytes;
     feed->value_words = reduce->reducer.value_words;
     qn_arena_init(&feed->long_keys, LONG_KEY_BYTES_MAX / 4);
     feed->values = malloc(8 * QN_BATCH_COUNT_MAX * (size_t)feed->value_words);
     if (!feed->values)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a result");
-    return qn_shuffle_result_open(shuffle, error);
+    if (feed->ordered)
+        return qn_shuffle_result_open(shuffle, error);
+    for (size_t i = 0; i < QN_BATCH_COUNT_MAX; i++)
+        feed->value_sizes[i] = feed->value_bytes;
+    feed->scan = qn_table_scan_of(&shuffle->home, 0, UINT64_MAX);
+    return QUERN_OK;
 }
 
 void qn_result_feed_close(qn_result_feed *feed)
@@ -45,7 +52,27 @@ static bool keep_row(qn_result_feed *feed, size_t at, const qn_key *key, const u
     return true;
 }
 
-quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error)
+/* As many rows as fit a block, as they lie in the table. */
+static size_t take_from_table(qn_result_feed *feed)
+{
+    size_t count = 0;
+    for (const uint64_t *slot; count < QN_BATCH_COUNT_MAX && (slot = qn_table_scan_slot(&feed->scan));
+         qn_table_scan_step(&feed->scan)) {
+        uint64_t code = QN_TAG_CODE(slot[0]);
+        const void *key = slot + 1;
+        if (!feed->scan.in_wide) {
+            feed->inline_keys[count][0] = qn_unhash_tiny(slot[0] >> 8);
+            key = feed->inline_keys[count];
+        } else if (code == QN_TAG_LONG)
+            key = (const void *)(uintptr_t)slot[1];
+        feed->key[count] = key;
+        feed->key_bytes[count] = (uint32_t)(code == QN_TAG_LONG ? slot[2] : code - 1);
+        feed->value[count++] = slot + (feed->scan.in_wide ? 3 : 1);
+    }
+    return count;
+}
+
+static quern_status take_from_merge(qn_result_feed *feed, size_t *count_out, qn_error *error)
 {
     size_t count = 0;
     uint64_t long_bytes = 0;
@@ -63,6 +90,19 @@ quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_e
             return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a result");
         long_bytes += !stable && QN_TAG_CODE(key->tag) == QN_TAG_LONG ? key->k1 : 0;
     }
+    *count_out = count;
+    return QUERN_OK;
+}
+
+quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error)
+{
+    size_t count = 0;
+    if (feed->ordered) {
+        quern_status status = take_from_merge(feed, &count, error);
+        if (status != QUERN_OK)
+            return status;
+    } else
+        count = take_from_table(feed);
     *batch_out = (qn_batch){.block = {.count = count,
                                       .key = feed->key,
                                       .key_bytes = feed->key_bytes,

@@ -2,8 +2,8 @@
 /*
  * runtime/engine/result_feed.h: this rank's part of a reduction's result as blocks of records.
  *
- * Keys and values are copied, since a merge gives a row only until the next; but long keys that are in a table are
- * referred to.
+ * In order, rows come from a merge, which gives a row only until the next: keys and values are copied. Where nobody asks for an
+ * order and the result is a table, they are referred to as they lie there: several times as fast.
  */
 #ifndef QN_ENGINE_RESULT_FEED_H
 #define QN_ENGINE_RESULT_FEED_H
@@ -14,6 +14,8 @@
 
 typedef struct qn_result_feed {
     qn_shuffle *shuffle;
+    bool ordered;
+    qn_table_scan scan; /* not ordered */
     uint32_t value_bytes, value_words;
     qn_arena long_keys;
     uint64_t *values;                            /* [QN_BATCH_COUNT_MAX][value_words] */
@@ -24,8 +26,9 @@ typedef struct qn_result_feed {
     uint32_t value_sizes[QN_BATCH_COUNT_MAX];
 } qn_result_feed;
 
-/* Begins at the first record. `reduce`: the node whose result it is. */
-quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, const qn_node *reduce, qn_error *error);
+/* Begins at the first record. `reduce`: the node whose result it is. ordered: by hash and bytes. */
+quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, const qn_node *reduce, bool ordered,
+                                 qn_error *error);
 /* The next block; count 0 at the end. It lives until the next call. */
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error);
 void qn_result_feed_close(qn_result_feed *feed); /* takes a zeroed one */

@@ -230,7 +230,7 @@ static void run_result(qn_stage_run *run)
     if (run->writer)
         status = qn_sink_writer_begin_part(run->writer, comm->rank, comm->size, &run->agent.error);
     if (status == QUERN_OK)
-        status = qn_result_feed_open(&feed, run->from, run->stage->source, &run->agent.error);
+        status = qn_result_feed_open(&feed, run->from, run->stage->source, writes_parts(run), &run->agent.error);
     if (status == QUERN_OK)
         status = feed_result(run, &feed);
     qn_result_feed_close(&feed);
@@ -254,8 +254,8 @@ static void finish_rounds(qn_stage_run *run)
         wait_a_little(run, &backoff);
     if (!run->into)
         return;
-    if (!run->agent.aborted)
-        qn_shuffle_end(run->into);
+    if (!run->agent.aborted && qn_shuffle_end(run->into, &run->agent.error) != QUERN_OK)
+        qn_agent_break(&run->agent, &run->agent.error);
     qn_shuffle_announce(run->into, UINT64_MAX);
     qn_backoff_reset(&backoff);
     while (!qn_shuffle_is_over(run->into) && run->agent.error.status != QUERN_ERROR_MPI)

@@ -7,22 +7,11 @@
 
 #define CHUNK_COUNT         QN_SLOTS_COMING_MAX /* records that are combined at once */
 #define LEVEL_RUN_COUNT_MAX 12                  /* runs of one level before they are merged into one of the next */
-#define FORESIGHT_PART      64                  /* of the own range must have arrived before it tells about the rest */
+#define MOVE_COUNT          128                 /* rows that go into home at once */
+#define FORESIGHT_SHARE     0.04                /* of a drain must be done before it tells how many keys will come */
 #define CHUNK_POOL_PART     16 /* keys routed at once are at most this part of the pool, unless one alone is more */
 #define GROWTH_MAX          8.0
 #define LEVEL_COUNT_MAX     (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
-
-/* The first tag of a rank's range: the smallest t with t * size >= rank * 2^64. */
-static uint64_t first_tag_of(uint32_t rank, uint32_t size)
-{
-    unsigned __int128 edge = (unsigned __int128)rank << 64;
-    return (uint64_t)((edge + size - 1) / size);
-}
-
-static uint64_t last_tag_of(uint32_t rank, uint32_t size)
-{
-    return rank + 1 == size ? UINT64_MAX : first_tag_of(rank + 1, size) - 1;
-}
 
 static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t bytes, uint64_t row_count, qn_error *error);
 
@@ -34,11 +23,13 @@ uint64_t qn_shuffle_buffer_bytes(const qn_comm *comm, size_t round_bytes)
 static quern_status init_outgoing(qn_shuffle *shuffle, qn_error *error)
 {
     const qn_shuffle_config *config = &shuffle->config;
-    shuffle->cursors = calloc(config->comm->size, sizeof *shuffle->cursors);
-    if (!shuffle->cursors)
+    quern_status status = qn_drain_init(&shuffle->drain, config->comm->size, error);
+    if (status != QUERN_OK)
+        return status;
+    shuffle->range_drained = calloc(config->comm->size, sizeof *shuffle->range_drained);
+    if (!shuffle->range_drained)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the shuffle");
-    quern_status status =
-        qn_table_init(&shuffle->outgoing, config->reducer, 0, UINT64_MAX, config->pool_bytes / 2, error);
+    status = qn_table_init(&shuffle->outgoing, config->reducer, 0, UINT64_MAX, config->pool_bytes / 2, error);
     if (status != QUERN_OK)
         return status;
     return qn_rounds_init(&shuffle->rounds, config->comm, config->reducer->value_words, config->round_bytes,
@@ -51,8 +42,8 @@ quern_status qn_shuffle_init(qn_shuffle *shuffle, const qn_shuffle_config *confi
     memset(shuffle, 0, sizeof *shuffle);
     shuffle->config = *config;
     qn_spill_init(&shuffle->spill, config->scratch_dir, config->reducer->value_words, config->block_bytes);
-    quern_status status = qn_table_init(&shuffle->home, config->reducer, first_tag_of(rank, size),
-                                        last_tag_of(rank, size), config->pool_bytes, error);
+    quern_status status = qn_table_init(&shuffle->home, config->reducer, qn_range_first(rank, size),
+                                        qn_range_last(rank, size), config->pool_bytes, error);
     if (status == QUERN_OK && size > 1)
         status = init_outgoing(shuffle, error);
     if (status != QUERN_OK)
@@ -72,8 +63,9 @@ void qn_shuffle_fini(qn_shuffle *shuffle)
     if (shuffle->rounds.comm)
         qn_rounds_fini(&shuffle->rounds);
     qn_spill_fini(&shuffle->spill);
-    free(shuffle->cursors);
-    shuffle->cursors = NULL;
+    qn_drain_fini(&shuffle->drain);
+    free(shuffle->range_drained);
+    shuffle->range_drained = NULL;
 }
 
 /* The share of the pool that a table may grow to. Both together stay within the pool: each gets what the other leaves, but home at least
@@ -214,20 +206,37 @@ static quern_status insert_home(qn_shuffle *shuffle, const qn_entry *entries, si
     return QUERN_OK;
 }
 
-static void start_drain(qn_shuffle *shuffle)
+/* The own range of outgoing into home in one go, if that is empty and has room for it. */
+static quern_status move_own_range(qn_shuffle *shuffle, qn_error *error)
+{
+    uint32_t rank = shuffle->config.comm->rank, size = shuffle->config.comm->size;
+    if (qn_table_get_count(&shuffle->home) > 0)
+        return QUERN_OK;
+    qn_table_result result = qn_table_move(&shuffle->home, &shuffle->outgoing, qn_range_first(rank, size),
+                                           qn_range_last(rank, size), home_bytes_max(shuffle));
+    if (result == QN_TABLE_NO_MEMORY)
+        return table_failed(shuffle, result, &shuffle->home, error);
+    if (result == QN_TABLE_OK) {
+        shuffle->lent = true;
+        qn_drain_skip(&shuffle->drain, rank);
+        shuffle->range_drained[rank] = true;
+        shuffle->ranges_left--;
+    }
+    return QUERN_OK;
+}
+
+static quern_status start_drain(qn_shuffle *shuffle, qn_error *error)
 {
     uint32_t size = shuffle->config.comm->size;
     note_table_bytes(shuffle);
-    for (uint32_t to = 0; to < size; to++)
-        shuffle->cursors[to] = qn_table_cursor_of(&shuffle->outgoing, first_tag_of(to, size), last_tag_of(to, size));
-    shuffle->cursors_left = size;
-    shuffle->own_kept = shuffle->ended;
-    if (shuffle->own_kept) {
-        shuffle->cursors[shuffle->config.comm->rank].tiny.slots = NULL;
-        shuffle->cursors_left--;
-    }
+    qn_drain_start(&shuffle->drain, &shuffle->outgoing);
+    memset(shuffle->range_drained, 0, size * sizeof *shuffle->range_drained);
+    shuffle->ranges_left = size;
     shuffle->draining = true;
     shuffle->filled = false;
+    quern_status status = shuffle->ended ? move_own_range(shuffle, error) : QUERN_OK;
+    shuffle->home_count_before = qn_table_get_count(&shuffle->home);
+    return status;
 }
 
 /* How many of the records from `from` on are combined at once: few enough that their long keys are a small part of the pool. */
@@ -255,9 +264,8 @@ static quern_status make_room(qn_shuffle *shuffle, qn_table *table, const qn_cla
             return table_failed(shuffle, result, table, error);
         note_table_bytes(shuffle);
         if (!alone) {
-            start_drain(shuffle);
             *ready_out = false;
-            return QUERN_OK;
+            return start_drain(shuffle, error);
         }
         quern_status status = spill_home(shuffle, error);
         if (status != QUERN_OK)
@@ -295,45 +303,8 @@ void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all)
     double factor = 1;
     for (double left = (double)all / (double)(done + 1); left > 1 && factor < GROWTH_MAX; left /= 2)
         factor *= left > 2 ? 1.8 : 1 + 0.8 * (left - 1);
-    qn_table_expect_growth(shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home,
-                           (uint32_t)(100 * (factor < GROWTH_MAX ? factor : GROWTH_MAX)));
-}
-
-static uint64_t scale_up(uint64_t count, uint64_t range, uint64_t front)
-{
-    return (uint64_t)((double)count * (double)range / (double)front);
-}
-
-/* Rows arrive in the order of tags, from all ranks at about the same pace. So how many came up to a tag tells how many will come in
- * all: home is made large enough for them while there is little in it to be moved. */
-static void size_home_ahead(qn_shuffle *shuffle, uint64_t tag)
-{
-    qn_table *home = &shuffle->home;
-    uint64_t front = tag - home->tiny.tag_first, range = home->tiny.tag_last - home->tiny.tag_first;
-    if (front < shuffle->pass_front / 2) {
-        shuffle->pass_tiny = home->tiny.used_count;
-        shuffle->pass_wide = home->wide.used_count;
-    }
-    shuffle->pass_front = front;
-    if (front < range / FORESIGHT_PART || home->tiny.used_count < shuffle->pass_tiny ||
-        home->wide.used_count < shuffle->pass_wide)
-        return; /* too early to tell, or home was spilled meanwhile */
-    uint64_t tiny = scale_up(home->tiny.used_count - shuffle->pass_tiny, range, front);
-    uint64_t wide = scale_up(home->wide.used_count - shuffle->pass_wide, range, front);
-    uint64_t tiny_now = home->tiny.used_count - shuffle->pass_tiny,
-             wide_now = home->wide.used_count - shuffle->pass_wide;
-    if (qn_slots_lacks(&home->tiny, tiny - tiny_now) || qn_slots_lacks(&home->wide, wide - wide_now))
-        qn_table_make_room(home, tiny - tiny_now, wide - wide_now, 0,
-                           home_bytes_max(shuffle)); /* or later, or spilled */
-}
-
-/* Rows that came in the order of tags, into home. */
-static quern_status insert_sorted(qn_shuffle *shuffle, const qn_entry *entries, size_t count, qn_error *error)
-{
-    quern_status status = insert_home(shuffle, entries, count, error);
-    if (count > 0)
-        size_home_ahead(shuffle, entries[count - 1].key.tag);
-    return status;
+    qn_table_expect(shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home,
+                    (uint32_t)(100 * (factor < GROWTH_MAX ? factor : GROWTH_MAX)));
 }
 
 /* Rows that other ranks sent, into home. */
@@ -342,13 +313,13 @@ static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t byte
     qn_shuffle *shuffle = user;
     uint32_t value_words = shuffle->config.reducer->value_words;
     bool by_address = shuffle->config.reducer->kind == QN_REDUCER_USER;
-    qn_entry entries[CHUNK_COUNT];
+    qn_entry entries[MOVE_COUNT];
     quern_status status = QUERN_OK;
     if (shuffle->discarding)
         return QUERN_OK;
     for (uint64_t done = 0; done < row_count && status == QUERN_OK;) {
         size_t count = 0;
-        for (; count < CHUNK_COUNT && done + count < row_count; count++) {
+        for (; count < MOVE_COUNT && done + count < row_count; count++) {
             const uint64_t *value;
             uint64_t row_bytes = qn_row_decode(rows, bytes, value_words, &entries[count].key, &value);
             if (row_bytes == 0)
@@ -357,28 +328,31 @@ static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t byte
             rows += row_bytes / 8;
             bytes -= row_bytes;
         }
-        status = insert_sorted(shuffle, entries, count, error);
+        status = insert_home(shuffle, entries, count, error);
         done += count;
     }
     return status;
 }
 
-void qn_shuffle_end(qn_shuffle *shuffle)
+quern_status qn_shuffle_end(qn_shuffle *shuffle, qn_error *error)
 {
     if (shuffle->ended)
-        return;
+        return QUERN_OK;
     shuffle->ended = true;
     note_table_bytes(shuffle);
     if (shuffle->outgoing.reducer && !shuffle->draining && !shuffle->discarding)
-        start_drain(shuffle);
+        return start_drain(shuffle, error);
+    return QUERN_OK;
 }
 
 static void finish_drain(qn_shuffle *shuffle)
 {
-    if (!shuffle->own_kept)
+    if (shuffle->lent)
+        qn_table_clear_slots(&shuffle->outgoing);
+    else
         qn_table_clear(&shuffle->outgoing);
     shuffle->draining = false;
-    shuffle->cursors_left = 0;
+    shuffle->ranges_left = 0;
 }
 
 void qn_shuffle_discard(qn_shuffle *shuffle)
@@ -389,43 +363,50 @@ void qn_shuffle_discard(qn_shuffle *shuffle)
     shuffle->ended = true;
 }
 
-/* Puts rows for one rank in its chunk until it is full. False: the cursor is at its end. */
+/* Puts rows for one rank in its chunk until it is full. False: there are no more. */
 static bool fill_chunk(qn_shuffle *shuffle, uint32_t to)
 {
-    qn_table_cursor *cursor = &shuffle->cursors[to];
-    const qn_key *key;
+    qn_key key;
     const uint64_t *value;
-    while ((key = qn_table_cursor_peek(cursor, &value))) {
-        if (!qn_rounds_put(&shuffle->rounds, to, key, value))
+    while (qn_drain_peek(&shuffle->drain, to, &key, &value)) {
+        if (!qn_rounds_put(&shuffle->rounds, to, &key, value))
             return true;
-        qn_table_cursor_step(cursor);
+        qn_drain_step(&shuffle->drain, to);
     }
     return false;
 }
 
-/* Moves rows of the own range home: about as many as a round takes to another rank. False: the cursor is at its end. */
-static quern_status move_home(qn_shuffle *shuffle, qn_table_cursor *cursor, bool *more_out, qn_error *error)
+/* Moves rows of the own range home: about as many as a round takes to another rank. *more_out false: there are no more. */
+static quern_status move_home(qn_shuffle *shuffle, bool *more_out, qn_error *error)
 {
-    uint32_t value_words = shuffle->config.reducer->value_words;
+    uint32_t value_words = shuffle->config.reducer->value_words, own = shuffle->config.comm->rank;
     bool by_address = shuffle->config.reducer->kind == QN_REDUCER_USER;
-    qn_entry entries[CHUNK_COUNT];
+    qn_entry entries[MOVE_COUNT];
     quern_status status = QUERN_OK;
     *more_out = true;
-    for (size_t moved = 0; moved < shuffle->config.round_bytes / shuffle->config.comm->size && status == QUERN_OK;) {
+    for (size_t moved = 0;
+         moved < shuffle->config.round_bytes / shuffle->config.comm->size && status == QUERN_OK && *more_out;) {
         size_t count = 0;
-        const qn_key *key = NULL;
         const uint64_t *value;
-        while (count < CHUNK_COUNT && (key = qn_table_cursor_peek(cursor, &value))) {
-            entries[count++] = (qn_entry){*key, by_address ? (uint64_t)(uintptr_t)value : *value};
-            moved += qn_row_bytes(key, value_words);
-            qn_table_cursor_step(cursor);
+        while (count < MOVE_COUNT && (*more_out = qn_drain_peek(&shuffle->drain, own, &entries[count].key, &value))) {
+            entries[count].value = by_address ? (uint64_t)(uintptr_t)value : *value;
+            moved += qn_row_bytes(&entries[count++].key, value_words);
+            qn_drain_step(&shuffle->drain, own);
         }
-        status = insert_sorted(shuffle, entries, count, error);
-        *more_out = key != NULL;
-        if (!key)
-            break;
+        status = insert_home(shuffle, entries, count, error);
     }
     return status;
+}
+
+/* All ranks drain at about the same pace, and no window is special: so what came to home tells what will still come. */
+static void foresee_home(qn_shuffle *shuffle)
+{
+    uint64_t before = shuffle->home_count_before, now = qn_table_get_count(&shuffle->home);
+    double share = qn_drain_get_share(&shuffle->drain);
+    if (share < FORESIGHT_SHARE || now <= before)
+        return;
+    double coming = (double)(now - before) * (1 - share) / share;
+    qn_table_expect(&shuffle->home, (uint32_t)(100 * (1 + coming / (double)now)));
 }
 
 /* Moves rows from outgoing to the open chunks and home, once per round. */
@@ -433,23 +414,19 @@ static quern_status fill_chunks(qn_shuffle *shuffle, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t to = 0; to < shuffle->config.comm->size && status == QUERN_OK; to++) {
-        qn_table_cursor *cursor = &shuffle->cursors[to];
         bool more = true;
-        if (!cursor->tiny.slots)
+        if (shuffle->range_drained[to])
             continue;
         if (to == shuffle->config.comm->rank)
-            status = move_home(shuffle, cursor, &more, error);
+            status = move_home(shuffle, &more, error);
         else
             more = fill_chunk(shuffle, to);
-        if (more) {
-            qn_table_cursor_release(cursor);
-            continue;
-        }
-        cursor->tiny.slots = NULL; /* at its end */
-        shuffle->cursors_left--;
+        shuffle->range_drained[to] = !more;
+        shuffle->ranges_left -= !more;
     }
+    foresee_home(shuffle);
     shuffle->filled = true;
-    if (shuffle->cursors_left == 0)
+    if (shuffle->ranges_left == 0)
         finish_drain(shuffle);
     return status;
 }
@@ -502,11 +479,9 @@ quern_status qn_shuffle_result_open(qn_shuffle *shuffle, qn_error *error)
     if (shuffle->merge_open)
         qn_merge_close(&shuffle->merge);
     shuffle->merge_open = false;
-    const qn_slots *range = &shuffle->home.wide;
-    qn_merge_table tables[] = {{&shuffle->home, 0, UINT64_MAX},
-                               {&shuffle->outgoing, range->tag_first, range->tag_last}};
+    qn_merge_table whole = {&shuffle->home, 0, UINT64_MAX};
     quern_status status = qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, shuffle->runs,
-                                        shuffle->run_count, tables, shuffle->own_kept ? 2 : 1, error);
+                                        shuffle->run_count, &whole, 1, error);
     shuffle->merge_open = status == QUERN_OK;
     return status;
 }

@@ -3,23 +3,21 @@
  * runtime/shuffle/shuffle.h: a reduction by key over all ranks, out of core.
  *
  * Intuition. The space of hashes is cut into one range per rank. A rank combines all that it emits in one table, `outgoing`.
- * When that is full, or the stage ends, it is drained range by range: rows of other ranks' ranges go out in rounds and
- * into their table `home`. Rows of the own range go into home too, but at the end of the stage they stay where they are. When home
- * is full, it becomes a sorted run on disk. The result is the merge of home, the own range of outgoing, and the runs. One
- * budget bounds both tables, and outgoing gives its memory back while it drains. On one rank there is only home.
+ * When that is full, or the stage ends, it is drained: rows of other ranks' ranges go out in rounds and into their table `home`,
+ * rows of the own range into home at once. When home is full, it becomes a sorted run on disk. The result is home, or the merge of
+ * home and the runs. One budget bounds both tables. On one rank there is only home.
  *
- *     insert ──► outgoing ──► rounds ──► home ──────┬──► result (a merge)
- *                    │                     └─► runs ┤
- *                    └─────── own range ────────────┘
- *
- * Both tables are in the order of the hash, so draining the one into the other goes through both of them once, from begin to end.
+ *     insert ──► outgoing ──► rounds ──► home ──► result
+ *                    │                   ▲  │       ▲
+ *                    └─── own range ─────┘  └► runs ┘
  *
  * States: MAPPING (inserts allowed) → DRAINING (outgoing is on its way; back to MAPPING when it is empty) → ENDED (no more inserts,
  * outgoing drains, rounds go on until all ranks ended) → result. Inserting never waits; it says BLOCKED and the owner makes
  * progress, which is how a rank never holds others up.
  *
  * Rejected: putting keys of the own range into home at once (two tables to choose from for each record cost more than
- * moving half of the keys once at the end, measured).
+ * moving half of the keys once at the end, measured); leaving the own range in outgoing and merging it with home as the result is read
+ * (four times the price of moving it into home, measured).
  *
  * Accounting: records_in = merged + result_merged + the records of the result, summed over all ranks. The engine verifies it after the run.
  */
@@ -28,6 +26,7 @@
 
 #include "runtime/data/batch.h"
 #include "runtime/data/merge.h"
+#include "runtime/shuffle/drain.h"
 #include "runtime/shuffle/rounds.h"
 
 typedef struct qn_shuffle_config {
@@ -58,14 +57,14 @@ typedef struct qn_shuffle {
     qn_run runs[QN_MERGE_FAN_IN_MAX];
     uint32_t run_count;
     bool draining, ended, discarding;
-    bool own_kept; /* the own range of outgoing is a part of the result */
-    bool filled;   /* the open chunks hold all that they can */
-    uint32_t cursors_left;
-    uint64_t pass_front;           /* how far into the own range rows arrived last */
-    uint64_t pass_tiny, pass_wide; /* keys in home when they began to arrive from the front */
-    qn_table_cursor *cursors;      /* [size] over outgoing, one per range */
+    bool lent;   /* long keys in home have their bytes in outgoing */
+    bool filled; /* the open chunks hold all that they can */
+    qn_drain drain;
+    uint32_t ranges_left;       /* that are not drained yet */
+    bool *range_drained;        /* [size] */
+    uint64_t home_count_before; /* the drain */
     qn_shuffle_stats stats;
-    qn_merge merge; /* the result */
+    qn_merge merge; /* the result in order */
     bool merge_open;
 } qn_shuffle;
 
@@ -89,7 +88,7 @@ static inline bool qn_shuffle_is_blocked(const qn_shuffle *shuffle)
 void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all);
 
 /* No more inserts. */
-void qn_shuffle_end(qn_shuffle *shuffle);
+quern_status qn_shuffle_end(qn_shuffle *shuffle, qn_error *error);
 /* No more inserts, and all rows are thrown away from now on: the job failed. Rounds go on until they are over. */
 void qn_shuffle_discard(qn_shuffle *shuffle);
 
@@ -105,5 +104,11 @@ quern_status qn_shuffle_result_open(qn_shuffle *shuffle, qn_error *error);
 /* The next record of the result in the order (hash, bytes); *key_out NULL at the end. Good until the next call. */
 quern_status qn_shuffle_result_next(qn_shuffle *shuffle, const qn_key **key_out, const uint64_t **value_out,
                                     qn_error *error);
+
+/* Whether the whole result is in a table: who needs no order goes through that instead. */
+static inline bool qn_shuffle_result_is_table(const qn_shuffle *shuffle)
+{
+    return shuffle->run_count == 0;
+}
 
 #endif

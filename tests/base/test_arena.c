@@ -69,8 +69,9 @@ START_TEST(packed_pieces_lie_between_others_and_disturb_nobody)
             continue;
         }
         memset(source, (int)(i & 0xff), sizeof source);
-        pieces[i] = (piece){qn_arena_pack(&arena, source, bytes), bytes, (uint8_t)i};
+        pieces[i] = (piece){qn_arena_take_packed(&arena, bytes), bytes, (uint8_t)i};
         ck_assert_ptr_nonnull(pieces[i].memory);
+        memcpy(pieces[i].memory, source, bytes);
     }
     check_marks(pieces, PIECE_COUNT);
     qn_arena_reset(&arena);
