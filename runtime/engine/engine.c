@@ -188,39 +188,55 @@ static void close_result(job *run, uint32_t index)
     }
 }
 
+static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_run, qn_error *error)
+{
+    const qn_stage *stage = stage_run->stage;
+    quern_status status = stage->reduce ? open_result(run, index, error) : QUERN_OK;
+    if (status != QUERN_OK)
+        return status;
+    stage_run->from = stage->parent == QN_STAGE_NONE ? NULL : run->results[stage->parent];
+    stage_run->into = run->results[index];
+    stage_run->writer = stage->sink ? &run->writers[index] : NULL;
+    run->engine->stage_number++;
+    return qn_stage_run_all(stage_run, error);
+}
+
+/* A stage that failed is in the report too; what goes wrong in adding it then is not the job's failure. */
+static quern_status report_stage(job *run, uint32_t index, const qn_stage_run *stage_run, quern_status outcome,
+                                 double seconds, qn_error *error)
+{
+    const qn_stage *stage = stage_run->stage;
+    const qn_report_stage *parent =
+        stage->parent == QN_STAGE_NONE ? NULL : &run->report.stages[run->report_of[stage->parent]];
+    qn_error failure = {0};
+    run->report_of[index] = run->report.stage_count;
+    qn_report_add_stage(&run->report, stage_run, parent, outcome, seconds, &failure);
+    quern_status status = qn_comm_agree(run->engine->comm, &failure);
+    if (outcome == QUERN_OK && status != QUERN_OK)
+        *error = failure;
+    return outcome == QUERN_OK ? status : outcome;
+}
+
 static quern_status run_stage(job *run, uint32_t index, qn_error *error)
 {
     const qn_stage *stage = &run->stages.items[index];
     qn_engine *engine = run->engine;
-    quern_status status = stage->reduce ? open_result(run, index, error) : QUERN_OK;
-    if (status != QUERN_OK)
-        return status;
     qn_stage_run *stage_run = calloc(1, sizeof *stage_run);
     if (!stage_run)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a stage");
-    status = qn_comm_agree(engine->comm, error);
+    quern_status status = qn_comm_agree(engine->comm, error);
     if (status != QUERN_OK) {
         free(stage_run);
         return status;
     }
     stage_run->engine = engine;
     stage_run->stage = stage;
-    stage_run->from = stage->parent == QN_STAGE_NONE ? NULL : run->results[stage->parent];
-    stage_run->into = run->results[index];
-    stage_run->writer = stage->sink ? &run->writers[index] : NULL;
     uint64_t start_ns = qn_clock_ns();
-    engine->stage_number++;
-    status = qn_stage_run_all(stage_run, error);
+    status = begin_and_run(run, index, stage_run, error);
     double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
     qn_log_line(&engine->log, "stage %u: '%s' to %s, %.3f s: %s", engine->stage_number, stage->source->name,
                 stage->reduce ? "a reduction" : "an output", seconds, quern_status_name(status));
-    run->report_of[index] = run->report.stage_count;
-    const qn_report_stage *parent =
-        stage->parent == QN_STAGE_NONE ? NULL : &run->report.stages[run->report_of[stage->parent]];
-    if (status == QUERN_OK) {
-        qn_report_add_stage(&run->report, stage_run, parent, seconds, error);
-        status = qn_comm_agree(engine->comm, error);
-    }
+    status = report_stage(run, index, stage_run, status, seconds, error);
     free(stage_run);
     return status;
 }

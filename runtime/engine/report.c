@@ -115,12 +115,13 @@ static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage
 }
 
 quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const qn_report_stage *parent,
-                                 double seconds, qn_error *error)
+                                 quern_status outcome, double seconds, qn_error *error)
 {
     qn_comm *comm = run->engine->comm;
-    qn_report_stage *kept = &report->stages[report->stage_count++];
+    qn_report_stage *kept = &report->stages[report->stage_count];
     stage_sums sums = {0};
-    *kept = (qn_report_stage){.name = run->stage->source->name, .end_name = end_name(run->stage), .seconds = seconds};
+    *kept = (qn_report_stage){
+        .name = run->stage->source->name, .end_name = end_name(run->stage), .status = outcome, .seconds = seconds};
     kept->ranks = calloc(comm->size, sizeof *kept->ranks);
     if (!kept->ranks)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
@@ -130,10 +131,15 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, con
     sum_up(run, &sums);
     if (status == QUERN_OK)
         status = qn_comm_reduce_sum(comm, (uint64_t *)&sums, sizeof sums / sizeof(uint64_t), error);
-    if (status != QUERN_OK)
+    if (status != QUERN_OK) {
+        free(kept->ranks);
         return status;
+    }
+    report->stage_count++;
     keep_edges(kept, run->stage, &sums);
-    return check_balance(run, &sums, parent, error);
+    if (outcome == QUERN_OK)
+        kept->status = check_balance(run, &sums, parent, error);
+    return kept->status;
 }
 
 /* What a rank tells of itself. */
@@ -196,6 +202,7 @@ static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
     json_t *object = json_object(), *edges = json_array(), *ranks = json_array();
     json_object_set_new(object, "name", json_string(stage->name));
     json_object_set_new(object, "end", json_string(stage->end_name));
+    json_object_set_new(object, "status", json_string(quern_status_name(stage->status)));
     json_object_set_new(object, "seconds", json_real(stage->seconds));
     for (uint32_t i = 0; i < stage->edge_count; i++)
         json_array_append_new(edges, describe_edge(&stage->edges[i]));

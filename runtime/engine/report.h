@@ -20,6 +20,7 @@ typedef struct qn_report_edge {
 typedef struct qn_report_stage {
     const char *name;
     const char *end_name;
+    quern_status status; /* the run's failure, if it happened here */
     double seconds;
     uint32_t edge_count;
     qn_report_edge edges[QN_EDGE_COUNT_MAX];
@@ -36,10 +37,10 @@ typedef struct qn_report {
 quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, qn_error *error);
 void qn_report_fini(qn_report *report);
 
-/* Collective: sums and gathers one stage, and checks that its records balance. `parent`: the stage whose result was read, or NULL.
- * QUERN_ERROR_IMBALANCE. */
+/* Collective: sums and gathers one stage that ended with `outcome` on all ranks. `parent`: the stage whose result was read, or
+ * NULL. Of a stage that succeeded it checks that the records balance: QUERN_ERROR_IMBALANCE. */
 quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const qn_report_stage *parent,
-                                 double seconds, qn_error *error);
+                                 quern_status outcome, double seconds, qn_error *error);
 
 /* Collective: writes the JSON on rank 0, if the settings name a file. outcome: of the run. A report that cannot be written is a
  * failure only if the run was none. */

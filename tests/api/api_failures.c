@@ -334,6 +334,26 @@ static void a_scratch_directory_that_goes_away_is_named(void)
     quern_context_destroy(context);
 }
 
+/* ---- the report ---- */
+
+static void the_report_of_a_failed_job_has_its_stages_and_marks_the_one_that_failed(void)
+{
+    quern_context *context = many_tasks(NULL);
+    quern_dataset *counts = quern_reduce_by_key(lines_of(context), QUERN_COUNT);
+    quern_write_text(quern_map(counts, u64_u64, leave_key_as_it_is, NULL), kit_path("failed"));
+    expect(context, QUERN_ERROR_CALLBACK, "schema");
+    kit_barrier();
+    if (kit_rank() == 0) {
+        kit_text report = kit_read(kit_path("report.json"));
+        const char *first = strstr(report.data, "\"end\": \"reduce by key\",\n   \"status\": \"QUERN_OK\"");
+        CHECK(first != NULL && strstr(first, "\"records_in\": 4000"));
+        CHECK_HAS(first, "\"end\": \"write text\",\n   \"status\": \"QUERN_ERROR_CALLBACK\"");
+        kit_free(&report);
+    }
+    kit_barrier();
+    quern_context_destroy(context);
+}
+
 /* ---- counters ---- */
 
 static quern_counter *ups, *downs, *never;
@@ -386,5 +406,6 @@ int main(int argc, char **argv)
     RUN(a_scratch_directory_that_goes_away_is_named, 10);
     RUN(counters_are_sums_over_all_ranks_of_the_last_run, 10);
     RUN(an_emitted_record_that_is_too_long_ends_the_job, 10);
+    RUN(the_report_of_a_failed_job_has_its_stages_and_marks_the_one_that_failed, 10);
     return kit_finish();
 }

@@ -217,10 +217,10 @@ def the_report_of_a_failed_job_does_not_call_it_a_success(t):
     path = t.write("text", TEXT)
     for n in (None, 2):
         run = t.fail(n, "--quern-report=" + t.path("report"), path, t.path("missing"), naming="missing")
-        if os.path.exists(t.path("report")):
-            status = load_json(t.path("report"))["status"]
-            t.check(status not in ("ok", "OK", "QUERN_OK", "success", 0), "status %r" % status, run)
-            os.remove(t.path("report"))
+        report = load_json(t.path("report"))
+        t.check(report["status"] == "QUERN_ERROR_INPUT", "status %r" % report["status"], run)
+        t.check([stage["status"] for stage in report["stages"]] == ["QUERN_ERROR_INPUT"], "stages of a failed job", run)
+        os.remove(t.path("report"))
 
 
 if __name__ == "__main__":
