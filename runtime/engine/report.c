@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/utf8.h"
 
 quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, qn_error *error)
 {
@@ -168,6 +169,15 @@ static void set_u64(json_t *object, const char *name, uint64_t number)
     json_object_set_new(object, name, json_integer((json_int_t)number));
 }
 
+/* Names and paths may be any bytes; JSON takes UTF-8 only. */
+static json_t *text_json(const char *text)
+{
+    char *repaired = qn_utf8_repair(text);
+    json_t *json = repaired ? json_string(repaired) : NULL;
+    free(repaired);
+    return json;
+}
+
 static json_t *describe_figures(const qn_stage_figures *figures)
 {
     json_t *object = json_object();
@@ -190,7 +200,7 @@ static void add_figures(qn_stage_figures *sum, const qn_stage_figures *figures)
 static json_t *describe_edge(const qn_report_edge *edge)
 {
     json_t *object = json_object();
-    json_object_set_new(object, "name", json_string(edge->name));
+    json_object_set_new(object, "name", text_json(edge->name));
     set_u64(object, "records_in", edge->stats.records_in);
     set_u64(object, "records_out", edge->stats.records_out);
     set_u64(object, "records_dropped", edge->stats.records_dropped);
@@ -200,8 +210,8 @@ static json_t *describe_edge(const qn_report_edge *edge)
 static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
 {
     json_t *object = json_object(), *edges = json_array(), *ranks = json_array();
-    json_object_set_new(object, "name", json_string(stage->name));
-    json_object_set_new(object, "end", json_string(stage->end_name));
+    json_object_set_new(object, "name", text_json(stage->name));
+    json_object_set_new(object, "end", text_json(stage->end_name));
     json_object_set_new(object, "status", json_string(quern_status_name(stage->status)));
     json_object_set_new(object, "seconds", json_real(stage->seconds));
     for (uint32_t i = 0; i < stage->edge_count; i++)
@@ -221,7 +231,7 @@ static json_t *describe_rank(const qn_report *report, const rank_summary *summar
         add_figures(&sum, &report->stages[i].ranks[rank]);
     json_t *object = describe_figures(&sum);
     json_object_set_new(object, "rank", json_integer(rank));
-    json_object_set_new(object, "host", json_string(summary->host));
+    json_object_set_new(object, "host", text_json(summary->host));
     json_object_set_new(object, "pinned", json_string(summary->place));
     set_u64(object, "node", summary->node);
     set_u64(object, "peak_rss_bytes", summary->peak_rss_bytes);
@@ -231,8 +241,12 @@ static json_t *describe_rank(const qn_report *report, const rank_summary *summar
 static json_t *describe_counters(const struct quern_counter *counter)
 {
     json_t *object = json_object();
-    for (; counter; counter = counter->next)
-        json_object_set_new(object, counter->name, json_integer(counter->total));
+    for (; counter; counter = counter->next) {
+        char *name = qn_utf8_repair(counter->name);
+        if (name)
+            json_object_set_new(object, name, json_integer(counter->total));
+        free(name);
+    }
     return object;
 }
 
@@ -254,7 +268,7 @@ static json_t *describe_run(const qn_report *report, const qn_engine *engine, co
         json_array_append_new(ranks, describe_rank(report, &summaries[rank], rank));
     json_object_set_new(object, "quern_report", json_integer(1));
     json_object_set_new(object, "status", json_string(quern_status_name(outcome->status)));
-    json_object_set_new(object, "error", outcome->status == QUERN_OK ? json_null() : json_string(outcome->text));
+    json_object_set_new(object, "error", outcome->status == QUERN_OK ? json_null() : text_json(outcome->text));
     json_object_set_new(object, "elapsed_seconds", json_real((double)(qn_clock_ns() - report->start_ns) / 1e9));
     set_u64(object, "input_bytes", input_bytes);
     set_u64(object, "memory_bytes_per_node", engine->settings.node_memory_bytes);

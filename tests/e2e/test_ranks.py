@@ -223,5 +223,15 @@ def the_report_of_a_failed_job_does_not_call_it_a_success(t):
         os.remove(t.path("report"))
 
 
+@test
+def a_failure_whose_text_is_not_utf8_is_in_the_report(t):
+    path = t.write("text", TEXT)
+    for n in (None, 2):
+        run = t.fail(n, "--quern-report=" + t.path("report"), path, os.fsencode(t.dir) + b"/gone-\xff-\xc3", naming="gone")
+        error = load_json(t.path("report"))["error"]
+        t.check("gone-\ufffd-\ufffd" in error, "the report says %r" % error, run)
+        os.remove(t.path("report"))
+
+
 if __name__ == "__main__":
     main()
