@@ -312,7 +312,8 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
     qn_engine *engine = run->engine;
     quern_status status = check_same_graph(engine, graph, error);
     if (status == QUERN_OK && qn_stages_create(&run->stages, graph, error) == QUERN_OK)
-        qn_report_init(&run->report, run->stages.count, error);
+        qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
+                       error);
     status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
         status = open_sinks(run, error);

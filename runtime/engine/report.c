@@ -2,27 +2,46 @@
 #include "runtime/engine/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/utf8.h"
 
-quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, qn_error *error)
+/* In place and not renamed: the path may be a device, a pipe, or the only file of the directory that may be written. */
+static quern_status open_file(qn_report *report, qn_error *error)
 {
-    *report = (qn_report){.start_ns = qn_clock_ns()};
+    int fd = open(report->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    report->created_file = fd >= 0;
+    if (fd < 0 && errno == EEXIST)
+        fd = open(report->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666); /* O_CREAT: it may be a link to nowhere */
+    if (fd >= 0 && !(report->file = fdopen(fd, "w")))
+        close(fd);
+    if (!report->file)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write the report %s", report->path);
+    return QUERN_OK;
+}
+
+quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, const char *path, qn_error *error)
+{
+    *report = (qn_report){.start_ns = qn_clock_ns(), .path = path};
     report->stages = calloc(stage_count_max + 1, sizeof *report->stages);
     if (!report->stages)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
-    return QUERN_OK;
+    return path ? open_file(report, error) : QUERN_OK;
 }
 
 void qn_report_fini(qn_report *report)
 {
+    if (report->file)
+        fclose(report->file);
+    if (report->created_file)
+        unlink(report->path);
     for (uint32_t i = 0; i < report->stage_count; i++)
         free(report->stages[i].ranks);
     free(report->stages);
@@ -280,14 +299,21 @@ static json_t *describe_run(const qn_report *report, const qn_engine *engine, co
     return object;
 }
 
-static void write_json(json_t *object, const char *path, qn_error *error)
+static void write_json(qn_report *report, const json_t *object, qn_error *error)
 {
+    bool cut = ftruncate(fileno(report->file), 0) == 0 || errno == EINVAL; /* a device or a pipe cannot be cut */
+    int reason = cut ? 0 : errno;
     errno = 0;
-    if (!object || json_dump_file(object, path, JSON_INDENT(1)) != 0)
-        qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write the report %s", path);
+    bool written = cut && object && json_dumpf(object, report->file, JSON_INDENT(1)) == 0;
+    if (fclose(report->file) != 0)
+        written = false;
+    report->file = NULL;
+    report->created_file = false;
+    if (!written)
+        qn_error_set(error, QUERN_ERROR_OUTPUT, reason ? reason : errno, "cannot write the report %s", report->path);
 }
 
-quern_status qn_report_write(const qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error)
+quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error)
 {
     qn_comm *comm = engine->comm;
     rank_summary mine = summarise(engine);
@@ -298,9 +324,9 @@ quern_status qn_report_write(const qn_report *report, qn_engine *engine, const q
     quern_status status = qn_comm_agree(comm, &failure);
     if (status == QUERN_OK)
         status = qn_comm_gather(comm, &mine, sizeof mine, all, &failure);
-    if (status == QUERN_OK && comm->rank == 0 && engine->settings.report_path) {
+    if (status == QUERN_OK && report->file) {
         json_t *object = describe_run(report, engine, all, outcome);
-        write_json(object, engine->settings.report_path, &failure);
+        write_json(report, object, &failure);
         json_decref(object);
     }
     free(all);
