@@ -49,7 +49,8 @@ typedef enum quern_switch {
     X(record_bytes_max, uint64_t, "record-bytes", SIZE, "an eighth of a rank's memory, at most 1G",                    \
       "the longest record; a longer one fails the job")                                                                \
     X(round_bytes, uint64_t, "round-bytes", SIZE, "by memory, 64K to 4M", "what a rank sends in one shuffle round")    \
-    X(singleton, quern_switch, "singleton", SWITCH, "off", "run on one rank even where the environment promises more")
+    X(singleton, quern_switch, "singleton", SWITCH, "off",                                                             \
+      "run on one rank without MPI, though the environment promises more; not under mpirun")
 
 typedef struct quern_options {
     size_t struct_size; /* set by quern_options_init() */

@@ -64,6 +64,11 @@ static quern_status create(const quern_options *options, int *argc, char **argv,
     if (status != QUERN_OK)
         return status;
     *error = read_error;
+    if (start.singleton && !comm->in_host && comm->size > 1)
+        qn_error_set(error, QUERN_ERROR_LAUNCHER, 0,
+                     "singleton: a launcher started %u processes, which would run as many jobs: start the program "
+                     "without mpirun or srun, or leave the option out",
+                     comm->size);
     return create_on_comm(comm, &merged, error, context_out);
 }
 
