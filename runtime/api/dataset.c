@@ -45,8 +45,10 @@ quern_dataset *quern_read_text(quern_context *context, const char *const *paths,
 
 quern_dataset *quern_name(quern_dataset *dataset, const char *name)
 {
-    if (!dataset || !name)
+    if (!dataset)
         return NULL;
+    if (!name)
+        return refuse(dataset->context, "name: the name is NULL");
     const char *copy = qn_arena_text(&dataset->context->graph.arena, name);
     if (!copy) {
         qn_error_set(build_error_of(dataset->context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a name");
@@ -152,8 +154,12 @@ quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *
 
 quern_counter *quern_counter_create(quern_context *context, const char *name)
 {
-    if (!context || !name)
+    if (!context)
         return NULL;
+    if (!name) {
+        refuse(context, "counter create: the name is NULL");
+        return NULL;
+    }
     quern_counter *counter = qn_arena_take(&context->graph.arena, sizeof *counter);
     const char *copy = qn_arena_text(&context->graph.arena, name);
     if (!counter || !copy) {
