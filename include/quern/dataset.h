@@ -34,9 +34,9 @@ typedef struct quern_context quern_context; /* quern/context.h makes it */
 typedef struct quern_dataset quern_dataset;
 typedef struct quern_counter quern_counter;
 
-/* Options of a text source. */
+/* Options of a text source. The struct grows at its end; struct_size is handled as in quern_options. */
 typedef struct quern_text_options {
-    size_t struct_size;
+    size_t struct_size;     /* sizeof(quern_text_options); 0 is refused */
     const char *delimiters; /* ASCII bytes that end a record, each; NULL: "\n". At most 16 */
     int skip_empty;         /* not 0: runs of delimiters count as one, so records are the maximal runs of other bytes */
 } quern_text_options;
@@ -44,7 +44,8 @@ typedef struct quern_text_options {
 /* Text files as records: key is the bytes between delimiters, value QUERN_NONE. paths: files, and directories with
  * all regular files below them (symbolic links only where named here), in byte order of their paths; read in splits by all
  * ranks. The last record of a file needs no delimiter. Local. paths, texts and options are copied; options NULL: lines.
- * At run: QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
+ * QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, delimiters that are no ASCII, or options.struct_size not set. At run:
+ * QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
 QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
                                          const quern_text_options *options);
 
