@@ -27,9 +27,10 @@ extern "C" {
 #endif
 
 typedef enum quern_switch {
-    QUERN_AUTO = 0, /* the library decides */
+    QUERN_AUTO = 0, /* not set here; where nothing is set, the library decides */
     QUERN_ON = 1,
     QUERN_OFF = 2,
+    QUERN_DEFAULT = 3, /* the library decides, whatever the environment says: what the argument auto gives */
 } quern_switch;
 
 /*

@@ -87,8 +87,8 @@ static bool parse_size(const char *text, uint64_t *bytes_out)
 
 static bool parse_switch(const char *text, quern_switch *state_out)
 {
-    static const char *const words[] = {[QUERN_AUTO] = "auto", [QUERN_ON] = "on", [QUERN_OFF] = "off"};
-    for (int state = QUERN_AUTO; state <= QUERN_OFF; state++) {
+    static const char *const words[] = {[QUERN_ON] = "on", [QUERN_OFF] = "off", [QUERN_DEFAULT] = "auto"};
+    for (int state = QUERN_ON; state <= QUERN_DEFAULT; state++) {
         if (strcmp(text, words[state]) == 0) {
             *state_out = (quern_switch)state;
             return true;
@@ -135,7 +135,15 @@ static bool is_set(const quern_options *options, const option_row *row)
 static bool is_valid(const quern_options *options, const option_row *row)
 {
     const void *field = (const char *)options + row->offset;
-    return row->kind != SWITCH || *(const unsigned *)field <= QUERN_OFF;
+    return row->kind != SWITCH || *(const unsigned *)field <= QUERN_DEFAULT;
+}
+
+/* What kept a weaker source away has done its work. */
+static void forget_default(quern_options *options, const option_row *row)
+{
+    quern_switch *field = (quern_switch *)(void *)((char *)options + row->offset);
+    if (row->kind == SWITCH && *field == QUERN_DEFAULT)
+        *field = QUERN_AUTO;
 }
 
 static quern_status bad_value(const char *source, const char *name, const char *text, qn_error *error)
@@ -236,6 +244,7 @@ quern_status qn_options_merge(quern_options *merged_out, const quern_options *gi
                                 rows[i].name);
         if (text && *text && !is_set(&merged, &rows[i]) && !set_field(&merged, &rows[i], text))
             return bad_value("", variable, text, error);
+        forget_default(&merged, &rows[i]);
     }
     *merged_out = merged;
     return QUERN_OK;
