@@ -13,6 +13,10 @@
  *     quern_write_text(counts, "counts");
  *     quern_status status = quern_run(context);
  *
+ * What runs how often. A reduction is worked out once, however many read its result. What stands between a source or a
+ * reduction and an output is not kept: of two outputs of one dataset, or of two that come from it, without a reduction in
+ * between, each reads the source and runs the callbacks for itself.
+ *
  * What callbacks promise. They return 0, or anything else for failure; they never jump out through the library; given
  * the same records they emit the same records (an attempt that failed is continued on another rank from the block of
  * records in which it failed). They run on the thread that called quern_run(), one at a time on a rank (reductions apart: see quern_reduce_fn).
