@@ -140,7 +140,7 @@ QUERN_API int64_t quern_counter_value(const quern_counter *counter);
 
 /* Runs everything that was asked for with quern_write_text() and quern_top_k() since the last run. Collective; returns the same
  * status on every rank; after a failure no output is left. Datasets and counters stay usable for a next run. The text
- * of a failure names task, file and byte. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
+ * of a failure names task, file and byte, or operator and key in what reads a result. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
 QUERN_API quern_status quern_run(quern_context *context);
 
 #ifdef __cplusplus
