@@ -115,7 +115,8 @@ typedef int (*quern_reduce_fn)(void *into, const void *value, void *user);
  * user is borrowed until quern_run() returns. Since 0.1. */
 QUERN_API quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user);
 
-/* Writes key<TAB>value lines (or key lines for QUERN_NONE) to part files in directory, which must not exist or be empty.
+/* Writes key<TAB>value lines (or key lines for QUERN_NONE) to part files in directory, which must not exist, or be empty
+ * but for what a killed job left there (docs/output.md).
  * The parts in the order of their names are the whole; _MANIFEST.json lists them; _SUCCESS comes last. Bytes are written as they
  * are; integers in decimal; QUERN_FIXED values cannot be written. Local; lazy; copies. QUERN_ERROR_OUTPUT_EXISTS (before any
  * work) and QUERN_ERROR_OUTPUT come from quern_run(). Since 0.1. */

@@ -21,8 +21,7 @@ typedef struct qn_sink_writer {
     qn_part *parts; /* [part_count], finished but for the last while it is open */
     size_t part_count, part_capacity;
     bool part_open;
-    bool created_directory; /* rank 0 */
-    bool prepared;          /* rank 0: the directory is ours to fill */
+    qn_output output; /* rank 0 */
     /* top k: a heap, its smallest row first */
     struct qn_top_row *rows;
     size_t row_count, row_capacity;
