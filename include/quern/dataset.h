@@ -126,7 +126,8 @@ QUERN_API quern_status quern_write_text(quern_dataset *in, const char *directory
 typedef int (*quern_each_fn)(const quern_record *record, void *user);
 
 /* Hands the k records with the largest values (QUERN_I64 or QUERN_U64) to fn, on rank 0, largest first, equal values by
- * ascending key. Local; lazy. k: 1 … 2^31. Takes memory for k records on every rank. Since 0.1. */
+ * ascending key. Local; lazy. k: 1 … 2^31. Takes memory for k records on every rank, and
+ * for those of all ranks on rank 0 at the end: QUERN_ERROR_BUDGET from quern_run() where that is too much. Since 0.1. */
 QUERN_API quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user);
 
 /* A named number that callbacks add to. Local; the same names in the same order on all ranks. Owned by the context. NULL on failure.

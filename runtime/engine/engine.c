@@ -8,6 +8,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/engine/report.h"
+#include "runtime/engine/top_k.h"
 
 static quern_status learn_nodes(qn_engine *engine, qn_error *error)
 {
@@ -86,10 +87,12 @@ static quern_status check_scratch(const qn_settings *settings, qn_error *error)
 static quern_status unify_settings(qn_engine *engine, qn_error *error)
 {
     qn_settings *settings = &engine->settings;
-    uint64_t largest[] = {~settings->round_bytes, !settings->pin};
-    quern_status status = qn_comm_reduce_max(engine->comm, largest, 2, error);
-    settings->round_bytes = ~largest[0];
+    uint64_t asked = settings->round_bytes ? settings->round_bytes : UINT64_MAX;
+    uint64_t largest[] = {~asked, !settings->pin, ~settings->rank_memory_bytes};
+    quern_status status = qn_comm_reduce_max(engine->comm, largest, 3, error);
+    settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
     settings->pin = !largest[1];
+    settings->least_rank_memory_bytes = ~largest[2];
     return status;
 }
 
@@ -134,6 +137,8 @@ typedef struct job {
     qn_stages stages;
     qn_shuffle *results[QN_STAGE_COUNT_MAX];
     qn_sink_writer writers[QN_STAGE_COUNT_MAX]; /* of the stages that end in one */
+    qn_memory_share share;                      /* of each reduction */
+    uint64_t kept_bytes_max;                    /* of each top k */
     qn_report report;
     uint32_t report_of[QN_STAGE_COUNT_MAX];
 } job;
@@ -149,11 +154,27 @@ static quern_status check_same_graph(const qn_engine *engine, const qn_graph *gr
     return status;
 }
 
+/* The rows of top k first, then the reductions. */
+static quern_status deal_out_memory(job *run, qn_error *error)
+{
+    const qn_settings *settings = &run->engine->settings;
+    uint64_t kept_bytes = 0;
+    uint32_t top_k_count = 0;
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        top_k_count += run->stages.items[i].sink && run->stages.items[i].sink->kind == QN_SINK_TOP_K;
+    run->kept_bytes_max = qn_settings_kept_bytes_max(settings) / (top_k_count > 0 ? top_k_count : 1);
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        if (run->stages.items[i].sink && run->stages.items[i].sink->kind == QN_SINK_TOP_K)
+            kept_bytes += qn_top_k_expect_bytes(run->stages.items[i].sink, run->kept_bytes_max);
+    return qn_settings_share(settings, run->engine->comm, run->stages.live_max, kept_bytes, &run->share, error);
+}
+
 static quern_status open_sinks(job *run, qn_error *error)
 {
     for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
         if (run->stages.items[i].sink)
-            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm, error);
+            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm, run->kept_bytes_max,
+                                error);
     return qn_comm_agree(run->engine->comm, error);
 }
 
@@ -166,9 +187,9 @@ static quern_status open_result(job *run, uint32_t index, qn_error *error)
         .reducer = &stage->reduce->reducer,
         .key_type = stage->schema.key,
         .value_type = stage->schema.value,
-        .pool_bytes = qn_settings_pool_bytes(&engine->settings, engine->comm, run->stages.live_max),
-        .round_bytes = engine->settings.round_bytes,
-        .block_bytes = engine->settings.block_bytes,
+        .pool_bytes = run->share.pool_bytes,
+        .round_bytes = run->share.round_bytes,
+        .block_bytes = run->share.block_bytes,
         .scratch_dir = engine->settings.scratch_dir,
     };
     run->results[index] = calloc(1, sizeof *run->results[index]);
@@ -259,7 +280,8 @@ static quern_status commit_sinks(job *run, qn_error *error)
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
-            status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm, error);
+            status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm,
+                                            run->engine->settings.rank_memory_bytes, error);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
             status = qn_sink_writer_commit(&run->writers[i], run->engine->comm, error);
@@ -314,6 +336,8 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
     if (status == QUERN_OK && qn_stages_create(&run->stages, graph, error) == QUERN_OK)
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);
+    if (error->status == QUERN_OK)
+        deal_out_memory(run, error);
     status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
         status = open_sinks(run, error);

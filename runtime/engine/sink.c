@@ -7,9 +7,10 @@
 #include "runtime/engine/top_k.h"
 #include "runtime/io/text_format.h"
 
-quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm, qn_error *error)
+quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm,
+                                 uint64_t kept_bytes_max, qn_error *error)
 {
-    *writer = (qn_sink_writer){.sink = sink, .schema = sink->input->schema};
+    *writer = (qn_sink_writer){.sink = sink, .schema = sink->input->schema, .kept_bytes_max = kept_bytes_max};
     if (sink->kind != QN_SINK_TEXT || comm->rank != 0)
         return QUERN_OK;
     return qn_output_prepare(&writer->output, sink->directory, error);
@@ -64,9 +65,9 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
     return status;
 }
 
-quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t memory_bytes, qn_error *error)
 {
-    return writer->sink->kind == QN_SINK_TOP_K ? qn_top_k_deliver(writer, comm, error) : QUERN_OK;
+    return writer->sink->kind == QN_SINK_TOP_K ? qn_top_k_deliver(writer, comm, memory_bytes, error) : QUERN_OK;
 }
 
 static int compare_numbers(const void *a, const void *b)

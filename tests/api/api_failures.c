@@ -404,6 +404,61 @@ static void the_report_of_a_failed_job_has_its_stages_and_marks_the_one_that_fai
     quern_context_destroy(context);
 }
 
+/* ---- memory ---- */
+
+/* Eight results that exist at the same time: each is read early, and again at the end. */
+static void ask_for_eight_results(quern_context *context, int attempt)
+{
+    quern_dataset *results[8];
+    for (int i = 0; i < 8; i++) {
+        results[i] = quern_reduce_by_key(lines_of(context), QUERN_COUNT);
+        quern_write_text(results[i], kit_path("early%d.%d", attempt, i));
+    }
+    for (int i = 0; i < 8; i++)
+        quern_write_text(results[i], kit_path("late%d.%d", attempt, i));
+}
+
+static void memory_too_small_for_all_reductions_at_once_is_refused_before_any_work(void)
+{
+    quern_options options;
+    quern_options_init(&options);
+    options.memory_bytes = (uint64_t)12 * (uint64_t)kit_size() << 20;
+    quern_context *context = many_tasks(&options);
+    ask_for_eight_results(context, 0);
+    const char *text = expect(context, QUERN_ERROR_BUDGET, "8 reductions at the same time");
+    kit_check_no_output(kit_path("early0.0"));
+    const char *need = strstr(text, "at least ");
+    CHECK(need != NULL);
+    options.memory_bytes = strtoull(need + strlen("at least "), NULL, 10) << 20;
+    quern_context_destroy(context);
+    context = many_tasks(&options);
+    ask_for_eight_results(context, 1);
+    kit_run(context);
+    CHECK(kit_exists(kit_path("late1.7/_SUCCESS")));
+    quern_context_destroy(context);
+}
+
+static int ignore_record(const quern_record *record, void *user)
+{
+    (void)record;
+    (void)user;
+    return 0;
+}
+
+static void a_top_k_that_memory_does_not_allow_is_refused(void)
+{
+    quern_options options;
+    quern_options_init(&options);
+    options.memory_bytes = (uint64_t)16 * (uint64_t)kit_size() << 20;
+    quern_context *context = many_tasks(&options);
+    quern_dataset *summed = quern_reduce_by_key(quern_flat_map(lines_of(context), u64_u64, emit_many, NULL), QUERN_SUM);
+    quern_top_k(summed, 1 << 20, ignore_record, NULL);
+    CHECK_HAS(expect(context, QUERN_ERROR_BUDGET, "top k of 1048576"), "smaller k");
+    quern_top_k(summed, 100, ignore_record, NULL);
+    kit_run(context);
+    quern_context_destroy(context);
+}
+
 /* ---- counters ---- */
 
 static quern_counter *ups, *downs, *never;
@@ -457,6 +512,8 @@ int main(int argc, char **argv)
     RUN(counters_are_sums_over_all_ranks_of_the_last_run, 10);
     RUN(an_emitted_record_that_is_too_long_ends_the_job, 10);
     RUN(a_failure_on_a_record_of_a_result_names_operator_and_key, 10);
+    RUN(memory_too_small_for_all_reductions_at_once_is_refused_before_any_work, 20);
+    RUN(a_top_k_that_memory_does_not_allow_is_refused, 20);
     RUN(the_report_of_a_failed_job_has_its_stages_and_marks_the_one_that_failed, 10);
     return kit_finish();
 }
