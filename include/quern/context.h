@@ -38,8 +38,10 @@ typedef struct quern_context quern_context;
  * launcher it works on this one process and leaves MPI alone.
  * Collective over MPI_COMM_WORLD; from the thread that will call quern_run(). options: borrowed during the call, NULL
  * is all defaults. The caller owns *context_out until quern_context_destroy().
- * QUERN_ERROR_INVALID_OPTION: correct the option. QUERN_ERROR_LAUNCHER: the environment says that there are more
- * ranks than MPI sees: start with mpirun or srun --mpi=pmix. QUERN_ERROR_BUDGET: raise the memory option. QUERN_ERROR_MPI,
+ * QUERN_ERROR_INVALID_OPTION: correct the option. QUERN_ERROR_INVALID_ARGUMENT: options need quern_options_init()
+ * first. QUERN_ERROR_LAUNCHER: the environment says that there are more
+ * ranks than MPI sees: start with mpirun or srun --mpi=pmix; or a launcher started several processes and singleton is on:
+ * leave one of the two out. QUERN_ERROR_BUDGET: raise the memory option. QUERN_ERROR_MPI,
  * QUERN_ERROR_TOPOLOGY, QUERN_ERROR_NO_MEMORY: the text says which. Same status on all ranks. Since 0.1. */
 QUERN_API quern_status quern_context_create(int *argc, char **argv, const quern_options *options,
                                             quern_context **context_out);

@@ -13,6 +13,10 @@
  *     quern_write_text(counts, "counts");
  *     quern_status status = quern_run(context);
  *
+ * What runs how often. A reduction is worked out once, however many read its result. What stands between a source or a
+ * reduction and an output is not kept: of two outputs of one dataset, or of two that come from it, without a reduction in
+ * between, each reads the source and runs the callbacks for itself.
+ *
  * What callbacks promise. They return 0, or anything else for failure; they never jump out through the library; given
  * the same records they emit the same records (an attempt that failed is continued on another rank from the block of
  * records in which it failed). They run on the thread that called quern_run(), one at a time on a rank (reductions apart: see quern_reduce_fn).
@@ -34,9 +38,9 @@ typedef struct quern_context quern_context; /* quern/context.h makes it */
 typedef struct quern_dataset quern_dataset;
 typedef struct quern_counter quern_counter;
 
-/* Options of a text source. */
+/* Options of a text source. The struct grows at its end; struct_size is handled as in quern_options. */
 typedef struct quern_text_options {
-    size_t struct_size;
+    size_t struct_size;     /* sizeof(quern_text_options); 0 is refused */
     const char *delimiters; /* ASCII bytes that end a record, each; NULL: "\n". At most 16 */
     int skip_empty;         /* not 0: runs of delimiters count as one, so records are the maximal runs of other bytes */
 } quern_text_options;
@@ -44,7 +48,8 @@ typedef struct quern_text_options {
 /* Text files as records: key is the bytes between delimiters, value QUERN_NONE. paths: files, and directories with
  * all regular files below them (symbolic links only where named here), in byte order of their paths; read in splits by all
  * ranks. The last record of a file needs no delimiter. Local. paths, texts and options are copied; options NULL: lines.
- * At run: QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
+ * QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, delimiters that are no ASCII, or options.struct_size not set. At run:
+ * QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
 QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
                                          const quern_text_options *options);
 
@@ -110,7 +115,8 @@ typedef int (*quern_reduce_fn)(void *into, const void *value, void *user);
  * user is borrowed until quern_run() returns. Since 0.1. */
 QUERN_API quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user);
 
-/* Writes key<TAB>value lines (or key lines for QUERN_NONE) to part files in directory, which must not exist or be empty.
+/* Writes key<TAB>value lines (or key lines for QUERN_NONE) to part files in directory, which must not exist, or be empty
+ * but for what a killed job left there (docs/output.md).
  * The parts in the order of their names are the whole; _MANIFEST.json lists them; _SUCCESS comes last. Bytes are written as they
  * are; integers in decimal; QUERN_FIXED values cannot be written. Local; lazy; copies. QUERN_ERROR_OUTPUT_EXISTS (before any
  * work) and QUERN_ERROR_OUTPUT come from quern_run(). Since 0.1. */
@@ -120,7 +126,8 @@ QUERN_API quern_status quern_write_text(quern_dataset *in, const char *directory
 typedef int (*quern_each_fn)(const quern_record *record, void *user);
 
 /* Hands the k records with the largest values (QUERN_I64 or QUERN_U64) to fn, on rank 0, largest first, equal values by
- * ascending key. Local; lazy. k: 1 … 2^31. Takes memory for k records on every rank. Since 0.1. */
+ * ascending key. Local; lazy. k: 1 … 2^31. Takes memory for k records on every rank, and
+ * for those of all ranks on rank 0 at the end: QUERN_ERROR_BUDGET from quern_run() where that is too much. Since 0.1. */
 QUERN_API quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user);
 
 /* A named number that callbacks add to. Local; the same names in the same order on all ranks. Owned by the context. NULL on failure.
@@ -135,7 +142,7 @@ QUERN_API int64_t quern_counter_value(const quern_counter *counter);
 
 /* Runs everything that was asked for with quern_write_text() and quern_top_k() since the last run. Collective; returns the same
  * status on every rank; after a failure no output is left. Datasets and counters stay usable for a next run. The text
- * of a failure names task, file and byte. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
+ * of a failure names task, file and byte, or operator and key in what reads a result. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
 QUERN_API quern_status quern_run(quern_context *context);
 
 #ifdef __cplusplus

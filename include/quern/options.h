@@ -11,7 +11,9 @@
  *     options.memory_bytes = UINT64_C(8) << 30;
  *     options.report_path = "report.json";
  *
- * Limits: the struct grows only at its end, and struct_size says how much of it the caller knows.
+ * Limits: the struct grows only at its end, and struct_size says how much of it the caller knows. Fields behind it are not
+ * set; a struct_size below that of version 0.1, 0 for one, is refused, and so is a struct longer than the library's with
+ * something set in what the library does not know.
  */
 #ifndef QUERN_OPTIONS_H
 #define QUERN_OPTIONS_H
@@ -25,9 +27,10 @@ extern "C" {
 #endif
 
 typedef enum quern_switch {
-    QUERN_AUTO = 0, /* the library decides */
+    QUERN_AUTO = 0, /* not set here; where nothing is set, the library decides */
     QUERN_ON = 1,
     QUERN_OFF = 2,
+    QUERN_DEFAULT = 3, /* the library decides, whatever the environment says: what the argument auto gives */
 } quern_switch;
 
 /*
@@ -49,10 +52,11 @@ typedef enum quern_switch {
     X(record_bytes_max, uint64_t, "record-bytes", SIZE, "an eighth of a rank's memory, at most 1G",                    \
       "the longest record; a longer one fails the job")                                                                \
     X(round_bytes, uint64_t, "round-bytes", SIZE, "by memory, 64K to 4M", "what a rank sends in one shuffle round")    \
-    X(singleton, quern_switch, "singleton", SWITCH, "off", "run on one rank even where the environment promises more")
+    X(singleton, quern_switch, "singleton", SWITCH, "off",                                                             \
+      "run on one rank without MPI, though the environment promises more; not under mpirun")
 
 typedef struct quern_options {
-    size_t struct_size; /* set by quern_options_init() */
+    size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */
 #define QUERN_OPTION_FIELD(field, type, name, kind, standard, help) type field;
     QUERN_OPTION_LIST(QUERN_OPTION_FIELD)
 #undef QUERN_OPTION_FIELD
@@ -63,7 +67,8 @@ QUERN_API void quern_options_init(quern_options *options);
 
 /* Takes all --quern-… arguments out of argv[1 … *argc - 1] into options, keeping the order of the others and stopping
  * at "--". Local. Texts are borrowed from argv. QUERN_ERROR_INVALID_OPTION for an unknown name or a value that does
- * not parse (text by quern_context_error_text(NULL)); then argc, argv and options are unchanged. Since 0.1. */
+ * not parse; QUERN_ERROR_INVALID_ARGUMENT for NULL, and for options without quern_options_init(). Text by
+ * quern_context_error_text(NULL); argc, argv and options are then unchanged. Since 0.1. */
 QUERN_API quern_status quern_options_read_argv(quern_options *options, int *argc, char **argv);
 
 /* The table of options as text for --help, a line each. Local, any thread, cannot fail. Static. Since 0.1. */

@@ -49,13 +49,9 @@ static quern_status create(const quern_options *options, int *argc, char **argv,
     quern_options given, merged;
     qn_comm *comm = NULL;
     forget_orphan();
-    quern_options_init(&given);
     quern_options_init(&merged);
-    if (options && options->struct_size > 0)
-        memcpy(&given, options, options->struct_size < sizeof given ? options->struct_size : sizeof given);
-    given.struct_size = sizeof given;
     /* A failure in reading options waits until the ranks can agree on it. */
-    if (argc && argv)
+    if (qn_options_read(&given, options, &read_error) == QUERN_OK && argc && argv)
         qn_options_take(&given, argc, argv, &read_error);
     if (read_error.status == QUERN_OK)
         qn_options_merge(&merged, &given, &read_error);
@@ -64,6 +60,11 @@ static quern_status create(const quern_options *options, int *argc, char **argv,
     if (status != QUERN_OK)
         return status;
     *error = read_error;
+    if (start.singleton && !comm->in_host && comm->size > 1)
+        qn_error_set(error, QUERN_ERROR_LAUNCHER, 0,
+                     "singleton: a launcher started %u processes, which would run as many jobs: start the program "
+                     "without mpirun or srun, or leave the option out",
+                     comm->size);
     return create_on_comm(comm, &merged, error, context_out);
 }
 

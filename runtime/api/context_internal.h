@@ -29,6 +29,16 @@ typedef struct qn_orphan {
 
 qn_orphan *qn_orphan_get(void);
 
+/* Reads a sized struct of the caller's into `to`, the library's own, [to_bytes] and zeroed: what is missing in a shorter one stays
+ * zero. first_bytes: its size in the first version that had it. NULL is all defaults. QUERN_ERROR_INVALID_ARGUMENT, the text
+ * beginning with `what` and ending in `remedy`, if struct_size is no size of a version, or a longer struct asks for
+ * something that is not known here. */
+quern_status qn_struct_read(void *to, size_t to_bytes, size_t first_bytes, const void *from, const char *what,
+                            const char *remedy, qn_error *error);
+
+/* The same for quern_options. */
+quern_status qn_options_read(quern_options *to, const quern_options *from, qn_error *error);
+
 /* Defaults, then the environment, then the caller's fields; argv was read into those already. */
 quern_status qn_options_merge(quern_options *merged_out, const quern_options *given, qn_error *error);
 

@@ -5,6 +5,9 @@
 
 #include "runtime/api/context_internal.h"
 
+/* Up to the last field of version 0.1. */
+#define TEXT_OPTIONS_FIRST_BYTES (offsetof(quern_text_options, skip_empty) + sizeof(int))
+
 /* The first failure of building is what quern_run() will tell. */
 static qn_error *build_error_of(quern_context *context)
 {
@@ -40,13 +43,19 @@ quern_dataset *quern_read_text(quern_context *context, const char *const *paths,
     for (size_t i = 0; i < path_count; i++)
         if (!paths[i])
             return refuse(context, "read text: a path is NULL");
-    return wrap(context, qn_graph_add_text(&context->graph, paths, path_count, options, build_error_of(context)));
+    quern_text_options known = {.struct_size = sizeof known};
+    if (qn_struct_read(&known, sizeof known, TEXT_OPTIONS_FIRST_BYTES, options, "read text: options",
+                       "set it to sizeof(quern_text_options)", build_error_of(context)) != QUERN_OK)
+        return NULL;
+    return wrap(context, qn_graph_add_text(&context->graph, paths, path_count, &known, build_error_of(context)));
 }
 
 quern_dataset *quern_name(quern_dataset *dataset, const char *name)
 {
-    if (!dataset || !name)
+    if (!dataset)
         return NULL;
+    if (!name)
+        return refuse(dataset->context, "name: the name is NULL");
     const char *copy = qn_arena_text(&dataset->context->graph.arena, name);
     if (!copy) {
         qn_error_set(build_error_of(dataset->context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a name");
@@ -152,8 +161,12 @@ quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *
 
 quern_counter *quern_counter_create(quern_context *context, const char *name)
 {
-    if (!context || !name)
+    if (!context)
         return NULL;
+    if (!name) {
+        refuse(context, "counter create: the name is NULL");
+        return NULL;
+    }
     quern_counter *counter = qn_arena_take(&context->graph.arena, sizeof *counter);
     const char *copy = qn_arena_text(&context->graph.arena, name);
     if (!counter || !copy) {

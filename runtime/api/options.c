@@ -44,6 +44,15 @@ void quern_options_init(quern_options *options)
     options->struct_size = sizeof *options;
 }
 
+/* Up to the last field of version 0.1. */
+#define FIRST_BYTES (offsetof(quern_options, singleton) + sizeof(quern_switch))
+
+quern_status qn_options_read(quern_options *to, const quern_options *from, qn_error *error)
+{
+    quern_options_init(to);
+    return qn_struct_read(to, sizeof *to, FIRST_BYTES, from, "options", "call quern_options_init() first", error);
+}
+
 static bool parse_number(const char *text, uint64_t *number_out, const char **end_out)
 {
     char *end = NULL;
@@ -78,8 +87,8 @@ static bool parse_size(const char *text, uint64_t *bytes_out)
 
 static bool parse_switch(const char *text, quern_switch *state_out)
 {
-    static const char *const words[] = {[QUERN_AUTO] = "auto", [QUERN_ON] = "on", [QUERN_OFF] = "off"};
-    for (int state = QUERN_AUTO; state <= QUERN_OFF; state++) {
+    static const char *const words[] = {[QUERN_ON] = "on", [QUERN_OFF] = "off", [QUERN_DEFAULT] = "auto"};
+    for (int state = QUERN_ON; state <= QUERN_DEFAULT; state++) {
         if (strcmp(text, words[state]) == 0) {
             *state_out = (quern_switch)state;
             return true;
@@ -126,7 +135,15 @@ static bool is_set(const quern_options *options, const option_row *row)
 static bool is_valid(const quern_options *options, const option_row *row)
 {
     const void *field = (const char *)options + row->offset;
-    return row->kind != SWITCH || *(const unsigned *)field <= QUERN_OFF;
+    return row->kind != SWITCH || *(const unsigned *)field <= QUERN_DEFAULT;
+}
+
+/* What kept a weaker source away has done its work. */
+static void forget_default(quern_options *options, const option_row *row)
+{
+    quern_switch *field = (quern_switch *)(void *)((char *)options + row->offset);
+    if (row->kind == SWITCH && *field == QUERN_DEFAULT)
+        *field = QUERN_AUTO;
 }
 
 static quern_status bad_value(const char *source, const char *name, const char *text, qn_error *error)
@@ -190,10 +207,19 @@ quern_status quern_options_read_argv(quern_options *options, int *argc, char **a
 {
     qn_orphan *orphan = qn_orphan_get();
     qn_error_clear(&orphan->error);
-    if (!options || !argc || !argv || options->struct_size != sizeof *options)
+    if (!options || !argc || !argv)
         return qn_error_set(&orphan->error, QUERN_ERROR_INVALID_ARGUMENT, 0,
-                            "options need quern_options_init() first, and argc and argv");
-    return qn_options_take(options, argc, argv, &orphan->error);
+                            "options read argv: options, argc or argv are NULL");
+    quern_options taken;
+    size_t caller_bytes = options->struct_size;
+    quern_status status = qn_options_read(&taken, options, &orphan->error);
+    if (status == QUERN_OK)
+        status = qn_options_take(&taken, argc, argv, &orphan->error);
+    if (status != QUERN_OK)
+        return status;
+    memcpy(options, &taken, caller_bytes < sizeof taken ? caller_bytes : sizeof taken);
+    options->struct_size = caller_bytes;
+    return QUERN_OK;
 }
 
 /* QUERN_SPLIT_BYTES for split-bytes. */
@@ -208,11 +234,7 @@ static void name_variable(const char *name, char variable[VARIABLE_BYTES_MAX])
 
 quern_status qn_options_merge(quern_options *merged_out, const quern_options *given, qn_error *error)
 {
-    quern_options merged;
-    quern_options_init(&merged);
-    if (given && given->struct_size > 0)
-        memcpy(&merged, given, given->struct_size < sizeof merged ? given->struct_size : sizeof merged);
-    merged.struct_size = sizeof merged;
+    quern_options merged = *given;
     for (size_t i = 0; i < ROW_COUNT; i++) {
         char variable[VARIABLE_BYTES_MAX];
         name_variable(rows[i].name, variable);
@@ -222,6 +244,7 @@ quern_status qn_options_merge(quern_options *merged_out, const quern_options *gi
                                 rows[i].name);
         if (text && *text && !is_set(&merged, &rows[i]) && !set_field(&merged, &rows[i], text))
             return bad_value("", variable, text, error);
+        forget_default(&merged, &rows[i]);
     }
     *merged_out = merged;
     return QUERN_OK;

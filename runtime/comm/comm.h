@@ -50,7 +50,7 @@ typedef struct qn_comm_ops {
 /* How to begin. */
 typedef struct qn_comm_start {
     const void *mpi_comm; /* address of the user's MPI_Comm; NULL: find out what launched us */
-    bool singleton;       /* take one rank even where the environment promises more */
+    bool singleton; /* take one rank even where the environment promises more; but not where a launcher started more */
 } qn_comm_start;
 
 /* Collective over what is started. QUERN_ERROR_LAUNCHER, QUERN_ERROR_MPI, QUERN_ERROR_NO_MEMORY. */

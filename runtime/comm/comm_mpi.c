@@ -443,7 +443,8 @@ quern_status qn_comm_create(const qn_comm_start *start, qn_comm **comm_out, qn_e
     if (initialised)
         return create_mpi(MPI_COMM_WORLD, false, comm_out, error);
     qn_launch launch = qn_launch_query();
-    if (start->singleton || !launch.launched) {
+    bool alone = !launch.launched || (start->singleton && launch.rank_count <= 1);
+    if (alone) {
         quern_status status = start->singleton ? QUERN_OK : qn_launch_check(&launch, 1, error);
         return status == QUERN_OK ? qn_comm_create_solo(comm_out, error) : status;
     }

@@ -49,6 +49,7 @@ quern_status qn_launch_check(const qn_launch *launch, uint64_t rank_count, qn_er
         return QUERN_OK;
     return qn_error_set(error, QUERN_ERROR_LAUNCHER, 0,
                         "%s promises %llu ranks but MPI sees 1: start with mpirun, or srun --mpi=pmix, of the MPI that "
-                        "Quern was built with (or set QUERN_SINGLETON=on to run on one rank)",
-                        launch->promise, (unsigned long long)launch->rank_count);
+                        "Quern was built with%s",
+                        launch->promise, (unsigned long long)launch->rank_count,
+                        launch->launched ? "" : " (or set QUERN_SINGLETON=on to run on one rank)");
 }

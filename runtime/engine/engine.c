@@ -8,6 +8,7 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/engine/report.h"
+#include "runtime/engine/top_k.h"
 
 static quern_status learn_nodes(qn_engine *engine, qn_error *error)
 {
@@ -86,10 +87,12 @@ static quern_status check_scratch(const qn_settings *settings, qn_error *error)
 static quern_status unify_settings(qn_engine *engine, qn_error *error)
 {
     qn_settings *settings = &engine->settings;
-    uint64_t largest[] = {~settings->round_bytes, !settings->pin};
-    quern_status status = qn_comm_reduce_max(engine->comm, largest, 2, error);
-    settings->round_bytes = ~largest[0];
+    uint64_t asked = settings->round_bytes ? settings->round_bytes : UINT64_MAX;
+    uint64_t largest[] = {~asked, !settings->pin, ~settings->rank_memory_bytes};
+    quern_status status = qn_comm_reduce_max(engine->comm, largest, 3, error);
+    settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
     settings->pin = !largest[1];
+    settings->least_rank_memory_bytes = ~largest[2];
     return status;
 }
 
@@ -134,6 +137,8 @@ typedef struct job {
     qn_stages stages;
     qn_shuffle *results[QN_STAGE_COUNT_MAX];
     qn_sink_writer writers[QN_STAGE_COUNT_MAX]; /* of the stages that end in one */
+    qn_memory_share share;                      /* of each reduction */
+    uint64_t kept_bytes_max;                    /* of each top k */
     qn_report report;
     uint32_t report_of[QN_STAGE_COUNT_MAX];
 } job;
@@ -149,11 +154,27 @@ static quern_status check_same_graph(const qn_engine *engine, const qn_graph *gr
     return status;
 }
 
+/* The rows of top k first, then the reductions. */
+static quern_status deal_out_memory(job *run, qn_error *error)
+{
+    const qn_settings *settings = &run->engine->settings;
+    uint64_t kept_bytes = 0;
+    uint32_t top_k_count = 0;
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        top_k_count += run->stages.items[i].sink && run->stages.items[i].sink->kind == QN_SINK_TOP_K;
+    run->kept_bytes_max = qn_settings_kept_bytes_max(settings) / (top_k_count > 0 ? top_k_count : 1);
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        if (run->stages.items[i].sink && run->stages.items[i].sink->kind == QN_SINK_TOP_K)
+            kept_bytes += qn_top_k_expect_bytes(run->stages.items[i].sink, run->kept_bytes_max);
+    return qn_settings_share(settings, run->engine->comm, run->stages.live_max, kept_bytes, &run->share, error);
+}
+
 static quern_status open_sinks(job *run, qn_error *error)
 {
     for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
         if (run->stages.items[i].sink)
-            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm, error);
+            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm, run->kept_bytes_max,
+                                error);
     return qn_comm_agree(run->engine->comm, error);
 }
 
@@ -166,9 +187,9 @@ static quern_status open_result(job *run, uint32_t index, qn_error *error)
         .reducer = &stage->reduce->reducer,
         .key_type = stage->schema.key,
         .value_type = stage->schema.value,
-        .pool_bytes = qn_settings_pool_bytes(&engine->settings, engine->comm, run->stages.live_max),
-        .round_bytes = engine->settings.round_bytes,
-        .block_bytes = engine->settings.block_bytes,
+        .pool_bytes = run->share.pool_bytes,
+        .round_bytes = run->share.round_bytes,
+        .block_bytes = run->share.block_bytes,
         .scratch_dir = engine->settings.scratch_dir,
     };
     run->results[index] = calloc(1, sizeof *run->results[index]);
@@ -188,39 +209,55 @@ static void close_result(job *run, uint32_t index)
     }
 }
 
+static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_run, qn_error *error)
+{
+    const qn_stage *stage = stage_run->stage;
+    quern_status status = stage->reduce ? open_result(run, index, error) : QUERN_OK;
+    if (status != QUERN_OK)
+        return status;
+    stage_run->from = stage->parent == QN_STAGE_NONE ? NULL : run->results[stage->parent];
+    stage_run->into = run->results[index];
+    stage_run->writer = stage->sink ? &run->writers[index] : NULL;
+    run->engine->stage_number++;
+    return qn_stage_run_all(stage_run, error);
+}
+
+/* A stage that failed is in the report too; what goes wrong in adding it then is not the job's failure. */
+static quern_status report_stage(job *run, uint32_t index, const qn_stage_run *stage_run, quern_status outcome,
+                                 double seconds, qn_error *error)
+{
+    const qn_stage *stage = stage_run->stage;
+    const qn_report_stage *parent =
+        stage->parent == QN_STAGE_NONE ? NULL : &run->report.stages[run->report_of[stage->parent]];
+    qn_error failure = {0};
+    run->report_of[index] = run->report.stage_count;
+    qn_report_add_stage(&run->report, stage_run, parent, outcome, seconds, &failure);
+    quern_status status = qn_comm_agree(run->engine->comm, &failure);
+    if (outcome == QUERN_OK && status != QUERN_OK)
+        *error = failure;
+    return outcome == QUERN_OK ? status : outcome;
+}
+
 static quern_status run_stage(job *run, uint32_t index, qn_error *error)
 {
     const qn_stage *stage = &run->stages.items[index];
     qn_engine *engine = run->engine;
-    quern_status status = stage->reduce ? open_result(run, index, error) : QUERN_OK;
-    if (status != QUERN_OK)
-        return status;
     qn_stage_run *stage_run = calloc(1, sizeof *stage_run);
     if (!stage_run)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a stage");
-    status = qn_comm_agree(engine->comm, error);
+    quern_status status = qn_comm_agree(engine->comm, error);
     if (status != QUERN_OK) {
         free(stage_run);
         return status;
     }
     stage_run->engine = engine;
     stage_run->stage = stage;
-    stage_run->from = stage->parent == QN_STAGE_NONE ? NULL : run->results[stage->parent];
-    stage_run->into = run->results[index];
-    stage_run->writer = stage->sink ? &run->writers[index] : NULL;
     uint64_t start_ns = qn_clock_ns();
-    engine->stage_number++;
-    status = qn_stage_run_all(stage_run, error);
+    status = begin_and_run(run, index, stage_run, error);
     double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
     qn_log_line(&engine->log, "stage %u: '%s' to %s, %.3f s: %s", engine->stage_number, stage->source->name,
                 stage->reduce ? "a reduction" : "an output", seconds, quern_status_name(status));
-    run->report_of[index] = run->report.stage_count;
-    const qn_report_stage *parent =
-        stage->parent == QN_STAGE_NONE ? NULL : &run->report.stages[run->report_of[stage->parent]];
-    if (status == QUERN_OK) {
-        qn_report_add_stage(&run->report, stage_run, parent, seconds, error);
-        status = qn_comm_agree(engine->comm, error);
-    }
+    status = report_stage(run, index, stage_run, status, seconds, error);
     free(stage_run);
     return status;
 }
@@ -243,7 +280,8 @@ static quern_status commit_sinks(job *run, qn_error *error)
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
-            status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm, error);
+            status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm,
+                                            run->engine->settings.rank_memory_bytes, error);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
             status = qn_sink_writer_commit(&run->writers[i], run->engine->comm, error);
@@ -296,7 +334,10 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
     qn_engine *engine = run->engine;
     quern_status status = check_same_graph(engine, graph, error);
     if (status == QUERN_OK && qn_stages_create(&run->stages, graph, error) == QUERN_OK)
-        qn_report_init(&run->report, run->stages.count, error);
+        qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
+                       error);
+    if (error->status == QUERN_OK)
+        deal_out_memory(run, error);
     status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
         status = open_sinks(run, error);

@@ -2,26 +2,46 @@
 #include "runtime/engine/report.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/utf8.h"
 
-quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, qn_error *error)
+/* In place and not renamed: the path may be a device, a pipe, or the only file of the directory that may be written. */
+static quern_status open_file(qn_report *report, qn_error *error)
 {
-    *report = (qn_report){.start_ns = qn_clock_ns()};
+    int fd = open(report->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    report->created_file = fd >= 0;
+    if (fd < 0 && errno == EEXIST)
+        fd = open(report->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666); /* O_CREAT: it may be a link to nowhere */
+    if (fd >= 0 && !(report->file = fdopen(fd, "w")))
+        close(fd);
+    if (!report->file)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write the report %s", report->path);
+    return QUERN_OK;
+}
+
+quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, const char *path, qn_error *error)
+{
+    *report = (qn_report){.start_ns = qn_clock_ns(), .path = path};
     report->stages = calloc(stage_count_max + 1, sizeof *report->stages);
     if (!report->stages)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
-    return QUERN_OK;
+    return path ? open_file(report, error) : QUERN_OK;
 }
 
 void qn_report_fini(qn_report *report)
 {
+    if (report->file)
+        fclose(report->file);
+    if (report->created_file)
+        unlink(report->path);
     for (uint32_t i = 0; i < report->stage_count; i++)
         free(report->stages[i].ranks);
     free(report->stages);
@@ -115,12 +135,13 @@ static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage
 }
 
 quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const qn_report_stage *parent,
-                                 double seconds, qn_error *error)
+                                 quern_status outcome, double seconds, qn_error *error)
 {
     qn_comm *comm = run->engine->comm;
-    qn_report_stage *kept = &report->stages[report->stage_count++];
+    qn_report_stage *kept = &report->stages[report->stage_count];
     stage_sums sums = {0};
-    *kept = (qn_report_stage){.name = run->stage->source->name, .end_name = end_name(run->stage), .seconds = seconds};
+    *kept = (qn_report_stage){
+        .name = run->stage->source->name, .end_name = end_name(run->stage), .status = outcome, .seconds = seconds};
     kept->ranks = calloc(comm->size, sizeof *kept->ranks);
     if (!kept->ranks)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
@@ -130,10 +151,15 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, con
     sum_up(run, &sums);
     if (status == QUERN_OK)
         status = qn_comm_reduce_sum(comm, (uint64_t *)&sums, sizeof sums / sizeof(uint64_t), error);
-    if (status != QUERN_OK)
+    if (status != QUERN_OK) {
+        free(kept->ranks);
         return status;
+    }
+    report->stage_count++;
     keep_edges(kept, run->stage, &sums);
-    return check_balance(run, &sums, parent, error);
+    if (outcome == QUERN_OK)
+        kept->status = check_balance(run, &sums, parent, error);
+    return kept->status;
 }
 
 /* What a rank tells of itself. */
@@ -162,6 +188,15 @@ static void set_u64(json_t *object, const char *name, uint64_t number)
     json_object_set_new(object, name, json_integer((json_int_t)number));
 }
 
+/* Names and paths may be any bytes; JSON takes UTF-8 only. */
+static json_t *text_json(const char *text)
+{
+    char *repaired = qn_utf8_repair(text);
+    json_t *json = repaired ? json_string(repaired) : NULL;
+    free(repaired);
+    return json;
+}
+
 static json_t *describe_figures(const qn_stage_figures *figures)
 {
     json_t *object = json_object();
@@ -184,7 +219,7 @@ static void add_figures(qn_stage_figures *sum, const qn_stage_figures *figures)
 static json_t *describe_edge(const qn_report_edge *edge)
 {
     json_t *object = json_object();
-    json_object_set_new(object, "name", json_string(edge->name));
+    json_object_set_new(object, "name", text_json(edge->name));
     set_u64(object, "records_in", edge->stats.records_in);
     set_u64(object, "records_out", edge->stats.records_out);
     set_u64(object, "records_dropped", edge->stats.records_dropped);
@@ -194,8 +229,9 @@ static json_t *describe_edge(const qn_report_edge *edge)
 static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
 {
     json_t *object = json_object(), *edges = json_array(), *ranks = json_array();
-    json_object_set_new(object, "name", json_string(stage->name));
-    json_object_set_new(object, "end", json_string(stage->end_name));
+    json_object_set_new(object, "name", text_json(stage->name));
+    json_object_set_new(object, "end", text_json(stage->end_name));
+    json_object_set_new(object, "status", json_string(quern_status_name(stage->status)));
     json_object_set_new(object, "seconds", json_real(stage->seconds));
     for (uint32_t i = 0; i < stage->edge_count; i++)
         json_array_append_new(edges, describe_edge(&stage->edges[i]));
@@ -214,7 +250,7 @@ static json_t *describe_rank(const qn_report *report, const rank_summary *summar
         add_figures(&sum, &report->stages[i].ranks[rank]);
     json_t *object = describe_figures(&sum);
     json_object_set_new(object, "rank", json_integer(rank));
-    json_object_set_new(object, "host", json_string(summary->host));
+    json_object_set_new(object, "host", text_json(summary->host));
     json_object_set_new(object, "pinned", json_string(summary->place));
     set_u64(object, "node", summary->node);
     set_u64(object, "peak_rss_bytes", summary->peak_rss_bytes);
@@ -224,8 +260,12 @@ static json_t *describe_rank(const qn_report *report, const rank_summary *summar
 static json_t *describe_counters(const struct quern_counter *counter)
 {
     json_t *object = json_object();
-    for (; counter; counter = counter->next)
-        json_object_set_new(object, counter->name, json_integer(counter->total));
+    for (; counter; counter = counter->next) {
+        char *name = qn_utf8_repair(counter->name);
+        if (name)
+            json_object_set_new(object, name, json_integer(counter->total));
+        free(name);
+    }
     return object;
 }
 
@@ -247,7 +287,7 @@ static json_t *describe_run(const qn_report *report, const qn_engine *engine, co
         json_array_append_new(ranks, describe_rank(report, &summaries[rank], rank));
     json_object_set_new(object, "quern_report", json_integer(1));
     json_object_set_new(object, "status", json_string(quern_status_name(outcome->status)));
-    json_object_set_new(object, "error", outcome->status == QUERN_OK ? json_null() : json_string(outcome->text));
+    json_object_set_new(object, "error", outcome->status == QUERN_OK ? json_null() : text_json(outcome->text));
     json_object_set_new(object, "elapsed_seconds", json_real((double)(qn_clock_ns() - report->start_ns) / 1e9));
     set_u64(object, "input_bytes", input_bytes);
     set_u64(object, "memory_bytes_per_node", engine->settings.node_memory_bytes);
@@ -259,14 +299,21 @@ static json_t *describe_run(const qn_report *report, const qn_engine *engine, co
     return object;
 }
 
-static void write_json(json_t *object, const char *path, qn_error *error)
+static void write_json(qn_report *report, const json_t *object, qn_error *error)
 {
+    bool cut = ftruncate(fileno(report->file), 0) == 0 || errno == EINVAL; /* a device or a pipe cannot be cut */
+    int reason = cut ? 0 : errno;
     errno = 0;
-    if (!object || json_dump_file(object, path, JSON_INDENT(1)) != 0)
-        qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write the report %s", path);
+    bool written = cut && object && json_dumpf(object, report->file, JSON_INDENT(1)) == 0;
+    if (fclose(report->file) != 0)
+        written = false;
+    report->file = NULL;
+    report->created_file = false;
+    if (!written)
+        qn_error_set(error, QUERN_ERROR_OUTPUT, reason ? reason : errno, "cannot write the report %s", report->path);
 }
 
-quern_status qn_report_write(const qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error)
+quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error)
 {
     qn_comm *comm = engine->comm;
     rank_summary mine = summarise(engine);
@@ -277,9 +324,9 @@ quern_status qn_report_write(const qn_report *report, qn_engine *engine, const q
     quern_status status = qn_comm_agree(comm, &failure);
     if (status == QUERN_OK)
         status = qn_comm_gather(comm, &mine, sizeof mine, all, &failure);
-    if (status == QUERN_OK && comm->rank == 0 && engine->settings.report_path) {
+    if (status == QUERN_OK && report->file) {
         json_t *object = describe_run(report, engine, all, outcome);
-        write_json(object, engine->settings.report_path, &failure);
+        write_json(report, object, &failure);
         json_decref(object);
     }
     free(all);

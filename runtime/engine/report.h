@@ -7,6 +7,8 @@
 #ifndef QN_ENGINE_REPORT_H
 #define QN_ENGINE_REPORT_H
 
+#include <stdio.h>
+
 #include "runtime/engine/stage_run.h"
 
 #define QN_EDGE_COUNT_MAX (QN_CHAIN_COUNT_MAX + 3)
@@ -20,6 +22,7 @@ typedef struct qn_report_edge {
 typedef struct qn_report_stage {
     const char *name;
     const char *end_name;
+    quern_status status; /* the run's failure, if it happened here */
     double seconds;
     uint32_t edge_count;
     qn_report_edge edges[QN_EDGE_COUNT_MAX];
@@ -31,18 +34,24 @@ typedef struct qn_report {
     qn_report_stage *stages; /* [stage_count] */
     uint32_t stage_count;
     uint64_t start_ns;
+    const char *path; /* rank 0: where to write it; NULL: nowhere; borrowed */
+    FILE *file; /* open from the begin on, so that a job does not work for hours for a report that cannot be written */
+    bool created_file; /* it was not there before, and nothing is written yet */
 } qn_report;
 
-quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, qn_error *error);
+/* path: of the file, on rank 0; NULL where none is wanted; borrowed until fini. What the file holds stays until
+ * qn_report_write(). QUERN_ERROR_OUTPUT if it cannot be written, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, const char *path, qn_error *error);
+/* Takes a zeroed one. A file that was made for a report that was not written is removed. */
 void qn_report_fini(qn_report *report);
 
-/* Collective: sums and gathers one stage, and checks that its records balance. `parent`: the stage whose result was read, or NULL.
- * QUERN_ERROR_IMBALANCE. */
+/* Collective: sums and gathers one stage that ended with `outcome` on all ranks. `parent`: the stage whose result was read, or
+ * NULL. Of a stage that succeeded it checks that the records balance: QUERN_ERROR_IMBALANCE. */
 quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const qn_report_stage *parent,
-                                 double seconds, qn_error *error);
+                                 quern_status outcome, double seconds, qn_error *error);
 
-/* Collective: writes the JSON on rank 0, if the settings name a file. outcome: of the run. A report that cannot be written is a
- * failure only if the run was none. */
-quern_status qn_report_write(const qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error);
+/* Collective: writes the JSON on rank 0, if its file is open, over what the file holds. outcome: of the run. A report that
+ * cannot be written is a failure only if the run was none. */
+quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,13 +14,16 @@
 #define MEMORY_PERCENT        70 /* of what the node allows, by default: the rest is the system's and the page cache's */
 #define READER_BYTES          (5 * MIB) /* a reader's buffer, operators, a part being written */
 #define POOL_BYTES_MIN        (2 * MIB) /* below, every block would spill */
+#define POOL_BYTES_MIN_MANY   (1 * MIB) /* of each of several reductions: most of them only wait to be read */
 #define ROUND_BYTES_MIN       (64 * KIB)
 #define ROUND_BYTES_MAX       (4 * MIB)
-#define ROUND_PART            32 /* of the rank's memory; four such buffers exist */
+#define ROUND_BYTES_LIMIT     (1024 * MIB) /* of what is asked for */
+#define ROUND_PART            32           /* of a reduction's share; four such buffers exist */
 #define BLOCK_BYTES_MIN       (8 * KIB)
 #define BLOCK_BYTES_MAX       (256 * KIB)
-#define MERGE_PART            8 /* of the rank's memory, for the blocks of all runs that are merged */
+#define MERGE_PART            8 /* of a reduction's share, for the blocks of all runs that are merged */
 #define RECORD_PART           8
+#define KEPT_PART             8 /* of the rank's memory, for the rows of top k */
 #define RECORD_BYTES_MAX      (1024 * MIB)
 #define ATTEMPT_COUNT_DEFAULT 4
 #define ATTEMPT_COUNT_MAX     8
@@ -35,15 +39,62 @@ static uint64_t round_bytes_min(const qn_comm *comm)
     return all_chunks > ROUND_BYTES_MIN ? all_chunks : ROUND_BYTES_MIN;
 }
 
-static uint64_t fixed_bytes(const qn_settings *settings, const qn_comm *comm)
+static uint64_t pool_bytes_min(uint32_t live_count)
 {
-    return READER_BYTES + qn_shuffle_buffer_bytes(comm, settings->round_bytes) +
-           QN_MERGE_FAN_IN_MAX * settings->block_bytes;
+    return live_count == 1 ? POOL_BYTES_MIN : POOL_BYTES_MIN_MANY;
 }
 
-uint64_t qn_settings_pool_bytes(const qn_settings *settings, const qn_comm *comm, uint32_t live_count)
+/* All ranks must come to the same. */
+static uint64_t choose_round_bytes(const qn_settings *settings, const qn_comm *comm, uint32_t live_count)
 {
-    return (settings->rank_memory_bytes - fixed_bytes(settings, comm)) / live_count;
+    uint64_t by_memory = settings->least_rank_memory_bytes / live_count / ROUND_PART;
+    uint64_t wanted =
+        settings->round_bytes ? settings->round_bytes : clamp(by_memory, ROUND_BYTES_MIN, ROUND_BYTES_MAX);
+    return clamp(wanted, round_bytes_min(comm), ROUND_BYTES_LIMIT);
+}
+
+static uint64_t choose_block_bytes(const qn_settings *settings, uint32_t live_count)
+{
+    uint64_t by_memory = settings->rank_memory_bytes / live_count / MERGE_PART / QN_MERGE_FAN_IN_MAX;
+    return clamp(by_memory, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) & ~(uint64_t)4095;
+}
+
+/* With more memory the buffers become larger too, by a quarter of it at most, and the rows of top k by an eighth: names what is
+ * enough for all. */
+static quern_status refuse_memory(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
+                                  uint64_t kept_bytes, uint64_t round_bytes, qn_error *error)
+{
+    uint64_t least_bytes =
+        READER_BYTES + live_count * (pool_bytes_min(live_count) + QN_MERGE_FAN_IN_MAX * BLOCK_BYTES_MIN +
+                                     qn_shuffle_buffer_bytes(comm, round_bytes));
+    uint64_t need_bytes = kept_bytes > 0 ? least_bytes / 5 * 8 : least_bytes / 3 * 4;
+    char what[64] = "";
+    if (live_count > 1)
+        snprintf(what, sizeof what, " and %u reductions at the same time", live_count);
+    return qn_error_set(error, QUERN_ERROR_BUDGET, 0,
+                        "memory of %llu MiB for the %u ranks of a node%s is too small: at least %llu MiB are needed",
+                        (unsigned long long)(settings->node_memory_bytes / MIB), comm->node_size, what,
+                        (unsigned long long)(need_bytes * comm->node_size / MIB + 1));
+}
+
+quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
+                               uint64_t kept_bytes, qn_memory_share *share_out, qn_error *error)
+{
+    uint64_t round_bytes = choose_round_bytes(settings, comm, live_count);
+    uint64_t block_bytes = choose_block_bytes(settings, live_count);
+    uint64_t fixed_bytes = qn_shuffle_buffer_bytes(comm, round_bytes) + QN_MERGE_FAN_IN_MAX * block_bytes;
+    uint64_t apart_bytes = READER_BYTES + kept_bytes;
+    uint64_t memory_bytes = settings->rank_memory_bytes;
+    uint64_t each_bytes = memory_bytes > apart_bytes ? (memory_bytes - apart_bytes) / live_count : 0;
+    if (each_bytes < fixed_bytes + pool_bytes_min(live_count))
+        return refuse_memory(settings, comm, live_count, kept_bytes, round_bytes, error);
+    *share_out = (qn_memory_share){each_bytes - fixed_bytes, round_bytes, block_bytes};
+    return QUERN_OK;
+}
+
+uint64_t qn_settings_kept_bytes_max(const qn_settings *settings)
+{
+    return settings->rank_memory_bytes / KEPT_PART;
 }
 
 static quern_status decide_memory(qn_settings *settings, const quern_options *options, const qn_comm *comm,
@@ -63,31 +114,14 @@ static quern_status decide_memory(qn_settings *settings, const quern_options *op
     return QUERN_OK;
 }
 
-static void decide_buffers(qn_settings *settings, const quern_options *options, const qn_comm *comm)
+static void decide_bounds(qn_settings *settings, const quern_options *options)
 {
-    uint64_t rank_bytes = settings->rank_memory_bytes;
-    uint64_t round_bytes =
-        options->round_bytes ? options->round_bytes : clamp(rank_bytes / ROUND_PART, ROUND_BYTES_MIN, ROUND_BYTES_MAX);
-    settings->round_bytes = clamp(round_bytes, round_bytes_min(comm), (uint64_t)1 << 30);
-    settings->block_bytes =
-        clamp(rank_bytes / MERGE_PART / QN_MERGE_FAN_IN_MAX, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) & ~(uint64_t)4095;
-    settings->record_bytes_max =
-        options->record_bytes_max ? options->record_bytes_max : clamp(rank_bytes / RECORD_PART, 1, RECORD_BYTES_MAX);
+    settings->least_rank_memory_bytes = settings->rank_memory_bytes; /* until the ranks told each other */
+    settings->round_bytes = options->round_bytes;
+    settings->record_bytes_max = options->record_bytes_max
+                                     ? options->record_bytes_max
+                                     : clamp(settings->rank_memory_bytes / RECORD_PART, 1, RECORD_BYTES_MAX);
     settings->record_bytes_max = clamp(settings->record_bytes_max, 1, ((uint64_t)1 << 31) - 1);
-}
-
-static quern_status check_memory(const qn_settings *settings, const qn_comm *comm, qn_error *error)
-{
-    if (settings->rank_memory_bytes >= fixed_bytes(settings, comm) + POOL_BYTES_MIN)
-        return QUERN_OK;
-    /* With more memory the buffers become larger too, by a quarter of it at most: name what is enough for both. */
-    uint64_t least_bytes = READER_BYTES + POOL_BYTES_MIN + QN_MERGE_FAN_IN_MAX * BLOCK_BYTES_MIN +
-                           qn_shuffle_buffer_bytes(comm, settings->round_bytes);
-    uint64_t need_bytes = least_bytes / 3 * 4;
-    return qn_error_set(error, QUERN_ERROR_BUDGET, 0,
-                        "memory of %llu MiB for the %u ranks of a node is too small: at least %llu MiB are needed",
-                        (unsigned long long)(settings->node_memory_bytes / MIB), comm->node_size,
-                        (unsigned long long)(need_bytes * comm->node_size / MIB + 1));
 }
 
 static const char *choose_scratch(const quern_options *options)
@@ -132,6 +166,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         status = decide_memory(settings, options, comm, error);
     if (status != QUERN_OK)
         return status;
-    decide_buffers(settings, options, comm);
-    return check_memory(settings, comm, error);
+    decide_bounds(settings, options);
+    qn_memory_share unused;
+    return qn_settings_share(settings, comm, 1, 0, &unused, error); /* the smallest job that there is */
 }

@@ -2,9 +2,9 @@
 /*
  * runtime/engine/settings.h: options with everything decided, and the memory of a rank dealt out.
  *
- * A rank's budget is the node's divided by its ranks. Of it go: the buffers of the shuffle's rounds; the blocks that a merge of
- * spilled runs reads; the reader and the operators; and the rest is the pool of the tables, shared among the reductions that
- * exist at the same time.
+ * A rank's budget is the node's divided by its ranks. Of it go: the reader and the operators; the rows that top k keeps; and
+ * the rest is shared among the reductions that exist at the same time. Each has of its share: the buffers of the shuffle's
+ * rounds; the blocks that a merge of spilled runs reads; and the rest is the pool of its tables.
  */
 #ifndef QN_ENGINE_SETTINGS_H
 #define QN_ENGINE_SETTINGS_H
@@ -18,8 +18,8 @@ typedef struct qn_settings {
     uint64_t node_memory_bytes;
     const char *memory_source; /* what decided it; static */
     uint64_t rank_memory_bytes;
-    uint64_t round_bytes;
-    uint64_t block_bytes;
+    uint64_t least_rank_memory_bytes; /* of all ranks: for what must be the same everywhere */
+    uint64_t round_bytes;             /* as asked for, within bounds; 0: by memory */
     uint64_t record_bytes_max;
     uint64_t split_bytes; /* 0: by the input */
     uint32_t attempt_count_max;
@@ -35,7 +35,18 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
                                  qn_error *error);
 void qn_settings_fini(qn_settings *settings); /* takes a zeroed one, and one that could not be resolved */
 
-/* The pool of each of live_count reductions that exist at the same time. */
-uint64_t qn_settings_pool_bytes(const qn_settings *settings, const qn_comm *comm, uint32_t live_count);
+/* What one reduction gets. */
+typedef struct qn_memory_share {
+    uint64_t pool_bytes;
+    uint64_t round_bytes; /* the same on all ranks */
+    uint64_t block_bytes;
+} qn_memory_share;
+
+/* The share of each of live_count reductions that exist at the same time, beside kept_bytes of rows that top k keeps. Local.
+ * QUERN_ERROR_BUDGET names what would be enough. */
+quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
+                               uint64_t kept_bytes, qn_memory_share *share_out, qn_error *error);
+/* What the rows of all top k of a run may take together. */
+uint64_t qn_settings_kept_bytes_max(const qn_settings *settings);
 
 #endif

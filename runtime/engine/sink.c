@@ -7,14 +7,13 @@
 #include "runtime/engine/top_k.h"
 #include "runtime/io/text_format.h"
 
-quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm, qn_error *error)
+quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm,
+                                 uint64_t kept_bytes_max, qn_error *error)
 {
-    *writer = (qn_sink_writer){.sink = sink, .schema = sink->input->schema};
+    *writer = (qn_sink_writer){.sink = sink, .schema = sink->input->schema, .kept_bytes_max = kept_bytes_max};
     if (sink->kind != QN_SINK_TEXT || comm->rank != 0)
         return QUERN_OK;
-    quern_status status = qn_output_prepare(sink->directory, &writer->created_directory, error);
-    writer->prepared = status == QUERN_OK;
-    return status;
+    return qn_output_prepare(&writer->output, sink->directory, error);
 }
 
 quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
@@ -66,9 +65,9 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
     return status;
 }
 
-quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t memory_bytes, qn_error *error)
 {
-    return writer->sink->kind == QN_SINK_TOP_K ? qn_top_k_deliver(writer, comm, error) : QUERN_OK;
+    return writer->sink->kind == QN_SINK_TOP_K ? qn_top_k_deliver(writer, comm, memory_bytes, error) : QUERN_OK;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -122,7 +121,7 @@ quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_err
     }
     if (status == QUERN_OK) {
         if (comm->rank == 0)
-            qn_output_seal(writer->sink->directory, summaries, count, error);
+            qn_output_seal(&writer->output, summaries, count, error);
         status = qn_comm_agree(comm, error);
     }
     free(summaries);
@@ -132,8 +131,10 @@ quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_err
 void qn_sink_writer_fini(qn_sink_writer *writer, bool keep)
 {
     qn_sink_writer_drop_part(writer);
-    if (!keep && writer->prepared)
-        qn_output_unseal(writer->sink->directory);
+    if (keep)
+        qn_output_release(&writer->output);
+    else
+        qn_output_unseal(&writer->output);
     for (size_t i = 0; i < writer->part_count; i++)
         qn_part_close(&writer->parts[i], keep);
     free(writer->parts);
@@ -144,6 +145,5 @@ void qn_sink_writer_fini(qn_sink_writer *writer, bool keep)
 
 void qn_sink_writer_withdraw(qn_sink_writer *writer)
 {
-    if (writer->prepared)
-        qn_output_withdraw(writer->sink->directory, writer->created_directory);
+    qn_output_withdraw(&writer->output);
 }

@@ -21,15 +21,16 @@ typedef struct qn_sink_writer {
     qn_part *parts; /* [part_count], finished but for the last while it is open */
     size_t part_count, part_capacity;
     bool part_open;
-    bool created_directory; /* rank 0 */
-    bool prepared;          /* rank 0: the directory is ours to fill */
+    qn_output output; /* rank 0 */
     /* top k: a heap, its smallest row first */
     struct qn_top_row *rows;
     size_t row_count, row_capacity;
+    uint64_t kept_bytes, kept_bytes_max; /* of rows and keys */
 } qn_sink_writer;
 
-/* Rank 0 makes the directory; other ranks do nothing there. */
-quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm, qn_error *error);
+/* Rank 0 makes the directory; other ranks do nothing there. kept_bytes_max: what the rows of top k may take. */
+quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm,
+                                 uint64_t kept_bytes_max, qn_error *error);
 
 /* Part files are opened one at a time; top k needs none (these then do nothing). */
 quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error);
@@ -38,8 +39,9 @@ void qn_sink_writer_drop_part(qn_sink_writer *writer); /* the open one */
 
 quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, qn_error *error);
 
-/* Collective; every rank, when all is written. deliver: top k to the user. commit: files get their names. */
-quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, qn_error *error);
+/* Collective; every rank, when all is written. deliver: top k to the user; memory_bytes: what rank 0 may take for the rows of all
+ * ranks. commit: files get their names. */
+quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t memory_bytes, qn_error *error);
 quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error);
 /* Frees; without keep every file is removed (the directory too, in qn_sink_writer_withdraw). Takes a zeroed one. */
 void qn_sink_writer_fini(qn_sink_writer *writer, bool keep);

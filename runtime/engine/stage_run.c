@@ -7,6 +7,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/data/key_text.h"
 #include "runtime/engine/result_feed.h"
 
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
@@ -54,16 +55,37 @@ static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *err
     return qn_sink_writer_put(run->writer, batch, error);
 }
 
-/* What becomes of a failed block: the failure's text gets the place. */
-static void locate_failure(const qn_stage_run *run, const qn_text_source *source, qn_error *failure)
+/* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
+static void locate_in_file(const qn_stage_run *run, const qn_text_source *source, qn_error *failure)
 {
-    if (!run->chain.callback_failed)
-        return;
+    bool exact = run->chain.callback_failed;
     uint64_t offset = 0;
-    const char *path = qn_text_source_locate(source, run->chain.failed_origin, &offset);
+    const char *path = qn_text_source_locate(source, exact ? run->chain.failed_origin : 0, &offset);
     size_t used = strlen(failure->text);
-    snprintf(failure->text + used, sizeof failure->text - used, ", on the record at byte %llu of %s",
-             (unsigned long long)offset, path);
+    snprintf(failure->text + used, sizeof failure->text - used, ", %s at byte %llu of %s",
+             exact ? "on the record" : "in the block of records", (unsigned long long)offset, path);
+}
+
+/* The same in a stage that reads a result. */
+static void locate_in_result(const qn_stage_run *run, const qn_batch *batch, qn_error *failure)
+{
+    const qn_node *source = run->stage->source;
+    bool exact = run->chain.callback_failed;
+    uint32_t at = exact ? run->chain.failed_origin : 0;
+    char key[QN_KEY_TEXT_BYTES_MAX + 1];
+    size_t used = strlen(failure->text);
+    qn_key_describe(source->schema.key, batch->block.key[at], batch->block.key_bytes[at], key);
+    snprintf(failure->text + used, sizeof failure->text - used, ", %s '%s' %s key \"%s\" (%u bytes)",
+             exact ? "on the record of" : "in the block of records of", source->name, exact ? "with" : "from", key,
+             batch->block.key_bytes[at]);
+}
+
+/* The master says which task failed where there is another attempt; a rank that breaks says it itself. */
+static void name_task(const qn_task *task, qn_error *failure)
+{
+    qn_error bare = *failure;
+    qn_error_clear(failure);
+    qn_error_set(failure, bare.status, 0, "task %u (attempt %u): %s", task->order.task, task->order.attempt, bare.text);
 }
 
 /* A part file is an attempt's as a whole. */
@@ -85,12 +107,13 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_tex
         resume.place = source->block_place;
         resume.skip = run->chain.delivered > skip ? run->chain.delivered : skip;
     }
-    locate_failure(run, source, failure);
     run->figures.attempts_failed++;
-    if (retryable)
+    if (retryable) {
         qn_agent_report_failed(&run->agent, task, &resume, true, failure);
-    else
-        qn_agent_break(&run->agent, failure);
+        return;
+    }
+    name_task(task, failure);
+    qn_agent_break(&run->agent, failure);
 }
 
 /* One block: read and worked on outside of the gate. *more_out: there was one. */
@@ -105,6 +128,8 @@ static quern_status run_block(qn_stage_run *run, qn_text_source *source, uint64_
     *more_out = status == QUERN_OK && batch.block.count > 0;
     if (*more_out)
         status = qn_chain_run(&run->chain, &batch, *skip, failure);
+    if (*more_out && status != QUERN_OK)
+        locate_in_file(run, source, failure);
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK && *more_out) {
         run->figures.source_records += batch.block.count;
@@ -199,9 +224,10 @@ static quern_status run_result_block(qn_stage_run *run, const qn_batch *batch, q
         if (status == QUERN_OK)
             return QUERN_OK;
         run->figures.attempts_failed++;
-        if (!run->chain.callback_failed || attempt == run->engine->settings.attempt_count_max)
-            return qn_error_set(error, failure.status, 0, "%s, on a record of '%s'", failure.text,
-                                run->stage->source->name);
+        if (!run->chain.callback_failed || attempt == run->engine->settings.attempt_count_max) {
+            locate_in_result(run, batch, &failure);
+            return qn_error_set(error, failure.status, 0, "%s", failure.text);
+        }
         skip = run->chain.delivered > skip ? run->chain.delivered : skip;
     }
 }

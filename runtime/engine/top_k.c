@@ -14,7 +14,16 @@ struct qn_top_row {
 
 typedef struct qn_top_row top_row;
 
-#define SIGN_BIT (UINT64_C(1) << 63)
+#define SIGN_BIT           (UINT64_C(1) << 63)
+#define KEY_BYTES_EXPECTED 1024 /* few keys are longer */
+#define KEY_BYTES_EXTRA    16   /* of an allocation */
+
+uint64_t qn_top_k_expect_bytes(const qn_sink *sink, uint64_t bytes_max)
+{
+    uint64_t key_bytes = sink->input->schema.key == QUERN_BYTES ? KEY_BYTES_EXPECTED : 8;
+    uint64_t row_bytes = 2 * sizeof(top_row) + KEY_BYTES_EXTRA + key_bytes; /* k is at most 2^31 */
+    return sink->k * row_bytes < bytes_max ? sink->k * row_bytes : bytes_max;
+}
 
 static uint64_t rank_value_of(const qn_sink_writer *writer, uint64_t value)
 {
@@ -76,10 +85,25 @@ static quern_status no_memory(qn_error *error)
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the top k");
 }
 
+static quern_status too_large(const qn_sink_writer *writer, uint64_t bytes, uint64_t bytes_max, qn_error *error)
+{
+    return qn_error_set(
+        error, QUERN_ERROR_BUDGET, 0,
+        "the records of a top k of %llu take %llu MiB, more than the %llu MiB that memory allows for them: "
+        "raise memory or take a smaller k",
+        (unsigned long long)writer->sink->k, (unsigned long long)(bytes >> 20), (unsigned long long)(bytes_max >> 20));
+}
+
+static uint64_t key_memory_bytes(const top_row *row)
+{
+    return row->key_bytes + KEY_BYTES_EXTRA;
+}
+
 static quern_status add_row(qn_sink_writer *writer, const top_row *row, qn_error *error)
 {
     if (writer->row_count == writer->row_capacity) {
         size_t capacity = writer->row_capacity ? 2 * writer->row_capacity : 64;
+        writer->kept_bytes += (capacity - writer->row_capacity) * sizeof(top_row);
         top_row *rows = realloc(writer->rows, capacity * sizeof *rows);
         if (!rows)
             return no_memory(error);
@@ -98,6 +122,11 @@ static quern_status put_row(qn_sink_writer *writer, uint64_t rank_value, const v
     bool full = writer->row_count == writer->sink->k;
     if (full && compare_rows(writer->schema.key, &row, &writer->rows[0]) >= 0)
         return QUERN_OK;
+    writer->kept_bytes += key_memory_bytes(&row);
+    if (full)
+        writer->kept_bytes -= key_memory_bytes(&writer->rows[0]);
+    if (writer->kept_bytes > writer->kept_bytes_max)
+        return too_large(writer, writer->kept_bytes, writer->kept_bytes_max, error);
     row.key = malloc(key_bytes > 0 ? key_bytes : 1);
     if (!row.key)
         return no_memory(error);
@@ -172,27 +201,42 @@ static quern_status hand_out(const qn_sink_writer *writer, top_row *rows, size_t
     return QUERN_OK;
 }
 
-quern_status qn_top_k_deliver(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+/* sums_out: rows, and their bytes on the wire, of all ranks. */
+static quern_status check_sums(const qn_sink_writer *writer, qn_comm *comm, const qn_buffer *packed,
+                               uint64_t memory_bytes, uint64_t sums_out[2], qn_error *error)
+{
+    sums_out[0] = writer->row_count;
+    sums_out[1] = packed->bytes;
+    quern_status status = qn_comm_reduce_sum(comm, sums_out, 2, error);
+    if (status != QUERN_OK)
+        return status;
+    uint64_t bytes = sums_out[1] + sums_out[0] * sizeof(top_row);
+    if (comm->rank == 0 && bytes > memory_bytes)
+        too_large(writer, bytes, memory_bytes, error);
+    return qn_comm_agree(comm, error);
+}
+
+quern_status qn_top_k_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t memory_bytes, qn_error *error)
 {
     qn_buffer packed = {0};
     void *all = NULL;
     size_t bytes = 0;
-    uint64_t row_count = writer->row_count;
+    uint64_t sums[2];
     pack_rows(writer, &packed);
     if (packed.failed)
         no_memory(error);
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
-        status = qn_comm_reduce_sum(comm, &row_count, 1, error);
+        status = check_sums(writer, comm, &packed, memory_bytes, sums, error);
     if (status == QUERN_OK)
         status = qn_comm_collect(comm, packed.data ? packed.data : (const void *)"", packed.bytes, &all, &bytes, error);
     qn_buffer_fini(&packed);
     if (status != QUERN_OK)
         return status;
     if (comm->rank == 0) {
-        top_row *rows = calloc(row_count + 1, sizeof *rows);
+        top_row *rows = calloc(sums[0] + 1, sizeof *rows);
         if (rows)
-            hand_out(writer, rows, unpack_rows(all, bytes, rows, row_count), error);
+            hand_out(writer, rows, unpack_rows(all, bytes, rows, sums[0]), error);
         else
             no_memory(error);
         free(rows);

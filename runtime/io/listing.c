@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "runtime/io/output_lock.h"
+
 static quern_status no_memory(qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to list the input");
@@ -36,8 +38,11 @@ static quern_status add_file(qn_listing *listing, const char *path, uint64_t byt
 
 static quern_status add_entry(qn_listing *listing, FTS *walk, FTSENT *entry, qn_error *error)
 {
+    bool is_named = entry->fts_level == FTS_ROOTLEVEL;
     switch (entry->fts_info) {
     case FTS_F:
+        if (!is_named && strcmp(entry->fts_name, QN_OUTPUT_LOCK_NAME) == 0)
+            break;
         if (S_ISREG(entry->fts_statp->st_mode))
             return add_file(listing, entry->fts_path, (uint64_t)entry->fts_statp->st_size, error);
         break;
@@ -54,7 +59,7 @@ static quern_status add_entry(qn_listing *listing, FTS *walk, FTSENT *entry, qn_
     default:
         break;
     }
-    if (entry->fts_level == FTS_ROOTLEVEL)
+    if (is_named)
         return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s is neither a regular file nor a directory",
                             entry->fts_path);
     listing->skipped_count++;

@@ -3,7 +3,7 @@
  * runtime/io/listing.h: which files an input is made of.
  *
  * A path that names a file is that file, symbolic links followed; a path that names a directory is all regular files
- * below it, links in it not followed (no cycles, nothing twice). Files are in byte order of their paths within each given
+ * below it, links in it not followed (no cycles, nothing twice), locks of outputs left out. Files are in byte order of their paths within each given
  * path, so that the same input is the same sequence everywhere.
  */
 #ifndef QN_IO_LISTING_H
@@ -26,7 +26,7 @@ typedef struct qn_listing {
     size_t file_count, capacity;
     uint64_t bytes;
     uint64_t empty_count;   /* files of no bytes */
-    uint64_t skipped_count; /* below directories: links, sockets, pipes, devices */
+    uint64_t skipped_count; /* below directories: links, sockets, pipes, devices, locks of outputs */
 } qn_listing;
 
 /* Lists the paths, in the order given. QUERN_ERROR_INPUT names what cannot be read. Local. */

@@ -19,41 +19,131 @@
 
 #define WRITE_BUFFER_BYTES ((size_t)1 << 20)
 #define NUMBER_DIGITS_MIN  5
+#define PREPARE_COUNT_MAX  10
+#define TEMPORARY_PREFIX   ".part-"
+#define TEMPORARY_SUFFIX   ".tmp"
 
-static bool is_empty_directory(const char *path, bool *can_read_out)
+/* Whether a name is a temporary part's, ".part-" and digits and ".tmp". */
+static bool is_temporary_part(const char *name)
 {
-    DIR *directory = opendir(path);
-    *can_read_out = directory != NULL;
-    if (!directory)
+    if (strncmp(name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) != 0)
         return false;
-    bool empty = true;
-    for (struct dirent *entry; empty && (entry = readdir(directory));)
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
-    closedir(directory);
-    return empty;
+    const char *digits = name + strlen(TEMPORARY_PREFIX);
+    size_t count = strspn(digits, "0123456789");
+    return count >= NUMBER_DIGITS_MIN && strcmp(digits + count, TEMPORARY_SUFFIX) == 0;
 }
 
-quern_status qn_output_prepare(const char *directory, bool *created_out, qn_error *error)
+static bool is_regular(int directory, const char *name)
 {
-    if (mkdir(directory, 0777) == 0) {
-        *created_out = true;
-        return QUERN_OK;
+    struct stat about;
+    return fstatat(directory, name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(about.st_mode);
+}
+
+/* What is in a directory, as a reason to take it or not. */
+typedef struct contents {
+    bool has_lock, has_temporary, has_others;
+} contents;
+
+static quern_status look_into(const char *path, contents *contents_out, qn_error *error)
+{
+    DIR *directory = opendir(path);
+    *contents_out = (contents){0};
+    if (!directory)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot use %s as output directory", path);
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+            continue;
+        if (strcmp(name, QN_OUTPUT_LOCK_NAME) == 0)
+            contents_out->has_lock = true;
+        else if (is_temporary_part(name) && is_regular(dirfd(directory), name))
+            contents_out->has_temporary = true;
+        else
+            contents_out->has_others = true;
     }
-    if (errno != EEXIST)
-        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create the output directory %s", directory);
-    bool can_read = false;
-    *created_out = false;
-    if (is_empty_directory(directory, &can_read))
-        return QUERN_OK;
-    if (!can_read)
-        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot use %s as output directory", directory);
+    closedir(directory);
+    return QUERN_OK;
+}
+
+static quern_status remove_temporary(const char *path, qn_error *error)
+{
+    DIR *directory = opendir(path);
+    quern_status status = QUERN_OK;
+    if (!directory)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot use %s as output directory", path);
+    for (struct dirent *entry; status == QUERN_OK && (entry = readdir(directory));)
+        if (is_temporary_part(entry->d_name) && unlinkat(dirfd(directory), entry->d_name, 0) != 0)
+            status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot remove %s/%s", path, entry->d_name);
+    closedir(directory);
+    return status;
+}
+
+static quern_status refuse_contents(const char *directory, qn_error *error)
+{
     return qn_error_set(error, QUERN_ERROR_OUTPUT_EXISTS, 0,
                         "the output directory %s is not empty: remove it or name another", directory);
 }
 
-void qn_output_withdraw(const char *directory, bool created)
+/* Under the lock: the last look, since before it another job may have come and gone. */
+static quern_status clear(const char *directory, qn_error *error)
 {
-    if (created)
+    contents found;
+    quern_status status = look_into(directory, &found, error);
+    if (status == QUERN_OK && found.has_others)
+        status = refuse_contents(directory, error);
+    return status == QUERN_OK && found.has_temporary ? remove_temporary(directory, error) : status;
+}
+
+/* One attempt; *gone_out: the directory or its lock vanished meanwhile. */
+static quern_status try_prepare(qn_output *output, const char *directory, bool *gone_out, qn_error *error)
+{
+    bool created = mkdir(directory, 0777) == 0;
+    contents found = {0};
+    if (!created && errno != EEXIST)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create the output directory %s", directory);
+    quern_status status = created ? QUERN_OK : look_into(directory, &found, error);
+    if (status == QUERN_OK && (found.has_others || (found.has_temporary && !found.has_lock)))
+        status = refuse_contents(directory, error);
+    if (status == QUERN_OK)
+        status = qn_output_lock_take(&output->lock, directory, gone_out, error);
+    if (status == QUERN_OK && !*gone_out)
+        status = clear(directory, error);
+    if (status == QUERN_OK && !*gone_out) {
+        output->directory = directory;
+        output->created = created;
+        return QUERN_OK;
+    }
+    qn_output_lock_drop(&output->lock);
+    if (created && !*gone_out)
+        rmdir(directory);
+    return status;
+}
+
+quern_status qn_output_prepare(qn_output *output, const char *directory, qn_error *error)
+{
+    *output = (qn_output){0};
+    for (int i = 0; i < PREPARE_COUNT_MAX; i++) {
+        bool gone = false;
+        quern_status status = try_prepare(output, directory, &gone, error);
+        if (status != QUERN_OK || !gone)
+            return status;
+    }
+    return qn_error_set(error, QUERN_ERROR_OUTPUT_EXISTS, 0, "other jobs begin and end in the output directory %s",
+                        directory);
+}
+
+void qn_output_release(qn_output *output)
+{
+    qn_output_lock_drop(&output->lock);
+    *output = (qn_output){0};
+}
+
+void qn_output_withdraw(qn_output *output)
+{
+    const char *directory = output->directory;
+    bool created = output->created;
+    qn_output_release(output);
+    if (directory && created)
         rmdir(directory); /* not if somebody else put something there meanwhile */
 }
 
@@ -78,7 +168,7 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
     int digits = digits_of(part_count);
     *part = (qn_part){.fd = -1, .summary.number = number};
     part->path = format_path("%s/part-%0*" PRIu64, directory, digits, number);
-    part->temporary_path = format_path("%s/.part-%0*" PRIu64 ".tmp", directory, digits, number);
+    part->temporary_path = format_path("%s/" TEMPORARY_PREFIX "%0*" PRIu64 TEMPORARY_SUFFIX, directory, digits, number);
     part->buffer = malloc(WRITE_BUFFER_BYTES);
     part->checksum = XXH3_createState();
     if (!part->path || !part->temporary_path || !part->buffer || !part->checksum) {
@@ -215,26 +305,37 @@ static void remove_in(const char *directory, const char *name)
     }
 }
 
-void qn_output_unseal(const char *directory)
+void qn_output_unseal(qn_output *output)
 {
-    remove_in(directory, "_SUCCESS");
-    remove_in(directory, "_MANIFEST.json");
+    if (output->has_success)
+        remove_in(output->directory, "_SUCCESS");
+    if (output->has_manifest)
+        remove_in(output->directory, "_MANIFEST.json");
+    output->has_success = output->has_manifest = false;
 }
 
-quern_status qn_output_seal(const char *directory, const qn_part_summary *summaries, size_t count, qn_error *error)
+static quern_status seal(qn_output *output, const char *manifest, qn_error *error)
+{
+    quern_status status = create_in(output->directory, "_MANIFEST.json", manifest, error);
+    output->has_manifest = status == QUERN_OK;
+    if (status == QUERN_OK)
+        status = qn_file_sync_directory(output->directory, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_output_lock_remove(&output->lock); /* parts and manifest keep other jobs away by now */
+    status = create_in(output->directory, "_SUCCESS", "", error);
+    output->has_success = status == QUERN_OK;
+    return status == QUERN_OK ? qn_file_sync_directory(output->directory, error) : status;
+}
+
+quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count, qn_error *error)
 {
     char *text = manifest_text(summaries, count);
     if (!text)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest of %s", directory);
-    quern_status status = create_in(directory, "_MANIFEST.json", text, error);
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest of %s", output->directory);
+    quern_status status = seal(output, text, error);
     free(text);
-    if (status == QUERN_OK)
-        status = qn_file_sync_directory(directory, error);
-    if (status == QUERN_OK)
-        status = create_in(directory, "_SUCCESS", "", error);
-    if (status == QUERN_OK)
-        status = qn_file_sync_directory(directory, error);
     if (status != QUERN_OK)
-        qn_output_unseal(directory);
+        qn_output_unseal(output);
     return status;
 }

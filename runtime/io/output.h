@@ -5,6 +5,9 @@
  * Every part is written under a temporary name in the directory and synced. When all ranks have done that and agree that the job
  * succeeded, each renames its parts, rank 0 writes the manifest, and last of all _SUCCESS. Whoever
  * finds no _SUCCESS has no output. A failed job removes what it wrote, and the directory if it made it.
+ *
+ * A killed job removes nothing. So a directory may hold a lock and temporary parts and still be taken, if the lock says that
+ * nobody writes there any more (runtime/io/output_lock.h).
  */
 #ifndef QN_IO_OUTPUT_H
 #define QN_IO_OUTPUT_H
@@ -14,14 +17,27 @@
 
 #include "runtime/base/buffer.h"
 #include "runtime/base/status.h"
+#include "runtime/io/output_lock.h"
 
-/* Rank 0: checks that the directory is absent or empty and creates it. *created_out: it was absent.
- * QUERN_ERROR_OUTPUT_EXISTS, QUERN_ERROR_OUTPUT. */
-quern_status qn_output_prepare(const char *directory, bool *created_out, qn_error *error);
-/* Rank 0, after a failure: takes _SUCCESS and the manifest back if they were written already. */
-void qn_output_unseal(const char *directory);
-/* Rank 0, after a failure, when all parts are removed: removes the directory if the job created it. */
-void qn_output_withdraw(const char *directory, bool created);
+/* The directory, on rank 0. */
+typedef struct qn_output {
+    const char *directory;          /* borrowed; NULL: not prepared */
+    bool created;                   /* it was absent */
+    bool has_manifest, has_success; /* written by this job */
+    qn_output_lock lock;
+} qn_output;
+
+/* Rank 0: makes the directory, or checks that it is empty but for what a killed job left, which it removes; and locks it.
+ * directory: borrowed until release or withdraw. QUERN_ERROR_OUTPUT_EXISTS (the directory is then as it was),
+ * QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_output_prepare(qn_output *output, const char *directory, qn_error *error);
+/* Rank 0, after a failure: takes _SUCCESS and the manifest back if this job wrote them. Takes one that is not prepared. */
+void qn_output_unseal(qn_output *output);
+/* Rank 0, after a failure, when all parts are removed: ends the lock, and removes the directory if the job created it. Takes
+ * one that is not prepared. */
+void qn_output_withdraw(qn_output *output);
+/* Rank 0, after success: ends the lock. Takes one that is not prepared. */
+void qn_output_release(qn_output *output);
 
 /* What the manifest says of a part. */
 typedef struct qn_part_summary {
@@ -52,7 +68,9 @@ quern_status qn_part_commit(qn_part *part, qn_error *error);
 /* Removes the file, under whichever name, unless kept; frees everything. Takes a zeroed one. */
 void qn_part_close(qn_part *part, bool keep);
 
-/* Rank 0, when all parts have their names: manifest, then _SUCCESS, all durable. summaries: [count] by number. */
-quern_status qn_output_seal(const char *directory, const qn_part_summary *summaries, size_t count, qn_error *error);
+/* Rank 0, when all parts have their names: manifest, then _SUCCESS, all durable; the lock's file goes in between. summaries:
+ * [count] by number. On failure neither of the two is left, unless somebody else's. QUERN_ERROR_OUTPUT,
+ * QUERN_ERROR_NO_MEMORY. */
+quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count, qn_error *error);
 
 #endif

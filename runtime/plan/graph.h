@@ -83,7 +83,7 @@ void qn_graph_fini(qn_graph *graph);
 
 /* A node with the fields of `draft`, numbered and named by its operator; NULL (error set) if it does not fit its input. */
 qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *error);
-/* A text source: copies. */
+/* A text source: copies. options: of this version's size; NULL is all defaults. */
 qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t path_count,
                            const quern_text_options *options, qn_error *error);
 /* A reduction by a built-in (fn NULL) or the user's fn. */

@@ -116,10 +116,27 @@ static bool parse_range(const char **text, uint32_t *first_out, uint32_t *last_o
 
 typedef void visit_fn(uint32_t pu, uint32_t core, void *user);
 
+/* Digits of 4 units each. */
+static bool visit_digits(const qn_topology *topology, const char *text, visit_fn *visit, void *user)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (uint32_t first = 0; *text; text++, first += 4) {
+        const char *digit = strchr(digits, *text);
+        if (!digit)
+            return false;
+        for (uint32_t pu = first; pu < first + 4 && pu < topology->pu_index_end; pu++)
+            if ((digit - digits) >> (pu - first) & 1 && topology->core_of_pu[pu] != QN_TOPOLOGY_NONE)
+                visit(pu, topology->core_of_pu[pu], user);
+    }
+    return true;
+}
+
 /* Calls visit for the units of the set that this machine has, in the order of the text. hwloc's own parser
  * accepts too much ("-5", "0x3") and allocates what the text asks for. An empty text is the empty set. */
 static bool visit_set(const qn_topology *topology, const char *text, visit_fn *visit, void *user)
 {
+    if (text[0] == 'x' && text[1] != 0)
+        return visit_digits(topology, text + 1, visit, user);
     while (*text) {
         uint32_t first;
         uint32_t last;

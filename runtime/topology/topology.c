@@ -146,6 +146,30 @@ static quern_status get_thread_binding(const qn_topology *topology, hwloc_bitmap
     return QUERN_OK;
 }
 
+/* The set as digits of 4 units each. -1: it does not fit. */
+static int print_digits(hwloc_const_bitmap_t set, char text[QN_TOPOLOGY_SET_BYTES_MAX])
+{
+    int last = hwloc_bitmap_last(set);
+    int length = last / 4 + 2;
+    if (last < 0 || length >= QN_TOPOLOGY_SET_BYTES_MAX)
+        return -1;
+    text[0] = 'x';
+    for (int digit = 0; digit <= last / 4; digit++) {
+        unsigned units = 0;
+        for (unsigned i = 0; i < 4; i++)
+            units |= (unsigned)hwloc_bitmap_isset(set, 4 * (unsigned)digit + i) << i;
+        text[1 + digit] = "0123456789abcdef"[units];
+    }
+    text[length] = 0;
+    return length;
+}
+
+static int print_set(hwloc_const_bitmap_t set, char text[QN_TOPOLOGY_SET_BYTES_MAX])
+{
+    int length = hwloc_bitmap_list_snprintf(text, QN_TOPOLOGY_SET_BYTES_MAX, set);
+    return length < QN_TOPOLOGY_SET_BYTES_MAX ? length : print_digits(set, text);
+}
+
 quern_status qn_topology_query_allowed(const qn_topology *topology, char text_out[QN_TOPOLOGY_SET_BYTES_MAX],
                                        qn_error *error)
 {
@@ -156,9 +180,9 @@ quern_status qn_topology_query_allowed(const qn_topology *topology, char text_ou
     char text[QN_TOPOLOGY_SET_BYTES_MAX];
     int length = -1;
     if (hwloc_bitmap_and(set, set, hwloc_topology_get_allowed_cpuset(topology->machine)) == 0)
-        length = hwloc_bitmap_list_snprintf(text, sizeof text, set);
+        length = print_set(set, text);
     hwloc_bitmap_free(set);
-    if (length < 0 || (size_t)length >= sizeof text)
+    if (length < 0)
         return qn_error_set(error, QUERN_ERROR_TOPOLOGY, 0,
                             "the set of allowed processing units does not fit %zu bytes as text", sizeof text);
     for (int i = 0; i <= length; i++)

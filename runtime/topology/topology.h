@@ -15,13 +15,16 @@
 
 #include "runtime/base/status.h"
 
-#define QN_TOPOLOGY_SET_BYTES_MAX   1024 /* a set of processing units as text (hwloc list form, "0-3,8") */
+/* A set of processing units as text: hwloc's list form, "0-3,8"; or, where that does not fit, 'x' and hexadecimal digits of
+ * 4 units each, unit 0 first: "xf1". So 8184 units fit however they are scattered. */
+#define QN_TOPOLOGY_SET_BYTES_MAX   2048
 #define QN_TOPOLOGY_PLACE_BYTES_MAX 96
 
 typedef struct qn_topology qn_topology;
 
 /* Reads the topology of this machine (or the synthetic one of the string, for tests; NULL for the real).
- * Local. QUERN_ERROR_TOPOLOGY if hwloc cannot. The caller owns *topology_out until qn_topology_destroy. */
+ * Local. QUERN_ERROR_TOPOLOGY if hwloc cannot, QUERN_ERROR_NO_MEMORY. The caller owns *topology_out until
+ * qn_topology_destroy. */
 quern_status qn_topology_create(const char *synthetic, qn_topology **topology_out, qn_error *error);
 void qn_topology_destroy(qn_topology *topology); /* takes NULL */
 
@@ -29,7 +32,7 @@ uint32_t qn_topology_core_count(const qn_topology *topology);
 uint32_t qn_topology_pu_count(const qn_topology *topology);
 
 /* What the calling thread may use now: hwloc's allowed set, cut by the binding of the process and thread. As text
- * in hwloc's list form. QUERN_ERROR_TOPOLOGY if it does not fit or cannot be asked. */
+ * (see above). QUERN_ERROR_TOPOLOGY if it does not fit or cannot be asked, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_topology_query_allowed(const qn_topology *topology, char text_out[QN_TOPOLOGY_SET_BYTES_MAX],
                                        qn_error *error);
 
@@ -47,12 +50,15 @@ typedef struct qn_pin_place {
  * one of them may use is free (a maximum matching); beyond that, ranks share as evenly as their sets allow. Among
  * equals, neighbouring local ranks are spread over packages and NUMA nodes evenly, so that memory bandwidth
  * is used (2 ranks on a 2-package machine get one package each). Unparsable sets are
- * QUERN_ERROR_TOPOLOGY. places_out: [rank_count]. */
+ * QUERN_ERROR_TOPOLOGY; too many ranks QUERN_ERROR_INVALID_ARGUMENT; QUERN_ERROR_NO_MEMORY. places_out: [rank_count]. */
 quern_status qn_pin_plan(const qn_topology *topology, uint32_t rank_count, const char *const *allowed,
                          qn_pin_place *places_out, qn_error *error);
 
 /* Binds the calling thread to the processing units of the place's core that it may use, remembering the old binding in
- * the topology. Local. On a failure nothing is bound. qn_pin_restore puts the old binding back (nothing if none). */
+ * the topology. Local. qn_pin_restore puts the old binding back (nothing if none). On a failure nothing is bound:
+ * QUERN_ERROR_INVALID_ARGUMENT for a core that there is not, or if another thread is bound by this topology;
+ * QUERN_ERROR_TOPOLOGY if the thread may use no unit of the core, or its binding cannot be asked; QUERN_ERROR_SYSTEM if the
+ * system refuses; QUERN_ERROR_NO_MEMORY. */
 quern_status qn_pin_apply(qn_topology *topology, const qn_pin_place *place, qn_error *error);
 void qn_pin_restore(qn_topology *topology);
 

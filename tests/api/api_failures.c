@@ -11,6 +11,7 @@
 
 static const quern_schema bytes_i64 = {QUERN_BYTES, QUERN_I64, 0};
 static const quern_schema bytes_u64 = {QUERN_BYTES, QUERN_U64, 0};
+static const quern_schema i64_u64 = {QUERN_I64, QUERN_U64, 0};
 static const quern_schema u64_u64 = {QUERN_U64, QUERN_U64, 0};
 static const quern_schema only_key = {QUERN_BYTES, QUERN_NONE, 0};
 static const char *input[1];
@@ -208,7 +209,10 @@ static void an_emitted_record_that_is_too_long_ends_the_job(void)
     int way = 4; /* 100,000 bytes */
     quern_dataset *large = quern_flat_map(lines_of(context), only_key, emit_as_told, &way);
     quern_write_text(quern_reduce_by_key(large, QUERN_COUNT), kit_path("failed"));
-    expect(context, QUERN_ERROR_RECORD_TOO_LARGE, "50000");
+    const char *text = expect(context, QUERN_ERROR_RECORD_TOO_LARGE, "50000");
+    CHECK_HAS(text, "task ");
+    CHECK_HAS(text, "in the block of records at byte ");
+    CHECK_HAS(text, input[0]);
     quern_context_destroy(context);
 }
 
@@ -330,6 +334,127 @@ static void a_scratch_directory_that_goes_away_is_named(void)
     quern_context_destroy(context);
 }
 
+/* ---- stages that read a result ---- */
+
+static int refuse_one_key(const quern_record *in, quern_record *out, void *user)
+{
+    const quern_span *refused = user;
+    (void)out;
+    return in->key.bytes == refused->bytes && memcmp(in->key.data, refused->data, refused->bytes) == 0;
+}
+
+static int emit_odd_key(const quern_record *in, quern_emitter *out, void *user)
+{
+    uint64_t one = 1;
+    return quern_emit(out, in->key, quern_of_u64(&one)) ||
+           quern_emit(out, *(const quern_span *)user, quern_of_u64(&one));
+}
+
+static int emit_integer_key(const quern_record *in, quern_emitter *out, void *user)
+{
+    uint64_t one = 1;
+    (void)in;
+    return quern_emit(out, *(const quern_span *)user, quern_of_u64(&one));
+}
+
+static void a_failure_on_a_record_of_a_result_names_operator_and_key(void)
+{
+    char odd[100];
+    memset(odd, 'k', sizeof odd);
+    odd[0] = '\n';
+    quern_span key = {odd, sizeof odd};
+    int64_t number = -77;
+    quern_span integer = quern_of_i64(&number);
+    quern_context *context = many_tasks(NULL);
+    quern_dataset *emitted = quern_flat_map(lines_of(context), bytes_u64, emit_odd_key, &key);
+    quern_dataset *summed = quern_name(quern_reduce_by_key(emitted, QUERN_SUM), "sums");
+    quern_write_text(quern_map(summed, bytes_u64, refuse_one_key, &key), kit_path("failed"));
+    const char *text = expect(context, QUERN_ERROR_CALLBACK, "'map'");
+    CHECK_HAS(text, "on the record of 'sums' with key \"?kkkk");
+    CHECK_HAS(text, "kkkk\" (100 bytes)");
+    CHECK(strstr(text, "?kkk") + 64 == strstr(text, "\" (100 bytes)"));
+    emitted = quern_flat_map(lines_of(context), i64_u64, emit_integer_key, &integer);
+    summed = quern_reduce_by_key(emitted, QUERN_SUM);
+    quern_write_text(quern_map(summed, i64_u64, refuse_one_key, &integer), kit_path("failed"));
+    expect(context, QUERN_ERROR_CALLBACK, "on the record of 'reduce by key' with key \"-77\"");
+    quern_context_destroy(context);
+}
+
+/* ---- the report ---- */
+
+static void the_report_of_a_failed_job_has_its_stages_and_marks_the_one_that_failed(void)
+{
+    quern_context *context = many_tasks(NULL);
+    quern_dataset *counts = quern_reduce_by_key(lines_of(context), QUERN_COUNT);
+    quern_write_text(quern_map(counts, u64_u64, leave_key_as_it_is, NULL), kit_path("failed"));
+    expect(context, QUERN_ERROR_CALLBACK, "schema");
+    kit_barrier();
+    if (kit_rank() == 0) {
+        kit_text report = kit_read(kit_path("report.json"));
+        const char *first = strstr(report.data, "\"end\": \"reduce by key\",\n   \"status\": \"QUERN_OK\"");
+        CHECK(first != NULL && strstr(first, "\"records_in\": 4000"));
+        CHECK_HAS(first, "\"end\": \"write text\",\n   \"status\": \"QUERN_ERROR_CALLBACK\"");
+        kit_free(&report);
+    }
+    kit_barrier();
+    quern_context_destroy(context);
+}
+
+/* ---- memory ---- */
+
+/* Eight results that exist at the same time: each is read early, and again at the end. */
+static void ask_for_eight_results(quern_context *context, int attempt)
+{
+    quern_dataset *results[8];
+    for (int i = 0; i < 8; i++) {
+        results[i] = quern_reduce_by_key(lines_of(context), QUERN_COUNT);
+        quern_write_text(results[i], kit_path("early%d.%d", attempt, i));
+    }
+    for (int i = 0; i < 8; i++)
+        quern_write_text(results[i], kit_path("late%d.%d", attempt, i));
+}
+
+static void memory_too_small_for_all_reductions_at_once_is_refused_before_any_work(void)
+{
+    quern_options options;
+    quern_options_init(&options);
+    options.memory_bytes = (uint64_t)12 * (uint64_t)kit_size() << 20;
+    quern_context *context = many_tasks(&options);
+    ask_for_eight_results(context, 0);
+    const char *text = expect(context, QUERN_ERROR_BUDGET, "8 reductions at the same time");
+    kit_check_no_output(kit_path("early0.0"));
+    const char *need = strstr(text, "at least ");
+    CHECK(need != NULL);
+    options.memory_bytes = strtoull(need + strlen("at least "), NULL, 10) << 20;
+    quern_context_destroy(context);
+    context = many_tasks(&options);
+    ask_for_eight_results(context, 1);
+    kit_run(context);
+    CHECK(kit_exists(kit_path("late1.7/_SUCCESS")));
+    quern_context_destroy(context);
+}
+
+static int ignore_record(const quern_record *record, void *user)
+{
+    (void)record;
+    (void)user;
+    return 0;
+}
+
+static void a_top_k_that_memory_does_not_allow_is_refused(void)
+{
+    quern_options options;
+    quern_options_init(&options);
+    options.memory_bytes = (uint64_t)16 * (uint64_t)kit_size() << 20;
+    quern_context *context = many_tasks(&options);
+    quern_dataset *summed = quern_reduce_by_key(quern_flat_map(lines_of(context), u64_u64, emit_many, NULL), QUERN_SUM);
+    quern_top_k(summed, 1 << 20, ignore_record, NULL);
+    CHECK_HAS(expect(context, QUERN_ERROR_BUDGET, "top k of 1048576"), "smaller k");
+    quern_top_k(summed, 100, ignore_record, NULL);
+    kit_run(context);
+    quern_context_destroy(context);
+}
+
 /* ---- counters ---- */
 
 static quern_counter *ups, *downs, *never;
@@ -378,5 +503,9 @@ int main(int argc, char **argv)
     RUN(a_scratch_directory_that_goes_away_is_named, 10);
     RUN(counters_are_sums_over_all_ranks_of_the_last_run, 10);
     RUN(an_emitted_record_that_is_too_long_ends_the_job, 10);
+    RUN(a_failure_on_a_record_of_a_result_names_operator_and_key, 10);
+    RUN(memory_too_small_for_all_reductions_at_once_is_refused_before_any_work, 20);
+    RUN(a_top_k_that_memory_does_not_allow_is_refused, 20);
+    RUN(the_report_of_a_failed_job_has_its_stages_and_marks_the_one_that_failed, 10);
     return kit_finish();
 }

@@ -4,6 +4,7 @@
  *     api_options DIRECTORY          without a launcher: what can be seen in one process
  *     api_options DIRECTORY job …    a job binary that counts lines with what it was given: test_options.py looks at it
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -282,6 +283,43 @@ static void texts_and_switches_come_by_all_three_ways(void)
     }
 }
 
+/* By what it does: with progress a job says something on standard error, which here is a file. */
+static bool shows_progress(const char *variable, quern_switch field, const char *argument)
+{
+    quern_options options;
+    quern_options_init(&options);
+    options.progress = field;
+    const char *said = kit_path("said");
+    int before = dup(STDERR_FILENO), file = open(said, O_CREAT | O_TRUNC | O_WRONLY, 0666);
+    CHECK(before >= 0 && file >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    quern_status status = run_with("QUERN_PROGRESS", variable, &options, argument, false);
+    CHECK(dup2(before, STDERR_FILENO) >= 0);
+    close(before);
+    close(file);
+    CHECK_SAME(status, QUERN_OK);
+    kit_text text = kit_read(said);
+    bool shown = text.bytes > 0;
+    kit_free(&text);
+    return shown;
+}
+
+static void auto_wins_over_weaker_sources_like_any_other_value(void)
+{
+    CHECK(shows_progress("on", QUERN_AUTO, NULL));
+    CHECK(!shows_progress("on", QUERN_AUTO, "--quern-progress=auto"));
+    CHECK(!shows_progress(NULL, QUERN_ON, "--quern-progress=auto"));
+    CHECK(!shows_progress("on", QUERN_ON, "--quern-progress=auto"));
+    CHECK(!shows_progress("on", QUERN_DEFAULT, NULL));
+    CHECK(shows_progress("on", QUERN_DEFAULT, "--quern-progress=on"));
+    CHECK(!shows_progress("auto", QUERN_AUTO, NULL));
+    const char *const given[] = {"prog", "--quern-progress=auto", NULL};
+    char *argv[ARGUMENT_COUNT_MAX];
+    quern_options options;
+    int argc = 0;
+    CHECK_SAME(read_arguments(given, &options, &argc, argv), QUERN_OK);
+    CHECK(options.progress == QUERN_DEFAULT);
+}
+
 static void bad_variables_and_fields_are_named(void)
 {
     static const char *const bad[][2] = {{"QUERN_MEMORY", "much"},
@@ -310,8 +348,8 @@ static void bad_variables_and_fields_are_named(void)
     CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_ERROR_INVALID_OPTION);
 }
 
-/* A caller that was compiled when the struct was shorter, and one that is newer than the library. */
-static void a_struct_of_another_length_is_read_as_far_as_it_is_known(void)
+/* A caller that is newer than the library. */
+static void a_longer_struct_is_taken_unless_it_asks_for_what_is_not_known(void)
 {
     struct {
         quern_options options;
@@ -322,17 +360,34 @@ static void a_struct_of_another_length_is_read_as_far_as_it_is_known(void)
     quern_options_init(&newer.options);
     newer.options.struct_size = sizeof newer;
     newer.options.report_path = report;
-    newer.unknown = 99;
-    CHECK_SAME(run_with(NULL, NULL, &newer.options, NULL, false), QUERN_OK);
-    CHECK(in_report(report, "memory_bytes_per_node") > 0);
-    quern_options older;
-    memset(&older, 0xff, sizeof older); /* what is behind its end is not ours to read */
-    older.struct_size = offsetof(quern_options, scratch_dir);
-    older.memory_bytes = 64 << 20;
-    CHECK_SAME(run_with("QUERN_REPORT", report, &older, NULL, false), QUERN_OK);
+    newer.unknown = 0;
+    CHECK_SAME(run_with(NULL, NULL, &newer.options, "--quern-memory=64M", false), QUERN_OK);
     CHECK_SAME(in_report(report, "memory_bytes_per_node"), 64 << 20);
-    memset(&older, 0, sizeof older);
-    CHECK_SAME(run_with(NULL, NULL, &older, NULL, false), QUERN_OK);
+    const char *const given[] = {"prog", "--quern-attempts=3", NULL};
+    char *argv[] = {(char *)(uintptr_t)given[0], (char *)(uintptr_t)given[1], NULL};
+    int argc = 2;
+    CHECK_SAME(quern_options_read_argv(&newer.options, &argc, argv), QUERN_OK);
+    CHECK(newer.options.attempt_count_max == 3 && newer.options.struct_size == sizeof newer);
+    newer.unknown = 99;
+    CHECK_SAME(run_with(NULL, NULL, &newer.options, NULL, false), QUERN_ERROR_INVALID_ARGUMENT);
+    CHECK_HAS(last_text, "does not know");
+}
+
+static void a_struct_without_its_size_is_refused_with_the_remedy(void)
+{
+    const size_t sizes[] = {0, 1, offsetof(quern_options, singleton), SIZE_MAX};
+    quern_options options;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        quern_options_init(&options);
+        options.struct_size = sizes[i];
+        CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_ERROR_INVALID_ARGUMENT);
+        CHECK_HAS(last_text, "quern_options_init()");
+        int argc = 0;
+        CHECK_SAME(quern_options_read_argv(&options, &argc, (char *[]){NULL}), QUERN_ERROR_INVALID_ARGUMENT);
+    }
+    quern_options_init(&options); /* the padding at its end is not the caller's to set */
+    options.struct_size = offsetof(quern_options, singleton) + sizeof options.singleton;
+    CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_OK);
 }
 
 /* ---- a job binary ---- */
@@ -382,7 +437,9 @@ int main(int argc, char **argv)
     RUN(the_help_lists_every_option, 10);
     RUN(an_argument_wins_over_the_field_and_that_over_the_environment, 10);
     RUN(texts_and_switches_come_by_all_three_ways, 10);
+    RUN(auto_wins_over_weaker_sources_like_any_other_value, 10);
     RUN(bad_variables_and_fields_are_named, 10);
-    RUN(a_struct_of_another_length_is_read_as_far_as_it_is_known, 10);
+    RUN(a_longer_struct_is_taken_unless_it_asks_for_what_is_not_known, 10);
+    RUN(a_struct_without_its_size_is_refused_with_the_remedy, 10);
     return kit_finish();
 }

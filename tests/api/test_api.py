@@ -201,6 +201,15 @@ def a_singleton_is_alone_under_any_launcher(t):
     t.check(said["size"] == ["1"] and said["status"] == ["QUERN_OK "], "said %s" % dict(said), run)
 
 
+def a_singleton_of_several_processes_is_refused_once_with_the_remedy(t):
+    for arguments, env in ((["--quern-singleton=on"], {}), ([], {"QUERN_SINGLETON": "on"})):
+        said, run = job(t, 3, *arguments, env=env)
+        t.check(len(said["status"]) == 1 and said["status"][0].startswith("QUERN_ERROR_LAUNCHER"),
+                "said %s" % dict(said), run)
+        t.check("3 processes" in said["status"][0] and "without mpirun" in said["status"][0], "no remedy", run)
+        t.check(not os.path.exists(t.path("out")), "worked all the same", run)
+
+
 def progress_and_log_appear_only_when_asked_for(t):
     said, run = job(t, 2)
     t.check(not run.messages, "a quiet job said something", run)
@@ -243,7 +252,8 @@ def choose(program):
         TESTS.extend([a_launched_job_takes_its_arguments_and_leaves_the_others,
                       fields_win_over_variables_in_a_launched_job,
                       bad_options_of_a_launched_job_are_told_once_and_hang_nobody,
-                      a_singleton_is_alone_under_any_launcher, progress_and_log_appear_only_when_asked_for])
+                      a_singleton_is_alone_under_any_launcher,
+                      a_singleton_of_several_processes_is_refused_once_with_the_remedy, progress_and_log_appear_only_when_asked_for])
 
 
 if __name__ == "__main__":

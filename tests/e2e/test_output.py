@@ -260,5 +260,36 @@ def a_report_or_log_that_cannot_be_written_is_a_clear_error(t):
             t.check(target.encode() in run.stderr, "the message does not name the file", run)
 
 
+@test
+def a_report_that_cannot_be_written_ends_the_job_before_any_work(t):
+    with open(t.path("large"), "wb") as file:
+        file.truncate(64 << 30)  # a hole: a minute of reading
+    for n in (None, 2):
+        out = t.new_output()
+        for target in (t.path("no", "such", "report"), t.dir):
+            run = t.fail(n, "--quern-report=" + target, "-o", out, t.path("large"), naming=target, timeout=15)
+            t.no_output(out, run)
+
+
+@test
+def a_report_is_written_over_an_older_one_and_to_what_is_no_file(t):
+    path = t.write("text", TEXT)
+    for n in (None, 2):
+        for target in ("old", "link", "link to nowhere"):
+            t.write("old", b"x" * 100000)
+            for link, to in (("link", "old"), ("link to nowhere", "new%s" % n)):
+                if not os.path.islink(t.path(link)):
+                    os.symlink(t.path(to), t.path(link))
+            t.succeed(n, "--quern-report=" + t.path(target), path)
+            t.check(load_json(t.path(target))["status"] == "QUERN_OK", "no report in %s" % target)
+        os.remove(t.path("link to nowhere"))
+        run = t.succeed(n, "--quern-report=/dev/stderr", path)
+        t.check(b'"quern_report": 1' in run.stderr, "no report on a pipe", run)
+        if os.path.exists("/dev/full"):
+            out = t.new_output()
+            run = t.fail(n, "--quern-report=/dev/full", "-o", out, path, naming=("/dev/full", "No space left"))
+            t.no_output(out, run)
+
+
 if __name__ == "__main__":
     main()

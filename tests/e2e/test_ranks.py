@@ -159,6 +159,27 @@ def a_stopped_rank_that_goes_on_later_does_not_change_the_answer(t):
     t.check(difference is None, difference)
 
 
+def temporary_parts(out):
+    return [name for name in os.listdir(out) if name.startswith(".part-")] if os.path.isdir(out) else []
+
+
+@test
+def a_directory_is_a_live_jobs_alone_and_free_again_when_the_job_was_killed(t):
+    path = t.write("text", TEXT)
+    for n in (None, 2):
+        out = t.new_output()
+        job = start_long_job(t, n, out)
+        run = t.fail(n, "-o", out, path, naming=("written by another job", "process %d" % job.rank_pids()[0]))
+        os.kill(job.rank_pids()[0], signal.SIGKILL)
+        job.wait(timeout=20)
+        t.check(wait_until(lambda: not job.rank_pids(), 10), "a rank of a killed job lives on", run)
+        t.check(os.listdir(out) != [], "a killed job left nothing: this test is idle", run)
+        t.write(os.path.join(out, ".part-00000.tmp"), b"left")
+        run = t.succeed(n, "-o", out, path)
+        t.check(parse_counts(t.committed(out, run)) == count_words(TEXT), "wrong counts", run)
+        t.check(not temporary_parts(out), "leftovers in the output", run)
+
+
 @test
 def an_interrupt_ends_the_job_soon_and_without_output(t):
     for n in (None, 2):
@@ -217,10 +238,20 @@ def the_report_of_a_failed_job_does_not_call_it_a_success(t):
     path = t.write("text", TEXT)
     for n in (None, 2):
         run = t.fail(n, "--quern-report=" + t.path("report"), path, t.path("missing"), naming="missing")
-        if os.path.exists(t.path("report")):
-            status = load_json(t.path("report"))["status"]
-            t.check(status not in ("ok", "OK", "QUERN_OK", "success", 0), "status %r" % status, run)
-            os.remove(t.path("report"))
+        report = load_json(t.path("report"))
+        t.check(report["status"] == "QUERN_ERROR_INPUT", "status %r" % report["status"], run)
+        t.check([stage["status"] for stage in report["stages"]] == ["QUERN_ERROR_INPUT"], "stages of a failed job", run)
+        os.remove(t.path("report"))
+
+
+@test
+def a_failure_whose_text_is_not_utf8_is_in_the_report(t):
+    path = t.write("text", TEXT)
+    for n in (None, 2):
+        run = t.fail(n, "--quern-report=" + t.path("report"), path, os.fsencode(t.dir) + b"/gone-\xff-\xc3", naming="gone")
+        error = load_json(t.path("report"))["error"]
+        t.check("gone-\ufffd-\ufffd" in error, "the report says %r" % error, run)
+        os.remove(t.path("report"))
 
 
 if __name__ == "__main__":

@@ -110,6 +110,20 @@ START_TEST(links_below_a_directory_are_not_followed_and_what_is_no_file_is_skipp
 }
 END_TEST
 
+START_TEST(the_lock_of_an_output_is_no_input_unless_it_is_named)
+{
+    make_directory("d");
+    put("d/file", "1");
+    put("d/.quern-lock", "x");
+    put("d/.quern-locks", "x");
+    list_one(kit_path(&directory, "d"));
+    check_paths("d/.quern-locks d/file ");
+    qn_listing_destroy(&listing);
+    list_one(kit_path(&directory, "d/.quern-lock"));
+    check_paths("d/.quern-lock ");
+}
+END_TEST
+
 START_TEST(a_link_that_is_named_is_followed)
 {
     make_directory("d");
@@ -197,6 +211,7 @@ int main(void)
         paths_come_in_the_order_given_and_a_file_may_come_twice,
         empty_files_are_counted_and_left_out,
         links_below_a_directory_are_not_followed_and_what_is_no_file_is_skipped,
+        the_lock_of_an_output_is_no_input_unless_it_is_named,
         a_link_that_is_named_is_followed,
         what_cannot_be_an_input_is_an_error_that_names_it,
         no_paths_are_no_files,

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/hash.h"
@@ -18,6 +19,7 @@
 static kit_directory directory;
 static char out[128];
 static qn_error error;
+static qn_output output;
 
 static void set_up(void)
 {
@@ -28,6 +30,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+    qn_output_release(&output);
     kit_remove_directory(&directory);
 }
 
@@ -49,19 +52,20 @@ static void check_names(const char *expected)
     if (count < 0)
         strcpy(got, "absent");
     for (int i = 0; i < count; i++) {
-        if (strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0)
-            snprintf(got + strlen(got), sizeof got - strlen(got), "%s ", entries[i]->d_name);
+        const char *name = entries[i]->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+            (!output.lock.named || strcmp(name, QN_OUTPUT_LOCK_NAME) != 0))
+            snprintf(got + strlen(got), sizeof got - strlen(got), "%s ", name);
         free(entries[i]);
     }
     free(entries);
     ck_assert_str_eq(got, expected);
 }
 
-static bool prepare(void)
+/* The names below are those beside the lock's. */
+static void prepare(void)
 {
-    bool created = false;
-    kit_assert_ok(qn_output_prepare(out, &created, &error), &error);
-    return created;
+    kit_assert_ok(qn_output_prepare(&output, out, &error), &error);
 }
 
 static void write_part(qn_part *part, uint64_t number, uint64_t part_count, const char *text)
@@ -76,7 +80,7 @@ START_TEST(a_committed_and_sealed_output_is_its_parts_a_manifest_and_success)
     qn_part parts[3];
     qn_part_summary summaries[3];
     static const char *const texts[] = {"first\n", "", "third\n"};
-    ck_assert(prepare());
+    prepare();
     for (uint64_t i = 0; i < 3; i++) {
         write_part(&parts[i], i, 3, texts[i]);
         kit_assert_ok(qn_part_finish(&parts[i], &error), &error);
@@ -88,7 +92,7 @@ START_TEST(a_committed_and_sealed_output_is_its_parts_a_manifest_and_success)
         qn_part_close(&parts[i], true);
     }
     check_names("part-00000 part-00001 part-00002 ");
-    kit_assert_ok(qn_output_seal(out, summaries, 3, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 3, &error), &error);
     check_names("_MANIFEST.json _SUCCESS part-00000 part-00001 part-00002 ");
     for (int i = 0; i < 3; i++) {
         char name[32];
@@ -106,7 +110,7 @@ START_TEST(the_manifest_lists_the_parts_with_bytes_records_and_checksum)
 {
     qn_part_summary summaries[] = {{0, 6, 1, 0x1234}, {1, 0, 0, UINT64_MAX}, {2, UINT64_C(1) << 40, 77, 1}};
     prepare();
-    kit_assert_ok(qn_output_seal(out, summaries, 3, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 3, &error), &error);
     json_error_t problem;
     json_t *manifest = json_load_file(in_out("_MANIFEST.json"), 0, &problem);
     ck_assert_msg(manifest != NULL, "%s", problem.text);
@@ -161,7 +165,8 @@ START_TEST(a_part_that_is_not_kept_is_gone_in_any_state)
 {
     for (int state = 0; state < 4; state++) {
         qn_part part = {0};
-        prepare();
+        if (state == 0)
+            prepare();
         if (state > 0)
             write_part(&part, 0, 1, "text");
         if (state > 1)
@@ -185,45 +190,159 @@ START_TEST(closing_a_zeroed_part_leaves_standard_input_open)
 }
 END_TEST
 
+static void check_refused(quern_status expected, const char *part)
+{
+    qn_output other;
+    qn_error_clear(&error);
+    ck_assert_int_eq(qn_output_prepare(&other, out, &error), expected);
+    ck_assert_msg(strstr(error.text, part) != NULL, "%s", error.text);
+    qn_output_withdraw(&other);
+    qn_error_clear(&error);
+}
+
 START_TEST(a_directory_that_is_not_empty_is_refused_and_untouched)
 {
-    bool created = true;
     ck_assert_int_eq(mkdir(out, 0700), 0);
     kit_write_file(in_out(".hidden"), "x", 1);
-    ck_assert_int_eq(qn_output_prepare(out, &created, &error), QUERN_ERROR_OUTPUT_EXISTS);
-    ck_assert_ptr_nonnull(strstr(error.text, out));
+    check_refused(QUERN_ERROR_OUTPUT_EXISTS, out);
     check_names(".hidden ");
+    ck_assert_int_eq(unlink(in_out(".hidden")), 0);
+    kit_write_file(in_out(".part-00000.tmp"), "x", 1); /* without a lock: who knows whose */
+    check_refused(QUERN_ERROR_OUTPUT_EXISTS, out);
+    check_names(".part-00000.tmp ");
 }
 END_TEST
 
 START_TEST(what_cannot_be_an_output_directory_is_an_error_that_names_it)
 {
-    bool created = false;
     kit_write_file(out, "x", 1);
-    ck_assert_int_eq(qn_output_prepare(out, &created, &error), QUERN_ERROR_OUTPUT);
-    ck_assert_ptr_nonnull(strstr(error.text, out));
-    qn_error_clear(&error);
-    ck_assert_int_eq(qn_output_prepare("/nonexistent/out", &created, &error), QUERN_ERROR_OUTPUT);
+    check_refused(QUERN_ERROR_OUTPUT, out);
+    ck_assert_int_eq(qn_output_prepare(&output, "/nonexistent/out", &error), QUERN_ERROR_OUTPUT);
     ck_assert_ptr_nonnull(strstr(error.text, "/nonexistent/out"));
     qn_error_clear(&error);
     ck_assert_int_eq(unlink(out), 0);
     ck_assert_int_eq(symlink("/nonexistent", out), 0);
-    ck_assert_int_eq(qn_output_prepare(out, &created, &error), QUERN_ERROR_OUTPUT);
+    check_refused(QUERN_ERROR_OUTPUT, out);
 }
 END_TEST
 
 START_TEST(withdrawing_removes_only_a_directory_that_the_job_made_and_that_is_empty)
 {
-    ck_assert(prepare());
-    qn_output_withdraw(out, true);
+    prepare();
+    ck_assert(output.created);
+    qn_output_withdraw(&output);
     check_names("absent");
     ck_assert_int_eq(mkdir(out, 0700), 0);
-    ck_assert(!prepare());
-    qn_output_withdraw(out, false);
+    prepare();
+    ck_assert(!output.created);
+    qn_output_withdraw(&output);
     check_names("");
+    ck_assert_int_eq(rmdir(out), 0);
+    prepare();
     kit_write_file(in_out("others"), "x", 1);
-    qn_output_withdraw(out, true);
+    qn_output_withdraw(&output);
     check_names("others ");
+    qn_output_withdraw(&output);
+}
+END_TEST
+
+/* ---- what killed jobs leave ---- */
+
+/* A job that prepares the directory, leaves the files, and dies. */
+static void leave_behind(const char *const *names)
+{
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        qn_output doomed;
+        bool prepared = qn_output_prepare(&doomed, out, &error) == QUERN_OK;
+        for (; *names; names++)
+            kit_write_file(in_out(*names), "x", 1);
+        _exit(prepared ? 0 : 1);
+    }
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+}
+
+START_TEST(what_a_killed_job_left_is_removed)
+{
+    static const char *const parts[] = {".part-00000.tmp", ".part-123456.tmp", NULL}, *const nothing[] = {NULL};
+    for (int i = 0; i < 2; i++) {
+        leave_behind(i ? nothing : parts);
+        prepare();
+        check_names("");
+        ck_assert(!output.created); /* it may have been there before the killed job */
+        qn_output_withdraw(&output);
+        check_names("");
+    }
+}
+END_TEST
+
+START_TEST(what_is_not_a_temporary_part_of_a_killed_job_is_kept_and_refused)
+{
+    static const char *const names[] = {"part-00000", "_MANIFEST.json", "_SUCCESS",      ".part-0000.tmp",
+                                        ".part-.tmp", ".part-00000",    ".part-x00.tmp", ".part-00000.tmp.bak"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char expected[128];
+        const char *const left[] = {".part-00001.tmp", names[i], NULL};
+        leave_behind(left);
+        check_refused(QUERN_ERROR_OUTPUT_EXISTS, "not empty");
+        ck_assert_int_eq(unlink(in_out(names[i])), 0);
+        snprintf(expected, sizeof expected, ".part-00001.tmp %s ", QN_OUTPUT_LOCK_NAME);
+        check_names(expected);
+        prepare();
+        qn_output_withdraw(&output);
+    }
+    const char *const left[] = {NULL};
+    leave_behind(left);
+    ck_assert_int_eq(mkdir(in_out(".part-00000.tmp"), 0700), 0);
+    check_refused(QUERN_ERROR_OUTPUT_EXISTS, "not empty");
+    ck_assert_int_eq(rmdir(in_out(".part-00000.tmp")), 0);
+}
+END_TEST
+
+START_TEST(a_live_job_keeps_its_directory)
+{
+    char process[32];
+    snprintf(process, sizeof process, "process %ld", (long)getpid());
+    prepare();
+    kit_write_file(in_out(".part-00000.tmp"), "x", 1);
+    check_refused(QUERN_ERROR_OUTPUT_EXISTS, process);
+    check_names(".part-00000.tmp ");
+    ck_assert_int_eq(unlink(in_out(".part-00000.tmp")), 0);
+    qn_output_withdraw(&output);
+    check_names("absent");
+}
+END_TEST
+
+/* Locks need not reach other machines, so one that could be had would prove nothing. */
+START_TEST(a_job_of_another_machine_or_of_nobody_known_keeps_its_directory)
+{
+    static const char *const owners[] = {"00000000-0000-0000-0000-000000000000 7 elsewhere\n", "- 7 elsewhere\n", "",
+                                         "x", "\xff\xfe"};
+    static const char *const parts[] = {".part-00000.tmp", NULL};
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
+        char expected[64];
+        leave_behind(parts);
+        kit_write_file(in_out(QN_OUTPUT_LOCK_NAME), owners[i], strlen(owners[i]));
+        check_refused(QUERN_ERROR_OUTPUT_EXISTS, i < 2 ? "process 7 on elsewhere" : "not known");
+        snprintf(expected, sizeof expected, ".part-00000.tmp %s ", QN_OUTPUT_LOCK_NAME);
+        check_names(expected);
+        ck_assert_int_eq(unlink(in_out(".part-00000.tmp")), 0);
+        ck_assert_int_eq(unlink(in_out(QN_OUTPUT_LOCK_NAME)), 0);
+    }
+}
+END_TEST
+
+START_TEST(a_seal_that_fails_keeps_what_others_wrote)
+{
+    qn_part_summary summary = {0, 1, 1, 1};
+    prepare();
+    kit_write_file(in_out("_MANIFEST.json"), "theirs", 6);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, &error), QUERN_ERROR_OUTPUT);
+    qn_output_unseal(&output);
+    check_names("_MANIFEST.json ");
 }
 END_TEST
 
@@ -260,17 +379,18 @@ START_TEST(a_seal_that_fails_leaves_no_seal)
     qn_part_summary summary = {0, 1, 1, 1};
     prepare();
     ck_assert_int_eq(mkdir(in_out("_SUCCESS"), 0700), 0);
-    ck_assert_int_eq(qn_output_seal(out, &summary, 1, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, &error), QUERN_ERROR_OUTPUT);
     check_names("_SUCCESS ");
     ck_assert_int_eq(rmdir(in_out("_SUCCESS")), 0);
     qn_error_clear(&error);
-    kit_assert_ok(qn_output_seal(out, &summary, 1, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, &summary, 1, &error), &error);
     check_names("_MANIFEST.json _SUCCESS ");
-    qn_output_unseal(out);
+    qn_output_unseal(&output);
     check_names("");
-    qn_output_unseal(out);
+    qn_output_unseal(&output);
     qn_error_clear(&error);
-    ck_assert_int_eq(qn_output_seal("/nonexistent", &summary, 1, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(rmdir(out), 0);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, &error), QUERN_ERROR_OUTPUT);
 }
 END_TEST
 
@@ -339,15 +459,15 @@ START_TEST(refused_memory_gives_a_whole_manifest_or_an_error)
     qn_part_summary summaries[40] = {{0}};
     size_t whole_bytes = 0;
     prepare();
-    kit_assert_ok(qn_output_seal(out, summaries, 40, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 40, &error), &error);
     free(kit_read_file(in_out("_MANIFEST.json"), &whole_bytes));
-    qn_output_unseal(out);
+    qn_output_unseal(&output);
     json_set_alloc_funcs(refusing_malloc, free);
     int failure_count = 0;
     for (;; failure_count++) {
         qn_error_clear(&error);
         allocations_left = failure_count;
-        quern_status status = qn_output_seal(out, summaries, 40, &error);
+        quern_status status = qn_output_seal(&output, summaries, 40, &error);
         bool refused = allocations_left == ONE_REFUSED;
         allocations_left = -1;
         size_t bytes = 0;
@@ -355,7 +475,7 @@ START_TEST(refused_memory_gives_a_whole_manifest_or_an_error)
         free(manifest);
         ck_assert_msg(status == QUERN_ERROR_NO_MEMORY ? !manifest : status == QUERN_OK && bytes == whole_bytes,
                       "refusal %d: status %d, %zu bytes of %zu", failure_count, (int)status, bytes, whole_bytes);
-        qn_output_unseal(out);
+        qn_output_unseal(&output);
         if (!refused)
             break;
     }
@@ -375,6 +495,11 @@ int main(void)
         a_directory_that_is_not_empty_is_refused_and_untouched,
         what_cannot_be_an_output_directory_is_an_error_that_names_it,
         withdrawing_removes_only_a_directory_that_the_job_made_and_that_is_empty,
+        what_a_killed_job_left_is_removed,
+        what_is_not_a_temporary_part_of_a_killed_job_is_kept_and_refused,
+        a_live_job_keeps_its_directory,
+        a_job_of_another_machine_or_of_nobody_known_keeps_its_directory,
+        a_seal_that_fails_keeps_what_others_wrote,
         a_part_that_exists_is_not_overwritten_and_not_removed,
         names_of_many_parts_are_in_the_order_of_their_numbers,
         a_seal_that_fails_leaves_no_seal,

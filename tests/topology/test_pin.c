@@ -279,8 +279,8 @@ END_TEST
 
 START_TEST(a_set_that_cannot_be_read_is_named_with_its_rank_and_places_nobody)
 {
-    static const char *const bad[] = {"x",  "0-3,", ",0",    "0,,1", "3-1", "-5",  "1--2", "0x3", "1 ",
-                                      " 1", "1-x",  "1-2-3", "-",    ",",   "1;2", "1\n",  "\xff"};
+    static const char *const bad[] = {"x",     "0-3,", ",0", "0,,1", "3-1", "-5",   "1--2", "0x3", "1 ",   " 1", "1-x",
+                                      "1-2-3", "-",    ",",  "1;2",  "1\n", "\xff", "xg",   "x1 ", "x1,2", "xF"};
     qn_topology *topology = create("package:1 core:4 pu:1");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *allowed[] = {"0-3", bad[i]};

@@ -92,16 +92,44 @@ START_TEST(a_synthetic_machine_allows_all_and_binds_nothing)
 }
 END_TEST
 
+/* A machine of bare units whose OS indices are `step` apart. */
+static qn_topology *create_scattered(int unit_count, int step)
+{
+    static char synthetic[32768];
+    size_t length = (size_t)snprintf(synthetic, sizeof synthetic, "core:%d pu:1(indexes=0", unit_count);
+    for (int pu = 1; pu < unit_count; pu++)
+        length += (size_t)snprintf(synthetic + length, sizeof synthetic - length, ",%d", step * pu);
+    snprintf(synthetic + length, sizeof synthetic - length, ")");
+    return create(synthetic);
+}
+
+START_TEST(a_scattered_set_of_thousands_of_units_fits_and_is_read_back)
+{
+    char text[QN_TOPOLOGY_SET_BYTES_MAX];
+    static const struct {
+        int unit_count, step;
+    } machines[] = {{700, 2}, {2046, 4}, {1400, 5}};
+    for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
+        qn_topology *topology = create_scattered(machines[i].unit_count, machines[i].step);
+        ck_assert_msg(qn_topology_query_allowed(topology, text, &error) == QUERN_OK, "%s", error.text);
+        ck_assert_int_eq(text[0], 'x');
+        const char *allowed[] = {text, "0", text};
+        qn_pin_place places[3];
+        ck_assert_msg(qn_pin_plan(topology, 3, allowed, places, &error) == QUERN_OK, "%s", error.text);
+        ck_assert_uint_eq(places[1].core, 0);
+        for (int rank = 0; rank < 3; rank++) {
+            ck_assert_uint_eq(places[rank].sharers, 1);
+            ck_assert_uint_eq(places[rank].pu, places[rank].core * (uint32_t)machines[i].step);
+        }
+        qn_topology_destroy(topology);
+    }
+}
+END_TEST
+
 START_TEST(a_set_that_does_not_fit_as_text_is_an_error)
 {
     char text[QN_TOPOLOGY_SET_BYTES_MAX] = "untouched";
-    char synthetic[16384] = "core:700 pu:1(indexes=0";
-    size_t length = strlen(synthetic);
-    for (int pu = 1; pu < 700; pu++)
-        length += (size_t)snprintf(synthetic + length, sizeof synthetic - length, ",%d", 2 * pu);
-    snprintf(synthetic + length, sizeof synthetic - length, ")");
-    qn_topology *topology = create(synthetic);
-    qn_error_clear(&error);
+    qn_topology *topology = create_scattered(700, 13);
     ck_assert_int_eq(qn_topology_query_allowed(topology, text, &error), QUERN_ERROR_TOPOLOGY);
     ck_assert_str_eq(text, "untouched");
     qn_topology_destroy(topology);
@@ -314,6 +342,7 @@ int main(void)
         refused_memory_is_an_error_that_places_nobody,
         a_bad_synthetic_string_is_an_error_and_gives_nothing,
         a_synthetic_machine_allows_all_and_binds_nothing,
+        a_scattered_set_of_thousands_of_units_fits_and_is_read_back,
         a_set_that_does_not_fit_as_text_is_an_error,
         binding_leaves_one_core_and_restoring_brings_all_back,
         the_allowed_set_shrinks_with_the_binding_of_the_thread,

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* runtime/data/key_text.h: a key as a person can read it, for messages. */
+#ifndef QN_DATA_KEY_TEXT_H
+#define QN_DATA_KEY_TEXT_H
+
+#include <quern/types.h>
+
+#define QN_KEY_TEXT_BYTES_MAX 64
+
+/* Integers in decimal; of bytes the first QN_KEY_TEXT_BYTES_MAX, what is not printable ASCII as '?'. */
+void qn_key_describe(quern_type type, const void *data, size_t bytes, char text_out[QN_KEY_TEXT_BYTES_MAX + 1]);
+
+#endif
