@@ -50,7 +50,26 @@ static inline uint64_t qn_row_bytes_min(uint32_t value_words)
 }
 
 /* Writes the row of qn_row_bytes() bytes at `to` (8-byte aligned). */
-void qn_row_encode(const qn_key *key, const uint64_t *value, uint32_t value_words, uint64_t *to);
+static inline __attribute__((always_inline)) void qn_row_encode(const qn_key *key, const uint64_t *value,
+                                                                uint32_t value_words, uint64_t *to)
+{
+    to[0] = key->tag;
+    for (uint32_t word = 0; word < value_words; word++)
+        to[1 + word] = value[word];
+    uint64_t *key_words = to + 1 + value_words;
+    uint64_t code = QN_TAG_CODE(key->tag);
+    if (QN_TAG_IS_TINY(key->tag))
+        return;
+    if (code != QN_TAG_LONG) {
+        key_words[0] = key->k0;
+        if (code > 9)
+            key_words[1] = key->k1;
+        return;
+    }
+    key_words[0] = key->k1;
+    key_words[(key->k1 + 7) / 8] = 0; /* zero-fills the last word */
+    qn_copy_long(key_words + 1, (const void *)(uintptr_t)key->k0, key->k1);
+}
 
 /* Reads a row of at most `bytes` bytes: the key borrows the row, *value_out points into it. Returns the row's bytes; 0 if it does not fit:
  * lengths in it are not trusted. */

@@ -3,7 +3,7 @@
 
 #include "runtime/base/assert.h"
 
-#define GROUP_COUNT 64 /* keys whose slots are fetched before the first is looked at */
+#define GROUP_COUNT 128 /* keys whose slots are fetched before the first is looked at */
 
 quern_status qn_table_init(qn_table *table, const qn_reducer *reducer, uint64_t tag_first, uint64_t tag_last,
                            size_t bytes_max, qn_error *error)
@@ -66,20 +66,19 @@ qn_table_result qn_table_make_room(qn_table *table, size_t tiny_coming, size_t w
     return result;
 }
 
-static uint64_t count_slots(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+/* Keys of these tags, about: hashes fall evenly. */
+static uint64_t share_of(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
 {
-    uint64_t count = 0;
-    qn_slots_scan scan = qn_slots_scan_of(slots, tag_first, tag_last);
-    for (; qn_slots_scan_peek(&scan); scan.slot += scan.stride)
-        count++;
-    return count;
+    return (uint64_t)((double)slots->used_count * (double)(tag_last - tag_first) /
+                      (double)(slots->tag_last - slots->tag_first)) +
+           QN_SLOTS_COMING_MAX;
 }
 
 qn_table_result qn_table_move(qn_table *to, qn_table *from, uint64_t tag_first, uint64_t tag_last, size_t bytes_max)
 {
     QN_ASSERT(qn_table_get_count(to) == 0);
-    uint64_t tiny = count_slots(&from->tiny, tag_first, tag_last);
-    uint64_t wide = count_slots(&from->wide, tag_first, tag_last);
+    uint64_t tiny = share_of(&from->tiny, tag_first, tag_last);
+    uint64_t wide = share_of(&from->wide, tag_first, tag_last);
     /* Half as much again for what may come: it would be dear to grow at once. */
     qn_table_result result = qn_table_make_room(to, tiny + tiny / 2, wide + wide / 2, 0, bytes_max);
     if (result == QN_TABLE_FULL)
@@ -128,11 +127,13 @@ void qn_table_classify(const quern_block *block, quern_type key_type, size_t fro
         out->long_bytes += block->key_bytes[out->index[QN_CLASS_LONG][i]];
 }
 
-/* A key on its way, and the slot where it is looked for. */
+/* Keys of one class on their way, and the slots where they are looked for. Of an array that a class or reducer has no use for
+ * nothing is written nor read. */
 typedef struct incoming {
-    qn_key key;
-    uint64_t value;
-    uint64_t *slot;
+    uint64_t tag[GROUP_COUNT];
+    uint64_t *slot[GROUP_COUNT];
+    uint64_t k0[GROUP_COUNT], k1[GROUP_COUNT]; /* not of tiny keys */
+    uint64_t value[GROUP_COUNT];
 } incoming;
 
 static inline __attribute__((always_inline)) size_t stride_of(qn_key_class class, uint32_t value_words)
@@ -178,63 +179,67 @@ static qn_table_result fail(qn_table *table, const qn_key *key)
 
 /* Combines a key's value into its slot; an empty slot holds zeros and becomes the key's. */
 static inline __attribute__((always_inline)) qn_table_result
-put_value(qn_table *table, uint64_t *slot, const incoming *in, qn_key_class class, qn_reducer_kind kind)
+put_value(qn_table *table, uint64_t *slot, const qn_key *key, uint64_t in, qn_key_class class, qn_reducer_kind kind)
 {
     uint64_t *value = slot + (class == QN_CLASS_TINY ? 1 : 3);
     bool fresh = *slot == 0;
-    uint64_t k0 = in->key.k0;
+    uint64_t k0 = key->k0;
     if (class == QN_CLASS_LONG) {
         k0 = slot[1];
         if (fresh) {
-            void *copy = qn_arena_take_packed(&table->long_keys, in->key.k1);
+            void *copy = qn_arena_take_packed(&table->long_keys, key->k1);
             if (QN_UNLIKELY(!copy))
                 return QN_TABLE_NO_MEMORY;
-            qn_copy_long(copy, (const void *)(uintptr_t)in->key.k0, in->key.k1);
+            qn_copy_long(copy, (const void *)(uintptr_t)key->k0, key->k1);
             k0 = (uint64_t)(uintptr_t)copy;
         }
     }
-    slot[0] = in->key.tag;
+    slot[0] = key->tag;
     if (class != QN_CLASS_TINY) {
         slot[1] = k0;
-        slot[2] = in->key.k1;
+        slot[2] = key->k1;
     }
     if (kind == QN_REDUCER_COUNT) {
-        *value += in->value;
+        *value += in;
         return QN_TABLE_OK;
     }
     if (kind == QN_REDUCER_USER) {
-        const uint64_t *words = (const uint64_t *)(uintptr_t)in->value;
+        const uint64_t *words = (const uint64_t *)(uintptr_t)in;
         if (fresh)
             memcpy(value, words, 8 * (size_t)table->reducer->value_words);
-        return fresh || qn_reducer_apply(table->reducer, value, words) ? QN_TABLE_OK : fail(table, &in->key);
+        return fresh || qn_reducer_apply(table->reducer, value, words) ? QN_TABLE_OK : fail(table, key);
     }
     if (fresh)
-        *value = in->value;
-    return fresh || qn_reducer_apply_word(kind, value, in->value) ? QN_TABLE_OK : fail(table, &in->key);
+        *value = in;
+    return fresh || qn_reducer_apply_word(kind, value, in) ? QN_TABLE_OK : fail(table, key);
 }
 
-/* Combines keys of one class whose slots were fetched. */
+/* Combines keys of one class whose slots were fetched. ones: all values are 1. */
 static inline __attribute__((always_inline)) qn_table_result put_group(qn_table *table, incoming *group, size_t count,
                                                                        qn_key_class class, qn_reducer_kind kind,
-                                                                       uint32_t value_words)
+                                                                       uint32_t value_words, bool ones)
 {
     qn_slots *slots = class == QN_CLASS_TINY ? &table->tiny : &table->wide;
     size_t stride = stride_of(class, value_words);
     if (class == QN_CLASS_LONG)
         for (size_t i = 0; i < count; i++) {
             /* The bytes of its probable twin. An empty slot has none, and its 0 fetches nothing. */
-            uint64_t *slot = find_tag(slots, group[i].slot, group[i].key.tag, stride);
-            qn_key_fetch(slot[1], group[i].key.k1);
-            group[i].slot = slot;
+            group->slot[i] = find_tag(slots, group->slot[i], group->tag[i], stride);
+            qn_key_fetch(group->slot[i][1], group->k1[i]);
         }
     qn_table_result result = QN_TABLE_OK;
     uint64_t fresh_count = 0;
     for (size_t i = 0; i < count && QN_LIKELY(result == QN_TABLE_OK); i++) {
-        uint64_t *slot = find_tag(slots, group[i].slot, group[i].key.tag, stride);
-        while (QN_UNLIKELY(is_other(slot, &group[i].key, class)))
+        qn_key key = {.tag = group->tag[i]};
+        if (class != QN_CLASS_TINY) {
+            key.k0 = group->k0[i];
+            key.k1 = group->k1[i];
+        }
+        uint64_t *slot = find_tag(slots, group->slot[i], key.tag, stride);
+        while (QN_UNLIKELY(is_other(slot, &key, class)))
             slot = next_slot(slot, stride); /* of the same hash */
         fresh_count += *slot == 0;
-        result = put_value(table, slot, &group[i], class, kind);
+        result = put_value(table, slot, &key, ones ? 1 : group->value[i], class, kind);
     }
     slots->used_count += fresh_count;
     return result;
@@ -256,8 +261,6 @@ static inline __attribute__((always_inline)) qn_key key_of_record(const quern_bl
 static inline __attribute__((always_inline)) uint64_t value_of_record(const quern_block *block, size_t i,
                                                                       qn_reducer_kind kind)
 {
-    if (kind == QN_REDUCER_COUNT)
-        return 1;
     return kind == QN_REDUCER_USER ? (uint64_t)(uintptr_t)block->value[i] : qn_load_word(block->value[i]);
 }
 
@@ -278,19 +281,20 @@ static inline __attribute__((always_inline)) qn_table_result insert_records(qn_t
     qn_slots slots = class == QN_CLASS_TINY ? table->tiny : table->wide; /* a copy that no store can change */
     qn_table_result result = QN_TABLE_OK;
     for (size_t at = 0; at < count && result == QN_TABLE_OK; at += GROUP_COUNT) {
-        incoming group[GROUP_COUNT];
+        incoming group;
         size_t group_count = count - at < GROUP_COUNT ? count - at : GROUP_COUNT;
         for (size_t n = 0; n < group_count; n++) {
             qn_key key = key_of_record(block, index[at + n], type, class);
-            group[n].key.tag = key.tag;
+            group.tag[n] = key.tag;
             if (class != QN_CLASS_TINY) {
-                group[n].key.k0 = key.k0;
-                group[n].key.k1 = key.k1;
+                group.k0[n] = key.k0;
+                group.k1[n] = key.k1;
             }
-            group[n].value = value_of_record(block, index[at + n], kind);
-            group[n].slot = fetch_slot(&slots, key.tag, stride_of(class, value_words));
+            if (kind != QN_REDUCER_COUNT)
+                group.value[n] = value_of_record(block, index[at + n], kind);
+            group.slot[n] = fetch_slot(&slots, key.tag, stride_of(class, value_words));
         }
-        result = put_group(table, group, group_count, class, kind, value_words);
+        result = put_group(table, &group, group_count, class, kind, value_words, kind == QN_REDUCER_COUNT);
     }
     return result;
 }
@@ -355,22 +359,28 @@ static inline __attribute__((always_inline)) qn_key_class class_of(uint64_t tag)
 static inline __attribute__((always_inline)) qn_table_result
 insert_group(qn_table *table, const qn_entry *entries, size_t count, qn_reducer_kind kind, uint32_t value_words)
 {
-    incoming group[QN_CLASS_COUNT][GROUP_COUNT];
+    incoming groups[QN_CLASS_COUNT];
     size_t counts[QN_CLASS_COUNT] = {0};
     for (size_t i = 0; i < count; i++) {
-        qn_key_class class = class_of(entries[i].key.tag);
+        const qn_key *key = &entries[i].key;
+        qn_key_class class = class_of(key->tag);
         const qn_slots *slots = class == QN_CLASS_TINY ? &table->tiny : &table->wide;
-        incoming *in = &group[class][counts[class]++];
-        in->key = entries[i].key;
-        in->value = entries[i].value;
-        in->slot = fetch_slot(slots, in->key.tag, slots->stride);
+        incoming *group = &groups[class];
+        size_t n = counts[class]++;
+        group->tag[n] = key->tag;
+        group->k0[n] = key->k0;
+        group->k1[n] = key->k1;
+        group->value[n] = entries[i].value;
+        group->slot[n] = fetch_slot(slots, key->tag, slots->stride);
     }
     qn_table_result result =
-        put_group(table, group[QN_CLASS_TINY], counts[QN_CLASS_TINY], QN_CLASS_TINY, kind, value_words);
+        put_group(table, &groups[QN_CLASS_TINY], counts[QN_CLASS_TINY], QN_CLASS_TINY, kind, value_words, false);
     if (result == QN_TABLE_OK)
-        result = put_group(table, group[QN_CLASS_SHORT], counts[QN_CLASS_SHORT], QN_CLASS_SHORT, kind, value_words);
+        result =
+            put_group(table, &groups[QN_CLASS_SHORT], counts[QN_CLASS_SHORT], QN_CLASS_SHORT, kind, value_words, false);
     if (result == QN_TABLE_OK)
-        result = put_group(table, group[QN_CLASS_LONG], counts[QN_CLASS_LONG], QN_CLASS_LONG, kind, value_words);
+        result =
+            put_group(table, &groups[QN_CLASS_LONG], counts[QN_CLASS_LONG], QN_CLASS_LONG, kind, value_words, false);
     return result;
 }
 

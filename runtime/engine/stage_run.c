@@ -36,7 +36,8 @@ static quern_status end_in_shuffle(void *user, const qn_batch *batch, qn_error *
     qn_backoff backoff = {0};
     qn_agent_enter(&run->agent);
     quern_status status = QUERN_OK;
-    qn_agent_progress_if_due(&run->agent); /* a callback may emit for long */
+    if (run->chain.operator_count > 0)
+        qn_agent_progress_if_due(&run->agent); /* a callback may emit for long */
     while (!run->agent.aborted) {
         status = qn_shuffle_insert(run->into, batch, &next, error);
         if (status != QUERN_OK || next == batch->block.count)

@@ -66,11 +66,11 @@ static inline __attribute__((always_inline)) uint64_t bits_of(uint64_t mask, boo
 typedef uint64_t (*mask_fn)(const qn_delimiters *delimiters, const uint8_t *data);
 
 static inline __attribute__((always_inline)) size_t
-scan_with(mask_fn mask_of, first_bit_fn first_bit, const qn_delimiters *delimiters, const uint8_t *data, size_t bytes,
-          bool toggles, bool *inside, uint32_t *positions, size_t positions_max, size_t *scanned_out)
+scan_with(mask_fn mask_of, first_bit_fn first_bit, const qn_delimiters *delimiters, const uint8_t *data, size_t from,
+          size_t bytes, bool toggles, bool *inside, uint32_t *positions, size_t positions_max, size_t *end_out)
 {
     uint64_t outside = !*inside;
-    size_t count = 0, at = 0;
+    size_t count = 0, at = from;
     for (; at + QN_SCAN_STEP_BYTES <= bytes && count < positions_max; at += QN_SCAN_STEP_BYTES)
         count += put_positions(first_bit, bits_of(mask_of(delimiters, data + at), toggles, &outside), (uint32_t)at,
                                positions + count);
@@ -82,7 +82,7 @@ scan_with(mask_fn mask_of, first_bit_fn first_bit, const qn_delimiters *delimite
         at = bytes;
     }
     *inside = !outside;
-    *scanned_out = at;
+    *end_out = at;
     return count;
 }
 
@@ -136,30 +136,30 @@ WIDE static inline uint64_t mask_only(const qn_delimiters *delimiters, const uin
 }
 
 #define DEFINE_SCAN(name, mask_of, toggles)                                                                            \
-    WIDE static size_t name(const qn_delimiters *delimiters, const uint8_t *data, size_t bytes, bool *inside,          \
-                            uint32_t *positions, size_t positions_max, size_t *scanned_out)                            \
+    WIDE static size_t name(const qn_delimiters *delimiters, const uint8_t *data, size_t from, size_t bytes,           \
+                            bool *inside, uint32_t *positions, size_t positions_max, size_t *end_out)                  \
     {                                                                                                                  \
-        return scan_with(mask_of, first_bit_wide, delimiters, data, bytes, toggles, inside, positions, positions_max,  \
-                         scanned_out);                                                                                 \
+        return scan_with(mask_of, first_bit_wide, delimiters, data, from, bytes, toggles, inside, positions,           \
+                         positions_max, end_out);                                                                      \
     }
-typedef size_t (*scan_fn)(const qn_delimiters *delimiters, const uint8_t *data, size_t bytes, bool *inside,
-                          uint32_t *positions, size_t positions_max, size_t *scanned_out);
+typedef size_t (*scan_fn)(const qn_delimiters *delimiters, const uint8_t *data, size_t from, size_t bytes, bool *inside,
+                          uint32_t *positions, size_t positions_max, size_t *end_out);
 DEFINE_SCAN(scan_edges_only, mask_only, true)
 DEFINE_SCAN(scan_edges_wide, mask_wide, true)
 DEFINE_SCAN(scan_only, mask_only, false)
 DEFINE_SCAN(scan_wide, mask_wide, false)
 #endif
 
-size_t qn_scan(const qn_delimiters *delimiters, const uint8_t *data, size_t bytes, bool toggles, bool *inside,
-               uint32_t *positions_out, size_t positions_max, size_t *scanned_out)
+size_t qn_scan(const qn_delimiters *delimiters, const uint8_t *data, size_t from, size_t bytes, bool toggles,
+               bool *inside, uint32_t *positions_out, size_t positions_max, size_t *end_out)
 {
 #if defined(__x86_64__)
     if (delimiters->wide) {
         scan_fn scan = toggles ? (delimiters->has_only ? scan_edges_only : scan_edges_wide)
                                : (delimiters->has_only ? scan_only : scan_wide);
-        return scan(delimiters, data, bytes, inside, positions_out, positions_max, scanned_out);
+        return scan(delimiters, data, from, bytes, inside, positions_out, positions_max, end_out);
     }
 #endif
-    return scan_with(mask_narrow, first_bit_narrow, delimiters, data, bytes, toggles, inside, positions_out,
-                     positions_max, scanned_out);
+    return scan_with(mask_narrow, first_bit_narrow, delimiters, data, from, bytes, toggles, inside, positions_out,
+                     positions_max, end_out);
 }

@@ -28,13 +28,13 @@ typedef struct qn_delimiters {
 bool qn_delimiters_init(qn_delimiters *delimiters, const char *set, size_t count);
 
 /*
- * Positions in data[0 … bytes) at which the scan has something to say, ascending, up to about positions_max (whole steps
+ * Positions in data at which the scan of data[from … bytes) has something to say, ascending, up to about positions_max (whole steps
  * are scanned while fewer than that are found). toggles false: the delimiters. toggles true: the places where delimiters change to
- * other bytes and back; *inside says whether the byte before data[0] was no delimiter, and is left so for the
- * next call. Returns the number of positions; *scanned_out: bytes scanned. QN_SCAN_STEP_BYTES behind the data must be readable.
- * positions_out has room for positions_max + 2 * QN_SCAN_SLACK_POSITIONS.
+ * other bytes and back; *inside says whether the byte before data[from] was no delimiter, and is left so for the
+ * next call. Returns the number of positions; *end_out: where the scan ended. QN_SCAN_STEP_BYTES behind the data must be readable.
+ * positions_out has room for positions_max + 2 * QN_SCAN_SLACK_POSITIONS. bytes < 2^32.
  */
-size_t qn_scan(const qn_delimiters *delimiters, const uint8_t *data, size_t bytes, bool toggles, bool *inside,
-               uint32_t *positions_out, size_t positions_max, size_t *scanned_out);
+size_t qn_scan(const qn_delimiters *delimiters, const uint8_t *data, size_t from, size_t bytes, bool toggles,
+               bool *inside, uint32_t *positions_out, size_t positions_max, size_t *end_out);
 
 #endif

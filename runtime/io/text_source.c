@@ -178,16 +178,14 @@ static quern_status read_chunk(qn_text_source *source, qn_error *error)
 static size_t scan_some(qn_text_source *source, size_t first)
 {
     qn_text_place *place = &source->place;
-    size_t at = place->scan_offset - source->data_offset;
-    size_t scanned = 0;
     size_t positions_max =
         source->skip_empty ? 2 * QN_BATCH_COUNT_MAX - 2 * QN_SCAN_STEP_BYTES : QN_BATCH_COUNT_MAX - QN_SCAN_STEP_BYTES;
     bool inside = place->inside;
-    size_t count = qn_scan(&source->delimiters, source->data + at, source->data_bytes - at, source->skip_empty, &inside,
-                           source->positions + first, positions_max, &scanned);
-    for (size_t i = first; i < first + count; i++)
-        source->positions[i] += (uint32_t)at;
-    place->scan_offset += scanned;
+    size_t end = 0;
+    size_t count =
+        qn_scan(&source->delimiters, source->data, place->scan_offset - source->data_offset, source->data_bytes,
+                source->skip_empty, &inside, source->positions + first, positions_max, &end);
+    place->scan_offset = source->data_offset + end;
     if (source->skip_empty)
         place->inside = inside;
     return first + count;

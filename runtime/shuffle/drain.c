@@ -53,15 +53,12 @@ void qn_drain_start(qn_drain *drain, qn_table *table)
     }
 }
 
-bool qn_drain_peek(qn_drain *drain, uint32_t to, qn_key *key_out, const uint64_t **value_out)
+bool qn_drain_enter_next(qn_drain *drain, qn_drain_range *range)
 {
-    qn_drain_range *range = &drain->ranges[to];
-    while (!qn_table_scan_peek(&range->scan, key_out, value_out)) {
-        if (range->window + 1 >= UINT64_C(1) << drain->window_bits)
-            return false;
-        range->window++;
-        enter_window(drain, range);
-    }
+    if (range->window + 1 >= UINT64_C(1) << drain->window_bits)
+        return false;
+    range->window++;
+    enter_window(drain, range);
     return true;
 }
 

@@ -43,8 +43,26 @@ void qn_drain_fini(qn_drain *drain); /* takes a zeroed one */
 /* Begins with a table, which must not change until all ranges are at their ends. */
 void qn_drain_start(qn_drain *drain, qn_table *table);
 
+/* Goes on to the next window of a range; false if there is none. */
+bool qn_drain_enter_next(qn_drain *drain, qn_drain_range *range);
+
 /* The next key for a rank, with its value; false at the end. Both stay in place; of a tiny key only the tag is given. */
-bool qn_drain_peek(qn_drain *drain, uint32_t to, qn_key *key_out, const uint64_t **value_out);
+static inline __attribute__((always_inline)) bool qn_drain_peek(qn_drain *drain, uint32_t to, qn_key *key_out,
+                                                                const uint64_t **value_out)
+{
+    qn_drain_range *range = &drain->ranges[to];
+    while (!qn_table_scan_peek(&range->scan, key_out, value_out))
+        if (!qn_drain_enter_next(drain, range))
+            return false;
+    return true;
+}
+
+static inline __attribute__((always_inline)) void qn_drain_step(qn_drain *drain, uint32_t to)
+{
+    qn_table_scan_step(&drain->ranges[to].scan);
+    qn_table_scan_fetch(&drain->ranges[to].scan);
+}
+
 /* A range that goes another way counts as done. */
 static inline void qn_drain_skip(qn_drain *drain, uint32_t to)
 {
@@ -53,11 +71,5 @@ static inline void qn_drain_skip(qn_drain *drain, uint32_t to)
 
 /* The part of all windows that is done, from 0 to 1. */
 double qn_drain_get_share(const qn_drain *drain);
-
-static inline void qn_drain_step(qn_drain *drain, uint32_t to)
-{
-    qn_table_scan_step(&drain->ranges[to].scan);
-    qn_table_scan_fetch(&drain->ranges[to].scan);
-}
 
 #endif

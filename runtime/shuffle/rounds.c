@@ -114,22 +114,36 @@ static bool put_fragment(qn_rounds *rounds, uint32_t to, const qn_key *key, cons
     return true;
 }
 
+qn_rounds_chunk qn_rounds_open_chunk(qn_rounds *rounds, uint32_t to)
+{
+    qn_exchange *exchange = exchange_of(rounds, rounds->started);
+    uint64_t used = exchange->sent[to] ? exchange->sent[to] : HEADER_BYTES;
+    bool holds_fragment = exchange->sent[to] != 0 && rounds->row_counts[to] == 0;
+    qn_rounds_chunk chunk = {.next = (uint64_t *)(exchange->send_chunks + to * exchange->stride + used)};
+    if (exchange->state == QN_EXCHANGE_IDLE && !holds_fragment)
+        chunk.left_bytes = exchange->stride - used;
+    return chunk;
+}
+
+void qn_rounds_close_chunk(qn_rounds *rounds, uint32_t to, const qn_rounds_chunk *chunk)
+{
+    qn_exchange *exchange = exchange_of(rounds, rounds->started);
+    if (chunk->row_count == 0)
+        return;
+    exchange->sent[to] = (uint64_t)((const uint8_t *)chunk->next - (exchange->send_chunks + to * exchange->stride));
+    rounds->row_counts[to] += chunk->row_count;
+}
+
 bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value)
 {
     qn_exchange *exchange = exchange_of(rounds, rounds->started);
-    if (exchange->state != QN_EXCHANGE_IDLE)
-        return false;
     uint64_t row_bytes = qn_row_bytes(key, rounds->value_words);
     if (QN_UNLIKELY(row_bytes > exchange->stride - HEADER_BYTES))
-        return put_fragment(rounds, to, key, value, row_bytes);
-    uint64_t used = exchange->sent[to] ? exchange->sent[to] : HEADER_BYTES;
-    bool holds_fragment = exchange->sent[to] != 0 && rounds->row_counts[to] == 0;
-    if (used + row_bytes > exchange->stride || holds_fragment)
-        return false;
-    qn_row_encode(key, value, rounds->value_words, (uint64_t *)(exchange->send_chunks + to * exchange->stride + used));
-    exchange->sent[to] = used + row_bytes;
-    rounds->row_counts[to]++;
-    return true;
+        return exchange->state == QN_EXCHANGE_IDLE && put_fragment(rounds, to, key, value, row_bytes);
+    qn_rounds_chunk chunk = qn_rounds_open_chunk(rounds, to);
+    bool added = qn_rounds_chunk_add(&chunk, key, value, rounds->value_words);
+    qn_rounds_close_chunk(rounds, to, &chunk);
+    return added;
 }
 
 void qn_rounds_announce(qn_rounds *rounds, uint64_t number)

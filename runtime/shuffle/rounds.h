@@ -60,7 +60,30 @@ void qn_rounds_fini(qn_rounds *rounds); /* takes a zeroed one */
 /* Memory of the rounds of this size. */
 size_t qn_rounds_bytes(const qn_comm *comm, size_t round_bytes);
 
-/* Puts a row into the next round. False: no room there now; call again with the same row after the next round has started (a row too large
+/* Room for rows to one rank in the next round. */
+typedef struct qn_rounds_chunk {
+    uint64_t *next;
+    size_t left_bytes;
+    uint32_t row_count; /* added */
+} qn_rounds_chunk;
+
+/* Opens the chunk for a rank (with no room if the next round is on its way), adds rows as long as there is room, closes it. */
+qn_rounds_chunk qn_rounds_open_chunk(qn_rounds *rounds, uint32_t to);
+static inline __attribute__((always_inline)) bool qn_rounds_chunk_add(qn_rounds_chunk *chunk, const qn_key *key,
+                                                                      const uint64_t *value, uint32_t value_words)
+{
+    uint64_t row_bytes = qn_row_bytes(key, value_words);
+    if (row_bytes > chunk->left_bytes)
+        return false;
+    qn_row_encode(key, value, value_words, chunk->next);
+    chunk->next += row_bytes / 8;
+    chunk->left_bytes -= row_bytes;
+    chunk->row_count++;
+    return true;
+}
+void qn_rounds_close_chunk(qn_rounds *rounds, uint32_t to, const qn_rounds_chunk *chunk);
+
+/* Puts a row of any size into the next round. False: no room there now; call again with the same row after the next round has started (a row too large
  * for a chunk goes in pieces, one a round). */
 bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value);
 

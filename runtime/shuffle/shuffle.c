@@ -366,14 +366,19 @@ void qn_shuffle_discard(qn_shuffle *shuffle)
 /* Puts rows for one rank in its chunk until it is full. False: there are no more. */
 static bool fill_chunk(qn_shuffle *shuffle, uint32_t to)
 {
-    qn_key key;
-    const uint64_t *value;
-    while (qn_drain_peek(&shuffle->drain, to, &key, &value)) {
-        if (!qn_rounds_put(&shuffle->rounds, to, &key, value))
-            return true;
+    uint32_t value_words = shuffle->config.reducer->value_words;
+    qn_rounds_chunk chunk = qn_rounds_open_chunk(&shuffle->rounds, to);
+    qn_key key = {0};
+    const uint64_t *value = NULL;
+    bool more;
+    while ((more = qn_drain_peek(&shuffle->drain, to, &key, &value)) &&
+           qn_rounds_chunk_add(&chunk, &key, value, value_words))
         qn_drain_step(&shuffle->drain, to);
-    }
-    return false;
+    qn_rounds_close_chunk(&shuffle->rounds, to, &chunk);
+    /* No room for it: or it needs a chunk of its own, or several. */
+    if (more && qn_rounds_put(&shuffle->rounds, to, &key, value))
+        qn_drain_step(&shuffle->drain, to);
+    return more;
 }
 
 /* Moves rows of the own range home: about as many as a round takes to another rank. *more_out false: there are no more. */

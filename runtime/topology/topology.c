@@ -173,7 +173,7 @@ static int print_set(hwloc_const_bitmap_t set, char text[QN_TOPOLOGY_SET_BYTES_M
 quern_status qn_topology_query_allowed(const qn_topology *topology, char text_out[QN_TOPOLOGY_SET_BYTES_MAX],
                                        qn_error *error)
 {
-    hwloc_bitmap_t set;
+    hwloc_bitmap_t set = NULL;
     quern_status status = get_thread_binding(topology, &set, error);
     if (status != QUERN_OK)
         return status;

@@ -49,7 +49,7 @@ static void scan_with(qn_delimiters *delimiters, bool wide, const uint8_t *data,
 {
     delimiters->wide = wide;
     out->inside = inside;
-    out->count = qn_scan(delimiters, data, bytes, toggles, &out->inside, out->positions, positions_max, &out->bytes);
+    out->count = qn_scan(delimiters, data, 0, bytes, toggles, &out->inside, out->positions, positions_max, &out->bytes);
 }
 
 static const char *const sets[] = {"\n", " \t\n\v\f\r", ",", "\x7f", "abcdefghijklmnop", " 0@P`p\x01\x11"};
@@ -193,7 +193,7 @@ START_TEST(a_scan_stays_within_the_slacks)
                 size_t scanned_bytes = 0;
                 bool inside = true;
                 delimiters.wide = delimiters.wide && !narrow;
-                qn_scan(&delimiters, data, bytes, false, &inside, positions, positions_max, &scanned_bytes);
+                qn_scan(&delimiters, data, 0, bytes, false, &inside, positions, positions_max, &scanned_bytes);
             }
         }
     }
@@ -210,7 +210,7 @@ START_TEST(a_scan_of_nothing_changes_nothing)
     for (int before = 0; before < 2; before++) {
         bool inside = before != 0;
         size_t scanned_bytes = 99;
-        ck_assert_uint_eq(qn_scan(&delimiters, data, 0, true, &inside, positions, 1, &scanned_bytes), 0);
+        ck_assert_uint_eq(qn_scan(&delimiters, data, 0, 0, true, &inside, positions, 1, &scanned_bytes), 0);
         ck_assert_uint_eq(scanned_bytes, 0);
         ck_assert_int_eq(inside, before);
     }
