@@ -9,10 +9,12 @@
 
 #define SLOT_COUNT_FIRST      2048
 #define PAD_COUNT_FIRST       1024
+#define LOOK_AHEAD_COUNT      24 /* slots between a cursor and the long keys that it fetches */
+#define SCAN_AHEAD_BYTES      2048
+#define MOVED_AT_ONCE         512
 #define SORT_BY_INSERTION_MAX 48
 #define CROWDED_PART          4 /* an array that is crowded and cannot grow counts as full from this part of its keys on */
 #define HUGE_BYTES_MIN        (8 * QN_PAGE_HUGE_BYTES) /* below that budget, whole huge pages would be too coarse */
-#define RELEASE_BYTES         ((uint64_t)4 << 20)
 #define DOUBLING_BYTES_MAX    ((uint64_t)4 << 20) /* smaller ones at least double; larger ones grow by half at least */
 #define STRETCHES_MAX         2                   /* that a probe may skip without a crowd being called one */
 #define LOAD_PERCENT_MAX      50                  /* a fuller array is slower, and so is an emptier one */
@@ -62,7 +64,7 @@ bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, ui
 {
     uint32_t stride = 8 * (1 + key_words + value_words);
     size_t least_bytes = (size_t)(SLOT_COUNT_FIRST + PAD_COUNT_FIRST) * stride;
-    size_t reserved_bytes = (bytes_max > least_bytes ? bytes_max : least_bytes) + QN_SLOTS_AHEAD_COUNT * stride;
+    size_t reserved_bytes = bytes_max > least_bytes ? bytes_max : least_bytes;
     uint8_t *memory = qn_pages_reserve(reserved_bytes, reserved_bytes >= HUGE_BYTES_MIN);
     if (!memory)
         return false;
@@ -95,7 +97,7 @@ void qn_slots_clear(qn_slots *slots)
 /* Makes the reservation hold so many slots. */
 static bool reserve_slots(qn_slots *slots, uint64_t count)
 {
-    size_t bytes = (count + QN_SLOTS_AHEAD_COUNT) * slots->stride;
+    size_t bytes = count * slots->stride;
     if (bytes <= slots->reserved_bytes)
         return true;
     uint8_t *memory = qn_pages_reserve(bytes, bytes >= HUGE_BYTES_MIN);
@@ -215,26 +217,30 @@ static bool grow_to(qn_slots *slots, uint64_t slot_count)
     return slots->stride == 32 ? move_windows(slots, end, 32) : move_windows(slots, end, slots->stride);
 }
 
-/* Gives the memory of slots back that hold nothing but keys of these tags. */
-static void release_range(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+/* Gives the memory of the slots between back, whole huge pages of it; partial ones later. Returns where it ended. */
+static const uint8_t *release_slots(const uint8_t *begin, const uint8_t *end)
 {
-    uint64_t begin = qn_slots_place(slots, tag_first), end = qn_slots_place(slots, tag_last);
-    while (*slot_at(slots, begin) != 0) /* it may begin in a cluster of the tags before */
-        begin++;
-    while (end > begin && *slot_at(slots, end - 1) != 0) /* and end in one that the tags behind need */
-        end--;
-    qn_pages_release(slot_at(slots, begin), (end - begin) * slots->stride);
+    const uint8_t *last = (const uint8_t *)((uintptr_t)end & ~(QN_PAGE_HUGE_BYTES - 1));
+    if (last <= begin)
+        return begin;
+    qn_pages_release((void *)(uintptr_t)begin, (size_t)(last - begin));
+    return last;
 }
 
 bool qn_slots_move(qn_slots *to, qn_slots *from, uint64_t tag_first, uint64_t tag_last)
 {
+    const uint64_t *moving[MOVED_AT_ONCE + 1];
     qn_slots_scan scan = qn_slots_scan_of(from, tag_first, tag_last);
-    for (const uint64_t *slot; (slot = qn_slots_scan_peek(&scan)); scan.slot += scan.stride) {
-        if (!put_slot(to, slot, to->stride))
-            return false;
-        to->used_count++;
+    const uint8_t *released = scan.next;
+    while (*(const uint64_t *)released != 0) /* a cluster that the tags before may need */
+        released += from->stride;
+    for (size_t count; (count = qn_slots_scan_take(&scan, moving, MOVED_AT_ONCE)) > 0; to->used_count += count) {
+        for (size_t i = 0; i < count; i++)
+            if (!put_slot(to, moving[i], to->stride))
+                return false;
+        /* What the last probes pushed behind the last place lies among keys of the tags behind. */
+        released = release_slots(released, scan.next < scan.last_place ? scan.next : released);
     }
-    release_range(from, tag_first, tag_last);
     return true;
 }
 
@@ -348,6 +354,47 @@ uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag)
     return slot_at(slots, index);
 }
 
+qn_slots_scan qn_slots_scan_of(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+{
+    uint64_t first = tag_first > slots->tag_first ? tag_first : slots->tag_first;
+    uint64_t last = tag_last < slots->tag_last ? tag_last : slots->tag_last;
+    first += first == 0; /* no tag is 0, an empty slot is */
+    return (qn_slots_scan){
+        .next = slots->memory + qn_slots_place(slots, first) * slots->stride,
+        .last_place = slots->memory + qn_slots_place(slots, last) * slots->stride,
+        .tag_first = first,
+        .tag_span = last - first,
+        .stride = slots->stride,
+    };
+}
+
+static inline __attribute__((always_inline)) size_t take_slots(qn_slots_scan *scan, const uint64_t **slots_out,
+                                                               size_t max, size_t stride)
+{
+    const uint8_t *slot = scan->next, *last = scan->last_place;
+    uint64_t first = scan->tag_first, span = scan->tag_span;
+    size_t count = 0;
+    /* Whether a slot is full nobody can predict: it is written down in any case. */
+    for (; count < max && slot <= last; slot += stride) {
+        __builtin_prefetch(slot + SCAN_AHEAD_BYTES);
+        slots_out[count] = (const uint64_t *)slot;
+        count += *slots_out[count] - first <= span;
+    }
+    for (; count < max && slot > last && *(const uint64_t *)slot != 0; slot += stride) { /* pushed behind by probing */
+        slots_out[count] = (const uint64_t *)slot;
+        count += *slots_out[count] - first <= span;
+    }
+    scan->next = slot;
+    return count;
+}
+
+size_t qn_slots_scan_take(qn_slots_scan *scan, const uint64_t **slots_out, size_t max)
+{
+    if (scan->stride == 16)
+        return take_slots(scan, slots_out, max, 16);
+    return scan->stride == 32 ? take_slots(scan, slots_out, max, 32) : take_slots(scan, slots_out, max, scan->stride);
+}
+
 qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
 {
     if (tag_first < slots->tag_first)
@@ -357,17 +404,12 @@ qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t
     /* A cluster that began before the first place may hold keys of ours: start at its begin, so that sorting it is whole. */
     while (first > 0 && *slot_at(slots, first - 1) != 0)
         first--;
-    /* The neighbour below needs that cluster until it is done: release nothing of it. */
-    uint64_t shared_end = first;
-    while (*slot_at(slots, shared_end) != 0)
-        shared_end++;
     return (qn_slots_cursor){
         .slots = slots,
         .next = first,
         .cluster_end = first,
         .tag_first = tag_first,
         .tag_last = tag_last < slots->tag_last ? tag_last : slots->tag_last,
-        .released = shared_end,
     };
 }
 
@@ -447,21 +489,9 @@ void qn_slots_cursor_step(qn_slots_cursor *cursor)
     uint64_t end = slots_in_all(cursor->slots);
     if (cursor->fetched < cursor->next)
         cursor->fetched = cursor->next;
-    for (; cursor->fetched < cursor->next + QN_SLOTS_AHEAD_COUNT && cursor->fetched < end; cursor->fetched++) {
+    for (; cursor->fetched < cursor->next + LOOK_AHEAD_COUNT && cursor->fetched < end; cursor->fetched++) {
         const qn_key *slot = (const qn_key *)slot_at(cursor->slots, cursor->fetched);
         if (QN_TAG_CODE(slot->tag) == QN_TAG_LONG)
             __builtin_prefetch((const void *)(uintptr_t)slot->k0);
     }
-}
-
-void qn_slots_cursor_release(qn_slots_cursor *cursor)
-{
-    uint64_t stride = cursor->slots->stride;
-    if (cursor->next < cursor->released || (cursor->next - cursor->released) * stride < RELEASE_BYTES)
-        return;
-    uint64_t begin = (cursor->released * stride + QN_PAGE_HUGE_BYTES - 1) & ~(QN_PAGE_HUGE_BYTES - 1);
-    uint64_t end = cursor->next * stride & ~(QN_PAGE_HUGE_BYTES - 1);
-    if (begin < end)
-        qn_pages_release(cursor->slots->memory + begin, end - begin);
-    cursor->released = cursor->next;
 }

@@ -90,35 +90,14 @@ bool qn_slots_move(qn_slots *to, qn_slots *from, uint64_t tag_first, uint64_t ta
 
 /* Goes through the slots of the tags [tag_first, tag_last] as they lie. */
 typedef struct qn_slots_scan {
-    const uint8_t *slot, *last_place; /* behind it the next empty slot is the end */
-    uint64_t tag_first, tag_last;
+    const uint8_t *next, *last_place; /* behind it the next empty slot is the end */
+    uint64_t tag_first, tag_span;
     uint32_t stride;
 } qn_slots_scan;
 
-static inline qn_slots_scan qn_slots_scan_of(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
-{
-    uint64_t first = tag_first > slots->tag_first ? tag_first : slots->tag_first;
-    uint64_t last = tag_last < slots->tag_last ? tag_last : slots->tag_last;
-    return (qn_slots_scan){
-        .slot = slots->memory + qn_slots_place(slots, first) * slots->stride,
-        .last_place = slots->memory + qn_slots_place(slots, last) * slots->stride,
-        .tag_first = first,
-        .tag_last = last,
-        .stride = slots->stride,
-    };
-}
-
-/* The next slot; NULL at the end. */
-static inline __attribute__((always_inline)) const uint64_t *qn_slots_scan_peek(qn_slots_scan *scan)
-{
-    for (;; scan->slot += scan->stride) {
-        uint64_t tag = *(const uint64_t *)scan->slot;
-        if (tag == 0 && scan->slot > scan->last_place)
-            return NULL;
-        if (tag != 0 && tag >= scan->tag_first && tag <= scan->tag_last)
-            return (const uint64_t *)scan->slot;
-    }
-}
+qn_slots_scan qn_slots_scan_of(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
+/* The next slots, up to `max`; 0 at the end. There is room for one more in slots_out. To go back, set `next`. */
+size_t qn_slots_scan_take(qn_slots_scan *scan, const uint64_t **slots_out, size_t max);
 
 /* Goes through the slots of the tags [tag_first, tag_last] in the order of keys. */
 typedef struct qn_slots_cursor {
@@ -126,15 +105,11 @@ typedef struct qn_slots_cursor {
     uint64_t next;        /* index */
     uint64_t cluster_end; /* slots before it are sorted */
     uint64_t tag_first, tag_last;
-    uint64_t fetched;  /* slots before it had their long keys fetched into the cache */
-    uint64_t released; /* slots before it gave their memory back */
+    uint64_t fetched; /* slots before it had their long keys fetched into the cache */
 } qn_slots_cursor;
 
 qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
 /* The next slot; NULL at the end. It stays in place until the array is changed. */
 const uint64_t *qn_slots_cursor_peek(qn_slots_cursor *cursor);
 void qn_slots_cursor_step(qn_slots_cursor *cursor);
-/* Gives the memory of what was passed back: the array is then good for nothing but cursors that are ahead, clear and fini. */
-void qn_slots_cursor_release(qn_slots_cursor *cursor);
-
 #endif

@@ -459,9 +459,3 @@ void qn_table_cursor_step(qn_table_cursor *cursor)
     qn_slots_cursor_step(cursor->slot_is_tiny ? &cursor->tiny : &cursor->wide);
     cursor->slot = NULL;
 }
-
-void qn_table_cursor_release(qn_table_cursor *cursor)
-{
-    qn_slots_cursor_release(&cursor->tiny);
-    qn_slots_cursor_release(&cursor->wide);
-}

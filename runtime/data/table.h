@@ -100,51 +100,40 @@ void qn_table_clear_slots(qn_table *table);
  * outlive them; what it then holds of these tags is undefined. QN_TABLE_FULL, and nothing is moved, if it does not fit bytes_max. */
 qn_table_result qn_table_move(qn_table *to, qn_table *from, uint64_t tag_first, uint64_t tag_last, size_t bytes_max);
 
-/* Goes through the keys of the tags [tag_first, tag_last] in no order. */
+/* Goes through the keys of the tags [tag_first, tag_last] in no order: tiny ones first. */
 typedef struct qn_table_scan {
     qn_slots_scan tiny, wide;
-    bool in_wide;
-    const uint8_t *fetched; /* wide slots before it had their long keys fetched */
+    bool tiny_left; /* the present slots are tiny */
 } qn_table_scan;
 
 static inline qn_table_scan qn_table_scan_of(const qn_table *table, uint64_t tag_first, uint64_t tag_last)
 {
-    return (qn_table_scan){.tiny = qn_slots_scan_of(&table->tiny, tag_first, tag_last),
-                           .wide = qn_slots_scan_of(&table->wide, tag_first, tag_last)};
+    return (qn_table_scan){qn_slots_scan_of(&table->tiny, tag_first, tag_last),
+                           qn_slots_scan_of(&table->wide, tag_first, tag_last), true};
 }
 
-/* The next slot, which begins with its tag; NULL at the end. */
-static inline __attribute__((always_inline)) const uint64_t *qn_table_scan_slot(qn_table_scan *scan)
+/* The next slots, all tiny (tag, value) or all wide (tag, k0, k1, value), as scan->tiny_left then says. Up to `max`, with room for one more;
+ * 0 at the end. */
+static inline size_t qn_table_scan_take(qn_table_scan *scan, const uint64_t **slots_out, size_t max)
 {
-    if (!scan->in_wide) {
-        const uint64_t *slot = qn_slots_scan_peek(&scan->tiny);
-        if (slot)
-            return slot;
-        scan->in_wide = true;
+    if (scan->tiny_left) {
+        size_t count = qn_slots_scan_take(&scan->tiny, slots_out, max);
+        if (count > 0)
+            return count;
+        scan->tiny_left = false;
     }
-    return qn_slots_scan_peek(&scan->wide);
+    return qn_slots_scan_take(&scan->wide, slots_out, max);
 }
 
-/* The next key and its value, which stays in place; of a tiny key only the tag is given. False at the end. */
-static inline __attribute__((always_inline)) bool qn_table_scan_peek(qn_table_scan *scan, qn_key *key_out,
-                                                                     const uint64_t **value_out)
+/* Goes back to a slot that was taken last: it will be taken again. */
+static inline void qn_table_scan_return(qn_table_scan *scan, const uint64_t *slot)
 {
-    const uint64_t *slot = qn_table_scan_slot(scan);
-    if (!slot)
-        return false;
-    key_out->tag = slot[0];
-    if (scan->in_wide) {
-        key_out->k0 = slot[1];
-        key_out->k1 = slot[2];
-    }
-    *value_out = slot + (scan->in_wide ? 3 : 1);
-    return true;
+    *(scan->tiny_left ? &scan->tiny.next : &scan->wide.next) = (const uint8_t *)slot;
 }
 
-static inline __attribute__((always_inline)) void qn_table_scan_step(qn_table_scan *scan)
+static inline const uint64_t *qn_table_scan_value(const qn_table_scan *scan, const uint64_t *slot)
 {
-    qn_slots_scan *slots = scan->in_wide ? &scan->wide : &scan->tiny;
-    slots->slot += slots->stride;
+    return slot + (scan->tiny_left ? 1 : 3);
 }
 
 /* Fetches the bytes of a long key, both lines if it lies across two. */
@@ -152,19 +141,6 @@ static inline __attribute__((always_inline)) void qn_key_fetch(uint64_t address,
 {
     __builtin_prefetch((const void *)(uintptr_t)address);
     __builtin_prefetch((const void *)(uintptr_t)(address + bytes - 1));
-}
-
-/* Fetches the bytes of long keys to come, for who needs them. */
-static inline __attribute__((always_inline)) void qn_table_scan_fetch(qn_table_scan *scan)
-{
-    size_t stride = scan->wide.stride;
-    const uint8_t *end = scan->wide.slot + QN_SLOTS_AHEAD_COUNT * stride;
-    for (scan->fetched = scan->fetched > scan->wide.slot ? scan->fetched : scan->wide.slot; scan->fetched < end;
-         scan->fetched += stride) {
-        const uint64_t *slot = (const uint64_t *)scan->fetched;
-        if (QN_TAG_CODE(*slot) == QN_TAG_LONG)
-            qn_key_fetch(slot[1], slot[2]);
-    }
 }
 
 /* Goes through the keys of the tags [tag_first, tag_last] in the order (tag, bytes). */
@@ -180,7 +156,4 @@ qn_table_cursor qn_table_cursor_of(qn_table *table, uint64_t tag_first, uint64_t
  * tiny; a tiny one until the next step. */
 const qn_key *qn_table_cursor_peek(qn_table_cursor *cursor, const uint64_t **value_out);
 void qn_table_cursor_step(qn_table_cursor *cursor);
-/* Gives the memory of what was passed back: the table is then good for nothing but cursors that are ahead, clear and fini. */
-void qn_table_cursor_release(qn_table_cursor *cursor);
-
 #endif

@@ -55,19 +55,20 @@ static bool keep_row(qn_result_feed *feed, size_t at, const qn_key *key, const u
 /* As many rows as fit a block, as they lie in the table. */
 static size_t take_from_table(qn_result_feed *feed)
 {
-    size_t count = 0;
-    for (const uint64_t *slot; count < QN_BATCH_COUNT_MAX && (slot = qn_table_scan_slot(&feed->scan));
-         qn_table_scan_step(&feed->scan)) {
-        uint64_t code = QN_TAG_CODE(slot[0]);
-        const void *key = slot + 1;
-        if (!feed->scan.in_wide) {
-            feed->inline_keys[count][0] = qn_unhash_tiny(slot[0] >> 8);
-            key = feed->inline_keys[count];
-        } else if (code == QN_TAG_LONG)
-            key = (const void *)(uintptr_t)slot[1];
-        feed->key[count] = key;
-        feed->key_bytes[count] = (uint32_t)(code == QN_TAG_LONG ? slot[2] : code - 1);
-        feed->value[count++] = slot + (feed->scan.in_wide ? 3 : 1);
+    const uint64_t *slots[QN_BATCH_COUNT_MAX + 1];
+    size_t count = qn_table_scan_take(&feed->scan, slots, QN_BATCH_COUNT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t code = QN_TAG_CODE(slots[i][0]);
+        feed->value[i] = qn_table_scan_value(&feed->scan, slots[i]);
+        if (feed->scan.tiny_left) {
+            feed->inline_keys[i][0] = qn_unhash_tiny(slots[i][0] >> 8);
+            feed->key[i] = feed->inline_keys[i];
+            feed->key_bytes[i] = (uint32_t)(code - 1);
+        } else {
+            bool is_long = code == QN_TAG_LONG;
+            feed->key[i] = is_long ? (const void *)(uintptr_t)slots[i][1] : slots[i] + 1;
+            feed->key_bytes[i] = (uint32_t)(is_long ? slots[i][2] : code - 1);
+        }
     }
     return count;
 }

@@ -53,13 +53,16 @@ void qn_drain_start(qn_drain *drain, qn_table *table)
     }
 }
 
-bool qn_drain_enter_next(qn_drain *drain, qn_drain_range *range)
+size_t qn_drain_take(qn_drain *drain, uint32_t to, const uint64_t **slots_out, size_t max)
 {
-    if (range->window + 1 >= UINT64_C(1) << drain->window_bits)
-        return false;
-    range->window++;
-    enter_window(drain, range);
-    return true;
+    qn_drain_range *range = &drain->ranges[to];
+    for (;;) {
+        size_t count = qn_table_scan_take(&range->scan, slots_out, max);
+        if (count > 0 || range->window + 1 >= UINT64_C(1) << drain->window_bits)
+            return count;
+        range->window++;
+        enter_window(drain, range);
+    }
 }
 
 double qn_drain_get_share(const qn_drain *drain)

@@ -43,25 +43,8 @@ void qn_drain_fini(qn_drain *drain); /* takes a zeroed one */
 /* Begins with a table, which must not change until all ranges are at their ends. */
 void qn_drain_start(qn_drain *drain, qn_table *table);
 
-/* Goes on to the next window of a range; false if there is none. */
-bool qn_drain_enter_next(qn_drain *drain, qn_drain_range *range);
-
-/* The next key for a rank, with its value; false at the end. Both stay in place; of a tiny key only the tag is given. */
-static inline __attribute__((always_inline)) bool qn_drain_peek(qn_drain *drain, uint32_t to, qn_key *key_out,
-                                                                const uint64_t **value_out)
-{
-    qn_drain_range *range = &drain->ranges[to];
-    while (!qn_table_scan_peek(&range->scan, key_out, value_out))
-        if (!qn_drain_enter_next(drain, range))
-            return false;
-    return true;
-}
-
-static inline __attribute__((always_inline)) void qn_drain_step(qn_drain *drain, uint32_t to)
-{
-    qn_table_scan_step(&drain->ranges[to].scan);
-    qn_table_scan_fetch(&drain->ranges[to].scan);
-}
+/* The next slots for a rank, up to `max`, as qn_table_scan_take() gives them from drain->ranges[to].scan; 0 at the end. */
+size_t qn_drain_take(qn_drain *drain, uint32_t to, const uint64_t **slots_out, size_t max);
 
 /* A range that goes another way counts as done. */
 static inline void qn_drain_skip(qn_drain *drain, uint32_t to)

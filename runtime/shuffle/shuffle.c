@@ -8,6 +8,7 @@
 #define CHUNK_COUNT         QN_SLOTS_COMING_MAX /* records that are combined at once */
 #define LEVEL_RUN_COUNT_MAX 12                  /* runs of one level before they are merged into one of the next */
 #define MOVE_COUNT          128                 /* rows that go into home at once */
+#define FETCH_AHEAD         32                  /* slots whose long keys are on their way into the cache */
 #define FORESIGHT_SHARE     0.04                /* of a drain must be done before it tells how many keys will come */
 #define CHUNK_POOL_PART     16 /* keys routed at once are at most this part of the pool, unless one alone is more */
 #define GROWTH_MAX          8.0
@@ -363,22 +364,58 @@ void qn_shuffle_discard(qn_shuffle *shuffle)
     shuffle->ended = true;
 }
 
-/* Puts rows for one rank in its chunk until it is full. False: there are no more. */
-static bool fill_chunk(qn_shuffle *shuffle, uint32_t to)
+/* The key of a slot; of a tiny one only the tag. */
+static inline __attribute__((always_inline)) qn_key key_of_slot(const uint64_t *slot, bool tiny)
+{
+    return tiny ? (qn_key){.tag = slot[0]} : (qn_key){slot[0], slot[1], slot[2]};
+}
+
+/* Fetches the long keys of slots, from the first on. */
+static void fetch_keys(const uint64_t *const *slots, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (QN_TAG_CODE(*slots[i]) == QN_TAG_LONG)
+            qn_key_fetch(slots[i][1], slots[i][2]);
+}
+
+/* Puts rows of these slots into the chunk for a rank as far as it has room. Returns how many. */
+static size_t add_rows(qn_shuffle *shuffle, uint32_t to, const uint64_t *const *slots, size_t count, bool tiny)
 {
     uint32_t value_words = shuffle->config.reducer->value_words;
     qn_rounds_chunk chunk = qn_rounds_open_chunk(&shuffle->rounds, to);
-    qn_key key = {0};
-    const uint64_t *value = NULL;
-    bool more;
-    while ((more = qn_drain_peek(&shuffle->drain, to, &key, &value)) &&
-           qn_rounds_chunk_add(&chunk, &key, value, value_words))
-        qn_drain_step(&shuffle->drain, to);
+    size_t done = 0, fetched = tiny ? count : 0;
+    for (; done < count; done++) {
+        if (done + FETCH_AHEAD / 2 > fetched && fetched < count) {
+            size_t more = count - fetched < FETCH_AHEAD / 2 ? count - fetched : FETCH_AHEAD / 2;
+            fetch_keys(slots + fetched, more);
+            fetched += more;
+        }
+        qn_key key = key_of_slot(slots[done], tiny);
+        if (!qn_rounds_chunk_add(&chunk, &key, slots[done] + (tiny ? 1 : 3), value_words))
+            break;
+    }
     qn_rounds_close_chunk(&shuffle->rounds, to, &chunk);
-    /* No room for it: or it needs a chunk of its own, or several. */
-    if (more && qn_rounds_put(&shuffle->rounds, to, &key, value))
-        qn_drain_step(&shuffle->drain, to);
-    return more;
+    return done;
+}
+
+/* Puts rows for one rank in its chunk until it is full. False: there are no more. */
+static bool fill_chunk(qn_shuffle *shuffle, uint32_t to)
+{
+    qn_table_scan *scan = &shuffle->drain.ranges[to].scan;
+    const uint64_t *slots[CHUNK_COUNT + 1];
+    for (size_t count; (count = qn_drain_take(&shuffle->drain, to, slots, CHUNK_COUNT)) > 0;) {
+        size_t done = add_rows(shuffle, to, slots, count, scan->tiny_left);
+        if (done == count)
+            continue;
+        /* No room for it: or it needs a chunk of its own, or several. */
+        qn_key key = key_of_slot(slots[done], scan->tiny_left);
+        if (qn_rounds_put(&shuffle->rounds, to, &key, qn_table_scan_value(scan, slots[done])))
+            done++;
+        if (done < count)
+            qn_table_scan_return(scan, slots[done]);
+        return true;
+    }
+    return false;
 }
 
 /* Moves rows of the own range home: about as many as a round takes to another rank. *more_out false: there are no more. */
@@ -386,17 +423,22 @@ static quern_status move_home(qn_shuffle *shuffle, bool *more_out, qn_error *err
 {
     uint32_t value_words = shuffle->config.reducer->value_words, own = shuffle->config.comm->rank;
     bool by_address = shuffle->config.reducer->kind == QN_REDUCER_USER;
+    qn_table_scan *scan = &shuffle->drain.ranges[own].scan;
+    const uint64_t *slots[MOVE_COUNT + 1];
     qn_entry entries[MOVE_COUNT];
     quern_status status = QUERN_OK;
     *more_out = true;
-    for (size_t moved = 0;
-         moved < shuffle->config.round_bytes / shuffle->config.comm->size && status == QUERN_OK && *more_out;) {
-        size_t count = 0;
-        const uint64_t *value;
-        while (count < MOVE_COUNT && (*more_out = qn_drain_peek(&shuffle->drain, own, &entries[count].key, &value))) {
-            entries[count].value = by_address ? (uint64_t)(uintptr_t)value : *value;
-            moved += qn_row_bytes(&entries[count++].key, value_words);
-            qn_drain_step(&shuffle->drain, own);
+    for (size_t moved = 0; moved < shuffle->config.round_bytes / shuffle->config.comm->size && status == QUERN_OK;) {
+        size_t count = qn_drain_take(&shuffle->drain, own, slots, MOVE_COUNT);
+        *more_out = count > 0;
+        if (count == 0)
+            break;
+        fetch_keys(slots, scan->tiny_left ? 0 : count);
+        for (size_t i = 0; i < count; i++) {
+            const uint64_t *value = qn_table_scan_value(scan, slots[i]);
+            entries[i] =
+                (qn_entry){key_of_slot(slots[i], scan->tiny_left), by_address ? (uint64_t)(uintptr_t)value : *value};
+            moved += qn_row_bytes(&entries[i].key, value_words);
         }
         status = insert_home(shuffle, entries, count, error);
     }

@@ -619,8 +619,7 @@ static void choose_ranges(ranges *chosen, const keykit_set *set, size_t count, u
 }
 
 /* All cursors at once, some steps of one and then of another, as when tables are sent to many ranks. */
-static void check_cursors(qn_table *table, const keykit_set *set, const ranges *of, bool release, size_t steps_max,
-                          uint64_t *state)
+static void check_cursors(qn_table *table, const keykit_set *set, const ranges *of, size_t steps_max, uint64_t *state)
 {
     qn_table_cursor cursors[CURSOR_COUNT_MAX];
     keykit_check checks[CURSOR_COUNT_MAX];
@@ -646,8 +645,6 @@ static void check_cursors(qn_table *table, const keykit_set *set, const ranges *
                              (unsigned long long)key->tag);
             qn_table_cursor_step(&cursors[i]);
         }
-        if (release)
-            qn_table_cursor_release(&cursors[i]);
         if (!key) {
             matched += checks[i].matched;
             open[at] = open[--open_count];
@@ -668,7 +665,7 @@ START_TEST(cursors_of_neighbouring_ranges_cover_every_key_once)
         feed_random(&table, &set, 2 * set.count, false);
         for (int again = 0; again < 4; again++) {
             choose_ranges(&chosen, &set, kit_random_below(&state, CURSOR_COUNT_MAX), UINT64_MAX, &state);
-            check_cursors(&table, &set, &chosen, false, 1 + (size_t)round, &state);
+            check_cursors(&table, &set, &chosen, 1 + (size_t)round, &state);
         }
         feed_random(&table, &set, set.count, false); /* sorted clusters are still clusters */
         check_table(&table, &set);
@@ -694,72 +691,11 @@ START_TEST(cursors_in_a_crowd_of_equal_and_neighbouring_hashes_share_its_cluster
         feed_random(&table, &set, 2 * set.count, false);
         for (int again = 0; again < 5; again++) {
             choose_ranges(&chosen, &set, 15, UINT64_MAX, &state);
-            check_cursors(&table, &set, &chosen, again == 4, 300, &state);
+            check_cursors(&table, &set, &chosen, 300, &state);
         }
         qn_table_fini(&table);
         keykit_free(&set);
     }
-}
-END_TEST
-
-#define LARGE_COUNT 250000
-
-/* Large enough that memory is really given back, with slots that straddle pages. */
-static void check_releasing(uint32_t words, size_t count, size_t range_count, size_t steps_max)
-{
-    words_of_user = words;
-    qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words_of_user);
-    keykit_set set = keykit_make(count, words);
-    uint64_t state = words;
-    ranges chosen;
-    qn_table table;
-    open_table(&table, &reducer, 0, UINT64_MAX, 0);
-    for (int again = 0; again < 2; again++) {
-        feed_each(&table, &set);
-        choose_ranges(&chosen, &set, range_count, UINT64_MAX, &state);
-        check_cursors(&table, &set, &chosen, true, steps_max, &state);
-        qn_table_clear(&table);
-        keykit_forget(&set);
-        check_table(&table, &set);
-    }
-    qn_table_fini(&table);
-    keykit_free(&set);
-}
-
-START_TEST(memory_given_back_by_a_cursor_is_missed_by_none)
-{
-    check_releasing(1, LARGE_COUNT, 5, 100000);
-    check_releasing(2, LARGE_COUNT, 30, 3000);
-    check_releasing(32, 60000, 8, 20000);
-    check_releasing(32, 60000, 60, 500);
-}
-END_TEST
-
-#define CROWD_KEYS_PER_TAG 4
-#define CROWD_TAG_LAST     (UINT64_C(256) * 13850) /* a hair less than four slots for each tag */
-#define CROWD_COUNT        39600
-
-/* One cluster of some megabytes: its first part is given back while a neighbour is still to read its second. */
-START_TEST(a_cluster_larger_than_what_is_given_back_at_once_loses_no_key)
-{
-    words_of_user = 32;
-    qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words_of_user);
-    keykit_set set = keykit_make_equal_short(CROWD_COUNT, 0);
-    uint64_t state = 3;
-    for (size_t i = 0; i < set.count; i++)
-        set.keys[i].key.tag += 256 * (i / CROWD_KEYS_PER_TAG);
-    keykit_sort(&set);
-    for (int round = 0; round < 2; round++) {
-        ranges chosen;
-        qn_table table;
-        open_table(&table, &reducer, 0, CROWD_TAG_LAST, 0);
-        feed_each(&table, &set);
-        choose_ranges(&chosen, &set, round ? 3 : 20, CROWD_TAG_LAST, &state);
-        check_cursors(&table, &set, &chosen, true, 9000, &state);
-        qn_table_fini(&table);
-        keykit_forget(&set);
-    }
-    keykit_free(&set);
 }
 END_TEST
 
@@ -919,8 +855,6 @@ int main(void)
     tcase_add_test(tests, a_short_key_goes_in_though_the_long_one_behind_it_does_not_fit);
     tcase_add_test(tests, cursors_of_neighbouring_ranges_cover_every_key_once);
     tcase_add_test(tests, cursors_in_a_crowd_of_equal_and_neighbouring_hashes_share_its_cluster);
-    tcase_add_test(tests, memory_given_back_by_a_cursor_is_missed_by_none);
-    tcase_add_test(tests, a_cluster_larger_than_what_is_given_back_at_once_loses_no_key);
     tcase_add_test(tests, a_sum_beyond_its_type_fails_and_names_its_key);
     tcase_add_test(tests, extreme_values_that_fit_are_reduced);
     tcase_add_test(tests, a_user_s_failure_is_one_and_names_its_key);
