@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/data/merge.h"
 
-#include <stdio.h>
-
 #include "runtime/base/assert.h"
-
-#define KEY_TEXT_BYTES_MAX 64
-
-/* A key as a person can read it: integers in decimal, of bytes the first few, unprintable ones as '?'. */
-static void describe_key(quern_type type, const qn_key *key, char text[KEY_TEXT_BYTES_MAX + 1])
-{
-    uint64_t bytes = qn_key_bytes(key) < KEY_TEXT_BYTES_MAX ? qn_key_bytes(key) : KEY_TEXT_BYTES_MAX;
-    const char *data = qn_key_data(key);
-    if (type == QUERN_U64 || type == QUERN_I64) {
-        snprintf(text, KEY_TEXT_BYTES_MAX, type == QUERN_I64 ? "%lld" : "%llu", (long long)key->k0);
-        return;
-    }
-    for (uint64_t i = 0; i < bytes; i++)
-        text[i] = data[i] >= ' ' && data[i] <= '~' ? data[i] : '?';
-    text[bytes] = 0;
-}
+#include "runtime/data/key_text.h"
 
 quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_error *error)
 {
-    char text[KEY_TEXT_BYTES_MAX + 1];
+    char text[QN_KEY_TEXT_BYTES_MAX + 1];
     unsigned long long bytes = qn_key_bytes(key);
-    describe_key(reducer->key_type, key, text);
+    qn_key_describe(reducer->key_type, qn_key_data(key), bytes, text);
     if (reducer->kind == QN_REDUCER_USER)
         return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the reduction of key \"%s\" (%llu bytes) failed", text,
                             bytes);
@@ -86,10 +69,9 @@ static quern_status add_source(qn_merge *merge, qn_error *error)
 }
 
 quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill *spill, const qn_run *runs,
-                           uint32_t run_count, const qn_merge_table *tables, uint32_t table_count, qn_error *error)
+                           uint32_t run_count, qn_table *table, qn_error *error)
 {
     QN_ASSERT(run_count <= QN_MERGE_FAN_IN_MAX);
-    QN_ASSERT(table_count <= QN_MERGE_TABLES_MAX);
     *merge = (qn_merge){.reducer = reducer, .run_count = run_count};
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < run_count && status == QUERN_OK; i++) {
@@ -97,9 +79,8 @@ quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill 
         if (status == QUERN_OK)
             status = add_source(merge, error);
     }
-    for (uint32_t i = 0; i < table_count && status == QUERN_OK; i++) {
-        merge->sources[run_count + i].cursor =
-            qn_table_cursor_of(tables[i].table, tables[i].tag_first, tables[i].tag_last);
+    if (table && status == QUERN_OK) {
+        merge->sources[run_count].cursor = qn_table_cursor_of(table, 0, UINT64_MAX);
         status = add_source(merge, error);
     }
     if (status != QUERN_OK) {

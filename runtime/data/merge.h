@@ -2,7 +2,7 @@
 /*
  * runtime/data/merge.h: several sorted sources of rows as one, equal keys reduced to one.
  *
- * Sources are spilled runs and up to two tables. The source whose row was given last stays where it is until the next
+ * Sources are spilled runs and a table. The source whose row was given last stays where it is until the next
  * call, so keys and values are never copied on their way.
  */
 #ifndef QN_DATA_MERGE_H
@@ -12,14 +12,7 @@
 #include "runtime/data/table.h"
 
 #define QN_MERGE_FAN_IN_MAX  64 /* runs that one merge reads */
-#define QN_MERGE_TABLES_MAX  2
-#define QN_MERGE_SOURCES_MAX (QN_MERGE_FAN_IN_MAX + QN_MERGE_TABLES_MAX)
-
-/* A table as a source: its keys of the tags [tag_first, tag_last]. */
-typedef struct qn_merge_table {
-    qn_table *table;
-    uint64_t tag_first, tag_last;
-} qn_merge_table;
+#define QN_MERGE_SOURCES_MAX (QN_MERGE_FAN_IN_MAX + 1)
 
 typedef struct qn_merge_source {
     qn_key key;
@@ -40,14 +33,14 @@ typedef struct qn_merge {
     uint32_t heap[QN_MERGE_SOURCES_MAX]; /* indices of sources, smallest key first */
 } qn_merge;
 
-/* Starts on runs (up to QN_MERGE_FAN_IN_MAX) and tables (up to QN_MERGE_TABLES_MAX), all borrowed until close. */
+/* Starts on runs, up to QN_MERGE_FAN_IN_MAX, and a table (NULL: none), all borrowed until close. */
 quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill *spill, const qn_run *runs,
-                           uint32_t run_count, const qn_merge_table *tables, uint32_t table_count, qn_error *error);
+                           uint32_t run_count, qn_table *table, qn_error *error);
 /* The next key and its reduced value, good until the next call; *key_out NULL at the end. */
 quern_status qn_merge_next(qn_merge *merge, const qn_key **key_out, const uint64_t **value_out, qn_error *error);
 void qn_merge_close(qn_merge *merge); /* takes a zeroed one */
 
-/* Whether the bytes of long keys stay where they are until the merge is closed: there are only tables. */
+/* Whether the bytes of long keys stay where they are until the merge is closed: there are no runs. */
 static inline bool qn_merge_is_stable(const qn_merge *merge)
 {
     return merge->run_count == 0;

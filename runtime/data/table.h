@@ -55,10 +55,28 @@ quern_status qn_table_init(qn_table *table, const qn_reducer *reducer, uint64_t 
                            size_t bytes_max, qn_error *error);
 void qn_table_fini(qn_table *table); /* takes a zeroed one */
 
+/* Keys in it. */
+static inline uint64_t qn_table_get_count(const qn_table *table)
+{
+    return table->tiny.used_count + table->wide.used_count;
+}
+
+/* Memory that it costs now. */
+static inline size_t qn_table_get_bytes(const qn_table *table)
+{
+    return qn_slots_get_bytes(&table->tiny) + qn_slots_get_bytes(&table->wide) + table->long_keys.held_bytes;
+}
+
 /* Before so many more tiny and other keys, QN_SLOTS_COMING_MAX of each at most, and so many bytes of long ones: grows the table if it
  * is full or crowded. QN_TABLE_FULL if that needs more than bytes_max in all; an empty table takes long keys of any size. */
 qn_table_result qn_table_make_room(qn_table *table, size_t tiny_coming, size_t wide_coming, uint64_t long_bytes,
                                    size_t bytes_max);
+
+/* Whether so many bytes of long keys fit as well. */
+static inline bool qn_table_fits(const qn_table *table, uint64_t long_bytes, size_t bytes_max)
+{
+    return long_bytes == 0 || qn_table_get_bytes(table) + qn_arena_growth(&table->long_keys, long_bytes) <= bytes_max;
+}
 
 /* Sorts the records [from, from + count) of a block, QN_SLOTS_COMING_MAX at most, by class. Numbers are short keys. */
 void qn_table_classify(const quern_block *block, quern_type key_type, size_t from, size_t count, qn_classified *out);
@@ -75,22 +93,10 @@ qn_table_result qn_table_insert(qn_table *table, const qn_entry *entries, size_t
 /* Empties it and gives its memory back. */
 void qn_table_clear(qn_table *table);
 
-/* Keys in it. */
-static inline uint64_t qn_table_get_count(const qn_table *table)
-{
-    return table->tiny.used_count + table->wide.used_count;
-}
-
 /* How many keys it will hold in the end, in percent of those of now: grows to a size for these, or not at all. */
 static inline void qn_table_expect(qn_table *table, uint32_t percent)
 {
     table->tiny.expected_percent = table->wide.expected_percent = percent;
-}
-
-/* Memory that it costs now. */
-static inline size_t qn_table_get_bytes(const qn_table *table)
-{
-    return qn_slots_get_bytes(&table->tiny) + qn_slots_get_bytes(&table->wide) + table->long_keys.held_bytes;
 }
 
 /* Gives back the memory of its keys, but for the bytes of long ones, which others may refer to. */

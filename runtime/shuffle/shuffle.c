@@ -115,10 +115,9 @@ static quern_status write_merged(qn_shuffle *shuffle, qn_merge *merge, qn_run *r
 static quern_status merge_to_run(qn_shuffle *shuffle, const qn_run *runs, uint32_t run_count, qn_table *table,
                                  qn_run *run_out, qn_error *error)
 {
-    qn_merge_table whole = {table, 0, UINT64_MAX};
     QN_ASSERT(!shuffle->merge_open);
-    quern_status status = qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, runs, run_count,
-                                        &whole, table != NULL, error);
+    quern_status status =
+        qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, runs, run_count, table, error);
     if (status != QUERN_OK)
         return status;
     status = write_merged(shuffle, &shuffle->merge, run_out, error);
@@ -526,9 +525,8 @@ quern_status qn_shuffle_result_open(qn_shuffle *shuffle, qn_error *error)
     if (shuffle->merge_open)
         qn_merge_close(&shuffle->merge);
     shuffle->merge_open = false;
-    qn_merge_table whole = {&shuffle->home, 0, UINT64_MAX};
     quern_status status = qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, shuffle->runs,
-                                        shuffle->run_count, &whole, 1, error);
+                                        shuffle->run_count, &shuffle->home, error);
     shuffle->merge_open = status == QUERN_OK;
     return status;
 }

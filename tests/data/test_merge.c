@@ -66,13 +66,9 @@ static void put_some(qn_table *table, keykit_set *set, uint64_t percent, uint64_
     }
 }
 
-static quern_status open_merge(const qn_reducer *reducer, const qn_run *runs, uint32_t run_count, qn_table *tables,
-                               uint32_t table_count)
+static quern_status open_merge(const qn_reducer *reducer, const qn_run *runs, uint32_t run_count, qn_table *table)
 {
-    qn_merge_table ranges[QN_MERGE_TABLES_MAX];
-    for (uint32_t i = 0; i < table_count && i < QN_MERGE_TABLES_MAX; i++)
-        ranges[i] = (qn_merge_table){&tables[i], 0, UINT64_MAX};
-    return qn_merge_open(&merge, reducer, &spill, runs, run_count, ranges, table_count, &error);
+    return qn_merge_open(&merge, reducer, &spill, runs, run_count, table, &error);
 }
 
 /* The merge gives the set's present keys with their values, to the end and not further. */
@@ -100,25 +96,25 @@ static void check_merge(const keykit_set *set, const qn_reducer *reducer)
     ck_assert_uint_eq(merge.merged_count, value_count - check.matched);
 }
 
-static void merge_random(keykit_set *set, qn_reducer *reducer, uint32_t run_count, uint32_t table_count,
-                         uint64_t percent, uint64_t seed)
+static void merge_random(keykit_set *set, qn_reducer *reducer, uint32_t run_count, bool with_table, uint64_t percent,
+                         uint64_t seed)
 {
     static qn_run runs[QN_MERGE_FAN_IN_MAX];
-    qn_table tables[QN_MERGE_TABLES_MAX] = {{.reducer = reducer}, {.reducer = reducer}};
+    qn_table table = {.reducer = reducer};
     uint64_t state = seed;
     qn_spill_init(&spill, directory.path, reducer->value_words, 1 << (7 + seed % 8));
     for (uint32_t i = 0; i < run_count; i++)
         runs[i] = spill_some(set, reducer, percent, &state);
-    for (uint32_t i = 0; i < table_count; i++)
-        put_some(&tables[i], set, percent, &state);
+    if (with_table)
+        put_some(&table, set, percent, &state);
     for (int again = 0; again < 2; again++) { /* reading changes nothing */
-        kit_assert_ok(open_merge(reducer, runs, run_count, tables, table_count), &error);
+        kit_assert_ok(open_merge(reducer, runs, run_count, with_table ? &table : NULL), &error);
         check_merge(set, reducer);
         qn_merge_close(&merge);
         qn_merge_close(&merge);
     }
-    for (uint32_t i = 0; i < table_count; i++)
-        qn_table_fini(&tables[i]);
+    if (with_table)
+        qn_table_fini(&table);
     qn_spill_fini(&spill);
     keykit_forget(set);
 }
@@ -126,11 +122,11 @@ static void merge_random(keykit_set *set, qn_reducer *reducer, uint32_t run_coun
 START_TEST(any_number_of_runs_and_tables_merges_to_what_a_sorted_list_gives)
 {
     for (uint32_t run_count = 0; run_count <= QN_MERGE_FAN_IN_MAX; run_count += run_count < 6 ? 1 : 29) {
-        for (uint32_t table_count = 0; table_count <= QN_MERGE_TABLES_MAX; table_count++) {
+        for (int with_table = 0; with_table <= 1; with_table++) {
             keykit_set set = keykit_make(600, run_count + 1);
             qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
             for (uint64_t percent = 0; percent <= 100; percent += 25)
-                merge_random(&set, &reducer, run_count, table_count, percent, run_count + percent);
+                merge_random(&set, &reducer, run_count, with_table, percent, run_count + percent);
             keykit_free(&set);
         }
     }
@@ -142,11 +138,11 @@ START_TEST(every_reducer_merges)
     keykit_set set = keykit_make(300, 3);
     for (int kind = QN_REDUCER_COUNT; kind < QN_REDUCER_USER; kind++) {
         qn_reducer reducer = keykit_reducer((qn_reducer_kind)kind, NULL);
-        merge_random(&set, &reducer, 7, 1, 60, 4);
+        merge_random(&set, &reducer, 7, true, 60, 4);
     }
     for (words_of_user = 1; words_of_user <= KEYKIT_WORDS_MAX; words_of_user = words_of_user * 2) {
         qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words_of_user);
-        merge_random(&set, &reducer, 7, 2, 60, 4);
+        merge_random(&set, &reducer, 7, true, 60, 4);
     }
     keykit_free(&set);
 }
@@ -157,8 +153,8 @@ START_TEST(keys_of_one_hash_are_told_apart_and_equal_ones_joined)
     qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
     keykit_set shorts = keykit_make_equal_short(500, UINT64_MAX / 7);
     keykit_set longs = keykit_make_equal_long(500, UINT64_MAX / 7);
-    merge_random(&shorts, &reducer, 20, 2, 70, 5);
-    merge_random(&longs, &reducer, 20, 2, 70, 5);
+    merge_random(&shorts, &reducer, 20, true, 70, 5);
+    merge_random(&longs, &reducer, 20, true, 70, 5);
     keykit_free(&shorts);
     keykit_free(&longs);
 }
@@ -169,7 +165,7 @@ START_TEST(one_key_in_all_runs_and_tables_is_reduced_to_one)
     qn_reducer reducer = keykit_reducer(QN_REDUCER_COUNT, NULL);
     for (size_t count = 1; count <= 3; count++) {
         keykit_set set = keykit_make_equal_long(count, 0);
-        merge_random(&set, &reducer, QN_MERGE_FAN_IN_MAX, QN_MERGE_TABLES_MAX, 100, 6);
+        merge_random(&set, &reducer, QN_MERGE_FAN_IN_MAX, true, 100, 6);
         keykit_free(&set);
     }
 }
@@ -188,7 +184,7 @@ START_TEST(merged_runs_merge_again)
         qn_run_writer writer;
         const qn_key *key = NULL;
         const uint64_t *value = NULL;
-        kit_assert_ok(open_merge(&reducer, runs + 3 * i, 3, NULL, 0), &error);
+        kit_assert_ok(open_merge(&reducer, runs + 3 * i, 3, NULL), &error);
         kit_assert_ok(qn_run_writer_open(&writer, &spill, &error), &error);
         while (qn_merge_next(&merge, &key, &value, &error) == QUERN_OK && key)
             if (qn_run_writer_put(&writer, key, value, &error) != QUERN_OK)
@@ -198,7 +194,7 @@ START_TEST(merged_runs_merge_again)
         for (int n = 0; n < 3; n++)
             qn_spill_drop(&spill, &runs[3 * i + n]);
     }
-    kit_assert_ok(open_merge(&reducer, level, 3, NULL, 0), &error);
+    kit_assert_ok(open_merge(&reducer, level, 3, NULL), &error);
     keykit_check check = keykit_check_from(&set, &reducer, 0);
     const qn_key *key = NULL;
     const uint64_t *value = NULL;
@@ -210,63 +206,30 @@ START_TEST(merged_runs_merge_again)
 }
 END_TEST
 
-START_TEST(ranges_of_tables_are_kept_to)
-{
-    qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
-    keykit_set set = keykit_make(5000, 8);
-    qn_table table = {.reducer = &reducer};
-    uint64_t state = 8;
-    put_some(&table, &set, 100, &state);
-    size_t matched = 0;
-    for (uint64_t part = 0; part < 5; part++) {
-        uint64_t first = part * (UINT64_MAX / 5);
-        uint64_t last = part == 4 ? UINT64_MAX : (part + 1) * (UINT64_MAX / 5) - 1;
-        qn_merge_table range = {&table, first, last};
-        keykit_check check = keykit_check_from(&set, &reducer, first);
-        const qn_key *key = NULL;
-        const uint64_t *value = NULL;
-        kit_assert_ok(qn_merge_open(&merge, &reducer, &spill, NULL, 0, &range, 1, &error), &error);
-        while (qn_merge_next(&merge, &key, &value, &error) == QUERN_OK && key)
-            if (key->tag < first || key->tag > last || !keykit_matches(&check, key, value))
-                ck_abort_msg("key %zu of part %d", check.matched, (int)part);
-        matched += check.matched;
-        qn_merge_close(&merge);
-    }
-    ck_assert_uint_eq(matched, set.count);
-    qn_table_fini(&table);
-    keykit_free(&set);
-}
-END_TEST
-
-/* What the header says of merges of tables only. */
+/* What the header says of merges without runs. */
 START_TEST(long_keys_of_a_stable_merge_stay_where_they_are)
 {
     qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
     keykit_set set = keykit_make(3000, 9);
     uint64_t state = 9;
-    for (uint32_t table_count = 1; table_count <= QN_MERGE_TABLES_MAX; table_count++) {
-        qn_table tables[QN_MERGE_TABLES_MAX] = {{.reducer = &reducer}, {.reducer = &reducer}};
-        const uint8_t **data = (const uint8_t **)kit_take(set.count * sizeof *data);
-        size_t count = 0, wrong_count = 0;
-        for (uint32_t i = 0; i < table_count; i++)
-            put_some(&tables[i], &set, 100, &state);
-        kit_assert_ok(open_merge(&reducer, NULL, 0, tables, table_count), &error);
-        ck_assert(qn_merge_is_stable(&merge));
-        const qn_key *key = NULL;
-        const uint64_t *value = NULL;
-        while (qn_merge_next(&merge, &key, &value, &error) == QUERN_OK && key)
-            data[count++] = qn_key_data(key);
-        ck_assert_uint_eq(count, set.count);
-        for (size_t i = 0; i < count; i++)
-            wrong_count += QN_TAG_CODE(set.keys[i].key.tag) == QN_TAG_LONG &&
-                           memcmp(data[i], qn_key_data(&set.keys[i].key), qn_key_bytes(&set.keys[i].key)) != 0;
-        ck_assert_msg(wrong_count == 0, "%zu of %zu keys with %u tables", wrong_count, count, table_count);
-        qn_merge_close(&merge);
-        for (uint32_t i = 0; i < table_count; i++)
-            qn_table_fini(&tables[i]);
-        keykit_forget(&set);
-        free(data);
-    }
+    qn_table table = {.reducer = &reducer};
+    const uint8_t **data = (const uint8_t **)kit_take(set.count * sizeof *data);
+    size_t count = 0, wrong_count = 0;
+    put_some(&table, &set, 100, &state);
+    kit_assert_ok(open_merge(&reducer, NULL, 0, &table), &error);
+    ck_assert(qn_merge_is_stable(&merge));
+    const qn_key *key = NULL;
+    const uint64_t *value = NULL;
+    while (qn_merge_next(&merge, &key, &value, &error) == QUERN_OK && key)
+        data[count++] = qn_key_data(key);
+    ck_assert_uint_eq(count, set.count);
+    for (size_t i = 0; i < count; i++)
+        wrong_count += QN_TAG_CODE(set.keys[i].key.tag) == QN_TAG_LONG &&
+                       memcmp(data[i], qn_key_data(&set.keys[i].key), qn_key_bytes(&set.keys[i].key)) != 0;
+    ck_assert_msg(wrong_count == 0, "%zu of %zu keys", wrong_count, count);
+    qn_merge_close(&merge);
+    qn_table_fini(&table);
+    free(data);
     keykit_free(&set);
 }
 END_TEST
@@ -295,7 +258,7 @@ START_TEST(a_sum_beyond_its_type_is_an_error_that_names_the_key)
         const qn_key *key = NULL;
         const uint64_t *value = NULL;
         qn_error_clear(&error);
-        kit_assert_ok(open_merge(&reducer, runs, 3, NULL, 0), &error);
+        kit_assert_ok(open_merge(&reducer, runs, 3, NULL), &error);
         ck_assert_int_eq(qn_merge_next(&merge, &key, &value, &error), QUERN_ERROR_OVERFLOW);
         ck_assert_msg(strstr(error.text, texts[i]) != NULL, "%s", error.text);
         qn_merge_close(&merge);
@@ -323,7 +286,7 @@ START_TEST(a_user_s_failure_is_a_callback_s_and_odd_keys_are_shown_readably)
                                1)};
     const qn_key *key = NULL;
     const uint64_t *value = NULL;
-    kit_assert_ok(open_merge(&reducer, runs, 2, NULL, 0), &error);
+    kit_assert_ok(open_merge(&reducer, runs, 2, NULL), &error);
     ck_assert_int_eq(qn_merge_next(&merge, &key, &value, &error), QUERN_ERROR_CALLBACK);
     ck_assert_msg(strstr(error.text, "\"odd???key\" (9 bytes)") != NULL, "%s", error.text);
 }
@@ -366,7 +329,7 @@ START_TEST(damage_to_any_run_ends_the_merge_before_a_wrong_row)
         const qn_key *key = NULL;
         const uint64_t *value = NULL;
         qn_error_clear(&error);
-        quern_status status = open_merge(&reducer, runs, RUN_COUNT, NULL, 0);
+        quern_status status = open_merge(&reducer, runs, RUN_COUNT, NULL);
         while (status == QUERN_OK && (status = qn_merge_next(&merge, &key, &value, &error)) == QUERN_OK && key)
             if (!keykit_matches(&check, key, value))
                 ck_abort_msg("key %zu, damage at %d", check.matched, (int)at);
@@ -375,7 +338,7 @@ START_TEST(damage_to_any_run_ends_the_merge_before_a_wrong_row)
         byte ^= 0x20;
         ck_assert_int_eq(pwrite(spill.fd, &byte, 1, (off_t)at), 1);
     }
-    kit_assert_ok(open_merge(&reducer, runs, RUN_COUNT, NULL, 0), &error);
+    kit_assert_ok(open_merge(&reducer, runs, RUN_COUNT, NULL), &error);
     check_merge(&set, &reducer);
     keykit_free(&set);
 }
@@ -391,7 +354,7 @@ START_TEST(refused_memory_opens_no_merge_and_nothing_leaks)
     for (;; failure_count++) {
         qn_error_clear(&error);
         allocations_left = failure_count;
-        quern_status status = open_merge(&reducer, runs, RUN_COUNT, NULL, 0);
+        quern_status status = open_merge(&reducer, runs, RUN_COUNT, NULL);
         allocations_left = -1;
         qn_merge_close(&merge);
         if (status == QUERN_OK)
@@ -411,7 +374,6 @@ int main(void)
         keys_of_one_hash_are_told_apart_and_equal_ones_joined,
         one_key_in_all_runs_and_tables_is_reduced_to_one,
         merged_runs_merge_again,
-        ranges_of_tables_are_kept_to,
         long_keys_of_a_stable_merge_stay_where_they_are,
         a_sum_beyond_its_type_is_an_error_that_names_the_key,
         a_user_s_failure_is_a_callback_s_and_odd_keys_are_shown_readably,
