@@ -302,6 +302,7 @@ static void keep_figures(qn_stage_run *run)
     const qn_rounds *rounds = &run->into->rounds;
     figures->merged_records = run->into->stats.merged;
     figures->shuffle_rounds = rounds->completed;
+    figures->exchange_ns = rounds->exchange_ns;
     figures->sent_records = rounds->sent_rows;
     figures->sent_bytes = rounds->sent_bytes;
     figures->received_records = rounds->received_rows;

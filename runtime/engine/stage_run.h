@@ -31,7 +31,8 @@
     X(table_bytes_peak, "the most that the tables took")                                                               \
     X(work_ns, "time in reading, operators and combining")                                                             \
     X(wait_ns, "time with nothing to do, or waiting for room")                                                         \
-    X(shuffle_ns, "time in rounds")                                                                                    \
+    X(shuffle_ns, "time in rounds: packing, exchanging, combining what arrived, spilling it")                          \
+    X(exchange_ns, "of this, time in the collectives themselves")                                                      \
     X(helper_turns, "times that the helper thread stepped in for a slow callback")
 
 typedef struct qn_stage_figures {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 
 #define HEADER_BYTES sizeof(qn_block_header)
 
@@ -183,7 +184,10 @@ quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error)
     }
     rounds->started++;
     rounds->said_ended = rounds->ended;
-    return qn_exchange_start(exchange, error);
+    uint64_t start_ns = qn_clock_ns();
+    quern_status status = qn_exchange_start(exchange, error);
+    rounds->exchange_ns += qn_clock_ns() - start_ns;
+    return status;
 }
 
 /* The counts of a round tell whether another follows. */
@@ -263,7 +267,9 @@ quern_status qn_rounds_progress(qn_rounds *rounds, qn_error *error)
 {
     for (uint64_t round = rounds->completed; round < rounds->started; round++) {
         qn_exchange *exchange = exchange_of(rounds, round);
+        uint64_t start_ns = qn_clock_ns();
         quern_status status = qn_exchange_test(exchange, error);
+        rounds->exchange_ns += qn_clock_ns() - start_ns;
         if (status != QUERN_OK)
             return status;
         if (exchange->state == QN_EXCHANGE_COUNTS)

@@ -50,6 +50,7 @@ typedef struct qn_rounds {
     qn_rounds_receive_fn receive;
     void *user;
     uint64_t sent_bytes, sent_rows, received_bytes, received_rows; /* for the report */
+    uint64_t exchange_ns;                                          /* in the collectives themselves */
 } qn_rounds;
 
 /* round_bytes: all chunks of a round together, at least QN_ROUNDS_CHUNK_BYTES_MIN a rank, below 2^31. */

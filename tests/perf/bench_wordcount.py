@@ -42,6 +42,7 @@ def run_quern(args, ranks, scratch):
     rows = figures["ranks"]
     return {"seconds": figures["elapsed_seconds"], "bytes": figures["input_bytes"],
             "shuffle": statistics.mean(row["shuffle_ns"] for row in rows) / 1e9,
+            "exchange": statistics.mean(row["exchange_ns"] for row in rows) / 1e9,
             "rss": sum(row["peak_rss_bytes"] for row in rows), "top": done.stdout}
 
 
@@ -87,9 +88,12 @@ def main():
         print("word count, %.0f MB, %d distinct words, 2 workers, medians of %d:" % (size / 1e6, bare[0]["distinct"], args.runs))
         print("  bare C, 2 threads: %.2f s, %.0f MB/s, %.0f MB resident" % (b, size / b / 1e6, median(bare, "rss") / 1e6))
         print("  quern, 2 ranks:    %.2f s, %.0f MB/s, %.0f MB resident" % (q, size / q / 1e6, median(quern, "rss") / 1e6))
-        print("  speed ratio %.2f (mark: 0.85); best run against best run %.2f; time in the shuffle %.1f %% (mark: 3 %%); "
-              "memory ratio %.2f" % (b / q, min(r["seconds"] for r in bare) / min(r["seconds"] for r in quern),
-                                     100 * median(quern, "shuffle") / q, median(quern, "rss") / median(bare, "rss")))
+        pairs = statistics.median(one["seconds"] / other["seconds"] for one, other in zip(bare, quern))
+        print("  speed ratio %.2f (mark: 0.85), of neighbouring runs %.2f, of the best runs %.2f; memory ratio %.2f"
+              % (b / q, pairs, min(r["seconds"] for r in bare) / min(r["seconds"] for r in quern),
+                 median(quern, "rss") / median(bare, "rss")))
+        print("  time in the shuffle %.1f %% (mark: 3 %%), of this in the collectives themselves %.1f %%"
+              % (100 * median(quern, "shuffle") / q, 100 * median(quern, "exchange") / q))
         bench_start_up(args, scratch)
 
 
