@@ -11,7 +11,10 @@
 #define FETCH_AHEAD         32                  /* slots whose long keys are on their way into the cache */
 #define FORESIGHT_SHARE     0.04                /* of a drain must be done before it tells how many keys will come */
 #define CHUNK_POOL_PART     16 /* keys routed at once are at most this part of the pool, unless one alone is more */
-#define GROWTH_MAX          8.0
+#define GROWTH_OF_TEXTS     1.8
+#define FORESIGHT_DONE_MIN  2    /* tasks before the growth in keys is looked at */
+#define UNSEEN_FACTOR_MAX   8.0  /* memory is not staked on more than that, */
+#define SEEN_FACTOR_MAX     32.0 /* or that if the growth was seen */
 #define LEVEL_COUNT_MAX     (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
 
 static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t bytes, uint64_t row_count, qn_error *error);
@@ -297,14 +300,30 @@ quern_status qn_shuffle_insert(qn_shuffle *shuffle, const qn_batch *batch, size_
     return QUERN_OK;
 }
 
-/* Distinct keys of texts grow about 1.8-fold with each doubling of the text. Memory is not staked on that beyond a factor of 8. */
+/* How many times as many keys there are after each doubling of the input: as it was with the last doubling, once enough was seen; till
+ * then as with most texts. */
+static double growth_of(qn_shuffle *shuffle, uint64_t done, uint64_t key_count)
+{
+    qn_foresight *foresight = &shuffle->foresight;
+    if (done >= 2 * foresight->done && done > 0) {
+        if (foresight->done >= FORESIGHT_DONE_MIN && foresight->key_count > 0)
+            foresight->growth = (double)key_count / (double)foresight->key_count;
+        foresight->done = done;
+        foresight->key_count = key_count;
+    }
+    if (foresight->growth == 0)
+        return GROWTH_OF_TEXTS;
+    return foresight->growth < 1 ? 1 : foresight->growth > 2 ? 2 : foresight->growth;
+}
+
 void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all)
 {
-    double factor = 1;
-    for (double left = (double)all / (double)(done + 1); left > 1 && factor < GROWTH_MAX; left /= 2)
-        factor *= left > 2 ? 1.8 : 1 + 0.8 * (left - 1);
-    qn_table_expect(shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home,
-                    (uint32_t)(100 * (factor < GROWTH_MAX ? factor : GROWTH_MAX)));
+    qn_table *table = shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home;
+    double growth = growth_of(shuffle, done, qn_table_get_count(table));
+    double factor = 1, factor_max = shuffle->foresight.growth > 0 ? SEEN_FACTOR_MAX : UNSEEN_FACTOR_MAX;
+    for (double left = (double)all / (double)(done + 1); left > 1 && factor < factor_max; left /= 2)
+        factor *= left > 2 ? growth : 1 + (growth - 1) * (left - 1);
+    qn_table_expect(table, (uint32_t)(100 * (factor < factor_max ? factor : factor_max)));
 }
 
 /* Rows that other ranks sent, into home. */

@@ -48,6 +48,12 @@ typedef struct qn_shuffle_stats {
     uint64_t table_bytes_peak;
 } qn_shuffle_stats;
 
+/* What was seen when the share of the input last doubled. */
+typedef struct qn_foresight {
+    uint64_t done, key_count;
+    double growth; /* of the keys with that doubling; 0: not seen yet */
+} qn_foresight;
+
 typedef struct qn_shuffle {
     qn_shuffle_config config;
     qn_rounds rounds; /* unused on one rank */
@@ -63,6 +69,7 @@ typedef struct qn_shuffle {
     uint32_t ranges_left;       /* that are not drained yet */
     bool *range_drained;        /* [size] */
     uint64_t home_count_before; /* the drain */
+    qn_foresight foresight;
     qn_shuffle_stats stats;
     qn_merge merge; /* the result in order */
     bool merge_open;
