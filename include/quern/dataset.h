@@ -115,6 +115,34 @@ typedef int (*quern_reduce_fn)(void *into, const void *value, void *user);
  * user is borrowed until quern_run() returns. Since 0.1. */
 QUERN_API quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user);
 
+/* How values of any type become one fixed-size accumulator for each key, and that a value. The struct grows at its end; struct_size is
+ * handled as in quern_options. All callbacks return 0, or anything else for failure. They get user as given to
+ * quern_aggregate_by_key(); merge, and no other, may be called as quern_reduce_fn says. */
+typedef struct quern_aggregation {
+    size_t struct_size;         /* sizeof(quern_aggregation); 0 is refused */
+    uint32_t accumulator_bytes; /* 1 … QUERN_FIXED_BYTES_MAX */
+    /* Makes an empty accumulator of zero bytes, 8-byte aligned; NULL: it is one. */
+    int (*init)(void *accumulator, void *user);
+    /* Puts a value into it; value.bytes is 0 for QUERN_NONE. The order of values has no meaning. */
+    int (*accumulate)(void *accumulator, quern_span value, void *user);
+    quern_reduce_fn merge; /* one accumulator into another, which are never empty */
+    /* Makes the result: in is the key and its accumulator; out as in quern_map(). NULL: the accumulator is the value. */
+    quern_map_fn finish;
+    quern_schema schema; /* of the result, with finish */
+} quern_aggregation;
+
+/* One record for each distinct key, its value made of all values of that key through an accumulator: what is sent, spilled and merged is
+ * one accumulator for each key, however many values it has and whatever their type. Local; lazy; a shuffle at run. Copies the
+ * struct; user is borrowed until quern_run() returns. QUERN_ERROR_INVALID_ARGUMENT: accumulate or merge missing, or sizes out of range.
+ * NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_aggregation *aggregation, void *user);
+
+/* The records without their values: the type of these becomes QUERN_NONE. Local; lazy. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_keys(quern_dataset *in);
+
+/* Each distinct key once, without a value. Local; lazy; a shuffle at run. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_distinct(quern_dataset *in);
+
 /* Writes key<TAB>value lines (or key lines for QUERN_NONE) to part files in directory, which must not exist, or be empty
  * but for what a killed job left there (docs/output.md).
  * The parts in the order of their names are the whole; _MANIFEST.json lists them; _SUCCESS comes last. Bytes are written as they

@@ -132,6 +132,40 @@ quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, v
                 qn_graph_add_reduce(&in->context->graph, in->node, QUERN_COUNT, fn, user, build_error_of(in->context)));
 }
 
+/* The first version of the struct ended with its last field. */
+#define AGGREGATION_FIRST_BYTES sizeof(quern_aggregation)
+
+quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_aggregation *aggregation, void *user)
+{
+    quern_aggregation known = {0};
+    if (!in)
+        return NULL;
+    qn_error *error = build_error_of(in->context);
+    if (!aggregation)
+        return refuse(in->context, "aggregate by key: the aggregation is NULL");
+    if (qn_struct_read(&known, sizeof known, AGGREGATION_FIRST_BYTES, aggregation, "aggregate by key",
+                       "set it to sizeof(quern_aggregation)", error) != QUERN_OK)
+        return NULL;
+    quern_dataset *accumulators =
+        wrap(in->context, qn_graph_add_aggregate(&in->context->graph, in->node, &known, user, error));
+    if (!accumulators || !known.finish)
+        return accumulators;
+    return quern_name(quern_map(accumulators, known.schema, known.finish, user), "finish");
+}
+
+quern_dataset *quern_keys(quern_dataset *in)
+{
+    if (!in)
+        return NULL;
+    qn_node draft = {.kind = QN_NODE_KEYS, .schema = {in->node->schema.key, QUERN_NONE, 0}};
+    return add_operator(in, &draft, true);
+}
+
+quern_dataset *quern_distinct(quern_dataset *in)
+{
+    return quern_keys(quern_name(quern_reduce_by_key(in, QUERN_COUNT), "distinct"));
+}
+
 static quern_status add_sink(quern_dataset *in, const qn_sink *draft)
 {
     return qn_graph_add_sink(&in->context->graph, draft, build_error_of(in->context));

@@ -16,7 +16,7 @@
 #include "runtime/data/reducer.h"
 #include "runtime/data/slots.h"
 
-/* A key with a value on its way into a table. value: the word itself; for a user's reducer the address of its words. */
+/* A key with a value (or accumulator) on its way into a table. value: the word itself, or the address of its words (qn_reducer_by_address). */
 typedef struct qn_entry {
     qn_key key; /* of a tiny one only the tag is looked at */
     uint64_t value;

@@ -91,9 +91,23 @@ static qn_table_result fail(qn_table *table, const qn_key *key)
     return QN_TABLE_FAILED;
 }
 
-/* Combines a key's value into its slot; an empty slot holds zeros and becomes the key's. */
-static inline __attribute__((always_inline)) qn_table_result
-put_value(qn_table *table, uint64_t *slot, const qn_key *key, uint64_t in, qn_key_class class, qn_reducer_kind kind)
+/* The value of record `number` into an accumulator, which is zeros if it is fresh. */
+static bool accumulate(const qn_reducer *reducer, uint64_t *accumulator, bool fresh, const quern_block *block,
+                       uint64_t number)
+{
+    quern_span value = {"", 0};
+    if (block->value)
+        value = (quern_span){block->value[number], block->value_bytes[number]};
+    return (!fresh || !reducer->init || reducer->init(accumulator, reducer->user) == 0) &&
+           reducer->accumulate(accumulator, value, reducer->user) == 0;
+}
+
+/* Combines a key's value into its slot; an empty slot holds zeros and becomes the key's. `in`: the value, or its words' address; of an
+ * aggregation the number of the record in the block. */
+static inline __attribute__((always_inline)) qn_table_result put_value(qn_table *table, uint64_t *slot,
+                                                                       const qn_key *key, uint64_t in,
+                                                                       const quern_block *block, qn_key_class class,
+                                                                       qn_reducer_kind kind)
 {
     uint64_t *value = slot + (class == QN_CLASS_TINY ? 1 : 3);
     bool fresh = *slot == 0;
@@ -117,6 +131,8 @@ put_value(qn_table *table, uint64_t *slot, const qn_key *key, uint64_t in, qn_ke
         *value += in;
         return QN_TABLE_OK;
     }
+    if (kind == QN_REDUCER_AGGREGATE)
+        return accumulate(table->reducer, value, fresh, block, in) ? QN_TABLE_OK : fail(table, key);
     if (kind == QN_REDUCER_USER) {
         const uint64_t *words = (const uint64_t *)(uintptr_t)in;
         if (fresh)
@@ -128,10 +144,11 @@ put_value(qn_table *table, uint64_t *slot, const qn_key *key, uint64_t in, qn_ke
     return fresh || qn_reducer_apply_word(kind, value, in) ? QN_TABLE_OK : fail(table, key);
 }
 
-/* Combines keys of one class whose slots were fetched. ones: all values are 1. */
+/* Combines keys of one class whose slots were fetched. block: where values of an aggregation are. ones: all values are 1. */
 static inline __attribute__((always_inline)) qn_table_result put_group(qn_table *table, incoming *group, size_t count,
-                                                                       qn_key_class class, qn_reducer_kind kind,
-                                                                       uint32_t value_words, bool ones)
+                                                                       const quern_block *block, qn_key_class class,
+                                                                       qn_reducer_kind kind, uint32_t value_words,
+                                                                       bool ones)
 {
     qn_slots *slots = class == QN_CLASS_TINY ? &table->tiny : &table->wide;
     size_t stride = stride_of(class, value_words);
@@ -153,7 +170,7 @@ static inline __attribute__((always_inline)) qn_table_result put_group(qn_table 
         while (QN_UNLIKELY(is_other(slot, &key, class)))
             slot = next_slot(slot, stride); /* of the same hash */
         fresh_count += *slot == 0;
-        result = put_value(table, slot, &key, ones ? 1 : group->value[i], class, kind);
+        result = put_value(table, slot, &key, ones ? 1 : group->value[i], block, class, kind);
     }
     slots->used_count += fresh_count;
     return result;
@@ -175,6 +192,8 @@ static inline __attribute__((always_inline)) qn_key key_of_record(const quern_bl
 static inline __attribute__((always_inline)) uint64_t value_of_record(const quern_block *block, size_t i,
                                                                       qn_reducer_kind kind)
 {
+    if (kind == QN_REDUCER_AGGREGATE)
+        return i;
     return kind == QN_REDUCER_USER ? (uint64_t)(uintptr_t)block->value[i] : qn_load_word(block->value[i]);
 }
 
@@ -208,7 +227,7 @@ static inline __attribute__((always_inline)) qn_table_result insert_records(qn_t
                 group.value[n] = value_of_record(block, index[at + n], kind);
             group.slot[n] = fetch_slot(&slots, key.tag, stride_of(class, value_words));
         }
-        result = put_group(table, &group, group_count, class, kind, value_words, kind == QN_REDUCER_COUNT);
+        result = put_group(table, &group, group_count, block, class, kind, value_words, kind == QN_REDUCER_COUNT);
     }
     return result;
 }
@@ -251,6 +270,11 @@ static qn_table_result insert_user(qn_table *table, const quern_block *block, co
     return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_USER, table->reducer->value_words);
 }
 
+static qn_table_result insert_accumulated(qn_table *table, const quern_block *block, const qn_classified *classified)
+{
+    return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_AGGREGATE, table->reducer->value_words);
+}
+
 qn_table_result qn_table_insert_block(qn_table *table, const quern_block *block, quern_type key_type,
                                       const qn_classified *classified)
 {
@@ -258,6 +282,8 @@ qn_table_result qn_table_insert_block(qn_table *table, const quern_block *block,
         return insert_numbers(table, block, classified);
     if (table->reducer->kind == QN_REDUCER_COUNT)
         return insert_counted(table, block, classified);
+    if (table->reducer->kind == QN_REDUCER_AGGREGATE)
+        return insert_accumulated(table, block, classified);
     return table->reducer->kind == QN_REDUCER_USER ? insert_user(table, block, classified)
                                                    : insert_words(table, block, classified);
 }
@@ -288,13 +314,13 @@ insert_group(qn_table *table, const qn_entry *entries, size_t count, qn_reducer_
         group->slot[n] = fetch_slot(slots, key->tag, slots->stride);
     }
     qn_table_result result =
-        put_group(table, &groups[QN_CLASS_TINY], counts[QN_CLASS_TINY], QN_CLASS_TINY, kind, value_words, false);
+        put_group(table, &groups[QN_CLASS_TINY], counts[QN_CLASS_TINY], NULL, QN_CLASS_TINY, kind, value_words, false);
     if (result == QN_TABLE_OK)
-        result =
-            put_group(table, &groups[QN_CLASS_SHORT], counts[QN_CLASS_SHORT], QN_CLASS_SHORT, kind, value_words, false);
+        result = put_group(table, &groups[QN_CLASS_SHORT], counts[QN_CLASS_SHORT], NULL, QN_CLASS_SHORT, kind,
+                           value_words, false);
     if (result == QN_TABLE_OK)
-        result =
-            put_group(table, &groups[QN_CLASS_LONG], counts[QN_CLASS_LONG], QN_CLASS_LONG, kind, value_words, false);
+        result = put_group(table, &groups[QN_CLASS_LONG], counts[QN_CLASS_LONG], NULL, QN_CLASS_LONG, kind, value_words,
+                           false);
     return result;
 }
 
@@ -332,7 +358,7 @@ qn_table_result qn_table_insert(qn_table *table, const qn_entry *entries, size_t
             break;
         if (table->reducer->kind == QN_REDUCER_COUNT)
             result = insert_group(table, entries + done, group, QN_REDUCER_COUNT, 1);
-        else if (table->reducer->kind == QN_REDUCER_USER)
+        else if (qn_reducer_by_address(table->reducer))
             result = insert_group(table, entries + done, group, QN_REDUCER_USER, table->reducer->value_words);
         else
             result = insert_group(table, entries + done, group, table->reducer->kind, 1);

@@ -296,6 +296,17 @@ static quern_status run_filter_block(struct qn_operator *op, const qn_batch *bat
     return QUERN_OK;
 }
 
+/* Records without their values. */
+static void run_keys(struct qn_operator *op, const qn_batch *batch)
+{
+    for (size_t i = 0; i < batch->block.count; i++) {
+        op->out.key[i] = batch->block.key[i];
+        op->out.key_bytes[i] = batch->block.key_bytes[i];
+        op->out.origins[i] = qn_batch_origin(batch, i);
+    }
+    op->out.count = batch->block.count;
+}
+
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch)
 {
     struct qn_operator *op = &chain->operators[index];
@@ -317,6 +328,10 @@ static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch
         break;
     case QN_NODE_FILTER_BLOCK:
         status = run_filter_block(op, batch);
+        break;
+    case QN_NODE_KEYS:
+        run_keys(op, batch);
+        status = QUERN_OK;
         break;
     case QN_NODE_TEXT:
     case QN_NODE_REDUCE:

@@ -43,6 +43,8 @@ static const char *operator_name(qn_node_kind kind)
         return "flat map block";
     case QN_NODE_FILTER_BLOCK:
         return "filter block";
+    case QN_NODE_KEYS:
+        return "keys";
     case QN_NODE_REDUCE:
         return "reduce by key";
     }
@@ -163,6 +165,34 @@ qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduct
     draft.reducer.value_words = (draft.reducer.value_bytes + 7) / 8;
     digest_number(graph, draft.reducer.kind);
     return qn_graph_add_node(graph, &draft, error);
+}
+
+qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const quern_aggregation *aggregation, void *user,
+                                qn_error *error)
+{
+    uint32_t bytes = aggregation->accumulator_bytes;
+    if (!aggregation->accumulate || !aggregation->merge || bytes == 0 || bytes > QUERN_FIXED_BYTES_MAX) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
+                     "aggregate by key: accumulate and merge are needed, and accumulator_bytes from 1 to %d",
+                     QUERN_FIXED_BYTES_MAX);
+        return NULL;
+    }
+    qn_node draft = {.kind = QN_NODE_REDUCE, .input = input, .schema = {input->schema.key, QUERN_FIXED, bytes}};
+    draft.reducer = (qn_reducer){
+        .kind = QN_REDUCER_AGGREGATE,
+        .value_bytes = bytes,
+        .value_words = (bytes + 7) / 8,
+        .key_type = input->schema.key,
+        .fn = aggregation->merge,
+        .init = aggregation->init,
+        .accumulate = aggregation->accumulate,
+        .user = user,
+    };
+    digest_number(graph, draft.reducer.kind);
+    qn_node *node = qn_graph_add_node(graph, &draft, error);
+    if (node)
+        node->name = "aggregate by key";
+    return node;
 }
 
 static quern_status check_sink(const qn_sink *sink, qn_error *error)

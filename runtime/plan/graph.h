@@ -23,6 +23,7 @@ typedef enum qn_node_kind {
     QN_NODE_MAP_BLOCK,
     QN_NODE_FLAT_MAP_BLOCK,
     QN_NODE_FILTER_BLOCK,
+    QN_NODE_KEYS,
     QN_NODE_REDUCE,
 } qn_node_kind;
 
@@ -89,6 +90,9 @@ qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t pat
 /* A reduction by a built-in (fn NULL) or the user's fn. */
 qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction,
                              int (*fn)(void *into, const void *value, void *user), void *user, qn_error *error);
+/* An aggregation, not finished: values are its accumulators. aggregation: of this version's size, but for finish. */
+qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const quern_aggregation *aggregation, void *user,
+                                qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
 /* A counter belongs to what must be the same on all ranks. */
 void qn_graph_note_counter(qn_graph *graph, const char *name);

@@ -331,7 +331,7 @@ static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t byte
 {
     qn_shuffle *shuffle = user;
     uint32_t value_words = shuffle->config.reducer->value_words;
-    bool by_address = shuffle->config.reducer->kind == QN_REDUCER_USER;
+    bool by_address = qn_reducer_by_address(shuffle->config.reducer);
     qn_entry entries[MOVE_COUNT];
     quern_status status = QUERN_OK;
     if (shuffle->discarding)
@@ -440,7 +440,7 @@ static bool fill_chunk(qn_shuffle *shuffle, uint32_t to)
 static quern_status move_home(qn_shuffle *shuffle, bool *more_out, qn_error *error)
 {
     uint32_t value_words = shuffle->config.reducer->value_words, own = shuffle->config.comm->rank;
-    bool by_address = shuffle->config.reducer->kind == QN_REDUCER_USER;
+    bool by_address = qn_reducer_by_address(shuffle->config.reducer);
     qn_table_scan *scan = &shuffle->drain.ranges[own].scan;
     const uint64_t *slots[MOVE_COUNT + 1];
     qn_entry entries[MOVE_COUNT];
