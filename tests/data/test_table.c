@@ -172,6 +172,110 @@ START_TEST(thousands_of_tiny_keys_of_neighbouring_hashes_are_kept_apart)
 }
 END_TEST
 
+/* Blocks. */
+
+static qn_classified classified;
+
+static qn_key_class class_of_bytes(uint32_t bytes)
+{
+    return bytes <= QN_KEY_TINY_BYTES ? QN_CLASS_TINY : bytes <= QN_KEY_SHORT_BYTES ? QN_CLASS_SHORT : QN_CLASS_LONG;
+}
+
+/* Every record of the part is in its class once, ascending. */
+static void check_classes(const uint32_t *key_bytes, size_t from, size_t count)
+{
+    size_t next[QN_CLASS_COUNT] = {0};
+    uint64_t long_bytes = 0;
+    for (size_t i = from; i < from + count; i++) {
+        qn_key_class class = class_of_bytes(key_bytes[i]);
+        if (next[class] >= classified.count[class] || classified.index[class][next[class]] != i)
+            ck_abort_msg("record %zu of [%zu, %zu) is not the next of its class", i, from, from + count);
+        next[class]++;
+        long_bytes += class == QN_CLASS_LONG ? key_bytes[i] : 0;
+    }
+    for (int class = 0; class < QN_CLASS_COUNT; class ++)
+        ck_assert_uint_eq(next[class], classified.count[class]);
+    ck_assert_uint_eq(classified.long_bytes, long_bytes);
+}
+
+START_TEST(any_part_of_a_block_is_sorted_by_class)
+{
+    static const uint32_t edges[] = {0, 7, 8, 16, 17, 64, 65, 100000};
+    static uint32_t key_bytes[3 * QN_SLOTS_COMING_MAX];
+    quern_block block = {.count = 3 * QN_SLOTS_COMING_MAX, .key_bytes = key_bytes};
+    uint64_t state = 61;
+    for (int round = 0; round < 3000; round++) {
+        size_t edge_count = 1 + kit_random_below(&state, 8);
+        for (size_t i = 0; i < block.count; i++)
+            key_bytes[i] = edges[kit_random_below(&state, edge_count)];
+        size_t count = round % 8 ? kit_random_below(&state, QN_SLOTS_COMING_MAX + 1) : QN_SLOTS_COMING_MAX;
+        size_t from = round % 5 ? kit_random_below(&state, block.count - count + 1) : 0;
+        memset(&classified, 0xee, sizeof classified);
+        qn_table_classify(&block, QUERN_BYTES, from, count, &classified);
+        check_classes(key_bytes, from, count);
+        qn_table_classify(&block, QUERN_U64, from, count, &classified);
+        ck_assert(classified.count[QN_CLASS_TINY] == 0 && classified.count[QN_CLASS_LONG] == 0);
+        ck_assert(classified.count[QN_CLASS_SHORT] == count && classified.long_bytes == 0);
+        for (size_t i = 0; i < count; i++)
+            if (classified.index[QN_CLASS_SHORT][i] != from + i)
+                ck_abort_msg("number %zu of [%zu, %zu)", i, from, from + count);
+    }
+}
+END_TEST
+
+#define NUMBER_COUNT 1500
+
+/* Numbers as keys, in blocks of which a part goes in at a time, reduced as by an array. */
+static void check_numbers(qn_reducer_kind kind, uint64_t number_max, uint64_t factor)
+{
+    static uint64_t numbers[NUMBER_COUNT], values[NUMBER_COUNT][32];
+    static const void *key[NUMBER_COUNT], *value[NUMBER_COUNT];
+    qn_reducer reducer = keykit_reducer(kind, &words_of_user);
+    keykit_set set = {(keykit_key *)kit_take(number_max * sizeof *set.keys), number_max, NULL};
+    for (uint64_t n = 0; n < number_max; n++) {
+        uint8_t data[8 + QN_SLACK_BYTES] = {0};
+        memcpy(data, &(uint64_t){n * factor}, 8);
+        set.keys[n].key = qn_key_of(data, 8);
+    }
+    uint64_t state = number_max;
+    qn_table table;
+    open_table(&table, &reducer, 0, UINT64_MAX, 0);
+    for (int round = 0; round < 6; round++) {
+        for (size_t i = 0; i < NUMBER_COUNT; i++) {
+            size_t n = kit_random_below(&state, number_max);
+            numbers[i] = n * factor;
+            for (uint32_t word = 0; word < reducer.value_words; word++)
+                values[i][word] = kind == QN_REDUCER_COUNT ? 1 : kit_random(&state) >> 20;
+            key[i] = &numbers[i];
+            value[i] = values[i];
+            keykit_combine(&set.keys[n], &reducer, values[i]);
+        }
+        quern_block block = {.count = NUMBER_COUNT, .key = key, .value = value};
+        for (size_t from = 0, count; from < NUMBER_COUNT; from += count) {
+            size_t left = NUMBER_COUNT - from;
+            count = 1 + kit_random_below(&state, left < QN_SLOTS_COMING_MAX ? left : QN_SLOTS_COMING_MAX);
+            qn_table_classify(&block, QUERN_U64, from, count, &classified);
+            ck_assert_int_eq(qn_table_make_room(&table, 0, count, 0, BYTES_MAX), QN_TABLE_OK);
+            ck_assert_int_eq(qn_table_insert_block(&table, &block, QUERN_U64, &classified), QN_TABLE_OK);
+        }
+    }
+    keykit_sort(&set);
+    check_table(&table, &set);
+    qn_table_fini(&table);
+    keykit_free(&set);
+}
+
+START_TEST(numbers_as_keys_are_reduced_as_by_a_sorted_list)
+{
+    for (words_of_user = 1; words_of_user <= 32; words_of_user = words_of_user == 1 ? 2 : words_of_user * 16)
+        for (int kind = QN_REDUCER_COUNT; kind <= QN_REDUCER_USER; kind++) {
+            check_numbers((qn_reducer_kind)kind, 1, 0);
+            check_numbers((qn_reducer_kind)kind, 100, 1);
+            check_numbers((qn_reducer_kind)kind, 7000, UINT64_C(0x0123456789abcdef));
+        }
+}
+END_TEST
+
 /* Failures. */
 
 static void check_overflow(qn_reducer_kind kind, uint64_t before, uint64_t more, uint32_t key_bytes)
@@ -292,6 +396,8 @@ int main(void)
         thousands_of_keys_of_one_hash_at_the_end_of_the_range_are_kept_apart,
         thousands_of_keys_of_one_hash_elsewhere_are_kept_apart,
         thousands_of_tiny_keys_of_neighbouring_hashes_are_kept_apart,
+        any_part_of_a_block_is_sorted_by_class,
+        numbers_as_keys_are_reduced_as_by_a_sorted_list,
         a_sum_beyond_its_type_fails_and_names_its_key,
         extreme_values_that_fit_are_reduced,
         a_user_s_failure_is_one_and_names_its_key,

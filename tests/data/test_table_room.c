@@ -5,7 +5,8 @@
 #include "tests/data/tablekit.h"
 #include "tests/refusal.h"
 
-#define ORDERED_COUNT 200000
+#define ORDERED_COUNT     200000
+#define ARENA_BYTES_FIRST (64 << 10)
 
 static double time_feeding(const keykit_key *keys, size_t count, size_t *bytes_out)
 {
@@ -271,6 +272,202 @@ START_TEST(a_short_key_goes_in_though_the_long_one_behind_it_does_not_fit)
 }
 END_TEST
 
+/* Random keys one group after the other, with expectations that are as often wrong; the bytes after each group. */
+static size_t fill_closely(qn_table *table, const keykit_set *set, size_t from, size_t bytes_max, uint64_t *state)
+{
+    static qn_entry entries[BATCH_COUNT_MAX];
+    static uint64_t value[KEYKIT_WORDS_MAX];
+    size_t empty_bytes = qn_table_get_bytes(table), next = from;
+    bool by_address = table->reducer->kind == QN_REDUCER_USER;
+    for (qn_table_result result = QN_TABLE_OK; result == QN_TABLE_OK && next < set->count;) {
+        size_t done = 0, count = 1 + kit_random_below(state, BATCH_COUNT_MAX);
+        count = count < set->count - next ? count : set->count - next;
+        for (size_t i = 0; i < count; i++)
+            entries[i] = (qn_entry){set->keys[next + i].key, by_address ? (uint64_t)(uintptr_t)value : 1};
+        qn_table_expect(table, 100 + (uint32_t)kit_random_below(state, 800));
+        result = qn_table_insert(table, entries, count, bytes_max, &done);
+        ck_assert(result == QN_TABLE_OK || result == QN_TABLE_FULL);
+        next += done;
+        /* An empty table takes the first long keys in any case. */
+        size_t least = empty_bytes + ARENA_BYTES_FIRST, most = bytes_max > least ? bytes_max : least;
+        if (qn_table_get_bytes(table) > most || qn_table_get_count(table) != next - from)
+            ck_abort_msg("%zu bytes of %zu, with %zu keys of %zu", qn_table_get_bytes(table), most,
+                         (size_t)qn_table_get_count(table), next - from);
+    }
+    return next;
+}
+
+START_TEST(a_table_is_never_beyond_its_bytes_and_never_refuses_for_good)
+{
+    uint64_t state = 81;
+    keykit_set set = keykit_make(60000, 25);
+    shuffle_keys(&set);
+    for (uint32_t words = 1; words <= 32; words = words == 1 ? 2 : words * 16) {
+        qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words);
+        for (size_t bytes_max = 0; bytes_max < (3 << 20); bytes_max += 1 + kit_random_below(&state, 150000)) {
+            qn_table table;
+            open_table(&table, &reducer, 0, UINT64_MAX, bytes_max);
+            size_t empty_bytes = qn_table_get_bytes(&table) + ARENA_BYTES_FIRST;
+            size_t row_bytes = 8 * (3 + words) + KEYKIT_BYTES_MAX;
+            size_t least = bytes_max > empty_bytes ? bytes_max / 8 / row_bytes : 1;
+            for (size_t next = 0, before = 0; next < set.count; before = next) {
+                next = fill_closely(&table, &set, before, bytes_max, &state);
+                if (next < set.count && next - before < least)
+                    ck_abort_msg("full with %zu keys in %zu bytes", next - before, bytes_max);
+                ck_assert_uint_gt(next, before);
+                qn_table_clear(&table);
+            }
+            qn_table_fini(&table);
+        }
+    }
+    keykit_free(&set);
+}
+END_TEST
+
+/* Every class in great numbers, at the end of the range and all over it, while the table grows. */
+START_TEST(crowds_at_the_last_slot_are_whole_after_each_growth)
+{
+    for (uint32_t words = 1; words <= 32; words = words == 1 ? 2 : words * 16) {
+        for (int longs = 0; longs < 2; longs++) {
+            qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words);
+            keykit_set crowd =
+                longs ? keykit_make_equal_long(2500, UINT64_MAX) : keykit_make_equal_short(2500, UINT64_MAX);
+            keykit_set others = keykit_make(20000, words);
+            keykit_set all = {(keykit_key *)kit_take((2500 + others.count) * sizeof *all.keys), 2500 + others.count,
+                              NULL};
+            memcpy(all.keys, crowd.keys, 2500 * sizeof *all.keys);
+            memcpy(all.keys + 2500, others.keys, others.count * sizeof *all.keys);
+            qn_table table;
+            open_table(&table, &reducer, 0, UINT64_MAX, 0);
+            begin_feeding(&table, &all, false); /* the crowd first, then mixed, then the others */
+            for (size_t n = 0; n < all.count; n++) {
+                feed(n);
+                if (n % 3000 == 2999) {
+                    uint64_t slot_count = table.wide.slot_count;
+                    end_feeding();
+                    feed(kit_random_below(&feeding.state, 2500));
+                    ck_assert_uint_ge(table.wide.slot_count, slot_count);
+                }
+            }
+            end_feeding();
+            keykit_sort(&all);
+            check_table(&table, &all);
+            qn_table_fini(&table);
+            keykit_free(&all);
+            keykit_free(&others);
+            keykit_free(&crowd);
+        }
+    }
+}
+END_TEST
+
+static size_t feed_and_count_growths(qn_table *table, keykit_set *set, size_t from, size_t to)
+{
+    size_t growths = 0;
+    uint64_t slot_count = table->wide.slot_count;
+    begin_feeding(table, set, false);
+    for (size_t n = from; n < to; n++) {
+        feed(n);
+        if (table->wide.slot_count != slot_count)
+            growths++;
+        slot_count = table->wide.slot_count;
+    }
+    end_feeding();
+    return growths;
+}
+
+START_TEST(a_table_grows_at_once_to_what_is_expected_and_not_for_what_is_not)
+{
+    qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
+    keykit_set set = keykit_make(200000, 83);
+    shuffle_keys(&set);
+    size_t eighth = set.count / 8, growths[3];
+    for (int foreseen = 0; foreseen < 2; foreseen++) {
+        qn_table table;
+        open_table(&table, &reducer, 0, UINT64_MAX, BYTES_MAX);
+        feed_and_count_growths(&table, &set, 0, eighth);
+        qn_table_expect(&table, foreseen ? 800 : 100);
+        growths[foreseen] = feed_and_count_growths(&table, &set, eighth, set.count);
+        qn_table_fini(&table);
+    }
+    ck_assert_uint_le(growths[1], 1);
+    ck_assert_uint_gt(growths[0], growths[1]);
+    qn_table table;
+    open_table(&table, &reducer, 0, UINT64_MAX, BYTES_MAX);
+    for (size_t n = 0; table.wide.used_count + 2 * QN_SLOTS_COMING_MAX < table.wide.slot_count / 2 || n < 20000; n++)
+        feed_and_count_growths(&table, &set, n, n + 1);
+    qn_table_expect(&table, 105); /* a little more: somewhat fuller is better than moving everything */
+    size_t more = table.wide.slot_count / 20;
+    growths[2] = feed_and_count_growths(&table, &set, set.count - more, set.count);
+    ck_assert_uint_eq(growths[2], 0);
+    qn_table_fini(&table);
+    keykit_free(&set);
+}
+END_TEST
+
+/* Probing, against a set of tags that is known. */
+
+#define PROBED_COUNT 6000
+
+static void put_tag(qn_slots *slots, uint64_t tag)
+{
+    ck_assert_int_eq(qn_slots_make_room(slots, 1, BYTES_MAX), QN_SLOTS_OK);
+    uint64_t *slot = qn_slots_probe(slots, tag);
+    if (*slot != 0)
+        ck_abort_msg("tag %llx is there before it came", (unsigned long long)tag);
+    slot[0] = slot[1] = tag;
+    slots->used_count++;
+}
+
+static void check_probe(qn_slots *slots, uint64_t tag, bool present)
+{
+    uint64_t *slot = qn_slots_probe(slots, tag);
+    if (*slot != (present ? tag : 0) || (present && slot[1] != tag))
+        ck_abort_msg("tag %llx is %s", (unsigned long long)tag, present ? "lost" : "there though it never came");
+}
+
+/* Streams of ascending tags within a narrow range; odd tags never come. */
+static void check_probing(size_t stream_count, size_t piece_max, uint64_t base, uint64_t step, uint64_t seed)
+{
+    static uint64_t came[PROBED_COUNT];
+    size_t count = 0, taken[8] = {0};
+    uint64_t state = seed;
+    qn_slots slots;
+    ck_assert(qn_slots_init(&slots, 0, 1, 0, UINT64_MAX, BYTES_MAX));
+    while (count < PROBED_COUNT) {
+        size_t stream = kit_random_below(&state, stream_count);
+        for (size_t left = 1 + kit_random_below(&state, piece_max); left > 0 && count < PROBED_COUNT; left--) {
+            came[count] = base + step * (stream + stream_count * taken[stream]++);
+            put_tag(&slots, came[count++]);
+        }
+        for (int i = 0; i < 20; i++) {
+            uint64_t tag = came[kit_random_below(&state, count)];
+            check_probe(&slots, tag, true);
+            check_probe(&slots, tag + 1, false);
+        }
+        if (kit_random_below(&state, 50) == 0) { /* sorting moves slots */
+            qn_slots_cursor cursor = qn_slots_cursor_of(&slots, 0, UINT64_MAX);
+            for (size_t steps = kit_random_below(&state, 400); steps > 0 && qn_slots_cursor_peek(&cursor); steps--)
+                qn_slots_cursor_step(&cursor);
+        }
+    }
+    for (size_t i = 0; i < count; i++)
+        check_probe(&slots, came[i], true);
+    qn_slots_fini(&slots);
+}
+
+START_TEST(a_probe_finds_every_tag_of_a_crowd_and_no_other)
+{
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        check_probing(1, 400, 2, 2, seed);
+        check_probing(2, 700, 2, 4096, seed);
+        check_probing(7, 300, UINT64_MAX / 3 * 2, 2, seed);
+        check_probing(7, 3, UINT64_MAX / 3 * 2, UINT64_C(1) << 40, seed);
+        check_probing(3, 900, UINT64_MAX - 8 * PROBED_COUNT, 2, seed);
+    }
+}
+END_TEST
+
 START_TEST(memory_refused_while_growing_is_a_result_and_the_table_can_be_ended)
 {
     qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
@@ -306,6 +503,10 @@ int main(void)
         a_table_stays_within_its_bytes_and_uses_a_good_part_of_them,
         an_empty_table_takes_a_key_of_any_size_and_is_full_then,
         a_short_key_goes_in_though_the_long_one_behind_it_does_not_fit,
+        a_table_is_never_beyond_its_bytes_and_never_refuses_for_good,
+        crowds_at_the_last_slot_are_whole_after_each_growth,
+        a_table_grows_at_once_to_what_is_expected_and_not_for_what_is_not,
+        a_probe_finds_every_tag_of_a_crowd_and_no_other,
         memory_refused_while_growing_is_a_result_and_the_table_can_be_ended,
     };
     return kit_run_tests("table_room", tests, sizeof tests / sizeof *tests, NULL, NULL);
