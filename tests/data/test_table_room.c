@@ -7,6 +7,7 @@
 
 #define ORDERED_COUNT     200000
 #define ARENA_BYTES_FIRST (64 << 10)
+#define CLEAR_COUNT_MAX   20
 
 static double time_feeding(const keykit_key *keys, size_t count, size_t *bytes_out)
 {
@@ -304,13 +305,14 @@ START_TEST(a_table_is_never_beyond_its_bytes_and_never_refuses_for_good)
     shuffle_keys(&set);
     for (uint32_t words = 1; words <= 32; words = words == 1 ? 2 : words * 16) {
         qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words);
-        for (size_t bytes_max = 0; bytes_max < (3 << 20); bytes_max += 1 + kit_random_below(&state, 150000)) {
+        for (size_t bytes_max = 1; bytes_max < (3 << 20); bytes_max += kit_random_below(&state, 300000)) {
             qn_table table;
             open_table(&table, &reducer, 0, UINT64_MAX, bytes_max);
             size_t empty_bytes = qn_table_get_bytes(&table) + ARENA_BYTES_FIRST;
             size_t row_bytes = 8 * (3 + words) + KEYKIT_BYTES_MAX;
             size_t least = bytes_max > empty_bytes ? bytes_max / 8 / row_bytes : 1;
-            for (size_t next = 0, before = 0; next < set.count; before = next) {
+            size_t clears_left = CLEAR_COUNT_MAX;
+            for (size_t next = 0, before = 0; next < set.count && clears_left > 0; before = next, clears_left--) {
                 next = fill_closely(&table, &set, before, bytes_max, &state);
                 if (next < set.count && next - before < least)
                     ck_abort_msg("full with %zu keys in %zu bytes", next - before, bytes_max);
