@@ -359,6 +359,9 @@ qn_slots_scan qn_slots_scan_of(const qn_slots *slots, uint64_t tag_first, uint64
     uint64_t first = tag_first > slots->tag_first ? tag_first : slots->tag_first;
     uint64_t last = tag_last < slots->tag_last ? tag_last : slots->tag_last;
     first += first == 0; /* no tag is 0, an empty slot is */
+    const uint8_t *never_full = (const uint8_t *)slot_at(slots, slots_in_all(slots) - 1);
+    if (first > last)
+        return (qn_slots_scan){.next = never_full, .last_place = never_full - slots->stride, .stride = slots->stride};
     return (qn_slots_scan){
         .next = slots->memory + qn_slots_place(slots, first) * slots->stride,
         .last_place = slots->memory + qn_slots_place(slots, last) * slots->stride,

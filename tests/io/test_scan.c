@@ -132,6 +132,95 @@ START_TEST(all_pairs_of_delimiters_are_told_from_all_other_bytes)
 }
 END_TEST
 
+/* The ways of making masks: by single bytes, by two tables, by one where the set allows it. */
+typedef enum way { NARROW, WIDE, ONLY, WAY_COUNT } way;
+
+static bool way_is_possible(const qn_delimiters *delimiters, way by)
+{
+    return by == NARROW || (delimiters->wide && (by == WIDE || delimiters->has_only));
+}
+
+static void scan_by(qn_delimiters delimiters, way by, const uint8_t *data, size_t from, size_t bytes, bool toggles,
+                    bool inside, scanned *out)
+{
+    delimiters.wide = by != NARROW;
+    delimiters.has_only = by == ONLY;
+    out->inside = inside;
+    out->count = qn_scan(&delimiters, data, from, bytes, toggles, &out->inside, out->positions, BYTES_MAX, &out->bytes);
+}
+
+/* All that is found lies `from` further on than in a scan of what begins there. */
+static void check_ways(const char *set, size_t set_count, const uint8_t *data, size_t from, size_t bytes, bool toggles,
+                       bool inside)
+{
+    static scanned expected, got;
+    qn_delimiters delimiters;
+    ck_assert(qn_delimiters_init(&delimiters, set, set_count));
+    model_scan(set, set_count, data + from, bytes - from, toggles, inside, &expected);
+    expected.bytes = bytes;
+    for (size_t i = 0; i < expected.count; i++)
+        expected.positions[i] += (uint32_t)from;
+    for (way by = NARROW; by < WAY_COUNT; by++) {
+        if (!way_is_possible(&delimiters, by))
+            continue;
+        scan_by(delimiters, by, data, from, bytes, toggles, inside, &got);
+        if (!same_scan(&got, &expected, toggles))
+            ck_abort_msg("way %d, set of %zu from %d, from %zu to %zu: %zu positions instead of %zu", (int)by,
+                         set_count, set[0], from, bytes, got.count, expected.count);
+    }
+}
+
+static void check_has_only(const char *set, size_t count)
+{
+    qn_delimiters delimiters;
+    bool shared = false;
+    ck_assert(qn_delimiters_init(&delimiters, set, count));
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            shared |= set[i] != set[j] && (set[i] & 15) == (set[j] & 15);
+    ck_assert_int_eq(delimiters.has_only, !shared);
+}
+
+START_TEST(every_way_tells_every_pair_from_all_other_bytes)
+{
+    uint8_t data[3 + 256 + QN_SCAN_STEP_BYTES] = {0};
+    for (int byte = 0; byte < 256; byte++)
+        data[3 + byte] = (uint8_t)byte;
+    for (int pair = 0; pair < 128 * 128; pair++) {
+        char set[2] = {(char)(pair % 128), (char)(pair / 128)};
+        check_has_only(set, 2);
+        check_ways(set, 2, data, (size_t)pair % 4, 3 + 256, pair % 3 == 0, pair % 5 == 0);
+    }
+}
+END_TEST
+
+/* Up to 20 delimiters, NUL and such of equal halves among them, scanned from anywhere. */
+START_TEST(every_way_finds_the_same_from_anywhere)
+{
+    static uint8_t data[BYTES_MAX + QN_SCAN_STEP_BYTES];
+    uint64_t state = 9;
+    for (int round = 0; round < 40000; round++) {
+        char set[20];
+        size_t set_count = 1 + kit_random_below(&state, round % 2 ? 3 : 20);
+        uint64_t low = kit_random_below(&state, 16);
+        for (size_t i = 0; i < set_count; i++) {
+            uint64_t byte = kit_random_below(&state, 128);
+            set[i] = (char)(kit_random_below(&state, 4) ? byte : (byte & 0x70) | low);
+        }
+        if (kit_random_below(&state, 2))
+            set[0] = 0;
+        check_has_only(set, set_count);
+        uint64_t density = kit_random_below(&state, 4) * 33;
+        for (size_t i = 0; i < sizeof data; i++)
+            data[i] = kit_random_below(&state, 100) < density ? (uint8_t)set[kit_random_below(&state, set_count)]
+                                                              : (uint8_t)kit_random(&state);
+        size_t bytes = 1 + kit_random_below(&state, round % 4 ? 150 : BYTES_MAX),
+               from = kit_random_below(&state, bytes);
+        check_ways(set, set_count, data, from, bytes, kit_random_below(&state, 2), kit_random_below(&state, 2));
+    }
+}
+END_TEST
+
 /* A scan that is stopped goes on where it stopped, with what it left in `inside`. */
 static void scan_in_pieces(qn_delimiters *delimiters, const uint8_t *data, size_t bytes, bool toggles,
                            size_t positions_max, uint64_t *state, scanned *out)
@@ -223,6 +312,8 @@ int main(void)
         wide_and_narrow_find_what_looking_at_every_byte_finds,
         every_byte_is_told_from_every_delimiter,
         all_pairs_of_delimiters_are_told_from_all_other_bytes,
+        every_way_tells_every_pair_from_all_other_bytes,
+        every_way_finds_the_same_from_anywhere,
         a_scan_in_pieces_finds_what_a_whole_one_finds,
         a_scan_stays_within_the_slacks,
         a_scan_of_nothing_changes_nothing,

@@ -5,6 +5,7 @@
  * Tasks are checked in passing: blocks are not too large, a block that is begun again at its place is the same with the
  * same ones behind it, and records are where they are said to be.
  */
+#include "runtime/base/pages.h"
 #include "runtime/io/text_source.h"
 #include "tests/kit.h"
 #include "tests/refusal.h"
@@ -337,6 +338,123 @@ START_TEST(a_buffer_that_a_giant_record_made_large_shrinks_and_goes_on)
 }
 END_TEST
 
+/* As far behind a page's begin as in the file, within the buffer, with room for the scan. */
+static void check_data(const qn_text_source *of)
+{
+    size_t behind = (size_t)(of->data - of->buffer);
+    ck_assert_uint_eq((uintptr_t)of->buffer % QN_PAGE_SMALL_BYTES, 0);
+    ck_assert_uint_eq(behind % QN_PAGE_SMALL_BYTES, of->data_offset % QN_PAGE_SMALL_BYTES);
+    ck_assert_uint_le(behind + of->data_bytes + QN_SCAN_STEP_BYTES + QN_SLACK_BYTES, of->capacity_bytes);
+}
+
+/* A record of so many bytes is open at the end of the first chunk, and goes on behind it; the segment begins at `begin`. */
+static void check_kept(content *file, size_t kept, size_t behind, uint64_t begin)
+{
+    static records expected, got;
+    size_t at = QN_TEXT_CHUNK_BYTES - kept;
+    memset(file->data, 'w', file->bytes);
+    for (size_t i = 5; i < file->bytes; i += 7)
+        file->data[i] = i < at || i > QN_TEXT_CHUNK_BYTES + behind ? '\n' : 'k';
+    if (at > 0)
+        file->data[at - 1] = '\n';
+    if (QN_TEXT_CHUNK_BYTES + behind < file->bytes)
+        file->data[QN_TEXT_CHUNK_BYTES + behind] = '\n';
+    kit_write_file(path, file->data, file->bytes);
+    qn_buffer task = {0};
+    make_task(&task, begin, file->bytes, file->bytes);
+    model_split(file, "\n", true, &expected);
+    size_t foreign = 0;
+    while (foreign < expected.count && expected.items[foreign].begin < begin)
+        foreign++;
+    got.count = 0;
+    qn_batch batch, again;
+    kit_assert_ok(qn_text_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+    for (;;) {
+        kit_assert_ok(qn_text_source_next(&source, &batch, &error), &error);
+        if (batch.block.count == 0)
+            break;
+        check_data(&source);
+        for (size_t i = 0; i < batch.block.count; i++)
+            records_add(&got, source.data_offset + (size_t)((const uint8_t *)batch.block.key[i] - source.data),
+                        batch.block.key_bytes[i]);
+        bool is_kept = batch.block.key_bytes[0] >= kept + behind || batch.block.count < 100;
+        if (!is_kept)
+            continue;
+        qn_text_place place = source.block_place; /* inside the record, if it was kept */
+        kit_assert_ok(qn_text_source_open(&resumed, task.data, task.bytes, &place, &error), &error);
+        kit_assert_ok(qn_text_source_next(&resumed, &again, &error), &error);
+        check_data(&resumed);
+        ck_assert_uint_eq(again.block.count, batch.block.count);
+        ck_assert_uint_eq(again.block.key_bytes[0], batch.block.key_bytes[0]);
+        if (memcmp(again.block.key[0], batch.block.key[0], again.block.key_bytes[0]) != 0)
+            ck_abort_msg("a record of which %zu bytes were kept is another when it is begun again", kept);
+    }
+    records own = {expected.items + foreign, expected.count - foreign, 0};
+    if (!same_records(&got, &own))
+        ck_abort_msg("%zu bytes kept, %zu behind, from %llu: %zu records instead of %zu", kept, behind,
+                     (unsigned long long)begin, got.count, own.count);
+    for (size_t i = 0; i < got.count; i++) /* what they were made of is still what the file has */
+        ck_assert_uint_le(got.items[i].begin + got.items[i].bytes, file->bytes);
+    qn_buffer_fini(&task);
+}
+
+START_TEST(what_is_kept_of_a_record_may_have_any_length_and_begin_anywhere)
+{
+    content file = {kit_take(QN_TEXT_CHUNK_BYTES + 40000), QN_TEXT_CHUNK_BYTES + 40000};
+    uint64_t state = 91;
+    open_sources("\n", true, RECORD_BYTES_MAX);
+    for (size_t kept = 0; kept <= 130; kept++)
+        check_kept(&file, kept, kit_random_below(&state, 100), kept % 3 * kit_random_below(&state, 10000));
+    for (size_t about = QN_PAGE_SMALL_BYTES; about <= 8 * QN_PAGE_SMALL_BYTES; about *= 2)
+        for (size_t kept = about - 4; kept <= about + 4; kept++)
+            check_kept(&file, kept, kit_random_below(&state, 2 * QN_PAGE_SMALL_BYTES), kept % 2 * 4097);
+    for (int round = 0; round < 60; round++)
+        check_kept(&file, kit_random_below(&state, QN_TEXT_CHUNK_BYTES), kit_random_below(&state, 30000),
+                   kit_random_below(&state, 3 * QN_PAGE_SMALL_BYTES));
+    check_kept(&file, QN_TEXT_CHUNK_BYTES, 20000, 0);
+    check_kept(&file, QN_TEXT_CHUNK_BYTES - 1, 40000, 0);
+    close_sources();
+    free(file.data);
+}
+END_TEST
+
+/* Buffers grow and shrink on the way; data stays as far behind a page's begin as it is in the file. */
+START_TEST(giant_records_lie_in_their_buffer_as_in_the_file)
+{
+    content file = {kit_take((size_t)10 << 20), (size_t)10 << 20};
+    uint64_t state = 92;
+    for (int round = 0; round < 3; round++) {
+        memset(file.data, 'g', file.bytes);
+        for (size_t at = kit_random_below(&state, 5000); at < file.bytes; at += 1 + kit_random_below(&state, 5 << 20))
+            file.data[at] = '\n';
+        for (size_t at = (size_t)9 << 20; at < file.bytes; at += 100)
+            file.data[at] = '\n';
+        kit_write_file(path, file.data, file.bytes);
+        open_sources("\n", true, RECORD_BYTES_MAX);
+        qn_buffer task = {0};
+        uint64_t begin = kit_random_below(&state, 10000);
+        make_task(&task, begin, file.bytes, file.bytes);
+        kit_assert_ok(qn_text_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+        for (qn_batch batch;;) {
+            kit_assert_ok(qn_text_source_next(&source, &batch, &error), &error);
+            if (batch.block.count == 0)
+                break;
+            check_data(&source);
+            for (size_t i = 0; i < batch.block.count; i++) {
+                uint64_t offset = source.data_offset + (size_t)((const uint8_t *)batch.block.key[i] - source.data);
+                if (memcmp(file.data + offset, batch.block.key[i], batch.block.key_bytes[i]) != 0)
+                    ck_abort_msg("the record at %llu is another", (unsigned long long)offset);
+            }
+            check_resumption(&task, &batch);
+            check_data(&resumed);
+        }
+        close_sources();
+        qn_buffer_fini(&task);
+    }
+    free(file.data);
+}
+END_TEST
+
 START_TEST(every_block_of_a_file_can_be_begun_again)
 {
     static records expected;
@@ -607,6 +725,8 @@ int main(void)
         files_of_many_chunks_cut_anywhere_give_their_records,
         records_of_many_chunks_are_whole_wherever_files_are_cut,
         a_buffer_that_a_giant_record_made_large_shrinks_and_goes_on,
+        what_is_kept_of_a_record_may_have_any_length_and_begin_anywhere,
+        giant_records_lie_in_their_buffer_as_in_the_file,
         every_block_of_a_file_can_be_begun_again,
         what_follows_a_block_that_is_begun_again_is_the_same_to_the_end,
         a_task_of_many_segments_gives_the_records_of_each,
