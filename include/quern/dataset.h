@@ -95,9 +95,9 @@ QUERN_API int quern_emit(quern_emitter *out, quern_span key, quern_span value);
 
 typedef enum quern_reduction {
     QUERN_COUNT = 1, /* how many records; any value type; gives QUERN_U64 */
-    QUERN_SUM = 2,   /* of QUERN_I64 or QUERN_U64; beyond 64 bits the job fails and names the key. With values of both
-                        signs a partial sum may be beyond though the whole is not, depending on the ranks */
-    QUERN_MIN = 3,   /* of QUERN_I64 or QUERN_U64 */
+    QUERN_SUM =
+        2, /* of QUERN_I64 or QUERN_U64; beyond 64 bits the job fails and names the key, whatever the order of signs */
+    QUERN_MIN = 3, /* of QUERN_I64 or QUERN_U64 */
     QUERN_MAX = 4,
 } quern_reduction;
 

@@ -9,7 +9,7 @@ quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_
     char text[QN_KEY_TEXT_BYTES_MAX + 1];
     unsigned long long bytes = qn_key_bytes(key);
     qn_key_describe(reducer->key_type, qn_key_data(key), bytes, text);
-    if (qn_reducer_by_address(reducer))
+    if (reducer->fn)
         return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the reduction of key \"%s\" (%llu bytes) failed", text,
                             bytes);
     return qn_error_set(error, QUERN_ERROR_OVERFLOW, 0, "the sum of key \"%s\" (%llu bytes) exceeds 64 bits", text,

@@ -103,7 +103,7 @@ static bool accumulate(const qn_reducer *reducer, uint64_t *accumulator, bool fr
 }
 
 /* Combines a key's value into its slot; an empty slot holds zeros and becomes the key's. `in`: the value, or its words' address; of an
- * aggregation the number of the record in the block. */
+ * aggregation of a block the number of the record. */
 static inline __attribute__((always_inline)) qn_table_result put_value(qn_table *table, uint64_t *slot,
                                                                        const qn_key *key, uint64_t in,
                                                                        const quern_block *block, qn_key_class class,
@@ -131,6 +131,11 @@ static inline __attribute__((always_inline)) qn_table_result put_value(qn_table 
         *value += in;
         return QN_TABLE_OK;
     }
+    if (kind == QN_REDUCER_SUM_I64) {
+        const uint64_t *words = (const uint64_t *)(uintptr_t)in;
+        qn_reducer_add_wide(value, block ? in : words[0], block ? (uint64_t)((int64_t)in >> 63) : words[1]);
+        return QN_TABLE_OK;
+    }
     if (kind == QN_REDUCER_AGGREGATE)
         return accumulate(table->reducer, value, fresh, block, in) ? QN_TABLE_OK : fail(table, key);
     if (kind == QN_REDUCER_USER) {
@@ -144,7 +149,8 @@ static inline __attribute__((always_inline)) qn_table_result put_value(qn_table 
     return fresh || qn_reducer_apply_word(kind, value, in) ? QN_TABLE_OK : fail(table, key);
 }
 
-/* Combines keys of one class whose slots were fetched. block: where values of an aggregation are. ones: all values are 1. */
+/* Combines keys of one class whose slots were fetched. block: of which they are records; NULL: what comes was combined before. ones: all
+ * values are 1. */
 static inline __attribute__((always_inline)) qn_table_result put_group(qn_table *table, incoming *group, size_t count,
                                                                        const quern_block *block, qn_key_class class,
                                                                        qn_reducer_kind kind, uint32_t value_words,
@@ -270,6 +276,11 @@ static qn_table_result insert_user(qn_table *table, const quern_block *block, co
     return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_USER, table->reducer->value_words);
 }
 
+static qn_table_result insert_signed(qn_table *table, const quern_block *block, const qn_classified *classified)
+{
+    return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_SUM_I64, 2);
+}
+
 static qn_table_result insert_accumulated(qn_table *table, const quern_block *block, const qn_classified *classified)
 {
     return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_AGGREGATE, table->reducer->value_words);
@@ -282,6 +293,8 @@ qn_table_result qn_table_insert_block(qn_table *table, const quern_block *block,
         return insert_numbers(table, block, classified);
     if (table->reducer->kind == QN_REDUCER_COUNT)
         return insert_counted(table, block, classified);
+    if (table->reducer->kind == QN_REDUCER_SUM_I64)
+        return insert_signed(table, block, classified);
     if (table->reducer->kind == QN_REDUCER_AGGREGATE)
         return insert_accumulated(table, block, classified);
     return table->reducer->kind == QN_REDUCER_USER ? insert_user(table, block, classified)
@@ -358,6 +371,8 @@ qn_table_result qn_table_insert(qn_table *table, const qn_entry *entries, size_t
             break;
         if (table->reducer->kind == QN_REDUCER_COUNT)
             result = insert_group(table, entries + done, group, QN_REDUCER_COUNT, 1);
+        else if (table->reducer->kind == QN_REDUCER_SUM_I64)
+            result = insert_group(table, entries + done, group, QN_REDUCER_SUM_I64, 2);
         else if (qn_reducer_by_address(table->reducer))
             result = insert_group(table, entries + done, group, QN_REDUCER_USER, table->reducer->value_words);
         else

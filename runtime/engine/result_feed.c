@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/assert.h"
+
 #define LONG_KEY_BYTES_MAX ((size_t)1 << 20) /* of one block, unless one key alone is longer */
 
 quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, const qn_node *reduce, bool ordered,
@@ -11,16 +13,15 @@ quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, cons
 {
     feed->shuffle = shuffle;
     feed->ordered = ordered || !qn_shuffle_result_is_table(shuffle);
-    feed->value_bytes = reduce->reducer.value_bytes;
-    feed->value_words = reduce->reducer.value_words;
+    feed->reducer = &reduce->reducer;
     qn_arena_init(&feed->long_keys, LONG_KEY_BYTES_MAX / 4);
-    feed->values = malloc(8 * QN_BATCH_COUNT_MAX * (size_t)feed->value_words);
+    feed->values = malloc(8 * QN_BATCH_COUNT_MAX * (size_t)feed->reducer->value_words);
     if (!feed->values)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a result");
     if (feed->ordered)
         return qn_shuffle_result_open(shuffle, error);
     for (size_t i = 0; i < QN_BATCH_COUNT_MAX; i++)
-        feed->value_sizes[i] = feed->value_bytes;
+        feed->value_sizes[i] = feed->reducer->value_bytes;
     feed->scan = qn_table_scan_of(&shuffle->home, 0, UINT64_MAX);
     return QUERN_OK;
 }
@@ -45,21 +46,30 @@ static bool keep_row(qn_result_feed *feed, size_t at, const qn_key *key, const u
         feed->inline_keys[at][1] = key->k1;
         feed->key[at] = feed->inline_keys[at];
     }
-    uint64_t *to = feed->values + at * feed->value_words;
-    memcpy(to, value, 8 * (size_t)feed->value_words);
+    uint64_t *to = feed->values + at * feed->reducer->value_words;
+    memcpy(to, value, 8 * (size_t)feed->reducer->value_words);
     feed->value[at] = to;
-    feed->value_sizes[at] = feed->value_bytes;
+    feed->value_sizes[at] = feed->reducer->value_bytes;
     return true;
 }
 
+static quern_status not_a_value(const qn_result_feed *feed, const uint64_t *slot, qn_error *error)
+{
+    qn_key key = feed->scan.tiny_left ? qn_key_of_tag(slot[0]) : (qn_key){slot[0], slot[1], slot[2]};
+    return qn_reducer_failed(feed->reducer, &key, error);
+}
+
 /* As many rows as fit a block, as they lie in the table. */
-static size_t take_from_table(qn_result_feed *feed)
+static quern_status take_from_table(qn_result_feed *feed, size_t *count_out, qn_error *error)
 {
     const uint64_t *slots[QN_BATCH_COUNT_MAX + 1];
     size_t count = qn_table_scan_take(&feed->scan, slots, QN_BATCH_COUNT_MAX);
     for (size_t i = 0; i < count; i++) {
         uint64_t code = QN_TAG_CODE(slots[i][0]);
-        feed->value[i] = qn_table_scan_value(&feed->scan, slots[i]);
+        const uint64_t *value = qn_table_scan_value(&feed->scan, slots[i]);
+        if (QN_UNLIKELY(!qn_reducer_fits(feed->reducer, value)))
+            return not_a_value(feed, slots[i], error);
+        feed->value[i] = value;
         if (feed->scan.tiny_left) {
             feed->inline_keys[i][0] = qn_unhash_tiny(slots[i][0] >> 8);
             feed->key[i] = feed->inline_keys[i];
@@ -70,7 +80,8 @@ static size_t take_from_table(qn_result_feed *feed)
             feed->key_bytes[i] = (uint32_t)(is_long ? slots[i][2] : code - 1);
         }
     }
-    return count;
+    *count_out = count;
+    return QUERN_OK;
 }
 
 static quern_status take_from_merge(qn_result_feed *feed, size_t *count_out, qn_error *error)
@@ -87,6 +98,8 @@ static quern_status take_from_merge(qn_result_feed *feed, size_t *count_out, qn_
             return status;
         if (!key)
             break;
+        if (QN_UNLIKELY(!qn_reducer_fits(feed->reducer, value)))
+            return qn_reducer_failed(feed->reducer, key, error);
         if (!keep_row(feed, count++, key, value, stable))
             return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a result");
         long_bytes += !stable && QN_TAG_CODE(key->tag) == QN_TAG_LONG ? key->k1 : 0;
@@ -98,12 +111,9 @@ static quern_status take_from_merge(qn_result_feed *feed, size_t *count_out, qn_
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error)
 {
     size_t count = 0;
-    if (feed->ordered) {
-        quern_status status = take_from_merge(feed, &count, error);
-        if (status != QUERN_OK)
-            return status;
-    } else
-        count = take_from_table(feed);
+    quern_status status = feed->ordered ? take_from_merge(feed, &count, error) : take_from_table(feed, &count, error);
+    if (status != QUERN_OK)
+        return status;
     *batch_out = (qn_batch){.block = {.count = count,
                                       .key = feed->key,
                                       .key_bytes = feed->key_bytes,

@@ -15,8 +15,8 @@
 typedef struct qn_result_feed {
     qn_shuffle *shuffle;
     bool ordered;
-    qn_table_scan scan; /* not ordered */
-    uint32_t value_bytes, value_words;
+    qn_table_scan scan;        /* not ordered */
+    const qn_reducer *reducer; /* borrowed */
     qn_arena long_keys;
     uint64_t *values;                            /* [QN_BATCH_COUNT_MAX][value_words] */
     uint64_t inline_keys[QN_BATCH_COUNT_MAX][4]; /* 16 bytes and slack */

@@ -162,7 +162,7 @@ qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduct
     if (draft.reducer.kind == QN_REDUCER_COUNT)
         draft.schema.value = QUERN_U64;
     draft.reducer.value_bytes = draft.schema.value == QUERN_FIXED ? draft.schema.value_bytes : 8;
-    draft.reducer.value_words = (draft.reducer.value_bytes + 7) / 8;
+    draft.reducer.value_words = draft.reducer.kind == QN_REDUCER_SUM_I64 ? 2 : (draft.reducer.value_bytes + 7) / 8;
     digest_number(graph, draft.reducer.kind);
     return qn_graph_add_node(graph, &draft, error);
 }

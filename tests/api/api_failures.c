@@ -104,6 +104,28 @@ static void a_sum_beyond_64_bits_names_its_key(void)
     quern_context_destroy(context);
 }
 
+/* The first half of the lines adds what the second takes away: partial sums are far beyond 64 bits. */
+static int emit_extremes(const quern_record *in, quern_emitter *out, void *user)
+{
+    uint64_t line = strtoull((const char *)in->key.data + strlen("line "), NULL, 10);
+    int64_t number = line < LINE_COUNT / 2 ? INT64_MAX : -INT64_MAX;
+    (void)user;
+    return quern_emit(out, quern_text("both"), quern_of_i64(&number));
+}
+
+static void a_signed_sum_that_fits_is_right_however_large_its_parts_are(void)
+{
+    quern_context *context = many_tasks(NULL);
+    kit_text expected = {0};
+    kit_put(&expected, "both\t%" PRId64 "\n", LINE_COUNT % 2 ? -INT64_MAX : 0);
+    quern_write_text(quern_reduce_by_key(quern_flat_map(lines_of(context), bytes_i64, emit_extremes, NULL), QUERN_SUM),
+                     kit_path("both"));
+    kit_run(context);
+    kit_check_output(kit_path("both"), &expected, true);
+    kit_free(&expected);
+    quern_context_destroy(context);
+}
+
 /* ---- sizes and schemas ---- */
 
 static int emit_as_told(const quern_record *in, quern_emitter *out, void *user)
@@ -494,6 +516,7 @@ int main(int argc, char **argv)
     kit_start(&argc, &argv);
     make_input();
     RUN(a_sum_beyond_64_bits_names_its_key, 10);
+    RUN(a_signed_sum_that_fits_is_right_however_large_its_parts_are, 10);
     RUN(records_that_do_not_fit_their_schema_end_the_job, 10);
     RUN(a_record_of_the_input_that_is_too_long_is_named, 10);
     RUN(an_output_that_cannot_be_is_refused_before_any_work, 10);

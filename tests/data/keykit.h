@@ -107,6 +107,21 @@ static inline void keykit_combine(keykit_key *into, const qn_reducer *reducer, c
         abort();
 }
 
+/* A value of the reducer as an entry holds it. */
+static inline uint64_t keykit_entry_value(const qn_reducer *reducer, const uint64_t *value)
+{
+    return qn_reducer_by_address(reducer) ? (uint64_t)(uintptr_t)value : *value;
+}
+
+/* What a record of a block holds of a value becomes the value: of a sum with sign the lower word. */
+static inline void keykit_extend(const qn_reducer *reducer, uint64_t *value)
+{
+    if (reducer->kind == QN_REDUCER_COUNT)
+        value[0] = 1;
+    if (reducer->kind == QN_REDUCER_SUM_I64)
+        value[1] = (uint64_t)((int64_t)value[0] >> 63);
+}
+
 static inline size_t keykit_present_count(const keykit_set *set, uint64_t tag_first, uint64_t tag_last)
 {
     size_t present = 0;
@@ -160,7 +175,7 @@ static inline int keykit_add(void *into, const void *value, void *user)
 
 static inline qn_reducer keykit_reducer(qn_reducer_kind kind, uint32_t *words)
 {
-    qn_reducer reducer = {.kind = kind, .value_bytes = 8, .value_words = 1};
+    qn_reducer reducer = {.kind = kind, .value_bytes = 8, .value_words = kind == QN_REDUCER_SUM_I64 ? 2 : 1};
     if (kind == QN_REDUCER_USER)
         reducer = (qn_reducer){
             .kind = kind, .value_bytes = 8 * *words, .value_words = *words, .fn = keykit_add, .user = words};

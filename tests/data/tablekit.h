@@ -85,11 +85,11 @@ static inline void feed(size_t number)
     size_t at = feeding.count++;
     uint64_t *value = feeding.values[at];
     for (uint32_t word = 0; word < reducer->value_words; word++)
-        value[word] = kit_random(&feeding.state) >> 20;
-    if (feeding.as_block && reducer->kind == QN_REDUCER_COUNT)
-        value[0] = 1;
-    feeding.entries[at] =
-        (qn_entry){chosen->key, reducer->kind == QN_REDUCER_USER ? (uint64_t)(uintptr_t)value : value[0]};
+        value[word] =
+            reducer->kind == QN_REDUCER_SUM_I64 ? kit_random(&feeding.state) : kit_random(&feeding.state) >> 20;
+    if (feeding.as_block)
+        keykit_extend(reducer, value);
+    feeding.entries[at] = (qn_entry){chosen->key, keykit_entry_value(reducer, value)};
     feeding.key[at] = qn_key_data(&chosen->key);
     feeding.key_bytes[at] = (uint32_t)qn_key_bytes(&chosen->key);
     feeding.value[at] = value;

@@ -170,7 +170,7 @@ static size_t fill_up(qn_table *table, keykit_set *set, size_t bytes_max, size_t
             (result != QN_TABLE_OK && result != QN_TABLE_FULL))
             ck_abort_msg("result %d after %zu of %zu", (int)result, done, count);
         for (size_t i = 0; i < done; i++)
-            keykit_combine(&set->keys[next + i], table->reducer, &(uint64_t){next + i});
+            keykit_combine(&set->keys[next + i], table->reducer, (uint64_t[KEYKIT_WORDS_MAX]){next + i});
         next += done;
     }
     return next;
