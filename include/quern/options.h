@@ -33,6 +33,13 @@ typedef enum quern_switch {
     QUERN_DEFAULT = 3, /* the library decides, whatever the environment says: what the argument auto gives */
 } quern_switch;
 
+typedef enum quern_explain_form {
+    QUERN_EXPLAIN_NOT_SET = 0, /* in options; where nothing is set, off */
+    QUERN_EXPLAIN_TEXT = 1,    /* lines for people */
+    QUERN_EXPLAIN_DOT = 2,     /* a graph for Graphviz's dot */
+    QUERN_EXPLAIN_OFF = 3,     /* in options: no plan, whatever the environment says */
+} quern_explain_form;
+
 /*
  * The only list of options: X(field, C type, name, kind, default, help).
  * Kinds: SIZE (bytes; K, M, G, T suffixes, powers of 1024), COUNT, SWITCH (auto, on, off), TEXT.
