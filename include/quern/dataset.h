@@ -11,6 +11,10 @@
  *     quern_dataset *words = quern_read_text(context, paths, 1, &words_of);
  *     quern_dataset *counts = quern_reduce_by_key(words, QUERN_COUNT);
  *     quern_write_text(counts, "counts");
+ *     char *plan = NULL;
+ *     if (quern_explain(context, QUERN_EXPLAIN_TEXT, &plan) == QUERN_OK && quern_context_rank(context) == 0)
+ *         fputs(plan, stdout);
+ *     free(plan);
  *     quern_status status = quern_run(context);
  *
  * What runs how often. A reduction is worked out once, however many read its result. What stands between a source or a
@@ -27,6 +31,7 @@
 #ifndef QUERN_DATASET_H
 #define QUERN_DATASET_H
 
+#include <quern/options.h>
 #include <quern/status.h>
 #include <quern/types.h>
 
@@ -53,7 +58,7 @@ typedef struct quern_text_options {
 QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
                                          const quern_text_options *options);
 
-/* Gives the operator that made this dataset a name for messages and the report. Local. Copies. Returns dataset. Since 0.1. */
+/* Gives the operator that made this dataset a name for messages, the plan and the report. Local. Copies. Returns dataset. Since 0.1. */
 QUERN_API quern_dataset *quern_name(quern_dataset *dataset, const char *name);
 
 /* One record to one record. out starts as a copy of in; what it points to afterwards is copied, and must live until
@@ -172,6 +177,21 @@ QUERN_API int64_t quern_counter_value(const quern_counter *counter);
  * status on every rank; after a failure no output is left. Datasets and counters stay usable for a next run. The text
  * of a failure names task, file and byte, or operator and key in what reads a result. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
 QUERN_API quern_status quern_run(quern_context *context);
+
+/* Gives the plan as text: stages in the order in which they run, each with its source, its operators and its end, and which stage
+ * reads which. Of what was asked for since the last run, as it would be run; if nothing was, of what the last run did (of
+ * one that failed too, but for a graph that was refused), then with the records that passed each operator, the bytes that
+ * were read, sent and spilled, and the seconds of each stage: sums over all ranks, on every rank; the seconds are this
+ * rank's own. The size of the input is foretold where it is named as at most 64 files; directories are not looked through.
+ * Local, from the thread that calls quern_run(), not inside a callback; changes nothing, so that a rank may ask alone, to see
+ * where ranks differ for one. form: QUERN_EXPLAIN_TEXT or QUERN_EXPLAIN_DOT. Gives *text_out: valid UTF-8, NUL at the
+ * end; release it with free(). Without outputs the plan is one of no stages. The same calls give the same text; its form
+ * may change between versions. Names of the user's are quoted, whatever bytes they hold.
+ * QUERN_ERROR_INVALID_ARGUMENT: correct the argument; NULL instead of a context gives the status of the
+ * quern_context_create() that failed. QUERN_ERROR_INVALID_PLAN: the graph has too many stages or operators, which
+ * quern_run() will refuse too. QUERN_ERROR_NO_MEMORY. The failure of a builder since the last run is returned
+ * as quern_run() will return it, and kept for it. Since 0.1. Read next: docs/howto/see-the-plan.md. */
+QUERN_API quern_status quern_explain(quern_context *context, quern_explain_form form, char **text_out);
 
 #ifdef __cplusplus
 }

@@ -33,9 +33,16 @@ typedef enum quern_switch {
     QUERN_DEFAULT = 3, /* the library decides, whatever the environment says: what the argument auto gives */
 } quern_switch;
 
+typedef enum quern_explain_form {
+    QUERN_EXPLAIN_NOT_SET = 0, /* in options; where nothing is set, off */
+    QUERN_EXPLAIN_TEXT = 1,    /* lines for people */
+    QUERN_EXPLAIN_DOT = 2,     /* a graph for Graphviz's dot */
+    QUERN_EXPLAIN_OFF = 3,     /* in options: no plan, whatever the environment says */
+} quern_explain_form;
+
 /*
  * The only list of options: X(field, C type, name, kind, default, help).
- * Kinds: SIZE (bytes; K, M, G, T suffixes, powers of 1024), COUNT, SWITCH (auto, on, off), TEXT.
+ * Kinds: SIZE (bytes; K, M, G, T suffixes, powers of 1024), COUNT, SWITCH (auto, on, off), TEXT, FORM (off, text, dot).
  */
 #define QUERN_OPTION_LIST(X)                                                                                           \
     X(memory_bytes, uint64_t, "memory", SIZE, "70% of what the node allows",                                           \
@@ -53,7 +60,9 @@ typedef enum quern_switch {
       "the longest record; a longer one fails the job")                                                                \
     X(round_bytes, uint64_t, "round-bytes", SIZE, "by memory, 64K to 4M", "what a rank sends in one shuffle round")    \
     X(singleton, quern_switch, "singleton", SWITCH, "off",                                                             \
-      "run on one rank without MPI, though the environment promises more; not under mpirun")
+      "run on one rank without MPI, though the environment promises more; not under mpirun")                           \
+    X(explain, quern_explain_form, "explain", FORM, "off",                                                             \
+      "show the plan of each run, with its figures, on standard error of rank 0")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

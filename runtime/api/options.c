@@ -15,6 +15,7 @@ typedef enum option_kind {
     COUNT,
     SWITCH,
     TEXT,
+    FORM,
 } option_kind;
 
 typedef struct option_row {
@@ -45,7 +46,7 @@ void quern_options_init(quern_options *options)
 }
 
 /* Up to the last field of version 0.1. */
-#define FIRST_BYTES (offsetof(quern_options, singleton) + sizeof(quern_switch))
+#define FIRST_BYTES (offsetof(quern_options, explain) + sizeof(quern_explain_form))
 
 quern_status qn_options_read(quern_options *to, const quern_options *from, qn_error *error)
 {
@@ -97,6 +98,19 @@ static bool parse_switch(const char *text, quern_switch *state_out)
     return false;
 }
 
+static bool parse_form(const char *text, quern_explain_form *form_out)
+{
+    static const char *const words[] = {
+        [QUERN_EXPLAIN_TEXT] = "text", [QUERN_EXPLAIN_DOT] = "dot", [QUERN_EXPLAIN_OFF] = "off"};
+    for (int form = QUERN_EXPLAIN_TEXT; form <= QUERN_EXPLAIN_OFF; form++) {
+        if (strcmp(text, words[form]) == 0) {
+            *form_out = (quern_explain_form)form;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Sets the row's field from text; false if it does not parse. */
 static bool set_field(quern_options *options, const option_row *row, const char *text)
 {
@@ -112,6 +126,8 @@ static bool set_field(quern_options *options, const option_row *row, const char 
     case TEXT:
         *(const char **)field = text;
         return *text != 0;
+    case FORM:
+        return parse_form(text, field);
     }
     return false;
 }
@@ -127,6 +143,8 @@ static bool is_set(const quern_options *options, const option_row *row)
         return *(const quern_switch *)field != QUERN_AUTO;
     case TEXT:
         return *(const char *const *)field != NULL;
+    case FORM:
+        return *(const quern_explain_form *)field != QUERN_EXPLAIN_NOT_SET;
     }
     return false;
 }
@@ -135,6 +153,8 @@ static bool is_set(const quern_options *options, const option_row *row)
 static bool is_valid(const quern_options *options, const option_row *row)
 {
     const void *field = (const char *)options + row->offset;
+    if (row->kind == FORM)
+        return *(const unsigned *)field <= QUERN_EXPLAIN_OFF;
     return row->kind != SWITCH || *(const unsigned *)field <= QUERN_DEFAULT;
 }
 

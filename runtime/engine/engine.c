@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/engine/report.h"
 #include "runtime/engine/top_k.h"
@@ -125,6 +126,7 @@ void qn_engine_destroy(qn_engine *engine)
         qn_topology_destroy(engine->topology);
     }
     free(engine->rank_node);
+    free(engine->account);
     qn_settings_fini(&engine->settings);
     qn_log_close(&engine->log);
     qn_comm_destroy(engine->comm);
@@ -222,6 +224,25 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
     return qn_stage_run_all(stage_run, error);
 }
 
+/* What the account says of a stage is what the report says. */
+static void note_stage(qn_account *account, uint32_t index, const qn_report_stage *reported)
+{
+    qn_stage_facts *facts = &account->facts[index];
+    *facts = (qn_stage_facts){
+        .ran = true,
+        .status = reported->status,
+        .elapsed_ms = (uint64_t)(reported->seconds * 1e3 + 0.5),
+        .read_bytes = reported->read_bytes,
+        .sent_bytes = reported->sent_bytes,
+        .spilled_bytes = reported->spilled_bytes,
+    };
+    QN_ASSERT(reported->edge_count <= QN_EXPLAIN_STEP_COUNT_MAX);
+    for (uint32_t i = 0; i < reported->edge_count; i++) {
+        const qn_edge_stats *edge = &reported->edges[i].stats;
+        facts->steps[i] = (qn_step_facts){edge->records_in, edge->records_out, edge->records_dropped};
+    }
+}
+
 /* A stage that failed is in the report too; what goes wrong in adding it then is not the job's failure. */
 static quern_status report_stage(job *run, uint32_t index, const qn_stage_run *stage_run, quern_status outcome,
                                  double seconds, qn_error *error)
@@ -232,6 +253,8 @@ static quern_status report_stage(job *run, uint32_t index, const qn_stage_run *s
     qn_error failure = {0};
     run->report_of[index] = run->report.stage_count;
     qn_report_add_stage(&run->report, stage_run, parent, outcome, seconds, &failure);
+    if (run->report.stage_count > run->report_of[index])
+        note_stage(run->engine->account, index, &run->report.stages[run->report_of[index]]);
     quern_status status = qn_comm_agree(run->engine->comm, &failure);
     if (outcome == QUERN_OK && status != QUERN_OK)
         *error = failure;
@@ -333,9 +356,11 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
 {
     qn_engine *engine = run->engine;
     quern_status status = check_same_graph(engine, graph, error);
-    if (status == QUERN_OK && qn_stages_create(&run->stages, graph, error) == QUERN_OK)
+    if (status == QUERN_OK && qn_account_create(graph, &engine->account, error) == QUERN_OK) {
+        run->stages = engine->account->stages;
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);
+    }
     if (error->status == QUERN_OK)
         deal_out_memory(run, error);
     status = qn_comm_agree(engine->comm, error);
@@ -347,6 +372,26 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
         status = commit_sinks(run, error);
     quern_status counted = total_counters(engine, status == QUERN_OK, error);
     return status == QUERN_OK ? counted : status;
+}
+
+/* Once, when the run is over, so that a file of what was said holds one graph for each run. */
+static void show_plan(qn_engine *engine)
+{
+    quern_explain_form form = engine->settings.explain;
+    char *text = NULL;
+    qn_error ignored = {0}; /* a plan that cannot be shown must not end a job */
+    if (engine->comm->rank != 0 || !engine->account || (form != QUERN_EXPLAIN_TEXT && form != QUERN_EXPLAIN_DOT))
+        return;
+    if (qn_account_explain(engine->account, form, &text, &ignored) == QUERN_OK)
+        qn_progress_show(&engine->progress, text);
+    free(text);
+}
+
+/* Nothing of the last run is left when the next begins. */
+static void forget_account(qn_engine *engine)
+{
+    free(engine->account);
+    engine->account = NULL;
 }
 
 quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quern_counter *counters, qn_error *error)
@@ -361,6 +406,7 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     }
     run->engine = engine;
     engine->counters = counters;
+    forget_account(engine);
     qn_progress_start(&engine->progress, engine->settings.show_progress && engine->comm->rank == 0);
     status = run_job(run, graph, error);
     if (run->report.stages) {
@@ -370,6 +416,11 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     }
     close_job(run, status == QUERN_OK);
     say_outcome(engine, &run->report, status);
+    if (engine->account) {
+        engine->account->ran = true;
+        engine->account->status = status;
+    }
+    show_plan(engine);
     qn_report_fini(&run->report);
     free(run);
     return status;

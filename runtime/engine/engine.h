@@ -10,7 +10,7 @@
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/exec/chain.h"
-#include "runtime/plan/stages.h"
+#include "runtime/plan/explain.h"
 #include "runtime/topology/topology.h"
 
 typedef struct qn_engine {
@@ -22,6 +22,7 @@ typedef struct qn_engine {
     uint32_t *rank_node;   /* rank 0: [size] */
     uint32_t stage_number; /* stages begun in the life of the engine */
     qn_progress progress;
+    qn_account *account;            /* of the last run; NULL: none, or its graph was refused */
     struct quern_counter *counters; /* of the context; borrowed */
 } qn_engine;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/progress.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,20 @@ static void put(const char *line, size_t bytes)
         return; /* nobody looks any more */
 }
 
+/* A pipe takes a long text in pieces. */
+static void put_whole(const char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        ssize_t written = write(STDERR_FILENO, text, left);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return; /* nobody looks any more */
+        text += written;
+        left -= (size_t)written;
+    }
+}
+
 void qn_progress_say(qn_progress *progress, const char *format, ...)
 {
     if (!progress->shown)
@@ -42,6 +57,14 @@ void qn_progress_say(qn_progress *progress, const char *format, ...)
         put("\r\033[K", 4);
     progress->line_open = false;
     put(line, bytes);
+}
+
+void qn_progress_show(qn_progress *progress, const char *text)
+{
+    if (progress->line_open)
+        put("\r\033[K", 4);
+    progress->line_open = false;
+    put_whole(text);
 }
 
 const char *qn_progress_bytes(uint64_t bytes)

@@ -21,6 +21,8 @@ typedef struct qn_progress {
 void qn_progress_start(qn_progress *progress, bool shown);
 /* A line of its own. */
 void qn_progress_say(qn_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Lines of their own, asked for or not; the text ends with the end of one. */
+void qn_progress_show(qn_progress *progress, const char *text);
 /* How far a stage is; says it only when it is time to. */
 void qn_progress_update(qn_progress *progress, const char *stage, uint64_t bytes_done, uint64_t bytes_all,
                         uint32_t tasks_done, uint32_t tasks_all);

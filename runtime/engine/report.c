@@ -52,6 +52,7 @@ void qn_report_fini(qn_report *report)
 typedef struct stage_sums {
     qn_edge_stats edges[QN_EDGE_COUNT_MAX];
     uint64_t sent, received;
+    uint64_t read_bytes, sent_bytes, spilled_bytes;
     uint64_t inserted, merged; /* by the reduction at the end */
     uint64_t result_merged;    /* by the merge of the result that was read */
 } stage_sums;
@@ -64,6 +65,9 @@ static void sum_up(const qn_stage_run *run, stage_sums *sums)
     sums->edges[count + 1] = (qn_edge_stats){.records_in = run->figures.end_records};
     sums->sent = run->figures.sent_records;
     sums->received = run->figures.received_records;
+    sums->read_bytes = run->figures.input_bytes;
+    sums->sent_bytes = run->figures.sent_bytes;
+    sums->spilled_bytes = run->figures.spilled_bytes;
     if (run->into) {
         sums->inserted = run->into->stats.records_in;
         sums->merged = run->into->stats.merged;
@@ -130,6 +134,9 @@ static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage
     }
     qn_edge_stats *end = &kept->edges[count + 1].stats;
     end->records_out = end->records_in;
+    kept->read_bytes = sums->read_bytes;
+    kept->sent_bytes = sums->sent_bytes;
+    kept->spilled_bytes = sums->spilled_bytes;
     kept->reduced_in = sums->inserted;
     kept->reduced_merged = sums->merged;
 }

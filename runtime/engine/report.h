@@ -26,7 +26,8 @@ typedef struct qn_report_stage {
     double seconds;
     uint32_t edge_count;
     qn_report_edge edges[QN_EDGE_COUNT_MAX];
-    qn_stage_figures *ranks;             /* [size] on rank 0 */
+    qn_stage_figures *ranks;                        /* [size] on rank 0 */
+    uint64_t read_bytes, sent_bytes, spilled_bytes; /* over all ranks, on every rank */
     uint64_t reduced_in, reduced_merged; /* of the reduction at its end, over all ranks; for its readers' check */
 } qn_report_stage;
 

@@ -155,6 +155,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     *settings = (qn_settings){
         .split_bytes = options->split_bytes,
         .attempt_count_max = options->attempt_count_max ? (uint32_t)options->attempt_count_max : ATTEMPT_COUNT_DEFAULT,
+        .explain = options->explain,
         .show_progress = options->progress == QUERN_ON,
         .pin = options->pin == QUERN_AUTO ? !comm->in_host : options->pin == QUERN_ON,
     };

@@ -25,6 +25,7 @@ typedef struct qn_settings {
     uint32_t attempt_count_max;
     char *scratch_dir; /* owned */
     char *report_path; /* owned; NULL: none */
+    quern_explain_form explain;
     bool show_progress;
     bool pin;
 } qn_settings;

@@ -111,6 +111,21 @@ quern_status qn_listing_create(qn_listing *listing, const char *const *paths, si
     return QUERN_OK;
 }
 
+bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *bytes_out)
+{
+    uint64_t bytes = 0;
+    if (path_count > QN_FORESEEN_PATH_COUNT_MAX)
+        return false;
+    for (size_t i = 0; i < path_count; i++) {
+        struct stat about;
+        if (stat(paths[i], &about) != 0 || !S_ISREG(about.st_mode))
+            return false;
+        bytes += (uint64_t)about.st_size;
+    }
+    *bytes_out = bytes;
+    return true;
+}
+
 void qn_listing_destroy(qn_listing *listing)
 {
     free(listing->files);

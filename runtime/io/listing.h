@@ -9,6 +9,7 @@
 #ifndef QN_IO_LISTING_H
 #define QN_IO_LISTING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,12 @@ typedef struct qn_listing {
 
 /* Lists the paths, in the order given. QUERN_ERROR_INPUT names what cannot be read. Local. */
 quern_status qn_listing_create(qn_listing *listing, const char *const *paths, size_t path_count, qn_error *error);
+
+#define QN_FORESEEN_PATH_COUNT_MAX 64
+
+/* The bytes of the input where that is quickly said: at most so many paths, all of them regular files. False: not known,
+ * and nothing of it is a failure. */
+bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *bytes_out);
 void qn_listing_destroy(qn_listing *listing); /* takes a zeroed one */
 
 #endif

@@ -26,7 +26,7 @@ static void digest_number(qn_graph *graph, uint64_t number)
     digest(graph, &number, sizeof number);
 }
 
-static const char *operator_name(qn_node_kind kind)
+const char *qn_node_kind_name(qn_node_kind kind)
 {
     switch (kind) {
     case QN_NODE_TEXT:
@@ -71,14 +71,14 @@ qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *erro
 {
     if (!schema_is_valid(&draft->schema)) {
         qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "%s: the schema has a type that its place does not allow",
-                     operator_name(draft->kind));
+                     qn_node_kind_name(draft->kind));
         return NULL;
     }
     qn_node *node = qn_arena_copy(&graph->arena, draft, sizeof *draft);
     if (!node)
         return no_memory(error);
     node->number = graph->node_count++;
-    node->name = operator_name(node->kind);
+    node->name = qn_node_kind_name(node->kind);
     digest_number(graph, node->kind);
     digest_number(graph, node->input ? node->input->number : UINT64_MAX);
     digest_number(graph, (uint64_t)node->schema.key << 32 | node->schema.value);

@@ -79,6 +79,9 @@ typedef struct qn_graph {
     uint64_t digest; /* of everything asked for: differs if two ranks build different graphs */
 } qn_graph;
 
+/* "map", and so on: a node's name unless the user gave one. Static. */
+const char *qn_node_kind_name(qn_node_kind kind);
+
 void qn_graph_init(qn_graph *graph);
 void qn_graph_fini(qn_graph *graph);
 

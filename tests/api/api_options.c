@@ -81,6 +81,9 @@ static void bad_arguments_change_nothing_and_are_named(void)
         "--quern-pin=maybe",
         "--quern-pin=ON",
         "--quern-pin=1",
+        "--quern-explain=svg",
+        "--quern-explain=",
+        "--quern-explain=TEXT",
         "--quern-report=",
         "--quern-scratch",
         "--quern-x",
@@ -147,9 +150,10 @@ static void the_help_lists_every_option(void)
 
 /* ---- what wins ---- */
 
-static const char *const variables[] = {
-    "QUERN_MEMORY",      "QUERN_SCRATCH",  "QUERN_REPORT",       "QUERN_LOG",         "QUERN_PROGRESS", "QUERN_PIN",
-    "QUERN_SPLIT_BYTES", "QUERN_ATTEMPTS", "QUERN_RECORD_BYTES", "QUERN_ROUND_BYTES", "QUERN_SINGLETON"};
+static const char *const variables[] = {"QUERN_MEMORY",      "QUERN_SCRATCH",   "QUERN_REPORT",
+                                        "QUERN_LOG",         "QUERN_PROGRESS",  "QUERN_PIN",
+                                        "QUERN_SPLIT_BYTES", "QUERN_ATTEMPTS",  "QUERN_RECORD_BYTES",
+                                        "QUERN_ROUND_BYTES", "QUERN_SINGLETON", "QUERN_EXPLAIN"};
 
 static void clear_environment(void)
 {
@@ -344,6 +348,10 @@ static void bad_variables_and_fields_are_named(void)
     options.pin = (quern_switch)7;
     CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_ERROR_INVALID_OPTION);
     CHECK_HAS(last_text, "pin");
+    options.explain = (quern_explain_form)4;
+    options.pin = QUERN_AUTO;
+    CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_ERROR_INVALID_OPTION);
+    CHECK_HAS(last_text, "explain");
     options.progress = (quern_switch)-1;
     CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_ERROR_INVALID_OPTION);
 }
@@ -375,7 +383,7 @@ static void a_longer_struct_is_taken_unless_it_asks_for_what_is_not_known(void)
 
 static void a_struct_without_its_size_is_refused_with_the_remedy(void)
 {
-    const size_t sizes[] = {0, 1, offsetof(quern_options, singleton), SIZE_MAX};
+    const size_t sizes[] = {0, 1, offsetof(quern_options, explain), SIZE_MAX};
     quern_options options;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         quern_options_init(&options);
@@ -386,7 +394,7 @@ static void a_struct_without_its_size_is_refused_with_the_remedy(void)
         CHECK_SAME(quern_options_read_argv(&options, &argc, (char *[]){NULL}), QUERN_ERROR_INVALID_ARGUMENT);
     }
     quern_options_init(&options); /* the padding at its end is not the caller's to set */
-    options.struct_size = offsetof(quern_options, singleton) + sizeof options.singleton;
+    options.struct_size = offsetof(quern_options, explain) + sizeof options.explain;
     CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_OK);
 }
 

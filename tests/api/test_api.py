@@ -37,6 +37,7 @@ PLANS = {
     "api_stalls": Plan(ranks(None, 2, 3, 4, 8), 90, False),
     "api_context": Plan([(None, ("single",)), (1, ("single",)), (2, ("funneled",)), (2, ("multiple",)),
                          (3, ("serialized",)), (4, ("single",)), (7, ("multiple",)), (8, ("multiple",))], 60, False),
+    "api_explain": Plan(ranks(None, 1, 3), 60, False),
     "api_options": Plan([(None, ())], 60, False),
 }
 printed = {}
@@ -188,6 +189,8 @@ def fields_win_over_variables_in_a_launched_job(t):
 def bad_options_of_a_launched_job_are_told_once_and_hang_nobody(t):
     for arguments, env, part in ((("--quern-x=1",), {}, "--quern-x"), (("--quern-attempts",), {}, "--quern-attempts"),
                                  ((), {"QUERN_PIN": "perhaps"}, "QUERN_PIN"), (("--quern-memory=1K",), {}, "at least"),
+                                 (("--quern-explain=svg",), {}, "--quern-explain"),
+                                 ((), {"QUERN_EXPLAIN": "on"}, "QUERN_EXPLAIN"),
                                  (("--quern-round-bytes=900M", "--quern-memory=64M"), {}, "at least"),
                                  (("--quern-scratch=/not/there",), {}, "/not/there")):
         said, run = job(t, 3, *arguments, env=env)
@@ -224,6 +227,17 @@ def progress_and_log_appear_only_when_asked_for(t):
     t.check(b"rank 0 of 2" in lines and b"rank 1 of 2" in lines, "not every rank logged", run)
 
 
+def a_plan_is_shown_once_by_rank_0_in_the_form_asked_for(t):
+    for arguments, env, begin in ((("--quern-explain=text",), {}, b"plan: 2 stages, 1 output; run: QUERN_OK\nstage 1"),
+                                  (("--quern-explain", "dot"), {"QUERN_EXPLAIN": "text"}, b"digraph quern {\n"),
+                                  ((), {"QUERN_EXPLAIN": "text"}, b"plan: 2 stages"),
+                                  (("--quern-explain=off",), {"QUERN_EXPLAIN": "text"}, b"")):
+        said, run = job(t, 3, *arguments, env=env)
+        t.check(run.stderr.startswith(begin) and bool(run.stderr) == bool(begin), "said %s" % run.stderr, run)
+        t.check(run.stderr.count(b"run: QUERN_OK") == bool(begin), "said %s" % run.stderr, run)
+        t.check(said["status"] == ["QUERN_OK "], "said %s" % dict(said), run)
+
+
 # ---------------------------------------------------------------- C++
 
 
@@ -254,7 +268,8 @@ def choose(program):
                       fields_win_over_variables_in_a_launched_job,
                       bad_options_of_a_launched_job_are_told_once_and_hang_nobody,
                       a_singleton_is_alone_under_any_launcher,
-                      a_singleton_of_several_processes_is_refused_once_with_the_remedy, progress_and_log_appear_only_when_asked_for])
+                      a_singleton_of_several_processes_is_refused_once_with_the_remedy, progress_and_log_appear_only_when_asked_for,
+                      a_plan_is_shown_once_by_rank_0_in_the_form_asked_for])
 
 
 if __name__ == "__main__":

@@ -181,6 +181,28 @@ START_TEST(a_thousand_files_are_listed_sorted)
 }
 END_TEST
 
+START_TEST(the_size_is_foreseen_of_few_files_and_of_nothing_else)
+{
+    const char *paths[QN_FORESEEN_PATH_COUNT_MAX + 1];
+    uint64_t bytes = 99;
+    put("file", "12345");
+    char *file = strdup(kit_path(&directory, "file"));
+    for (size_t i = 0; i <= QN_FORESEEN_PATH_COUNT_MAX; i++)
+        paths[i] = file;
+    ck_assert(qn_listing_foresee(paths, QN_FORESEEN_PATH_COUNT_MAX, &bytes));
+    ck_assert_uint_eq(bytes, 5 * QN_FORESEEN_PATH_COUNT_MAX);
+    ck_assert(!qn_listing_foresee(paths, QN_FORESEEN_PATH_COUNT_MAX + 1, &bytes));
+    paths[1] = directory.path;
+    ck_assert(!qn_listing_foresee(paths, 2, &bytes));
+    paths[1] = kit_path(&directory, "nothing");
+    ck_assert(!qn_listing_foresee(paths, 2, &bytes));
+    ck_assert_uint_eq(bytes, 5 * QN_FORESEEN_PATH_COUNT_MAX);
+    ck_assert(qn_listing_foresee(NULL, 0, &bytes));
+    ck_assert_uint_eq(bytes, 0);
+    free(file);
+}
+END_TEST
+
 START_TEST(refused_memory_is_an_error_and_nothing_leaks)
 {
     for (int i = 0; i < 100; i++) {
@@ -216,6 +238,7 @@ int main(void)
         what_cannot_be_an_input_is_an_error_that_names_it,
         no_paths_are_no_files,
         a_thousand_files_are_listed_sorted,
+        the_size_is_foreseen_of_few_files_and_of_nothing_else,
         refused_memory_is_an_error_and_nothing_leaks,
     };
     return kit_run_tests("listing", tests, sizeof tests / sizeof *tests, set_up, tear_down);

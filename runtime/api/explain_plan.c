@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <quern/dataset.h>
+#include <stdlib.h>
+
+#include "runtime/api/context_internal.h"
+#include "runtime/io/listing.h"
+
+static void foresee_inputs(qn_account *account)
+{
+    for (uint32_t i = 0; i < account->stages.count; i++) {
+        const qn_stage *stage = &account->stages.items[i];
+        qn_stage_facts *facts = &account->facts[i];
+        if (stage->parent == QN_STAGE_NONE)
+            facts->foreseen =
+                qn_listing_foresee(stage->source->text.paths, stage->source->text.path_count, &facts->foreseen_bytes);
+    }
+}
+
+static quern_status explain(const quern_context *context, quern_explain_form form, char **text_out, qn_error *error)
+{
+    const qn_account *past = context->engine.account;
+    qn_account *pending = NULL;
+    if (!text_out)
+        return qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "explain: the place for the text is NULL");
+    if (form != QUERN_EXPLAIN_TEXT && form != QUERN_EXPLAIN_DOT)
+        return qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
+                            "explain: the form must be QUERN_EXPLAIN_TEXT or QUERN_EXPLAIN_DOT");
+    if (past && !context->graph.sinks)
+        return qn_account_explain(past, form, text_out, error);
+    quern_status status = qn_account_create(&context->graph, &pending, error);
+    if (status == QUERN_OK) {
+        foresee_inputs(pending);
+        status = qn_account_explain(pending, form, text_out, error);
+    }
+    free(pending);
+    return status;
+}
+
+quern_status quern_explain(quern_context *context, quern_explain_form form, char **text_out)
+{
+    qn_error error = {0};
+    if (!context) {
+        qn_orphan *orphan = qn_orphan_get();
+        return orphan->error.status != QUERN_OK ? orphan->error.status : QUERN_ERROR_INVALID_ARGUMENT;
+    }
+    if (context->running)
+        return QUERN_ERROR_INVALID_ARGUMENT; /* from within a callback */
+    if (context->build_error.status != QUERN_OK)
+        return context->build_error.status; /* whose text the context tells already */
+    quern_status status = explain(context, form, text_out, &error);
+    if (status != QUERN_OK)
+        context->error = error;
+    return status;
+}

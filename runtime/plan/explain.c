@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Both forms are made of the same lines: the text shows them one below the other, with the figures behind them; the graph
+ * has them as labels, and the numbers of records on its edges.
+ */
+#include "runtime/plan/explain.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/buffer.h"
+#include "runtime/base/utf8.h"
+
+#define PIECE_BYTES_MAX 256
+
+typedef unsigned long long number; /* what printf takes */
+
+quern_status qn_account_create(const qn_graph *graph, qn_account **account_out, qn_error *error)
+{
+    qn_account *account = calloc(1, sizeof *account);
+    if (!account)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to explain a plan");
+    quern_status status = qn_stages_create(&account->stages, graph, error);
+    if (status != QUERN_OK) {
+        free(account);
+        return status;
+    }
+    *account_out = account;
+    return QUERN_OK;
+}
+
+/* Words and numbers of our own. */
+static void put(qn_buffer *to, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(qn_buffer *to, const char *format, ...)
+{
+    char piece[PIECE_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int bytes = vsnprintf(piece, sizeof piece, format, arguments);
+    va_end(arguments);
+    QN_ASSERT(bytes >= 0 && (size_t)bytes < sizeof piece);
+    qn_buffer_append(to, piece, (size_t)bytes);
+}
+
+/* Whether a character of so many bytes may stand in a line: C1 controls are none for terminals, and U+FFFE and U+FFFF none for
+ * what reads XML. */
+static bool is_shown(const char *text, size_t bytes)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    if (bytes == 1)
+        return at[0] >= 0x20 && at[0] != 0x7F;
+    bool control = bytes == 2 && at[0] == 0xC2 && at[1] < 0xA0;
+    bool no_character = bytes == 3 && at[0] == 0xEF && at[1] == 0xBF && at[2] >= 0xBE;
+    return bytes > 0 && !control && !no_character;
+}
+
+static void put_quoted(qn_buffer *to, const char *text)
+{
+    put(to, "\"");
+    while (*text) {
+        size_t bytes = qn_utf8_character_bytes(text);
+        bool shown = is_shown(text, bytes);
+        if (*text == '"' || *text == '\\')
+            put(to, "\\");
+        if (shown)
+            qn_buffer_append(to, text, bytes);
+        for (size_t i = 0; !shown && i < (bytes > 0 ? bytes : 1); i++)
+            put(to, "\\x%02x", (unsigned)(uint8_t)text[i]);
+        text += bytes > 0 ? bytes : 1;
+    }
+    put(to, "\"");
+}
+
+static void put_type(qn_buffer *to, quern_type type, uint32_t fixed_bytes)
+{
+    static const char *const names[] = {"none", "bytes", "i64", "u64", "fixed"};
+    QN_ASSERT((size_t)type < sizeof names / sizeof *names);
+    put(to, "%s", names[type]);
+    if (type == QUERN_FIXED)
+        put(to, " %u", fixed_bytes);
+}
+
+static void put_schema(qn_buffer *to, const quern_schema *schema)
+{
+    put(to, " (");
+    put_type(to, schema->key, 0);
+    put(to, ", ");
+    put_type(to, schema->value, schema->value_bytes);
+    put(to, ")");
+}
+
+/* The operator, and its name if the user gave one. */
+static void put_node(qn_buffer *to, const qn_node *node)
+{
+    const char *kind = qn_node_kind_name(node->kind);
+    put(to, "%s", kind);
+    if (strcmp(node->name, kind) != 0) {
+        put(to, " ");
+        put_quoted(to, node->name);
+    }
+    put_schema(to, &node->schema);
+}
+
+static void put_paths(qn_buffer *to, const qn_text_input *input)
+{
+    size_t shown = input->path_count < QN_EXPLAIN_PATH_COUNT_MAX ? input->path_count : QN_EXPLAIN_PATH_COUNT_MAX;
+    for (size_t i = 0; i < shown; i++) {
+        put(to, ", ");
+        put_quoted(to, input->paths[i]);
+    }
+    if (input->path_count == 0)
+        put(to, ", no paths");
+    if (input->path_count > shown)
+        put(to, " and %zu more", input->path_count - shown);
+}
+
+static void put_source(qn_buffer *to, const qn_stage *stage, const qn_stage_facts *facts)
+{
+    if (stage->parent != QN_STAGE_NONE)
+        put(to, "result of stage %u, ", stage->parent + 1);
+    put_node(to, stage->source);
+    if (stage->parent != QN_STAGE_NONE)
+        return;
+    put_paths(to, &stage->source->text);
+    if (facts->foreseen)
+        put(to, ", about %llu bytes", (number)facts->foreseen_bytes);
+}
+
+static const char *reducer_name(qn_reducer_kind kind)
+{
+    switch (kind) {
+    case QN_REDUCER_COUNT:
+        return "count";
+    case QN_REDUCER_SUM_U64:
+    case QN_REDUCER_SUM_I64:
+        return "sum";
+    case QN_REDUCER_MIN_U64:
+    case QN_REDUCER_MIN_I64:
+        return "min";
+    case QN_REDUCER_MAX_U64:
+    case QN_REDUCER_MAX_I64:
+        return "max";
+    case QN_REDUCER_USER:
+        return "by callback";
+    case QN_REDUCER_AGGREGATE:
+        return "into accumulators";
+    }
+    return "";
+}
+
+static void put_readers(qn_buffer *to, const qn_stages *stages, uint32_t index)
+{
+    const char *before = ", read by stage ";
+    for (uint32_t i = 0; i < stages->count; i++) {
+        if (stages->items[i].parent != index)
+            continue;
+        put(to, "%s%u", before, i + 1);
+        before = ", ";
+    }
+}
+
+static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
+{
+    const qn_stage *stage = &stages->items[index];
+    if (stage->reduce) {
+        put_node(to, stage->reduce);
+        put(to, ", %s", reducer_name(stage->reduce->reducer.kind));
+        put_readers(to, stages, index);
+    } else if (stage->sink->kind == QN_SINK_TOP_K) {
+        put(to, "top k, %llu largest", (number)stage->sink->k);
+    } else {
+        put(to, "write text, ");
+        put_quoted(to, stage->sink->directory);
+    }
+}
+
+/* Step 0 is the source, the last one the end. */
+static void put_step(qn_buffer *to, const qn_account *account, uint32_t index, uint32_t step)
+{
+    const qn_stage *stage = &account->stages.items[index];
+    if (step == 0)
+        put_source(to, stage, &account->facts[index]);
+    else if (step <= stage->operator_count)
+        put_node(to, stage->operators[step - 1]);
+    else
+        put_end(to, &account->stages, index);
+}
+
+static void put_plan(qn_buffer *to, const qn_account *account)
+{
+    uint32_t outputs = 0;
+    for (uint32_t i = 0; i < account->stages.count; i++)
+        outputs += account->stages.items[i].sink != NULL;
+    put(to, "plan: %u stage%s, %u output%s", account->stages.count, account->stages.count == 1 ? "" : "s", outputs,
+        outputs == 1 ? "" : "s");
+    if (account->ran)
+        put(to, "; run: %s", quern_status_name(account->status));
+}
+
+static void put_stage(qn_buffer *to, const qn_account *account, uint32_t index)
+{
+    const qn_stage_facts *facts = &account->facts[index];
+    put(to, "stage %u", index + 1);
+    if (facts->ran)
+        put(to, ": %s", quern_status_name(facts->status));
+    else if (account->ran)
+        put(to, ": not run");
+}
+
+static void put_bytes(qn_buffer *to, const qn_stage_facts *facts)
+{
+    put(to, "bytes: %llu read, %llu sent, %llu spilled", (number)facts->read_bytes, (number)facts->sent_bytes,
+        (number)facts->spilled_bytes);
+}
+
+static void put_seconds(qn_buffer *to, const qn_stage_facts *facts)
+{
+    put(to, "seconds: %llu.%03llu", (number)facts->elapsed_ms / 1000, (number)facts->elapsed_ms % 1000);
+}
+
+/* ---- text ---- */
+
+static bool is_filter(const qn_node *node)
+{
+    return node->kind == QN_NODE_FILTER || node->kind == QN_NODE_FILTER_BLOCK;
+}
+
+static void put_step_facts(qn_buffer *to, const qn_stage *stage, uint32_t step, const qn_step_facts *facts)
+{
+    if (step == 0)
+        put(to, " [out %llu]", (number)facts->records_out);
+    else if (step > stage->operator_count)
+        put(to, " [in %llu]", (number)facts->records_in);
+    else if (is_filter(stage->operators[step - 1]))
+        put(to, " [in %llu, out %llu, dropped %llu]", (number)facts->records_in, (number)facts->records_out,
+            (number)facts->records_dropped);
+    else
+        put(to, " [in %llu, out %llu]", (number)facts->records_in, (number)facts->records_out);
+}
+
+static void put_stage_lines(qn_buffer *to, const qn_account *account, uint32_t index)
+{
+    const qn_stage *stage = &account->stages.items[index];
+    const qn_stage_facts *facts = &account->facts[index];
+    put_stage(to, account, index);
+    put(to, "\n");
+    for (uint32_t step = 0; step < stage->operator_count + 2; step++) {
+        const char *end = stage->reduce ? "reduction" : "output";
+        put(to, "  %s: ", step == 0 ? "source" : step <= stage->operator_count ? "operator" : end);
+        put_step(to, account, index, step);
+        if (facts->ran)
+            put_step_facts(to, stage, step, &facts->steps[step]);
+        put(to, "\n");
+    }
+    if (facts->ran) {
+        put(to, "  ");
+        put_bytes(to, facts);
+        put(to, "\n  ");
+        put_seconds(to, facts);
+        put(to, "\n");
+    }
+}
+
+static void put_text(qn_buffer *to, const qn_account *account)
+{
+    put_plan(to, account);
+    put(to, "\n");
+    for (uint32_t i = 0; i < account->stages.count; i++)
+        put_stage_lines(to, account, i);
+}
+
+/* ---- dot ---- */
+
+/* A label of dot's: it reads escapes and HTML's entities in it. Takes the line away. */
+static void put_label(qn_buffer *to, qn_buffer *line)
+{
+    put(to, "label=\"");
+    for (size_t i = 0; i < line->bytes; i++) {
+        char byte = (char)line->data[i];
+        if (byte == '"' || byte == '\\')
+            put(to, "\\");
+        if (byte == '\n')
+            put(to, "\\n");
+        else if (byte == '&')
+            put(to, "&amp;");
+        else
+            qn_buffer_append(to, &byte, 1);
+    }
+    put(to, "\"");
+    to->failed |= line->failed;
+    qn_buffer_fini(line);
+}
+
+static void put_edge(qn_buffer *to, const uint32_t from[2], const uint32_t into[2], const uint64_t *records)
+{
+    put(to, "s%u_%u -> s%u_%u", from[0] + 1, from[1], into[0] + 1, into[1]);
+    if (records)
+        put(to, " [label=\"%llu\"]", (number)*records);
+    put(to, ";\n");
+}
+
+/* A stage that reads a result has no node for its source: the edge from the reduction comes in its place. */
+static void put_cluster(qn_buffer *to, const qn_account *account, uint32_t index)
+{
+    const qn_stage *stage = &account->stages.items[index];
+    const qn_stage_facts *facts = &account->facts[index];
+    uint32_t first = stage->parent == QN_STAGE_NONE ? 0 : 1;
+    qn_buffer line = {0};
+    put(to, "  subgraph cluster_%u {\n    ", index + 1);
+    put_stage(&line, account, index);
+    if (facts->ran) {
+        put(&line, "\n");
+        put_bytes(&line, facts);
+        put(&line, "\n");
+        put_seconds(&line, facts);
+    }
+    put_label(to, &line);
+    put(to, ";\n");
+    for (uint32_t step = first; step < stage->operator_count + 2; step++) {
+        put(to, "    s%u_%u [", index + 1, step);
+        put_step(&line, account, index, step);
+        put_label(to, &line);
+        put(to, "];\n");
+    }
+    for (uint32_t step = first; step < stage->operator_count + 1; step++) {
+        put(to, "    ");
+        put_edge(to, (uint32_t[]){index, step}, (uint32_t[]){index, step + 1},
+                 facts->ran ? &facts->steps[step].records_out : NULL);
+    }
+    put(to, "  }\n");
+}
+
+static void put_graph(qn_buffer *to, const qn_account *account)
+{
+    qn_buffer line = {0};
+    put(to, "digraph quern {\n  ");
+    put_plan(&line, account);
+    put_label(to, &line);
+    put(to, ";\n  node [shape=box];\n");
+    for (uint32_t i = 0; i < account->stages.count; i++)
+        put_cluster(to, account, i);
+    for (uint32_t i = 0; i < account->stages.count; i++) {
+        uint32_t parent = account->stages.items[i].parent;
+        if (parent == QN_STAGE_NONE)
+            continue;
+        put(to, "  ");
+        put_edge(to, (uint32_t[]){parent, account->stages.items[parent].operator_count + 1}, (uint32_t[]){i, 1},
+                 account->facts[i].ran ? &account->facts[i].steps[0].records_out : NULL);
+    }
+    put(to, "}\n");
+}
+
+quern_status qn_account_explain(const qn_account *account, quern_explain_form form, char **text_out, qn_error *error)
+{
+    qn_buffer text = {0};
+    QN_ASSERT(form == QUERN_EXPLAIN_TEXT || form == QUERN_EXPLAIN_DOT);
+    if (form == QUERN_EXPLAIN_DOT)
+        put_graph(&text, account);
+    else
+        put_text(&text, account);
+    qn_buffer_append(&text, "", 1);
+    if (text.failed) {
+        qn_buffer_fini(&text);
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to explain a plan");
+    }
+    *text_out = (char *)text.data;
+    return QUERN_OK;
+}
