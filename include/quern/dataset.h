@@ -163,6 +163,32 @@ typedef int (*quern_each_fn)(const quern_record *record, void *user);
  * for those of all ranks on rank 0 at the end: QUERN_ERROR_BUDGET from quern_run() where that is too much. Since 0.1. */
 QUERN_API quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user);
 
+/* Who gets the records of quern_collect(). */
+typedef enum quern_collect_to {
+    QUERN_COLLECT_ROOT = 1, /* rank 0 gets all of them */
+    QUERN_COLLECT_ALL = 2,  /* every rank gets all of them */
+    QUERN_COLLECT_LOCAL =
+        3, /* every rank gets those that are there already: of the tasks that it ran, or its part of a reduction.
+                                Nothing is sent. Which rank has which record differs from run to run */
+} quern_collect_to;
+
+/* Hands every record of a dataset to fn, within quern_run(), when all work of the run succeeded, but for the last step of
+ * writing files. fn is called on rank 0 or on all ranks, as `to` says; what it was given counts only if quern_run() then
+ * returns QUERN_OK. Failure of fn on any rank ends the run on all of them; there is no second attempt.
+ *
+ * Order: records of a reduction, and what comes from them without another, in the reduction's order; all others in the
+ * order of the input: files as quern_read_text() says, records as they stand there. So ROOT and ALL give the same sequence for any
+ * number of ranks, and each record once, whatever attempts failed. Every rank's part of LOCAL is in that order too;
+ * those of a reduction, rank after rank, are the whole in order.
+ *
+ * Keys and values of any type and length. Local; lazy. fn must be given on all ranks; user: borrowed until quern_run() returns.
+ * Memory: a rank keeps the records packed (4 bytes more for each key and value of QUERN_BYTES) within a part of its
+ * budget, and ROOT and ALL need room for those of all ranks at the end; nothing is spilled. QUERN_ERROR_BUDGET from
+ * quern_run() where that is too much: raise memory, reduce or filter first, use QUERN_COLLECT_LOCAL, or
+ * quern_write_text(), which has no bound (docs/explanation/memory.md). QUERN_ERROR_INVALID_ARGUMENT: NULL, or another `to`.
+ * Since 0.1. */
+QUERN_API quern_status quern_collect(quern_dataset *in, quern_collect_to to, quern_each_fn fn, void *user);
+
 /* A named number that callbacks add to. Local; the same names in the same order on all ranks. Owned by the context. NULL on failure.
  * Since 0.1. */
 QUERN_API quern_counter *quern_counter_create(quern_context *context, const char *name);
@@ -173,7 +199,7 @@ QUERN_API void quern_counter_add(quern_counter *counter, int64_t amount);
 /* The sum over all ranks after quern_run(): the same on every rank. Local, cannot fail. Since 0.1. */
 QUERN_API int64_t quern_counter_value(const quern_counter *counter);
 
-/* Runs everything that was asked for with quern_write_text() and quern_top_k() since the last run. Collective; returns the same
+/* Runs everything that was asked for with quern_write_text(), quern_top_k() and quern_collect() since the last run. Collective; returns the same
  * status on every rank; after a failure no output is left. Datasets and counters stay usable for a next run. The text
  * of a failure names task, file and byte, or operator and key in what reads a result. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
 QUERN_API quern_status quern_run(quern_context *context);

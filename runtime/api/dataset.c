@@ -193,6 +193,18 @@ quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *
     return add_sink(in, &(qn_sink){.kind = QN_SINK_TOP_K, .input = in->node, .k = k, .each = fn, .user = user});
 }
 
+quern_status quern_collect(quern_dataset *in, quern_collect_to to, quern_each_fn fn, void *user)
+{
+    if (!in)
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    if (!fn) {
+        refuse(in->context, "collect: the callback is NULL");
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    }
+    return add_sink(in,
+                    &(qn_sink){.kind = QN_SINK_COLLECT, .input = in->node, .collect_to = to, .each = fn, .user = user});
+}
+
 quern_counter *quern_counter_create(quern_context *context, const char *name)
 {
     if (!context)

@@ -138,9 +138,9 @@ typedef struct job {
     qn_engine *engine;
     qn_stages stages;
     qn_shuffle *results[QN_STAGE_COUNT_MAX];
-    qn_sink_writer writers[QN_STAGE_COUNT_MAX]; /* of the stages that end in one */
-    qn_memory_share share;                      /* of each reduction */
-    uint64_t kept_bytes_max;                    /* of each top k */
+    qn_sink_writer writers[QN_STAGE_COUNT_MAX];  /* of the stages that end in one */
+    qn_memory_share share;                       /* of each reduction */
+    uint64_t kept_bytes_max[QN_SINK_KIND_COUNT]; /* of each sink of that kind */
     qn_report report;
     uint32_t report_of[QN_STAGE_COUNT_MAX];
 } job;
@@ -156,18 +156,32 @@ static quern_status check_same_graph(const qn_engine *engine, const qn_graph *gr
     return status;
 }
 
-/* The rows of top k first, then the reductions. */
+/* An equal share for each sink of a kind. */
+static void share_among_sinks(job *run, qn_sink_kind kind, uint64_t bytes)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        count += run->stages.items[i].sink && run->stages.items[i].sink->kind == kind;
+    run->kept_bytes_max[kind] = bytes / (count > 0 ? count : 1);
+}
+
+/* What is kept for the program first, then the reductions. */
 static quern_status deal_out_memory(job *run, qn_error *error)
 {
     const qn_settings *settings = &run->engine->settings;
     uint64_t kept_bytes = 0;
-    uint32_t top_k_count = 0;
+    bool reduces = false;
     for (uint32_t i = 0; i < run->stages.count; i++)
-        top_k_count += run->stages.items[i].sink && run->stages.items[i].sink->kind == QN_SINK_TOP_K;
-    run->kept_bytes_max = qn_settings_kept_bytes_max(settings) / (top_k_count > 0 ? top_k_count : 1);
-    for (uint32_t i = 0; i < run->stages.count; i++)
-        if (run->stages.items[i].sink && run->stages.items[i].sink->kind == QN_SINK_TOP_K)
-            kept_bytes += qn_top_k_expect_bytes(run->stages.items[i].sink, run->kept_bytes_max);
+        reduces |= run->stages.items[i].reduce != NULL;
+    share_among_sinks(run, QN_SINK_TOP_K, qn_settings_kept_bytes_max(settings));
+    share_among_sinks(run, QN_SINK_COLLECT, qn_settings_collected_bytes_max(settings, reduces));
+    for (uint32_t i = 0; i < run->stages.count; i++) {
+        const qn_sink *sink = run->stages.items[i].sink;
+        if (sink && sink->kind == QN_SINK_TOP_K)
+            kept_bytes += qn_top_k_expect_bytes(sink, run->kept_bytes_max[QN_SINK_TOP_K]);
+        else if (sink && sink->kind == QN_SINK_COLLECT && reduces)
+            kept_bytes += run->kept_bytes_max[QN_SINK_COLLECT];
+    }
     return qn_settings_share(settings, run->engine->comm, run->stages.live_max, kept_bytes, &run->share, error);
 }
 
@@ -175,8 +189,8 @@ static quern_status open_sinks(job *run, qn_error *error)
 {
     for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
         if (run->stages.items[i].sink)
-            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm, run->kept_bytes_max,
-                                error);
+            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm,
+                                run->kept_bytes_max[run->stages.items[i].sink->kind], error);
     return qn_comm_agree(run->engine->comm, error);
 }
 
@@ -297,14 +311,22 @@ static quern_status run_stages(job *run, qn_error *error)
     return status;
 }
 
+/* What the rank has at the end, when the tables are gone, beside what other sinks still keep. */
+static uint64_t memory_left_to(const job *run, uint32_t index)
+{
+    uint64_t kept_bytes = 0, memory_bytes = run->engine->settings.rank_memory_bytes;
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        kept_bytes += i != index ? run->writers[i].kept_bytes : 0;
+    return memory_bytes > kept_bytes ? memory_bytes - kept_bytes : 0;
+}
+
 /* First what can still fail in the user's hands, then the files. */
 static quern_status commit_sinks(job *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
-            status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm,
-                                            run->engine->settings.rank_memory_bytes, error);
+            status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm, memory_left_to(run, i), error);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
             status = qn_sink_writer_commit(&run->writers[i], run->engine->comm, error);

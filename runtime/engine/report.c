@@ -120,7 +120,15 @@ static const char *end_name(const qn_stage *stage)
 {
     if (stage->reduce)
         return stage->reduce->name;
-    return stage->sink->kind == QN_SINK_TEXT ? "write text" : "top k";
+    switch (stage->sink->kind) {
+    case QN_SINK_TEXT:
+        return "write text";
+    case QN_SINK_TOP_K:
+        return "top k";
+    case QN_SINK_COLLECT:
+        return "collect";
+    }
+    return "";
 }
 
 static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage_sums *sums)

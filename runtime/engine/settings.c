@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/shuffle/shuffle.h"
 #include "runtime/topology/memory_limit.h"
 
@@ -24,6 +25,8 @@
 #define MERGE_PART            8 /* of a reduction's share, for the blocks of all runs that are merged */
 #define RECORD_PART           8
 #define KEPT_PART             8 /* of the rank's memory, for the rows of top k */
+#define COLLECTED_PART        4 /* of the same, for collected records */
+#define KEPT_EIGHTHS_MAX      3 /* both */
 #define RECORD_BYTES_MAX      (1024 * MIB)
 #define ATTEMPT_COUNT_DEFAULT 4
 #define ATTEMPT_COUNT_MAX     8
@@ -59,15 +62,17 @@ static uint64_t choose_block_bytes(const qn_settings *settings, uint32_t live_co
     return clamp(by_memory, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX) & ~(uint64_t)4095;
 }
 
-/* With more memory the buffers become larger too, by a quarter of it at most, and the rows of top k by an eighth: names what is
- * enough for all. */
+/* With more memory the buffers become larger too, by a quarter of it at most, and so does what is kept beside the reductions, by
+ * as many eighths of it as now: names what is enough for all. */
 static quern_status refuse_memory(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
                                   uint64_t kept_bytes, uint64_t round_bytes, qn_error *error)
 {
     uint64_t least_bytes =
         READER_BYTES + live_count * (pool_bytes_min(live_count) + QN_MERGE_FAN_IN_MAX * BLOCK_BYTES_MIN +
                                      qn_shuffle_buffer_bytes(comm, round_bytes));
-    uint64_t need_bytes = kept_bytes > 0 ? least_bytes / 5 * 8 : least_bytes / 3 * 4;
+    uint64_t kept_eighths =
+        kept_bytes > 0 ? clamp(1 + (kept_bytes - 1) / (settings->rank_memory_bytes / 8), 1, KEPT_EIGHTHS_MAX) : 0;
+    uint64_t need_bytes = least_bytes / (6 - kept_eighths) * 8;
     char what[64] = "";
     if (live_count > 1)
         snprintf(what, sizeof what, " and %u reductions at the same time", live_count);
@@ -95,6 +100,13 @@ quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm,
 uint64_t qn_settings_kept_bytes_max(const qn_settings *settings)
 {
     return settings->rank_memory_bytes / KEPT_PART;
+}
+
+uint64_t qn_settings_collected_bytes_max(const qn_settings *settings, bool reduces)
+{
+    QN_ASSERT(settings->rank_memory_bytes > READER_BYTES);
+    return reduces ? settings->rank_memory_bytes / COLLECTED_PART
+                   : (settings->rank_memory_bytes - READER_BYTES) / COLLECTED_PART * 3;
 }
 
 static quern_status decide_memory(qn_settings *settings, const quern_options *options, const qn_comm *comm,

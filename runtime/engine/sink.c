@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/engine/collect.h"
 #include "runtime/engine/top_k.h"
 #include "runtime/io/text_format.h"
 
@@ -11,15 +12,15 @@ quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, co
                                  uint64_t kept_bytes_max, qn_error *error)
 {
     *writer = (qn_sink_writer){.sink = sink, .schema = sink->input->schema, .kept_bytes_max = kept_bytes_max};
+    if (sink->kind == QN_SINK_COLLECT)
+        return qn_collect_init(writer, error);
     if (sink->kind != QN_SINK_TEXT || comm->rank != 0)
         return QUERN_OK;
     return qn_output_prepare(&writer->output, sink->directory, error);
 }
 
-quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
 {
-    if (writer->sink->kind != QN_SINK_TEXT)
-        return QUERN_OK;
     if (writer->part_count == writer->part_capacity) {
         size_t capacity = writer->part_capacity ? 2 * writer->part_capacity : 8;
         qn_part *parts = realloc(writer->parts, capacity * sizeof *parts);
@@ -33,8 +34,17 @@ quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, 
     if (status != QUERN_OK)
         return status;
     writer->part_count++;
-    writer->part_open = true;
     return QUERN_OK;
+}
+
+quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+{
+    if (!qn_sink_writer_has_parts(writer))
+        return QUERN_OK;
+    quern_status status = writer->sink->kind == QN_SINK_COLLECT ? qn_collect_begin_part(writer, number, error)
+                                                                : open_file(writer, number, part_count, error);
+    writer->part_open = status == QUERN_OK;
+    return status;
 }
 
 quern_status qn_sink_writer_end_part(qn_sink_writer *writer, qn_error *error)
@@ -42,6 +52,10 @@ quern_status qn_sink_writer_end_part(qn_sink_writer *writer, qn_error *error)
     if (!writer->part_open)
         return QUERN_OK;
     writer->part_open = false;
+    if (writer->sink->kind == QN_SINK_COLLECT) {
+        qn_collect_end_part(writer);
+        return QUERN_OK;
+    }
     return qn_part_finish(&writer->parts[writer->part_count - 1], error);
 }
 
@@ -50,7 +64,10 @@ void qn_sink_writer_drop_part(qn_sink_writer *writer)
     if (!writer->part_open)
         return;
     writer->part_open = false;
-    qn_part_close(&writer->parts[--writer->part_count], false);
+    if (writer->sink->kind == QN_SINK_COLLECT)
+        qn_collect_drop_part(writer);
+    else
+        qn_part_close(&writer->parts[--writer->part_count], false);
 }
 
 quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, qn_error *error)
@@ -58,6 +75,8 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
     quern_status status = QUERN_OK;
     if (writer->sink->kind == QN_SINK_TOP_K)
         return qn_top_k_put(writer, batch, error);
+    if (writer->sink->kind == QN_SINK_COLLECT)
+        return qn_collect_put(writer, batch, error);
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record record = qn_batch_record(batch, i);
         status = qn_text_put(&writer->parts[writer->part_count - 1], &writer->schema, &record, error);
@@ -67,7 +86,15 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
 
 quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t memory_bytes, qn_error *error)
 {
-    return writer->sink->kind == QN_SINK_TOP_K ? qn_top_k_deliver(writer, comm, memory_bytes, error) : QUERN_OK;
+    switch (writer->sink->kind) {
+    case QN_SINK_TOP_K:
+        return qn_top_k_deliver(writer, comm, memory_bytes, error);
+    case QN_SINK_COLLECT:
+        return qn_collect_deliver(writer, comm, memory_bytes, error);
+    case QN_SINK_TEXT:
+        break;
+    }
+    return QUERN_OK;
 }
 
 static int compare_numbers(const void *a, const void *b)
@@ -141,6 +168,7 @@ void qn_sink_writer_fini(qn_sink_writer *writer, bool keep)
     writer->parts = NULL;
     writer->part_count = writer->part_capacity = 0;
     qn_top_k_free(writer);
+    qn_collect_free(writer);
 }
 
 void qn_sink_writer_withdraw(qn_sink_writer *writer)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * runtime/engine/sink.h: where a stage's records end if not in a shuffle: part files, or the k largest.
+ * runtime/engine/sink.h: where a stage's records end if not in a shuffle: part files, the k largest, or all for the
+ * program.
  *
  * A sink lives from the first record to the end of the run; nothing of it is visible before qn_sink_writer_commit.
  */
@@ -25,22 +26,34 @@ typedef struct qn_sink_writer {
     /* top k: a heap, its smallest row first */
     struct qn_top_row *rows;
     size_t row_count, row_capacity;
-    uint64_t kept_bytes, kept_bytes_max; /* of rows and keys */
+    /* collect: parts behind each other (collect.h) */
+    uint8_t *collected; /* [kept_bytes_max] reserved, [kept_bytes] used */
+    uint64_t kept_part_count;
+    uint64_t part_at_bytes; /* where the open part begins */
+    /* top k and collect */
+    uint64_t kept_bytes, kept_bytes_max; /* of rows and keys, or of parts */
 } qn_sink_writer;
 
-/* Rank 0 makes the directory; other ranks do nothing there. kept_bytes_max: what the rows of top k may take. */
+/* Rank 0 makes the directory; other ranks do nothing there. kept_bytes_max: what the rows of top k, or collected records, may
+ * take. */
 quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm,
                                  uint64_t kept_bytes_max, qn_error *error);
 
-/* Part files are opened one at a time; top k needs none (these then do nothing). */
+/* Whether an attempt's records are a part that is dropped as a whole. */
+static inline bool qn_sink_writer_has_parts(const qn_sink_writer *writer)
+{
+    return writer->sink->kind != QN_SINK_TOP_K;
+}
+
+/* Parts are opened one at a time; top k needs none (these then do nothing). */
 quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error);
 quern_status qn_sink_writer_end_part(qn_sink_writer *writer, qn_error *error);
 void qn_sink_writer_drop_part(qn_sink_writer *writer); /* the open one */
 
 quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, qn_error *error);
 
-/* Collective; every rank, when all is written. deliver: top k to the user; memory_bytes: what rank 0 may take for the rows of all
- * ranks. commit: files get their names. */
+/* Collective; every rank, when all is written. deliver: top k and collected records to the user; memory_bytes: what this rank may
+ * take for what it keeps and what it gets from others. commit: files get their names. */
 quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t memory_bytes, qn_error *error);
 quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error);
 /* Frees; without keep every file is removed (the directory too, in qn_sink_writer_withdraw). Takes a zeroed one. */

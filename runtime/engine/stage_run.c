@@ -89,10 +89,10 @@ static void name_task(const qn_task *task, qn_error *failure)
     qn_error_set(failure, bare.status, 0, "task %u (attempt %u): %s", task->order.task, task->order.attempt, bare.text);
 }
 
-/* A part file is an attempt's as a whole. */
-static bool writes_parts(const qn_stage_run *run)
+/* A part is an attempt's as a whole. */
+static bool makes_parts(const qn_stage_run *run)
 {
-    return run->writer && run->writer->sink->kind == QN_SINK_TEXT;
+    return run->writer && qn_sink_writer_has_parts(run->writer);
 }
 
 /* An attempt failed: can it be tried elsewhere, and from where on? */
@@ -101,8 +101,8 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_tex
 {
     bool retryable = run->chain.callback_failed || failure->status == QUERN_ERROR_INPUT;
     qn_resume resume = {0};
-    if (writes_parts(run)) {
-        qn_sink_writer_drop_part(run->writer); /* the whole part is written again */
+    if (makes_parts(run)) {
+        qn_sink_writer_drop_part(run->writer); /* the whole part is made again */
         qn_chain_roll_back(&run->chain);
     } else {
         resume.place = source->block_place;
@@ -175,7 +175,7 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
         qn_agent_report_done(&run->agent, task);
         return;
     }
-    if (writes_parts(run))
+    if (makes_parts(run))
         run->figures.source_records = source_records; /* they will all be read again */
     give_up_attempt(run, task, source, skip, &failure);
 }
@@ -257,7 +257,7 @@ static void run_result(qn_stage_run *run)
     if (run->writer)
         status = qn_sink_writer_begin_part(run->writer, comm->rank, comm->size, &run->agent.error);
     if (status == QUERN_OK)
-        status = qn_result_feed_open(&feed, run->from, run->stage->source, writes_parts(run), &run->agent.error);
+        status = qn_result_feed_open(&feed, run->from, run->stage->source, makes_parts(run), &run->agent.error);
     if (status == QUERN_OK)
         status = feed_result(run, &feed);
     qn_result_feed_close(&feed);

@@ -162,6 +162,24 @@ static void put_readers(qn_buffer *to, const qn_stages *stages, uint32_t index)
     }
 }
 
+static void put_sink(qn_buffer *to, const qn_sink *sink)
+{
+    static const char *const places[] = {
+        [QUERN_COLLECT_ROOT] = "on rank 0", [QUERN_COLLECT_ALL] = "on all ranks", [QUERN_COLLECT_LOCAL] = "in place"};
+    switch (sink->kind) {
+    case QN_SINK_TEXT:
+        put(to, "write text, ");
+        put_quoted(to, sink->directory);
+        return;
+    case QN_SINK_TOP_K:
+        put(to, "top k, %llu largest", (number)sink->k);
+        return;
+    case QN_SINK_COLLECT:
+        put(to, "collect, %s", places[sink->collect_to]);
+        return;
+    }
+}
+
 static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
 {
     const qn_stage *stage = &stages->items[index];
@@ -169,12 +187,8 @@ static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
         put_node(to, stage->reduce);
         put(to, ", %s", reducer_name(stage->reduce->reducer.kind));
         put_readers(to, stages, index);
-    } else if (stage->sink->kind == QN_SINK_TOP_K) {
-        put(to, "top k, %llu largest", (number)stage->sink->k);
-    } else {
-        put(to, "write text, ");
-        put_quoted(to, stage->sink->directory);
-    }
+    } else
+        put_sink(to, stage->sink);
 }
 
 /* Step 0 is the source, the last one the end. */

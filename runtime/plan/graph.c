@@ -205,6 +205,10 @@ static quern_status check_sink(const qn_sink *sink, qn_error *error)
         return qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "top k: values must be integers");
     if (sink->kind == QN_SINK_TOP_K && (sink->k == 0 || sink->k > UINT64_C(1) << 31))
         return qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "top k: k must be 1 to 2^31");
+    if (sink->kind == QN_SINK_COLLECT &&
+        (sink->collect_to < QUERN_COLLECT_ROOT || sink->collect_to > QUERN_COLLECT_LOCAL))
+        return qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
+                            "collect: to must be QUERN_COLLECT_ROOT, QUERN_COLLECT_ALL or QUERN_COLLECT_LOCAL");
     return QUERN_OK;
 }
 
@@ -221,6 +225,7 @@ quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *
     digest_number(graph, sink->kind);
     digest_number(graph, sink->input->number);
     digest_number(graph, sink->k);
+    digest_number(graph, sink->collect_to);
     if (sink->directory)
         digest(graph, sink->directory, strlen(sink->directory));
     sink->next = NULL;

@@ -59,14 +59,18 @@ struct qn_node {
 typedef enum qn_sink_kind {
     QN_SINK_TEXT,
     QN_SINK_TOP_K,
+    QN_SINK_COLLECT,
 } qn_sink_kind;
+
+#define QN_SINK_KIND_COUNT 3
 
 typedef struct qn_sink qn_sink;
 struct qn_sink {
     qn_sink_kind kind;
     const qn_node *input;
-    const char *directory; /* TEXT */
-    uint64_t k;            /* TOP_K */
+    const char *directory;       /* TEXT */
+    uint64_t k;                  /* TOP_K */
+    quern_collect_to collect_to; /* COLLECT */
     quern_each_fn each;
     void *user;
     qn_sink *next; /* in the order of asking */

@@ -153,6 +153,24 @@ START_TEST(two_outputs_of_one_dataset_are_two_stages_that_read_the_source)
 }
 END_TEST
 
+START_TEST(a_collect_says_where_to)
+{
+    static const char *const places[] = {"on rank 0", "on all ranks", "in place"};
+    const qn_node *input = read_input(NULL);
+    char expected[1024];
+    int at = snprintf(expected, sizeof expected, "plan: 3 stages, 3 outputs\n");
+    for (int i = 0; i < 3; i++) {
+        qn_sink draft = {.kind = QN_SINK_COLLECT, .input = input, .collect_to = (quern_collect_to)(i + 1)};
+        kit_assert_ok(qn_graph_add_sink(&graph, &draft, &error), &error);
+        at += snprintf(expected + at, sizeof expected - (size_t)at,
+                       "stage %d\n  source: read text (bytes, none), \"input\"\n  output: collect, %s\n", i + 1,
+                       places[i]);
+    }
+    check_text(expected);
+    check_graph(3, 6, 3);
+}
+END_TEST
+
 static void make_a_reduction_that_two_stages_read(void)
 {
     const qn_node *counts = reduce(add(QN_NODE_FILTER_BLOCK, read_input(NULL), "short"), QUERN_COUNT, "counts");
@@ -469,6 +487,7 @@ int main(void)
         a_plan_without_outputs_has_no_stages,
         a_chain_of_operators_is_one_stage_with_kinds_and_names_in_order,
         two_outputs_of_one_dataset_are_two_stages_that_read_the_source,
+        a_collect_says_where_to,
         a_reduction_read_by_two_stages_names_them_and_they_name_it,
         reductions_and_types_have_names,
         a_source_shows_its_first_paths_and_the_size_if_that_is_foreseen,
