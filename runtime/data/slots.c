@@ -24,6 +24,13 @@
 #define GROWTH_PERCENT        150
 #define GROWTH_PERCENT_SMALL  200
 #define WINDOW_COUNT          256 /* slots that growing moves at a time */
+#define GROWING_STEPS_MAX                                                                                              \
+    ((uint64_t)4 << 20) /* probes while growing, beside some for each key, that no crowd should need more of */
+#define GROWING_STEPS_PER_KEY 32
+#define REPLACED_COUNT_MAX    4096 /* slots that may be put back one by one */
+#define MIXED_PART            4 /* fuller ones are not mixed but grow, and so are those below a half of what they may cost */
+#define MIXED_FACTOR          UINT64_C(0x9e3779b97f4a7c15) /* odd, its bits evenly spread */
+#define SORT_BITS             8
 #define STRIDE_MAX            (sizeof(qn_key) + QUERN_FIXED_BYTES_MAX)
 
 static inline __attribute__((always_inline)) uint64_t *slot_at(const qn_slots *slots, uint64_t index)
@@ -52,7 +59,8 @@ static void set_size(qn_slots *slots, uint64_t slot_count)
     uint64_t last = slots->tag_last - slots->tag_first;
     unsigned __int128 scaled = (unsigned __int128)slot_count << 64;
     slots->slot_count = slot_count;
-    slots->scale = last == UINT64_MAX ? slot_count : (uint64_t)(scaled / ((unsigned __int128)last + 1));
+    slots->factor = slots->mixed ? MIXED_FACTOR : 1;
+    slots->scale = slots->mixed || last == UINT64_MAX ? slot_count : (uint64_t)(scaled / ((unsigned __int128)last + 1));
     slots->pad_count = slots->pad_count > PAD_COUNT_FIRST ? slots->pad_count : PAD_COUNT_FIRST;
     slots->grow_at = slot_count * LOAD_PERCENT_MAX / 100;
     slots->crowded = false;
@@ -91,6 +99,7 @@ void qn_slots_clear(qn_slots *slots)
 {
     qn_pages_release(slots->memory, (qn_slots_get_bytes(slots) + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1));
     slots->used_count = 0;
+    slots->mixed = slots->sorted = false;
     set_size(slots, SLOT_COUNT_FIRST);
 }
 
@@ -160,10 +169,34 @@ static bool replace_slots(qn_slots *slots, uint64_t end)
     return complete;
 }
 
+/* Takes all keys out and puts them back at mixed places. False: no memory. */
+static bool mix(qn_slots *slots)
+{
+    size_t bytes = slots->used_count * slots->stride, held_bytes = 0, all_bytes = qn_slots_get_bytes(slots);
+    uint8_t *held = malloc(bytes > 0 ? bytes : 1);
+    if (!held)
+        return false;
+    for (size_t at = 0; at < all_bytes; at += slots->stride)
+        if (*(const uint64_t *)(slots->memory + at) != 0) {
+            memcpy(held + held_bytes, slots->memory + at, slots->stride);
+            held_bytes += slots->stride;
+        }
+    QN_ASSERT(held_bytes == bytes);
+    memset(slots->memory, 0, all_bytes);
+    slots->mixed = true;
+    slots->sorted = false;
+    set_size(slots, slots->slot_count);
+    bool complete = true;
+    for (size_t at = 0; complete && at < bytes; at += slots->stride)
+        complete = put_slot(slots, (const uint64_t *)(held + at), slots->stride);
+    free(held);
+    return complete;
+}
+
 /* Moves the keys of the slots [begin, end) to their new places, all behind `end`. False: there was one for which that is not so; it and
- * those behind it are still there. */
+ * those behind it are still there. Adds up the bytes that were probed. */
 static inline __attribute__((always_inline)) bool move_window(qn_slots *slots, uint64_t begin, uint64_t end,
-                                                              size_t stride)
+                                                              size_t stride, uint64_t *probed)
 {
     const qn_slots of = *slots; /* a copy that no store can change */
     uint8_t *first = of.memory + begin * stride, *last = of.memory + (slots_in_all(&of) - 1) * stride;
@@ -186,15 +219,20 @@ static inline __attribute__((always_inline)) bool move_window(qn_slots *slots, u
             return false;
         copy_slot(to, slot, stride);
         memset(slot, 0, stride);
+        *probed += (uint64_t)(to - target[i]);
     }
     return true;
 }
 
 static inline __attribute__((always_inline)) bool move_windows(qn_slots *slots, uint64_t end, size_t stride)
 {
+    uint64_t probed = 0, probed_max = (GROWING_STEPS_MAX + GROWING_STEPS_PER_KEY * slots->used_count) * stride;
     while (end > 0) {
         uint64_t begin = end > WINDOW_COUNT ? end - WINDOW_COUNT : 0;
-        if (!move_window(slots, begin, end, stride))
+        bool moved = move_window(slots, begin, end, stride, &probed);
+        if (!slots->mixed && (probed > probed_max || (!moved && end > REPLACED_COUNT_MAX)))
+            return mix(slots);
+        if (!moved)
             return replace_slots(slots, end);
         end = begin;
     }
@@ -217,6 +255,106 @@ static bool grow_to(qn_slots *slots, uint64_t slot_count)
     return slots->stride == 32 ? move_windows(slots, end, 32) : move_windows(slots, end, slots->stride);
 }
 
+/* Slots with keys begin like a qn_key; of those without, the tag decides. */
+static int compare_keys(const void *a, const void *b)
+{
+    return qn_key_compare(a, b);
+}
+
+static int compare_tags(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
+}
+
+static inline int compare_slots(const qn_slots *slots, const uint64_t *a, const uint64_t *b)
+{
+    if (*a != *b || slots->key_words == 0)
+        return *a < *b ? -1 : *a > *b;
+    return qn_key_compare((const qn_key *)a, (const qn_key *)b);
+}
+
+static bool is_sorted(const qn_slots *slots, uint64_t begin, uint64_t end)
+{
+    for (uint64_t i = begin + 1; i < end; i++)
+        if (compare_slots(slots, slot_at(slots, i - 1), slot_at(slots, i)) > 0)
+            return false;
+    return true;
+}
+
+/* Sorts the slots [begin, end) by key. Sorted order is a valid order of a cluster. */
+static void sort_cluster(qn_slots *slots, uint64_t begin, uint64_t end)
+{
+    uint64_t moving[STRIDE_MAX / 8];
+    if (end - begin > SORT_BY_INSERTION_MAX) {
+        if (is_sorted(slots, begin, end))
+            return;
+        qsort(slot_at(slots, begin), end - begin, slots->stride, slots->key_words ? compare_keys : compare_tags);
+        return;
+    }
+    for (uint64_t i = begin + 1; i < end; i++) {
+        if (compare_slots(slots, slot_at(slots, i - 1), slot_at(slots, i)) <= 0)
+            continue;
+        uint64_t to = i;
+        copy_slot(moving, slot_at(slots, i), slots->stride);
+        for (; to > begin && compare_slots(slots, slot_at(slots, to - 1), moving) > 0; to--)
+            copy_slot(slot_at(slots, to), slot_at(slots, to - 1), slots->stride);
+        copy_slot(slot_at(slots, to), moving, slots->stride);
+    }
+}
+
+static void swap_slots(qn_slots *slots, uint64_t a, uint64_t b)
+{
+    uint64_t moving[STRIDE_MAX / 8];
+    copy_slot(moving, slot_at(slots, a), slots->stride);
+    copy_slot(slot_at(slots, a), slot_at(slots, b), slots->stride);
+    copy_slot(slot_at(slots, b), moving, slots->stride);
+}
+
+/* Sorts the slots [begin, end), whose tags differ in the lowest `bits` at most, in place: by the upper bits of those, then each part. */
+static void sort_parts(qn_slots *slots, uint64_t begin, uint64_t end, uint32_t bits)
+{
+    uint64_t next[1 << SORT_BITS], ends[1 << SORT_BITS] = {0};
+    uint64_t mask = (1 << SORT_BITS) - 1;
+    if (end - begin <= SORT_BY_INSERTION_MAX || bits < SORT_BITS) {
+        sort_cluster(slots, begin, end);
+        return;
+    }
+    bits -= SORT_BITS;
+    for (uint64_t i = begin; i < end; i++)
+        ends[(*slot_at(slots, i) >> bits) & mask]++;
+    for (uint64_t part = 0, at = begin; part <= mask; part++) {
+        next[part] = at;
+        ends[part] = at += ends[part];
+    }
+    for (uint64_t part = 0; part <= mask; part++)
+        while (next[part] < ends[part]) {
+            uint64_t other = (*slot_at(slots, next[part]) >> bits) & mask;
+            if (other != part)
+                swap_slots(slots, next[part], next[other]);
+            next[other]++;
+        }
+    for (uint64_t part = 0, at = begin; part <= mask; at = ends[part++])
+        sort_parts(slots, at, ends[part], bits);
+}
+
+/* Sorts all of a mixed array, side by side at its front. */
+static void sort_all(qn_slots *slots)
+{
+    uint64_t end = slots_in_all(slots), count = 0;
+    for (uint64_t i = 0; i < end; i++) {
+        if (*slot_at(slots, i) == 0)
+            continue;
+        if (i != count) {
+            copy_slot(slot_at(slots, count), slot_at(slots, i), slots->stride);
+            memset(slot_at(slots, i), 0, slots->stride);
+        }
+        count++;
+    }
+    sort_parts(slots, 0, count, 64);
+    slots->sorted = true;
+}
+
 /* Gives the memory of the slots between back, whole huge pages of it; partial ones later. Returns where it ended. */
 static const uint8_t *release_slots(const uint8_t *begin, const uint8_t *end)
 {
@@ -227,6 +365,17 @@ static const uint8_t *release_slots(const uint8_t *begin, const uint8_t *end)
     return last;
 }
 
+/* Whether the keys from the place of this tag on are a crowd. */
+static bool is_far(const qn_slots *slots, uint64_t tag)
+{
+    uint64_t index = qn_slots_place(slots, tag), end = index + REPLACED_COUNT_MAX;
+    if (end >= slots_in_all(slots))
+        return false;
+    while (index < end && *slot_at(slots, index) != 0)
+        index++;
+    return index == end;
+}
+
 bool qn_slots_move(qn_slots *to, qn_slots *from, uint64_t tag_first, uint64_t tag_last)
 {
     const uint64_t *moving[MOVED_AT_ONCE + 1];
@@ -234,12 +383,18 @@ bool qn_slots_move(qn_slots *to, qn_slots *from, uint64_t tag_first, uint64_t ta
     const uint8_t *released = scan.next;
     while (*(const uint64_t *)released != 0) /* a cluster that the tags before may need */
         released += from->stride;
-    for (size_t count; (count = qn_slots_scan_take(&scan, moving, MOVED_AT_ONCE)) > 0; to->used_count += count) {
+    if (from->mixed && !to->mixed && !mix(to))
+        return false;
+    for (size_t count; (count = qn_slots_scan_take(&scan, moving, MOVED_AT_ONCE)) > 0;) {
         for (size_t i = 0; i < count; i++)
             if (!put_slot(to, moving[i], to->stride))
                 return false;
+        to->used_count += count;
+        if (!to->mixed && is_far(to, *moving[count - 1]) && !mix(to))
+            return false;
         /* What the last probes pushed behind the last place lies among keys of the tags behind. */
-        released = release_slots(released, scan.next < scan.last_place ? scan.next : released);
+        if (!from->sorted) /* searching needs them */
+            released = release_slots(released, scan.next < scan.last_place ? scan.next : released);
     }
     return true;
 }
@@ -281,20 +436,34 @@ static bool make_pad(qn_slots *slots, size_t coming)
     return true;
 }
 
+/* Whether an array that is large already is mostly empty: a crowd in it is of neighbouring tags. In smaller ones it may just be the first of
+ * what other ranks send. */
+static bool is_sparse(const qn_slots *slots, size_t bytes_max)
+{
+    return qn_slots_get_bytes(slots) >= bytes_max / 2 && slots->used_count < slots->slot_count / MIXED_PART;
+}
+
 qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max)
 {
     bool lacks = qn_slots_lacks(slots, coming);
+    if (QN_UNLIKELY(slots->sorted) && !mix(slots))
+        return QN_SLOTS_NO_MEMORY;
     if (!make_pad(slots, coming < QN_SLOTS_COMING_MAX ? coming : QN_SLOTS_COMING_MAX))
         return QN_SLOTS_NO_MEMORY;
     if (QN_LIKELY(!lacks && !slots->crowded))
         return QN_SLOTS_OK;
     if (!slots->crowded && lasts(slots, slots->used_count + coming))
         return QN_SLOTS_OK;
+    if (slots->crowded && !slots->mixed && is_sparse(slots, bytes_max))
+        return mix(slots) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
     uint64_t slot_count = larger_count(slots, slots->used_count + coming, bytes_max);
     if (slot_count > 0)
         return grow_to(slots, slot_count) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
-    bool hardly_used = slots->used_count < slots->grow_at / CROWDED_PART; /* to spill so little would be worse */
-    if (slots->crowded && !hardly_used) {
+    bool fuller = slots->used_count >= slots->slot_count * LOAD_PERCENT_MAX / 100; /* mixing would not help that */
+    if (slots->crowded && !slots->mixed && !fuller && !mix(slots))
+        return QN_SLOTS_NO_MEMORY;
+    bool is_worth = slots->used_count >= slots->grow_at / CROWDED_PART; /* to spill less would be worse */
+    if (slots->crowded && is_worth) {
         slots->crowded = false;
         return QN_SLOTS_FULL;
     }
@@ -354,27 +523,64 @@ uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag)
     return slot_at(slots, index);
 }
 
-qn_slots_scan qn_slots_scan_of(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+/* The first of the sorted slots whose tag is not less. */
+static uint64_t bisect_sorted(const qn_slots *slots, uint64_t tag)
+{
+    uint64_t low = 0, high = slots->used_count;
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        if (*slot_at(slots, middle) < tag)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Where the tags [first, last] may be: places, or the very slots. */
+static void find_range(const qn_slots *slots, uint64_t first, uint64_t last, qn_slots_scan *scan)
+{
+    uint64_t begin = 0, end = slots->slot_count;
+    scan->end = (const uint8_t *)slot_at(slots, slots_in_all(slots));
+    if (slots->sorted || first > last) {
+        begin = first > last ? 0 : bisect_sorted(slots, first);
+        end = first > last ? 0 : last == UINT64_MAX ? slots->used_count : bisect_sorted(slots, last + 1);
+        scan->end = (const uint8_t *)slot_at(slots, end);
+    } else if (!slots->mixed) {
+        begin = qn_slots_place(slots, first);
+        end = qn_slots_place(slots, last) + 1;
+    }
+    scan->next = (const uint8_t *)slot_at(slots, begin);
+    scan->last_place = (const uint8_t *)slot_at(slots, end) - slots->stride;
+}
+
+qn_slots_scan qn_slots_scan_of(qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
 {
     uint64_t first = tag_first > slots->tag_first ? tag_first : slots->tag_first;
     uint64_t last = tag_last < slots->tag_last ? tag_last : slots->tag_last;
+    bool whole = first == slots->tag_first && last == slots->tag_last;
     first += first == 0; /* no tag is 0, an empty slot is */
-    const uint8_t *never_full = (const uint8_t *)slot_at(slots, slots_in_all(slots) - 1);
-    if (first > last)
-        return (qn_slots_scan){.next = never_full, .last_place = never_full - slots->stride, .stride = slots->stride};
-    return (qn_slots_scan){
-        .next = slots->memory + qn_slots_place(slots, first) * slots->stride,
-        .last_place = slots->memory + qn_slots_place(slots, last) * slots->stride,
-        .tag_first = first,
-        .tag_span = last - first,
-        .stride = slots->stride,
-    };
+    if (slots->mixed && !slots->sorted && !whole)
+        sort_all(slots);
+    qn_slots_scan scan = {.tag_first = first, .tag_span = last - first, .stride = slots->stride};
+    find_range(slots, first, last, &scan);
+    return scan;
+}
+
+uint64_t qn_slots_count_range(qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+{
+    const uint64_t *taken[MOVED_AT_ONCE + 1];
+    uint64_t count = 0;
+    qn_slots_scan scan = qn_slots_scan_of(slots, tag_first, tag_last);
+    for (size_t more; (more = qn_slots_scan_take(&scan, taken, MOVED_AT_ONCE)) > 0;)
+        count += more;
+    return count;
 }
 
 static inline __attribute__((always_inline)) size_t take_slots(qn_slots_scan *scan, const uint64_t **slots_out,
                                                                size_t max, size_t stride)
 {
-    const uint8_t *slot = scan->next, *last = scan->last_place;
+    const uint8_t *slot = scan->next, *last = scan->last_place, *end = scan->end;
     uint64_t first = scan->tag_first, span = scan->tag_span;
     size_t count = 0;
     /* Whether a slot is full nobody can predict: it is written down in any case. */
@@ -383,7 +589,8 @@ static inline __attribute__((always_inline)) size_t take_slots(qn_slots_scan *sc
         slots_out[count] = (const uint64_t *)slot;
         count += *slots_out[count] - first <= span;
     }
-    for (; count < max && slot > last && *(const uint64_t *)slot != 0; slot += stride) { /* pushed behind by probing */
+    for (; count < max && slot > last && slot < end && *(const uint64_t *)slot != 0;
+         slot += stride) { /* pushed behind by probing */
         slots_out[count] = (const uint64_t *)slot;
         count += *slots_out[count] - first <= span;
     }
@@ -403,60 +610,26 @@ qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t
     if (tag_first < slots->tag_first)
         tag_first = slots->tag_first;
     slots->stretch_begin = slots->stretch_end = 0; /* sorting will move slots */
-    uint64_t first = qn_slots_place(slots, tag_first);
+    if (slots->mixed && !slots->sorted)
+        sort_all(slots);
+    uint64_t first = slots->sorted ? bisect_sorted(slots, tag_first) : qn_slots_place(slots, tag_first);
     /* A cluster that began before the first place may hold keys of ours: start at its begin, so that sorting it is whole. */
-    while (first > 0 && *slot_at(slots, first - 1) != 0)
+    while (!slots->sorted && first > 0 && *slot_at(slots, first - 1) != 0)
         first--;
     return (qn_slots_cursor){
         .slots = slots,
         .next = first,
-        .cluster_end = first,
+        .cluster_end = slots->sorted ? slots->used_count : first,
         .tag_first = tag_first,
         .tag_last = tag_last < slots->tag_last ? tag_last : slots->tag_last,
     };
 }
 
-/* Slots with keys begin like a qn_key; of those without, the tag decides. */
-static int compare_keys(const void *a, const void *b)
-{
-    return qn_key_compare(a, b);
-}
-
-static int compare_tags(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-    return left < right ? -1 : left > right;
-}
-
-static inline int compare_slots(const qn_slots *slots, const uint64_t *a, const uint64_t *b)
-{
-    if (*a != *b || slots->key_words == 0)
-        return *a < *b ? -1 : *a > *b;
-    return qn_key_compare((const qn_key *)a, (const qn_key *)b);
-}
-
-/* Sorts the slots [begin, end) by key. Sorted order is a valid order of a cluster. */
-static void sort_cluster(qn_slots *slots, uint64_t begin, uint64_t end)
-{
-    uint64_t moving[STRIDE_MAX / 8];
-    if (end - begin > SORT_BY_INSERTION_MAX) {
-        qsort(slot_at(slots, begin), end - begin, slots->stride, slots->key_words ? compare_keys : compare_tags);
-        return;
-    }
-    for (uint64_t i = begin + 1; i < end; i++) {
-        if (compare_slots(slots, slot_at(slots, i - 1), slot_at(slots, i)) <= 0)
-            continue;
-        uint64_t to = i;
-        copy_slot(moving, slot_at(slots, i), slots->stride);
-        for (; to > begin && compare_slots(slots, slot_at(slots, to - 1), moving) > 0; to--)
-            copy_slot(slot_at(slots, to), slot_at(slots, to - 1), slots->stride);
-        copy_slot(slot_at(slots, to), moving, slots->stride);
-    }
-}
-
 /* Moves to the next cluster and sorts it. False at the end. */
 static bool enter_cluster(qn_slots_cursor *cursor)
 {
+    if (cursor->slots->sorted)
+        return false;
     uint64_t end = slots_in_all(cursor->slots);
     uint64_t last_begin = qn_slots_place(cursor->slots, cursor->tag_last); /* no cluster of ours begins behind it */
     uint64_t index = cursor->next;

@@ -15,9 +15,11 @@
  * slots) are ordered by tag as the clusters are.
  *
  * Keys that come in the order of their tags (from an earlier output) crowd one region of an array that is too small for what is
- * still to come, and linear probing would go quadratic. Two things against it: what a long probe passed and found to be sorted is
- * remembered as a stretch, which later probes skip or search by bisection; and long probes all the same (QN_SLOTS_PROBE_MAX)
- * make the array grow early.
+ * still to come, and linear probing would go quadratic. Three things against it: what a long probe passed and found to be sorted is
+ * remembered as a stretch, which later probes skip or search by bisection; long probes all the same (QN_SLOTS_PROBE_MAX)
+ * make the array grow early; and where that does not help, the array is mixed: places are by a multiple of the tag, as in any
+ * hash table. Who then wants a range or the order has the slots sorted first, side by side at the front; keys that come later mix them
+ * again. Clearing ends both.
  */
 #ifndef QN_DATA_SLOTS_H
 #define QN_DATA_SLOTS_H
@@ -35,7 +37,8 @@ typedef struct qn_slots {
     uint8_t *memory;
     uint64_t slot_count; /* without the pad */
     uint64_t pad_count;
-    uint64_t scale;     /* place = high word of (tag - tag_first) * scale */
+    uint64_t factor;    /* 1, unless mixed */
+    uint64_t scale;     /* place = high word of (tag - tag_first) * factor * scale */
     uint64_t tag_first; /* the range of tags that may come: tag_first … tag_last */
     uint64_t tag_last;
     uint64_t used_count;
@@ -44,6 +47,8 @@ typedef struct qn_slots {
     uint32_t key_words;                  /* 0: the tag is the key; 2: k0 and k1 of qn_key follow it */
     uint32_t expected_percent;           /* keys expected in the end, of those of now */
     bool crowded;                        /* a probe was too long */
+    bool mixed;                          /* not in the order of tags */
+    bool sorted;                         /* it was mixed, and is now sorted: the slots [0, used_count) */
     uint64_t stretch_begin, stretch_end; /* full slots in ascending order of tags */
     size_t reserved_bytes;
 } qn_slots;
@@ -68,7 +73,8 @@ static inline size_t qn_slots_get_bytes(const qn_slots *slots)
 
 static inline __attribute__((always_inline)) uint64_t qn_slots_place(const qn_slots *slots, uint64_t tag)
 {
-    return (uint64_t)(((unsigned __int128)(tag - slots->tag_first) * slots->scale) >> 64);
+    uint64_t scaled = (tag - slots->tag_first) * slots->factor;
+    return (uint64_t)(((unsigned __int128)scaled * slots->scale) >> 64);
 }
 
 /* Whether so many more keys would make it grow. */
@@ -76,6 +82,9 @@ static inline bool qn_slots_lacks(const qn_slots *slots, uint64_t coming)
 {
     return slots->used_count + coming > slots->grow_at;
 }
+
+/* How many keys have a tag of [tag_first, tag_last]. */
+uint64_t qn_slots_count_range(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
 
 /* Before `coming` more keys, of which QN_SLOTS_COMING_MAX may be put in before the next call: grows if it is full or crowded. */
 qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max);
@@ -90,12 +99,14 @@ bool qn_slots_move(qn_slots *to, qn_slots *from, uint64_t tag_first, uint64_t ta
 
 /* Goes through the slots of the tags [tag_first, tag_last] as they lie. */
 typedef struct qn_slots_scan {
-    const uint8_t *next, *last_place; /* behind it the next empty slot is the end */
+    const uint8_t *next, *last_place; /* behind it the next empty slot is the end, */
+    const uint8_t *end;               /* or this */
     uint64_t tag_first, tag_span;
     uint32_t stride;
 } qn_slots_scan;
 
-qn_slots_scan qn_slots_scan_of(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
+/* Unless the range is that of the array, a mixed one is sorted. */
+qn_slots_scan qn_slots_scan_of(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
 /* The next slots, up to `max`; 0 at the end. There is room for one more in slots_out. To go back, set `next`. */
 size_t qn_slots_scan_take(qn_slots_scan *scan, const uint64_t **slots_out, size_t max);
 

@@ -59,19 +59,11 @@ qn_table_result qn_table_make_room(qn_table *table, size_t tiny_coming, size_t w
     return result;
 }
 
-/* Keys of these tags, about: hashes fall evenly. */
-static uint64_t share_of(const qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
-{
-    return (uint64_t)((double)slots->used_count * (double)(tag_last - tag_first) /
-                      (double)(slots->tag_last - slots->tag_first)) +
-           QN_SLOTS_COMING_MAX;
-}
-
 qn_table_result qn_table_move(qn_table *to, qn_table *from, uint64_t tag_first, uint64_t tag_last, size_t bytes_max)
 {
     QN_ASSERT(qn_table_get_count(to) == 0);
-    uint64_t tiny = share_of(&from->tiny, tag_first, tag_last);
-    uint64_t wide = share_of(&from->wide, tag_first, tag_last);
+    uint64_t tiny = qn_slots_count_range(&from->tiny, tag_first, tag_last);
+    uint64_t wide = qn_slots_count_range(&from->wide, tag_first, tag_last);
     /* Half as much again for what may come: it would be dear to grow at once. */
     qn_table_result result = qn_table_make_room(to, tiny + tiny / 2, wide + wide / 2, 0, bytes_max);
     if (result == QN_TABLE_FULL)

@@ -112,7 +112,7 @@ typedef struct qn_table_scan {
     bool tiny_left; /* the present slots are tiny */
 } qn_table_scan;
 
-static inline qn_table_scan qn_table_scan_of(const qn_table *table, uint64_t tag_first, uint64_t tag_last)
+static inline qn_table_scan qn_table_scan_of(qn_table *table, uint64_t tag_first, uint64_t tag_last)
 {
     return (qn_table_scan){qn_slots_scan_of(&table->tiny, tag_first, tag_last),
                            qn_slots_scan_of(&table->wide, tag_first, tag_last), true};

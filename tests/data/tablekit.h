@@ -106,11 +106,22 @@ static inline void feed_random(qn_table *table, keykit_set *set, size_t count, b
     end_feeding();
 }
 
-static inline void feed_each(qn_table *table, keykit_set *set)
+/* In the order of the tags, which mixes a table. */
+static inline void feed_ascending(qn_table *table, keykit_set *set)
 {
     begin_feeding(table, set, false);
     for (size_t i = 0; i < set->count; i++)
         feed(i);
+    end_feeding();
+}
+
+#define SCATTER 1000003 /* a prime beyond all counts */
+
+static inline void feed_each(qn_table *table, keykit_set *set)
+{
+    begin_feeding(table, set, false);
+    for (size_t i = 0; i < set->count; i++)
+        feed(i * SCATTER % set->count);
     end_feeding();
 }
 

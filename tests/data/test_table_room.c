@@ -73,6 +73,84 @@ START_TEST(keys_in_the_order_of_their_tags_are_not_dear)
 }
 END_TEST
 
+/* Inserts one after the other until it is full. Returns how many went in. */
+static size_t fill_up(qn_table *table, keykit_set *set, size_t bytes_max, size_t batch)
+{
+    static qn_entry entries[BATCH_COUNT_MAX];
+    static uint64_t numbers[BATCH_COUNT_MAX + KEYKIT_WORDS_MAX]; /* zeros, as values of a user's */
+    bool by_address = table->reducer->kind == QN_REDUCER_USER;
+    size_t next = 0;
+    for (qn_table_result result = QN_TABLE_OK; result == QN_TABLE_OK && next < set->count;) {
+        size_t done = 99999;
+        size_t count = set->count - next < batch ? set->count - next : batch;
+        for (size_t i = 0; i < count; i++)
+            entries[i] =
+                (qn_entry){set->keys[next + i].key, by_address ? (uint64_t)(uintptr_t)(numbers + i) : next + i};
+        result = qn_table_insert(table, entries, count, bytes_max, &done);
+        if (done > count || (result == QN_TABLE_OK) != (done == count) ||
+            (result != QN_TABLE_OK && result != QN_TABLE_FULL))
+            ck_abort_msg("result %d after %zu of %zu", (int)result, done, count);
+        for (size_t i = 0; i < done; i++)
+            keykit_combine(&set->keys[next + i], table->reducer,
+                           by_address ? numbers + i : (uint64_t[KEYKIT_WORDS_MAX]){next + i});
+        next += done;
+    }
+    return next;
+}
+
+/* Keys of a narrow range of tags, ascending, in as many streams as ranks send: as full as with keys of chance, and as fast. */
+static void check_narrow(uint32_t words, size_t stream_count, size_t bytes_max)
+{
+    qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words);
+    keykit_set set = keykit_make(200000, words), narrow = {set.keys, set.count, NULL};
+    for (size_t i = 0; i < set.count; i++) {
+        keykit_key *narrowed = &set.keys[i];
+        if (QN_TAG_IS_TINY(narrowed->key.tag)) /* whose tag is their bytes */
+            narrowed->key = (qn_key){(narrowed->key.tag & ~UINT64_C(0xff)) | 9, i, 0};
+        narrowed->key.tag =
+            UINT64_C(0x4000000000000000) | narrowed->key.tag >> 16 << 8 | QN_TAG_CODE(narrowed->key.tag);
+    }
+    keykit_sort(&narrow);
+    interleave_keys(&narrow, stream_count, 300);
+    qn_table table;
+    open_table(&table, &reducer, 0, UINT64_MAX, bytes_max);
+    for (int again = 0; again < 2; again++) {
+        size_t count = fill_up(&table, &narrow, bytes_max, 500);
+        size_t row_bytes = 8 * (3 + words) + KEYKIT_BYTES_MAX;
+        ck_assert_msg(count == narrow.count || count > bytes_max / 4 / row_bytes, "full with %zu keys in %zu bytes",
+                      count, bytes_max);
+        ck_assert(table.wide.mixed);
+        keykit_set in = {(keykit_key *)kit_take(count * sizeof *in.keys), count, NULL};
+        memcpy(in.keys, narrow.keys, count * sizeof *in.keys);
+        keykit_sort(&in);
+        check_table(&table, &in);
+        uint64_t key_count = qn_table_get_count(&table);
+        size_t done = 0; /* what is there already finds itself in what was sorted */
+        uint64_t value[KEYKIT_WORDS_MAX] = {0};
+        for (size_t i = 0; i < in.count; i += 97) {
+            qn_entry entry = {in.keys[i].key, (uint64_t)(uintptr_t)value};
+            qn_table_insert(&table, &entry, 1, bytes_max, &done);
+        }
+        ck_assert_uint_eq(qn_table_get_count(&table), key_count);
+        qn_table_clear(&table);
+        ck_assert(!table.wide.mixed && !table.wide.sorted);
+        keykit_forget(&narrow);
+        free(in.keys);
+    }
+    qn_table_fini(&table);
+    keykit_free(&set);
+}
+
+START_TEST(a_narrow_range_of_ascending_tags_fills_a_table_as_any_keys_do)
+{
+    check_narrow(1, 1, (size_t)1 << 20);
+    check_narrow(1, 3, (size_t)4 << 20);
+    check_narrow(2, 7, (size_t)8 << 20);
+    check_narrow(1, 64, BYTES_MAX);
+    check_narrow(32, 2, (size_t)16 << 20);
+}
+END_TEST
+
 /* Keys that are there already, about one that came last: looking at the table moved slots. */
 static void feed_again_about(size_t number, const keykit_set *set)
 {
@@ -154,27 +232,6 @@ START_TEST(clearing_empties_and_gives_back_and_the_table_is_used_again)
     qn_table_fini(&table);
 }
 END_TEST
-
-/* Inserts one after the other until it is full. Returns how many went in. */
-static size_t fill_up(qn_table *table, keykit_set *set, size_t bytes_max, size_t batch)
-{
-    static qn_entry entries[BATCH_COUNT_MAX];
-    size_t next = 0;
-    for (qn_table_result result = QN_TABLE_OK; result == QN_TABLE_OK && next < set->count;) {
-        size_t done = 99999;
-        size_t count = set->count - next < batch ? set->count - next : batch;
-        for (size_t i = 0; i < count; i++)
-            entries[i] = (qn_entry){set->keys[next + i].key, next + i};
-        result = qn_table_insert(table, entries, count, bytes_max, &done);
-        if (done > count || (result == QN_TABLE_OK) != (done == count) ||
-            (result != QN_TABLE_OK && result != QN_TABLE_FULL))
-            ck_abort_msg("result %d after %zu of %zu", (int)result, done, count);
-        for (size_t i = 0; i < done; i++)
-            keykit_combine(&set->keys[next + i], table->reducer, (uint64_t[KEYKIT_WORDS_MAX]){next + i});
-        next += done;
-    }
-    return next;
-}
 
 START_TEST(a_full_table_says_so_keeps_what_it_has_and_goes_on_when_cleared)
 {
@@ -451,6 +508,7 @@ static void check_probing(size_t stream_count, size_t piece_max, uint64_t base, 
             qn_slots_cursor cursor = qn_slots_cursor_of(&slots, 0, UINT64_MAX);
             for (size_t steps = kit_random_below(&state, 400); steps > 0 && qn_slots_cursor_peek(&cursor); steps--)
                 qn_slots_cursor_step(&cursor);
+            ck_assert_int_eq(qn_slots_make_room(&slots, 0, BYTES_MAX), QN_SLOTS_OK);
         }
     }
     for (size_t i = 0; i < count; i++)
@@ -499,6 +557,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         keys_in_the_order_of_their_tags_are_not_dear,
+        a_narrow_range_of_ascending_tags_fills_a_table_as_any_keys_do,
         stretches_of_ascending_tags_are_reduced_as_by_a_sorted_list,
         clearing_empties_and_gives_back_and_the_table_is_used_again,
         a_full_table_says_so_keeps_what_it_has_and_goes_on_when_cleared,
