@@ -232,7 +232,7 @@ quern_status qn_pin_apply(qn_topology *topology, const qn_pin_place *place, qn_e
             return qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "another thread is bound by this topology");
         return bind_thread(topology, place, topology->old_binding, error);
     }
-    hwloc_bitmap_t before;
+    hwloc_bitmap_t before = NULL;
     quern_status status = get_thread_binding(topology, &before, error);
     if (status != QUERN_OK)
         return status;
