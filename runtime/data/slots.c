@@ -472,10 +472,9 @@ qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_
     return qn_slots_lacks(slots, coming) ? QN_SLOTS_FULL : QN_SLOTS_OK;
 }
 
-/* The first slot of the stretch whose tag is not less. */
-static uint64_t bisect_stretch(const qn_slots *slots, uint64_t tag)
+/* The first of the slots [low, high), which are sorted, whose tag is not less. */
+static uint64_t bisect(const qn_slots *slots, uint64_t low, uint64_t high, uint64_t tag)
 {
-    uint64_t low = slots->stretch_begin, high = slots->stretch_end;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
         if (*slot_at(slots, middle) < tag)
@@ -503,7 +502,7 @@ static void extend_stretch(qn_slots *slots, uint64_t index)
 static uint64_t skip_stretch(qn_slots *slots, uint64_t index, uint64_t tag)
 {
     extend_stretch(slots, index);
-    uint64_t found = bisect_stretch(slots, tag);
+    uint64_t found = bisect(slots, slots->stretch_begin, slots->stretch_end, tag);
     if (found >= index && found < slots->stretch_end && *slot_at(slots, found) == tag)
         return found;
     return slots->stretch_end; /* not in it: behind it */
@@ -523,28 +522,14 @@ uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag)
     return slot_at(slots, index);
 }
 
-/* The first of the sorted slots whose tag is not less. */
-static uint64_t bisect_sorted(const qn_slots *slots, uint64_t tag)
-{
-    uint64_t low = 0, high = slots->used_count;
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        if (*slot_at(slots, middle) < tag)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* Where the tags [first, last] may be: places, or the very slots. */
 static void find_range(const qn_slots *slots, uint64_t first, uint64_t last, qn_slots_scan *scan)
 {
     uint64_t begin = 0, end = slots->slot_count;
     scan->end = (const uint8_t *)slot_at(slots, slots_in_all(slots));
     if (slots->sorted || first > last) {
-        begin = first > last ? 0 : bisect_sorted(slots, first);
-        end = first > last ? 0 : last == UINT64_MAX ? slots->used_count : bisect_sorted(slots, last + 1);
+        begin = first > last ? 0 : bisect(slots, 0, slots->used_count, first);
+        end = first > last ? 0 : last == UINT64_MAX ? slots->used_count : bisect(slots, 0, slots->used_count, last + 1);
         scan->end = (const uint8_t *)slot_at(slots, end);
     } else if (!slots->mixed) {
         begin = qn_slots_place(slots, first);
@@ -612,7 +597,7 @@ qn_slots_cursor qn_slots_cursor_of(qn_slots *slots, uint64_t tag_first, uint64_t
     slots->stretch_begin = slots->stretch_end = 0; /* sorting will move slots */
     if (slots->mixed && !slots->sorted)
         sort_all(slots);
-    uint64_t first = slots->sorted ? bisect_sorted(slots, tag_first) : qn_slots_place(slots, tag_first);
+    uint64_t first = slots->sorted ? bisect(slots, 0, slots->used_count, tag_first) : qn_slots_place(slots, tag_first);
     /* A cluster that began before the first place may hold keys of ours: start at its begin, so that sorting it is whole. */
     while (!slots->sorted && first > 0 && *slot_at(slots, first - 1) != 0)
         first--;

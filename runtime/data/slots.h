@@ -5,7 +5,7 @@
  * Intuition. A slot's place is the key's tag scaled to the array's size, so the array is nearly sorted by tag at all times. That
  * one property pays four times: growing is one backward sweep in place (no second array, no re-hash, no random
  * access); a partition is a range of slots; a spilled run or an output needs no sort beyond neighbours; and
- * what other ranks send arrives in the order in which it lies in memory here.
+ * what other ranks send falls into one small region after another.
  *
  * Model. Open addressing, linear probing without wrap-around: slot_count slots, then a pad that the last clusters may run
  * into, whose last slot always stays empty. A slot is a tag, key_words words of key and value_words words of value; a tag of
@@ -29,9 +29,8 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/status.h"
 
-#define QN_SLOTS_PROBE_MAX   128
-#define QN_SLOTS_AHEAD_COUNT 20  /* slots behind the array that may be read: who goes through it fetches so far ahead */
-#define QN_SLOTS_COMING_MAX  512 /* keys that may be put in between two calls of qn_slots_make_room() */
+#define QN_SLOTS_PROBE_MAX  128
+#define QN_SLOTS_COMING_MAX 512 /* keys that may be put in between two calls of qn_slots_make_room() */
 
 typedef struct qn_slots {
     uint8_t *memory;

@@ -362,6 +362,28 @@ static void check_moves(uint32_t words, size_t count, uint64_t size, uint64_t ra
     keykit_free(&set);
 }
 
+/* Nearly all keys in the one small range that moves: it has room for them, not for an even share. */
+START_TEST(a_range_that_holds_nearly_all_keys_moves_into_a_table_that_is_not_full)
+{
+    qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
+    uint64_t first = first_tag_of(5, 64), last = first_tag_of(6, 64) - 1;
+    keykit_set set = keykit_make_equal_short(9000, first);
+    qn_table from, to;
+    for (size_t i = 0; i < set.count; i++)
+        set.keys[i].key.tag += (i / 2 + 1) * ((last - first) / 6000 & ~UINT64_C(255));
+    keykit_sort(&set);
+    open_table(&from, &reducer, 0, UINT64_MAX, 0);
+    open_table(&to, &reducer, first, last, 0);
+    feed_each(&from, &set);
+    ck_assert_int_eq(qn_table_move(&to, &from, first, last, BYTES_MAX), QN_TABLE_OK);
+    ck_assert_uint_le(to.wide.used_count, to.wide.slot_count * 3 / 4);
+    check_range(&to, &set, first, last);
+    qn_table_fini(&to);
+    qn_table_fini(&from);
+    keykit_free(&set);
+}
+END_TEST
+
 START_TEST(a_range_that_moves_is_whole_and_so_are_the_others)
 {
     static const size_t counts[] = {0, 1, 3, 700, 20000};
@@ -469,6 +491,7 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
+        a_range_that_holds_nearly_all_keys_moves_into_a_table_that_is_not_full,
         cursors_of_neighbouring_ranges_cover_every_key_once,
         cursors_in_a_crowd_of_equal_and_neighbouring_hashes_share_its_cluster,
         scans_of_neighbouring_ranges_take_every_slot_once,
