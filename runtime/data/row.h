@@ -23,6 +23,7 @@
 
 #define QN_BLOCK_MAGIC    UINT32_C(0x314b4251) /* "QBK1" */
 #define QN_BLOCK_FRAGMENT UINT32_C(1)          /* flags: the payload is a piece of one row */
+#define QN_BLOCK_PACKED   UINT32_MAX           /* value_words: the rows are packed records (packed.h), not aligned */
 
 typedef struct qn_block_header {
     uint32_t magic;

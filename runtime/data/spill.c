@@ -70,9 +70,9 @@ static quern_status widen_block(qn_run_writer *writer, uint64_t row_bytes, qn_er
     return QUERN_OK;
 }
 
-quern_status qn_run_writer_put(qn_run_writer *writer, const qn_key *key, const uint64_t *value, qn_error *error)
+/* Room for a row at the end of the open block, behind a block that is full. */
+static quern_status make_room(qn_run_writer *writer, uint64_t row_bytes, uint8_t **to_out, qn_error *error)
 {
-    uint64_t row_bytes = qn_row_bytes(key, writer->spill->value_words);
     quern_status status = QUERN_OK;
     if (writer->row_count > 0 && HEADER_BYTES + writer->used_bytes + row_bytes > writer->spill->block_bytes)
         status = write_block(writer, error);
@@ -80,11 +80,30 @@ quern_status qn_run_writer_put(qn_run_writer *writer, const qn_key *key, const u
         status = widen_block(writer, row_bytes, error);
     if (status != QUERN_OK)
         return status;
-    qn_row_encode(key, value, writer->spill->value_words,
-                  (uint64_t *)(writer->block + HEADER_BYTES + writer->used_bytes));
+    *to_out = writer->block + HEADER_BYTES + writer->used_bytes;
     writer->used_bytes += row_bytes;
     writer->row_count++;
     return QUERN_OK;
+}
+
+quern_status qn_run_writer_put(qn_run_writer *writer, const qn_key *key, const uint64_t *value, qn_error *error)
+{
+    uint32_t value_words = writer->spill->value_words;
+    uint8_t *to = NULL;
+    quern_status status = make_room(writer, qn_row_bytes(key, value_words), &to, error);
+    if (status == QUERN_OK)
+        qn_row_encode(key, value, value_words, (uint64_t *)to);
+    return status;
+}
+
+quern_status qn_run_writer_put_packed(qn_run_writer *writer, const void *record, uint64_t bytes, qn_error *error)
+{
+    QN_ASSERT(writer->spill->value_words == QN_BLOCK_PACKED);
+    uint8_t *to = NULL;
+    quern_status status = make_room(writer, bytes, &to, error);
+    if (status == QUERN_OK)
+        memcpy(to, record, bytes);
+    return status;
 }
 
 quern_status qn_run_writer_close(qn_run_writer *writer, qn_run *run_out, qn_error *error)
@@ -190,6 +209,22 @@ quern_status qn_run_reader_next(qn_run_reader *reader, bool *more_out, qn_error 
     reader->left_bytes -= row_bytes;
     reader->spill->read_rows++;
     *more_out = true;
+    return QUERN_OK;
+}
+
+quern_status qn_run_reader_next_block(qn_run_reader *reader, const uint8_t **records_out, uint64_t *bytes_out,
+                                      qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    *bytes_out = 0;
+    if (reader->next_offset == reader->run.offset + reader->run.bytes)
+        return QUERN_OK;
+    status = read_block(reader, error);
+    if (status != QUERN_OK)
+        return status;
+    *records_out = (const uint8_t *)reader->next_row;
+    *bytes_out = reader->left_bytes;
+    reader->left_bytes = 0;
     return QUERN_OK;
 }
 

@@ -3,7 +3,8 @@
  * runtime/data/spill.h: sorted runs on disk, for what does not fit the memory budget.
  *
  * All runs of a rank and stage lie one behind the other in one file that has no name, so nothing is left behind however the
- * process ends. A run is blocks (row.h) in the order (tag, bytes); every block is verified when it is read.
+ * process ends. A run is blocks (row.h) of rows in the order (tag, bytes), or, where value_words is QN_BLOCK_PACKED, of packed
+ * records in an order of their owner's; every block is verified when it is read.
  */
 #ifndef QN_DATA_SPILL_H
 #define QN_DATA_SPILL_H
@@ -43,6 +44,8 @@ typedef struct qn_run_writer {
 
 quern_status qn_run_writer_open(qn_run_writer *writer, qn_spill *spill, qn_error *error);
 quern_status qn_run_writer_put(qn_run_writer *writer, const qn_key *key, const uint64_t *value, qn_error *error);
+/* The same with a packed record. */
+quern_status qn_run_writer_put_packed(qn_run_writer *writer, const void *record, uint64_t bytes, qn_error *error);
 /* Gives the finished run. The writer is closed in any case. */
 quern_status qn_run_writer_close(qn_run_writer *writer, qn_run *run_out, qn_error *error);
 /* Ends a writer without a run. Takes a closed or zeroed one. */
@@ -63,6 +66,9 @@ typedef struct qn_run_reader {
 quern_status qn_run_reader_open(qn_run_reader *reader, qn_spill *spill, const qn_run *run, qn_error *error);
 /* Moves to the next row; *more_out false at the end. QUERN_ERROR_CORRUPT: the block is not what was written. */
 quern_status qn_run_reader_next(qn_run_reader *reader, bool *more_out, qn_error *error);
+/* Moves to the next block, of packed records: they live until the next call; *bytes_out 0 at the end. Errors as above. */
+quern_status qn_run_reader_next_block(qn_run_reader *reader, const uint8_t **records_out, uint64_t *bytes_out,
+                                      qn_error *error);
 void qn_run_reader_close(qn_run_reader *reader); /* takes a zeroed one */
 
 /* Gives the disk space of a run back. */

@@ -94,25 +94,41 @@ static void copy_row_piece(const qn_key *key, const uint64_t *value, uint32_t va
     }
 }
 
-/* One more piece of a row that is larger than a chunk, in a chunk of its own. True when it was the last. */
-static bool put_fragment(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value, uint64_t row_bytes)
+/* A row that is larger than a chunk: one of a table, or a packed record. */
+typedef struct giant {
+    const qn_key *key;
+    const uint64_t *value;
+    const uint8_t *packed; /* NULL: key and value */
+    uint64_t bytes;
+} giant;
+
+/* One more piece of it, in a chunk of its own. True when it was the last. */
+static bool put_fragment(qn_rounds *rounds, uint32_t to, const giant *row)
 {
     qn_exchange *exchange = exchange_of(rounds, rounds->started);
     uint64_t *sent_bytes = &rounds->partial_sent_bytes[to];
-    if (exchange->sent[to] != 0)
+    if (exchange->state != QN_EXCHANGE_IDLE || exchange->sent[to] != 0)
         return false;
     uint64_t room = exchange->stride - HEADER_BYTES;
-    uint64_t piece = row_bytes - *sent_bytes < room ? row_bytes - *sent_bytes : room;
+    uint64_t piece = row->bytes - *sent_bytes < room ? row->bytes - *sent_bytes : room;
     uint8_t *chunk = exchange->send_chunks + to * exchange->stride;
-    copy_row_piece(key, value, rounds->value_words, *sent_bytes, piece, chunk + HEADER_BYTES);
-    qn_block_seal((qn_block_header *)chunk, QN_BLOCK_FRAGMENT, 0, rounds->value_words, piece, row_bytes);
+    if (row->packed)
+        memcpy(chunk + HEADER_BYTES, row->packed + *sent_bytes, piece);
+    else
+        copy_row_piece(row->key, row->value, rounds->value_words, *sent_bytes, piece, chunk + HEADER_BYTES);
+    qn_block_seal((qn_block_header *)chunk, QN_BLOCK_FRAGMENT, 0, rounds->value_words, piece, row->bytes);
     exchange->sent[to] = HEADER_BYTES + piece;
     *sent_bytes += piece;
-    if (*sent_bytes < row_bytes)
+    if (*sent_bytes < row->bytes)
         return false;
     *sent_bytes = 0;
     rounds->sent_rows++;
     return true;
+}
+
+static bool is_giant(const qn_rounds *rounds, uint64_t row_bytes)
+{
+    return row_bytes > rounds->exchanges[0].stride - HEADER_BYTES;
 }
 
 qn_rounds_chunk qn_rounds_open_chunk(qn_rounds *rounds, uint32_t to)
@@ -120,7 +136,7 @@ qn_rounds_chunk qn_rounds_open_chunk(qn_rounds *rounds, uint32_t to)
     qn_exchange *exchange = exchange_of(rounds, rounds->started);
     uint64_t used = exchange->sent[to] ? exchange->sent[to] : HEADER_BYTES;
     bool holds_fragment = exchange->sent[to] != 0 && rounds->row_counts[to] == 0;
-    qn_rounds_chunk chunk = {.next = (uint64_t *)(exchange->send_chunks + to * exchange->stride + used)};
+    qn_rounds_chunk chunk = {.next = exchange->send_chunks + to * exchange->stride + used};
     if (exchange->state == QN_EXCHANGE_IDLE && !holds_fragment)
         chunk.left_bytes = exchange->stride - used;
     return chunk;
@@ -131,18 +147,27 @@ void qn_rounds_close_chunk(qn_rounds *rounds, uint32_t to, const qn_rounds_chunk
     qn_exchange *exchange = exchange_of(rounds, rounds->started);
     if (chunk->row_count == 0)
         return;
-    exchange->sent[to] = (uint64_t)((const uint8_t *)chunk->next - (exchange->send_chunks + to * exchange->stride));
+    exchange->sent[to] = (uint64_t)(chunk->next - (exchange->send_chunks + to * exchange->stride));
     rounds->row_counts[to] += chunk->row_count;
 }
 
 bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value)
 {
-    qn_exchange *exchange = exchange_of(rounds, rounds->started);
     uint64_t row_bytes = qn_row_bytes(key, rounds->value_words);
-    if (QN_UNLIKELY(row_bytes > exchange->stride - HEADER_BYTES))
-        return exchange->state == QN_EXCHANGE_IDLE && put_fragment(rounds, to, key, value, row_bytes);
+    if (QN_UNLIKELY(is_giant(rounds, row_bytes)))
+        return put_fragment(rounds, to, &(giant){.key = key, .value = value, .bytes = row_bytes});
     qn_rounds_chunk chunk = qn_rounds_open_chunk(rounds, to);
     bool added = qn_rounds_chunk_add(&chunk, key, value, rounds->value_words);
+    qn_rounds_close_chunk(rounds, to, &chunk);
+    return added;
+}
+
+bool qn_rounds_put_packed(qn_rounds *rounds, uint32_t to, const void *record, uint64_t bytes)
+{
+    if (QN_UNLIKELY(is_giant(rounds, bytes)))
+        return put_fragment(rounds, to, &(giant){.packed = record, .bytes = bytes});
+    qn_rounds_chunk chunk = qn_rounds_open_chunk(rounds, to);
+    bool added = qn_rounds_chunk_add_packed(&chunk, record, bytes);
     qn_rounds_close_chunk(rounds, to, &chunk);
     return added;
 }
@@ -227,7 +252,8 @@ static quern_status receive_fragment(qn_rounds *rounds, uint32_t from, const qn_
     partial->got_bytes += header->payload_bytes;
     if (partial->got_bytes < partial->row_bytes)
         return QUERN_OK;
-    quern_status status = rounds->receive(rounds->user, (const uint64_t *)partial->row, partial->row_bytes, 1, error);
+    quern_status status =
+        rounds->receive(rounds->user, from, (const uint64_t *)partial->row, partial->row_bytes, 1, error);
     rounds->received_rows++;
     free(partial->row);
     partial->row = NULL;
@@ -244,7 +270,7 @@ static quern_status receive_chunk(qn_rounds *rounds, uint32_t from, const uint8_
     if (header->flags & QN_BLOCK_FRAGMENT)
         return receive_fragment(rounds, from, header, error);
     rounds->received_rows += header->row_count;
-    return rounds->receive(rounds->user, (const uint64_t *)(header + 1), header->payload_bytes, header->row_count,
+    return rounds->receive(rounds->user, from, (const uint64_t *)(header + 1), header->payload_bytes, header->row_count,
                            error);
 }
 

@@ -25,9 +25,10 @@
 #define QN_ROUNDS_IN_FLIGHT       2
 #define QN_ROUNDS_CHUNK_BYTES_MIN 1024
 
-/* Takes a verified block of rows, or a whole row that came in fragments. Rows: row_count rows in `bytes` bytes. */
-typedef quern_status (*qn_rounds_receive_fn)(void *user, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
-                                             qn_error *error);
+/* Takes a verified block of rows, or a whole row that came in fragments, of rank `from`. Rows: row_count rows in `bytes` bytes; packed
+ * records if value_words is QN_BLOCK_PACKED. */
+typedef quern_status (*qn_rounds_receive_fn)(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes,
+                                             uint64_t row_count, qn_error *error);
 
 struct qn_rounds_partial;
 
@@ -63,7 +64,7 @@ size_t qn_rounds_bytes(const qn_comm *comm, size_t round_bytes);
 
 /* Room for rows to one rank in the next round. */
 typedef struct qn_rounds_chunk {
-    uint64_t *next;
+    uint8_t *next;
     size_t left_bytes;
     uint32_t row_count; /* added */
 } qn_rounds_chunk;
@@ -76,9 +77,21 @@ static inline __attribute__((always_inline)) bool qn_rounds_chunk_add(qn_rounds_
     uint64_t row_bytes = qn_row_bytes(key, value_words);
     if (row_bytes > chunk->left_bytes)
         return false;
-    qn_row_encode(key, value, value_words, chunk->next);
-    chunk->next += row_bytes / 8;
+    qn_row_encode(key, value, value_words, (uint64_t *)chunk->next);
+    chunk->next += row_bytes;
     chunk->left_bytes -= row_bytes;
+    chunk->row_count++;
+    return true;
+}
+/* The same with a packed record. */
+static inline __attribute__((always_inline)) bool qn_rounds_chunk_add_packed(qn_rounds_chunk *chunk, const void *record,
+                                                                             uint64_t bytes)
+{
+    if (bytes > chunk->left_bytes)
+        return false;
+    memcpy(chunk->next, record, bytes);
+    chunk->next += bytes;
+    chunk->left_bytes -= bytes;
     chunk->row_count++;
     return true;
 }
@@ -87,6 +100,9 @@ void qn_rounds_close_chunk(qn_rounds *rounds, uint32_t to, const qn_rounds_chunk
 /* Puts a row of any size into the next round. False: no room there now; call again with the same row after the next round has started (a row too large
  * for a chunk goes in pieces, one a round). */
 bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value);
+
+/* The same with a packed record. */
+bool qn_rounds_put_packed(qn_rounds *rounds, uint32_t to, const void *record, uint64_t bytes);
 
 /* Whether a row could be put at all: the next round's chunks are not on their way. */
 bool qn_rounds_is_open(const qn_rounds *rounds);

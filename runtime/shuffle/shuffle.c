@@ -17,7 +17,8 @@
 #define SEEN_FACTOR_MAX     32.0 /* or that if the growth was seen */
 #define LEVEL_COUNT_MAX     (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
 
-static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t bytes, uint64_t row_count, qn_error *error);
+static quern_status receive_rows(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
+                                 qn_error *error);
 
 uint64_t qn_shuffle_buffer_bytes(const qn_comm *comm, size_t round_bytes)
 {
@@ -327,9 +328,11 @@ void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all)
 }
 
 /* Rows that other ranks sent, into home. */
-static quern_status receive_rows(void *user, const uint64_t *rows, uint64_t bytes, uint64_t row_count, qn_error *error)
+static quern_status receive_rows(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
+                                 qn_error *error)
 {
     qn_shuffle *shuffle = user;
+    (void)from;
     uint32_t value_words = shuffle->config.reducer->value_words;
     bool by_address = qn_reducer_by_address(shuffle->config.reducer);
     qn_entry entries[MOVE_COUNT];

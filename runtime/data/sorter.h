@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/data/sorter.h: packed records of one rank in the order of a collation, out of core.
+ *
+ * Records are appended as they come, to memory of a fixed size. When that is full it is sorted and becomes a run on disk. At the end
+ * the memory is sorted, and the result is what is in memory, or the merge of it and the runs. It can be read any number of
+ * times.
+ */
+#ifndef QN_DATA_SORTER_H
+#define QN_DATA_SORTER_H
+
+#include "runtime/base/status.h"
+#include "runtime/data/collation.h"
+#include "runtime/data/spill.h"
+
+typedef struct qn_sorter qn_sorter;
+
+typedef struct qn_sorter_config {
+    const qn_collation *collation; /* borrowed until destroy */
+    uint64_t pool_bytes;           /* records and what sorting them needs, all together */
+    size_t block_bytes;            /* of spilled runs */
+    const char *scratch_dir;       /* borrowed */
+} qn_sorter_config;
+
+typedef struct qn_sorter_stats {
+    uint64_t record_count;  /* appended */
+    uint64_t record_bytes;  /* the same, packed */
+    uint64_t spill_runs;    /* written from memory */
+    uint64_t spilled_bytes; /* written, merged runs included */
+    uint64_t memory_bytes_peak;
+} qn_sorter_stats;
+
+quern_status qn_sorter_create(qn_sorter **sorter_out, const qn_sorter_config *config, qn_error *error);
+void qn_sorter_destroy(qn_sorter *sorter); /* takes NULL */
+
+/* Appends the packed record that takes `bytes` bytes at `record` (record->prefix and so on are what is decoded of it): copies. Spills as
+ * needed; a record larger than the pool is taken too, alone. QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_sorter_append(qn_sorter *sorter, const qn_packed *record, const void *packed, uint64_t bytes,
+                              qn_error *error);
+/* The same with all records that lie one behind the other in `bytes` bytes. QUERN_ERROR_CORRUPT: they do not fit. */
+quern_status qn_sorter_append_all(qn_sorter *sorter, const void *packed, uint64_t bytes, qn_error *error);
+
+/* No more records: sorts what is in memory. */
+quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error);
+
+/* Starts, or starts again, at the first record; one reading at a time. After finish. */
+quern_status qn_sorter_rewind(qn_sorter *sorter, qn_error *error);
+/* The next up to `max` records in order: borrowed, until the next call; where qn_sorter_is_stable(), until destroy. *count_out 0 at the end.
+ * Records that are read from runs are in blocks of the reader's, so that fewer than max may come at a time. */
+quern_status qn_sorter_next(qn_sorter *sorter, qn_packed *records_out, size_t max, size_t *count_out, qn_error *error);
+/* All records are in memory. */
+bool qn_sorter_is_stable(const qn_sorter *sorter);
+
+qn_sorter_stats qn_sorter_get_stats(const qn_sorter *sorter);
+
+#endif
