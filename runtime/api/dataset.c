@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include <quern/dataset.h>
+#include <quern/operators.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,6 +164,16 @@ quern_dataset *quern_keys(quern_dataset *in)
 quern_dataset *quern_distinct(quern_dataset *in)
 {
     return quern_keys(quern_name(quern_reduce_by_key(in, QUERN_COUNT), "distinct"));
+}
+
+quern_dataset *quern_union(quern_dataset *left, quern_dataset *right)
+{
+    if (!left || !right)
+        return NULL;
+    if (left->context != right->context)
+        return refuse(left->context, "union: the two datasets are of different contexts");
+    return wrap(left->context,
+                qn_graph_add_union(&left->context->graph, left->node, right->node, build_error_of(left->context)));
 }
 
 static quern_status add_sink(quern_dataset *in, const qn_sink *draft)

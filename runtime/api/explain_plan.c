@@ -10,9 +10,11 @@ static void foresee_inputs(qn_account *account)
     for (uint32_t i = 0; i < account->stages.count; i++) {
         const qn_stage *stage = &account->stages.items[i];
         qn_stage_facts *facts = &account->facts[i];
-        if (stage->parent == QN_STAGE_NONE)
-            facts->foreseen =
-                qn_listing_foresee(stage->source->text.paths, stage->source->text.path_count, &facts->foreseen_bytes);
+        for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
+            const qn_text_input *text = &qn_leg_source(stage, leg)->text;
+            if (stage->legs[leg].parent == QN_STAGE_NONE)
+                facts->foreseen[leg] = qn_listing_foresee(text->paths, text->path_count, &facts->foreseen_bytes[leg]);
+        }
     }
 }
 

@@ -28,9 +28,9 @@ void qn_agent_enter(qn_agent *agent)
 static void abort_here(qn_agent *agent)
 {
     agent->aborted = true;
-    if (agent->shuffle) {
-        qn_shuffle_discard(agent->shuffle);
-        qn_shuffle_announce(agent->shuffle, UINT64_MAX);
+    if (agent->result) {
+        qn_result_discard(agent->result);
+        qn_result_announce(agent->result, UINT64_MAX);
     }
 }
 
@@ -79,8 +79,8 @@ static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader
     case QN_MESSAGE_TASK:
         return agent->aborted ? QUERN_OK : take_order(agent, message);
     case QN_MESSAGE_ROUND:
-        if (agent->shuffle)
-            qn_shuffle_announce(agent->shuffle, qn_reader_u64(message));
+        if (agent->result)
+            qn_result_announce(agent->result, qn_reader_u64(message));
         return QUERN_OK;
     case QN_MESSAGE_END:
         agent->ended = true;
@@ -142,10 +142,10 @@ static quern_status move_rounds(qn_agent *agent)
 {
     uint64_t start_ns = qn_clock_ns();
     uint64_t ask = UINT64_MAX;
-    uint64_t rounds_before = qn_rounds_get_activity(&agent->shuffle->rounds);
-    quern_status status = qn_shuffle_progress(agent->shuffle, &ask, &agent->error);
+    uint64_t rounds_before = qn_rounds_get_activity(qn_result_get_rounds(agent->result));
+    quern_status status = qn_result_progress(agent->result, &ask, &agent->error);
     agent->shuffle_ns += qn_clock_ns() - start_ns;
-    agent->activity += qn_rounds_get_activity(&agent->shuffle->rounds) - rounds_before;
+    agent->activity += qn_rounds_get_activity(qn_result_get_rounds(agent->result)) - rounds_before;
     if (status != QUERN_OK || ask == UINT64_MAX)
         return status;
     qn_message_begin(&agent->message, QN_MESSAGE_WANT_ROUND, agent->stage);
@@ -156,7 +156,7 @@ static quern_status move_rounds(qn_agent *agent)
 static void make_progress(qn_agent *agent)
 {
     quern_status status = take_messages(agent);
-    if (agent->shuffle && (status == QUERN_OK || agent->aborted))
+    if (agent->result && (status == QUERN_OK || agent->aborted))
         status = move_rounds(agent);
     if (agent->master)
         status = qn_master_step(agent->master, handle_own, agent, &agent->error);
@@ -258,14 +258,14 @@ static bool start_helper(qn_agent *agent)
     return started;
 }
 
-quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_master *master, qn_shuffle *shuffle,
+quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_master *master, qn_result *result,
                             qn_error *error)
 {
     memset(agent, 0, sizeof *agent);
     agent->comm = comm;
     agent->stage = stage;
     agent->master = master;
-    agent->shuffle = shuffle;
+    agent->result = result;
     pthread_mutex_init(&agent->gate, NULL);
     sem_init(&agent->helper_stop, 0, 0);
     qn_agent_enter(agent);

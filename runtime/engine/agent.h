@@ -19,7 +19,7 @@
 #include <stdatomic.h>
 
 #include "runtime/engine/master.h"
-#include "runtime/shuffle/shuffle.h"
+#include "runtime/shuffle/result.h"
 
 #define QN_AGENT_TASKS_MAX QN_SCHED_IN_HAND_MAX
 
@@ -33,8 +33,8 @@ typedef struct qn_task {
 typedef struct qn_agent {
     qn_comm *comm;
     uint32_t stage;
-    qn_master *master;   /* rank 0 only; borrowed */
-    qn_shuffle *shuffle; /* NULL: the stage ends in an output; borrowed */
+    qn_master *master; /* rank 0 only; borrowed */
+    qn_result *result; /* NULL: the stage ends in an output; borrowed */
     qn_task tasks[QN_AGENT_TASKS_MAX];
     uint32_t task_first, task_count;
     bool ended;   /* the master said END or ABORT: it needs nobody any more, nor is anybody's message to be passed on */
@@ -53,7 +53,7 @@ typedef struct qn_agent {
 } qn_agent;
 
 /* Begins a stage; the caller is inside the gate. master NULL on ranks other than 0. */
-quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_master *master, qn_shuffle *shuffle,
+quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_master *master, qn_result *result,
                             qn_error *error);
 /* Ends it: the helper is gone, tasks in hand are dropped. */
 void qn_agent_stop(qn_agent *agent);

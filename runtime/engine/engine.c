@@ -137,7 +137,7 @@ void qn_engine_destroy(qn_engine *engine)
 typedef struct job {
     qn_engine *engine;
     qn_stages stages;
-    qn_shuffle *results[QN_STAGE_COUNT_MAX];
+    qn_result *results[QN_STAGE_COUNT_MAX];
     qn_sink_writer writers[QN_STAGE_COUNT_MAX];  /* of the stages that end in one */
     qn_memory_share share;                       /* of each reduction */
     uint64_t kept_bytes_max[QN_SINK_KIND_COUNT]; /* of each sink of that kind */
@@ -172,7 +172,7 @@ static quern_status deal_out_memory(job *run, qn_error *error)
     uint64_t kept_bytes = 0;
     bool reduces = false;
     for (uint32_t i = 0; i < run->stages.count; i++)
-        reduces |= run->stages.items[i].reduce != NULL;
+        reduces |= run->stages.items[i].result != NULL;
     share_among_sinks(run, QN_SINK_TOP_K, qn_settings_kept_bytes_max(settings));
     share_among_sinks(run, QN_SINK_COLLECT, qn_settings_collected_bytes_max(settings, reduces));
     for (uint32_t i = 0; i < run->stages.count; i++) {
@@ -200,7 +200,7 @@ static quern_status open_result(job *run, uint32_t index, qn_error *error)
     qn_engine *engine = run->engine;
     qn_shuffle_config config = {
         .comm = engine->comm,
-        .reducer = &stage->reduce->reducer,
+        .reducer = &stage->result->reducer,
         .key_type = stage->schema.key,
         .value_type = stage->schema.value,
         .pool_bytes = run->share.pool_bytes,
@@ -208,30 +208,24 @@ static quern_status open_result(job *run, uint32_t index, qn_error *error)
         .block_bytes = run->share.block_bytes,
         .scratch_dir = engine->settings.scratch_dir,
     };
-    run->results[index] = calloc(1, sizeof *run->results[index]);
-    if (!run->results[index])
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a shuffle");
-    else
-        qn_shuffle_init(run->results[index], &config, error);
+    qn_result_create_reduced(&run->results[index], &config, error);
     return qn_comm_agree(engine->comm, error);
 }
 
 static void close_result(job *run, uint32_t index)
 {
-    if (run->results[index]) {
-        qn_shuffle_fini(run->results[index]);
-        free(run->results[index]);
-        run->results[index] = NULL;
-    }
+    qn_result_destroy(run->results[index]);
+    run->results[index] = NULL;
 }
 
 static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_run, qn_error *error)
 {
     const qn_stage *stage = stage_run->stage;
-    quern_status status = stage->reduce ? open_result(run, index, error) : QUERN_OK;
+    quern_status status = stage->result ? open_result(run, index, error) : QUERN_OK;
     if (status != QUERN_OK)
         return status;
-    stage_run->from = stage->parent == QN_STAGE_NONE ? NULL : run->results[stage->parent];
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        stage_run->from[leg] = stage->legs[leg].parent == QN_STAGE_NONE ? NULL : run->results[stage->legs[leg].parent];
     stage_run->into = run->results[index];
     stage_run->writer = stage->sink ? &run->writers[index] : NULL;
     run->engine->stage_number++;
@@ -250,7 +244,7 @@ static void note_stage(qn_account *account, uint32_t index, const qn_report_stag
         .sent_bytes = reported->sent_bytes,
         .spilled_bytes = reported->spilled_bytes,
     };
-    QN_ASSERT(reported->edge_count <= QN_EXPLAIN_STEP_COUNT_MAX);
+    QN_ASSERT(reported->edge_count <= QN_STEP_COUNT_MAX + 1);
     for (uint32_t i = 0; i < reported->edge_count; i++) {
         const qn_edge_stats *edge = &reported->edges[i].stats;
         facts->steps[i] = (qn_step_facts){edge->records_in, edge->records_out, edge->records_dropped};
@@ -261,12 +255,9 @@ static void note_stage(qn_account *account, uint32_t index, const qn_report_stag
 static quern_status report_stage(job *run, uint32_t index, const qn_stage_run *stage_run, quern_status outcome,
                                  double seconds, qn_error *error)
 {
-    const qn_stage *stage = stage_run->stage;
-    const qn_report_stage *parent =
-        stage->parent == QN_STAGE_NONE ? NULL : &run->report.stages[run->report_of[stage->parent]];
     qn_error failure = {0};
     run->report_of[index] = run->report.stage_count;
-    qn_report_add_stage(&run->report, stage_run, parent, outcome, seconds, &failure);
+    qn_report_add_stage(&run->report, stage_run, run->report_of, outcome, seconds, &failure);
     if (run->report.stage_count > run->report_of[index])
         note_stage(run->engine->account, index, &run->report.stages[run->report_of[index]]);
     quern_status status = qn_comm_agree(run->engine->comm, &failure);
@@ -292,8 +283,8 @@ static quern_status run_stage(job *run, uint32_t index, qn_error *error)
     uint64_t start_ns = qn_clock_ns();
     status = begin_and_run(run, index, stage_run, error);
     double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
-    qn_log_line(&engine->log, "stage %u: '%s' to %s, %.3f s: %s", engine->stage_number, stage->source->name,
-                stage->reduce ? "a reduction" : "an output", seconds, quern_status_name(status));
+    qn_log_line(&engine->log, "stage %u: '%s' to %s, %.3f s: %s", engine->stage_number, qn_leg_source(stage, 0)->name,
+                stage->result ? "a result" : "an output", seconds, quern_status_name(status));
     status = report_stage(run, index, stage_run, status, seconds, error);
     free(stage_run);
     return status;

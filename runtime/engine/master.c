@@ -9,30 +9,13 @@
 
 #define IN_HAND_MAX 2 /* the running task and the next one */
 
-static quern_status list_tasks(qn_master *master, const qn_settings *settings, const char *const *paths,
-                               size_t path_count, qn_error *error)
-{
-    quern_status status = qn_listing_create(&master->listing, paths, path_count, error);
-    if (status != QUERN_OK)
-        return status;
-    uint64_t split_bytes = settings->split_bytes ? settings->split_bytes
-                                                 : qn_splits_choose_bytes(master->listing.bytes, master->comm->size);
-    status = qn_splits_create(&master->splits, &master->listing, split_bytes, error);
-    if (status != QUERN_OK)
-        return status;
-    qn_progress_say(master->progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
-                    qn_progress_bytes(master->listing.bytes), master->listing.file_count, master->splits.count,
-                    master->comm->size);
-    return QUERN_OK;
-}
-
 static quern_status start_scheduler(qn_master *master, const qn_settings *settings, const uint32_t *rank_node,
                                     qn_error *error)
 {
     qn_sched_config config = {
         .rank_count = master->comm->size,
         .node_count = master->comm->node_count,
-        .task_count = master->splits.count,
+        .task_count = master->tasks.count,
         .in_hand_max = IN_HAND_MAX,
         .attempt_count_max = settings->attempt_count_max,
         .rank_node = rank_node,
@@ -40,9 +23,9 @@ static quern_status start_scheduler(qn_master *master, const qn_settings *settin
     size_t bytes = qn_sched_bytes(&config);
     QN_ASSERT(bytes > 0);
     master->sched_memory = malloc(bytes);
-    master->resumes = calloc(master->splits.count > 0 ? master->splits.count : 1, sizeof *master->resumes);
+    master->resumes = calloc(master->tasks.count + 1, sizeof *master->resumes);
     if (!master->sched_memory || !master->resumes)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule %u tasks", master->splits.count);
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule %u tasks", master->tasks.count);
     master->sched = qn_sched_init(master->sched_memory, &config);
     QN_ASSERT(master->sched != NULL);
     for (uint32_t rank = 0; rank < master->comm->size; rank++)
@@ -51,24 +34,31 @@ static quern_status start_scheduler(qn_master *master, const qn_settings *settin
 }
 
 quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
-                             uint32_t stage, const char *stage_name, const char *const *paths, size_t path_count,
-                             const uint32_t *rank_node, qn_error *error)
+                             uint32_t number, const qn_stage *stage, const uint32_t *rank_node, qn_error *error)
 {
-    *master = (qn_master){.comm = comm, .progress = progress, .stage = stage, .stage_name = stage_name};
-    if (!paths)
+    *master =
+        (qn_master){.comm = comm, .progress = progress, .stage = number, .stage_name = qn_leg_source(stage, 0)->name};
+    uint32_t result_count = 0;
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        result_count += stage->legs[leg].parent != QN_STAGE_NONE;
+    master->has_results = result_count > 0;
+    if (result_count == stage->leg_count)
         return QUERN_OK;
-    quern_status status = list_tasks(master, settings, paths, path_count, error);
-    return status == QUERN_OK ? start_scheduler(master, settings, rank_node, error) : status;
+    quern_status status = qn_task_list_create(&master->tasks, stage, settings->split_bytes, comm->size, false, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
+                    qn_progress_bytes(master->tasks.bytes), master->tasks.file_count, master->tasks.count, comm->size);
+    return start_scheduler(master, settings, rank_node, error);
 }
 
 void qn_master_finish(qn_master *master)
 {
-    for (uint32_t task = 0; master->resumes && task < master->splits.count; task++)
+    for (uint32_t task = 0; master->resumes && task < master->tasks.count; task++)
         free(master->resumes[task]);
     free(master->resumes);
     free(master->sched_memory);
-    qn_splits_destroy(&master->splits);
-    qn_listing_destroy(&master->listing);
+    qn_task_list_destroy(&master->tasks);
     qn_buffer_fini(&master->message);
     *master = (qn_master){0};
 }
@@ -76,8 +66,10 @@ void qn_master_finish(qn_master *master)
 static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, uint32_t from)
 {
     qn_sched_event event = {QN_SCHED_TASK_DONE, from, outcome->task, outcome->attempt};
+    uint32_t task = qn_task_list_at(&master->tasks, outcome->task);
     if (qn_sched_feed(master->sched, &event))
-        master->bytes_done += master->splits.items[outcome->task].bytes;
+        master->bytes_done +=
+            qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
     return QUERN_OK;
 }
 
@@ -127,7 +119,7 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
     if (!fields || !master->sched)
         return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message is too short or out of place");
     memcpy(&outcome, fields, sizeof outcome);
-    if (outcome.task >= master->splits.count)
+    if (outcome.task >= master->tasks.count)
         return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message names task %u", outcome.task);
     return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, from)
                                          : task_failed(master, &outcome, message, from, error);
@@ -135,12 +127,18 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
 
 static quern_status send_task(qn_master *master, const qn_sched_action *action, qn_error *error)
 {
-    qn_task_order order = {.task = action->task, .attempt = action->attempt, .task_count = master->splits.count};
+    uint32_t task = qn_task_list_at(&master->tasks, action->task);
+    uint32_t leg = qn_task_list_leg_of(&master->tasks, task);
+    qn_task_order order = {.task = action->task,
+                           .attempt = action->attempt,
+                           .task_count = master->tasks.count,
+                           .leg = leg,
+                           .place = task - master->tasks.legs[leg].first_task};
     if (master->resumes[action->task])
         order.resume = *master->resumes[action->task];
     qn_message_begin(&master->message, QN_MESSAGE_TASK, master->stage);
     qn_buffer_append(&master->message, &order, sizeof order);
-    qn_split_encode(&master->splits.items[action->task], &master->listing, &master->message);
+    qn_split_encode(qn_task_list_split(&master->tasks, leg, task), &master->tasks.legs[leg].listing, &master->message);
     if (master->message.failed)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task message");
     return qn_comm_send(master->comm, action->rank, master->message.data, master->message.bytes, error);
@@ -181,8 +179,8 @@ static quern_status carry_out(qn_master *master, qn_error *error)
         status = act(master, &action, error);
     if (master->sched) {
         qn_sched_counts counts = qn_sched_get_counts(master->sched);
-        qn_progress_update(master->progress, master->stage_name, master->bytes_done, master->listing.bytes, counts.done,
-                           master->splits.count);
+        qn_progress_update(master->progress, master->stage_name, master->bytes_done, master->tasks.bytes, counts.done,
+                           master->tasks.count);
     }
     return status;
 }
@@ -203,7 +201,8 @@ quern_status qn_master_step(qn_master *master, qn_master_own_fn own, void *user,
         master->announced_rounds = master->next_round;
         status = announce(master, QN_MESSAGE_ROUND, &round, own, user, error);
     }
-    bool all_idle = master->sched ? master->tasks_over : master->idle_count == master->comm->size;
+    bool all_idle =
+        (!master->sched || master->tasks_over) && (!master->has_results || master->idle_count == master->comm->size);
     if (status == QUERN_OK && all_idle) {
         master->ended = true;
         status = announce(master, QN_MESSAGE_END, NULL, own, user, error);

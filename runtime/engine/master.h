@@ -13,6 +13,7 @@
 #include "runtime/engine/message.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
+#include "runtime/engine/task_list.h"
 #include "scheduler/scheduler.h"
 
 typedef struct qn_master {
@@ -20,11 +21,11 @@ typedef struct qn_master {
     qn_progress *progress; /* borrowed */
     const char *stage_name;
     uint32_t stage;
-    qn_listing listing;
-    qn_splits splits;
+    qn_task_list tasks;
+    bool has_results; /* ranks read results beside the tasks, or only these, and tell when they are through */
     void *sched_memory;
-    qn_sched *sched;           /* NULL: the stage has no tasks of the master's (it reads an earlier result) */
-    qn_resume **resumes;       /* [splits.count], NULL where an attempt begins at the begin */
+    qn_sched *sched;           /* NULL: no leg of the stage is a source */
+    qn_resume **resumes;       /* [tasks.count], NULL where an attempt begins at the begin */
     uint32_t idle_count;       /* ranks that have nothing more to emit */
     uint64_t next_round;       /* rounds below this number were asked for */
     uint64_t announced_rounds; /* … and announced */
@@ -34,10 +35,9 @@ typedef struct qn_master {
     qn_error last_failure; /* of an attempt */
 } qn_master;
 
-/* Begins a stage over files (paths NULL: over an earlier result). Rank 0 only. rank_node: [comm->size]. */
+/* Begins a stage, borrowed until finish. Rank 0 only. rank_node: [comm->size]. */
 quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
-                             uint32_t stage, const char *stage_name, const char *const *paths, size_t path_count,
-                             const uint32_t *rank_node, qn_error *error);
+                             uint32_t number, const qn_stage *stage, const uint32_t *rank_node, qn_error *error);
 void qn_master_finish(qn_master *master); /* takes a zeroed one */
 
 /* Takes a rank's message (behind its head). */

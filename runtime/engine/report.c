@@ -48,32 +48,31 @@ void qn_report_fini(qn_report *report)
     *report = (qn_report){0};
 }
 
-/* What is summed over all ranks: source, operators, end; then what the shuffles counted. */
+/* What is summed over all ranks: what passed each step; then what the shuffles counted. */
 typedef struct stage_sums {
     qn_edge_stats edges[QN_EDGE_COUNT_MAX];
     uint64_t sent, received;
     uint64_t read_bytes, sent_bytes, spilled_bytes;
-    uint64_t inserted, merged; /* by the reduction at the end */
-    uint64_t result_merged;    /* by the merge of the result that was read */
+    uint64_t inserted, merged;              /* by the result at the end */
+    uint64_t read_merged[QN_LEG_COUNT_MAX]; /* as the results were read */
 } stage_sums;
 
 static void sum_up(const qn_stage_run *run, stage_sums *sums)
 {
-    uint32_t count = run->stage->operator_count;
-    sums->edges[0] = (qn_edge_stats){run->figures.source_records, run->figures.source_records, 0};
-    memcpy(sums->edges + 1, run->edges, count * sizeof run->edges[0]);
-    sums->edges[count + 1] = (qn_edge_stats){.records_in = run->figures.end_records};
+    memcpy(sums->edges, run->edges, sizeof sums->edges);
     sums->sent = run->figures.sent_records;
     sums->received = run->figures.received_records;
     sums->read_bytes = run->figures.input_bytes;
     sums->sent_bytes = run->figures.sent_bytes;
     sums->spilled_bytes = run->figures.spilled_bytes;
     if (run->into) {
-        sums->inserted = run->into->stats.records_in;
-        sums->merged = run->into->stats.merged;
+        qn_result_stats stats = qn_result_get_stats(run->into);
+        sums->inserted = stats.records_in;
+        sums->merged = stats.merged;
     }
-    if (run->from)
-        sums->result_merged = run->from->stats.result_merged;
+    for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
+        if (run->from[leg])
+            sums->read_merged[leg] = qn_result_get_stats(run->from[leg]).result_merged;
 }
 
 static quern_status unbalanced(const char *what, uint64_t in, uint64_t out, qn_error *error)
@@ -92,34 +91,51 @@ static quern_status check_operator(const qn_node *node, const qn_edge_stats *edg
     return QUERN_OK;
 }
 
-static quern_status check_balance(const qn_stage_run *run, const stage_sums *sums, const qn_report_stage *parent,
-                                  qn_error *error)
+/* One leg, but for what arrives at the end; and the result that it reads, which the stage `parent` made. */
+static quern_status check_leg(const qn_stage *stage, uint32_t number, const stage_sums *sums,
+                              const qn_report_stage *parent, qn_error *error)
 {
-    uint32_t count = run->stage->operator_count;
+    const qn_leg *leg = &stage->legs[number];
+    const qn_edge_stats *edges = sums->edges + leg->first_step;
     quern_status status = QUERN_OK;
-    for (uint32_t i = 0; i < count && status == QUERN_OK; i++)
-        status = check_operator(run->stage->operators[i], &sums->edges[i + 1], error);
-    for (uint32_t i = 0; i <= count && status == QUERN_OK; i++)
-        if (sums->edges[i].records_out != sums->edges[i + 1].records_in)
-            status =
-                unbalanced("between two operators", sums->edges[i].records_out, sums->edges[i + 1].records_in, error);
-    uint64_t arrived = sums->edges[count + 1].records_in;
+    for (uint32_t i = 1; i <= leg->operator_count && status == QUERN_OK; i++) {
+        status = check_operator(stage->steps[leg->first_step + i], &edges[i], error);
+        if (status == QUERN_OK && edges[i - 1].records_out != edges[i].records_in)
+            status = unbalanced("between two operators", edges[i - 1].records_out, edges[i].records_in, error);
+    }
+    if (status != QUERN_OK || !parent)
+        return status;
+    uint64_t given = parent->result_merged + sums->read_merged[number] + edges[0].records_out;
+    if (parent->result_in != given)
+        return unbalanced("in the result that was read", parent->result_in, given, error);
+    return QUERN_OK;
+}
+
+static quern_status check_balance(const qn_report *report, const qn_stage_run *run, const stage_sums *sums,
+                                  const uint32_t *report_of, qn_error *error)
+{
+    const qn_stage *stage = run->stage;
+    uint64_t left = 0, arrived = sums->edges[stage->step_count].records_in;
+    quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
+        const qn_leg *leg = &stage->legs[i];
+        bool reads = leg->parent != QN_STAGE_NONE;
+        status = check_leg(stage, i, sums, reads ? &report->stages[report_of[leg->parent]] : NULL, error);
+        left += sums->edges[leg->first_step + leg->operator_count].records_out;
+    }
+    if (status == QUERN_OK && left != arrived)
+        status = unbalanced("at the end of a stage", left, arrived, error);
     if (status == QUERN_OK && run->into && arrived != sums->inserted)
         status = unbalanced("into the shuffle", arrived, sums->inserted, error);
     if (status == QUERN_OK && sums->sent != sums->received)
         status = unbalanced("between ranks", sums->sent, sums->received, error);
-    if (status == QUERN_OK && parent) {
-        uint64_t merged = parent->reduced_merged + sums->result_merged;
-        if (parent->reduced_in != merged + sums->edges[0].records_out)
-            status = unbalanced("in the reduction", parent->reduced_in, merged + sums->edges[0].records_out, error);
-    }
     return status;
 }
 
 static const char *end_name(const qn_stage *stage)
 {
-    if (stage->reduce)
-        return stage->reduce->name;
+    if (stage->result)
+        return stage->result->name;
     switch (stage->sink->kind) {
     case QN_SINK_TEXT:
         return "write text";
@@ -133,30 +149,32 @@ static const char *end_name(const qn_stage *stage)
 
 static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage_sums *sums)
 {
-    uint32_t count = stage->operator_count;
-    kept->edge_count = count + 2;
+    uint32_t count = stage->step_count;
+    kept->edge_count = count + 1;
     for (uint32_t i = 0; i < kept->edge_count; i++) {
-        const char *name = i == 0 ? stage->source->name : i <= count ? stage->operators[i - 1]->name : end_name(stage);
+        const char *name = i < count ? stage->steps[i]->name : end_name(stage);
         snprintf(kept->edges[i].name, sizeof kept->edges[i].name, "%.*s", (int)sizeof kept->edges[i].name - 1, name);
         kept->edges[i].stats = sums->edges[i];
     }
-    qn_edge_stats *end = &kept->edges[count + 1].stats;
+    qn_edge_stats *end = &kept->edges[count].stats;
     end->records_out = end->records_in;
     kept->read_bytes = sums->read_bytes;
     kept->sent_bytes = sums->sent_bytes;
     kept->spilled_bytes = sums->spilled_bytes;
-    kept->reduced_in = sums->inserted;
-    kept->reduced_merged = sums->merged;
+    kept->result_in = sums->inserted;
+    kept->result_merged = sums->merged;
 }
 
-quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const qn_report_stage *parent,
+quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const uint32_t *report_of,
                                  quern_status outcome, double seconds, qn_error *error)
 {
     qn_comm *comm = run->engine->comm;
     qn_report_stage *kept = &report->stages[report->stage_count];
     stage_sums sums = {0};
-    *kept = (qn_report_stage){
-        .name = run->stage->source->name, .end_name = end_name(run->stage), .status = outcome, .seconds = seconds};
+    *kept = (qn_report_stage){.name = qn_leg_source(run->stage, 0)->name,
+                              .end_name = end_name(run->stage),
+                              .status = outcome,
+                              .seconds = seconds};
     kept->ranks = calloc(comm->size, sizeof *kept->ranks);
     if (!kept->ranks)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
@@ -173,7 +191,7 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, con
     report->stage_count++;
     keep_edges(kept, run->stage, &sums);
     if (outcome == QUERN_OK)
-        kept->status = check_balance(run, &sums, parent, error);
+        kept->status = check_balance(report, run, &sums, report_of, error);
     return kept->status;
 }
 

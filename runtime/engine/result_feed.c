@@ -8,9 +8,10 @@
 
 #define LONG_KEY_BYTES_MAX ((size_t)1 << 20) /* of one block, unless one key alone is longer */
 
-quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, const qn_node *reduce, bool ordered,
+quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *reduce, bool ordered,
                                  qn_error *error)
 {
+    qn_shuffle *shuffle = result->reduced;
     feed->shuffle = shuffle;
     feed->ordered = ordered || !qn_shuffle_result_is_table(shuffle);
     feed->reducer = &reduce->reducer;

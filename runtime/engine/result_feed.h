@@ -10,7 +10,7 @@
 
 #include "runtime/data/batch.h"
 #include "runtime/plan/graph.h"
-#include "runtime/shuffle/shuffle.h"
+#include "runtime/shuffle/result.h"
 
 typedef struct qn_result_feed {
     qn_shuffle *shuffle;
@@ -27,7 +27,7 @@ typedef struct qn_result_feed {
 } qn_result_feed;
 
 /* Begins at the first record. `reduce`: the node whose result it is. ordered: by hash and bytes. */
-quern_status qn_result_feed_open(qn_result_feed *feed, qn_shuffle *shuffle, const qn_node *reduce, bool ordered,
+quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *reduce, bool ordered,
                                  qn_error *error);
 /* The next block; count 0 at the end. It lives until the next call. */
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error);

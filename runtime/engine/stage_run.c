@@ -28,18 +28,17 @@ static quern_status stopped(qn_error *error)
     return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "the job failed elsewhere");
 }
 
-/* The end of the chain in a stage with a shuffle: inside the gate, waiting for room as needed. */
-static quern_status end_in_shuffle(void *user, const qn_batch *batch, qn_error *error)
+/* The end of a chain in a stage with a result: inside the gate, waiting for room as needed. */
+static quern_status end_in_result(void *user, const qn_batch *batch, qn_error *error)
 {
     qn_stage_run *run = user;
     size_t next = 0;
     qn_backoff backoff = {0};
     qn_agent_enter(&run->agent);
     quern_status status = QUERN_OK;
-    if (run->chain.operator_count > 0)
-        qn_agent_progress_if_due(&run->agent); /* a callback may emit for long */
+    qn_agent_progress_if_due(&run->agent); /* a callback may emit for long */
     while (!run->agent.aborted) {
-        status = qn_shuffle_insert(run->into, batch, &next, error);
+        status = qn_result_insert(run->into, batch, &next, error);
         if (status != QUERN_OK || next == batch->block.count)
             break;
         wait_a_little(run, &backoff);
@@ -57,22 +56,21 @@ static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *err
 }
 
 /* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
-static void locate_in_file(const qn_stage_run *run, const qn_text_source *source, qn_error *failure)
+static void locate_in_file(const qn_chain *chain, const qn_text_source *source, qn_error *failure)
 {
-    bool exact = run->chain.callback_failed;
+    bool exact = chain->callback_failed;
     uint64_t offset = 0;
-    const char *path = qn_text_source_locate(source, exact ? run->chain.failed_origin : 0, &offset);
+    const char *path = qn_text_source_locate(source, exact ? chain->failed_origin : 0, &offset);
     size_t used = strlen(failure->text);
     snprintf(failure->text + used, sizeof failure->text - used, ", %s at byte %llu of %s",
              exact ? "on the record" : "in the block of records", (unsigned long long)offset, path);
 }
 
-/* The same in a stage that reads a result. */
-static void locate_in_result(const qn_stage_run *run, const qn_batch *batch, qn_error *failure)
+/* The same in a leg that reads a result. */
+static void locate_in_result(const qn_chain *chain, const qn_node *source, const qn_batch *batch, qn_error *failure)
 {
-    const qn_node *source = run->stage->source;
-    bool exact = run->chain.callback_failed;
-    uint32_t at = exact ? run->chain.failed_origin : 0;
+    bool exact = chain->callback_failed;
+    uint32_t at = exact ? chain->failed_origin : 0;
     char key[QN_KEY_TEXT_BYTES_MAX + 1];
     size_t used = strlen(failure->text);
     qn_key_describe(source->schema.key, batch->block.key[at], batch->block.key_bytes[at], key);
@@ -99,14 +97,15 @@ static bool makes_parts(const qn_stage_run *run)
 static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_text_source *source, uint64_t skip,
                             qn_error *failure)
 {
-    bool retryable = run->chain.callback_failed || failure->status == QUERN_ERROR_INPUT;
+    qn_chain *chain = &run->chains[task->order.leg];
+    bool retryable = chain->callback_failed || failure->status == QUERN_ERROR_INPUT;
     qn_resume resume = {0};
     if (makes_parts(run)) {
         qn_sink_writer_drop_part(run->writer); /* the whole part is made again */
-        qn_chain_roll_back(&run->chain);
+        qn_chain_roll_back(chain);
     } else {
         resume.place = source->block_place;
-        resume.skip = run->chain.delivered > skip ? run->chain.delivered : skip;
+        resume.skip = chain->delivered > skip ? chain->delivered : skip;
     }
     run->figures.attempts_failed++;
     if (retryable) {
@@ -118,51 +117,54 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_tex
 }
 
 /* One block: read and worked on outside of the gate. *more_out: there was one. */
-static quern_status run_block(qn_stage_run *run, qn_text_source *source, uint64_t *skip, bool *more_out,
+static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_text_source *source, uint64_t *skip, bool *more_out,
                               qn_error *failure)
 {
     qn_batch batch;
-    run->chain.callback_failed = false;
-    run->chain.delivered = 0;
+    qn_chain *chain = &run->chains[leg];
+    chain->callback_failed = false;
+    chain->delivered = 0;
     qn_agent_leave(&run->agent);
     quern_status status = qn_text_source_next(source, &batch, failure);
     *more_out = status == QUERN_OK && batch.block.count > 0;
     if (*more_out)
-        status = qn_chain_run(&run->chain, &batch, *skip, failure);
+        status = qn_chain_run(chain, &batch, *skip, failure);
     if (*more_out && status != QUERN_OK)
-        locate_in_file(run, source, failure);
+        locate_in_file(chain, source, failure);
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK && *more_out) {
-        run->figures.source_records += batch.block.count;
+        run->source_records[leg] += batch.block.count;
         *skip = 0;
     }
     return status;
 }
 
-static quern_status begin_part(qn_stage_run *run, const qn_task *task, qn_error *failure)
+static quern_status begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error)
 {
     if (!run->writer)
         return QUERN_OK;
-    return qn_sink_writer_begin_part(run->writer, task->order.task, task->order.task_count, failure);
+    return qn_sink_writer_begin_part(run->writer, run->first_part[leg] + place, run->first_part[run->stage->leg_count],
+                                     error);
 }
 
 static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *task)
 {
     qn_error failure = {0};
     const qn_resume *resume = &task->order.resume;
+    uint32_t leg = task->order.leg;
     uint64_t skip = resume->skip;
     bool more = true;
     run->figures.attempts++;
-    uint64_t source_records = run->figures.source_records;
+    uint64_t source_records = run->source_records[leg];
     if (run->into)
-        qn_shuffle_foresee(run->into, task->order.task, task->order.task_count);
-    qn_chain_mark(&run->chain);
+        qn_result_foresee(run->into, task->order.task, task->order.task_count);
+    qn_chain_mark(&run->chains[leg]);
     bool resumed = resume->place.started || resume->place.segment > 0;
-    quern_status status = begin_part(run, task, &failure);
+    quern_status status = begin_part(run, leg, task->order.place, &failure);
     if (status == QUERN_OK)
         status = qn_text_source_open(source, task->message, task->bytes, resumed ? &resume->place : NULL, &failure);
     while (status == QUERN_OK && more && !run->agent.aborted) {
-        status = run_block(run, source, &skip, &more, &failure);
+        status = run_block(run, leg, source, &skip, &more, &failure);
         qn_agent_progress_if_due(&run->agent);
     }
     if (run->agent.aborted)
@@ -176,11 +178,35 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
         return;
     }
     if (makes_parts(run))
-        run->figures.source_records = source_records; /* they will all be read again */
+        run->source_records[leg] = source_records; /* they will all be read again */
     give_up_attempt(run, task, source, skip, &failure);
 }
 
-static void run_tasks(qn_stage_run *run, qn_text_source *source)
+/* Readers of the legs that are sources; each is made when its first task comes. */
+typedef struct sources {
+    qn_text_source readers[QN_LEG_COUNT_MAX];
+    qn_delimiters delimiters[QN_LEG_COUNT_MAX];
+    bool open[QN_LEG_COUNT_MAX];
+} sources;
+
+static quern_status open_source(qn_stage_run *run, sources *from, uint32_t leg)
+{
+    const qn_text_input *text = &qn_leg_source(run->stage, leg)->text;
+    if (from->open[leg])
+        return QUERN_OK;
+    for (uint32_t other = 0; other < run->stage->leg_count; other++) { /* one buffer at a time */
+        if (from->open[other])
+            qn_text_source_fini(&from->readers[other]);
+        from->open[other] = false;
+    }
+    qn_delimiters_init(&from->delimiters[leg], text->delimiters, text->delimiter_count);
+    quern_status status = qn_text_source_init(&from->readers[leg], &from->delimiters[leg], text->skip_empty,
+                                              run->engine->settings.record_bytes_max, &run->agent.error);
+    from->open[leg] = status == QUERN_OK;
+    return status;
+}
+
+static void run_tasks(qn_stage_run *run, sources *from)
 {
     qn_backoff backoff = {0};
     while (!run->agent.ended && !run->agent.aborted) {
@@ -191,86 +217,103 @@ static void run_tasks(qn_stage_run *run, qn_text_source *source)
         }
         qn_backoff_reset(&backoff);
         uint64_t start_ns = qn_clock_ns();
-        run_task(run, source, &task);
+        if (open_source(run, from, task.order.leg) == QUERN_OK)
+            run_task(run, &from->readers[task.order.leg], &task);
+        else
+            qn_agent_break(&run->agent, &run->agent.error);
         run->figures.work_ns += qn_clock_ns() - start_ns;
         free(task.message);
     }
 }
 
-static void run_source(qn_stage_run *run)
+static void run_sources(qn_stage_run *run)
 {
-    const qn_text_input *text = &run->stage->source->text;
-    qn_text_source source = {0};
-    qn_delimiters delimiters;
-    qn_delimiters_init(&delimiters, text->delimiters, text->delimiter_count);
-    quern_status status = qn_text_source_init(&source, &delimiters, text->skip_empty,
-                                              run->engine->settings.record_bytes_max, &run->agent.error);
-    if (status == QUERN_OK)
-        run_tasks(run, &source);
-    else
+    sources *from = calloc(1, sizeof *from);
+    if (!from) {
+        qn_error_set(&run->agent.error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read the input");
         qn_agent_break(&run->agent, &run->agent.error);
-    qn_text_source_fini(&source);
+        return;
+    }
+    run_tasks(run, from);
+    for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
+        if (from->open[leg])
+            qn_text_source_fini(&from->readers[leg]);
+    free(from);
 }
 
 /* The same block again and again until it passes or there were too many attempts: the data is here and nowhere else. */
-static quern_status run_result_block(qn_stage_run *run, const qn_batch *batch, qn_error *error)
+static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_batch *batch, qn_error *error)
 {
     uint64_t skip = 0;
+    qn_chain *chain = &run->chains[leg];
     for (uint32_t attempt = 1;; attempt++) {
         qn_error failure = {0};
         run->figures.attempts++;
         qn_agent_leave(&run->agent);
-        quern_status status = qn_chain_run(&run->chain, batch, skip, &failure);
+        quern_status status = qn_chain_run(chain, batch, skip, &failure);
         qn_agent_enter(&run->agent);
         if (status == QUERN_OK)
             return QUERN_OK;
         run->figures.attempts_failed++;
-        if (!run->chain.callback_failed || attempt == run->engine->settings.attempt_count_max) {
-            locate_in_result(run, batch, &failure);
+        if (!chain->callback_failed || attempt == run->engine->settings.attempt_count_max) {
+            locate_in_result(chain, qn_leg_source(run->stage, leg), batch, &failure);
             return qn_error_set(error, failure.status, 0, "%s", failure.text);
         }
-        skip = run->chain.delivered > skip ? run->chain.delivered : skip;
+        skip = chain->delivered > skip ? chain->delivered : skip;
     }
 }
 
-static quern_status feed_result(qn_stage_run *run, qn_result_feed *feed)
+static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed *feed)
 {
     quern_status status = QUERN_OK;
     qn_batch batch = {0};
     do {
         status = qn_result_feed_next(feed, &batch, &run->agent.error);
         if (status == QUERN_OK && batch.block.count > 0)
-            status = run_result_block(run, &batch, &run->agent.error);
+            status = run_result_block(run, leg, &batch, &run->agent.error);
         if (status == QUERN_OK)
-            run->figures.source_records += batch.block.count;
+            run->source_records[leg] += batch.block.count;
         qn_agent_progress_if_due(&run->agent);
     } while (status == QUERN_OK && batch.block.count > 0 && !run->agent.aborted);
     return status;
 }
 
-static void run_result(qn_stage_run *run)
+static quern_status run_result(qn_stage_run *run, uint32_t leg)
 {
     qn_result_feed feed = {0};
-    uint64_t start_ns = qn_clock_ns();
-    qn_comm *comm = run->engine->comm;
-    quern_status status = QUERN_OK;
-    if (run->writer)
-        status = qn_sink_writer_begin_part(run->writer, comm->rank, comm->size, &run->agent.error);
+    quern_status status = begin_part(run, leg, run->engine->comm->rank, &run->agent.error);
     if (status == QUERN_OK)
-        status = qn_result_feed_open(&feed, run->from, run->stage->source, makes_parts(run), &run->agent.error);
+        status = qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), makes_parts(run),
+                                     &run->agent.error);
     if (status == QUERN_OK)
-        status = feed_result(run, &feed);
+        status = feed_result(run, leg, &feed);
     qn_result_feed_close(&feed);
     if (status == QUERN_OK && run->writer) {
         qn_agent_leave(&run->agent); /* syncing may take long */
         status = qn_sink_writer_end_part(run->writer, &run->agent.error);
         qn_agent_enter(&run->agent);
     }
-    run->figures.work_ns += qn_clock_ns() - start_ns;
-    if (status == QUERN_OK)
+    return status;
+}
+
+/* All legs that read results. True: there is at least one, and so the master waits to hear of it. */
+static bool run_results(qn_stage_run *run)
+{
+    uint64_t start_ns = qn_clock_ns();
+    quern_status status = QUERN_OK;
+    uint32_t count = 0;
+    for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK && !run->agent.aborted; leg++) {
+        if (!run->from[leg])
+            continue;
+        status = run_result(run, leg);
+        count++;
+    }
+    run->figures.work_ns += count > 0 ? qn_clock_ns() - start_ns : 0;
+    if (status == QUERN_OK && count > 0)
         qn_agent_report_idle(&run->agent);
-    else if (!run->agent.aborted)
+    else if (status != QUERN_OK && !run->agent.aborted)
         qn_agent_break(&run->agent, &run->agent.error);
+    return count > 0;
 }
 
 /* Until every rank is through. A rank whose MPI is broken cannot take part any more. */
@@ -281,52 +324,95 @@ static void finish_rounds(qn_stage_run *run)
         wait_a_little(run, &backoff);
     if (!run->into)
         return;
-    if (!run->agent.aborted && qn_shuffle_end(run->into, &run->agent.error) != QUERN_OK)
+    if (!run->agent.aborted && qn_result_end(run->into, &run->agent.error) != QUERN_OK)
         qn_agent_break(&run->agent, &run->agent.error);
-    qn_shuffle_announce(run->into, UINT64_MAX);
+    qn_result_announce(run->into, UINT64_MAX);
     qn_backoff_reset(&backoff);
-    while (!qn_shuffle_is_over(run->into) && run->agent.error.status != QUERN_ERROR_MPI)
+    while (!qn_result_is_over(run->into) && run->agent.error.status != QUERN_ERROR_MPI)
         wait_a_little(run, &backoff);
+}
+
+static void keep_edges(qn_stage_run *run)
+{
+    const qn_stage *stage = run->stage;
+    for (uint32_t i = 0; i < stage->leg_count; i++) {
+        const qn_leg *leg = &stage->legs[i];
+        uint64_t read = run->source_records[i];
+        run->figures.source_records += read;
+        run->figures.end_records += run->chains[i].end_records;
+        run->edges[leg->first_step] = (qn_edge_stats){read, read, 0};
+        for (uint32_t op = 0; op < leg->operator_count; op++)
+            run->edges[leg->first_step + 1 + op] = qn_chain_edge(&run->chains[i], op);
+    }
+    run->edges[stage->step_count] = (qn_edge_stats){.records_in = run->figures.end_records};
 }
 
 static void keep_figures(qn_stage_run *run)
 {
     qn_stage_figures *figures = &run->figures;
-    figures->end_records = run->chain.end_records;
+    keep_edges(run);
     figures->shuffle_ns = run->agent.shuffle_ns;
     figures->helper_turns = run->agent.helped;
-    for (uint32_t i = 0; i < run->chain.operator_count; i++)
-        run->edges[i] = qn_chain_edge(&run->chain, i);
     if (!run->into)
         return;
-    const qn_rounds *rounds = &run->into->rounds;
-    figures->merged_records = run->into->stats.merged;
+    const qn_rounds *rounds = qn_result_get_rounds(run->into);
+    qn_result_stats stats = qn_result_get_stats(run->into);
+    figures->merged_records = stats.merged;
     figures->shuffle_rounds = rounds->completed;
     figures->exchange_ns = rounds->exchange_ns;
     figures->sent_records = rounds->sent_rows;
     figures->sent_bytes = rounds->sent_bytes;
     figures->received_records = rounds->received_rows;
     figures->received_bytes = rounds->received_bytes;
-    figures->spill_runs = run->into->stats.spill_runs;
-    figures->spilled_bytes = run->into->spill.written_bytes;
-    figures->table_bytes_peak = run->into->stats.table_bytes_peak;
+    figures->spill_runs = stats.spill_runs;
+    figures->spilled_bytes = stats.spilled_bytes;
+    figures->table_bytes_peak = stats.memory_bytes_peak;
+}
+
+/* Every rank learns where in the output the parts of a leg begin: only the master knows how many tasks there are. */
+static quern_status number_parts(qn_stage_run *run, qn_error *error)
+{
+    const qn_stage *stage = run->stage;
+    uint64_t next = 0;
+    for (uint32_t leg = 0; leg <= stage->leg_count; leg++) {
+        run->first_part[leg] = next;
+        if (leg == stage->leg_count)
+            break;
+        bool is_source = stage->legs[leg].parent == QN_STAGE_NONE;
+        next += !is_source               ? run->engine->comm->size
+                : run->master.tasks.legs ? run->master.tasks.legs[leg].splits.count
+                                         : 0;
+    }
+    return qn_comm_broadcast(run->engine->comm, run->first_part, (stage->leg_count + 1) * sizeof *run->first_part, 0,
+                             error);
+}
+
+static quern_status prepare_chains(qn_stage_run *run, qn_error *error)
+{
+    const qn_stage *stage = run->stage;
+    quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
+        const qn_leg *leg = &stage->legs[i];
+        status = qn_chain_init(&run->chains[i], stage->steps + leg->first_step + 1, leg->operator_count,
+                               run->engine->counters, run->into ? end_in_result : end_in_sink, run, error);
+        run->chains[i].record_bytes_max = run->engine->settings.record_bytes_max;
+    }
+    return status;
 }
 
 static quern_status prepare(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
-    const qn_node *source = run->stage->source;
-    quern_status status =
-        qn_chain_init(&run->chain, run->stage, engine->counters, run->into ? end_in_shuffle : end_in_sink, run, error);
-    run->chain.record_bytes_max = engine->settings.record_bytes_max;
-    if (status == QUERN_OK && engine->comm->rank == 0)
-        status = qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
-                                 source->name, run->from ? NULL : source->text.paths, source->text.path_count,
-                                 engine->rank_node, error);
-    status = qn_comm_agree(engine->comm, error);
+    bool is_master = engine->comm->rank == 0;
+    if (prepare_chains(run, error) == QUERN_OK && is_master)
+        qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
+                        run->stage, engine->rank_node, error);
+    quern_status status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
-        status = qn_agent_start(&run->agent, engine->comm, engine->stage_number,
-                                engine->comm->rank == 0 ? &run->master : NULL, run->into, error);
+        status = number_parts(run, error);
+    if (status == QUERN_OK)
+        status = qn_agent_start(&run->agent, engine->comm, engine->stage_number, is_master ? &run->master : NULL,
+                                run->into, error);
     return status;
 }
 
@@ -334,17 +420,16 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
 {
     quern_status status = prepare(run, error);
     if (status == QUERN_OK) {
-        if (run->from)
-            run_result(run);
-        else
-            run_source(run);
+        run_results(run);
+        run_sources(run);
         finish_rounds(run);
         qn_agent_stop(&run->agent);
         keep_figures(run);
         if (error->status == QUERN_OK)
             *error = run->agent.error;
     }
-    qn_chain_fini(&run->chain);
+    for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
+        qn_chain_fini(&run->chains[leg]);
     qn_master_finish(&run->master);
     return qn_comm_agree(run->engine->comm, error);
 }

@@ -2,8 +2,8 @@
 /*
  * runtime/engine/stage_run.h: one stage on one rank, from its first record to its last round.
  *
- * A stage reads tasks that the master hands out, or this rank's part of an earlier result; sends each block through the chain; and
- * puts what comes out into its shuffle or its sink.
+ * A rank reads its parts of the earlier results that legs of the stage read, leg after leg; then the tasks that the master hands out,
+ * each of one leg; sends each block through the leg's chain; and puts what comes out into the stage's result or sink.
  */
 #ifndef QN_ENGINE_STAGE_RUN_H
 #define QN_ENGINE_STAGE_RUN_H
@@ -46,14 +46,16 @@ typedef struct qn_stage_figures {
 typedef struct qn_stage_run {
     qn_engine *engine;
     const qn_stage *stage;
-    qn_shuffle *from; /* the result that is read; NULL for a source */
-    qn_shuffle *into; /* one of the two is not NULL */
+    qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */
+    qn_result *into;                   /* one of the two is not NULL */
     qn_sink_writer *writer;
-    qn_master master; /* rank 0 */
+    uint64_t first_part[QN_LEG_COUNT_MAX + 1]; /* of the output, that each leg makes; the last one: how many in all */
+    qn_master master;                          /* rank 0 */
     qn_agent agent;
-    qn_chain chain;
+    qn_chain chains[QN_LEG_COUNT_MAX];
     qn_stage_figures figures;
-    qn_edge_stats edges[QN_CHAIN_COUNT_MAX]; /* of this rank, when it is over */
+    uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
+    qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */
 } qn_stage_run;
 
 /* Collective; the same outcome on all ranks. The run keeps figures and edges. */

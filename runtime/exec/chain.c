@@ -334,8 +334,9 @@ static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch
         status = QUERN_OK;
         break;
     case QN_NODE_TEXT:
+    case QN_NODE_UNION:
     case QN_NODE_REDUCE:
-        QN_ASSERT(!"sources and reductions are not in a chain");
+        QN_ASSERT(!"sources, unions and reductions are not in a chain");
     }
     return status == QUERN_OK ? flush(&op->out) : status;
 }
@@ -393,17 +394,17 @@ qn_edge_stats qn_chain_edge(const qn_chain *chain, uint32_t index)
     return chain->operators[index].committed;
 }
 
-quern_status qn_chain_init(qn_chain *chain, const qn_stage *stage, struct quern_counter *counters, qn_chain_end_fn end,
-                           void *end_user, qn_error *error)
+quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uint32_t operator_count,
+                           struct quern_counter *counters, qn_chain_end_fn end, void *end_user, qn_error *error)
 {
     *chain = (qn_chain){.end = end, .end_user = end_user, .counters = counters, .record_bytes_max = UINT64_MAX};
-    if (stage->operator_count == 0)
+    if (operator_count == 0)
         return QUERN_OK;
-    chain->operators = calloc(stage->operator_count, sizeof *chain->operators);
+    chain->operators = calloc(operator_count, sizeof *chain->operators);
     bool complete = chain->operators != NULL;
-    for (uint32_t i = 0; complete && i < stage->operator_count; i++) {
+    for (uint32_t i = 0; complete && i < operator_count; i++) {
         struct qn_operator *op = &chain->operators[i];
-        op->node = stage->operators[i];
+        op->node = operators[i];
         op->index = i;
         op->out.chain = chain;
         op->out.owner = op;
@@ -411,7 +412,7 @@ quern_status qn_chain_init(qn_chain *chain, const qn_stage *stage, struct quern_
         op->out.buffer = malloc(EMIT_BUFFER_BYTES);
         complete = op->out.buffer != NULL;
     }
-    chain->operator_count = stage->operator_count;
+    chain->operator_count = operator_count;
     if (complete)
         return QUERN_OK;
     qn_chain_fini(chain);

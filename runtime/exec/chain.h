@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * runtime/exec/chain.h: a stage's operators run over blocks of records.
+ * runtime/exec/chain.h: a leg's operators run over blocks of records.
  *
  * A block goes through the first operator; what that emits is collected in blocks that go through the next one, and so on, depth
  * first, until they arrive at the chain's end (a shuffle or an output). Filters pass references on; emitted records are
@@ -53,9 +53,9 @@ typedef struct qn_chain {
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
 } qn_chain;
 
-/* Prepares the operators of a stage (borrowed until fini). */
-quern_status qn_chain_init(qn_chain *chain, const qn_stage *stage, struct quern_counter *counters, qn_chain_end_fn end,
-                           void *end_user, qn_error *error);
+/* Prepares the operators of a leg (borrowed until fini). */
+quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uint32_t operator_count,
+                           struct quern_counter *counters, qn_chain_end_fn end, void *end_user, qn_error *error);
 void qn_chain_fini(qn_chain *chain); /* takes a zeroed one */
 
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and

@@ -117,16 +117,18 @@ static void put_paths(qn_buffer *to, const qn_text_input *input)
         put(to, " and %zu more", input->path_count - shown);
 }
 
-static void put_source(qn_buffer *to, const qn_stage *stage, const qn_stage_facts *facts)
+static void put_source(qn_buffer *to, const qn_stage *stage, uint32_t leg, const qn_stage_facts *facts)
 {
-    if (stage->parent != QN_STAGE_NONE)
-        put(to, "result of stage %u, ", stage->parent + 1);
-    put_node(to, stage->source);
-    if (stage->parent != QN_STAGE_NONE)
+    uint32_t parent = stage->legs[leg].parent;
+    const qn_node *source = qn_leg_source(stage, leg);
+    if (parent != QN_STAGE_NONE)
+        put(to, "result of stage %u, ", parent + 1);
+    put_node(to, source);
+    if (parent != QN_STAGE_NONE)
         return;
-    put_paths(to, &stage->source->text);
-    if (facts->foreseen)
-        put(to, ", about %llu bytes", (number)facts->foreseen_bytes);
+    put_paths(to, &source->text);
+    if (facts->foreseen[leg])
+        put(to, ", about %llu bytes", (number)facts->foreseen_bytes[leg]);
 }
 
 static const char *reducer_name(qn_reducer_kind kind)
@@ -155,7 +157,7 @@ static void put_readers(qn_buffer *to, const qn_stages *stages, uint32_t index)
 {
     const char *before = ", read by stage ";
     for (uint32_t i = 0; i < stages->count; i++) {
-        if (stages->items[i].parent != index)
+        if (!qn_stage_reads(&stages->items[i], index))
             continue;
         put(to, "%s%u", before, i + 1);
         before = ", ";
@@ -183,22 +185,27 @@ static void put_sink(qn_buffer *to, const qn_sink *sink)
 static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
 {
     const qn_stage *stage = &stages->items[index];
-    if (stage->reduce) {
-        put_node(to, stage->reduce);
-        put(to, ", %s", reducer_name(stage->reduce->reducer.kind));
+    if (stage->result) {
+        put_node(to, stage->result);
+        put(to, ", %s", reducer_name(stage->result->reducer.kind));
         put_readers(to, stages, index);
     } else
         put_sink(to, stage->sink);
 }
 
-/* Step 0 is the source, the last one the end. */
+static bool is_source(const qn_stage *stage, uint32_t step)
+{
+    uint32_t leg = qn_stage_leg_of(stage, step);
+    return leg < stage->leg_count && stage->legs[leg].first_step == step;
+}
+
 static void put_step(qn_buffer *to, const qn_account *account, uint32_t index, uint32_t step)
 {
     const qn_stage *stage = &account->stages.items[index];
-    if (step == 0)
-        put_source(to, stage, &account->facts[index]);
-    else if (step <= stage->operator_count)
-        put_node(to, stage->operators[step - 1]);
+    if (is_source(stage, step))
+        put_source(to, stage, qn_stage_leg_of(stage, step), &account->facts[index]);
+    else if (step < stage->step_count)
+        put_node(to, stage->steps[step]);
     else
         put_end(to, &account->stages, index);
 }
@@ -244,15 +251,24 @@ static bool is_filter(const qn_node *node)
 
 static void put_step_facts(qn_buffer *to, const qn_stage *stage, uint32_t step, const qn_step_facts *facts)
 {
-    if (step == 0)
+    if (is_source(stage, step))
         put(to, " [out %llu]", (number)facts->records_out);
-    else if (step > stage->operator_count)
+    else if (step == stage->step_count)
         put(to, " [in %llu]", (number)facts->records_in);
-    else if (is_filter(stage->operators[step - 1]))
+    else if (is_filter(stage->steps[step]))
         put(to, " [in %llu, out %llu, dropped %llu]", (number)facts->records_in, (number)facts->records_out,
             (number)facts->records_dropped);
     else
         put(to, " [in %llu, out %llu]", (number)facts->records_in, (number)facts->records_out);
+}
+
+static const char *step_kind(const qn_stage *stage, uint32_t step)
+{
+    if (is_source(stage, step))
+        return "source";
+    if (step < stage->step_count)
+        return "operator";
+    return stage->result ? "reduction" : "output";
 }
 
 static void put_stage_lines(qn_buffer *to, const qn_account *account, uint32_t index)
@@ -261,9 +277,8 @@ static void put_stage_lines(qn_buffer *to, const qn_account *account, uint32_t i
     const qn_stage_facts *facts = &account->facts[index];
     put_stage(to, account, index);
     put(to, "\n");
-    for (uint32_t step = 0; step < stage->operator_count + 2; step++) {
-        const char *end = stage->reduce ? "reduction" : "output";
-        put(to, "  %s: ", step == 0 ? "source" : step <= stage->operator_count ? "operator" : end);
+    for (uint32_t step = 0; step <= stage->step_count; step++) {
+        put(to, "  %s: ", step_kind(stage, step));
         put_step(to, account, index, step);
         if (facts->ran)
             put_step_facts(to, stage, step, &facts->steps[step]);
@@ -316,12 +331,23 @@ static void put_edge(qn_buffer *to, const uint32_t from[2], const uint32_t into[
     put(to, ";\n");
 }
 
-/* A stage that reads a result has no node for its source: the edge from the reduction comes in its place. */
+/* What a step gives its records to. */
+static uint32_t step_after(const qn_stage *stage, uint32_t step)
+{
+    const qn_leg *leg = &stage->legs[qn_stage_leg_of(stage, step)];
+    return step < leg->first_step + leg->operator_count ? step + 1 : stage->step_count;
+}
+
+/* A leg that reads a result has no node for its source: the edge from that result comes in its place. */
+static bool has_box(const qn_stage *stage, uint32_t step)
+{
+    return !is_source(stage, step) || stage->legs[qn_stage_leg_of(stage, step)].parent == QN_STAGE_NONE;
+}
+
 static void put_cluster(qn_buffer *to, const qn_account *account, uint32_t index)
 {
     const qn_stage *stage = &account->stages.items[index];
     const qn_stage_facts *facts = &account->facts[index];
-    uint32_t first = stage->parent == QN_STAGE_NONE ? 0 : 1;
     qn_buffer line = {0};
     put(to, "  subgraph cluster_%u {\n    ", index + 1);
     put_stage(&line, account, index);
@@ -333,18 +359,37 @@ static void put_cluster(qn_buffer *to, const qn_account *account, uint32_t index
     }
     put_label(to, &line);
     put(to, ";\n");
-    for (uint32_t step = first; step < stage->operator_count + 2; step++) {
+    for (uint32_t step = 0; step <= stage->step_count; step++) {
+        if (!has_box(stage, step))
+            continue;
         put(to, "    s%u_%u [", index + 1, step);
         put_step(&line, account, index, step);
         put_label(to, &line);
         put(to, "];\n");
     }
-    for (uint32_t step = first; step < stage->operator_count + 1; step++) {
+    for (uint32_t step = 0; step < stage->step_count; step++) {
+        if (!has_box(stage, step))
+            continue;
         put(to, "    ");
-        put_edge(to, (uint32_t[]){index, step}, (uint32_t[]){index, step + 1},
+        put_edge(to, (uint32_t[]){index, step}, (uint32_t[]){index, step_after(stage, step)},
                  facts->ran ? &facts->steps[step].records_out : NULL);
     }
     put(to, "  }\n");
+}
+
+/* The edges to a stage from the results that it reads. */
+static void put_reads(qn_buffer *to, const qn_account *account, uint32_t index)
+{
+    const qn_stage *stage = &account->stages.items[index];
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
+        uint32_t parent = stage->legs[leg].parent, source = stage->legs[leg].first_step;
+        if (parent == QN_STAGE_NONE)
+            continue;
+        put(to, "  ");
+        put_edge(to, (uint32_t[]){parent, account->stages.items[parent].step_count},
+                 (uint32_t[]){index, step_after(stage, source)},
+                 account->facts[index].ran ? &account->facts[index].steps[source].records_out : NULL);
+    }
 }
 
 static void put_graph(qn_buffer *to, const qn_account *account)
@@ -356,14 +401,8 @@ static void put_graph(qn_buffer *to, const qn_account *account)
     put(to, ";\n  node [shape=box];\n");
     for (uint32_t i = 0; i < account->stages.count; i++)
         put_cluster(to, account, i);
-    for (uint32_t i = 0; i < account->stages.count; i++) {
-        uint32_t parent = account->stages.items[i].parent;
-        if (parent == QN_STAGE_NONE)
-            continue;
-        put(to, "  ");
-        put_edge(to, (uint32_t[]){parent, account->stages.items[parent].operator_count + 1}, (uint32_t[]){i, 1},
-                 account->facts[i].ran ? &account->facts[i].steps[0].records_out : NULL);
-    }
+    for (uint32_t i = 0; i < account->stages.count; i++)
+        put_reads(to, account, i);
     put(to, "}\n");
 }
 

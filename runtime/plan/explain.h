@@ -16,8 +16,7 @@
 
 #include "runtime/plan/stages.h"
 
-#define QN_EXPLAIN_PATH_COUNT_MAX 3                        /* of a source are shown; of the others the number */
-#define QN_EXPLAIN_STEP_COUNT_MAX (QN_CHAIN_COUNT_MAX + 2) /* source, operators, end */
+#define QN_EXPLAIN_PATH_COUNT_MAX 3 /* of a source are shown; of the others the number */
 
 /* Sums over all ranks of what passed a source, an operator or an end. */
 typedef struct qn_step_facts {
@@ -25,13 +24,13 @@ typedef struct qn_step_facts {
 } qn_step_facts;
 
 typedef struct qn_stage_facts {
-    bool foreseen; /* foreseen_bytes is known */
-    bool ran;      /* the rest is known */
-    uint64_t foreseen_bytes;
+    bool foreseen[QN_LEG_COUNT_MAX]; /* foreseen_bytes is known */
+    bool ran;                        /* the rest is known */
+    uint64_t foreseen_bytes[QN_LEG_COUNT_MAX];
     quern_status status;
     uint64_t elapsed_ms;                            /* on this rank */
     uint64_t read_bytes, sent_bytes, spilled_bytes; /* of all ranks */
-    qn_step_facts steps[QN_EXPLAIN_STEP_COUNT_MAX];
+    qn_step_facts steps[QN_STEP_COUNT_MAX + 1];
 } qn_stage_facts;
 
 typedef struct qn_account {

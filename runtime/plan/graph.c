@@ -45,6 +45,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "filter block";
     case QN_NODE_KEYS:
         return "keys";
+    case QN_NODE_UNION:
+        return "union";
     case QN_NODE_REDUCE:
         return "reduce by key";
     }
@@ -81,6 +83,7 @@ qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *erro
     node->name = qn_node_kind_name(node->kind);
     digest_number(graph, node->kind);
     digest_number(graph, node->input ? node->input->number : UINT64_MAX);
+    digest_number(graph, node->other ? node->other->number : UINT64_MAX);
     digest_number(graph, (uint64_t)node->schema.key << 32 | node->schema.value);
     digest_number(graph, node->schema.value_bytes);
     return node;
@@ -193,6 +196,23 @@ qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const que
     if (node)
         node->name = "aggregate by key";
     return node;
+}
+
+static bool same_schema(const quern_schema *left, const quern_schema *right)
+{
+    return left->key == right->key && left->value == right->value &&
+           (left->value != QUERN_FIXED || left->value_bytes == right->value_bytes);
+}
+
+qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node *other, qn_error *error)
+{
+    if (!same_schema(&input->schema, &other->schema)) {
+        qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
+                     "union: the two datasets have different types: map one of them");
+        return NULL;
+    }
+    return qn_graph_add_node(
+        graph, &(qn_node){.kind = QN_NODE_UNION, .input = input, .other = other, .schema = input->schema}, error);
 }
 
 static quern_status check_sink(const qn_sink *sink, qn_error *error)

@@ -24,6 +24,7 @@ typedef enum qn_node_kind {
     QN_NODE_FLAT_MAP_BLOCK,
     QN_NODE_FILTER_BLOCK,
     QN_NODE_KEYS,
+    QN_NODE_UNION,
     QN_NODE_REDUCE,
 } qn_node_kind;
 
@@ -43,6 +44,7 @@ struct qn_node {
     uint32_t number;      /* in the order of making, from 0: the same on all ranks */
     const char *name;     /* of the user's, or the operator's */
     const qn_node *input; /* NULL for sources */
+    const qn_node *other; /* the second input, of a union */
     quern_schema schema;  /* of the dataset */
     union {
         quern_map_fn map;
@@ -83,6 +85,18 @@ typedef struct qn_graph {
     uint64_t digest; /* of everything asked for: differs if two ranks build different graphs */
 } qn_graph;
 
+/* Whether a stage ends in the node: what it makes is kept, and read by later stages. */
+static inline bool qn_node_makes_result(const qn_node *node)
+{
+    return node->kind == QN_NODE_REDUCE;
+}
+
+/* Whether a leg of a stage can begin with the node. */
+static inline bool qn_node_is_source(const qn_node *node)
+{
+    return node->kind == QN_NODE_TEXT || qn_node_makes_result(node);
+}
+
 /* "map", and so on: a node's name unless the user gave one. Static. */
 const char *qn_node_kind_name(qn_node_kind kind);
 
@@ -100,6 +114,8 @@ qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduct
 /* An aggregation, not finished: values are its accumulators. aggregation: of this version's size, but for finish. */
 qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const quern_aggregation *aggregation, void *user,
                                 qn_error *error);
+/* The records of both inputs, which are of one schema. */
+qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node *other, qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
 /* A counter belongs to what must be the same on all ranks. */
 void qn_graph_note_counter(qn_graph *graph, const char *name);

@@ -6,43 +6,125 @@ static quern_status too_many(const char *what, int limit, qn_error *error)
     return qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "the graph has more than %d %s", limit, what);
 }
 
-/* The stage that makes a reduction's result, if it is there already. */
-static uint32_t find_reduce(const qn_stages *stages, const qn_node *reduce)
+uint32_t qn_stage_leg_of(const qn_stage *stage, uint32_t step)
+{
+    uint32_t leg = 0;
+    while (leg < stage->leg_count && step > stage->legs[leg].first_step + stage->legs[leg].operator_count)
+        leg++;
+    return leg;
+}
+
+bool qn_stage_reads(const qn_stage *stage, uint32_t parent)
+{
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        if (stage->legs[leg].parent == parent)
+            return true;
+    return false;
+}
+
+/* The stage that makes a result, if it is there already. */
+static uint32_t find_result(const qn_stages *stages, const qn_node *result)
 {
     for (uint32_t i = 0; i < stages->count; i++)
-        if (stages->items[i].reduce == reduce)
+        if (stages->items[i].result == result)
             return i;
     return QN_STAGE_NONE;
 }
 
-/* Appends the stage that ends with the records of `end`, those that it reads from before it. The recursion is as deep as
- * there are reductions behind each other, at most QN_STAGE_COUNT_MAX. */
-static quern_status add_stage(qn_stages *stages, const qn_node *end, const qn_node *reduce, const qn_sink *sink,
-                              uint32_t depth, qn_error *error)
+/* On the way from the end of a stage back to its sources. */
+typedef struct walk {
+    qn_stages *stages;
+    qn_stage *stage;                           /* that is being made */
+    const qn_node *passed[QN_CHAIN_COUNT_MAX]; /* operators since the end, the last one first */
+    uint32_t passed_count;
+    uint32_t side;
+    uint32_t depth; /* of stages that wait for their parents */
+    qn_error *error;
+} walk;
+
+static quern_status add_stage(qn_stages *stages, const qn_node *result, const qn_sink *sink, uint32_t depth,
+                              qn_error *error);
+
+/* The stage that makes the result that `source` is, made now if it is not there yet. */
+static quern_status require(walk *way, const qn_node *source, uint32_t *parent_out)
 {
-    qn_stage stage = {.parent = QN_STAGE_NONE, .reduce = reduce, .sink = sink, .schema = end->schema};
-    const qn_node *node = end;
-    uint32_t count = 0;
-    for (; node->kind != QN_NODE_TEXT && node->kind != QN_NODE_REDUCE; node = node->input)
-        if (count++ == QN_CHAIN_COUNT_MAX)
-            return too_many("operators between two shuffles", QN_CHAIN_COUNT_MAX, error);
-    stage.source = node;
-    stage.operator_count = count;
-    for (const qn_node *each = end; each != node; each = each->input)
-        stage.operators[--count] = each;
-    if (node->kind == QN_NODE_REDUCE && find_reduce(stages, node) == QN_STAGE_NONE) {
-        if (depth == QN_STAGE_COUNT_MAX)
-            return too_many("stages", QN_STAGE_COUNT_MAX, error);
-        quern_status status = add_stage(stages, node->input, node, NULL, depth + 1, error);
+    *parent_out = QN_STAGE_NONE;
+    if (!qn_node_makes_result(source))
+        return QUERN_OK;
+    if (find_result(way->stages, source) == QN_STAGE_NONE) {
+        if (way->depth == QN_STAGE_COUNT_MAX)
+            return too_many("stages", QN_STAGE_COUNT_MAX, way->error);
+        quern_status status = add_stage(way->stages, source, NULL, way->depth + 1, way->error);
         if (status != QUERN_OK)
             return status;
     }
+    *parent_out = find_result(way->stages, source);
+    return QUERN_OK;
+}
+
+static quern_status add_leg(walk *way, const qn_node *source)
+{
+    qn_stage *stage = way->stage;
+    qn_leg leg = {.first_step = stage->step_count, .operator_count = way->passed_count, .side = way->side};
+    quern_status status = require(way, source, &leg.parent);
+    if (status != QUERN_OK)
+        return status;
+    if (stage->leg_count == QN_LEG_COUNT_MAX)
+        return too_many("inputs of one stage", QN_LEG_COUNT_MAX, way->error);
+    if (stage->step_count + 1 + way->passed_count > QN_STEP_COUNT_MAX)
+        return too_many("steps in one stage", QN_STEP_COUNT_MAX, way->error);
+    stage->legs[stage->leg_count++] = leg;
+    stage->steps[stage->step_count++] = source;
+    for (uint32_t i = way->passed_count; i-- > 0;)
+        stage->steps[stage->step_count++] = way->passed[i];
+    return QUERN_OK;
+}
+
+/* Goes on to the sources; a union is a fork. The recursion is as deep as there are unions behind each other: less than
+ * QN_CHAIN_COUNT_MAX, since each counts as an operator that was passed. */
+static quern_status walk_back(walk *way, const qn_node *node, uint32_t union_count)
+{
+    uint32_t passed_before = way->passed_count;
+    while (node->kind != QN_NODE_UNION && !qn_node_is_source(node)) {
+        if (way->passed_count + union_count == QN_CHAIN_COUNT_MAX)
+            return too_many("operators between two shuffles", QN_CHAIN_COUNT_MAX, way->error);
+        way->passed[way->passed_count++] = node;
+        node = node->input;
+    }
+    quern_status status = QUERN_OK;
+    if (node->kind != QN_NODE_UNION)
+        status = add_leg(way, node);
+    else if (way->passed_count + union_count == QN_CHAIN_COUNT_MAX)
+        status = too_many("operators between two shuffles", QN_CHAIN_COUNT_MAX, way->error);
+    else {
+        status = walk_back(way, node->input, union_count + 1);
+        if (status == QUERN_OK)
+            status = walk_back(way, node->other, union_count + 1);
+    }
+    way->passed_count = passed_before;
+    return status;
+}
+
+/* Appends the stage that ends in a result or an output; those that it reads from come before it. The recursion is as deep as there
+ * are results behind each other, at most QN_STAGE_COUNT_MAX. */
+static quern_status add_stage(qn_stages *stages, const qn_node *result, const qn_sink *sink, uint32_t depth,
+                              qn_error *error)
+{
+    const qn_node *input = result ? result->input : sink->input;
+    qn_stage stage = {.result = result, .sink = sink, .schema = input->schema};
+    walk way = {.stages = stages, .stage = &stage, .depth = depth, .error = error};
+    quern_status status = walk_back(&way, input, 0);
+    if (status == QUERN_OK && result && result->other) {
+        way.side = 1;
+        status = walk_back(&way, result->other, 0);
+    }
+    if (status != QUERN_OK)
+        return status;
     if (stages->count == QN_STAGE_COUNT_MAX)
         return too_many("stages", QN_STAGE_COUNT_MAX, error);
-    if (node->kind == QN_NODE_REDUCE) {
-        stage.parent = find_reduce(stages, node);
-        stages->items[stage.parent].last_reader = stages->count;
-    }
+    for (uint32_t leg = 0; leg < stage.leg_count; leg++)
+        if (stage.legs[leg].parent != QN_STAGE_NONE)
+            stages->items[stage.legs[leg].parent].last_reader = stages->count;
     stage.last_reader = stages->count;
     stages->items[stages->count++] = stage;
     return QUERN_OK;
@@ -54,7 +136,7 @@ static uint32_t count_live(const qn_stages *stages)
     for (uint32_t now = 0; now < stages->count; now++) {
         uint32_t live = 0;
         for (uint32_t i = 0; i <= now; i++)
-            live += stages->items[i].reduce != NULL && stages->items[i].last_reader >= now;
+            live += stages->items[i].result != NULL && stages->items[i].last_reader >= now;
         if (live > live_max)
             live_max = live;
     }
@@ -65,7 +147,7 @@ quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error
 {
     stages->count = 0;
     for (const qn_sink *sink = graph->sinks; sink; sink = sink->next) {
-        quern_status status = add_stage(stages, sink->input, NULL, sink, 0, error);
+        quern_status status = add_stage(stages, NULL, sink, 0, error);
         if (status != QUERN_OK)
             return status;
     }

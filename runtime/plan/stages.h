@@ -2,9 +2,15 @@
 /*
  * runtime/plan/stages.h: the graph cut at its shuffles into stages, in the order in which they run.
  *
- * A stage reads a source or the result of an earlier stage, sends the records through a chain of operators, and ends in a reduction or
- * an output. Stages that end in the same reduction are one stage; its result is read as often as needed and freed after its
- * last reader.
+ * A stage ends in a result (a reduction, say) or an output. What leads there is one or more legs: a leg reads a source or the
+ * result of an earlier stage and sends the records through a chain of operators. There is more than one leg where datasets
+ * were united or joined; all run within the stage, behind each other in the order of the graph, and records of each reach the same end. Stages
+ * that end in the same result are one stage; it is read as often as needed and freed after its last reader.
+ *
+ * Everything that records pass is a step with a number: of each leg its source and its operators, and last of all the end.
+ *
+ *     leg 0:  source 0 ── operator 1 ── operator 2 ──┐
+ *     leg 1:  source 3 ── operator 4 ────────────────┴── end 5
  */
 #ifndef QN_PLAN_STAGES_H
 #define QN_PLAN_STAGES_H
@@ -12,18 +18,27 @@
 #include "runtime/plan/graph.h"
 
 #define QN_STAGE_COUNT_MAX 64
-#define QN_CHAIN_COUNT_MAX 64 /* operators of one stage */
+#define QN_CHAIN_COUNT_MAX 64  /* operators of one leg */
+#define QN_LEG_COUNT_MAX   32  /* of one stage */
+#define QN_STEP_COUNT_MAX  128 /* sources and operators of one stage */
 #define QN_STAGE_NONE      UINT32_MAX
 
+typedef struct qn_leg {
+    uint32_t parent; /* the stage whose result is read, or QN_STAGE_NONE: then the source is one */
+    uint32_t first_step;
+    uint32_t operator_count; /* they are the steps behind the source */
+    uint32_t side;           /* which input of the stage's result its records are */
+} qn_leg;
+
 typedef struct qn_stage {
-    const qn_node *source;                        /* a source, or the reduction whose result is read */
-    uint32_t parent;                              /* the stage that makes that result, or QN_STAGE_NONE */
-    const qn_node *operators[QN_CHAIN_COUNT_MAX]; /* [operator_count], in the order of work */
-    uint32_t operator_count;
-    const qn_node *reduce; /* one of the two */
+    qn_leg legs[QN_LEG_COUNT_MAX];
+    uint32_t leg_count;
+    const qn_node *steps[QN_STEP_COUNT_MAX]; /* [step_count]; a source is a node that reads, or whose result is read */
+    uint32_t step_count;                     /* also the number of the end's step */
+    const qn_node *result;                   /* one of the two */
     const qn_sink *sink;
-    quern_schema schema;  /* of the records that arrive there */
-    uint32_t last_reader; /* of the reduction's result */
+    quern_schema schema;  /* of the records that arrive there, on side 0 */
+    uint32_t last_reader; /* of the result */
 } qn_stage;
 
 typedef struct qn_stages {
@@ -31,6 +46,17 @@ typedef struct qn_stages {
     uint32_t count;
     uint32_t live_max; /* results that exist at the same time, at most: what the memory is shared among */
 } qn_stages;
+
+static inline const qn_node *qn_leg_source(const qn_stage *stage, uint32_t leg)
+{
+    return stage->steps[stage->legs[leg].first_step];
+}
+
+/* The leg that a step belongs to; leg_count for the end. */
+uint32_t qn_stage_leg_of(const qn_stage *stage, uint32_t step);
+
+/* Whether a leg of the stage reads the result of another. */
+bool qn_stage_reads(const qn_stage *stage, uint32_t parent);
 
 /* Cuts everything that the sinks ask for. QUERN_ERROR_INVALID_PLAN beyond the limits above. */
 quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error *error);

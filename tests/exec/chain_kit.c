@@ -249,11 +249,13 @@ static void open_chain(kit_chain *tested, const qn_node *nodes, uint32_t count, 
 {
     for (uint32_t i = 0; i < count; i++) {
         tested->nodes[i] = nodes[i];
-        tested->stage.operators[i] = &tested->nodes[i];
+        tested->operators[i] = &tested->nodes[i];
     }
-    tested->stage.operator_count = count;
+    tested->operator_count = count;
     qn_error_clear(&kit_error);
-    kit_assert_ok(qn_chain_init(&tested->chain, &tested->stage, counters, end, end_user, &kit_error), &kit_error);
+    kit_assert_ok(
+        qn_chain_init(&tested->chain, tested->operators, tested->operator_count, counters, end, end_user, &kit_error),
+        &kit_error);
 }
 
 void kit_open_chain(kit_chain *tested, const qn_node_kind *kinds, uint32_t depth)
@@ -262,7 +264,7 @@ void kit_open_chain(kit_chain *tested, const qn_node_kind *kinds, uint32_t depth
     for (uint32_t i = 0; i < depth; i++)
         nodes[i] = kit_make_node(kinds[i]);
     memset(&kit_world, 0, sizeof kit_world);
-    *tested = (kit_chain){.stage.schema = kit_plain};
+    *tested = (kit_chain){0};
     open_chain(tested, nodes, depth, &kit_world.counter, collect, &tested->end);
 }
 

@@ -66,7 +66,8 @@ typedef struct kit_collector {
 
 typedef struct kit_chain {
     qn_node nodes[QN_CHAIN_COUNT_MAX];
-    qn_stage stage;
+    const qn_node *operators[QN_CHAIN_COUNT_MAX];
+    uint32_t operator_count;
     qn_chain chain;
     kit_collector end;
 } kit_chain;

@@ -129,14 +129,14 @@ END_TEST
 START_TEST(refused_memory_creates_no_chain)
 {
     qn_node nodes[3] = {kit_make_node(QN_NODE_MAP), kit_make_node(QN_NODE_FILTER), kit_make_node(QN_NODE_FLAT_MAP)};
-    qn_stage stage = {.operators = {&nodes[0], &nodes[1], &nodes[2]}, .operator_count = 3};
+    const qn_node *const operators[] = {&nodes[0], &nodes[1], &nodes[2]};
     int failure_count = 0;
     for (;; failure_count++) {
         qn_chain chain;
         uint64_t arrived = 0;
         qn_error_clear(&kit_error);
         allocations_left = failure_count;
-        quern_status status = qn_chain_init(&chain, &stage, NULL, kit_count_records, &arrived, &kit_error);
+        quern_status status = qn_chain_init(&chain, operators, 3, NULL, kit_count_records, &arrived, &kit_error);
         allocations_left = -1;
         if (status != QUERN_OK)
             ck_assert_int_eq(status, QUERN_ERROR_NO_MEMORY);

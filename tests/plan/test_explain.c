@@ -237,8 +237,8 @@ START_TEST(a_source_shows_its_first_paths_and_the_size_if_that_is_foreseen)
     write_to(read_paths(paths, QN_EXPLAIN_PATH_COUNT_MAX, NULL), "few");
     write_to(read_paths(paths, QN_EXPLAIN_PATH_COUNT_MAX + 2, NULL), "many");
     kit_assert_ok(qn_account_create(&graph, &account, &error), &error);
-    account->facts[1].foreseen = account->facts[2].foreseen = true;
-    account->facts[2].foreseen_bytes = UINT64_MAX;
+    account->facts[1].foreseen[0] = account->facts[2].foreseen[0] = true;
+    account->facts[2].foreseen_bytes[0] = UINT64_MAX;
     check_text("plan: 3 stages, 3 outputs\n"
                "stage 1\n"
                "  source: read text (bytes, none), no paths\n"

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/task_list.h: the tasks of a stage: the splits of all its sources, leg after leg, and the order in which they are
+ * handed out.
+ *
+ * Where the stage samples its input to divide the work, the order is scattered over the whole of it (the bits of the numbers
+ * reversed): the first tasks are then a sample, also of an input that is sorted.
+ */
+#ifndef QN_ENGINE_TASK_LIST_H
+#define QN_ENGINE_TASK_LIST_H
+
+#include "runtime/io/split.h"
+#include "runtime/plan/stages.h"
+
+typedef struct qn_task_leg {
+    qn_listing listing;
+    qn_splits splits;
+    uint32_t first_task;
+} qn_task_leg;
+
+typedef struct qn_task_list {
+    qn_task_leg *legs; /* [leg_count] as in the stage; those that read results are empty */
+    uint32_t leg_count;
+    uint32_t count; /* of tasks */
+    uint64_t bytes;
+    size_t file_count;
+    uint32_t *order; /* [count]; NULL: as they are */
+} qn_task_list;
+
+/* Lists the inputs and cuts them. split_bytes 0: by the input and the number of workers. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. Local. */
+quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, uint32_t worker_count,
+                                 bool scattered, qn_error *error);
+void qn_task_list_destroy(qn_task_list *list); /* takes a zeroed one */
+
+/* The task that is the turn-th to be handed out. */
+static inline uint32_t qn_task_list_at(const qn_task_list *list, uint32_t turn)
+{
+    return list->order ? list->order[turn] : turn;
+}
+
+/* The leg of a task. */
+uint32_t qn_task_list_leg_of(const qn_task_list *list, uint32_t task);
+
+static inline const qn_split *qn_task_list_split(const qn_task_list *list, uint32_t leg, uint32_t task)
+{
+    return &list->legs[leg].splits.items[task - list->legs[leg].first_task];
+}
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/shuffle/result.h"
+
+#include <stdlib.h>
+
+quern_status qn_result_create_reduced(qn_result **result_out, const qn_shuffle_config *config, qn_error *error)
+{
+    qn_result *result = calloc(1, sizeof *result);
+    qn_shuffle *reduced = calloc(1, sizeof *reduced);
+    quern_status status = QUERN_OK;
+    if (!result || !reduced)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a shuffle");
+    else
+        status = qn_shuffle_init(reduced, config, error);
+    if (status != QUERN_OK) {
+        free(result);
+        free(reduced);
+        return status;
+    }
+    *result = (qn_result){.kind = QN_RESULT_REDUCED, .reduced = reduced};
+    *result_out = result;
+    return QUERN_OK;
+}
+
+void qn_result_destroy(qn_result *result)
+{
+    if (!result)
+        return;
+    qn_shuffle_fini(result->reduced);
+    free(result->reduced);
+    free(result);
+}
+
+quern_status qn_result_insert(qn_result *result, const qn_batch *batch, size_t *next, qn_error *error)
+{
+    return qn_shuffle_insert(result->reduced, batch, next, error);
+}
+
+void qn_result_foresee(qn_result *result, uint64_t done, uint64_t all)
+{
+    qn_shuffle_foresee(result->reduced, done, all);
+}
+
+quern_status qn_result_end(qn_result *result, qn_error *error)
+{
+    return qn_shuffle_end(result->reduced, error);
+}
+
+void qn_result_discard(qn_result *result)
+{
+    qn_shuffle_discard(result->reduced);
+}
+
+quern_status qn_result_progress(qn_result *result, uint64_t *ask_out, qn_error *error)
+{
+    return qn_shuffle_progress(result->reduced, ask_out, error);
+}
+
+void qn_result_announce(qn_result *result, uint64_t round)
+{
+    qn_shuffle_announce(result->reduced, round);
+}
+
+bool qn_result_is_over(const qn_result *result)
+{
+    return qn_shuffle_is_over(result->reduced);
+}
+
+const qn_rounds *qn_result_get_rounds(const qn_result *result)
+{
+    return &result->reduced->rounds;
+}
+
+qn_result_stats qn_result_get_stats(const qn_result *result)
+{
+    const qn_shuffle *reduced = result->reduced;
+    return (qn_result_stats){
+        .records_in = reduced->stats.records_in,
+        .merged = reduced->stats.merged,
+        .result_merged = reduced->stats.result_merged,
+        .spill_runs = reduced->stats.spill_runs,
+        .spilled_bytes = reduced->spill.written_bytes,
+        .memory_bytes_peak = reduced->stats.table_bytes_peak,
+    };
+}

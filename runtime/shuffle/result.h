@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/shuffle/result.h: what a stage ends in and later stages read, whatever kind it is.
+ *
+ * Records arrive on a rank and end up on the rank where they belong; the stage is over when that is true everywhere. Then each
+ * rank has its part of the result, and reads it as often as it likes.
+ */
+#ifndef QN_SHUFFLE_RESULT_H
+#define QN_SHUFFLE_RESULT_H
+
+#include "runtime/shuffle/shuffle.h"
+
+typedef enum qn_result_kind {
+    QN_RESULT_REDUCED, /* equal keys are one */
+} qn_result_kind;
+
+typedef struct qn_result {
+    qn_result_kind kind;
+    qn_shuffle *reduced; /* owned */
+} qn_result;
+
+/* What the balance of records is checked with, and what the report shows. */
+typedef struct qn_result_stats {
+    uint64_t records_in;    /* inserted by this rank */
+    uint64_t merged;        /* of these and of rows of other ranks, combined into others */
+    uint64_t result_merged; /* the same as the result was read last */
+    uint64_t spill_runs;
+    uint64_t spilled_bytes;
+    uint64_t memory_bytes_peak;
+} qn_result_stats;
+
+quern_status qn_result_create_reduced(qn_result **result_out, const qn_shuffle_config *config, qn_error *error);
+void qn_result_destroy(qn_result *result); /* takes NULL */
+
+/* Inserts records [*next, block.count) of the batch; moves *next. Not all went in: make progress, and call again. */
+quern_status qn_result_insert(qn_result *result, const qn_batch *batch, size_t *next, qn_error *error);
+/* `done` of `all` tasks of about equal size were begun: how much more may come. */
+void qn_result_foresee(qn_result *result, uint64_t done, uint64_t all);
+/* No more records of this rank. */
+quern_status qn_result_end(qn_result *result, qn_error *error);
+/* The same, and all is thrown away from now on: the job failed. */
+void qn_result_discard(qn_result *result);
+
+/* Moves everything on without waiting. *ask_out: a round number to ask the master for, or UINT64_MAX. */
+quern_status qn_result_progress(qn_result *result, uint64_t *ask_out, qn_error *error);
+/* The master announced this round (UINT64_MAX: all, since the stage ended everywhere). */
+void qn_result_announce(qn_result *result, uint64_t round);
+/* Every rank has sent and received everything. */
+bool qn_result_is_over(const qn_result *result);
+
+/* The rounds, for their figures. */
+const qn_rounds *qn_result_get_rounds(const qn_result *result);
+qn_result_stats qn_result_get_stats(const qn_result *result);
+
+#endif
