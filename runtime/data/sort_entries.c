@@ -3,13 +3,15 @@
 
 #include "runtime/base/assert.h"
 
-#define FEW              16 /* entries that are sorted by insertion */
+#define FEW_WORDS        16 /* entries that are sorted by insertion */
+#define FEW_RECORDS      8  /* the same, by their records */
 #define DEAL_BITS_MAX    11 /* piles of one dealing: few enough that each one's end stays in the cache */
 #define ENTRIES_PER_PILE 4  /* aimed at */
 
 typedef struct sort_job {
     const qn_collation *collation;
     const uint8_t *records;
+    const qn_sort_entry *end; /* of all entries */
 } sort_job;
 
 typedef enum record_field {
@@ -84,7 +86,7 @@ static void merge_halves(const sort_job *job, qn_sort_entry *entries, const qn_s
 static void merge_sort(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count)
 {
     size_t half = count / 2;
-    if (count <= FEW) {
+    if (count <= FEW_RECORDS) {
         insert_records(job, entries, count);
         return;
     }
@@ -159,11 +161,11 @@ static void sort_words(qn_sort_entry *from, qn_sort_entry *to, size_t count, boo
 {
     size_t ends[(1 << DEAL_BITS_MAX) + 1];
     deal_plan plan = {0};
-    if (count > FEW)
+    if (count > FEW_WORDS)
         plan = plan_dealing(from, count);
     else
         insert_words(from, count);
-    if (count <= FEW || plan.pile_count == 1) {
+    if (count <= FEW_WORDS || plan.pile_count == 1) {
         if (into_to)
             memcpy(to, from, count * sizeof *to);
         return;
@@ -185,10 +187,11 @@ static inline quern_span field_of(const sort_job *job, const qn_sort_entry *entr
                               : (quern_span){record.value, record.value_bytes};
 }
 
-static void fetch_ahead(const sort_job *job, const qn_sort_entry *entries, size_t i, size_t count)
+/* Also behind the end of a group: that is where the next one begins. */
+static void fetch_ahead(const sort_job *job, const qn_sort_entry *entry)
 {
-    if (i + QN_SORT_FETCH_AHEAD < count)
-        qn_sort_fetch(job->records + entries[i + QN_SORT_FETCH_AHEAD].place);
+    if (job->end - entry > QN_SORT_FETCH_AHEAD)
+        qn_sort_fetch(job->records + entry[QN_SORT_FETCH_AHEAD].place);
 }
 
 /* Where a and b differ first; `to` if they do not before. */
@@ -213,8 +216,8 @@ static size_t common_bytes_of(const sort_job *job, const qn_sort_entry *entries,
 {
     quern_span first = field_of(job, &entries[0], field);
     size_t common = first.bytes;
-    for (size_t i = 1; i < count; i++) {
-        fetch_ahead(job, entries, i, count);
+    for (size_t i = 1; i < count && common > known; i++) {
+        fetch_ahead(job, &entries[i]);
         quern_span other = field_of(job, &entries[i], field);
         common = find_difference(first.data, other.data, known, other.bytes < common ? other.bytes : common);
     }
@@ -229,30 +232,28 @@ static bool is_descending(const sort_job *job, record_field field)
     return collation->values_descending;
 }
 
-/* Loads the word behind the common bytes into each entry. Those that have no more bytes come first, or last where descending.
- * Returns how many they are. */
-static size_t load_words(const sort_job *job, qn_sort_entry *entries, size_t count, record_field field, size_t common)
+/* Loads the word at `depth` into each entry. Those that have no bytes there come first, or last where descending; their word is their
+ * length: what comes before is the same but for zeros at the end, so that orders them. Returns how many they are. */
+static size_t load_words(const sort_job *job, qn_sort_entry *entries, size_t count, record_field field, size_t depth)
 {
     uint64_t flip = is_descending(job, field) ? UINT64_MAX : 0;
     size_t first = 0, end = count; /* what is not loaded yet */
     size_t ended = 0;
     while (first < end) {
         qn_sort_entry entry = entries[first];
-        fetch_ahead(job, entries, first, end);
+        fetch_ahead(job, &entries[first]);
         quern_span span = field_of(job, &entry, field);
-        entry.prefix = flip ^ qn_order_prefix(QUERN_BYTES, (const uint8_t *)span.data + common, span.bytes - common);
-        entries[first] = entry;
-        if (span.bytes == common && flip) {
-            entries[first] = entries[--end];
-            entries[end] = entry;
-            ended++;
+        if (QN_LIKELY(span.bytes > depth)) {
+            const uint8_t *rest = (const uint8_t *)span.data + depth;
+            entries[first++].prefix = flip ^ qn_order_prefix(QUERN_BYTES, rest, span.bytes - depth);
             continue;
         }
-        if (span.bytes == common) {
-            entries[first] = entries[ended];
-            entries[ended++] = entry;
-        }
-        first++;
+        entry.prefix = flip ^ span.bytes;
+        size_t to = flip ? --end : ended;
+        entries[first] = entries[to];
+        entries[to] = entry;
+        first += flip ? 0 : 1;
+        ended++;
     }
     return ended;
 }
@@ -280,29 +281,41 @@ static size_t find_largest_group(const qn_sort_entry *entries, size_t count, siz
     return first;
 }
 
-/* By a field of bytes, of which the first `known` are the same; then by what follows the field. The largest group of
- * entries whose words are the same goes on in the loop: so calls are no deeper than the logarithm of the count. */
-static void sort_bytes(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count,
-                       record_field field, size_t known)
+/* Entries whose bytes have no more to tell than how many they are. */
+static void sort_ended(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count,
+                       record_field field)
 {
-    while (count > FEW) {
-        size_t common = common_bytes_of(job, entries, count, field, known);
-        size_t ended = load_words(job, entries, count, field, common), largest_count;
+    sort_words(entries, scratch, count, false);
+    for (size_t begin = 0, group; field == FIELD_KEY && begin < count; begin += group) {
+        group = group_of(entries + begin, count - begin);
+        sort_side_and_value(job, entries + begin, scratch, group);
+    }
+}
+
+/* By a field of bytes, then by what follows the field. Up to `depth` they are the same, but for zeros in place of an end. The largest group
+ * of entries whose words are the same goes on in the loop: so calls are no deeper than the logarithm of the count. */
+static void sort_bytes(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count,
+                       record_field field, size_t depth)
+{
+    while (count > FEW_RECORDS) {
+        size_t ended = load_words(job, entries, count, field, depth), largest_count;
         bool descending = is_descending(job, field);
-        if (field == FIELD_KEY)
-            sort_side_and_value(job, descending ? entries + count - ended : entries, scratch, ended);
+        sort_ended(job, descending ? entries + count - ended : entries, scratch, ended, field);
         entries += descending ? 0 : ended;
         count -= ended;
         sort_words(entries, scratch, count, false);
         size_t largest = find_largest_group(entries, count, &largest_count);
-        for (size_t begin = 0, group; begin < count; begin += group) {
+        for (size_t begin = 0, group; begin < count && largest_count < count; begin += group) {
             group = group_of(entries + begin, count - begin);
             if (begin != largest && group > 1)
-                sort_bytes(job, entries + begin, scratch, group, field, common);
+                sort_bytes(job, entries + begin, scratch, group, field, depth + 8);
         }
+        /* Where a word told nothing, many may: skips them at once. */
+        bool skips = largest_count == count && ended == 0 && count > FEW_RECORDS;
+        size_t common = skips ? common_bytes_of(job, entries, count, field, depth) : 0;
         entries += largest;
         count = largest_count;
-        known = common;
+        depth = common > depth + 8 ? common : depth + 8;
     }
     insert_records(job, entries, count);
 }
@@ -310,7 +323,7 @@ static void sort_bytes(const sort_job *job, qn_sort_entry *entries, qn_sort_entr
 static void load_sides(const sort_job *job, qn_sort_entry *entries, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        fetch_ahead(job, entries, i, count);
+        fetch_ahead(job, &entries[i]);
         entries[i].prefix = record_of(job, &entries[i]).side;
     }
 }
@@ -319,7 +332,7 @@ static void load_values(const sort_job *job, qn_sort_entry *entries, size_t coun
 {
     uint64_t flip = job->collation->values_descending ? UINT64_MAX : 0;
     for (size_t i = 0; i < count; i++) {
-        fetch_ahead(job, entries, i, count);
+        fetch_ahead(job, &entries[i]);
         qn_packed record = record_of(job, &entries[i]);
         entries[i].prefix = flip ^ qn_order_prefix(job->collation->layout.value_type, record.value, record.value_bytes);
     }
@@ -358,20 +371,20 @@ static void sort_side_and_value(const sort_job *job, qn_sort_entry *entries, qn_
 static void sort_group(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count)
 {
     const qn_collation *collation = job->collation;
-    if (count <= FEW)
+    if (count <= FEW_RECORDS)
         insert_records(job, entries, count);
     else if (collation->kind == QN_COLLATE_BY_USER)
         merge_sort(job, entries, scratch, count);
     else if (collation->kind == QN_COLLATE_BY_KEY && qn_order_prefix_decides(collation->layout.key_type))
         sort_side_and_value(job, entries, scratch, count);
     else
-        sort_bytes(job, entries, scratch, count, FIELD_KEY, 0);
+        sort_bytes(job, entries, scratch, count, FIELD_KEY, collation->layout.has_tag ? 0 : 8);
 }
 
 void qn_sort_entries(const qn_collation *collation, const uint8_t *records, qn_sort_entry *entries,
                      qn_sort_entry *scratch, size_t count)
 {
-    const sort_job job = {collation, records};
+    const sort_job job = {collation, records, entries + count};
     if (is_sorted(&job, entries, count))
         return;
     sort_words(entries, scratch, count, false);
