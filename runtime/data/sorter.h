@@ -5,6 +5,10 @@
  * Records are appended as they come, to memory of a fixed size. When that is full it is sorted and becomes a run on disk. At the end
  * the memory is sorted, and the result is what is in memory, or the merge of it and the runs. It can be read any number of
  * times.
+ *
+ * Memory is the pool. A merge of runs needs a block for each: they take the place of what was in the pool, fewer runs at a
+ * time where the pool is small. Not counted are one block that is written, the blocks of a merge as far as two of them are more than the
+ * pool, and a record that alone is more than the pool, while it is written and read.
  */
 #ifndef QN_DATA_SORTER_H
 #define QN_DATA_SORTER_H

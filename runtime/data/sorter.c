@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The pool is address space in three parts: records, packed from the front; an entry for each; room to sort the entries. Together
+ * they touch no more than the pool's bytes, so a record costs its bytes and two entries.
+ *
+ * A full pool becomes a run of level 0. As many runs of one level as a merge takes become one of the next, so a record is written once
+ * per level, and the number of levels is logarithmic. Runs are kept in the order in which they came, so their levels descend.
+ */
+#include "runtime/data/sorter.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/pages.h"
+#include "runtime/data/record_merge.h"
+
+#define HUGE_POOL_BYTES_MIN (8 * QN_PAGE_HUGE_BYTES)
+#define SLACK_BYTES         128 /* behind the records: what is fetched ahead, and keys that are read 16 bytes at a time */
+#define RUN_COUNT_MAX       1024
+#define MERGE_COUNT         256                         /* records on their way from a merge to a run */
+#define ENTRY_BYTES         (2 * sizeof(qn_sort_entry)) /* with room to sort it */
+
+struct qn_sorter {
+    qn_sorter_config config;
+    uint64_t records_bytes_reserved, entries_bytes_reserved;
+    uint8_t *records;
+    qn_sort_entry *entries;
+    qn_sort_entry *scratch;
+    uint64_t used_bytes; /* of records in memory */
+    uint64_t touched_bytes;
+    size_t count; /* of records in memory */
+    size_t count_max;
+    size_t next; /* to read, where all is in memory */
+    bool finished;
+    bool merge_open;
+    uint32_t run_count;
+    qn_spill spill;
+    qn_sorter_stats stats;
+    qn_record_merge merge;
+    qn_run runs[RUN_COUNT_MAX]; /* levels descend */
+};
+
+/* Most records that the pool can hold. */
+static uint64_t count_max_of(const qn_sorter_config *config)
+{
+    const qn_layout *layout = &config->collation->layout;
+    uint64_t least_bytes = qn_packed_bytes(layout, layout->key_varies ? 0 : layout->key_bytes,
+                                           layout->value_varies ? 0 : layout->value_bytes);
+    return config->pool_bytes / (least_bytes + ENTRY_BYTES);
+}
+
+static bool reserve(qn_sorter *sorter)
+{
+    bool huge = sorter->config.pool_bytes >= HUGE_POOL_BYTES_MIN;
+    sorter->count_max = count_max_of(&sorter->config);
+    sorter->records_bytes_reserved = sorter->config.pool_bytes + SLACK_BYTES;
+    sorter->entries_bytes_reserved = sorter->count_max * sizeof(qn_sort_entry) + 1;
+    sorter->records = qn_pages_reserve(sorter->records_bytes_reserved, huge);
+    sorter->entries = qn_pages_reserve(sorter->entries_bytes_reserved, huge);
+    sorter->scratch = qn_pages_reserve(sorter->entries_bytes_reserved, huge);
+    return sorter->records && sorter->entries && sorter->scratch;
+}
+
+quern_status qn_sorter_create(qn_sorter **sorter_out, const qn_sorter_config *config, qn_error *error)
+{
+    qn_sorter *sorter = calloc(1, sizeof *sorter);
+    if (!sorter)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a sort");
+    sorter->config = *config;
+    qn_spill_init(&sorter->spill, config->scratch_dir, QN_BLOCK_PACKED, config->block_bytes);
+    if (!reserve(sorter)) {
+        qn_sorter_destroy(sorter);
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the %llu bytes of a sort",
+                            (unsigned long long)config->pool_bytes);
+    }
+    *sorter_out = sorter;
+    return QUERN_OK;
+}
+
+static void close_merge(qn_sorter *sorter)
+{
+    if (sorter->merge_open)
+        qn_record_merge_close(&sorter->merge);
+    sorter->merge_open = false;
+}
+
+void qn_sorter_destroy(qn_sorter *sorter)
+{
+    if (!sorter)
+        return;
+    close_merge(sorter);
+    qn_pages_unreserve(sorter->records, sorter->records_bytes_reserved);
+    qn_pages_unreserve(sorter->entries, sorter->entries_bytes_reserved);
+    qn_pages_unreserve(sorter->scratch, sorter->entries_bytes_reserved);
+    qn_spill_fini(&sorter->spill);
+    free(sorter);
+}
+
+static void note_memory(qn_sorter *sorter, uint64_t bytes)
+{
+    if (bytes > sorter->stats.memory_bytes_peak)
+        sorter->stats.memory_bytes_peak = bytes;
+}
+
+static void sort_memory(qn_sorter *sorter)
+{
+    qn_sort_entries(sorter->config.collation, sorter->records, sorter->entries, sorter->scratch, sorter->count);
+    note_memory(sorter, sorter->used_bytes + sorter->count * ENTRY_BYTES);
+    if (sorter->used_bytes > sorter->touched_bytes)
+        sorter->touched_bytes = sorter->used_bytes;
+}
+
+static quern_status put_record(qn_sorter *sorter, qn_run_writer *writer, const qn_packed *record, qn_error *error)
+{
+    const qn_layout *layout = &sorter->config.collation->layout;
+    return qn_run_writer_put_packed(writer, record->key - layout->head_bytes,
+                                    qn_packed_bytes(layout, record->key_bytes, record->value_bytes), error);
+}
+
+static quern_status put_memory(qn_sorter *sorter, qn_run_writer *writer, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < sorter->count && status == QUERN_OK; i++) {
+        qn_packed record;
+        if (i + QN_SORT_FETCH_AHEAD < sorter->count)
+            qn_sort_fetch(sorter->records + sorter->entries[i + QN_SORT_FETCH_AHEAD].place);
+        qn_sort_decode(&sorter->config.collation->layout, sorter->records + sorter->entries[i].place, &record);
+        status = put_record(sorter, writer, &record, error);
+    }
+    return status;
+}
+
+static quern_status put_merged(qn_sorter *sorter, qn_run_writer *writer, qn_error *error)
+{
+    qn_packed records[MERGE_COUNT];
+    for (;;) {
+        size_t count = 0;
+        quern_status status = qn_record_merge_next(&sorter->merge, records, MERGE_COUNT, &count, error);
+        for (size_t i = 0; i < count && status == QUERN_OK; i++)
+            status = put_record(sorter, writer, &records[i], error);
+        if (status != QUERN_OK || count == 0)
+            return status;
+    }
+}
+
+typedef quern_status (*put_fn)(qn_sorter *sorter, qn_run_writer *writer, qn_error *error);
+
+static quern_status write_run(qn_sorter *sorter, put_fn put, qn_run *run_out, qn_error *error)
+{
+    qn_run_writer writer = {0};
+    quern_status status = qn_run_writer_open(&writer, &sorter->spill, error);
+    if (status == QUERN_OK)
+        status = put(sorter, &writer, error);
+    if (status == QUERN_OK)
+        return qn_run_writer_close(&writer, run_out, error);
+    qn_run_writer_abandon(&writer);
+    return status;
+}
+
+static uint64_t blocks_bytes(const qn_sorter *sorter, uint32_t first)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = first; i < sorter->run_count; i++)
+        bytes += sorter->runs[i].block_bytes_max;
+    return bytes;
+}
+
+/* Memory of the pool, in which nothing is now, for the blocks of a merge. */
+static void lend_pool(qn_sorter *sorter, uint64_t bytes)
+{
+    QN_ASSERT(sorter->count == 0);
+    uint64_t kept_bytes = sorter->touched_bytes > bytes ? sorter->touched_bytes - bytes : 0;
+    kept_bytes -= kept_bytes % QN_PAGE_HUGE_BYTES;
+    if (sorter->touched_bytes > kept_bytes)
+        qn_pages_release(sorter->records + kept_bytes, sorter->touched_bytes - kept_bytes);
+    sorter->touched_bytes = kept_bytes;
+}
+
+/* Replaces the last `count` runs by one. Memory is empty. */
+static quern_status merge_last(qn_sorter *sorter, uint32_t count, qn_error *error)
+{
+    uint32_t first = sorter->run_count - count;
+    uint64_t bytes = blocks_bytes(sorter, first);
+    qn_run merged = {0};
+    lend_pool(sorter, bytes);
+    note_memory(sorter, bytes);
+    quern_status status = qn_record_merge_open(&sorter->merge, sorter->config.collation, &sorter->spill,
+                                               sorter->runs + first, count, NULL, error);
+    if (status != QUERN_OK)
+        return status;
+    status = write_run(sorter, put_merged, &merged, error);
+    qn_record_merge_close(&sorter->merge);
+    if (status != QUERN_OK)
+        return status;
+    for (uint32_t i = first; i < sorter->run_count; i++)
+        qn_spill_drop(&sorter->spill, &sorter->runs[i]);
+    merged.level = sorter->runs[first].level + 1;
+    sorter->runs[first] = merged;
+    sorter->run_count = first + 1;
+    return QUERN_OK;
+}
+
+/* Of the last `count` runs, how many can be merged at once: as many as there is room for their blocks, but two. */
+static uint32_t mergeable_count(const qn_sorter *sorter, uint32_t count)
+{
+    uint64_t bytes = 0;
+    uint32_t fits = 0;
+    for (; fits < count && fits < QN_RECORD_MERGE_FAN_IN_MAX; fits++) {
+        bytes += sorter->runs[sorter->run_count - 1 - fits].block_bytes_max;
+        if (fits >= 2 && bytes > sorter->config.pool_bytes)
+            break;
+    }
+    return fits;
+}
+
+/* Merges the newest runs while there are as many of a level as can be merged at once. */
+static quern_status merge_levels(qn_sorter *sorter, qn_error *error)
+{
+    for (;;) {
+        uint32_t level = sorter->runs[sorter->run_count - 1].level, count = 0;
+        while (count < sorter->run_count && sorter->runs[sorter->run_count - 1 - count].level == level)
+            count++;
+        uint32_t fits = mergeable_count(sorter, count);
+        if (fits < 2 || (fits == count && count < QN_RECORD_MERGE_FAN_IN_MAX))
+            return QUERN_OK;
+        quern_status status = merge_last(sorter, fits, error);
+        if (status != QUERN_OK)
+            return status;
+    }
+}
+
+/* Notes a new run, and merges where there are too many. */
+static quern_status add_run(qn_sorter *sorter, qn_run run, qn_error *error)
+{
+    QN_ASSERT(sorter->run_count < RUN_COUNT_MAX);
+    run.level = 0;
+    sorter->runs[sorter->run_count++] = run;
+    sorter->stats.spill_runs++;
+    return merge_levels(sorter, error);
+}
+
+/* What is in memory becomes a run. */
+static quern_status spill_memory(qn_sorter *sorter, qn_error *error)
+{
+    qn_run run = {0};
+    if (sorter->count == 0)
+        return QUERN_OK;
+    sort_memory(sorter);
+    quern_status status = write_run(sorter, put_memory, &run, error);
+    if (status != QUERN_OK)
+        return status;
+    sorter->count = 0;
+    sorter->used_bytes = 0;
+    return add_run(sorter, run, error);
+}
+
+/* A record that is too large for the pool becomes a run. */
+static quern_status spill_giant(qn_sorter *sorter, const void *packed, uint64_t bytes, qn_error *error)
+{
+    qn_run_writer writer = {0};
+    qn_run run = {0};
+    quern_status status = spill_memory(sorter, error);
+    if (status == QUERN_OK)
+        status = qn_run_writer_open(&writer, &sorter->spill, error);
+    if (status == QUERN_OK)
+        status = qn_run_writer_put_packed(&writer, packed, bytes, error);
+    if (status == QUERN_OK)
+        status = qn_run_writer_close(&writer, &run, error);
+    qn_run_writer_abandon(&writer);
+    return status == QUERN_OK ? add_run(sorter, run, error) : status;
+}
+
+static inline bool has_room(const qn_sorter *sorter, uint64_t bytes)
+{
+    return bytes <= sorter->config.pool_bytes &&
+           sorter->used_bytes + bytes + (sorter->count + 1) * ENTRY_BYTES <= sorter->config.pool_bytes;
+}
+
+/* Makes room for a record; *giant_out: there cannot be, and it was spilled. */
+static quern_status make_room(qn_sorter *sorter, const void *packed, uint64_t bytes, bool *giant_out, qn_error *error)
+{
+    *giant_out = bytes > sorter->config.pool_bytes || bytes + ENTRY_BYTES > sorter->config.pool_bytes;
+    return *giant_out ? spill_giant(sorter, packed, bytes, error) : spill_memory(sorter, error);
+}
+
+quern_status qn_sorter_append(qn_sorter *sorter, const qn_packed *record, const void *packed, uint64_t bytes,
+                              qn_error *error)
+{
+    QN_ASSERT(!sorter->finished);
+    if (QN_UNLIKELY(!has_room(sorter, bytes))) {
+        bool giant = false;
+        quern_status status = make_room(sorter, packed, bytes, &giant, error);
+        if (status != QUERN_OK)
+            return status;
+        if (giant) {
+            sorter->stats.record_count++;
+            sorter->stats.record_bytes += bytes;
+            return QUERN_OK;
+        }
+    }
+    memcpy(sorter->records + sorter->used_bytes, packed, bytes);
+    sorter->entries[sorter->count++] =
+        (qn_sort_entry){qn_collation_prefix(sorter->config.collation, record), sorter->used_bytes};
+    sorter->used_bytes += bytes;
+    sorter->stats.record_count++;
+    sorter->stats.record_bytes += bytes;
+    return QUERN_OK;
+}
+
+quern_status qn_sorter_append_all(qn_sorter *sorter, const void *packed, uint64_t bytes, qn_error *error)
+{
+    const uint8_t *next = packed;
+    while (bytes > 0) {
+        qn_packed record;
+        uint64_t record_bytes = qn_packed_decode(&sorter->config.collation->layout, next, bytes, &record);
+        if (QN_UNLIKELY(record_bytes == 0))
+            return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a record does not fit the bytes that came");
+        quern_status status = qn_sorter_append(sorter, &record, next, record_bytes, error);
+        if (status != QUERN_OK)
+            return status;
+        next += record_bytes;
+        bytes -= record_bytes;
+    }
+    return QUERN_OK;
+}
+
+/* Merges runs until one merge can take what is left, together with what is in memory. */
+static quern_status merge_for_reading(qn_sorter *sorter, qn_error *error)
+{
+    while (sorter->run_count > 2 &&
+           (sorter->run_count > QN_RECORD_MERGE_FAN_IN_MAX || blocks_bytes(sorter, 0) > sorter->config.pool_bytes)) {
+        uint32_t fits = mergeable_count(sorter, sorter->run_count);
+        uint32_t surplus = sorter->run_count - QN_RECORD_MERGE_FAN_IN_MAX + 1;
+        if (sorter->run_count > QN_RECORD_MERGE_FAN_IN_MAX && surplus >= 2 && surplus < fits)
+            fits = surplus;
+        quern_status status = merge_last(sorter, fits, error);
+        if (status != QUERN_OK)
+            return status;
+    }
+    return QUERN_OK;
+}
+
+/* Whether what is in memory can stay there while runs are merged. */
+static bool memory_can_stay(const qn_sorter *sorter)
+{
+    uint64_t memory_bytes = sorter->used_bytes + sorter->count * sizeof(qn_sort_entry);
+    return sorter->run_count <= QN_RECORD_MERGE_FAN_IN_MAX &&
+           memory_bytes + blocks_bytes(sorter, 0) <= sorter->config.pool_bytes;
+}
+
+/* Gives the memory behind what is in the pool back. */
+static void release_unused(qn_sorter *sorter)
+{
+    uint64_t entries_bytes = sorter->count * sizeof(qn_sort_entry);
+    qn_pages_release(sorter->scratch, sorter->entries_bytes_reserved);
+    qn_pages_release((uint8_t *)sorter->entries + entries_bytes, sorter->entries_bytes_reserved - entries_bytes);
+    qn_pages_release(sorter->records + sorter->used_bytes, sorter->records_bytes_reserved - sorter->used_bytes);
+}
+
+quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    if (sorter->finished)
+        return QUERN_OK;
+    if (sorter->run_count > 0 && !memory_can_stay(sorter)) {
+        status = spill_memory(sorter, error);
+        if (status == QUERN_OK)
+            status = merge_for_reading(sorter, error);
+        if (status != QUERN_OK)
+            return status;
+    }
+    sort_memory(sorter);
+    release_unused(sorter);
+    note_memory(sorter, sorter->used_bytes + sorter->count * sizeof(qn_sort_entry) + blocks_bytes(sorter, 0));
+    sorter->finished = true;
+    return QUERN_OK;
+}
+
+bool qn_sorter_is_stable(const qn_sorter *sorter)
+{
+    return sorter->run_count == 0;
+}
+
+static quern_status open_merge(qn_sorter *sorter, qn_error *error)
+{
+    const qn_sorted memory = {sorter->records, sorter->entries, sorter->count};
+    quern_status status = qn_record_merge_open(&sorter->merge, sorter->config.collation, &sorter->spill, sorter->runs,
+                                               sorter->run_count, sorter->count > 0 ? &memory : NULL, error);
+    sorter->merge_open = status == QUERN_OK;
+    return status;
+}
+
+quern_status qn_sorter_rewind(qn_sorter *sorter, qn_error *error)
+{
+    QN_ASSERT(sorter->finished);
+    sorter->next = 0;
+    close_merge(sorter);
+    return sorter->run_count > 0 ? open_merge(sorter, error) : QUERN_OK;
+}
+
+/* The next records of memory. */
+static size_t take_memory(qn_sorter *sorter, qn_packed *records_out, size_t max)
+{
+    const qn_layout *layout = &sorter->config.collation->layout;
+    size_t left = sorter->count - sorter->next, count = left < max ? left : max;
+    const qn_sort_entry *entries = sorter->entries + sorter->next;
+    for (size_t i = 0; i < count; i++) {
+        if (i + QN_SORT_FETCH_AHEAD < left)
+            qn_sort_fetch(sorter->records + entries[i + QN_SORT_FETCH_AHEAD].place);
+        qn_sort_decode(layout, sorter->records + entries[i].place, &records_out[i]);
+    }
+    sorter->next += count;
+    return count;
+}
+
+quern_status qn_sorter_next(qn_sorter *sorter, qn_packed *records_out, size_t max, size_t *count_out, qn_error *error)
+{
+    QN_ASSERT(sorter->finished);
+    *count_out = 0;
+    if (sorter->run_count == 0) {
+        *count_out = take_memory(sorter, records_out, max);
+        return QUERN_OK;
+    }
+    quern_status status = sorter->merge_open ? QUERN_OK : open_merge(sorter, error);
+    return status == QUERN_OK ? qn_record_merge_next(&sorter->merge, records_out, max, count_out, error) : status;
+}
+
+qn_sorter_stats qn_sorter_get_stats(const qn_sorter *sorter)
+{
+    qn_sorter_stats stats = sorter->stats;
+    stats.spilled_bytes = sorter->spill.written_bytes;
+    return stats;
+}
