@@ -11,13 +11,20 @@ static uint32_t fixed_bytes(quern_type type, uint32_t bytes, bool *varies_out)
     return qn_schema_value_bytes(&schema);
 }
 
-qn_layout qn_layout_of(const quern_schema *schema, bool has_tag, bool has_side)
+qn_layout qn_layout_of(const quern_schema *schema, const quern_schema *other, bool has_tag)
 {
-    qn_layout layout = {.key_type = schema->key, .value_type = schema->value, .has_tag = has_tag, .has_side = has_side};
+    qn_layout layout = {.key_type = schema->key,
+                        .value_types = {schema->value, other ? other->value : schema->value},
+                        .has_tag = has_tag,
+                        .has_side = other != NULL};
     layout.key_bytes = fixed_bytes(schema->key, 0, &layout.key_varies);
     layout.value_bytes = fixed_bytes(schema->value, schema->value_bytes, &layout.value_varies);
-    layout.head_bytes =
-        (has_tag ? 8u : 0u) + (layout.key_varies ? 4u : 0u) + (layout.value_varies ? 4u : 0u) + (has_side ? 1u : 0u);
+    if (other) {
+        bool varies;
+        layout.value_varies |= fixed_bytes(other->value, other->value_bytes, &varies) != layout.value_bytes || varies;
+    }
+    layout.head_bytes = (has_tag ? 8u : 0u) + (layout.key_varies ? 4u : 0u) + (layout.value_varies ? 4u : 0u) +
+                        (layout.has_side ? 1u : 0u);
     return layout;
 }
 
@@ -57,7 +64,7 @@ static int compare_values(const qn_collation *collation, const qn_packed *left, 
     if (collation->compare_values)
         result = collation->compare_values(value_of(left), value_of(right), collation->user);
     if (result == 0)
-        result = qn_order_compare(collation->layout.value_type, value_of(left), value_of(right));
+        result = qn_order_compare(collation->layout.value_types[left->side], value_of(left), value_of(right));
     if (result == 0) /* what is equal by its type need not be the same bytes */
         result = qn_order_compare(QUERN_BYTES, value_of(left), value_of(right));
     return collation->values_descending ? -result : result;

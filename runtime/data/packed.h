@@ -18,9 +18,9 @@
 
 typedef struct qn_layout {
     quern_type key_type;
-    quern_type value_type;
-    uint32_t key_bytes;   /* where they do not vary */
-    uint32_t value_bytes; /* the same */
+    quern_type value_types[2]; /* of each side */
+    uint32_t key_bytes;        /* where they do not vary */
+    uint32_t value_bytes;      /* the same */
     bool key_varies, value_varies;
     bool has_tag;        /* the hash of the key, by which it is partitioned and sorted */
     bool has_side;       /* which of two inputs it is from */
@@ -36,8 +36,8 @@ typedef struct qn_packed {
     uint32_t side;
 } qn_packed;
 
-/* For records of a schema. */
-qn_layout qn_layout_of(const quern_schema *schema, bool has_tag, bool has_side);
+/* For records of a schema; with `other`, of two sides whose keys are of the same type. */
+qn_layout qn_layout_of(const quern_schema *schema, const quern_schema *other, bool has_tag);
 
 static inline uint64_t qn_packed_bytes(const qn_layout *layout, uint64_t key_bytes, uint64_t value_bytes)
 {

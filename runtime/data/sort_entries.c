@@ -334,7 +334,8 @@ static void load_values(const sort_job *job, qn_sort_entry *entries, size_t coun
     for (size_t i = 0; i < count; i++) {
         fetch_ahead(job, &entries[i]);
         qn_packed record = record_of(job, &entries[i]);
-        entries[i].prefix = flip ^ qn_order_prefix(job->collation->layout.value_type, record.value, record.value_bytes);
+        entries[i].prefix =
+            flip ^ qn_order_prefix(job->collation->layout.value_types[record.side], record.value, record.value_bytes);
     }
 }
 
@@ -344,7 +345,7 @@ static void sort_value(const sort_job *job, qn_sort_entry *entries, qn_sort_entr
     const qn_collation *collation = job->collation;
     if (collation->compare_values) {
         merge_sort(job, entries, scratch, count);
-    } else if (qn_order_prefix_decides(collation->layout.value_type)) {
+    } else if (qn_order_prefix_decides(collation->layout.value_types[record_of(job, &entries[0]).side])) {
         load_values(job, entries, count);
         sort_words(entries, scratch, count, false);
     } else {

@@ -194,22 +194,55 @@ static quern_status open_sinks(job *run, qn_error *error)
     return qn_comm_agree(run->engine->comm, error);
 }
 
-static quern_status open_result(job *run, uint32_t index, qn_error *error)
+static void open_reduced(job *run, uint32_t index, qn_error *error)
 {
     const qn_stage *stage = &run->stages.items[index];
-    qn_engine *engine = run->engine;
     qn_shuffle_config config = {
-        .comm = engine->comm,
+        .comm = run->engine->comm,
         .reducer = &stage->result->reducer,
         .key_type = stage->schema.key,
         .value_type = stage->schema.value,
         .pool_bytes = run->share.pool_bytes,
         .round_bytes = run->share.round_bytes,
         .block_bytes = run->share.block_bytes,
-        .scratch_dir = engine->settings.scratch_dir,
+        .scratch_dir = run->engine->settings.scratch_dir,
     };
     qn_result_create_reduced(&run->results[index], &config, error);
-    return qn_comm_agree(engine->comm, error);
+}
+
+/* Of two inputs the second one is the inner side, which comes first. */
+static void open_collated(job *run, uint32_t index, qn_error *error)
+{
+    const qn_node *node = run->stages.items[index].result;
+    const qn_collate *collate = &node->collate;
+    const quern_schema *first = node->other ? &node->other->schema : &node->schema;
+    qn_division division = node->other ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS;
+    qn_collator_config config = {
+        .comm = run->engine->comm,
+        .collation = {.kind = collate->kind,
+                      .layout =
+                          qn_layout_of(first, node->other ? &node->schema : NULL, collate->kind == QN_COLLATE_BY_HASH),
+                      .descending = collate->descending,
+                      .values_descending = collate->values_descending,
+                      .compare_keys = collate->compare_keys,
+                      .compare_values = collate->compare_values,
+                      .user = collate->user},
+        .division = collate->divides_keys ? division : QN_DIVIDE_KEYS,
+        .pool_bytes = run->share.pool_bytes,
+        .round_bytes = run->share.round_bytes,
+        .block_bytes = run->share.block_bytes,
+        .scratch_dir = run->engine->settings.scratch_dir,
+    };
+    qn_result_create_collated(&run->results[index], &config, error);
+}
+
+static quern_status open_result(job *run, uint32_t index, qn_error *error)
+{
+    if (run->stages.items[index].result->kind == QN_NODE_REDUCE)
+        open_reduced(run, index, error);
+    else
+        open_collated(run, index, error);
+    return qn_comm_agree(run->engine->comm, error);
 }
 
 static void close_result(job *run, uint32_t index)

@@ -53,7 +53,7 @@ typedef struct stage_sums {
     qn_edge_stats edges[QN_EDGE_COUNT_MAX];
     uint64_t sent, received;
     uint64_t read_bytes, sent_bytes, spilled_bytes;
-    uint64_t inserted, merged;              /* by the result at the end */
+    uint64_t inserted, copies, merged;              /* by the result at the end */
     uint64_t read_merged[QN_LEG_COUNT_MAX]; /* as the results were read */
 } stage_sums;
 
@@ -68,6 +68,7 @@ static void sum_up(const qn_stage_run *run, stage_sums *sums)
     if (run->into) {
         qn_result_stats stats = qn_result_get_stats(run->into);
         sums->inserted = stats.records_in;
+        sums->copies = stats.copies;
         sums->merged = stats.merged;
     }
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
@@ -84,7 +85,7 @@ static quern_status unbalanced(const char *what, uint64_t in, uint64_t out, qn_e
 /* Filters and maps neither make nor lose records; flat maps make what they like. */
 static quern_status check_operator(const qn_node *node, const qn_edge_stats *edge, qn_error *error)
 {
-    if (node->kind == QN_NODE_FLAT_MAP || node->kind == QN_NODE_FLAT_MAP_BLOCK)
+    if (node->kind == QN_NODE_FLAT_MAP || node->kind == QN_NODE_FLAT_MAP_BLOCK || qn_node_is_grouping(node))
         return QUERN_OK;
     if (edge->records_in != edge->records_out + edge->records_dropped)
         return unbalanced(node->name, edge->records_in, edge->records_out + edge->records_dropped, error);
@@ -161,7 +162,7 @@ static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage
     kept->read_bytes = sums->read_bytes;
     kept->sent_bytes = sums->sent_bytes;
     kept->spilled_bytes = sums->spilled_bytes;
-    kept->result_in = sums->inserted;
+    kept->result_in = sums->inserted + sums->copies;
     kept->result_merged = sums->merged;
 }
 

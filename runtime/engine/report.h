@@ -28,7 +28,8 @@ typedef struct qn_report_stage {
     qn_report_edge edges[QN_EDGE_COUNT_MAX];
     qn_stage_figures *ranks;                        /* [size] on rank 0 */
     uint64_t read_bytes, sent_bytes, spilled_bytes; /* over all ranks, on every rank */
-    uint64_t result_in, result_merged; /* of the result at its end, over all ranks; for its readers' check */
+    uint64_t result_in,
+        result_merged; /* copies included, of the result at its end, over all ranks; for its readers' check */
 } qn_report_stage;
 
 typedef struct qn_report {

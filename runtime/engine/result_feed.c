@@ -8,13 +8,12 @@
 
 #define LONG_KEY_BYTES_MAX ((size_t)1 << 20) /* of one block, unless one key alone is longer */
 
-quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *reduce, bool ordered,
+static quern_status open_reduced(qn_result_feed *feed, qn_shuffle *shuffle, const qn_reducer *reducer, bool ordered,
                                  qn_error *error)
 {
-    qn_shuffle *shuffle = result->reduced;
     feed->shuffle = shuffle;
     feed->ordered = ordered || !qn_shuffle_result_is_table(shuffle);
-    feed->reducer = &reduce->reducer;
+    feed->reducer = reducer;
     qn_arena_init(&feed->long_keys, LONG_KEY_BYTES_MAX / 4);
     feed->values = malloc(8 * QN_BATCH_COUNT_MAX * (size_t)feed->reducer->value_words);
     if (!feed->values)
@@ -25,6 +24,16 @@ quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const 
         feed->value_sizes[i] = feed->reducer->value_bytes;
     feed->scan = qn_table_scan_of(&shuffle->home, 0, UINT64_MAX);
     return QUERN_OK;
+}
+
+quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *source, bool ordered,
+                                 qn_error *error)
+{
+    if (result->kind == QN_RESULT_REDUCED)
+        return open_reduced(feed, result->reduced, &source->reducer, ordered, error);
+    feed->sorter = result->collated->sorter;
+    feed->has_values = source->schema.value != QUERN_NONE;
+    return qn_collator_rewind(result->collated, error);
 }
 
 void qn_result_feed_close(qn_result_feed *feed)
@@ -109,10 +118,30 @@ static quern_status take_from_merge(qn_result_feed *feed, size_t *count_out, qn_
     return QUERN_OK;
 }
 
+static quern_status take_from_sorter(qn_result_feed *feed, size_t *count_out, qn_error *error)
+{
+    qn_packed records[QN_BATCH_COUNT_MAX];
+    quern_status status = qn_sorter_next(feed->sorter, records, QN_BATCH_COUNT_MAX, count_out, error);
+    for (size_t i = 0; status == QUERN_OK && i < *count_out; i++) {
+        feed->key[i] = records[i].key;
+        feed->key_bytes[i] = records[i].key_bytes;
+        feed->value[i] = records[i].value;
+        feed->value_sizes[i] = records[i].value_bytes;
+    }
+    return status;
+}
+
+static quern_status take(qn_result_feed *feed, size_t *count_out, qn_error *error)
+{
+    if (feed->sorter)
+        return take_from_sorter(feed, count_out, error);
+    return feed->ordered ? take_from_merge(feed, count_out, error) : take_from_table(feed, count_out, error);
+}
+
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error)
 {
     size_t count = 0;
-    quern_status status = feed->ordered ? take_from_merge(feed, &count, error) : take_from_table(feed, &count, error);
+    quern_status status = take(feed, &count, error);
     if (status != QUERN_OK)
         return status;
     *batch_out = (qn_batch){.block = {.count = count,
@@ -120,5 +149,7 @@ quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_e
                                       .key_bytes = feed->key_bytes,
                                       .value = feed->value,
                                       .value_bytes = feed->value_sizes}};
+    if (feed->sorter && !feed->has_values)
+        batch_out->block.value = NULL;
     return QUERN_OK;
 }

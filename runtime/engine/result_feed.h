@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * runtime/engine/result_feed.h: this rank's part of a reduction's result as blocks of records.
+ * runtime/engine/result_feed.h: this rank's part of a result as blocks of records.
  *
- * In order, rows come from a merge, which gives a row only until the next: keys and values are copied. Where nobody asks for an
+ * Of a collated result, references to where its sorter has them. Of a reduction in order, rows come from a merge, which gives a row only until the next: keys and values are copied. Where nobody asks for an
  * order and the result is a table, they are referred to as they lie there: several times as fast.
  */
 #ifndef QN_ENGINE_RESULT_FEED_H
@@ -13,7 +13,9 @@
 #include "runtime/shuffle/result.h"
 
 typedef struct qn_result_feed {
-    qn_shuffle *shuffle;
+    qn_sorter *sorter; /* of a collated result; then the rest is not used */
+    bool has_values;
+    qn_shuffle *shuffle; /* of a reduction */
     bool ordered;
     qn_table_scan scan;        /* not ordered */
     const qn_reducer *reducer; /* borrowed */
@@ -26,8 +28,8 @@ typedef struct qn_result_feed {
     uint32_t value_sizes[QN_BATCH_COUNT_MAX];
 } qn_result_feed;
 
-/* Begins at the first record. `reduce`: the node whose result it is. ordered: by hash and bytes. */
-quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *reduce, bool ordered,
+/* Begins at the first record. `source`: the node whose result it is. ordered: a reduction's, by hash and bytes. */
+quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *source, bool ordered,
                                  qn_error *error);
 /* The next block; count 0 at the end. It lives until the next call. */
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error);

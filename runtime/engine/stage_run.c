@@ -9,6 +9,11 @@
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
 #include "runtime/engine/result_feed.h"
+#include "runtime/exec/grouper.h"
+
+#define GROUPS_AT_ONCE 16
+#define GROUP_BYTES_MAX                                                                                                \
+    ((uint64_t)1 << 20) /* of a group's values in memory: the part of a reader, which a leg of groups has not */
 
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
 static void wait_a_little(qn_stage_run *run, qn_backoff *backoff)
@@ -31,14 +36,15 @@ static quern_status stopped(qn_error *error)
 /* The end of a chain in a stage with a result: inside the gate, waiting for room as needed. */
 static quern_status end_in_result(void *user, const qn_batch *batch, qn_error *error)
 {
-    qn_stage_run *run = user;
+    const qn_leg_end *end = user;
+    qn_stage_run *run = end->run;
     size_t next = 0;
     qn_backoff backoff = {0};
     qn_agent_enter(&run->agent);
     quern_status status = QUERN_OK;
     qn_agent_progress_if_due(&run->agent); /* a callback may emit for long */
     while (!run->agent.aborted) {
-        status = qn_result_insert(run->into, batch, &next, error);
+        status = qn_result_insert(run->into, batch, run->stage->legs[end->leg].side, &next, error);
         if (status != QUERN_OK || next == batch->block.count)
             break;
         wait_a_little(run, &backoff);
@@ -51,8 +57,8 @@ static quern_status end_in_result(void *user, const qn_batch *batch, qn_error *e
 
 static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *error)
 {
-    qn_stage_run *run = user;
-    return qn_sink_writer_put(run->writer, batch, error);
+    const qn_leg_end *end = user;
+    return qn_sink_writer_put(end->run->writer, batch, error);
 }
 
 /* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
@@ -242,52 +248,122 @@ static void run_sources(qn_stage_run *run)
 }
 
 /* The same block again and again until it passes or there were too many attempts: the data is here and nowhere else. */
-static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_batch *batch, qn_error *error)
+static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_batch *batch,
+                                     qn_error *error)
 {
     uint64_t skip = 0;
     qn_chain *chain = &run->chains[leg];
     for (uint32_t attempt = 1;; attempt++) {
         qn_error failure = {0};
         run->figures.attempts++;
-        qn_agent_leave(&run->agent);
         quern_status status = qn_chain_run(chain, batch, skip, &failure);
-        qn_agent_enter(&run->agent);
         if (status == QUERN_OK)
             return QUERN_OK;
         run->figures.attempts_failed++;
         if (!chain->callback_failed || attempt == run->engine->settings.attempt_count_max) {
-            locate_in_result(chain, qn_leg_source(run->stage, leg), batch, &failure);
+            locate_in_result(chain, source, batch, &failure);
             return qn_error_set(error, failure.status, 0, "%s", failure.text);
         }
         skip = chain->delivered > skip ? chain->delivered : skip;
     }
 }
 
+/* A failure of the worker's own becomes the agent's, unless that has one already. */
+static void keep_failure(qn_stage_run *run, const qn_error *failure)
+{
+    if (failure->status != QUERN_OK && run->agent.error.status == QUERN_OK)
+        run->agent.error = *failure;
+}
+
 static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed *feed)
 {
     quern_status status = QUERN_OK;
+    qn_error failure = {0};
     qn_batch batch = {0};
     do {
-        status = qn_result_feed_next(feed, &batch, &run->agent.error);
+        status = qn_result_feed_next(feed, &batch, &failure);
+        qn_agent_leave(&run->agent);
         if (status == QUERN_OK && batch.block.count > 0)
-            status = run_result_block(run, leg, &batch, &run->agent.error);
+            status = run_result_block(run, leg, qn_leg_source(run->stage, leg), &batch, &failure);
+        qn_agent_enter(&run->agent);
         if (status == QUERN_OK)
             run->source_records[leg] += batch.block.count;
         qn_agent_progress_if_due(&run->agent);
     } while (status == QUERN_OK && batch.block.count > 0 && !run->agent.aborted);
+    keep_failure(run, &failure);
+    return status;
+}
+
+/* What groups gave, on to the other operators. Outside the gate. */
+static quern_status end_in_chain(void *user, const qn_batch *batch, qn_error *error)
+{
+    const qn_leg_end *end = user;
+    const qn_stage *stage = end->run->stage;
+    return run_result_block(end->run, end->leg, stage->steps[stage->legs[end->leg].first_step + 1], batch, error);
+}
+
+/* Group by group, outside the gate but for progress now and then. */
+static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *grouper, qn_error *failure)
+{
+    quern_status status = QUERN_OK;
+    bool more = true;
+    while (status == QUERN_OK && more && !run->agent.aborted) {
+        qn_agent_leave(&run->agent);
+        for (int turn = 0; turn < GROUPS_AT_ONCE && status == QUERN_OK && more; turn++)
+            status = qn_grouper_next(grouper, &more, failure);
+        qn_agent_enter(&run->agent);
+        qn_agent_progress_if_due(&run->agent);
+    }
+    run->source_records[leg] += qn_grouper_get_read_count(grouper);
+    qn_agent_leave(&run->agent);
+    if (status == QUERN_OK && !run->agent.aborted)
+        status = qn_chain_end_turns(&run->groupings[leg], qn_grouper_get_read_count(grouper), failure);
+    qn_agent_enter(&run->agent);
+    return status;
+}
+
+static quern_status run_groups(qn_stage_run *run, uint32_t leg)
+{
+    qn_grouper *grouper = NULL;
+    qn_error failure = {0};
+    qn_grouper_config config = {
+        .node = run->stage->steps[run->stage->legs[leg].first_step + 1],
+        .collator = run->from[leg]->collated,
+        .chain = &run->groupings[leg],
+        .attempt_count_max = run->engine->settings.attempt_count_max,
+        .kept_bytes_max = GROUP_BYTES_MAX,
+    };
+    quern_status status = qn_collator_rewind(config.collator, &failure);
+    if (status == QUERN_OK)
+        status = qn_grouper_create(&grouper, &config, &failure);
+    if (status == QUERN_OK)
+        status = feed_groups(run, leg, grouper, &failure);
+    qn_grouper_destroy(grouper);
+    keep_failure(run, &failure);
+    return status;
+}
+
+static bool has_groups(const qn_stage *stage, uint32_t leg)
+{
+    return stage->legs[leg].operator_count > 0 && qn_node_is_grouping(stage->steps[stage->legs[leg].first_step + 1]);
+}
+
+static quern_status run_records(qn_stage_run *run, uint32_t leg)
+{
+    qn_result_feed feed = {0};
+    quern_status status =
+        qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), makes_parts(run), &run->agent.error);
+    if (status == QUERN_OK)
+        status = feed_result(run, leg, &feed);
+    qn_result_feed_close(&feed);
     return status;
 }
 
 static quern_status run_result(qn_stage_run *run, uint32_t leg)
 {
-    qn_result_feed feed = {0};
     quern_status status = begin_part(run, leg, run->engine->comm->rank, &run->agent.error);
     if (status == QUERN_OK)
-        status = qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), makes_parts(run),
-                                     &run->agent.error);
-    if (status == QUERN_OK)
-        status = feed_result(run, leg, &feed);
-    qn_result_feed_close(&feed);
+        status = has_groups(run->stage, leg) ? run_groups(run, leg) : run_records(run, leg);
     if (status == QUERN_OK && run->writer) {
         qn_agent_leave(&run->agent); /* syncing may take long */
         status = qn_sink_writer_end_part(run->writer, &run->agent.error);
@@ -341,8 +417,11 @@ static void keep_edges(qn_stage_run *run)
         run->figures.source_records += read;
         run->figures.end_records += run->chains[i].end_records;
         run->edges[leg->first_step] = (qn_edge_stats){read, read, 0};
-        for (uint32_t op = 0; op < leg->operator_count; op++)
-            run->edges[leg->first_step + 1 + op] = qn_chain_edge(&run->chains[i], op);
+        uint32_t grouping = has_groups(stage, i);
+        if (grouping)
+            run->edges[leg->first_step + 1] = qn_chain_edge(&run->groupings[i], 0);
+        for (uint32_t op = grouping; op < leg->operator_count; op++)
+            run->edges[leg->first_step + 1 + op] = qn_chain_edge(&run->chains[i], op - grouping);
     }
     run->edges[stage->step_count] = (qn_edge_stats){.records_in = run->figures.end_records};
 }
@@ -387,16 +466,28 @@ static quern_status number_parts(qn_stage_run *run, qn_error *error)
                              error);
 }
 
+static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *error)
+{
+    const qn_leg *leg = &run->stage->legs[number];
+    const qn_node *const *operators = run->stage->steps + leg->first_step + 1;
+    uint32_t grouping = has_groups(run->stage, number);
+    run->ends[number] = (qn_leg_end){run, number};
+    quern_status status =
+        qn_chain_init(&run->chains[number], operators + grouping, leg->operator_count - grouping, run->engine->counters,
+                      run->into ? end_in_result : end_in_sink, &run->ends[number], error);
+    if (status == QUERN_OK && grouping)
+        status = qn_chain_init(&run->groupings[number], operators, 1, run->engine->counters, end_in_chain,
+                               &run->ends[number], error);
+    run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
+        run->engine->settings.record_bytes_max;
+    return status;
+}
+
 static quern_status prepare_chains(qn_stage_run *run, qn_error *error)
 {
-    const qn_stage *stage = run->stage;
     quern_status status = QUERN_OK;
-    for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
-        const qn_leg *leg = &stage->legs[i];
-        status = qn_chain_init(&run->chains[i], stage->steps + leg->first_step + 1, leg->operator_count,
-                               run->engine->counters, run->into ? end_in_result : end_in_sink, run, error);
-        run->chains[i].record_bytes_max = run->engine->settings.record_bytes_max;
-    }
+    for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK; leg++)
+        status = prepare_leg(run, leg, error);
     return status;
 }
 
@@ -416,6 +507,12 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     return status;
 }
 
+static void fini_leg(qn_stage_run *run, uint32_t leg)
+{
+    qn_chain_fini(&run->chains[leg]);
+    qn_chain_fini(&run->groupings[leg]);
+}
+
 quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
 {
     quern_status status = prepare(run, error);
@@ -429,7 +526,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
             *error = run->agent.error;
     }
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
-        qn_chain_fini(&run->chains[leg]);
+        fini_leg(run, leg);
     qn_master_finish(&run->master);
     return qn_comm_agree(run->engine->comm, error);
 }

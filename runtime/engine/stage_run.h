@@ -43,7 +43,15 @@ typedef struct qn_stage_figures {
 
 #define QN_STAGE_FIGURE_COUNT (sizeof(qn_stage_figures) / sizeof(uint64_t))
 
-typedef struct qn_stage_run {
+typedef struct qn_stage_run qn_stage_run;
+
+/* Where the chain of a leg ends. */
+typedef struct qn_leg_end {
+    qn_stage_run *run;
+    uint32_t leg;
+} qn_leg_end;
+
+struct qn_stage_run {
     qn_engine *engine;
     const qn_stage *stage;
     qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */
@@ -52,11 +60,13 @@ typedef struct qn_stage_run {
     uint64_t first_part[QN_LEG_COUNT_MAX + 1]; /* of the output, that each leg makes; the last one: how many in all */
     qn_master master;                          /* rank 0 */
     qn_agent agent;
-    qn_chain chains[QN_LEG_COUNT_MAX];
+    qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
+    qn_chain groupings[QN_LEG_COUNT_MAX]; /* of that one; its end is the chain of the others */
+    qn_leg_end ends[QN_LEG_COUNT_MAX];
     qn_stage_figures figures;
     uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */
-} qn_stage_run;
+};
 
 /* Collective; the same outcome on all ranks. The run keeps figures and edges. */
 quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error);

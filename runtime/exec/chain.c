@@ -17,6 +17,7 @@ struct quern_emitter {
     size_t count;
     uint32_t origin; /* of what is emitted now */
     bool failed;
+    uint64_t drop_count; /* records that an earlier attempt passed on already */
     const void *key[QN_BATCH_COUNT_MAX];
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];
     const void *value[QN_BATCH_COUNT_MAX];
@@ -154,6 +155,10 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
     const quern_schema *schema = &out->owner->node->schema;
     if (QN_UNLIKELY(out->failed))
         return 1;
+    if (QN_UNLIKELY(out->drop_count > 0)) {
+        out->drop_count--;
+        return 0;
+    }
     size_t value_bytes = schema->value == QUERN_NONE ? 0 : value.bytes;
     if (QN_UNLIKELY(!field_fits(schema->key, 0, key.bytes) ||
                     !field_fits(schema->value, schema->value_bytes, value_bytes)))
@@ -333,12 +338,27 @@ static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch
         run_keys(op, batch);
         status = QUERN_OK;
         break;
+    case QN_NODE_GROUP:
+    case QN_NODE_TOP_OF_KEY:
+    case QN_NODE_COGROUP:
+    case QN_NODE_JOIN:
+        QN_ASSERT(!"groups come in turns");
+        break;
     case QN_NODE_TEXT:
     case QN_NODE_UNION:
     case QN_NODE_REDUCE:
-        QN_ASSERT(!"sources, unions and reductions are not in a chain");
+    case QN_NODE_COLLATE:
+        QN_ASSERT(!"sources, unions and results are not in a chain");
     }
     return status == QUERN_OK ? flush(&op->out) : status;
+}
+
+static void settle_counters(struct quern_counter *counter, bool keep)
+{
+    for (; counter; counter = counter->next) {
+        counter->sum += keep ? counter->pending : 0;
+        counter->pending = 0;
+    }
 }
 
 static void settle_block(qn_chain *chain, bool keep)
@@ -352,11 +372,7 @@ static void settle_block(qn_chain *chain, bool keep)
         op->out.count = op->out.used_bytes = 0;
         op->out.failed = false;
     }
-    for (struct quern_counter *counter = chain->counters; counter; counter = counter->next) {
-        if (keep)
-            counter->sum += counter->pending;
-        counter->pending = 0;
-    }
+    settle_counters(chain->counters, keep);
 }
 
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)
@@ -368,6 +384,50 @@ quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip,
     quern_status status = pass_on(chain, 0, batch);
     if (chain->operator_count > 0)
         settle_block(chain, status == QUERN_OK);
+    return status;
+}
+
+/* One attempt: forgets what it emitted if it failed, but for what was passed on, which it notes. */
+static quern_status attempt_turn(qn_chain *chain, qn_chain_turn_fn fn, void *turn, uint64_t *passed_count)
+{
+    struct qn_operator *op = &chain->operators[0];
+    quern_emitter *out = &op->out;
+    size_t count_before = out->count, used_before = out->used_bytes;
+    uint64_t passed_before = op->stats.records_out;
+    chain->callback_failed = chain->end_failed = out->failed = false;
+    out->drop_count = *passed_count;
+    quern_status status = check_callback(op, fn(out, turn), 0);
+    out->drop_count = 0;
+    settle_counters(chain->counters, status == QUERN_OK);
+    if (status == QUERN_OK)
+        return QUERN_OK;
+    uint64_t passed_now = op->stats.records_out - passed_before;
+    *passed_count += passed_now > 0 ? passed_now - count_before : 0;
+    out->count = passed_now > 0 ? 0 : count_before;
+    out->used_bytes = passed_now > 0 ? 0 : used_before;
+    return status;
+}
+
+quern_status qn_chain_turn(qn_chain *chain, qn_chain_turn_fn fn, void *turn, uint32_t attempt_count_max,
+                           qn_error *error)
+{
+    uint64_t passed_count = 0;
+    chain->error = error;
+    for (uint32_t attempt = 1;; attempt++) {
+        quern_status status = attempt_turn(chain, fn, turn, &passed_count);
+        if (status == QUERN_OK || !chain->callback_failed || attempt == attempt_count_max)
+            return status;
+        qn_error_clear(error);
+    }
+}
+
+quern_status qn_chain_end_turns(qn_chain *chain, uint64_t record_count, qn_error *error)
+{
+    struct qn_operator *op = &chain->operators[0];
+    chain->error = error;
+    quern_status status = flush(&op->out);
+    op->stats.records_in += record_count;
+    op->committed = op->stats;
     return status;
 }
 

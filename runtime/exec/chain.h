@@ -62,6 +62,16 @@ void qn_chain_fini(qn_chain *chain); /* takes a zeroed one */
  * delivered. */
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error);
 
+/* The first operator's callback in a chain that has no source of blocks: whoever has the records calls it, turn by turn. */
+typedef int (*qn_chain_turn_fn)(quern_emitter *out, void *turn);
+
+/* One turn; a callback that fails has another attempt, up to so many in all. What it emits is passed on
+ * when there is enough for a block. */
+quern_status qn_chain_turn(qn_chain *chain, qn_chain_turn_fn fn, void *turn, uint32_t attempt_count_max,
+                           qn_error *error);
+/* Passes on what is left, after the last turn; all were on record_count records. */
+quern_status qn_chain_end_turns(qn_chain *chain, uint64_t record_count, qn_error *error);
+
 /* Where a whole attempt is thrown away if it fails, not only a block: marks what was counted so far, and goes back to the
  * mark. */
 void qn_chain_mark(qn_chain *chain);

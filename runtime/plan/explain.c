@@ -187,7 +187,8 @@ static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
     const qn_stage *stage = &stages->items[index];
     if (stage->result) {
         put_node(to, stage->result);
-        put(to, ", %s", reducer_name(stage->result->reducer.kind));
+        if (stage->result->kind == QN_NODE_REDUCE)
+            put(to, ", %s", reducer_name(stage->result->reducer.kind));
         put_readers(to, stages, index);
     } else
         put_sink(to, stage->sink);
@@ -268,7 +269,9 @@ static const char *step_kind(const qn_stage *stage, uint32_t step)
         return "source";
     if (step < stage->step_count)
         return "operator";
-    return stage->result ? "reduction" : "output";
+    if (!stage->result)
+        return "output";
+    return stage->result->kind == QN_NODE_REDUCE ? "reduction" : "shuffle";
 }
 
 static void put_stage_lines(qn_buffer *to, const qn_account *account, uint32_t index)

@@ -47,6 +47,16 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "keys";
     case QN_NODE_UNION:
         return "union";
+    case QN_NODE_GROUP:
+        return "group by key";
+    case QN_NODE_TOP_OF_KEY:
+        return "top k by key";
+    case QN_NODE_COGROUP:
+        return "cogroup";
+    case QN_NODE_JOIN:
+        return "join";
+    case QN_NODE_COLLATE:
+        return "sort by key";
     case QN_NODE_REDUCE:
         return "reduce by key";
     }
@@ -86,6 +96,8 @@ qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *erro
     digest_number(graph, node->other ? node->other->number : UINT64_MAX);
     digest_number(graph, (uint64_t)node->schema.key << 32 | node->schema.value);
     digest_number(graph, node->schema.value_bytes);
+    digest_number(graph, node->join_type);
+    digest_number(graph, node->k);
     return node;
 }
 
@@ -213,6 +225,22 @@ qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node
     }
     return qn_graph_add_node(
         graph, &(qn_node){.kind = QN_NODE_UNION, .input = input, .other = other, .schema = input->schema}, error);
+}
+
+qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_node *other, const qn_collate *collate,
+                              qn_error *error)
+{
+    if (other && other->schema.key != input->schema.key) {
+        qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
+                     "the keys of the two datasets are of different types: map one of them");
+        return NULL;
+    }
+    digest_number(graph, (uint64_t)collate->kind << 8 | collate->descending << 1 | collate->values_descending);
+    return qn_graph_add_node(
+        graph,
+        &(qn_node){
+            .kind = QN_NODE_COLLATE, .input = input, .other = other, .schema = input->schema, .collate = *collate},
+        error);
 }
 
 static quern_status check_sink(const qn_sink *sink, qn_error *error)

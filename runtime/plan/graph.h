@@ -8,11 +8,12 @@
 #ifndef QN_PLAN_GRAPH_H
 #define QN_PLAN_GRAPH_H
 
-#include <quern/dataset.h>
+#include <quern/operators.h>
 #include <stdbool.h>
 
 #include "runtime/base/arena.h"
 #include "runtime/base/status.h"
+#include "runtime/data/collation.h"
 #include "runtime/data/reducer.h"
 
 typedef enum qn_node_kind {
@@ -24,8 +25,13 @@ typedef enum qn_node_kind {
     QN_NODE_FLAT_MAP_BLOCK,
     QN_NODE_FILTER_BLOCK,
     QN_NODE_KEYS,
+    QN_NODE_GROUP, /* this one and the next three read what is collated, group by group */
+    QN_NODE_TOP_OF_KEY,
+    QN_NODE_COGROUP,
+    QN_NODE_JOIN,
     QN_NODE_UNION,
     QN_NODE_REDUCE,
+    QN_NODE_COLLATE,
 } qn_node_kind;
 
 #define QN_DELIMITER_COUNT_MAX 16
@@ -38,13 +44,22 @@ typedef struct qn_text_input {
     bool skip_empty;
 } qn_text_input;
 
+/* How a collated result is ordered and divided among ranks. */
+typedef struct qn_collate {
+    qn_collation_kind kind;
+    bool descending, values_descending;
+    bool divides_keys; /* records of one key may be on several ranks; of two inputs the first one's */
+    qn_compare_fn compare_keys, compare_values;
+    void *user;
+} qn_collate;
+
 typedef struct qn_node qn_node;
 struct qn_node {
     qn_node_kind kind;
     uint32_t number;      /* in the order of making, from 0: the same on all ranks */
     const char *name;     /* of the user's, or the operator's */
     const qn_node *input; /* NULL for sources */
-    const qn_node *other; /* the second input, of a union */
+    const qn_node *other; /* the second input: of a union, a join, a cogroup */
     quern_schema schema;  /* of the dataset */
     union {
         quern_map_fn map;
@@ -52,10 +67,16 @@ struct qn_node {
         quern_filter_fn filter;
         quern_flat_map_block_fn flat_map_block;
         quern_filter_block_fn filter_block;
+        quern_group_fn group;
+        quern_cogroup_fn cogroup;
+        quern_join_fn join;
     } fn;
     void *user;
-    qn_reducer reducer; /* QN_NODE_REDUCE */
-    qn_text_input text; /* QN_NODE_TEXT */
+    qn_reducer reducer;        /* QN_NODE_REDUCE */
+    qn_collate collate;        /* QN_NODE_COLLATE */
+    quern_join_type join_type; /* QN_NODE_JOIN */
+    uint64_t k;                /* QN_NODE_TOP_OF_KEY */
+    qn_text_input text;        /* QN_NODE_TEXT */
 };
 
 typedef enum qn_sink_kind {
@@ -88,7 +109,13 @@ typedef struct qn_graph {
 /* Whether a stage ends in the node: what it makes is kept, and read by later stages. */
 static inline bool qn_node_makes_result(const qn_node *node)
 {
-    return node->kind == QN_NODE_REDUCE;
+    return node->kind == QN_NODE_REDUCE || node->kind == QN_NODE_COLLATE;
+}
+
+/* Whether the node reads a collated result group by group: it is then the first operator of its leg. */
+static inline bool qn_node_is_grouping(const qn_node *node)
+{
+    return node->kind >= QN_NODE_GROUP && node->kind <= QN_NODE_JOIN;
 }
 
 /* Whether a leg of a stage can begin with the node. */
@@ -116,6 +143,9 @@ qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const que
                                 qn_error *error);
 /* The records of both inputs, which are of one schema. */
 qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node *other, qn_error *error);
+/* All records in an order; with `other` (NULL: none) those of two inputs, whose keys are of one type. */
+qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_node *other, const qn_collate *collate,
+                              qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
 /* A counter belongs to what must be the same on all ranks. */
 void qn_graph_note_counter(qn_graph *graph, const char *name);

@@ -3,21 +3,51 @@
 
 #include <stdlib.h>
 
-quern_status qn_result_create_reduced(qn_result **result_out, const qn_shuffle_config *config, qn_error *error)
+/* A result of a kind, and memory for what it is made of; NULL: none. */
+static qn_result *take(qn_result_kind kind, void **inner_out, size_t inner_bytes, qn_error *error)
 {
     qn_result *result = calloc(1, sizeof *result);
-    qn_shuffle *reduced = calloc(1, sizeof *reduced);
-    quern_status status = QUERN_OK;
-    if (!result || !reduced)
-        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a shuffle");
-    else
-        status = qn_shuffle_init(reduced, config, error);
+    *inner_out = calloc(1, inner_bytes);
+    if (result && *inner_out) {
+        result->kind = kind;
+        return result;
+    }
+    free(result);
+    free(*inner_out);
+    qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a shuffle");
+    return NULL;
+}
+
+quern_status qn_result_create_reduced(qn_result **result_out, const qn_shuffle_config *config, qn_error *error)
+{
+    void *inner = NULL;
+    qn_result *result = take(QN_RESULT_REDUCED, &inner, sizeof *result->reduced, error);
+    if (!result)
+        return error->status;
+    quern_status status = qn_shuffle_init(inner, config, error);
     if (status != QUERN_OK) {
+        free(inner);
         free(result);
-        free(reduced);
         return status;
     }
-    *result = (qn_result){.kind = QN_RESULT_REDUCED, .reduced = reduced};
+    result->reduced = inner;
+    *result_out = result;
+    return QUERN_OK;
+}
+
+quern_status qn_result_create_collated(qn_result **result_out, const qn_collator_config *config, qn_error *error)
+{
+    void *inner = NULL;
+    qn_result *result = take(QN_RESULT_COLLATED, &inner, sizeof *result->collated, error);
+    if (!result)
+        return error->status;
+    quern_status status = qn_collator_init(inner, config, error);
+    if (status != QUERN_OK) {
+        free(inner);
+        free(result);
+        return status;
+    }
+    result->collated = inner;
     *result_out = result;
     return QUERN_OK;
 }
@@ -26,54 +56,76 @@ void qn_result_destroy(qn_result *result)
 {
     if (!result)
         return;
-    qn_shuffle_fini(result->reduced);
+    switch (result->kind) {
+    case QN_RESULT_REDUCED:
+        qn_shuffle_fini(result->reduced);
+        break;
+    case QN_RESULT_COLLATED:
+        qn_collator_fini(result->collated);
+        break;
+    }
     free(result->reduced);
+    free(result->collated);
     free(result);
 }
 
-quern_status qn_result_insert(qn_result *result, const qn_batch *batch, size_t *next, qn_error *error)
+quern_status qn_result_insert(qn_result *result, const qn_batch *batch, uint32_t side, size_t *next, qn_error *error)
 {
-    return qn_shuffle_insert(result->reduced, batch, next, error);
+    if (result->kind == QN_RESULT_REDUCED)
+        return qn_shuffle_insert(result->reduced, batch, next, error);
+    return qn_collator_insert(result->collated, batch, side, next, error);
 }
 
 void qn_result_foresee(qn_result *result, uint64_t done, uint64_t all)
 {
-    qn_shuffle_foresee(result->reduced, done, all);
+    if (result->kind == QN_RESULT_REDUCED)
+        qn_shuffle_foresee(result->reduced, done, all);
 }
 
 quern_status qn_result_end(qn_result *result, qn_error *error)
 {
-    return qn_shuffle_end(result->reduced, error);
+    if (result->kind == QN_RESULT_REDUCED)
+        return qn_shuffle_end(result->reduced, error);
+    return qn_collator_end(result->collated, error);
 }
 
 void qn_result_discard(qn_result *result)
 {
-    qn_shuffle_discard(result->reduced);
+    if (result->kind == QN_RESULT_REDUCED)
+        qn_shuffle_discard(result->reduced);
+    else
+        qn_collator_discard(result->collated);
 }
 
 quern_status qn_result_progress(qn_result *result, uint64_t *ask_out, qn_error *error)
 {
-    return qn_shuffle_progress(result->reduced, ask_out, error);
+    if (result->kind == QN_RESULT_REDUCED)
+        return qn_shuffle_progress(result->reduced, ask_out, error);
+    return qn_collator_progress(result->collated, ask_out, error);
 }
 
 void qn_result_announce(qn_result *result, uint64_t round)
 {
-    qn_shuffle_announce(result->reduced, round);
+    if (result->kind == QN_RESULT_REDUCED)
+        qn_shuffle_announce(result->reduced, round);
+    else
+        qn_collator_announce(result->collated, round);
 }
 
 bool qn_result_is_over(const qn_result *result)
 {
-    return qn_shuffle_is_over(result->reduced);
+    if (result->kind == QN_RESULT_REDUCED)
+        return qn_shuffle_is_over(result->reduced);
+    return qn_collator_is_over(result->collated);
 }
 
 const qn_rounds *qn_result_get_rounds(const qn_result *result)
 {
-    return &result->reduced->rounds;
+    return result->kind == QN_RESULT_REDUCED ? &result->reduced->rounds : &result->collated->rounds;
 }
 
-qn_result_stats qn_result_get_stats(const qn_result *result)
+static qn_result_stats stats_of_reduced(const qn_shuffle *reduced)
 {
-    const qn_shuffle *reduced = result->reduced;
     return (qn_result_stats){
         .records_in = reduced->stats.records_in,
         .merged = reduced->stats.merged,
@@ -82,4 +134,21 @@ qn_result_stats qn_result_get_stats(const qn_result *result)
         .spilled_bytes = reduced->spill.written_bytes,
         .memory_bytes_peak = reduced->stats.table_bytes_peak,
     };
+}
+
+static qn_result_stats stats_of_collated(const qn_collator *collated)
+{
+    qn_sorter_stats sorted = qn_sorter_get_stats(collated->sorter);
+    return (qn_result_stats){
+        .records_in = collated->records_in,
+        .copies = collated->copies,
+        .spill_runs = sorted.spill_runs,
+        .spilled_bytes = sorted.spilled_bytes,
+        .memory_bytes_peak = sorted.memory_bytes_peak,
+    };
+}
+
+qn_result_stats qn_result_get_stats(const qn_result *result)
+{
+    return result->kind == QN_RESULT_REDUCED ? stats_of_reduced(result->reduced) : stats_of_collated(result->collated);
 }

@@ -8,21 +8,25 @@
 #ifndef QN_SHUFFLE_RESULT_H
 #define QN_SHUFFLE_RESULT_H
 
+#include "runtime/shuffle/collator.h"
 #include "runtime/shuffle/shuffle.h"
 
 typedef enum qn_result_kind {
-    QN_RESULT_REDUCED, /* equal keys are one */
+    QN_RESULT_REDUCED,  /* equal keys are one */
+    QN_RESULT_COLLATED, /* all records, in an order */
 } qn_result_kind;
 
 typedef struct qn_result {
     qn_result_kind kind;
-    qn_shuffle *reduced; /* owned */
+    qn_shuffle *reduced; /* one of these; owned */
+    qn_collator *collated;
 } qn_result;
 
 /* What the balance of records is checked with, and what the report shows. */
 typedef struct qn_result_stats {
     uint64_t records_in;    /* inserted by this rank */
-    uint64_t merged;        /* of these and of rows of other ranks, combined into others */
+    uint64_t copies;        /* made of these */
+    uint64_t merged;        /* of all these and of rows of other ranks, combined into others */
     uint64_t result_merged; /* the same as the result was read last */
     uint64_t spill_runs;
     uint64_t spilled_bytes;
@@ -30,10 +34,11 @@ typedef struct qn_result_stats {
 } qn_result_stats;
 
 quern_status qn_result_create_reduced(qn_result **result_out, const qn_shuffle_config *config, qn_error *error);
+quern_status qn_result_create_collated(qn_result **result_out, const qn_collator_config *config, qn_error *error);
 void qn_result_destroy(qn_result *result); /* takes NULL */
 
-/* Inserts records [*next, block.count) of the batch; moves *next. Not all went in: make progress, and call again. */
-quern_status qn_result_insert(qn_result *result, const qn_batch *batch, size_t *next, qn_error *error);
+/* Inserts records [*next, block.count) of the batch as those of a side; moves *next. Not all went in: make progress, and call again. */
+quern_status qn_result_insert(qn_result *result, const qn_batch *batch, uint32_t side, size_t *next, qn_error *error);
 /* `done` of `all` tasks of about equal size were begun: how much more may come. */
 void qn_result_foresee(qn_result *result, uint64_t done, uint64_t all);
 /* No more records of this rank. */

@@ -126,7 +126,7 @@ static bool put_fragment(qn_rounds *rounds, uint32_t to, const giant *row)
     return true;
 }
 
-static bool is_giant(const qn_rounds *rounds, uint64_t row_bytes)
+bool qn_rounds_is_giant(const qn_rounds *rounds, uint64_t row_bytes)
 {
     return row_bytes > rounds->exchanges[0].stride - HEADER_BYTES;
 }
@@ -154,7 +154,7 @@ void qn_rounds_close_chunk(qn_rounds *rounds, uint32_t to, const qn_rounds_chunk
 bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint64_t *value)
 {
     uint64_t row_bytes = qn_row_bytes(key, rounds->value_words);
-    if (QN_UNLIKELY(is_giant(rounds, row_bytes)))
+    if (QN_UNLIKELY(qn_rounds_is_giant(rounds, row_bytes)))
         return put_fragment(rounds, to, &(giant){.key = key, .value = value, .bytes = row_bytes});
     qn_rounds_chunk chunk = qn_rounds_open_chunk(rounds, to);
     bool added = qn_rounds_chunk_add(&chunk, key, value, rounds->value_words);
@@ -164,7 +164,7 @@ bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint
 
 bool qn_rounds_put_packed(qn_rounds *rounds, uint32_t to, const void *record, uint64_t bytes)
 {
-    if (QN_UNLIKELY(is_giant(rounds, bytes)))
+    if (QN_UNLIKELY(qn_rounds_is_giant(rounds, bytes)))
         return put_fragment(rounds, to, &(giant){.packed = record, .bytes = bytes});
     qn_rounds_chunk chunk = qn_rounds_open_chunk(rounds, to);
     bool added = qn_rounds_chunk_add_packed(&chunk, record, bytes);

@@ -104,6 +104,9 @@ bool qn_rounds_put(qn_rounds *rounds, uint32_t to, const qn_key *key, const uint
 /* The same with a packed record. */
 bool qn_rounds_put_packed(qn_rounds *rounds, uint32_t to, const void *record, uint64_t bytes);
 
+/* Whether a row of so many bytes is too large for any chunk. */
+bool qn_rounds_is_giant(const qn_rounds *rounds, uint64_t row_bytes);
+
 /* Whether a row could be put at all: the next round's chunks are not on their way. */
 bool qn_rounds_is_open(const qn_rounds *rounds);
 

@@ -188,7 +188,8 @@ static void make_collation(uint64_t seed)
     quern_schema schema = {.key = types[random_below(&state, 3)], .value = types[random_below(&state, 5)]};
     schema.value_bytes = schema.value == QUERN_FIXED ? 1 + random_below(&state, 40) : 0;
     collation = (qn_collation){.kind = (qn_collation_kind)random_below(&state, 3)};
-    collation.layout = qn_layout_of(&schema, collation.kind == QN_COLLATE_BY_HASH, random_below(&state, 2) == 1);
+    bool has_side = random_below(&state, 2);
+    collation.layout = qn_layout_of(&schema, has_side ? &schema : NULL, collation.kind == QN_COLLATE_BY_HASH);
     collation.descending = collation.kind == QN_COLLATE_BY_KEY && random_below(&state, 2);
     collation.values_descending = random_below(&state, 2);
     collation.compare_keys = collation.kind == QN_COLLATE_BY_USER ? compare_lengths : NULL;

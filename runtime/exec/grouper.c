@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/exec/grouper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/assert.h"
+#include "runtime/data/key_text.h"
+
+#define WINDOW_COUNT 512
+#define SIDE_COUNT   2
+
+/* The values of one side of a group. */
+typedef struct kept_values {
+    quern_span *values; /* [count], unless they are on disk */
+    uint64_t count, capacity;
+    uint64_t bytes; /* of copies and references */
+    bool on_disk;
+    qn_run run;
+} kept_values;
+
+struct quern_values {
+    qn_grouper *grouper;
+    kept_values *kept;
+    uint64_t next;
+    qn_run_reader reader; /* of values on disk */
+    bool reading;
+    const uint8_t *block;
+    uint64_t left_bytes;
+};
+
+struct qn_grouper {
+    qn_grouper_config config;
+    qn_packed window[WINDOW_COUNT];
+    size_t window_count, window_next;
+    uint64_t read_count;
+    qn_packed key; /* the group's: its own copy */
+    uint8_t *key_bytes;
+    uint64_t key_bytes_max;
+    kept_values sides[SIDE_COUNT];
+    quern_values cursors[SIDE_COUNT];
+    qn_arena copies;
+    qn_spill spill;
+    qn_error *error; /* of this turn */
+};
+
+quern_status qn_grouper_create(qn_grouper **grouper_out, const qn_grouper_config *config, qn_error *error)
+{
+    qn_grouper *grouper = calloc(1, sizeof *grouper);
+    if (!grouper)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read groups");
+    grouper->config = *config;
+    const qn_collator_config *collated = &config->collator->config;
+    qn_arena_init(&grouper->copies, 0);
+    qn_spill_init(&grouper->spill, collated->scratch_dir, QN_BLOCK_PACKED, collated->block_bytes);
+    for (uint32_t side = 0; side < SIDE_COUNT; side++)
+        grouper->cursors[side] = (quern_values){.grouper = grouper, .kept = &grouper->sides[side]};
+    *grouper_out = grouper;
+    return QUERN_OK;
+}
+
+static void close_cursor(quern_values *values)
+{
+    if (values->reading)
+        qn_run_reader_close(&values->reader);
+    values->reading = false;
+    values->next = values->left_bytes = 0;
+}
+
+void qn_grouper_destroy(qn_grouper *grouper)
+{
+    if (!grouper)
+        return;
+    for (uint32_t side = 0; side < SIDE_COUNT; side++) {
+        close_cursor(&grouper->cursors[side]);
+        free(grouper->sides[side].values);
+    }
+    qn_arena_reset(&grouper->copies);
+    qn_spill_fini(&grouper->spill);
+    free(grouper->key_bytes);
+    free(grouper);
+}
+
+uint64_t qn_grouper_get_read_count(const qn_grouper *grouper)
+{
+    return grouper->read_count;
+}
+
+/* ---- reading ---- */
+
+/* The next record, which stays the next until it is stepped over; NULL at the end. */
+static quern_status peek(qn_grouper *grouper, const qn_packed **record_out, qn_error *error)
+{
+    *record_out = NULL;
+    if (grouper->window_next == grouper->window_count) {
+        grouper->window_next = grouper->window_count = 0;
+        quern_status status = qn_sorter_next(grouper->config.collator->sorter, grouper->window, WINDOW_COUNT,
+                                             &grouper->window_count, error);
+        if (status != QUERN_OK || grouper->window_count == 0)
+            return status;
+    }
+    *record_out = &grouper->window[grouper->window_next];
+    return QUERN_OK;
+}
+
+static void step(qn_grouper *grouper)
+{
+    grouper->window_next++;
+    grouper->read_count++;
+}
+
+static bool is_of_group(const qn_grouper *grouper, const qn_packed *record)
+{
+    return record->prefix == grouper->key.prefix &&
+           qn_collation_compare_keys(&grouper->config.collator->config.collation, record, &grouper->key) == 0;
+}
+
+/* The next record if it is of the group and the side; NULL otherwise. */
+static quern_status peek_side(qn_grouper *grouper, uint32_t side, const qn_packed **record_out, qn_error *error)
+{
+    quern_status status = peek(grouper, record_out, error);
+    if (*record_out && ((*record_out)->side != side || !is_of_group(grouper, *record_out)))
+        *record_out = NULL;
+    return status;
+}
+
+static quern_status no_memory(qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the values of a group");
+}
+
+static quern_status begin_group(qn_grouper *grouper, const qn_packed *first, qn_error *error)
+{
+    if (first->key_bytes > grouper->key_bytes_max || !grouper->key_bytes) {
+        uint8_t *bytes = realloc(grouper->key_bytes, first->key_bytes + QN_SLACK_BYTES);
+        if (!bytes)
+            return no_memory(error);
+        grouper->key_bytes = bytes;
+        grouper->key_bytes_max = first->key_bytes;
+    }
+    memcpy(grouper->key_bytes, first->key, first->key_bytes);
+    memset(grouper->key_bytes + first->key_bytes, 0, QN_SLACK_BYTES);
+    grouper->key = *first;
+    grouper->key.key = grouper->key_bytes;
+    return QUERN_OK;
+}
+
+static void forget_group(qn_grouper *grouper)
+{
+    for (uint32_t side = 0; side < SIDE_COUNT; side++) {
+        kept_values *kept = &grouper->sides[side];
+        close_cursor(&grouper->cursors[side]);
+        if (kept->on_disk)
+            qn_spill_drop(&grouper->spill, &kept->run);
+        *kept = (kept_values){.values = kept->values, .capacity = kept->capacity};
+    }
+    qn_arena_rewind(&grouper->copies);
+}
+
+/* ---- keeping ---- */
+
+static quern_status write_value(qn_run_writer *writer, quern_span value, qn_error *error)
+{
+    uint32_t bytes = (uint32_t)value.bytes;
+    uint8_t small[256];
+    uint8_t *packed = sizeof bytes + value.bytes <= sizeof small ? small : malloc(sizeof bytes + value.bytes);
+    if (!packed)
+        return no_memory(error);
+    memcpy(packed, &bytes, sizeof bytes);
+    memcpy(packed + sizeof bytes, value.data, value.bytes);
+    quern_status status = qn_run_writer_put_packed(writer, packed, sizeof bytes + value.bytes, error);
+    if (packed != small)
+        free(packed);
+    return status;
+}
+
+/* What is kept goes to disk, and the rest of the side with it. */
+static quern_status keep_on_disk(qn_grouper *grouper, uint32_t side, qn_error *error)
+{
+    kept_values *kept = &grouper->sides[side];
+    qn_run_writer writer = {0};
+    quern_status status = qn_run_writer_open(&writer, &grouper->spill, error);
+    for (uint64_t i = 0; i < kept->count && status == QUERN_OK; i++)
+        status = write_value(&writer, kept->values[i], error);
+    const qn_packed *record = NULL;
+    while (status == QUERN_OK && (status = peek_side(grouper, side, &record, error)) == QUERN_OK && record) {
+        status = write_value(&writer, (quern_span){record->value, record->value_bytes}, error);
+        kept->count++;
+        step(grouper);
+    }
+    if (status == QUERN_OK)
+        status = qn_run_writer_close(&writer, &kept->run, error);
+    else
+        qn_run_writer_abandon(&writer);
+    kept->on_disk = status == QUERN_OK;
+    return status;
+}
+
+static quern_status keep_value(qn_grouper *grouper, kept_values *kept, const qn_packed *record, qn_error *error)
+{
+    const void *data = record->value;
+    bool stays = qn_sorter_is_stable(grouper->config.collator->sorter);
+    if (kept->count == kept->capacity) {
+        uint64_t capacity = kept->capacity ? 2 * kept->capacity : 64;
+        quern_span *values = realloc(kept->values, capacity * sizeof *values);
+        if (!values)
+            return no_memory(error);
+        kept->values = values;
+        kept->capacity = capacity;
+    }
+    if (!stays && !(data = qn_arena_copy(&grouper->copies, data, record->value_bytes)))
+        return no_memory(error);
+    kept->bytes += sizeof *kept->values + (stays ? 0 : record->value_bytes);
+    kept->values[kept->count++] = (quern_span){data, record->value_bytes};
+    return QUERN_OK;
+}
+
+/* All values of a side of the group. */
+static quern_status keep_side(qn_grouper *grouper, uint32_t side, qn_error *error)
+{
+    kept_values *kept = &grouper->sides[side];
+    const qn_packed *record;
+    for (;;) {
+        quern_status status = peek_side(grouper, side, &record, error);
+        if (status != QUERN_OK || !record)
+            return status;
+        if (kept->bytes + record->value_bytes > grouper->config.kept_bytes_max / SIDE_COUNT)
+            return keep_on_disk(grouper, side, error);
+        status = keep_value(grouper, kept, record, error);
+        if (status != QUERN_OK)
+            return status;
+        step(grouper);
+    }
+}
+
+/* ---- values for callbacks ---- */
+
+/* A failure behind the callback: it is told to stop. */
+static int stop(quern_values *values)
+{
+    values->grouper->config.chain->end_failed = true;
+    return -1;
+}
+
+static int next_on_disk(quern_values *values, quern_span *value_out)
+{
+    qn_grouper *grouper = values->grouper;
+    uint32_t bytes;
+    if (!values->reading) {
+        if (qn_run_reader_open(&values->reader, &grouper->spill, &values->kept->run, grouper->error) != QUERN_OK)
+            return stop(values);
+        values->reading = true;
+        values->left_bytes = 0;
+    }
+    if (values->left_bytes == 0 &&
+        qn_run_reader_next_block(&values->reader, &values->block, &values->left_bytes, grouper->error) != QUERN_OK)
+        return stop(values);
+    memcpy(&bytes, values->block, sizeof bytes);
+    QN_ASSERT(values->left_bytes >= sizeof bytes + bytes); /* blocks are verified, and hold whole values */
+    *value_out = (quern_span){values->block + sizeof bytes, bytes};
+    values->block += sizeof bytes + bytes;
+    values->left_bytes -= sizeof bytes + bytes;
+    values->next++;
+    return 1;
+}
+
+int quern_values_next(quern_values *values, quern_span *value_out)
+{
+    if (values->next == values->kept->count)
+        return 0;
+    if (QN_UNLIKELY(values->kept->on_disk))
+        return next_on_disk(values, value_out);
+    *value_out = values->kept->values[values->next++];
+    return 1;
+}
+
+int quern_values_rewind(quern_values *values)
+{
+    close_cursor(values);
+    return 0;
+}
+
+/* ---- turns ---- */
+
+static quern_span key_of(const qn_grouper *grouper)
+{
+    return (quern_span){grouper->key.key, grouper->key.key_bytes};
+}
+
+static int turn_group(quern_emitter *out, void *turn)
+{
+    qn_grouper *grouper = turn;
+    const qn_node *node = grouper->config.node;
+    close_cursor(&grouper->cursors[0]);
+    return node->fn.group(key_of(grouper), &grouper->cursors[0], out, node->user);
+}
+
+static int turn_cogroup(quern_emitter *out, void *turn)
+{
+    qn_grouper *grouper = turn;
+    const qn_node *node = grouper->config.node;
+    close_cursor(&grouper->cursors[QN_SIDE_OUTER]);
+    close_cursor(&grouper->cursors[QN_SIDE_INNER]);
+    return node->fn.cogroup(key_of(grouper), &grouper->cursors[QN_SIDE_OUTER], &grouper->cursors[QN_SIDE_INNER], out,
+                            node->user);
+}
+
+static int turn_copy(quern_emitter *out, void *turn)
+{
+    const qn_packed *record = turn;
+    return quern_emit(out, (quern_span){record->key, record->key_bytes},
+                      (quern_span){record->value, record->value_bytes});
+}
+
+/* An outer record of a join, and how it is paired. */
+typedef struct join_turn {
+    qn_grouper *grouper;
+    const quern_span *left;
+    bool pairs; /* with each inner value; otherwise it stands alone */
+} join_turn;
+
+static int turn_join(quern_emitter *out, void *turn)
+{
+    const join_turn *joined = turn;
+    qn_grouper *grouper = joined->grouper;
+    const qn_node *node = grouper->config.node;
+    quern_values *inner = &grouper->cursors[QN_SIDE_INNER];
+    quern_span right;
+    int more = 0, code = 0;
+    if (!joined->pairs)
+        return node->fn.join(key_of(grouper), joined->left, NULL, out, node->user);
+    close_cursor(inner);
+    while (code == 0 && (more = quern_values_next(inner, &right)) > 0)
+        code = node->fn.join(key_of(grouper), joined->left, &right, out, node->user);
+    return more < 0 ? more : code;
+}
+
+/* Adds to a callback's failure where it happened. */
+static quern_status name_key(qn_grouper *grouper, quern_status status, qn_error *error)
+{
+    char key[QN_KEY_TEXT_BYTES_MAX + 1];
+    size_t used = strlen(error->text);
+    if (status == QUERN_OK || !grouper->config.chain->callback_failed)
+        return status;
+    qn_key_describe(grouper->config.collator->config.collation.layout.key_type, grouper->key.key,
+                    grouper->key.key_bytes, key);
+    snprintf(error->text + used, sizeof error->text - used, ", on the group with key \"%s\" (%u bytes)", key,
+             grouper->key.key_bytes);
+    return status;
+}
+
+static quern_status take_turn(qn_grouper *grouper, qn_chain_turn_fn fn, void *turn, qn_error *error)
+{
+    grouper->error = error;
+    quern_status status = qn_chain_turn(grouper->config.chain, fn, turn, grouper->config.attempt_count_max, error);
+    return name_key(grouper, status, error);
+}
+
+/* ---- groups ---- */
+
+static quern_status run_group(qn_grouper *grouper, qn_error *error)
+{
+    quern_status status = keep_side(grouper, 0, error);
+    return status == QUERN_OK ? take_turn(grouper, turn_group, grouper, error) : status;
+}
+
+static quern_status run_cogroup(qn_grouper *grouper, qn_error *error)
+{
+    quern_status status = keep_side(grouper, QN_SIDE_INNER, error);
+    if (status == QUERN_OK)
+        status = keep_side(grouper, QN_SIDE_OUTER, error);
+    return status == QUERN_OK ? take_turn(grouper, turn_cogroup, grouper, error) : status;
+}
+
+static quern_status run_top(qn_grouper *grouper, qn_error *error)
+{
+    const qn_packed *record;
+    quern_status status;
+    for (uint64_t count = 0; (status = peek_side(grouper, 0, &record, error)) == QUERN_OK && record; count++) {
+        if (count < grouper->config.node->k)
+            status = take_turn(grouper, turn_copy, (void *)(uintptr_t)record, error);
+        if (status != QUERN_OK)
+            return status;
+        step(grouper);
+    }
+    return status;
+}
+
+/* What a join makes of outer records, with and without partners. */
+static bool wants_outer(quern_join_type type, bool has_partners)
+{
+    if (has_partners)
+        return type != QUERN_JOIN_ANTI;
+    return type == QUERN_JOIN_LEFT || type == QUERN_JOIN_FULL || type == QUERN_JOIN_ANTI;
+}
+
+static quern_status join_outer(qn_grouper *grouper, qn_error *error)
+{
+    quern_join_type type = grouper->config.node->join_type;
+    bool has_partners = grouper->sides[QN_SIDE_INNER].count > 0;
+    const qn_packed *record;
+    quern_status status;
+    while ((status = peek_side(grouper, QN_SIDE_OUTER, &record, error)) == QUERN_OK && record) {
+        quern_span left = {record->value, record->value_bytes};
+        join_turn turn = {grouper, &left, has_partners && type != QUERN_JOIN_SEMI};
+        if (wants_outer(type, has_partners))
+            status = take_turn(grouper, turn_join, &turn, error);
+        if (status != QUERN_OK)
+            return status;
+        step(grouper);
+    }
+    return status;
+}
+
+/* Inner records without a partner, on this rank or another. */
+static quern_status join_inner(qn_grouper *grouper, qn_error *error)
+{
+    quern_join_type type = grouper->config.node->join_type;
+    const qn_collator *collator = grouper->config.collator;
+    join_turn turn = {grouper, NULL, true};
+    if (grouper->sides[QN_SIDE_INNER].count == 0 || (type != QUERN_JOIN_RIGHT && type != QUERN_JOIN_FULL) ||
+        qn_splitters_is_divided(&collator->splitters, collator->config.comm->rank, &grouper->key))
+        return QUERN_OK;
+    return take_turn(grouper, turn_join, &turn, error);
+}
+
+static quern_status run_join(qn_grouper *grouper, qn_error *error)
+{
+    const qn_packed *outer;
+    quern_status status = keep_side(grouper, QN_SIDE_INNER, error);
+    if (status == QUERN_OK)
+        status = peek_side(grouper, QN_SIDE_OUTER, &outer, error);
+    if (status != QUERN_OK)
+        return status;
+    return outer ? join_outer(grouper, error) : join_inner(grouper, error);
+}
+
+quern_status qn_grouper_next(qn_grouper *grouper, bool *more_out, qn_error *error)
+{
+    const qn_packed *first;
+    quern_status status = peek(grouper, &first, error);
+    *more_out = first != NULL;
+    if (status != QUERN_OK || !first)
+        return status;
+    status = begin_group(grouper, first, error);
+    if (status != QUERN_OK)
+        return status;
+    switch (grouper->config.node->kind) {
+    case QN_NODE_GROUP:
+        status = run_group(grouper, error);
+        break;
+    case QN_NODE_TOP_OF_KEY:
+        status = run_top(grouper, error);
+        break;
+    case QN_NODE_COGROUP:
+        status = run_cogroup(grouper, error);
+        break;
+    default:
+        QN_ASSERT(grouper->config.node->kind == QN_NODE_JOIN);
+        status = run_join(grouper, error);
+        break;
+    }
+    forget_group(grouper);
+    return status;
+}

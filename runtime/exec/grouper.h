@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/exec/grouper.h: a collated result read group by group: the callbacks of group, cogroup, join and top k by key.
+ *
+ * The records of a key come one behind the other, those of the inner side first. The values of a group are kept to be
+ * read (again): a reference each where the result is in memory, a copy otherwise, and on disk when they are many. A join keeps only its
+ * inner side, and streams the outer one past it. So memory has a bound, whatever one key has.
+ *
+ * A group (of a join, an outer record) is a turn of the chain (chain.h): the unit that is attempted again.
+ */
+#ifndef QN_EXEC_GROUPER_H
+#define QN_EXEC_GROUPER_H
+
+#include "runtime/exec/chain.h"
+#include "runtime/shuffle/collator.h"
+
+typedef struct qn_grouper qn_grouper;
+
+typedef struct qn_grouper_config {
+    const qn_node *node;        /* the operator */
+    qn_collator *collator;      /* rewound; borrowed */
+    qn_chain *chain;            /* of that operator alone; borrowed */
+    uint32_t attempt_count_max; /* of a turn */
+    uint64_t kept_bytes_max;    /* of a group's values, in memory */
+} qn_grouper_config;
+
+quern_status qn_grouper_create(qn_grouper **grouper_out, const qn_grouper_config *config, qn_error *error);
+void qn_grouper_destroy(qn_grouper *grouper); /* takes NULL */
+
+/* Works on the next group. *more_out false: there was none. A failure's text names the key. */
+quern_status qn_grouper_next(qn_grouper *grouper, bool *more_out, qn_error *error);
+
+/* Records read so far. */
+uint64_t qn_grouper_get_read_count(const qn_grouper *grouper);
+
+#endif

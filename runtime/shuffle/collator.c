@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/shuffle/collator.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/pages.h"
+
+#define HELD_BYTES_MAX     ((uint64_t)64 << 20) /* enough for a good sample */
+#define HELD_POOL_PART     4
+#define SAMPLE_COUNT_MAX   4096 /* of a rank */
+#define SAMPLE_COUNT_MIN   32
+#define SAMPLES_MAX        65536 /* of all ranks, about: every rank sorts them */
+#define SAMPLE_VALUE_BYTES 64    /* of a value that is bytes: cuts need no more */
+#define SAMPLE_KEY_BYTES   1024  /* the same of a key, where the order is that of its bytes */
+
+static quern_status receive(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
+                            qn_error *error);
+
+static uint32_t size_of(const qn_collator *collator)
+{
+    return collator->config.comm->size;
+}
+
+static uint64_t choose_held_bytes(const qn_collator_config *config)
+{
+    if (config->comm->size == 1)
+        return 0;
+    uint64_t part = config->pool_bytes / HELD_POOL_PART;
+    return part < HELD_BYTES_MAX ? part : HELD_BYTES_MAX;
+}
+
+static quern_status init_exchange(qn_collator *collator, qn_error *error)
+{
+    const qn_collator_config *config = &collator->config;
+    collator->samples = calloc(size_of(collator), sizeof *collator->samples);
+    collator->chunks = calloc(size_of(collator), sizeof *collator->chunks);
+    collator->held = qn_pages_reserve(collator->held_bytes_max, collator->held_bytes_max >= HELD_BYTES_MAX);
+    if (!collator->samples || !collator->chunks || !collator->held)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a shuffle");
+    return qn_rounds_init(&collator->rounds, config->comm, QN_BLOCK_PACKED, config->round_bytes, receive, collator,
+                          error);
+}
+
+quern_status qn_collator_init(qn_collator *collator, const qn_collator_config *config, qn_error *error)
+{
+    *collator = (qn_collator){.config = *config, .held_bytes_max = choose_held_bytes(config)};
+    qn_sorter_config sorted = {.collation = &collator->config.collation,
+                               .pool_bytes = config->pool_bytes - collator->held_bytes_max,
+                               .block_bytes = config->block_bytes,
+                               .scratch_dir = config->scratch_dir};
+    quern_status status = qn_sorter_create(&collator->sorter, &sorted, error);
+    if (status == QUERN_OK && config->comm->size > 1)
+        status = init_exchange(collator, error);
+    if (status != QUERN_OK)
+        qn_collator_fini(collator);
+    return status;
+}
+
+static void free_held(qn_collator *collator)
+{
+    qn_pages_unreserve(collator->held, collator->held_bytes_max);
+    collator->held = NULL;
+    collator->held_bytes = collator->routed_bytes = 0;
+}
+
+void qn_collator_fini(qn_collator *collator)
+{
+    for (uint32_t rank = 0; collator->samples && rank < size_of(collator); rank++)
+        free((void *)(uintptr_t)collator->samples[rank].packed);
+    free(collator->samples);
+    free(collator->chunks);
+    free(collator->line);
+    free_held(collator);
+    qn_splitters_fini(&collator->splitters);
+    if (collator->rounds.comm)
+        qn_rounds_fini(&collator->rounds);
+    qn_sorter_destroy(collator->sorter);
+    *collator = (qn_collator){0};
+}
+
+/* ---- records on their way ---- */
+
+static void open_chunks(qn_collator *collator)
+{
+    for (uint32_t rank = 0; rank < size_of(collator); rank++)
+        collator->chunks[rank] = qn_rounds_open_chunk(&collator->rounds, rank);
+    collator->chunks_open = true;
+}
+
+static void close_chunks(qn_collator *collator)
+{
+    for (uint32_t rank = 0; collator->chunks_open && rank < size_of(collator); rank++)
+        qn_rounds_close_chunk(&collator->rounds, rank, &collator->chunks[rank]);
+    collator->chunks_open = false;
+}
+
+/* Room for a packed record on its way. NULL: no memory. */
+static uint8_t *make_line(qn_collator *collator, uint64_t bytes, qn_error *error)
+{
+    if (QN_LIKELY(bytes <= collator->line_bytes_max))
+        return collator->line;
+    uint8_t *line = realloc(collator->line, bytes + QN_SLACK_BYTES);
+    if (!line) {
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a record of %llu bytes",
+                     (unsigned long long)bytes);
+        return NULL;
+    }
+    collator->line = line;
+    collator->line_bytes_max = bytes;
+    return line;
+}
+
+static quern_status append_home(qn_collator *collator, const qn_packed *record, uint64_t bytes, qn_error *error)
+{
+    uint8_t *line = make_line(collator, bytes, error);
+    if (!line)
+        return error->status;
+    qn_packed_encode(&collator->config.collation.layout, record, line);
+    return qn_sorter_append(collator->sorter, record, line, bytes, error);
+}
+
+/* A record that a chunk can never hold, piece by piece. */
+static quern_status send_giant(qn_collator *collator, uint32_t to, const qn_packed *record, uint64_t bytes,
+                               bool *done_out, qn_error *error)
+{
+    uint8_t *line = make_line(collator, bytes, error);
+    if (!line)
+        return error->status;
+    close_chunks(collator);
+    qn_packed_encode(&collator->config.collation.layout, record, line);
+    *done_out = qn_rounds_put_packed(&collator->rounds, to, line, bytes);
+    return QUERN_OK;
+}
+
+/* *done_out false: there is no room before the next round. */
+static quern_status send_record(qn_collator *collator, uint32_t to, const qn_packed *record, uint64_t bytes,
+                                bool *done_out, qn_error *error)
+{
+    if (QN_UNLIKELY(!collator->chunks_open))
+        open_chunks(collator);
+    qn_rounds_chunk *chunk = &collator->chunks[to];
+    if (QN_UNLIKELY(bytes > chunk->left_bytes)) {
+        if (qn_rounds_is_giant(&collator->rounds, bytes))
+            return send_giant(collator, to, record, bytes, done_out, error);
+        *done_out = false;
+        return QUERN_OK;
+    }
+    qn_packed_encode(&collator->config.collation.layout, record, chunk->next);
+    chunk->next += bytes;
+    chunk->left_bytes -= bytes;
+    chunk->row_count++;
+    *done_out = true;
+    return QUERN_OK;
+}
+
+/* To every rank that it belongs to. *done_out false: call again with the same record after the next round has started. */
+static quern_status route(qn_collator *collator, const qn_packed *record, uint64_t bytes, bool *done_out,
+                          qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    if (!collator->under_way) {
+        qn_splitters_route(&collator->splitters, record, &collator->to_rank, &collator->last_rank);
+        collator->copies += collator->last_rank - collator->to_rank;
+        collator->under_way = true;
+    }
+    for (*done_out = true; collator->to_rank <= collator->last_rank && status == QUERN_OK; collator->to_rank++) {
+        if (collator->to_rank == collator->config.comm->rank)
+            status = append_home(collator, record, bytes, error);
+        else
+            status = send_record(collator, collator->to_rank, record, bytes, done_out, error);
+        if (!*done_out)
+            return status;
+    }
+    collator->under_way = false;
+    return status;
+}
+
+/* Routes held records as far as there is room. */
+static quern_status route_held(qn_collator *collator, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    collator->waiting = false;
+    while (collator->routed_bytes < collator->held_bytes && status == QUERN_OK && !collator->waiting) {
+        qn_packed record;
+        bool done = true;
+        uint64_t bytes = qn_packed_decode(&collator->config.collation.layout, collator->held + collator->routed_bytes,
+                                          collator->held_bytes - collator->routed_bytes, &record);
+        QN_ASSERT(bytes > 0);
+        status = route(collator, &record, bytes, &done, error);
+        collator->waiting = !done;
+        collator->routed_bytes += done ? bytes : 0;
+    }
+    if (collator->routed_bytes == collator->held_bytes)
+        free_held(collator);
+    return status;
+}
+
+/* ---- inserting ---- */
+
+/* Of two inputs the second one is the inner side. */
+static qn_packed record_of(const qn_collator *collator, const qn_batch *batch, size_t i, uint32_t input)
+{
+    const qn_layout *layout = &collator->config.collation.layout;
+    const quern_block *block = &batch->block;
+    qn_packed record = {.key = block->key[i], .key_bytes = block->key_bytes[i], .value = (const uint8_t *)""};
+    record.side = layout->has_side && input == 0 ? QN_SIDE_OUTER : QN_SIDE_INNER;
+    if (block->value) {
+        record.value = block->value[i];
+        record.value_bytes = block->value_bytes[i];
+    }
+    record.prefix = layout->has_tag ? qn_key_of(record.key, record.key_bytes).tag
+                                    : qn_order_prefix(layout->key_type, record.key, record.key_bytes);
+    return record;
+}
+
+/* Before the cuts are known. *done_out false: no more can be held. */
+static bool hold(qn_collator *collator, const qn_packed *record, uint64_t bytes)
+{
+    if (bytes > collator->held_bytes_max - collator->held_bytes)
+        return false;
+    qn_packed_encode(&collator->config.collation.layout, record, collator->held + collator->held_bytes);
+    collator->held_bytes += bytes;
+    collator->held_count++;
+    return true;
+}
+
+static bool is_alone(const qn_collator *collator)
+{
+    return size_of(collator) == 1;
+}
+
+quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, uint32_t input, size_t *next,
+                                qn_error *error)
+{
+    QN_ASSERT(!collator->ended);
+    quern_status status = QUERN_OK;
+    const qn_layout *layout = &collator->config.collation.layout;
+    collator->waiting = collator->held_bytes > 0 && collator->divided; /* those come first */
+    while (*next < batch->block.count && status == QUERN_OK && !collator->waiting) {
+        qn_packed record = record_of(collator, batch, *next, input);
+        uint64_t bytes = qn_packed_bytes(layout, record.key_bytes, record.value_bytes);
+        bool done = true;
+        if (is_alone(collator))
+            status = append_home(collator, &record, bytes, error);
+        else if (!collator->divided)
+            done = hold(collator, &record, bytes);
+        else
+            status = route(collator, &record, bytes, &done, error);
+        collator->waiting = !done;
+        *next += done;
+        collator->records_in += done;
+    }
+    return status;
+}
+
+quern_status qn_collator_end(qn_collator *collator, qn_error *error)
+{
+    (void)error;
+    collator->ended = true;
+    return QUERN_OK;
+}
+
+void qn_collator_discard(qn_collator *collator)
+{
+    collator->discarding = collator->ended = true;
+    collator->waiting = false;
+    if (collator->held)
+        free_held(collator);
+}
+
+/* ---- samples ---- */
+
+/* A record as it is sampled: without what is too long for a chunk and not needed in a cut. */
+static qn_packed cut_short(const qn_collation *collation, qn_packed record)
+{
+    const qn_layout *layout = &collation->layout;
+    bool plain = layout->value_types[record.side] == QUERN_BYTES && !collation->compare_values;
+    if (layout->value_varies && plain && record.value_bytes > SAMPLE_VALUE_BYTES)
+        record.value_bytes = SAMPLE_VALUE_BYTES;
+    if (layout->key_varies && layout->key_type == QUERN_BYTES && collation->kind == QN_COLLATE_BY_KEY &&
+        record.key_bytes > SAMPLE_KEY_BYTES)
+        record.key_bytes = SAMPLE_KEY_BYTES;
+    return record;
+}
+
+/* Every step-th of the held records, into a chunk. */
+static void fill_sample(qn_collator *collator, qn_rounds_chunk *chunk)
+{
+    const qn_collation *collation = &collator->config.collation;
+    uint64_t count_max = SAMPLES_MAX / size_of(collator);
+    count_max = count_max < SAMPLE_COUNT_MIN   ? SAMPLE_COUNT_MIN
+                : count_max > SAMPLE_COUNT_MAX ? SAMPLE_COUNT_MAX
+                                               : count_max;
+    uint64_t step = 1 + collator->held_count / count_max, number = 0;
+    for (uint64_t at = 0; at < collator->held_bytes; number++) {
+        qn_packed record;
+        at += qn_packed_decode(&collation->layout, collator->held + at, collator->held_bytes - at, &record);
+        if (number % step != step / 2)
+            continue;
+        record = cut_short(collation, record);
+        uint64_t bytes = qn_packed_bytes(&collation->layout, record.key_bytes, record.value_bytes);
+        if (bytes > chunk->left_bytes)
+            continue; /* one that is smaller may follow */
+        qn_packed_encode(&collation->layout, &record, chunk->next);
+        chunk->next += bytes;
+        chunk->left_bytes -= bytes;
+        chunk->row_count++;
+    }
+}
+
+/* The same sample to every rank: how many records it stands for, and then some of them. */
+static void put_samples(qn_collator *collator)
+{
+    open_chunks(collator);
+    for (uint32_t rank = 0; rank < size_of(collator); rank++) {
+        qn_rounds_chunk_add_packed(&collator->chunks[rank], &collator->held_count, sizeof collator->held_count);
+        fill_sample(collator, &collator->chunks[rank]);
+    }
+    close_chunks(collator);
+}
+
+static quern_status keep_sample(qn_collator *collator, uint32_t from, const uint8_t *block, uint64_t bytes,
+                                qn_error *error)
+{
+    qn_sample *sample = &collator->samples[from];
+    if (bytes < sizeof sample->record_count || sample->packed)
+        return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a sample of rank %u does not fit its block", from);
+    memcpy(&sample->record_count, block, sizeof sample->record_count);
+    sample->bytes = bytes - sizeof sample->record_count;
+    uint8_t *copy = malloc(sample->bytes + QN_SLACK_BYTES);
+    if (!copy)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the samples of all ranks");
+    memcpy(copy, block + sizeof sample->record_count, sample->bytes);
+    sample->packed = copy;
+    return QUERN_OK;
+}
+
+static quern_status receive(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
+                            qn_error *error)
+{
+    qn_collator *collator = user;
+    (void)row_count;
+    if (collator->discarding)
+        return QUERN_OK;
+    if (collator->rounds.completed == 0)
+        return keep_sample(collator, from, (const uint8_t *)rows, bytes, error);
+    return qn_sorter_append_all(collator->sorter, rows, bytes, error);
+}
+
+/* ---- rounds ---- */
+
+/* After the round of samples. */
+static quern_status divide(qn_collator *collator, qn_error *error)
+{
+    collator->divided = true;
+    return qn_splitters_init(&collator->splitters, &collator->config.collation, collator->config.division,
+                             collator->samples, size_of(collator), error);
+}
+
+static bool has_more(const qn_collator *collator)
+{
+    return collator->waiting || (collator->divided && collator->routed_bytes < collator->held_bytes);
+}
+
+static quern_status start_round(qn_collator *collator, uint64_t *ask_out, qn_error *error)
+{
+    qn_rounds *rounds = &collator->rounds;
+    if (has_more(collator) && !qn_rounds_ask(rounds, ask_out))
+        *ask_out = UINT64_MAX;
+    if (!qn_rounds_can_start(rounds))
+        return QUERN_OK;
+    if (!collator->sampled && !collator->discarding)
+        put_samples(collator);
+    collator->sampled = true;
+    close_chunks(collator);
+    rounds->more = has_more(collator);
+    rounds->ended = collator->ended && !has_more(collator) && (collator->divided || collator->discarding);
+    if (collator->divided)
+        collator->waiting = false; /* there will be room */
+    return qn_rounds_start(rounds, error);
+}
+
+quern_status qn_collator_progress(qn_collator *collator, uint64_t *ask_out, qn_error *error)
+{
+    *ask_out = UINT64_MAX;
+    if (is_alone(collator) || qn_collator_is_over(collator))
+        return QUERN_OK;
+    quern_status status = qn_rounds_progress(&collator->rounds, error);
+    if (status == QUERN_OK && !collator->divided && collator->rounds.completed > 0 && !collator->discarding)
+        status = divide(collator, error);
+    if (status == QUERN_OK && collator->divided && collator->held_bytes > 0 && qn_rounds_is_open(&collator->rounds))
+        status = route_held(collator, error);
+    return status == QUERN_OK ? start_round(collator, ask_out, error) : status;
+}
+
+void qn_collator_announce(qn_collator *collator, uint64_t round)
+{
+    if (!is_alone(collator))
+        qn_rounds_announce(&collator->rounds, round);
+}
+
+bool qn_collator_is_over(const qn_collator *collator)
+{
+    return collator->ended && (is_alone(collator) || qn_rounds_is_over(&collator->rounds));
+}
+
+quern_status qn_collator_rewind(qn_collator *collator, qn_error *error)
+{
+    QN_ASSERT(qn_collator_is_over(collator));
+    if (!collator->sorted) {
+        quern_status status = qn_sorter_finish(collator->sorter, error);
+        if (status != QUERN_OK)
+            return status;
+        collator->sorted = true;
+    }
+    return qn_sorter_rewind(collator->sorter, error);
+}

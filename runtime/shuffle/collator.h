@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/shuffle/collator.h: all records of all ranks in one order, out of core: each rank gets a stretch of it, sorted.
+ *
+ * Intuition. Which stretch a rank gets is decided by a sample (splitters.h), and until that is there a rank holds its records back. So
+ * the first round carries samples and nothing else: it takes place when some rank has held all that it may, or at the stage's
+ * end. From then on records are routed as they come: into the chunk of the rank that they belong to, or into the own sorter.
+ *
+ *     insert ──► held ──┐ (until the cuts are known)
+ *        └──────────────┴──► rounds ──► sorter ──► result
+ *                       └── own stretch ──┘
+ *
+ * Accounting: records_in + copies = records of the result, summed over all ranks. Copies are of a join's inner records, whose
+ * key several ranks have.
+ */
+#ifndef QN_SHUFFLE_COLLATOR_H
+#define QN_SHUFFLE_COLLATOR_H
+
+#include "runtime/data/batch.h"
+#include "runtime/data/sorter.h"
+#include "runtime/shuffle/rounds.h"
+#include "runtime/shuffle/splitters.h"
+
+typedef struct qn_collator_config {
+    qn_comm *comm;
+    qn_collation collation;
+    qn_division division;
+    uint64_t pool_bytes; /* held and sorted records together */
+    size_t round_bytes;
+    size_t block_bytes; /* of spilled runs */
+    const char *scratch_dir;
+} qn_collator_config;
+
+typedef struct qn_collator {
+    qn_collator_config config;
+    qn_rounds rounds; /* unused on one rank */
+    qn_sorter *sorter;
+    qn_splitters splitters;
+    uint8_t *held; /* packed records that wait for the cuts, or for room */
+    uint64_t held_bytes, held_bytes_max;
+    uint64_t held_count;
+    uint64_t routed_bytes;   /* of the held ones, done */
+    qn_sample *samples;      /* [size], owned */
+    qn_rounds_chunk *chunks; /* [size] of the next round, while chunks_open */
+    bool chunks_open;
+    bool sampled; /* the round of samples has begun */
+    bool divided; /* the cuts are known */
+    bool waiting; /* a record waits for room */
+    bool ended, discarding, sorted;
+    bool under_way;              /* the record that waits is: */
+    uint32_t to_rank, last_rank; /* it has yet to go to these */
+    uint8_t *line;               /* a packed record on its way into the sorter, or a large one that waits */
+    uint64_t line_bytes_max;
+    uint64_t records_in, copies;
+} qn_collator;
+
+quern_status qn_collator_init(qn_collator *collator, const qn_collator_config *config, qn_error *error);
+void qn_collator_fini(qn_collator *collator); /* takes a zeroed one */
+
+/* Inserts records [*next, block.count) of the batch of an input, 0 or 1; moves *next. Not all went in: make progress, and call again. */
+quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, uint32_t input, size_t *next,
+                                qn_error *error);
+/* No more inserts. */
+quern_status qn_collator_end(qn_collator *collator, qn_error *error);
+/* The same, and all is thrown away from now on: the job failed. Rounds go on until they are over. */
+void qn_collator_discard(qn_collator *collator);
+/* As qn_shuffle_progress() and so on. */
+quern_status qn_collator_progress(qn_collator *collator, uint64_t *ask_out, qn_error *error);
+void qn_collator_announce(qn_collator *collator, uint64_t round);
+bool qn_collator_is_over(const qn_collator *collator);
+
+/* Sorts, if that is not done yet, and starts (again) at the first record of this rank's result: it is read with
+ * qn_sorter_next(). After over. */
+quern_status qn_collator_rewind(qn_collator *collator, qn_error *error);
+
+#endif

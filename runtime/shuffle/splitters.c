@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/shuffle/splitters.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+
+#define EQUAL_PARTS UINT32_C(65536)
+#define RARE_PART   8               /* a key of less than this part of a rank's share is not divided in a join */
+#define GOLDEN_TURN UINT32_C(40503) /* of 2^16: turns spread evenly over all parts, however few there are */
+
+typedef struct sampled {
+    qn_packed record;
+    double weight; /* records that it stands for */
+} sampled;
+
+static quern_status corrupt(qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a sample of another rank does not fit its block");
+}
+
+/* How many records a sample holds; *fits_out false: what is in it is no records. */
+static uint64_t count_records(const qn_layout *layout, const qn_sample *sample, bool *fits_out)
+{
+    uint64_t count = 0;
+    qn_packed record;
+    *fits_out = true;
+    for (uint64_t at = 0; at < sample->bytes; count++) {
+        uint64_t bytes = qn_packed_decode(layout, sample->packed + at, sample->bytes - at, &record);
+        if (bytes == 0) {
+            *fits_out = false;
+            break;
+        }
+        at += bytes;
+    }
+    return count;
+}
+
+static quern_status decode_samples(const qn_layout *layout, const qn_sample *samples, uint32_t size, sampled **all_out,
+                                   size_t *count_out, qn_error *error)
+{
+    uint64_t count = 0;
+    for (uint32_t rank = 0; rank < size; rank++) {
+        bool fits;
+        count += count_records(layout, &samples[rank], &fits);
+        if (!fits)
+            return corrupt(error);
+    }
+    sampled *all = malloc((count + 1) * sizeof *all);
+    if (!all)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the samples of all ranks");
+    size_t filled = 0;
+    for (uint32_t rank = 0; rank < size; rank++) {
+        size_t first = filled;
+        for (uint64_t at = 0; at < samples[rank].bytes;)
+            at += qn_packed_decode(layout, samples[rank].packed + at, samples[rank].bytes - at, &all[filled++].record);
+        for (size_t i = first; i < filled; i++)
+            all[i].weight = (double)samples[rank].record_count / (double)(filled - first);
+    }
+    *all_out = all;
+    *count_out = filled;
+    return QUERN_OK;
+}
+
+static int compare_sampled(const void *left, const void *right, void *collation)
+{
+    return qn_collation_compare(collation, &((const sampled *)left)->record, &((const sampled *)right)->record);
+}
+
+/* The run of samples around `at` that are equal to it, as records or as keys: from *first to *end. */
+static void find_run(const qn_collation *collation, const sampled *all, size_t count, size_t at, bool by_key,
+                     size_t *first, size_t *end)
+{
+    int (*compare)(const qn_collation *, const qn_packed *, const qn_packed *) =
+        by_key ? qn_collation_compare_keys : qn_collation_compare;
+    for (*first = at; *first > 0 && compare(collation, &all[*first - 1].record, &all[at].record) == 0; --*first)
+        ;
+    for (*end = at + 1; *end < count && compare(collation, &all[*end].record, &all[at].record) == 0; ++*end)
+        ;
+}
+
+static double weight_of(const sampled *all, size_t first, size_t end)
+{
+    double weight = 0;
+    for (size_t i = first; i < end; i++)
+        weight += all[i].weight;
+    return weight;
+}
+
+/* The cut nearest to where sample `at`, of `weight_before` records before it, is `target` records behind the begin. */
+static qn_cut make_cut(const qn_collation *collation, qn_division division, const sampled *all, size_t count, size_t at,
+                       double weight_before, double target, double share)
+{
+    size_t first, end;
+    find_run(collation, all, count, at, true, &first, &end);
+    bool rare = weight_of(all, first, end) < share / RARE_PART; /* not worth copies of inner records */
+    bool inner = all[at].record.side == QN_SIDE_INNER;
+    qn_cut cut = {.whole_key = division == QN_DIVIDE_KEYS || (division == QN_DIVIDE_OUTER && (inner || rare))};
+    find_run(collation, all, count, at, cut.whole_key, &first, &end);
+    double run_weight = weight_of(all, first, end);
+    double into_run = target - (weight_before - weight_of(all, first, at));
+    if (cut.whole_key && into_run > run_weight / 2 && end < count)
+        at = end; /* the key belongs before the cut */
+    cut.record = all[at].record;
+    cut.prefix = qn_collation_prefix(collation, &cut.record);
+    if (!cut.whole_key && run_weight > 0)
+        cut.before = (uint32_t)((double)EQUAL_PARTS * (into_run < 0            ? 0
+                                                       : into_run > run_weight ? 1
+                                                                               : into_run / run_weight));
+    return cut;
+}
+
+static void make_cuts(qn_splitters *splitters, qn_division division, const sampled *all, size_t count)
+{
+    double total = weight_of(all, 0, count), before = 0;
+    double share = total / (splitters->count + 1);
+    size_t at = 0;
+    for (uint32_t i = 0; i < splitters->count; i++) {
+        double target = share * (i + 1);
+        while (at + 1 < count && before + all[at].weight <= target)
+            before += all[at++].weight;
+        splitters->cuts[i] = make_cut(splitters->collation, division, all, count, at, before, target, share);
+    }
+}
+
+quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *collation, qn_division division,
+                               const qn_sample *samples, uint32_t size, qn_error *error)
+{
+    sampled *all = NULL;
+    size_t count = 0;
+    *splitters = (qn_splitters){.collation = collation};
+    quern_status status = decode_samples(&collation->layout, samples, size, &all, &count, error);
+    if (status != QUERN_OK)
+        return status;
+    qsort_r(all, count, sizeof *all, compare_sampled, (void *)(uintptr_t)collation);
+    splitters->cuts = calloc(size, sizeof *splitters->cuts);
+    if (!splitters->cuts)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the cuts between ranks");
+    else if (count > 0) { /* without records there is nothing to route */
+        splitters->count = size - 1;
+        make_cuts(splitters, division, all, count);
+    }
+    free(all);
+    return status;
+}
+
+void qn_splitters_fini(qn_splitters *splitters)
+{
+    free(splitters->cuts);
+    *splitters = (qn_splitters){0};
+}
+
+/* Below 0: the record is before the cut; 0: it is the cut; above: behind it. */
+static int compare_with_cut(const qn_splitters *splitters, const qn_packed *record, uint64_t prefix, const qn_cut *cut)
+{
+    if (QN_LIKELY(prefix != cut->prefix))
+        return prefix < cut->prefix ? -1 : 1;
+    if (!cut->whole_key)
+        return qn_collation_compare(splitters->collation, record, &cut->record);
+    return qn_collation_compare_keys(splitters->collation, record, &cut->record) < 0 ? -1 : 1;
+}
+
+/* The number of cuts that are before the record, or, with_equal, not behind it. */
+static uint32_t count_cuts(const qn_splitters *splitters, const qn_packed *record, uint64_t prefix, bool with_equal)
+{
+    uint32_t first = 0, end = splitters->count;
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+        int result = compare_with_cut(splitters, record, prefix, &splitters->cuts[middle]);
+        if (result > 0 || (with_equal && result == 0))
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
+static bool divides_key_of(const qn_splitters *splitters, const qn_cut *cut, const qn_packed *record)
+{
+    return !cut->whole_key && qn_collation_compare_keys(splitters->collation, record, &cut->record) == 0;
+}
+
+void qn_splitters_route(qn_splitters *splitters, const qn_packed *record, uint32_t *first, uint32_t *last)
+{
+    uint64_t prefix = qn_collation_prefix(splitters->collation, record);
+    uint32_t rank = count_cuts(splitters, record, prefix, false);
+    uint32_t turn = 0;
+    if (rank < splitters->count && splitters->cuts[rank].prefix == prefix) {
+        uint32_t end = count_cuts(splitters, record, prefix, true);
+        if (rank < end)
+            turn = (splitters->turn += GOLDEN_TURN) % EQUAL_PARTS;
+        while (rank < end && turn >= splitters->cuts[rank].before)
+            rank++;
+    }
+    *first = *last = rank;
+    if (splitters->collation->layout.has_side && record->side == QN_SIDE_INNER)
+        while (*last < splitters->count && divides_key_of(splitters, &splitters->cuts[*last], record))
+            ++*last;
+}
+
+bool qn_splitters_is_divided(const qn_splitters *splitters, uint32_t rank, const qn_packed *record)
+{
+    return (rank > 0 && rank <= splitters->count && divides_key_of(splitters, &splitters->cuts[rank - 1], record)) ||
+           (rank < splitters->count && divides_key_of(splitters, &splitters->cuts[rank], record));
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/shuffle/splitters.h: which stretch of an order each rank gets, by a sample of all ranks' records.
+ *
+ * Every rank gets the same samples and so cuts at the same records. Rank r gets what is at or after cut r - 1 and before cut r.
+ * Where a key must not be divided, cuts are at the begin of keys. Where it may, a cut is a record: so a key with half of
+ * all records is divided by their values; and records that are the same bytes as a cut, which no order can divide, go to the ranks on both sides of
+ * it in the proportion that the sample found.
+ *
+ * A join divides only its outer side: the inner records of a key that is divided go to every rank that has a part of it.
+ */
+#ifndef QN_SHUFFLE_SPLITTERS_H
+#define QN_SHUFFLE_SPLITTERS_H
+
+#include "runtime/base/status.h"
+#include "runtime/data/collation.h"
+
+#define QN_SIDE_INNER 0 /* as joins collate: the inner records of a key come before the outer ones */
+#define QN_SIDE_OUTER 1
+
+typedef enum qn_division {
+    QN_DIVIDE_RECORDS, /* anywhere */
+    QN_DIVIDE_KEYS,    /* between keys */
+    QN_DIVIDE_OUTER,   /* between keys, and between outer records of one */
+} qn_division;
+
+typedef struct qn_cut {
+    qn_packed record; /* borrows the samples */
+    uint64_t prefix;  /* of the collation */
+    bool whole_key;   /* at the begin of the record's key */
+    uint32_t before;  /* of 2^16 records equal to the cut, how many belong before it */
+} qn_cut;
+
+typedef struct qn_splitters {
+    const qn_collation *collation; /* borrowed */
+    qn_cut *cuts;                  /* [count], ascending */
+    uint32_t count;                /* ranks less one; 0 until they are made */
+    uint32_t turn;                 /* of records that are equal to a cut */
+} qn_splitters;
+
+/* Samples of one rank. */
+typedef struct qn_sample {
+    const uint8_t *packed; /* records */
+    uint64_t bytes;
+    uint64_t record_count; /* that they stand for */
+} qn_sample;
+
+/* Cuts the order for `size` ranks. The samples' bytes are borrowed until fini. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_CORRUPT. */
+quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *collation, qn_division division,
+                               const qn_sample *samples, uint32_t size, qn_error *error);
+void qn_splitters_fini(qn_splitters *splitters); /* takes a zeroed one */
+
+/* The ranks [*first, *last] that a record goes to: one; only inner records may have several. */
+void qn_splitters_route(qn_splitters *splitters, const qn_packed *record, uint32_t *first, uint32_t *last);
+
+/* Whether rank `rank` has only a part of a key's outer records, so that others have some. */
+bool qn_splitters_is_divided(const qn_splitters *splitters, uint32_t rank, const qn_packed *record);
+
+#endif
