@@ -107,6 +107,11 @@ typedef enum quern_reduction {
 } quern_reduction;
 
 /* One record for each distinct key, its value the reduction of all values of that key. Local; lazy; a shuffle at run. Bytes
+/* Says why a callback fails: then return what this returns, which is not 0. The message of the run is the operator's name, this text, and file and
+ * byte (or key) of the record. record: its index in the block, for callbacks of blocks; else 0. Copies text. Local; only inside the callback that
+ * `out` was given to. As after every failure there are other attempts first. Since 0.1. */
+QUERN_API int quern_fail(quern_emitter *out, size_t record, const char *text);
+
  * keys are equal when their bytes are. Any number of distinct keys: beyond the memory budget they are spilled. Since 0.1. */
 QUERN_API quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction);
 

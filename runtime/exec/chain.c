@@ -15,7 +15,8 @@ struct quern_emitter {
     uint8_t *buffer; /* the records' bytes, unless they are references */
     size_t capacity_bytes, used_bytes;
     size_t count;
-    uint32_t origin; /* of what is emitted now */
+    uint32_t origin;       /* of what is emitted now */
+    const qn_batch *batch; /* that a callback of blocks works on, or NULL */
     bool failed;
     uint64_t drop_count; /* records that an earlier attempt passed on already */
     const void *key[QN_BATCH_COUNT_MAX];
@@ -140,6 +141,18 @@ static int refuse(quern_emitter *out, size_t key_bytes, size_t value_bytes)
     return 1;
 }
 
+int quern_fail(quern_emitter *out, size_t record, const char *text)
+{
+    if (out->failed)
+        return 1;
+    bool known = out->batch && record < out->batch->block.count;
+    out->failed = true;
+    out->chain->failed_origin = known ? qn_batch_origin(out->batch, record) : out->origin;
+    qn_error_set(out->chain->error, QUERN_ERROR_CALLBACK, 0, "'%s': %s", out->owner->node->name,
+                 text ? text : "failed");
+    return 1;
+}
+
 /* No second attempt: it would be as long again. */
 static int refuse_size(quern_emitter *out, size_t bytes)
 {
@@ -243,7 +256,9 @@ static quern_status run_flat_map_block(struct qn_operator *op, const qn_batch *b
 {
     uint64_t before = op->stats.records_out + op->out.count;
     op->out.origin = qn_batch_origin(batch, 0);
+    op->out.batch = batch;
     int code = op->node->fn.flat_map_block(&batch->block, &op->out, op->node->user);
+    op->out.batch = NULL;
     quern_status status = check_callback(op, code, op->out.origin);
     uint64_t emitted = op->stats.records_out + op->out.count - before;
     if (status == QUERN_OK && op->node->kind == QN_NODE_MAP_BLOCK && emitted != batch->block.count) {
