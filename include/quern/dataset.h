@@ -169,6 +169,10 @@ typedef int (*quern_each_fn)(const quern_record *record, void *user);
 QUERN_API quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user);
 
 /* Who gets the records of quern_collect(). */
+/* Writes the bytes of key and value, as they are in memory, with nothing before, between or behind them: binary records of one length, if keys and
+ * values have one. Parts, directory and errors as quern_write_text(). Local; lazy; copies. Since 0.1. */
+QUERN_API quern_status quern_write_fixed(quern_dataset *in, const char *directory);
+
 typedef enum quern_collect_to {
     QUERN_COLLECT_ROOT = 1, /* rank 0 gets all of them */
     QUERN_COLLECT_ALL = 2,  /* every rank gets all of them */

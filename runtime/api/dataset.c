@@ -183,7 +183,7 @@ static quern_status add_sink(quern_dataset *in, const qn_sink *draft)
     return qn_graph_add_sink(&in->context->graph, draft, qn_dataset_error_of(in->context));
 }
 
-quern_status quern_write_text(quern_dataset *in, const char *directory)
+static quern_status write_files(quern_dataset *in, qn_sink_kind kind, const char *directory, const char *refusal)
 {
     if (!in)
         return QUERN_ERROR_INVALID_ARGUMENT;
@@ -191,7 +191,17 @@ quern_status quern_write_text(quern_dataset *in, const char *directory)
         qn_dataset_refuse(in->context, "write text: the directory is missing");
         return QUERN_ERROR_INVALID_ARGUMENT;
     }
-    return add_sink(in, &(qn_sink){.kind = QN_SINK_TEXT, .input = in->node, .directory = directory});
+    return add_sink(in, &(qn_sink){.kind = kind, .input = in->node, .directory = directory});
+}
+
+quern_status quern_write_text(quern_dataset *in, const char *directory)
+{
+    return write_files(in, QN_SINK_TEXT, directory, "write text: the directory is missing");
+}
+
+quern_status quern_write_fixed(quern_dataset *in, const char *directory)
+{
+    return write_files(in, QN_SINK_FIXED, directory, "write fixed: the directory is missing");
 }
 
 quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user)

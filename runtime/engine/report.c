@@ -53,7 +53,7 @@ typedef struct stage_sums {
     qn_edge_stats edges[QN_EDGE_COUNT_MAX];
     uint64_t sent, received;
     uint64_t read_bytes, sent_bytes, spilled_bytes;
-    uint64_t inserted, copies, merged;              /* by the result at the end */
+    uint64_t inserted, copies, merged;      /* by the result at the end */
     uint64_t read_merged[QN_LEG_COUNT_MAX]; /* as the results were read */
 } stage_sums;
 
@@ -140,6 +140,8 @@ static const char *end_name(const qn_stage *stage)
     switch (stage->sink->kind) {
     case QN_SINK_TEXT:
         return "write text";
+    case QN_SINK_FIXED:
+        return "write fixed";
     case QN_SINK_TOP_K:
         return "top k";
     case QN_SINK_COLLECT:

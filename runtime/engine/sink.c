@@ -6,6 +6,7 @@
 
 #include "runtime/engine/collect.h"
 #include "runtime/engine/top_k.h"
+#include "runtime/io/fixed_format.h"
 #include "runtime/io/text_format.h"
 
 quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm,
@@ -14,7 +15,7 @@ quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, co
     *writer = (qn_sink_writer){.sink = sink, .schema = sink->input->schema, .kept_bytes_max = kept_bytes_max};
     if (sink->kind == QN_SINK_COLLECT)
         return qn_collect_init(writer, error);
-    if (sink->kind != QN_SINK_TEXT || comm->rank != 0)
+    if (!qn_sink_is_of_files(sink) || comm->rank != 0)
         return QUERN_OK;
     return qn_output_prepare(&writer->output, sink->directory, error);
 }
@@ -77,9 +78,12 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
         return qn_top_k_put(writer, batch, error);
     if (writer->sink->kind == QN_SINK_COLLECT)
         return qn_collect_put(writer, batch, error);
+    qn_part *part = &writer->parts[writer->part_count - 1];
+    if (writer->sink->kind == QN_SINK_FIXED)
+        return qn_fixed_put(part, &batch->block, error);
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record record = qn_batch_record(batch, i);
-        status = qn_text_put(&writer->parts[writer->part_count - 1], &writer->schema, &record, error);
+        status = qn_text_put(part, &writer->schema, &record, error);
     }
     return status;
 }
@@ -92,6 +96,7 @@ quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint6
     case QN_SINK_COLLECT:
         return qn_collect_deliver(writer, comm, memory_bytes, error);
     case QN_SINK_TEXT:
+    case QN_SINK_FIXED:
         break;
     }
     return QUERN_OK;
@@ -137,7 +142,7 @@ static quern_status commit_parts(qn_sink_writer *writer, qn_error *error)
 
 quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
 {
-    if (writer->sink->kind != QN_SINK_TEXT)
+    if (!qn_sink_is_of_files(writer->sink))
         return QUERN_OK;
     qn_part_summary *summaries = NULL;
     size_t count = 0;

@@ -18,7 +18,7 @@ struct qn_top_row;
 typedef struct qn_sink_writer {
     const qn_sink *sink;
     quern_schema schema;
-    /* text */
+    /* text, fixed */
     qn_part *parts; /* [part_count], finished but for the last while it is open */
     size_t part_count, part_capacity;
     bool part_open;

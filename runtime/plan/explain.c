@@ -170,7 +170,8 @@ static void put_sink(qn_buffer *to, const qn_sink *sink)
         [QUERN_COLLECT_ROOT] = "on rank 0", [QUERN_COLLECT_ALL] = "on all ranks", [QUERN_COLLECT_LOCAL] = "in place"};
     switch (sink->kind) {
     case QN_SINK_TEXT:
-        put(to, "write text, ");
+    case QN_SINK_FIXED:
+        put(to, "write %s, ", sink->kind == QN_SINK_TEXT ? "text" : "fixed");
         put_quoted(to, sink->directory);
         return;
     case QN_SINK_TOP_K:

@@ -82,16 +82,17 @@ struct qn_node {
 typedef enum qn_sink_kind {
     QN_SINK_TEXT,
     QN_SINK_TOP_K,
+    QN_SINK_FIXED,
     QN_SINK_COLLECT,
 } qn_sink_kind;
 
-#define QN_SINK_KIND_COUNT 3
+#define QN_SINK_KIND_COUNT 4
 
 typedef struct qn_sink qn_sink;
 struct qn_sink {
     qn_sink_kind kind;
     const qn_node *input;
-    const char *directory;       /* TEXT */
+    const char *directory;       /* of part files; NULL for the others */
     uint64_t k;                  /* TOP_K */
     quern_collect_to collect_to; /* COLLECT */
     quern_each_fn each;
@@ -100,6 +101,12 @@ struct qn_sink {
 };
 
 typedef struct qn_graph {
+/* Whether it writes part files. */
+static inline bool qn_sink_is_of_files(const qn_sink *sink)
+{
+    return sink->kind == QN_SINK_TEXT || sink->kind == QN_SINK_FIXED;
+}
+
     qn_arena arena;
     uint32_t node_count;
     qn_sink *sinks;
