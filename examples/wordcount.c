@@ -24,7 +24,7 @@ int main(int argc, char **argv)
         values[option] = optarg ? optarg : "";
     long long top = values['k'] ? strtoll(values['k'], &end, 10) : 20;
     int misused = status == QUERN_ERROR_INVALID_OPTION || values['?'] || (end && *end) || top < 1 || optind == argc;
-    quern_text_options words_of = {sizeof words_of, " \t\n\v\f\r", 1};
+    quern_text_options words_of = {.struct_size = sizeof words_of, .delimiters = " \t\n\v\f\r", .skip_empty = 1};
     quern_dataset *words = quern_read_text(context, (const char **)argv + optind, (size_t)(argc - optind), &words_of);
     quern_dataset *counts = quern_reduce_by_key(words, QUERN_COUNT);
     if (values['o'])

@@ -7,7 +7,7 @@
  * needs one check only, at quern_run(), which reports the first failure.
  *
  *     const char *paths[] = {"/usr/include"};
- *     quern_text_options words_of = {sizeof words_of, " \t\n\v\f\r", 1};
+ *     quern_text_options words_of = {.struct_size = sizeof words_of, .delimiters = " \t\n\v\f\r", .skip_empty = 1};
  *     quern_dataset *words = quern_read_text(context, paths, 1, &words_of);
  *     quern_dataset *counts = quern_reduce_by_key(words, QUERN_COUNT);
  *     quern_write_text(counts, "counts");
@@ -43,17 +43,26 @@ typedef struct quern_context quern_context; /* quern/context.h makes it */
 typedef struct quern_dataset quern_dataset;
 typedef struct quern_counter quern_counter;
 
+/* What the records of a text source have as their value. */
+typedef enum quern_text_value {
+    QUERN_TEXT_NO_VALUE = 0, /* QUERN_NONE */
+    QUERN_TEXT_PATH = 1,     /* QUERN_BYTES: the file, as it was named, or found below a directory that was */
+    QUERN_TEXT_OFFSET = 2,   /* QUERN_U64: the byte of that file at which the record begins */
+    QUERN_TEXT_PLACE = 3,    /* QUERN_BYTES: both, to be read by quern_place_offset() and quern_place_path() */
+} quern_text_value;
+
 /* Options of a text source. The struct grows at its end; struct_size is handled as in quern_options. */
 typedef struct quern_text_options {
     size_t struct_size;     /* sizeof(quern_text_options); 0 is refused */
     const char *delimiters; /* ASCII bytes that end a record, each; NULL: "\n". At most 16 */
     int skip_empty;         /* not 0: runs of delimiters count as one, so records are the maximal runs of other bytes */
+    quern_text_value value; /* of each record */
 } quern_text_options;
 
-/* Text files as records: key is the bytes between delimiters, value QUERN_NONE. paths: files, and directories with
+/* Text files as records: key is the bytes between delimiters, value what options.value says, without them QUERN_NONE. paths: files, and directories with
  * all regular files below them (symbolic links only where named here), in byte order of their paths; read in splits by all
  * ranks. The last record of a file needs no delimiter. Local. paths, texts and options are copied; options NULL: lines.
- * QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, delimiters that are no ASCII, or options.struct_size not set. At run:
+ * QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, delimiters that are no ASCII, an unknown options.value, or options.struct_size not set. At run:
  * QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
 QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
                                          const quern_text_options *options);
@@ -98,6 +107,11 @@ QUERN_API quern_dataset *quern_filter_block(quern_dataset *in, quern_filter_bloc
  * is ending: then return that at once. A key or value that does not fit the schema ends the job. Since 0.1. */
 QUERN_API int quern_emit(quern_emitter *out, quern_span key, quern_span value);
 
+/* Says why a callback fails: then return what this returns, which is not 0. The message of the run is the operator's name, this text, and file and
+ * byte (or key) of the record. record: its index in the block, for callbacks of blocks; else 0. Copies text. Local; only inside the callback that
+ * `out` was given to. As after every failure there are other attempts first. Since 0.1. */
+QUERN_API int quern_fail(quern_emitter *out, size_t record, const char *text);
+
 typedef enum quern_reduction {
     QUERN_COUNT = 1, /* how many records; any value type; gives QUERN_U64 */
     QUERN_SUM =
@@ -107,11 +121,6 @@ typedef enum quern_reduction {
 } quern_reduction;
 
 /* One record for each distinct key, its value the reduction of all values of that key. Local; lazy; a shuffle at run. Bytes
-/* Says why a callback fails: then return what this returns, which is not 0. The message of the run is the operator's name, this text, and file and
- * byte (or key) of the record. record: its index in the block, for callbacks of blocks; else 0. Copies text. Local; only inside the callback that
- * `out` was given to. As after every failure there are other attempts first. Since 0.1. */
-QUERN_API int quern_fail(quern_emitter *out, size_t record, const char *text);
-
  * keys are equal when their bytes are. Any number of distinct keys: beyond the memory budget they are spilled. Since 0.1. */
 QUERN_API quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction);
 
@@ -160,6 +169,10 @@ QUERN_API quern_dataset *quern_distinct(quern_dataset *in);
  * work) and QUERN_ERROR_OUTPUT come from quern_run(). Since 0.1. */
 QUERN_API quern_status quern_write_text(quern_dataset *in, const char *directory);
 
+/* Writes the bytes of key and value, as they are in memory, with nothing before, between or behind them: binary records of one length, if keys and
+ * values have one. Parts, directory and errors as quern_write_text(). Local; lazy; copies. Since 0.1. */
+QUERN_API quern_status quern_write_fixed(quern_dataset *in, const char *directory);
+
 /* Called with each record of a result, in order. The record lives until return. */
 typedef int (*quern_each_fn)(const quern_record *record, void *user);
 
@@ -169,10 +182,6 @@ typedef int (*quern_each_fn)(const quern_record *record, void *user);
 QUERN_API quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user);
 
 /* Who gets the records of quern_collect(). */
-/* Writes the bytes of key and value, as they are in memory, with nothing before, between or behind them: binary records of one length, if keys and
- * values have one. Parts, directory and errors as quern_write_text(). Local; lazy; copies. Since 0.1. */
-QUERN_API quern_status quern_write_fixed(quern_dataset *in, const char *directory);
-
 typedef enum quern_collect_to {
     QUERN_COLLECT_ROOT = 1, /* rank 0 gets all of them */
     QUERN_COLLECT_ALL = 2,  /* every rank gets all of them */

@@ -90,6 +90,18 @@ static inline quern_span quern_text(const char *text)
     return quern_bytes(text, strlen(text));
 }
 
+/* Of a value that is a place (QUERN_TEXT_PLACE): the byte of the file at which the record begins. */
+static inline uint64_t quern_place_offset(quern_span place)
+{
+    return quern_u64(place);
+}
+
+/* The same: the path of the file, without a NUL behind it. */
+static inline quern_span quern_place_path(quern_span place)
+{
+    return quern_bytes((const char *)place.data + sizeof(uint64_t), place.bytes - sizeof(uint64_t));
+}
+
 static inline quern_span quern_of_u64(const uint64_t *number)
 {
     return quern_bytes(number, sizeof *number);

@@ -188,7 +188,7 @@ static quern_status write_files(quern_dataset *in, qn_sink_kind kind, const char
     if (!in)
         return QUERN_ERROR_INVALID_ARGUMENT;
     if (!directory || !*directory) {
-        qn_dataset_refuse(in->context, "write text: the directory is missing");
+        qn_dataset_refuse(in->context, refusal);
         return QUERN_ERROR_INVALID_ARGUMENT;
     }
     return add_sink(in, &(qn_sink){.kind = kind, .input = in->node, .directory = directory});

@@ -207,7 +207,7 @@ static quern_status open_source(qn_stage_run *run, sources *from, uint32_t leg)
     }
     qn_delimiters_init(&from->delimiters[leg], text->delimiters, text->delimiter_count);
     quern_status status = qn_text_source_init(&from->readers[leg], &from->delimiters[leg], text->skip_empty,
-                                              run->engine->settings.record_bytes_max, &run->agent.error);
+                                              text->value, run->engine->settings.record_bytes_max, &run->agent.error);
     from->open[leg] = status == QUERN_OK;
     return status;
 }

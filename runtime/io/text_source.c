@@ -16,11 +16,14 @@
 #define CAPACITY_KEPT_MAX ((size_t)8 << 20) /* a buffer that a giant record made larger is given back */
 
 quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *delimiters, bool skip_empty,
-                                 uint64_t record_bytes_max, qn_error *error)
+                                 quern_text_value value, uint64_t record_bytes_max, qn_error *error)
 {
     QN_ASSERT(record_bytes_max < UINT64_C(1) << 31);
-    *source = (qn_text_source){
-        .delimiters = *delimiters, .skip_empty = skip_empty, .record_bytes_max = record_bytes_max, .fd = -1};
+    *source = (qn_text_source){.delimiters = *delimiters,
+                               .skip_empty = skip_empty,
+                               .value = value,
+                               .record_bytes_max = record_bytes_max,
+                               .fd = -1};
     source->buffer = qn_pages_reserve(CAPACITY_FIRST, true);
     if (!source->buffer)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a read buffer");
@@ -48,13 +51,15 @@ void qn_text_source_fini(qn_text_source *source)
     close_task(source);
     qn_pages_unreserve(source->buffer, source->capacity_bytes);
     source->buffer = NULL;
+    free(source->places);
+    source->places = NULL;
 }
 
 quern_status qn_text_source_open(qn_text_source *source, const void *message, size_t bytes, const qn_text_place *place,
                                  qn_error *error)
 {
     close_task(source);
-    source->message = malloc(bytes > 0 ? bytes : 1);
+    source->message = malloc(bytes + QN_SLACK_BYTES); /* paths in it may be values */
     if (!source->message)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task");
     memcpy(source->message, message, bytes);
@@ -286,6 +291,45 @@ static size_t take_records(qn_text_source *source, bool *done_out)
 static void give_block(qn_text_source *source, size_t count, qn_batch *batch_out)
 {
     *batch_out = (qn_batch){.block = {.count = count, .key = source->keys, .key_bytes = source->key_bytes}};
+    if (source->value != QUERN_TEXT_NO_VALUE) {
+        batch_out->block.value = source->values;
+        batch_out->block.value_bytes = source->value_bytes;
+    }
+}
+
+static uint8_t *take_places(qn_text_source *source, size_t bytes)
+{
+    if (source->places_bytes < bytes) {
+        free(source->places);
+        source->places = malloc(bytes);
+        source->places_bytes = source->places ? bytes : 0;
+    }
+    return source->places;
+}
+
+/* Where the records of a block are, as their values. */
+static quern_status give_places(qn_text_source *source, size_t count, qn_error *error)
+{
+    const char *path = source->segments[source->block_segment].path;
+    size_t path_bytes = source->value == QUERN_TEXT_OFFSET ? 0 : strlen(path);
+    size_t step_bytes = (sizeof(uint64_t) + path_bytes + 7) & ~(size_t)7;
+    uint8_t *places =
+        source->value == QUERN_TEXT_PATH ? NULL : take_places(source, count * step_bytes + QN_SLACK_BYTES);
+    if (!places && source->value != QUERN_TEXT_PATH)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the places of records of %s", path);
+    for (uint32_t i = 0; i < count; i++) {
+        source->values[i] = path;
+        source->value_bytes[i] = (uint32_t)path_bytes;
+        if (!places)
+            continue;
+        uint64_t offset = 0;
+        qn_text_source_locate(source, i, &offset);
+        source->values[i] = places + i * step_bytes;
+        source->value_bytes[i] = (uint32_t)(sizeof offset + path_bytes);
+        memcpy(places + i * step_bytes, &offset, sizeof offset);
+        memcpy(places + i * step_bytes + sizeof offset, path, path_bytes);
+    }
+    return QUERN_OK;
 }
 
 /* A buffer that is no longer than a record may be holds none that is too long: the ordinary case. */
@@ -327,7 +371,9 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
             close_segment(source);
         if (count > 0) {
             give_block(source, count, batch_out);
-            return check_lengths(source, count, error);
+            status = check_lengths(source, count, error);
+            return status == QUERN_OK && source->value != QUERN_TEXT_NO_VALUE ? give_places(source, count, error)
+                                                                              : status;
         }
     }
     give_block(source, 0, batch_out);

@@ -12,6 +12,8 @@
 #ifndef QN_IO_TEXT_SOURCE_H
 #define QN_IO_TEXT_SOURCE_H
 
+#include <quern/dataset.h>
+
 #include "runtime/data/batch.h"
 #include "runtime/io/scan.h"
 #include "runtime/io/split.h"
@@ -30,6 +32,7 @@ typedef struct qn_text_place {
 typedef struct qn_text_source {
     qn_delimiters delimiters;
     bool skip_empty;
+    quern_text_value value;
     uint64_t record_bytes_max;
     qn_segment *segments;
     uint32_t segment_count;
@@ -46,11 +49,15 @@ typedef struct qn_text_source {
     uint32_t positions[2 * QN_BATCH_COUNT_MAX + 2 * QN_SCAN_SLACK_POSITIONS];
     const void *keys[QN_BATCH_COUNT_MAX];
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];
+    const void *values[QN_BATCH_COUNT_MAX]; /* paths, or in `places` */
+    uint32_t value_bytes[QN_BATCH_COUNT_MAX];
+    uint8_t *places; /* [places_bytes]: offsets, or offsets and paths; NULL while none were asked for */
+    size_t places_bytes;
 } qn_text_source;
 
 /* record_bytes_max < 2^31. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *delimiters, bool skip_empty,
-                                 uint64_t record_bytes_max, qn_error *error);
+                                 quern_text_value value, uint64_t record_bytes_max, qn_error *error);
 void qn_text_source_fini(qn_text_source *source); /* takes a zeroed one */
 
 /* Begins a task (the bytes of qn_split_encode(); copied), at its start (place NULL) or where an attempt of it failed. */

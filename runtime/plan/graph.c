@@ -119,11 +119,24 @@ static bool read_delimiters(const quern_text_options *options, qn_text_input *te
     return true;
 }
 
+/* False: there is no such value. */
+static bool read_value(const quern_text_options *options, qn_node *draft, qn_error *error)
+{
+    static const quern_type types[] = {QUERN_NONE, QUERN_BYTES, QUERN_U64, QUERN_BYTES};
+    draft->text.value = options ? options->value : QUERN_TEXT_NO_VALUE;
+    if ((size_t)draft->text.value >= sizeof types / sizeof types[0]) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "read text: the value is none of quern_text_value");
+        return false;
+    }
+    draft->schema.value = types[draft->text.value];
+    return true;
+}
+
 qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t path_count,
                            const quern_text_options *options, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_TEXT, .schema = {QUERN_BYTES, QUERN_NONE, 0}};
-    if (!read_delimiters(options, &draft.text, error))
+    if (!read_delimiters(options, &draft.text, error) || !read_value(options, &draft, error))
         return NULL;
     draft.text.paths = qn_arena_take(&graph->arena, (path_count + 1) * sizeof *draft.text.paths);
     if (!draft.text.paths)
@@ -137,6 +150,7 @@ qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t pat
     }
     digest(graph, draft.text.delimiters, draft.text.delimiter_count);
     digest_number(graph, draft.text.skip_empty);
+    digest_number(graph, draft.text.value);
     return qn_graph_add_node(graph, &draft, error);
 }
 

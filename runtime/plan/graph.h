@@ -42,6 +42,7 @@ typedef struct qn_text_input {
     char delimiters[QN_DELIMITER_COUNT_MAX];
     size_t delimiter_count;
     bool skip_empty;
+    quern_text_value value;
 } qn_text_input;
 
 /* How a collated result is ordered and divided among ranks. */
@@ -81,8 +82,8 @@ struct qn_node {
 
 typedef enum qn_sink_kind {
     QN_SINK_TEXT,
-    QN_SINK_TOP_K,
     QN_SINK_FIXED,
+    QN_SINK_TOP_K,
     QN_SINK_COLLECT,
 } qn_sink_kind;
 
@@ -100,13 +101,13 @@ struct qn_sink {
     qn_sink *next; /* in the order of asking */
 };
 
-typedef struct qn_graph {
 /* Whether it writes part files. */
 static inline bool qn_sink_is_of_files(const qn_sink *sink)
 {
     return sink->kind == QN_SINK_TEXT || sink->kind == QN_SINK_FIXED;
 }
 
+typedef struct qn_graph {
     qn_arena arena;
     uint32_t node_count;
     qn_sink *sinks;

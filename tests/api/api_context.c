@@ -185,7 +185,7 @@ static int pass(const quern_record *in, quern_record *out, void *user)
 static void build_one_way_or_another(quern_context *context, int way)
 {
     bool other = kit_rank() == kit_size() - 1 && kit_size() > 1;
-    quern_text_options words = {sizeof words, " ", 1};
+    quern_text_options words = {.struct_size = sizeof words, .delimiters = " ", .skip_empty = 1};
     quern_dataset *lines = quern_read_text(context, input + (other && way == 0), 1, other && way == 1 ? &words : NULL);
     if (other && way == 2)
         lines = quern_map(lines, only_key, pass, NULL);
@@ -328,9 +328,11 @@ static void refuse(quern_context *context, int way, quern_dataset *lines)
     const quern_schema too_wide = {QUERN_BYTES, QUERN_FIXED, QUERN_FIXED_BYTES_MAX + 1};
     const quern_schema empty = {QUERN_BYTES, QUERN_FIXED, 0}, strange = {QUERN_BYTES, (quern_type)77, 0};
     const quern_schema fixed = {QUERN_BYTES, QUERN_FIXED, 12};
-    const quern_text_options none = {sizeof none, "", 0}, foreign = {sizeof foreign, "\xc3", 0};
-    const quern_text_options many = {sizeof many, "0123456789abcdefg", 0};
-    const quern_text_options unsized = {0, "\n", 0}, short_one = {sizeof(size_t), "\n", 0};
+    const quern_text_options none = {sizeof none, "", 0, QUERN_TEXT_NO_VALUE},
+                             foreign = {sizeof foreign, "\xc3", 0, QUERN_TEXT_NO_VALUE};
+    const quern_text_options many = {sizeof many, "0123456789abcdefg", 0, QUERN_TEXT_NO_VALUE};
+    const quern_text_options unsized = {0, "\n", 0, QUERN_TEXT_NO_VALUE},
+                             short_one = {sizeof(size_t), "\n", 0, QUERN_TEXT_NO_VALUE};
     const char *no_path[] = {NULL};
     const quern_schema *schemas[] = {&no_key, &fixed_key, &too_wide, &empty, &strange};
     const quern_text_options *texts[] = {&none, &foreign, &many, &unsized, &short_one};

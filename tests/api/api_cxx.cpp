@@ -61,7 +61,7 @@ int main(int argc, char **argv)
     const std::unique_ptr<quern_context, destroyer> context(raw);
     const std::string path = std::string(argv[1]) + "/words";
     const std::vector<const char *> paths{path.c_str()};
-    const quern_text_options words_of{sizeof(quern_text_options), " \n", 1};
+    const quern_text_options words_of{sizeof(quern_text_options), " \n", 1, QUERN_TEXT_NO_VALUE};
     std::vector<std::string> lines;
     auto *words = quern_read_text(context.get(), paths.data(), paths.size(), &words_of);
     auto *found = quern_flat_map(words, quern_schema{QUERN_BYTES, QUERN_FIXED, sizeof(extremes)}, to_extremes, nullptr);

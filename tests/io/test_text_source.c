@@ -65,8 +65,10 @@ static void open_sources(const char *delimiters, bool skip_empty, uint64_t recor
     qn_delimiters set;
     ck_assert(qn_delimiters_init(&set, delimiters, strlen(delimiters)));
     qn_error_clear(&error);
-    kit_assert_ok(qn_text_source_init(&source, &set, skip_empty, record_bytes_max, &error), &error);
-    kit_assert_ok(qn_text_source_init(&resumed, &set, skip_empty, record_bytes_max, &error), &error);
+    kit_assert_ok(qn_text_source_init(&source, &set, skip_empty, QUERN_TEXT_NO_VALUE, record_bytes_max, &error),
+                  &error);
+    kit_assert_ok(qn_text_source_init(&resumed, &set, skip_empty, QUERN_TEXT_NO_VALUE, record_bytes_max, &error),
+                  &error);
 }
 
 static void close_sources(void)
@@ -701,7 +703,7 @@ START_TEST(refused_memory_is_an_error_and_nothing_leaks)
         memset(&source, 0, sizeof source);
         qn_error_clear(&error);
         allocations_left = failure_count;
-        quern_status status = qn_text_source_init(&source, &set, true, RECORD_BYTES_MAX, &error);
+        quern_status status = qn_text_source_init(&source, &set, true, QUERN_TEXT_NO_VALUE, RECORD_BYTES_MAX, &error);
         if (status == QUERN_OK)
             status = run_to_the_end(&task);
         allocations_left = -1;
