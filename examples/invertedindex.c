@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause. Which files have a word: mpirun -n N invertedindex -o DIR PATH... */
+/*
+ * Writes word<TAB>file,file,… for each word: maximal runs of bytes that are no white space, as in wordcount. Files are named as given, or as
+ * found below a directory that was, each once, in byte order. Their names are written as they are: one with a comma or a newline in it
+ * does not read back.
+ */
+#include <getopt.h>
+#include <quern/quern.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct text_buffer {
+    char *data;
+    size_t bytes, capacity;
+} text_buffer;
+
+static int put(text_buffer *to, quern_span what)
+{
+    if (to->bytes + what.bytes > to->capacity) {
+        size_t capacity = 2 * (to->bytes + what.bytes);
+        char *data = realloc(to->data, capacity);
+        if (!data)
+            return -1;
+        to->data = data;
+        to->capacity = capacity;
+    }
+    memcpy(to->data + to->bytes, what.data, what.bytes);
+    to->bytes += what.bytes;
+    return 0;
+}
+
+/* The word and its file become one key, so that a word counts once in each file before it travels: a path has no NUL. */
+static int join_key(const quern_block *words, quern_emitter *out, void *user)
+{
+    text_buffer *key = user;
+    for (size_t i = 0; i < words->count; i++) {
+        key->bytes = 0;
+        if (put(key, quern_bytes(words->value[i], words->value_bytes[i])) != 0 || put(key, quern_bytes("", 1)) != 0 ||
+            put(key, quern_bytes(words->key[i], words->key_bytes[i])) != 0)
+            return quern_fail(out, i, "no memory for a word");
+        if (quern_emit(out, quern_bytes(key->data, key->bytes), quern_bytes("", 0)) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int split_key(const quern_block *pairs, quern_emitter *out, void *user)
+{
+    (void)user;
+    for (size_t i = 0; i < pairs->count; i++) {
+        const char *path = pairs->key[i], *word = path + strlen(path) + 1;
+        size_t word_bytes = (size_t)(path + pairs->key_bytes[i] - word);
+        if (quern_emit(out, quern_bytes(word, word_bytes), quern_text(path)) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int list_files(quern_span word, quern_values *files, quern_emitter *out, void *user)
+{
+    text_buffer *list = user;
+    quern_span file;
+    int more;
+    for (list->bytes = 0; (more = quern_values_next(files, &file)) > 0;)
+        if ((list->bytes > 0 && put(list, quern_text(",")) != 0) || put(list, file) != 0)
+            return quern_fail(out, 0, "no memory for a list of files");
+    return more < 0 ? more : quern_emit(out, word, quern_bytes(list->data, list->bytes));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {{"output", required_argument, NULL, 'o'}, {0}};
+    const quern_schema keys = {QUERN_BYTES, QUERN_NONE, 0}, lists = {QUERN_BYTES, QUERN_BYTES, 0};
+    const char *directory = NULL;
+    text_buffer key = {0}, list = {0};
+    quern_context *context = NULL;
+    quern_status status = quern_context_create(&argc, argv, NULL, &context);
+    int speaks = quern_context_rank(context) == 0, misused = status == QUERN_ERROR_INVALID_OPTION, option;
+    for (opterr = 0; (option = getopt_long(argc, argv, "o:", names, NULL)) != -1;) {
+        misused |= option == '?';
+        directory = option == 'o' ? optarg : directory;
+    }
+    misused |= !directory || optind == argc;
+    if (!misused) {
+        quern_text_options words_of = {
+            .struct_size = sizeof words_of, .delimiters = " \t\n\v\f\r", .skip_empty = 1, .value = QUERN_TEXT_PATH};
+        quern_dataset *words =
+            quern_read_text(context, (const char **)argv + optind, (size_t)(argc - optind), &words_of);
+        quern_dataset *pairs = quern_distinct(quern_flat_map_block(words, keys, join_key, &key));
+        quern_dataset *files_of_words = quern_flat_map_block(pairs, lists, split_key, NULL);
+        quern_write_text(quern_group_by_key(files_of_words, lists, list_files, &list, NULL), directory);
+        status = quern_run(context);
+        if (status != QUERN_OK && speaks)
+            fprintf(stderr, "invertedindex: %s\n", quern_context_error_text(context));
+    } else if (speaks)
+        fprintf(stderr, "%s\nusage: invertedindex -o DIR PATH...\n", quern_context_error_text(context));
+    free(key.data);
+    free(list.data);
+    quern_context_destroy(context);
+    return misused ? 2 : status != QUERN_OK;
+}
