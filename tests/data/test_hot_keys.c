@@ -99,9 +99,7 @@ START_TEST(at_most_so_many_are_named_the_most_frequent_first)
 }
 END_TEST
 
-static void set_up(void)
-{
-}
+static void set_up(void) {}
 
 static void tear_down(void) {}
 
