@@ -117,13 +117,19 @@ static quern_status put_record(qn_sorter *sorter, qn_run_writer *writer, const q
                                     qn_packed_bytes(layout, record->key_bytes, record->value_bytes), error);
 }
 
+static size_t typical_bytes(const qn_sorter *sorter)
+{
+    return sorter->count > 0 ? sorter->used_bytes / sorter->count + 1 : 1;
+}
+
 static quern_status put_memory(qn_sorter *sorter, qn_run_writer *writer, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    size_t bytes = typical_bytes(sorter);
     for (size_t i = 0; i < sorter->count && status == QUERN_OK; i++) {
         qn_packed record;
         if (i + QN_SORT_FETCH_AHEAD < sorter->count)
-            qn_sort_fetch(sorter->records + sorter->entries[i + QN_SORT_FETCH_AHEAD].place);
+            qn_sort_fetch_whole(sorter->records + sorter->entries[i + QN_SORT_FETCH_AHEAD].place, bytes);
         qn_sort_decode(&sorter->config.collation->layout, sorter->records + sorter->entries[i].place, &record);
         status = put_record(sorter, writer, &record, error);
     }
@@ -383,7 +389,7 @@ bool qn_sorter_is_stable(const qn_sorter *sorter)
 
 static quern_status open_merge(qn_sorter *sorter, qn_error *error)
 {
-    const qn_sorted memory = {sorter->records, sorter->entries, sorter->count};
+    const qn_sorted memory = {sorter->records, sorter->entries, sorter->count, typical_bytes(sorter)};
     quern_status status = qn_record_merge_open(&sorter->merge, sorter->config.collation, &sorter->spill, sorter->runs,
                                                sorter->run_count, sorter->count > 0 ? &memory : NULL, error);
     sorter->merge_open = status == QUERN_OK;
@@ -404,9 +410,10 @@ static size_t take_memory(qn_sorter *sorter, qn_packed *records_out, size_t max)
     const qn_layout *layout = &sorter->config.collation->layout;
     size_t left = sorter->count - sorter->next, count = left < max ? left : max;
     const qn_sort_entry *entries = sorter->entries + sorter->next;
+    size_t bytes = typical_bytes(sorter);
     for (size_t i = 0; i < count; i++) {
         if (i + QN_SORT_FETCH_AHEAD < left)
-            qn_sort_fetch(sorter->records + entries[i + QN_SORT_FETCH_AHEAD].place);
+            qn_sort_fetch_whole(sorter->records + entries[i + QN_SORT_FETCH_AHEAD].place, bytes);
         qn_sort_decode(layout, sorter->records + entries[i].place, &records_out[i]);
     }
     sorter->next += count;
