@@ -182,8 +182,8 @@ static void lend_pool(qn_sorter *sorter, uint64_t bytes)
     sorter->touched_bytes = kept_bytes;
 }
 
-/* Replaces the last `count` runs by one. Memory is empty. */
-static quern_status merge_last(qn_sorter *sorter, uint32_t count, qn_error *error)
+/* Replaces the last `count` runs by one of that level. Memory is empty. */
+static quern_status merge_last(qn_sorter *sorter, uint32_t count, uint32_t level, qn_error *error)
 {
     uint32_t first = sorter->run_count - count;
     uint64_t bytes = blocks_bytes(sorter, first);
@@ -200,7 +200,7 @@ static quern_status merge_last(qn_sorter *sorter, uint32_t count, qn_error *erro
         return status;
     for (uint32_t i = first; i < sorter->run_count; i++)
         qn_spill_drop(&sorter->spill, &sorter->runs[i]);
-    merged.level = sorter->runs[first].level + 1;
+    merged.level = level;
     sorter->runs[first] = merged;
     sorter->run_count = first + 1;
     return QUERN_OK;
@@ -219,20 +219,25 @@ static uint32_t mergeable_count(const qn_sorter *sorter, uint32_t count)
     return fits;
 }
 
-/* Merges the newest runs while there are as many of a level as can be merged at once. */
+/* Merges the newest runs while another one of their level could not be merged together with them. */
 static quern_status merge_levels(qn_sorter *sorter, qn_error *error)
 {
-    for (;;) {
+    quern_status status = QUERN_OK;
+    while (status == QUERN_OK) {
         uint32_t level = sorter->runs[sorter->run_count - 1].level, count = 0;
         while (count < sorter->run_count && sorter->runs[sorter->run_count - 1 - count].level == level)
             count++;
         uint32_t fits = mergeable_count(sorter, count);
-        if (fits < 2 || (fits == count && count < QN_RECORD_MERGE_FAN_IN_MAX))
-            return QUERN_OK;
-        quern_status status = merge_last(sorter, fits, error);
-        if (status != QUERN_OK)
-            return status;
+        uint64_t bytes = blocks_bytes(sorter, sorter->run_count - count);
+        bool full = count == QN_RECORD_MERGE_FAN_IN_MAX || bytes + bytes / count > sorter->config.pool_bytes;
+        if (fits < count) /* the newest has larger records than the others: the rest of the level waits */
+            status = merge_last(sorter, fits, level, error);
+        else if (full && count >= 2)
+            status = merge_last(sorter, count, level + 1, error);
+        else
+            break;
     }
+    return status;
 }
 
 /* Notes a new run, and merges where there are too many. */
@@ -339,7 +344,7 @@ static quern_status merge_for_reading(qn_sorter *sorter, qn_error *error)
         uint32_t surplus = sorter->run_count - QN_RECORD_MERGE_FAN_IN_MAX + 1;
         if (sorter->run_count > QN_RECORD_MERGE_FAN_IN_MAX && surplus >= 2 && surplus < fits)
             fits = surplus;
-        quern_status status = merge_last(sorter, fits, error);
+        quern_status status = merge_last(sorter, fits, sorter->runs[sorter->run_count - fits].level + 1, error);
         if (status != QUERN_OK)
             return status;
     }
