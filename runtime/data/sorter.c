@@ -27,8 +27,10 @@ struct qn_sorter {
     qn_sort_entry *entries;
     qn_sort_entry *scratch;
     uint64_t used_bytes; /* of records in memory */
+    size_t count;        /* of records in memory */
+    /* As far as earlier fills of the pool reached: pages that are still there and count, until they are given back. */
     uint64_t touched_bytes;
-    size_t count; /* of records in memory */
+    size_t touched_count;
     size_t count_max;
     size_t next; /* to read, where all is in memory */
     bool finished;
@@ -105,9 +107,11 @@ static void note_memory(qn_sorter *sorter, uint64_t bytes)
 static void sort_memory(qn_sorter *sorter)
 {
     qn_sort_entries(sorter->config.collation, sorter->records, sorter->entries, sorter->scratch, sorter->count);
-    note_memory(sorter, sorter->used_bytes + sorter->count * ENTRY_BYTES);
     if (sorter->used_bytes > sorter->touched_bytes)
         sorter->touched_bytes = sorter->used_bytes;
+    if (sorter->count > sorter->touched_count)
+        sorter->touched_count = sorter->count;
+    note_memory(sorter, sorter->touched_bytes + sorter->touched_count * ENTRY_BYTES);
 }
 
 static quern_status put_record(qn_sorter *sorter, qn_run_writer *writer, const qn_packed *record, qn_error *error)
@@ -281,17 +285,44 @@ static quern_status spill_giant(qn_sorter *sorter, const void *packed, uint64_t 
     return status == QUERN_OK ? add_run(sorter, run, error) : status;
 }
 
-static inline bool has_room(const qn_sorter *sorter, uint64_t bytes)
+/* Gives the memory behind what is in the pool back. */
+static void release_unused(qn_sorter *sorter)
 {
-    return bytes <= sorter->config.pool_bytes &&
-           sorter->used_bytes + bytes + (sorter->count + 1) * ENTRY_BYTES <= sorter->config.pool_bytes;
+    uint64_t entries_bytes = sorter->count * sizeof(qn_sort_entry);
+    uint64_t left_bytes = sorter->entries_bytes_reserved - entries_bytes;
+    qn_pages_release((uint8_t *)sorter->scratch + entries_bytes, left_bytes);
+    qn_pages_release((uint8_t *)sorter->entries + entries_bytes, left_bytes);
+    qn_pages_release(sorter->records + sorter->used_bytes, sorter->records_bytes_reserved - sorter->used_bytes);
+    sorter->touched_bytes = sorter->used_bytes;
+    sorter->touched_count = sorter->count;
 }
 
-/* Makes room for a record; *giant_out: there cannot be, and it was spilled. */
+static inline bool fits_pool(const qn_sorter *sorter, uint64_t bytes, size_t count)
+{
+    return bytes <= sorter->config.pool_bytes && bytes + count * ENTRY_BYTES <= sorter->config.pool_bytes;
+}
+
+static inline bool has_room(const qn_sorter *sorter, uint64_t bytes)
+{
+    uint64_t used_bytes = sorter->used_bytes + bytes;
+    size_t count = sorter->count + 1;
+    return fits_pool(sorter, used_bytes > sorter->touched_bytes ? used_bytes : sorter->touched_bytes,
+                     count > sorter->touched_count ? count : sorter->touched_count);
+}
+
+/* Makes room for a record; *giant_out: there cannot be, and it was spilled. Where earlier fills had larger records, or smaller ones, their
+ * surplus pages make room. */
 static quern_status make_room(qn_sorter *sorter, const void *packed, uint64_t bytes, bool *giant_out, qn_error *error)
 {
-    *giant_out = bytes > sorter->config.pool_bytes || bytes + ENTRY_BYTES > sorter->config.pool_bytes;
-    return *giant_out ? spill_giant(sorter, packed, bytes, error) : spill_memory(sorter, error);
+    *giant_out = !fits_pool(sorter, bytes, 1);
+    if (*giant_out)
+        return spill_giant(sorter, packed, bytes, error);
+    quern_status status = QUERN_OK;
+    if (!fits_pool(sorter, sorter->used_bytes + bytes, sorter->count + 1))
+        status = spill_memory(sorter, error);
+    if (status == QUERN_OK && !has_room(sorter, bytes))
+        release_unused(sorter);
+    return status;
 }
 
 quern_status qn_sorter_append(qn_sorter *sorter, const qn_packed *record, const void *packed, uint64_t bytes,
@@ -359,15 +390,6 @@ static bool memory_can_stay(const qn_sorter *sorter)
            memory_bytes + blocks_bytes(sorter, 0) <= sorter->config.pool_bytes;
 }
 
-/* Gives the memory behind what is in the pool back. */
-static void release_unused(qn_sorter *sorter)
-{
-    uint64_t entries_bytes = sorter->count * sizeof(qn_sort_entry);
-    qn_pages_release(sorter->scratch, sorter->entries_bytes_reserved);
-    qn_pages_release((uint8_t *)sorter->entries + entries_bytes, sorter->entries_bytes_reserved - entries_bytes);
-    qn_pages_release(sorter->records + sorter->used_bytes, sorter->records_bytes_reserved - sorter->used_bytes);
-}
-
 quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error)
 {
     quern_status status = QUERN_OK;
@@ -382,6 +404,7 @@ quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error)
     }
     sort_memory(sorter);
     release_unused(sorter);
+    qn_pages_release(sorter->scratch, sorter->entries_bytes_reserved);
     note_memory(sorter, sorter->used_bytes + sorter->count * sizeof(qn_sort_entry) + blocks_bytes(sorter, 0));
     sorter->finished = true;
     return QUERN_OK;

@@ -390,7 +390,8 @@ static uint64_t sum_of_all(size_t *count_out)
     uint64_t sum = 0;
     *count_out = 0;
     for (size_t count = 1; count > 0; *count_out += count) {
-        kit_assert_ok(qn_sorter_next(sorter, read, NEXT_MAX, &count, &error), &error);
+        if (qn_sorter_next(sorter, read, NEXT_MAX, &count, &error) != QUERN_OK)
+            ck_abort_msg("%s", error.text);
         for (size_t i = 0; i < count; i++)
             sum += qn_order_prefix(QUERN_BYTES, read[i].value, read[i].value_bytes) * (read[i].key_bytes + 1);
     }
@@ -488,6 +489,43 @@ START_TEST(bytes_that_end_within_a_record_are_refused)
     }
     sorter = NULL;
     batch_free(&records);
+}
+END_TEST
+
+static void append_copies(const qn_packed *record, size_t count)
+{
+    uint8_t packed[2000];
+    qn_packed_encode(&collation.layout, record, packed);
+    uint64_t bytes = qn_packed_bytes(&collation.layout, record->key_bytes, record->value_bytes);
+    for (size_t i = 0; i < count; i++)
+        if (qn_sorter_append(sorter, record, packed, bytes, &error) != QUERN_OK)
+            ck_abort_msg("%s", error.text);
+}
+
+static uint64_t resident_bytes_peak(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)usage.ru_maxrss * 1024;
+}
+
+START_TEST(large_records_and_small_ones_in_turn_take_no_more_memory_than_the_pool)
+{
+    enum { POOL_BYTES = 64 << 20, BLOCK_BYTES = 1 << 20 };
+    static uint8_t key[1500];
+    make_plain_collation();
+    uint64_t before = resident_bytes_peak();
+    kit_assert_ok(make_sorter(POOL_BYTES, BLOCK_BYTES), &error);
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        append_copies(&(qn_packed){.key = key, .value = key, .key_bytes = sizeof key}, 50000);
+        append_copies(&(qn_packed){.key = key, .value = key}, 2000000);
+    }
+    kit_assert_ok(qn_sorter_finish(sorter, &error), &error);
+    size_t count = 0;
+    sum_of_all(&count);
+    ck_assert_uint_eq(count, 2 * 2050000);
+    ck_assert_uint_le(qn_sorter_get_stats(sorter).memory_bytes_peak, POOL_BYTES);
+    ck_assert_uint_le(resident_bytes_peak() - before, POOL_BYTES + 12 * BLOCK_BYTES);
 }
 END_TEST
 
@@ -637,6 +675,7 @@ int main(void)
         what_is_in_memory_stays_where_it_is_until_destroy,
         a_reading_may_be_started_again_anywhere_and_ended_anywhere,
         bytes_that_end_within_a_record_are_refused,
+        large_records_and_small_ones_in_turn_take_no_more_memory_than_the_pool,
         a_changed_byte_of_a_run_is_noticed_and_what_is_whole_can_be_read_again,
         a_cut_scratch_file_is_noticed,
         a_full_disk_is_an_error_that_names_the_directory,
