@@ -13,6 +13,7 @@
 
 static kit_directory directory;
 static qn_error error;
+static char *left;
 
 static void set_up(void)
 {
@@ -41,7 +42,7 @@ START_TEST(what_is_written_is_read_back_and_reading_stops_at_the_end)
     int fd = -1;
     char data[16];
     size_t got = 99;
-    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &error), &error);
+    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &left, &error), &error);
     kit_assert_ok(qn_file_write_at(fd, "0123456789", 10, 5, "x", QUERN_ERROR_OUTPUT, &error), &error);
     kit_assert_ok(qn_file_read_at(fd, data, 10, 5, "x", QUERN_ERROR_INPUT, &got, &error), &error);
     ck_assert_uint_eq(got, 10);
@@ -101,8 +102,9 @@ START_TEST(a_scratch_file_has_no_name_and_nobody_else_may_read_it)
 {
     int fd = -1;
     struct stat status;
-    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &error), &error);
+    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &left, &error), &error);
     ck_assert_int_eq(fstat(fd, &status), 0);
+    ck_assert_ptr_null(left);
     ck_assert_uint_eq(status.st_nlink, 0);
     ck_assert_uint_eq(status.st_mode & 0777, 0600);
     ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
@@ -115,11 +117,11 @@ START_TEST(a_scratch_directory_that_is_not_there_or_too_long_is_an_error_that_na
 {
     int fd = 77;
     char longer[8192];
-    ck_assert_int_eq(qn_file_open_scratch("/nonexistent", &fd, &error), QUERN_ERROR_SCRATCH);
+    ck_assert_int_eq(qn_file_open_scratch("/nonexistent", &fd, &left, &error), QUERN_ERROR_SCRATCH);
     ck_assert_ptr_nonnull(strstr(error.text, "/nonexistent"));
     memset(longer, 'd', sizeof longer - 1);
     longer[sizeof longer - 1] = 0;
-    ck_assert_int_eq(qn_file_open_scratch(longer, &fd, &error), QUERN_ERROR_SCRATCH);
+    ck_assert_int_eq(qn_file_open_scratch(longer, &fd, &left, &error), QUERN_ERROR_SCRATCH);
     ck_assert_int_eq(fd, 77);
 }
 END_TEST
