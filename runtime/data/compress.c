@@ -6,10 +6,10 @@
 
 #include "runtime/base/assert.h"
 
-#define DISK_BYTES_MAX  (UINT64_C(256) << 20) /* remembered, so that a disk which others begin to use is noticed */
-#define WAYS            2                     /* what is written is read once: the disk is taken to read as fast as it writes */
-#define UNPACKING_PART  4                     /* of the time of compressing */
-#define SAVED_PART_MIN  16                    /* of the block: less is not worth a trial's doubt */
+#define DISK_BYTES_MAX (UINT64_C(256) << 20) /* remembered, so that a disk which others begin to use is noticed */
+#define WAYS           2  /* what is written is read once: the disk is taken to read as fast as it writes */
+#define UNPACKING_PART 4  /* of the time of compressing */
+#define SAVED_PART_MIN 16 /* of the block: less is not worth a trial's doubt */
 
 void qn_compressor_note_disk(qn_compressor *compressor, uint64_t bytes, uint64_t ns)
 {
@@ -39,8 +39,8 @@ static bool pays(const qn_compressor *compressor, uint64_t raw_bytes, uint64_t p
         return false;
     if (compressor->compression == QN_COMPRESS_ALL)
         return true;
-    double saved_ns = WAYS * (double)(raw_bytes - packed_bytes) * (double)compressor->disk_ns /
-                      (double)compressor->disk_bytes;
+    double saved_ns =
+        WAYS * (double)(raw_bytes - packed_bytes) * (double)compressor->disk_ns / (double)compressor->disk_bytes;
     return (double)(ns + ns / UNPACKING_PART) < saved_ns;
 }
 

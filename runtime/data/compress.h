@@ -19,7 +19,7 @@
 
 typedef enum qn_compression {
     QN_COMPRESS_WHERE_IT_PAYS,
-    QN_COMPRESS_ALL,  /* however fast the disk is; noise is left alone all the same */
+    QN_COMPRESS_ALL, /* however fast the disk is; noise is left alone all the same */
     QN_COMPRESS_NONE,
 } qn_compression;
 

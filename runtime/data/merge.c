@@ -75,8 +75,7 @@ static quern_status add_runs(qn_merge *merge, qn_spill *spill, const qn_run *run
     if (merge->run_count == 0)
         return QUERN_OK;
     size_t part_count = merge->run_count < QN_MERGE_WRITES_MAX ? QN_MERGE_WRITES_MAX : merge->run_count;
-    size_t each_bytes =
-        part_count * spill->block_bytes / merge->run_count & ~(size_t)(QN_SPILL_ALIGN_BYTES - 1);
+    size_t each_bytes = part_count * spill->block_bytes / merge->run_count & ~(size_t)(QN_SPILL_ALIGN_BYTES - 1);
     merge->memory_bytes = each_bytes * merge->run_count;
     if (merge->memory_bytes > 0)
         merge->memory = qn_pages_reserve(merge->memory_bytes, true);
@@ -84,7 +83,9 @@ static quern_status add_runs(qn_merge *merge, qn_spill *spill, const qn_run *run
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to merge %u spilled runs", merge->run_count);
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < merge->run_count && status == QUERN_OK; i++) {
-        status = qn_run_reader_open_in(&merge->sources[i].reader, spill, &runs[i], merge->memory_bytes > 0 ? merge->memory + i * each_bytes : NULL, each_bytes, error);
+        status =
+            qn_run_reader_open_in(&merge->sources[i].reader, spill, &runs[i],
+                                  merge->memory_bytes > 0 ? merge->memory + i * each_bytes : NULL, each_bytes, error);
         if (status == QUERN_OK)
             status = add_source(merge, error);
     }

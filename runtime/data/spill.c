@@ -7,7 +7,7 @@
 #include "runtime/data/spill_io.h"
 
 #define HEADER_BYTES     sizeof(qn_block_header)
-#define WRITER_BYTES_MAX ((size_t)4 << 20)  /* larger transfers are no faster */
+#define WRITER_BYTES_MAX ((size_t)4 << 20) /* larger transfers are no faster */
 #define WRITER_BYTES_MIN ((size_t)16 << 10)
 #define PACKS_BYTES_MIN  ((size_t)32 << 10) /* with smaller block_bytes there is no room to compress */
 

@@ -42,10 +42,11 @@ typedef struct qn_spill {
     char *left_directory;  /* owned; to be removed with the file; NULL: none */
     uint64_t end;          /* of the file */
     uint32_t value_words;
-    size_t block_bytes;       /* the measure of memory, above */
-    size_t target_bytes;      /* of a block before it is compressed, header included */
-    uint64_t cached_bytes_max; /* of the file: runs that begin behind it pass by the page cache; may be set before the first run */
-    qn_compressor compressor;  /* its compression may be set before the first run */
+    size_t block_bytes;  /* the measure of memory, above */
+    size_t target_bytes; /* of a block before it is compressed, header included */
+    uint64_t
+        cached_bytes_max; /* of the file: runs that begin behind it pass by the page cache; may be set before the first run */
+    qn_compressor compressor; /* its compression may be set before the first run */
     /* For the report: in the file, what that was before it was compressed, rows. */
     uint64_t written_bytes, raw_bytes, written_rows, read_rows;
 } qn_spill;

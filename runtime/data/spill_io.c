@@ -56,8 +56,8 @@ static quern_status write_failed(const qn_spill *spill, int reason, qn_error *er
     return qn_error_set(error, QUERN_ERROR_SCRATCH, reason,
                         "cannot spill to %s, where %llu MiB of this rank are already: %sname another directory with "
                         "--quern-scratch%s",
-                        spill->directory, (unsigned long long)(spill->end >> 20), is_full ? "free space there, or " : "",
-                        is_full ? ", or give the job more memory" : "");
+                        spill->directory, (unsigned long long)(spill->end >> 20),
+                        is_full ? "free space there, or " : "", is_full ? ", or give the job more memory" : "");
 }
 
 /* What the cache has written of the file's earlier pieces it need not keep. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/data/test_spill.c: what is spilled is read back, and what was not written so is noticed. Linked with pread
- * wrapped too, to know how much is read.
+ * tests/data/test_spill.c: what is spilled is read back, and what was not written so is noticed. Linked with pread64
+ * (what pread becomes) wrapped too, to know how much is read.
  */
 #include "runtime/data/spill.h"
 #include "tests/data/keykit.h"
@@ -20,15 +20,15 @@ static qn_error error;
 static qn_spill spill;
 static uint64_t bytes_read;
 
-ssize_t __real_pread(int fd, void *data, size_t bytes, off_t offset);
-ssize_t __wrap_pread(int fd, void *data, size_t bytes, off_t offset);
+ssize_t __real_pread64(int fd, void *data, size_t bytes, off_t offset);
+ssize_t __wrap_pread64(int fd, void *data, size_t bytes, off_t offset);
 
 /* Short reads, too: half of what is asked for at most. */
 static bool reads_are_short;
 
-ssize_t __wrap_pread(int fd, void *data, size_t bytes, off_t offset)
+ssize_t __wrap_pread64(int fd, void *data, size_t bytes, off_t offset)
 {
-    ssize_t got = __real_pread(fd, data, reads_are_short ? (bytes + 1) / 2 : bytes, offset);
+    ssize_t got = __real_pread64(fd, data, reads_are_short ? (bytes + 1) / 2 : bytes, offset);
     bytes_read += got > 0 ? (uint64_t)got : 0;
     return got;
 }
@@ -101,12 +101,14 @@ static void check_run(const qn_run *run, const keykit_set *set, size_t first, si
 START_TEST(runs_of_all_kinds_of_rows_come_back_one_behind_the_other)
 {
     keykit_set set = keykit_make(2000, 1);
-    static const size_t block_sizes[] = {sizeof(qn_block_header), 64, 200, 4096, 65536, 1 << 20};
+    static const size_t block_sizes[] = {sizeof(qn_block_header), 64, 200, 4096, 8192, 32768, 65536, 1 << 20};
     for (size_t i = 0; i < sizeof block_sizes / sizeof *block_sizes; i++) {
         for (uint32_t words = 1; words <= 32; words += 31) {
             qn_run runs[7];
             uint64_t rows = 0, bytes = 0;
             qn_spill_init(&spill, directory.path, words, block_sizes[i]);
+            spill.cached_bytes_max = words == 1 ? 0 : 8192;
+            spill.compressor.compression = QN_COMPRESS_ALL;
             for (size_t n = 0; n < 7; n++) {
                 runs[n] = write_run(&set, n, n * n + 1);
                 ck_assert_uint_eq(runs[n].offset, bytes);
@@ -132,9 +134,14 @@ START_TEST(short_reads_are_continued)
     keykit_set set = keykit_make(2000, 1);
     qn_spill_init(&spill, directory.path, 2, 4096);
     qn_run run = write_run(&set, 0, 1);
-    reads_are_short = true;
-    check_run(&run, &set, 0, 1);
-    reads_are_short = false;
+    for (int cached = 0; cached < 2; cached++) {
+        bytes_read = 0;
+        run.is_cached = cached;
+        reads_are_short = true;
+        check_run(&run, &set, 0, 1);
+        reads_are_short = false;
+        ck_assert_uint_ge(bytes_read, run.bytes);
+    }
     keykit_free(&set);
 }
 END_TEST
@@ -175,6 +182,7 @@ START_TEST(giant_rows_come_back_and_do_not_make_their_neighbours_dear)
     ck_assert_uint_ge(run.block_bytes_max, 1 << 20);
     bytes_read = 0;
     check_run(&run, &set, 0, 1);
+    ck_assert_uint_ge(bytes_read, run.bytes);
     ck_assert_msg(bytes_read <= 3 * run.bytes, "%llu bytes read of a run of %llu", (unsigned long long)bytes_read,
                   (unsigned long long)run.bytes);
     keykit_free(&set);

@@ -183,9 +183,11 @@ static void put(qn_run_writer *writer, const sample *data, size_t i, qn_error *e
         must(qn_run_writer_put_packed(writer, data->data + begin, data->ends[i] - begin, error), error);
         return;
     }
-    qn_key key;
-    const uint64_t *value;
-    qn_row_decode((const uint64_t *)(data->data + begin), data->ends[i] - begin, data->value_words, &key, &value);
+    qn_key key = {0};
+    const uint64_t *value = NULL;
+    if (qn_row_decode((const uint64_t *)(data->data + begin), data->ends[i] - begin, data->value_words, &key, &value) ==
+        0)
+        fail("a row is not one");
     must(qn_run_writer_put(writer, &key, value, error), error);
 }
 
@@ -209,7 +211,8 @@ static void read_runs(qn_spill *spill, const qn_run *runs, qn_error *error)
     uint8_t *memory = take(READER_BYTES * RUN_COUNT);
     uint64_t got = 1, sum = 0;
     for (size_t n = 0; n < RUN_COUNT; n++)
-        must(qn_run_reader_open_in(&readers[n], spill, &runs[n], memory + n * READER_BYTES, READER_BYTES, error), error);
+        must(qn_run_reader_open_in(&readers[n], spill, &runs[n], memory + n * READER_BYTES, READER_BYTES, error),
+             error);
     while (got > 0) {
         got = 0;
         for (size_t n = 0; n < RUN_COUNT; n++) {
