@@ -6,7 +6,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#define SCRATCH_DIRECTORY "/quern-spill-XXXXXX"
+#define SCRATCH_FILE      "/runs"
 
 quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, quern_status failure,
                              size_t *bytes_out, qn_error *error)
@@ -71,16 +76,63 @@ quern_status qn_file_sync_directory(const char *path, qn_error *error)
     return QUERN_OK;
 }
 
-quern_status qn_file_open_scratch(const char *directory, int *fd_out, qn_error *error)
+/* Puts a name behind the directory's, calls what needs it, and takes it off again. */
+static int at_scratch_file(char *path, int (*call)(const char *path))
 {
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/quern-spill-XXXXXX", directory);
-    if (length < 0 || (size_t)length >= sizeof path)
-        return qn_error_set(error, QUERN_ERROR_SCRATCH, ENAMETOOLONG, "scratch directory %s", directory);
-    int fd = mkostemp(path, O_CLOEXEC);
+    size_t length = strlen(path);
+    strcpy(path + length, SCRATCH_FILE);
+    int result = call(path);
+    path[length] = 0;
+    return result;
+}
+
+static int create_private(const char *path)
+{
+    return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
+/* `path` is a template with room for SCRATCH_FILE. */
+static quern_status open_named(char *path, int *fd_out, char **left_out)
+{
+    if (!mkdtemp(path))
+        return QUERN_ERROR_SCRATCH;
+    int fd = at_scratch_file(path, create_private);
+    int reason = errno;
+    (void)at_scratch_file(path, unlink);
+    bool left = rmdir(path) != 0;
+    errno = reason;
     if (fd < 0)
-        return qn_error_set(error, QUERN_ERROR_SCRATCH, errno, "cannot create a spill file in %s", directory);
-    unlink(path);
+        return QUERN_ERROR_SCRATCH;
+    *left_out = left ? strdup(path) : NULL;
     *fd_out = fd;
     return QUERN_OK;
+}
+
+quern_status qn_file_open_scratch(const char *directory, int *fd_out, char **left_out, qn_error *error)
+{
+    char path[PATH_MAX + sizeof SCRATCH_FILE];
+    int length = snprintf(path, PATH_MAX, "%s" SCRATCH_DIRECTORY, directory);
+    if (length < 0 || length >= PATH_MAX)
+        return qn_error_set(error, QUERN_ERROR_SCRATCH, ENAMETOOLONG, "scratch directory %s", directory);
+    int fd = open(directory, O_TMPFILE | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        *fd_out = fd;
+        *left_out = NULL;
+        return QUERN_OK;
+    }
+    if (open_named(path, fd_out, left_out) == QUERN_OK)
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_SCRATCH, errno,
+                        "cannot create a spill file in %s: name another directory with --quern-scratch", directory);
+}
+
+void qn_file_remove_scratch(char *left)
+{
+    if (!left)
+        return;
+    char path[PATH_MAX + sizeof SCRATCH_FILE];
+    snprintf(path, PATH_MAX, "%s", left);
+    (void)at_scratch_file(path, unlink);
+    rmdir(path);
+    free(left);
 }

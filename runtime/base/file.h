@@ -20,7 +20,11 @@ quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t o
 quern_status qn_file_create(const char *path, const void *data, size_t bytes, qn_error *error);
 /* fsync of a directory, so that names in it are durable. File systems that cannot do it are accepted. */
 quern_status qn_file_sync_directory(const char *path, qn_error *error);
-/* An open file in `directory` that has no name any more, 0600; *fd_out is the caller's to close. */
-quern_status qn_file_open_scratch(const char *directory, int *fd_out, qn_error *error);
+/* An open file in `directory` that has no name any more, 0600; *fd_out is the caller's to close. Where the file system cannot do
+ * without a name, the file lies in a directory of its own, 0700, which outlives its removal on some (NFS): *left_out is then that
+ * directory's path, to be given to qn_file_remove_scratch() once the file is closed; else NULL. */
+quern_status qn_file_open_scratch(const char *directory, int *fd_out, char **left_out, qn_error *error);
+/* Removes what qn_file_open_scratch() had to leave, and frees it. Takes NULL. */
+void qn_file_remove_scratch(char *left);
 
 #endif

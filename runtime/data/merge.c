@@ -2,6 +2,7 @@
 #include "runtime/data/merge.h"
 
 #include "runtime/base/assert.h"
+#include "runtime/base/pages.h"
 #include "runtime/data/key_text.h"
 
 quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_error *error)
@@ -20,7 +21,7 @@ quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_
 static quern_status advance(qn_merge *merge, uint32_t index, bool *more_out, qn_error *error)
 {
     qn_merge_source *source = &merge->sources[index];
-    if (source->reader.block) {
+    if (source->reader.spill) {
         quern_status status = qn_run_reader_next(&source->reader, more_out, error);
         source->key = source->reader.key;
         source->value = source->reader.value;
@@ -68,17 +69,35 @@ static quern_status add_source(qn_merge *merge, qn_error *error)
     return status;
 }
 
+/* Gives each reader its part of the memory of a merge: the fewer the runs, the farther they read ahead. */
+static quern_status add_runs(qn_merge *merge, qn_spill *spill, const qn_run *runs, qn_error *error)
+{
+    if (merge->run_count == 0)
+        return QUERN_OK;
+    size_t part_count = merge->run_count < QN_MERGE_WRITES_MAX ? QN_MERGE_WRITES_MAX : merge->run_count;
+    size_t each_bytes = part_count * spill->block_bytes / merge->run_count & ~(size_t)(QN_SPILL_ALIGN_BYTES - 1);
+    merge->memory_bytes = each_bytes * merge->run_count;
+    if (merge->memory_bytes > 0)
+        merge->memory = qn_pages_reserve(merge->memory_bytes, true);
+    if (merge->memory_bytes > 0 && !merge->memory)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to merge %u spilled runs", merge->run_count);
+    quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < merge->run_count && status == QUERN_OK; i++) {
+        status =
+            qn_run_reader_open_in(&merge->sources[i].reader, spill, &runs[i],
+                                  merge->memory_bytes > 0 ? merge->memory + i * each_bytes : NULL, each_bytes, error);
+        if (status == QUERN_OK)
+            status = add_source(merge, error);
+    }
+    return status;
+}
+
 quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill *spill, const qn_run *runs,
                            uint32_t run_count, qn_table *table, qn_error *error)
 {
     QN_ASSERT(run_count <= QN_MERGE_FAN_IN_MAX);
     *merge = (qn_merge){.reducer = reducer, .run_count = run_count};
-    quern_status status = QUERN_OK;
-    for (uint32_t i = 0; i < run_count && status == QUERN_OK; i++) {
-        status = qn_run_reader_open(&merge->sources[i].reader, spill, &runs[i], error);
-        if (status == QUERN_OK)
-            status = add_source(merge, error);
-    }
+    quern_status status = add_runs(merge, spill, runs, error);
     if (table && status == QUERN_OK) {
         merge->sources[run_count].cursor = qn_table_cursor_of(table, 0, UINT64_MAX);
         status = add_source(merge, error);
@@ -154,6 +173,8 @@ void qn_merge_close(qn_merge *merge)
 {
     for (uint32_t i = 0; i < QN_MERGE_SOURCES_MAX; i++)
         qn_run_reader_close(&merge->sources[i].reader);
+    qn_pages_unreserve(merge->memory, merge->memory_bytes);
+    merge->memory = NULL;
     merge->heap_count = 0;
     merge->source_count = 0;
 }

@@ -12,18 +12,21 @@
 #include "runtime/data/table.h"
 
 #define QN_MERGE_FAN_IN_MAX  64 /* runs that one merge reads */
+#define QN_MERGE_WRITES_MAX  (QN_MERGE_FAN_IN_MAX - QN_SPILL_WRITER_BLOCKS)
 #define QN_MERGE_SOURCES_MAX (QN_MERGE_FAN_IN_MAX + 1)
 
 typedef struct qn_merge_source {
     qn_key key;
     const uint64_t *value;
-    qn_run_reader reader;   /* of a run; its block is NULL for a table */
+    qn_run_reader reader;   /* of a run; not open for a table */
     qn_table_cursor cursor; /* of a table */
 } qn_merge_source;
 
 typedef struct qn_merge {
     const qn_reducer *reducer;
     uint32_t run_count;
+    uint8_t *memory; /* of the readers */
+    size_t memory_bytes;
     bool resting; /* heap[0] was given and has to move on */
     uint32_t heap_count;
     uint32_t source_count;
@@ -33,7 +36,8 @@ typedef struct qn_merge {
     uint32_t heap[QN_MERGE_SOURCES_MAX]; /* indices of sources, smallest key first */
 } qn_merge;
 
-/* Starts on runs, up to QN_MERGE_FAN_IN_MAX, and a table (NULL: none), all borrowed until close. */
+/* Starts on runs, up to QN_MERGE_FAN_IN_MAX, and a table (NULL: none), all borrowed until close. Its readers and a writer of the same
+ * spill take QN_MERGE_FAN_IN_MAX times its block_bytes together; with more than QN_MERGE_WRITES_MAX runs, the readers alone. */
 quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill *spill, const qn_run *runs,
                            uint32_t run_count, qn_table *table, qn_error *error);
 /* The next key and its reduced value, good until the next call; *key_out NULL at the end. */

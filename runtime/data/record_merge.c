@@ -12,7 +12,7 @@ static void load_from_memory(qn_record_merge *merge, qn_record_input *input)
         return;
     }
     if (at + QN_SORT_FETCH_AHEAD < memory->count)
-        qn_sort_fetch(memory->records + memory->entries[at + QN_SORT_FETCH_AHEAD].place);
+        qn_sort_fetch_whole(memory->records + memory->entries[at + QN_SORT_FETCH_AHEAD].place, memory->typical_bytes);
     qn_sort_decode(&merge->collation->layout, memory->records + memory->entries[at].place, &input->record);
     input->next_entry++;
 }

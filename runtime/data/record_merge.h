@@ -19,6 +19,7 @@ typedef struct qn_sorted {
     const uint8_t *records;
     const qn_sort_entry *entries;
     size_t count;
+    size_t typical_bytes; /* of a record: what is fetched ahead */
 } qn_sorted;
 
 typedef struct qn_record_input {

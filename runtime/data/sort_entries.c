@@ -6,7 +6,7 @@
 #define FEW_WORDS        16 /* entries that are sorted by insertion */
 #define FEW_RECORDS      8  /* the same, by their records */
 #define DEAL_BITS_MAX    11 /* piles of one dealing: few enough that each one's end stays in the cache */
-#define ENTRIES_PER_PILE 4  /* aimed at */
+#define ENTRIES_PER_PILE 2  /* aimed at */
 
 typedef struct sort_job {
     const qn_collation *collation;
@@ -98,14 +98,15 @@ static void merge_sort(const sort_job *job, qn_sort_entry *entries, qn_sort_entr
     merge_halves(job, entries, scratch, half, count);
 }
 
-static void insert_words(qn_sort_entry *entries, size_t count)
+/* From one place to another, or the same. */
+static void insert_words(const qn_sort_entry *from, qn_sort_entry *to, size_t count)
 {
-    for (size_t i = 1; i < count; i++) {
-        qn_sort_entry moving = entries[i];
+    for (size_t i = 0; i < count; i++) {
+        qn_sort_entry moving = from[i];
         size_t at = i;
-        for (; at > 0 && entries[at - 1].prefix > moving.prefix; at--)
-            entries[at] = entries[at - 1];
-        entries[at] = moving;
+        for (; at > 0 && to[at - 1].prefix > moving.prefix; at--)
+            to[at] = to[at - 1];
+        to[at] = moving;
     }
 }
 
@@ -139,45 +140,53 @@ static deal_plan plan_dealing(const qn_sort_entry *entries, size_t count)
     return (deal_plan){least, shift, (uint32_t)((largest - least) >> shift) + 1};
 }
 
-/* Moves entries to `to` in piles; ends[i] is where pile i ends. */
-static void deal(const deal_plan *plan, const qn_sort_entry *from, qn_sort_entry *to, size_t count, size_t *ends)
+/* Moves entries to `to` in piles; ends[i] is where pile i ends. Returns the count of the largest pile. */
+static size_t deal(const deal_plan *plan, const qn_sort_entry *from, qn_sort_entry *to, size_t count, size_t *ends)
 {
+    size_t begin = 0, largest = 0;
     memset(ends, 0, plan->pile_count * sizeof *ends);
     for (size_t i = 0; i < count; i++)
         ends[pile_of(plan, &from[i])]++;
-    size_t begin = 0;
     for (uint32_t pile = 0; pile < plan->pile_count; pile++) {
         size_t pile_count = ends[pile];
+        largest = pile_count > largest ? pile_count : largest;
         ends[pile] = begin;
         begin += pile_count;
     }
     for (size_t i = 0; i < count; i++)
         to[ends[pile_of(plan, &from[i])]++] = from[i];
+    return largest;
+}
+
+static void sort_words(qn_sort_entry *from, qn_sort_entry *to, size_t count, bool into_to);
+
+/* More than a few entries. */
+static void deal_words(qn_sort_entry *from, qn_sort_entry *to, size_t count, bool into_to)
+{
+    size_t ends[1 << DEAL_BITS_MAX], begin = 0;
+    deal_plan plan = plan_dealing(from, count);
+    if (plan.pile_count == 1) {
+        if (into_to)
+            memcpy(to, from, count * sizeof *to);
+        return;
+    }
+    size_t largest = deal(&plan, from, to, count, ends);
+    if (largest <= FEW_WORDS) { /* no entry moves farther than its pile */
+        insert_words(to, into_to ? to : from, count);
+        return;
+    }
+    for (uint32_t pile = 0; pile < plan.pile_count; begin = ends[pile++])
+        sort_words(to + begin, from + begin, ends[pile] - begin, !into_to);
 }
 
 /* By their words. Each dealing shrinks the range of words in a pile by the number of piles, so the depth is bounded. into_to: the
  * result is to be there. */
 static void sort_words(qn_sort_entry *from, qn_sort_entry *to, size_t count, bool into_to)
 {
-    size_t ends[(1 << DEAL_BITS_MAX) + 1];
-    deal_plan plan = {0};
     if (count > FEW_WORDS)
-        plan = plan_dealing(from, count);
+        deal_words(from, to, count, into_to);
     else
-        insert_words(from, count);
-    if (count <= FEW_WORDS || plan.pile_count == 1) {
-        if (into_to)
-            memcpy(to, from, count * sizeof *to);
-        return;
-    }
-    deal(&plan, from, to, count, ends);
-    size_t begin = 0;
-    for (uint32_t pile = 0; pile < plan.pile_count; pile++) {
-        size_t end = ends[pile];
-        if (plan.shift > 0 || !into_to)
-            sort_words(to + begin, from + begin, end - begin, !into_to);
-        begin = end;
-    }
+        insert_words(from, into_to ? to : from, count);
 }
 
 static inline quern_span field_of(const sort_job *job, const qn_sort_entry *entry, record_field field)

@@ -27,8 +27,10 @@ struct qn_sorter {
     qn_sort_entry *entries;
     qn_sort_entry *scratch;
     uint64_t used_bytes; /* of records in memory */
+    size_t count;        /* of records in memory */
+    /* As far as earlier fills of the pool reached: pages that are still there and count, until they are given back. */
     uint64_t touched_bytes;
-    size_t count; /* of records in memory */
+    size_t touched_count;
     size_t count_max;
     size_t next; /* to read, where all is in memory */
     bool finished;
@@ -105,9 +107,11 @@ static void note_memory(qn_sorter *sorter, uint64_t bytes)
 static void sort_memory(qn_sorter *sorter)
 {
     qn_sort_entries(sorter->config.collation, sorter->records, sorter->entries, sorter->scratch, sorter->count);
-    note_memory(sorter, sorter->used_bytes + sorter->count * ENTRY_BYTES);
     if (sorter->used_bytes > sorter->touched_bytes)
         sorter->touched_bytes = sorter->used_bytes;
+    if (sorter->count > sorter->touched_count)
+        sorter->touched_count = sorter->count;
+    note_memory(sorter, sorter->touched_bytes + sorter->touched_count * ENTRY_BYTES);
 }
 
 static quern_status put_record(qn_sorter *sorter, qn_run_writer *writer, const qn_packed *record, qn_error *error)
@@ -117,13 +121,19 @@ static quern_status put_record(qn_sorter *sorter, qn_run_writer *writer, const q
                                     qn_packed_bytes(layout, record->key_bytes, record->value_bytes), error);
 }
 
+static size_t typical_bytes(const qn_sorter *sorter)
+{
+    return sorter->count > 0 ? sorter->used_bytes / sorter->count + 1 : 1;
+}
+
 static quern_status put_memory(qn_sorter *sorter, qn_run_writer *writer, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    size_t bytes = typical_bytes(sorter);
     for (size_t i = 0; i < sorter->count && status == QUERN_OK; i++) {
         qn_packed record;
         if (i + QN_SORT_FETCH_AHEAD < sorter->count)
-            qn_sort_fetch(sorter->records + sorter->entries[i + QN_SORT_FETCH_AHEAD].place);
+            qn_sort_fetch_whole(sorter->records + sorter->entries[i + QN_SORT_FETCH_AHEAD].place, bytes);
         qn_sort_decode(&sorter->config.collation->layout, sorter->records + sorter->entries[i].place, &record);
         status = put_record(sorter, writer, &record, error);
     }
@@ -176,8 +186,8 @@ static void lend_pool(qn_sorter *sorter, uint64_t bytes)
     sorter->touched_bytes = kept_bytes;
 }
 
-/* Replaces the last `count` runs by one. Memory is empty. */
-static quern_status merge_last(qn_sorter *sorter, uint32_t count, qn_error *error)
+/* Replaces the last `count` runs by one of that level. Memory is empty. */
+static quern_status merge_last(qn_sorter *sorter, uint32_t count, uint32_t level, qn_error *error)
 {
     uint32_t first = sorter->run_count - count;
     uint64_t bytes = blocks_bytes(sorter, first);
@@ -194,7 +204,7 @@ static quern_status merge_last(qn_sorter *sorter, uint32_t count, qn_error *erro
         return status;
     for (uint32_t i = first; i < sorter->run_count; i++)
         qn_spill_drop(&sorter->spill, &sorter->runs[i]);
-    merged.level = sorter->runs[first].level + 1;
+    merged.level = level;
     sorter->runs[first] = merged;
     sorter->run_count = first + 1;
     return QUERN_OK;
@@ -213,20 +223,25 @@ static uint32_t mergeable_count(const qn_sorter *sorter, uint32_t count)
     return fits;
 }
 
-/* Merges the newest runs while there are as many of a level as can be merged at once. */
+/* Merges the newest runs while another one of their level could not be merged together with them. */
 static quern_status merge_levels(qn_sorter *sorter, qn_error *error)
 {
-    for (;;) {
+    quern_status status = QUERN_OK;
+    while (status == QUERN_OK) {
         uint32_t level = sorter->runs[sorter->run_count - 1].level, count = 0;
         while (count < sorter->run_count && sorter->runs[sorter->run_count - 1 - count].level == level)
             count++;
         uint32_t fits = mergeable_count(sorter, count);
-        if (fits < 2 || (fits == count && count < QN_RECORD_MERGE_FAN_IN_MAX))
-            return QUERN_OK;
-        quern_status status = merge_last(sorter, fits, error);
-        if (status != QUERN_OK)
-            return status;
+        uint64_t bytes = blocks_bytes(sorter, sorter->run_count - count);
+        bool full = count == QN_RECORD_MERGE_FAN_IN_MAX || bytes + bytes / count > sorter->config.pool_bytes;
+        if (fits < count) /* the newest has larger records than the others: the rest of the level waits */
+            status = merge_last(sorter, fits, level, error);
+        else if (full && count >= 2)
+            status = merge_last(sorter, count, level + 1, error);
+        else
+            break;
     }
+    return status;
 }
 
 /* Notes a new run, and merges where there are too many. */
@@ -270,17 +285,44 @@ static quern_status spill_giant(qn_sorter *sorter, const void *packed, uint64_t 
     return status == QUERN_OK ? add_run(sorter, run, error) : status;
 }
 
-static inline bool has_room(const qn_sorter *sorter, uint64_t bytes)
+/* Gives the memory behind what is in the pool back. */
+static void release_unused(qn_sorter *sorter)
 {
-    return bytes <= sorter->config.pool_bytes &&
-           sorter->used_bytes + bytes + (sorter->count + 1) * ENTRY_BYTES <= sorter->config.pool_bytes;
+    uint64_t entries_bytes = sorter->count * sizeof(qn_sort_entry);
+    uint64_t left_bytes = sorter->entries_bytes_reserved - entries_bytes;
+    qn_pages_release((uint8_t *)sorter->scratch + entries_bytes, left_bytes);
+    qn_pages_release((uint8_t *)sorter->entries + entries_bytes, left_bytes);
+    qn_pages_release(sorter->records + sorter->used_bytes, sorter->records_bytes_reserved - sorter->used_bytes);
+    sorter->touched_bytes = sorter->used_bytes;
+    sorter->touched_count = sorter->count;
 }
 
-/* Makes room for a record; *giant_out: there cannot be, and it was spilled. */
+static inline bool fits_pool(const qn_sorter *sorter, uint64_t bytes, size_t count)
+{
+    return bytes <= sorter->config.pool_bytes && bytes + count * ENTRY_BYTES <= sorter->config.pool_bytes;
+}
+
+static inline bool has_room(const qn_sorter *sorter, uint64_t bytes)
+{
+    uint64_t used_bytes = sorter->used_bytes + bytes;
+    size_t count = sorter->count + 1;
+    return fits_pool(sorter, used_bytes > sorter->touched_bytes ? used_bytes : sorter->touched_bytes,
+                     count > sorter->touched_count ? count : sorter->touched_count);
+}
+
+/* Makes room for a record; *giant_out: there cannot be, and it was spilled. Where earlier fills had larger records, or smaller ones, their
+ * surplus pages make room. */
 static quern_status make_room(qn_sorter *sorter, const void *packed, uint64_t bytes, bool *giant_out, qn_error *error)
 {
-    *giant_out = bytes > sorter->config.pool_bytes || bytes + ENTRY_BYTES > sorter->config.pool_bytes;
-    return *giant_out ? spill_giant(sorter, packed, bytes, error) : spill_memory(sorter, error);
+    *giant_out = !fits_pool(sorter, bytes, 1);
+    if (*giant_out)
+        return spill_giant(sorter, packed, bytes, error);
+    quern_status status = QUERN_OK;
+    if (!fits_pool(sorter, sorter->used_bytes + bytes, sorter->count + 1))
+        status = spill_memory(sorter, error);
+    if (status == QUERN_OK && !has_room(sorter, bytes))
+        release_unused(sorter);
+    return status;
 }
 
 quern_status qn_sorter_append(qn_sorter *sorter, const qn_packed *record, const void *packed, uint64_t bytes,
@@ -333,7 +375,7 @@ static quern_status merge_for_reading(qn_sorter *sorter, qn_error *error)
         uint32_t surplus = sorter->run_count - QN_RECORD_MERGE_FAN_IN_MAX + 1;
         if (sorter->run_count > QN_RECORD_MERGE_FAN_IN_MAX && surplus >= 2 && surplus < fits)
             fits = surplus;
-        quern_status status = merge_last(sorter, fits, error);
+        quern_status status = merge_last(sorter, fits, sorter->runs[sorter->run_count - fits].level + 1, error);
         if (status != QUERN_OK)
             return status;
     }
@@ -346,15 +388,6 @@ static bool memory_can_stay(const qn_sorter *sorter)
     uint64_t memory_bytes = sorter->used_bytes + sorter->count * sizeof(qn_sort_entry);
     return sorter->run_count <= QN_RECORD_MERGE_FAN_IN_MAX &&
            memory_bytes + blocks_bytes(sorter, 0) <= sorter->config.pool_bytes;
-}
-
-/* Gives the memory behind what is in the pool back. */
-static void release_unused(qn_sorter *sorter)
-{
-    uint64_t entries_bytes = sorter->count * sizeof(qn_sort_entry);
-    qn_pages_release(sorter->scratch, sorter->entries_bytes_reserved);
-    qn_pages_release((uint8_t *)sorter->entries + entries_bytes, sorter->entries_bytes_reserved - entries_bytes);
-    qn_pages_release(sorter->records + sorter->used_bytes, sorter->records_bytes_reserved - sorter->used_bytes);
 }
 
 quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error)
@@ -371,6 +404,7 @@ quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error)
     }
     sort_memory(sorter);
     release_unused(sorter);
+    qn_pages_release(sorter->scratch, sorter->entries_bytes_reserved);
     note_memory(sorter, sorter->used_bytes + sorter->count * sizeof(qn_sort_entry) + blocks_bytes(sorter, 0));
     sorter->finished = true;
     return QUERN_OK;
@@ -383,7 +417,7 @@ bool qn_sorter_is_stable(const qn_sorter *sorter)
 
 static quern_status open_merge(qn_sorter *sorter, qn_error *error)
 {
-    const qn_sorted memory = {sorter->records, sorter->entries, sorter->count};
+    const qn_sorted memory = {sorter->records, sorter->entries, sorter->count, typical_bytes(sorter)};
     quern_status status = qn_record_merge_open(&sorter->merge, sorter->config.collation, &sorter->spill, sorter->runs,
                                                sorter->run_count, sorter->count > 0 ? &memory : NULL, error);
     sorter->merge_open = status == QUERN_OK;
@@ -404,9 +438,10 @@ static size_t take_memory(qn_sorter *sorter, qn_packed *records_out, size_t max)
     const qn_layout *layout = &sorter->config.collation->layout;
     size_t left = sorter->count - sorter->next, count = left < max ? left : max;
     const qn_sort_entry *entries = sorter->entries + sorter->next;
+    size_t bytes = typical_bytes(sorter);
     for (size_t i = 0; i < count; i++) {
         if (i + QN_SORT_FETCH_AHEAD < left)
-            qn_sort_fetch(sorter->records + entries[i + QN_SORT_FETCH_AHEAD].place);
+            qn_sort_fetch_whole(sorter->records + entries[i + QN_SORT_FETCH_AHEAD].place, bytes);
         qn_sort_decode(layout, sorter->records + entries[i].place, &records_out[i]);
     }
     sorter->next += count;

@@ -1,86 +1,168 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/data/spill.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "runtime/base/assert.h"
-#include "runtime/base/file.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/pages.h"
+#include "runtime/data/spill_io.h"
 
-#define HEADER_BYTES sizeof(qn_block_header)
+#define HEADER_BYTES     sizeof(qn_block_header)
+#define WRITER_BYTES_MAX ((size_t)4 << 20) /* larger transfers are no faster */
+#define WRITER_BYTES_MIN ((size_t)16 << 10)
+#define PACKS_BYTES_MIN  ((size_t)32 << 10) /* with smaller block_bytes there is no room to compress */
+
+/* In the file, and in a piece, a block is followed by zeros up to the next multiple of 8. */
+static uint64_t padded(uint64_t bytes)
+{
+    return (bytes + 7) & ~UINT64_C(7);
+}
+
+static bool packs(const qn_spill *spill)
+{
+    return spill->block_bytes >= PACKS_BYTES_MIN;
+}
+
+/* A reader holds a block from the page of the file in which it begins, and what a compressed one becomes. */
+static size_t choose_target(size_t block_bytes)
+{
+    size_t page_bytes = QN_SPILL_ALIGN_BYTES;
+    if (block_bytes >= PACKS_BYTES_MIN)
+        return (block_bytes - page_bytes) / 2 & ~(page_bytes - 1);
+    return block_bytes >= 2 * page_bytes ? block_bytes - page_bytes : block_bytes;
+}
 
 void qn_spill_init(qn_spill *spill, const char *directory, uint32_t value_words, size_t block_bytes)
 {
     QN_ASSERT(block_bytes >= HEADER_BYTES);
     *spill = (qn_spill){.directory = directory, .fd = -1, .value_words = value_words, .block_bytes = block_bytes};
+    spill->target_bytes = choose_target(block_bytes);
+    spill->cached_bytes_max = QN_SPILL_CACHED_BYTES_MAX;
 }
 
 void qn_spill_fini(qn_spill *spill)
 {
-    if (spill->fd >= 0)
-        close(spill->fd);
-    spill->fd = -1;
+    qn_spill_close_file(spill);
+}
+
+static size_t choose_writer_bytes(const qn_spill *spill)
+{
+    size_t bytes = QN_SPILL_WRITER_BLOCKS * spill->block_bytes;
+    if (bytes > WRITER_BYTES_MAX && spill->block_bytes <= WRITER_BYTES_MAX / 2)
+        bytes = WRITER_BYTES_MAX;
+    return bytes > WRITER_BYTES_MIN ? qn_spill_align(bytes) : WRITER_BYTES_MIN;
+}
+
+/* Reserves memory for a piece and for compressing, and takes what is in the old piece along. */
+static quern_status take_memory(qn_run_writer *writer, size_t memory_bytes, qn_error *error)
+{
+    uint8_t *memory = qn_pages_reserve(memory_bytes, true);
+    if (!memory)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to spill: %zu bytes", memory_bytes);
+    size_t packed_bytes = packs(writer->spill) ? writer->spill->target_bytes : 0;
+    if (writer->block_at > 0)
+        memcpy(memory + packed_bytes, writer->piece, writer->block_at);
+    qn_pages_unreserve(writer->memory, writer->memory_bytes);
+    writer->memory = memory;
+    writer->memory_bytes = memory_bytes;
+    writer->packed = packed_bytes > 0 ? memory : NULL;
+    writer->piece = memory + packed_bytes;
+    writer->piece_bytes = memory_bytes - packed_bytes;
+    return QUERN_OK;
 }
 
 quern_status qn_run_writer_open(qn_run_writer *writer, qn_spill *spill, qn_error *error)
 {
-    if (spill->fd < 0) {
-        quern_status status = qn_file_open_scratch(spill->directory, &spill->fd, error);
-        if (status != QUERN_OK)
-            return status;
-    }
-    uint8_t *block = malloc(spill->block_bytes);
-    if (!block)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a spill block");
-    *writer = (qn_run_writer){
-        .spill = spill, .run = {.offset = spill->end}, .block = block, .capacity_bytes = spill->block_bytes};
+    quern_status status = qn_spill_open_file(spill, error);
+    if (status != QUERN_OK)
+        return status;
+    *writer = (qn_run_writer){.spill = spill, .run = {.offset = spill->end}};
+    writer->run.is_cached = spill->end < spill->cached_bytes_max;
+    return take_memory(writer, choose_writer_bytes(spill), error);
+}
+
+/* Writes the closed blocks, and keeps those of them that do not fill a page. */
+static quern_status write_piece(qn_run_writer *writer, qn_error *error)
+{
+    uint64_t bytes = writer->block_at & ~(QN_SPILL_ALIGN_BYTES - 1);
+    if (bytes == 0)
+        return QUERN_OK;
+    uint64_t begin_ns = qn_clock_ns();
+    quern_status status = qn_spill_write(writer->spill, writer->run.is_cached, writer->piece, bytes,
+                                         writer->run.offset + writer->run.bytes, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_compressor_note_disk(&writer->spill->compressor, bytes, qn_clock_ns() - begin_ns);
+    memcpy(writer->piece, writer->piece + bytes, writer->block_at - bytes);
+    writer->run.bytes += bytes;
+    writer->block_at -= bytes;
     return QUERN_OK;
 }
 
-static quern_status write_block(qn_run_writer *writer, qn_error *error)
+/* Compresses the open block in place if that pays; returns what its rows take then. */
+static size_t compress_block(qn_run_writer *writer)
+{
+    qn_compressor *compressor = &writer->spill->compressor;
+    size_t raw_bytes = writer->used_bytes;
+    if (!writer->packed || HEADER_BYTES + raw_bytes > writer->spill->target_bytes || !qn_compressor_wants(compressor))
+        return raw_bytes;
+    uint8_t *rows = writer->piece + writer->block_at + HEADER_BYTES;
+    uint64_t begin_ns = qn_clock_ns();
+    size_t packed_bytes = qn_compress(rows, raw_bytes, writer->packed, raw_bytes);
+    if (!qn_compressor_judge(compressor, raw_bytes, packed_bytes, qn_clock_ns() - begin_ns))
+        return raw_bytes;
+    memcpy(rows, writer->packed, packed_bytes);
+    if (raw_bytes > writer->run.unpacked_bytes_max)
+        writer->run.unpacked_bytes_max = raw_bytes;
+    return packed_bytes;
+}
+
+static quern_status close_block(qn_run_writer *writer, qn_error *error)
 {
     qn_spill *spill = writer->spill;
-    uint64_t bytes = HEADER_BYTES + writer->used_bytes;
-    qn_block_seal((qn_block_header *)writer->block, 0, writer->row_count, spill->value_words, writer->used_bytes, 0);
-    quern_status status = qn_file_write_at(spill->fd, writer->block, bytes, writer->run.offset + writer->run.bytes,
-                                           spill->directory, QUERN_ERROR_SCRATCH, error);
-    if (status != QUERN_OK)
-        return status;
-    writer->run.bytes += bytes;
+    size_t raw_bytes = writer->used_bytes;
+    size_t payload_bytes = compress_block(writer);
+    bool is_packed = payload_bytes < raw_bytes;
+    uint8_t *block = writer->piece + writer->block_at;
+    qn_block_seal((qn_block_header *)block, is_packed ? QN_BLOCK_LZ4 : 0, writer->row_count, spill->value_words,
+                  payload_bytes, is_packed ? raw_bytes : 0);
+    uint64_t block_bytes = padded(HEADER_BYTES + payload_bytes);
+    memset(block + HEADER_BYTES + payload_bytes, 0, block_bytes - HEADER_BYTES - payload_bytes);
+    if (block_bytes > writer->run.block_bytes_max)
+        writer->run.block_bytes_max = block_bytes;
     writer->run.row_count += writer->row_count;
-    if (bytes > writer->run.block_bytes_max)
-        writer->run.block_bytes_max = bytes;
+    writer->raw_bytes += HEADER_BYTES + raw_bytes;
+    writer->block_at += block_bytes;
     writer->used_bytes = 0;
     writer->row_count = 0;
-    return QUERN_OK;
+    bool has_room = writer->block_at + padded(spill->target_bytes) <= writer->piece_bytes;
+    return has_room ? QUERN_OK : write_piece(writer, error);
 }
 
 /* Makes an empty block hold a row of any size. */
 static quern_status widen_block(qn_run_writer *writer, uint64_t row_bytes, qn_error *error)
 {
-    if (writer->capacity_bytes >= HEADER_BYTES + row_bytes)
+    uint64_t block_bytes = padded(HEADER_BYTES + row_bytes);
+    if (writer->block_at + writer->used_bytes + block_bytes <= writer->piece_bytes)
         return QUERN_OK;
-    uint8_t *block = realloc(writer->block, HEADER_BYTES + row_bytes);
-    if (!block)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to spill a record of %llu bytes",
-                            (unsigned long long)row_bytes);
-    writer->block = block;
-    writer->capacity_bytes = HEADER_BYTES + row_bytes;
-    return QUERN_OK;
+    QN_ASSERT(writer->used_bytes == 0);
+    quern_status status = write_piece(writer, error);
+    if (status != QUERN_OK || writer->block_at + block_bytes <= writer->piece_bytes)
+        return status;
+    size_t other_bytes = (size_t)(writer->piece - writer->memory) + QN_SPILL_ALIGN_BYTES;
+    return take_memory(writer, qn_spill_align(block_bytes + other_bytes + writer->spill->target_bytes), error);
 }
 
 /* Room for a row at the end of the open block, behind a block that is full. */
 static quern_status make_room(qn_run_writer *writer, uint64_t row_bytes, uint8_t **to_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    if (writer->row_count > 0 && HEADER_BYTES + writer->used_bytes + row_bytes > writer->spill->block_bytes)
-        status = write_block(writer, error);
-    if (status == QUERN_OK)
+    if (writer->row_count > 0 && HEADER_BYTES + writer->used_bytes + row_bytes > writer->spill->target_bytes)
+        status = close_block(writer, error);
+    if (status == QUERN_OK && writer->row_count == 0)
         status = widen_block(writer, row_bytes, error);
     if (status != QUERN_OK)
         return status;
-    *to_out = writer->block + HEADER_BYTES + writer->used_bytes;
+    *to_out = writer->piece + writer->block_at + HEADER_BYTES + writer->used_bytes;
     writer->used_bytes += row_bytes;
     writer->row_count++;
     return QUERN_OK;
@@ -106,14 +188,28 @@ quern_status qn_run_writer_put_packed(qn_run_writer *writer, const void *record,
     return status;
 }
 
+/* The rest of the run, with zeros to the next page. */
+static quern_status write_rest(qn_run_writer *writer, qn_error *error)
+{
+    uint64_t bytes = qn_spill_align(writer->block_at);
+    memset(writer->piece + writer->block_at, 0, bytes - writer->block_at);
+    return qn_spill_write(writer->spill, writer->run.is_cached, writer->piece, bytes,
+                          writer->run.offset + writer->run.bytes, error);
+}
+
 quern_status qn_run_writer_close(qn_run_writer *writer, qn_run *run_out, qn_error *error)
 {
-    quern_status status = writer->row_count > 0 ? write_block(writer, error) : QUERN_OK;
+    qn_spill *spill = writer->spill;
+    quern_status status = writer->row_count > 0 ? close_block(writer, error) : QUERN_OK;
+    if (status == QUERN_OK)
+        status = write_rest(writer, error);
     if (status == QUERN_OK) {
+        writer->run.bytes += writer->block_at;
         *run_out = writer->run;
-        writer->spill->end = writer->run.offset + writer->run.bytes;
-        writer->spill->written_bytes += writer->run.bytes;
-        writer->spill->written_rows += writer->run.row_count;
+        spill->end += qn_spill_align(writer->run.bytes);
+        spill->written_bytes += qn_spill_align(writer->run.bytes);
+        spill->raw_bytes += writer->raw_bytes;
+        spill->written_rows += writer->run.row_count;
     }
     qn_run_writer_abandon(writer);
     return status;
@@ -121,115 +217,6 @@ quern_status qn_run_writer_close(qn_run_writer *writer, qn_run *run_out, qn_erro
 
 void qn_run_writer_abandon(qn_run_writer *writer)
 {
-    free(writer->block);
+    qn_pages_unreserve(writer->memory, writer->memory_bytes);
     *writer = (qn_run_writer){0};
-}
-
-quern_status qn_run_reader_open(qn_run_reader *reader, qn_spill *spill, const qn_run *run, qn_error *error)
-{
-    uint8_t *block = malloc(run->block_bytes_max);
-    if (!block)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a spilled run");
-    *reader = (qn_run_reader){.spill = spill, .run = *run, .next_offset = run->offset, .block = block};
-    return QUERN_OK;
-}
-
-void qn_run_reader_close(qn_run_reader *reader)
-{
-    free(reader->block);
-    *reader = (qn_run_reader){0};
-}
-
-static quern_status corrupt_run(const qn_run_reader *reader, const char *what, qn_error *error)
-{
-    return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a spill file in %s is damaged at byte %llu: %s",
-                        reader->spill->directory, (unsigned long long)reader->next_offset, what);
-}
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Reads the next block from where *got_bytes are there already up to `to_bytes` of it. */
-static quern_status read_on(qn_run_reader *reader, uint64_t *got_bytes, uint64_t to_bytes, qn_error *error)
-{
-    size_t more_bytes = 0;
-    quern_status status = qn_file_read_at(reader->spill->fd, reader->block + *got_bytes, to_bytes - *got_bytes,
-                                          reader->next_offset + *got_bytes, reader->spill->directory,
-                                          QUERN_ERROR_SCRATCH, &more_bytes, error);
-    *got_bytes += more_bytes;
-    return status;
-}
-
-/* Most blocks are of the usual size: only a giant one is read in two steps. */
-static quern_status read_block(qn_run_reader *reader, qn_error *error)
-{
-    qn_spill *spill = reader->spill;
-    uint64_t left_bytes = reader->run.offset + reader->run.bytes - reader->next_offset;
-    uint64_t largest_bytes = min_u64(left_bytes, reader->run.block_bytes_max);
-    uint64_t got_bytes = 0;
-    quern_status status = read_on(reader, &got_bytes, min_u64(largest_bytes, spill->block_bytes), error);
-    if (status != QUERN_OK)
-        return status;
-    const qn_block_header *header = (const qn_block_header *)reader->block;
-    if (got_bytes < HEADER_BYTES || header->payload_bytes > largest_bytes - HEADER_BYTES)
-        return corrupt_run(reader, "it is truncated", error);
-    uint64_t block_bytes = HEADER_BYTES + header->payload_bytes;
-    if (block_bytes > got_bytes)
-        status = read_on(reader, &got_bytes, block_bytes, error);
-    if (status != QUERN_OK)
-        return status;
-    if (block_bytes > got_bytes)
-        return corrupt_run(reader, "it is truncated", error);
-    if (!qn_block_verify(header, block_bytes, spill->value_words))
-        return corrupt_run(reader, "wrong checksum", error);
-    reader->next_offset += block_bytes;
-    reader->next_row = (const uint64_t *)(header + 1);
-    reader->left_bytes = header->payload_bytes;
-    return QUERN_OK;
-}
-
-quern_status qn_run_reader_next(qn_run_reader *reader, bool *more_out, qn_error *error)
-{
-    if (reader->left_bytes == 0) {
-        if (reader->next_offset == reader->run.offset + reader->run.bytes) {
-            *more_out = false;
-            return QUERN_OK;
-        }
-        quern_status status = read_block(reader, error);
-        if (status != QUERN_OK)
-            return status;
-    }
-    uint64_t row_bytes =
-        qn_row_decode(reader->next_row, reader->left_bytes, reader->spill->value_words, &reader->key, &reader->value);
-    if (row_bytes == 0)
-        return corrupt_run(reader, "a record does not fit its block", error);
-    reader->next_row += row_bytes / 8;
-    reader->left_bytes -= row_bytes;
-    reader->spill->read_rows++;
-    *more_out = true;
-    return QUERN_OK;
-}
-
-quern_status qn_run_reader_next_block(qn_run_reader *reader, const uint8_t **records_out, uint64_t *bytes_out,
-                                      qn_error *error)
-{
-    quern_status status = QUERN_OK;
-    *bytes_out = 0;
-    if (reader->next_offset == reader->run.offset + reader->run.bytes)
-        return QUERN_OK;
-    status = read_block(reader, error);
-    if (status != QUERN_OK)
-        return status;
-    *records_out = (const uint8_t *)reader->next_row;
-    *bytes_out = reader->left_bytes;
-    reader->left_bytes = 0;
-    return QUERN_OK;
-}
-
-void qn_spill_drop(qn_spill *spill, const qn_run *run)
-{
-    /* Where the file system cannot, the space comes back when the file is closed. */
-    (void)!fallocate(spill->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)run->offset, (off_t)run->bytes);
 }

@@ -4,29 +4,51 @@
  *
  * All runs of a rank and stage lie one behind the other in one file that has no name, so nothing is left behind however the
  * process ends. A run is blocks (row.h) of rows in the order (tag, bytes), or, where value_words is QN_BLOCK_PACKED, of packed
- * records in an order of their owner's; every block is verified when it is read.
+ * records in an order of their owner's; every block is verified when it is read. A run begins at a multiple of QN_SPILL_ALIGN_BYTES
+ * and a block at one of 8, zeros in between; a block is compressed where that pays (compress.h).
+ *
+ * The disk is written and read in pieces of many blocks (spill_io.h), since a small transfer costs as much as one of 256 KiB. What
+ * that takes is counted in block_bytes, of which the budget has so many for a merge: a writer takes
+ * QN_SPILL_WRITER_BLOCKS of them, 4 MiB at most, and a reader one, or the memory that it is given. Blocks are made so small
+ * that one of them, and what it was before it was compressed, fit into block_bytes together. A record too large for that takes
+ * its own size more, in the writer and in a reader that has come to it; block_bytes below 8 KiB are for tests, and take 8 KiB.
  */
 #ifndef QN_DATA_SPILL_H
 #define QN_DATA_SPILL_H
 
 #include "runtime/base/status.h"
+#include "runtime/data/compress.h"
 #include "runtime/data/row.h"
+
+#define QN_SPILL_ALIGN_BYTES      UINT64_C(4096)
+#define QN_SPILL_WRITER_BLOCKS    16
+#define QN_SPILL_CACHED_BYTES_MAX (UINT64_C(128) << 20)
 
 typedef struct qn_run {
     uint64_t offset; /* in the file */
-    uint64_t bytes;
+    uint64_t bytes;  /* of its blocks there */
     uint64_t row_count;
-    uint32_t level;           /* 0: written from memory; else one more than what it was merged from */
-    uint64_t block_bytes_max; /* of its largest block: what a reader needs */
+    uint32_t level;              /* 0: written from memory; else one more than what it was merged from */
+    uint64_t block_bytes_max;    /* of its largest block in the file */
+    uint64_t unpacked_bytes_max; /* of what its compressed blocks become; 0: there are none */
+    bool is_cached;              /* in the page cache, if that keeps it */
 } qn_run;
 
 typedef struct qn_spill {
     const char *directory; /* borrowed */
     int fd;                /* -1 until the first run */
+    bool is_direct;        /* now: the page cache is passed by */
+    bool can_be_direct;    /* as far as is known */
+    char *left_directory;  /* owned; to be removed with the file; NULL: none */
     uint64_t end;          /* of the file */
     uint32_t value_words;
-    size_t block_bytes;                              /* target size of a block */
-    uint64_t written_bytes, written_rows, read_rows; /* for the report */
+    size_t block_bytes;  /* the measure of memory, above */
+    size_t target_bytes; /* of a block before it is compressed, header included */
+    uint64_t
+        cached_bytes_max; /* of the file: runs that begin behind it pass by the page cache; may be set before the first run */
+    qn_compressor compressor; /* its compression may be set before the first run */
+    /* For the report: in the file, what that was before it was compressed, rows. */
+    uint64_t written_bytes, raw_bytes, written_rows, read_rows;
 } qn_spill;
 
 void qn_spill_init(qn_spill *spill, const char *directory, uint32_t value_words, size_t block_bytes);
@@ -35,13 +57,19 @@ void qn_spill_fini(qn_spill *spill);
 /* Writes one run: open, put rows in order, close. */
 typedef struct qn_run_writer {
     qn_spill *spill;
-    qn_run run;
-    uint8_t *block; /* a header and rows */
-    size_t capacity_bytes;
+    qn_run run; /* bytes: in the file already */
+    uint8_t *memory;
+    size_t memory_bytes;
+    uint8_t *packed; /* where a block is compressed */
+    uint8_t *piece;  /* what is to be written next: closed blocks and the open one */
+    size_t piece_bytes;
+    size_t block_at;   /* the open block, in the piece */
     size_t used_bytes; /* rows in the open block */
     uint32_t row_count;
+    uint64_t raw_bytes; /* of closed blocks */
 } qn_run_writer;
 
+/* QUERN_ERROR_SCRATCH, here and below: the disk is full or fails; the text says where, and what to do. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_run_writer_open(qn_run_writer *writer, qn_spill *spill, qn_error *error);
 quern_status qn_run_writer_put(qn_run_writer *writer, const qn_key *key, const uint64_t *value, qn_error *error);
 /* The same with a packed record. */
@@ -53,17 +81,29 @@ void qn_run_writer_abandon(qn_run_writer *writer);
 
 /* Reads one run. */
 typedef struct qn_run_reader {
-    qn_spill *spill;
+    qn_spill *spill; /* NULL: not open */
     qn_run run;
     uint64_t next_offset;
-    uint8_t *block;
+    uint8_t *unpacked; /* where a block becomes what it was */
+    uint8_t *piece;    /* what was read last */
+    size_t piece_bytes;
+    size_t filled_bytes;   /* of the piece */
+    uint64_t piece_offset; /* where that lies in the file */
+    uint8_t *memory;       /* for both, where it is not the caller's */
+    size_t memory_bytes;
+    uint8_t *wide_piece; /* the piece, since a block came that was too large for the other */
     uint64_t left_bytes; /* rows not read in the block */
     const uint64_t *next_row;
     qn_key key; /* the present row; borrows the block */
     const uint64_t *value;
 } qn_run_reader;
 
+/* Takes memory of its own: QUERN_ERROR_NO_MEMORY. Reads nothing yet. */
 quern_status qn_run_reader_open(qn_run_reader *reader, qn_spill *spill, const qn_run *run, qn_error *error);
+/* Reads ahead as far as it can in `bytes` of memory, which it borrows until it is closed: aligned to QN_SPILL_ALIGN_BYTES, best of
+ * qn_pages_reserve(). Memory too small for a block is not used. */
+quern_status qn_run_reader_open_in(qn_run_reader *reader, qn_spill *spill, const qn_run *run, void *memory,
+                                   size_t bytes, qn_error *error);
 /* Moves to the next row; *more_out false at the end. QUERN_ERROR_CORRUPT: the block is not what was written. */
 quern_status qn_run_reader_next(qn_run_reader *reader, bool *more_out, qn_error *error);
 /* Moves to the next block, of packed records: they live until the next call; *bytes_out 0 at the end. Errors as above. */

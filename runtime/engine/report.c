@@ -13,6 +13,8 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/utf8.h"
 
+#define HOT_PART 200 /* a key is hot from this part of the records on */
+
 /* In place and not renamed: the path may be a device, a pipe, or the only file of the directory that may be written. */
 static quern_status open_file(qn_report *report, qn_error *error)
 {
@@ -168,6 +170,22 @@ static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage
     kept->result_merged = sums->merged;
 }
 
+/* Rank 0 learns what the most frequent keys of all ranks are. */
+static quern_status gather_hot_keys(const qn_stage_run *run, qn_report_stage *kept, qn_error *error)
+{
+    qn_comm *comm = run->engine->comm;
+    qn_hot_keys *all = calloc(comm->rank == 0 ? comm->size : 1, sizeof *all);
+    if (!all)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
+    quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_comm_gather(comm, &run->hot_keys, sizeof run->hot_keys, comm->rank == 0 ? all : NULL, error);
+    for (uint32_t rank = 0; status == QUERN_OK && comm->rank == 0 && rank < comm->size; rank++)
+        qn_hot_keys_merge(&kept->hot_keys, &all[rank]);
+    free(all);
+    return status;
+}
+
 quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const uint32_t *report_of,
                                  quern_status outcome, double seconds, qn_error *error)
 {
@@ -184,6 +202,9 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, con
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
         status = qn_comm_gather(comm, &run->figures, sizeof run->figures, kept->ranks, error);
+    kept->has_result = run->stage->result != NULL;
+    if (status == QUERN_OK && kept->has_result)
+        status = gather_hot_keys(run, kept, error);
     sum_up(run, &sums);
     if (status == QUERN_OK)
         status = qn_comm_reduce_sum(comm, (uint64_t *)&sums, sizeof sums / sizeof(uint64_t), error);
@@ -262,6 +283,42 @@ static json_t *describe_edge(const qn_report_edge *edge)
     return object;
 }
 
+/* How even the ranks' work was: what they own of the stage's result, or read where it has none. */
+static json_t *describe_load(const qn_report_stage *stage, uint32_t size)
+{
+    json_t *object = json_object();
+    uint64_t sum = 0, most = 0;
+    uint32_t busiest = 0;
+    for (uint32_t rank = 0; rank < size; rank++) {
+        const qn_stage_figures *figures = &stage->ranks[rank];
+        uint64_t load = stage->has_result ? figures->owned_records : figures->source_records;
+        sum += load;
+        if (load > most) {
+            most = load;
+            busiest = rank;
+        }
+    }
+    set_u64(object, "busiest_rank", busiest);
+    json_object_set_new(object, "busiest_to_mean", json_real(sum > 0 ? (double)most * size / (double)sum : 1));
+    return object;
+}
+
+static json_t *describe_hot_keys(const qn_report_stage *stage)
+{
+    const qn_hot_key *hottest[QN_HOT_KEYS_SHOWN];
+    qn_hot_keys hot = stage->hot_keys;
+    json_t *list = json_array();
+    uint64_t least = 2 + hot.sample_count / HOT_PART;
+    size_t count = qn_hot_keys_rank(&hot, least, hottest);
+    for (size_t i = 0; i < count; i++) {
+        json_t *object = json_object();
+        json_object_set_new(object, "key", text_json(hottest[i]->text));
+        json_object_set_new(object, "share", json_real((double)hottest[i]->count / (double)hot.sample_count));
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
 static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
 {
     json_t *object = json_object(), *edges = json_array(), *ranks = json_array();
@@ -273,6 +330,8 @@ static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
         json_array_append_new(edges, describe_edge(&stage->edges[i]));
     for (uint32_t rank = 0; rank < size; rank++)
         json_array_append_new(ranks, describe_figures(&stage->ranks[rank]));
+    json_object_set_new(object, "load", describe_load(stage, size));
+    json_object_set_new(object, "hottest_keys", describe_hot_keys(stage));
     json_object_set_new(object, "edges", edges);
     json_object_set_new(object, "ranks", ranks);
     return object;

@@ -27,6 +27,8 @@ typedef struct qn_report_stage {
     uint32_t edge_count;
     qn_report_edge edges[QN_EDGE_COUNT_MAX];
     qn_stage_figures *ranks;                        /* [size] on rank 0 */
+    qn_hot_keys hot_keys;                           /* of all ranks, on rank 0 */
+    bool has_result;                                /* the stage ends in one */
     uint64_t read_bytes, sent_bytes, spilled_bytes; /* over all ranks, on every rank */
     uint64_t result_in,
         result_merged; /* copies included, of the result at its end, over all ranks; for its readers' check */

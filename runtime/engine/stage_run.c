@@ -40,6 +40,7 @@ static quern_status end_in_result(void *user, const qn_batch *batch, qn_error *e
     qn_stage_run *run = end->run;
     size_t next = 0;
     qn_backoff backoff = {0};
+    qn_hot_keys_note(&run->hot_keys, batch);
     qn_agent_enter(&run->agent);
     quern_status status = QUERN_OK;
     qn_agent_progress_if_due(&run->agent); /* a callback may emit for long */
@@ -436,6 +437,7 @@ static void keep_figures(qn_stage_run *run)
         return;
     const qn_rounds *rounds = qn_result_get_rounds(run->into);
     qn_result_stats stats = qn_result_get_stats(run->into);
+    figures->owned_records = stats.records_owned;
     figures->merged_records = stats.merged;
     figures->shuffle_rounds = rounds->completed;
     figures->exchange_ns = rounds->exchange_ns;
@@ -486,6 +488,7 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
 static quern_status prepare_chains(qn_stage_run *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    run->hot_keys.key_type = run->stage->schema.key;
     for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK; leg++)
         status = prepare_leg(run, leg, error);
     return status;

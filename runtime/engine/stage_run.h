@@ -8,6 +8,7 @@
 #ifndef QN_ENGINE_STAGE_RUN_H
 #define QN_ENGINE_STAGE_RUN_H
 
+#include "runtime/data/hot_keys.h"
 #include "runtime/engine/agent.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/sink.h"
@@ -20,6 +21,7 @@
     X(input_bytes, "bytes of the tasks finished here")                                                                 \
     X(source_records, "records that the source gave")                                                                  \
     X(end_records, "records that arrived at the stage's end")                                                          \
+    X(owned_records, "records that this rank's part of the result is made of: the load")                               \
     X(merged_records, "records combined into others")                                                                  \
     X(shuffle_rounds, "rounds of collectives")                                                                         \
     X(sent_records, "records sent to other ranks")                                                                     \
@@ -65,6 +67,7 @@ struct qn_stage_run {
     qn_leg_end ends[QN_LEG_COUNT_MAX];
     qn_stage_figures figures;
     uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
+    qn_hot_keys hot_keys;                       /* of what arrived at the end */
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */
 };
 

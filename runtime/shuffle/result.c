@@ -128,6 +128,7 @@ static qn_result_stats stats_of_reduced(const qn_shuffle *reduced)
 {
     return (qn_result_stats){
         .records_in = reduced->stats.records_in,
+        .records_owned = reduced->stats.records_owned,
         .merged = reduced->stats.merged,
         .result_merged = reduced->stats.result_merged,
         .spill_runs = reduced->stats.spill_runs,
@@ -142,6 +143,7 @@ static qn_result_stats stats_of_collated(const qn_collator *collated)
     return (qn_result_stats){
         .records_in = collated->records_in,
         .copies = collated->copies,
+        .records_owned = sorted.record_count,
         .spill_runs = sorted.spill_runs,
         .spilled_bytes = sorted.spilled_bytes,
         .memory_bytes_peak = sorted.memory_bytes_peak,

@@ -192,6 +192,7 @@ static quern_status table_failed(const qn_shuffle *shuffle, qn_table_result resu
 static quern_status insert_home(qn_shuffle *shuffle, const qn_entry *entries, size_t count, qn_error *error)
 {
     qn_table *home = &shuffle->home;
+    shuffle->stats.records_owned += count;
     for (size_t next = 0; next < count;) {
         size_t done = 0;
         uint64_t keys_before = qn_table_get_count(home);
@@ -221,6 +222,7 @@ static quern_status move_own_range(qn_shuffle *shuffle, qn_error *error)
     if (result == QN_TABLE_NO_MEMORY)
         return table_failed(shuffle, result, &shuffle->home, error);
     if (result == QN_TABLE_OK) {
+        shuffle->stats.records_owned += qn_table_get_count(&shuffle->home);
         shuffle->lent = true;
         qn_drain_skip(&shuffle->drain, rank);
         shuffle->range_drained[rank] = true;
@@ -295,6 +297,7 @@ quern_status qn_shuffle_insert(qn_shuffle *shuffle, const qn_batch *batch, size_
         if (QN_UNLIKELY(result != QN_TABLE_OK))
             return table_failed(shuffle, result, table, error);
         shuffle->stats.records_in += count;
+        shuffle->stats.records_owned += shuffle->outgoing.reducer ? 0 : count;
         shuffle->stats.merged += count - (qn_table_get_count(table) - keys_before);
         *next += count;
     }

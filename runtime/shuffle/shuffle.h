@@ -42,6 +42,7 @@ typedef struct qn_shuffle_config {
 
 typedef struct qn_shuffle_stats {
     uint64_t records_in;    /* inserted by this rank */
+    uint64_t records_owned; /* rows that came home; on one rank, records */
     uint64_t merged;        /* records and rows combined into others, at any place */
     uint64_t result_merged; /* the same in the merge that gives the result, once it was read to its end */
     uint64_t spill_runs;

@@ -5,14 +5,17 @@
 #include "runtime/base/file.h"
 #include "tests/kit.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static kit_directory directory;
 static qn_error error;
+static char *left;
 
 static void set_up(void)
 {
@@ -41,7 +44,7 @@ START_TEST(what_is_written_is_read_back_and_reading_stops_at_the_end)
     int fd = -1;
     char data[16];
     size_t got = 99;
-    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &error), &error);
+    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &left, &error), &error);
     kit_assert_ok(qn_file_write_at(fd, "0123456789", 10, 5, "x", QUERN_ERROR_OUTPUT, &error), &error);
     kit_assert_ok(qn_file_read_at(fd, data, 10, 5, "x", QUERN_ERROR_INPUT, &got, &error), &error);
     ck_assert_uint_eq(got, 10);
@@ -101,8 +104,9 @@ START_TEST(a_scratch_file_has_no_name_and_nobody_else_may_read_it)
 {
     int fd = -1;
     struct stat status;
-    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &error), &error);
+    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &left, &error), &error);
     ck_assert_int_eq(fstat(fd, &status), 0);
+    ck_assert_ptr_null(left);
     ck_assert_uint_eq(status.st_nlink, 0);
     ck_assert_uint_eq(status.st_mode & 0777, 0600);
     ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
@@ -111,15 +115,77 @@ START_TEST(a_scratch_file_has_no_name_and_nobody_else_may_read_it)
 }
 END_TEST
 
+/* As on file systems that cannot do without names. What open() becomes is wrapped. */
+static bool names_are_needed;
+
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, mode_t mode);
+
+int __wrap_open64(const char *path, int flags, mode_t mode)
+{
+    if (names_are_needed && (flags & O_TMPFILE) == O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    return __real_open64(path, flags, mode);
+}
+
+START_TEST(a_scratch_file_that_needs_a_name_loses_it_at_once)
+{
+    int fd = -1;
+    struct stat status;
+    names_are_needed = true;
+    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &left, &error), &error);
+    ck_assert_int_eq(qn_file_open_scratch("/nonexistent", &fd, &left, &error), QUERN_ERROR_SCRATCH);
+    names_are_needed = false;
+    ck_assert_int_eq(fstat(fd, &status), 0);
+    ck_assert_uint_eq(status.st_nlink, 0);
+    ck_assert_uint_eq(status.st_mode & 0777, 0600);
+    ck_assert_ptr_null(left);
+    ck_assert_int_eq(count_entries(), 0);
+    close(fd);
+}
+END_TEST
+
+/* As on NFS, where a file that is open keeps a name in its directory until it is closed. */
+static bool directories_stay;
+
+int __real_rmdir(const char *path);
+int __wrap_rmdir(const char *path);
+
+int __wrap_rmdir(const char *path)
+{
+    errno = ENOTEMPTY;
+    return directories_stay ? -1 : __real_rmdir(path);
+}
+
+START_TEST(a_directory_that_outlives_its_removal_is_private_and_removed_later)
+{
+    int fd = -1;
+    struct stat status;
+    names_are_needed = directories_stay = true;
+    kit_assert_ok(qn_file_open_scratch(directory.path, &fd, &left, &error), &error);
+    names_are_needed = directories_stay = false;
+    ck_assert_ptr_nonnull(left);
+    ck_assert_int_eq(stat(left, &status), 0);
+    ck_assert_uint_eq(status.st_mode & 0777, 0700);
+    ck_assert_int_eq(count_entries(), 1);
+    close(fd);
+    qn_file_remove_scratch(left);
+    qn_file_remove_scratch(NULL);
+    ck_assert_int_eq(count_entries(), 0);
+}
+END_TEST
+
 START_TEST(a_scratch_directory_that_is_not_there_or_too_long_is_an_error_that_names_it)
 {
     int fd = 77;
     char longer[8192];
-    ck_assert_int_eq(qn_file_open_scratch("/nonexistent", &fd, &error), QUERN_ERROR_SCRATCH);
+    ck_assert_int_eq(qn_file_open_scratch("/nonexistent", &fd, &left, &error), QUERN_ERROR_SCRATCH);
     ck_assert_ptr_nonnull(strstr(error.text, "/nonexistent"));
     memset(longer, 'd', sizeof longer - 1);
     longer[sizeof longer - 1] = 0;
-    ck_assert_int_eq(qn_file_open_scratch(longer, &fd, &error), QUERN_ERROR_SCRATCH);
+    ck_assert_int_eq(qn_file_open_scratch(longer, &fd, &left, &error), QUERN_ERROR_SCRATCH);
     ck_assert_int_eq(fd, 77);
 }
 END_TEST
@@ -139,6 +205,8 @@ int main(void)
         a_new_file_has_its_content_and_an_old_one_is_left_alone,
         a_file_that_cannot_be_written_whole_is_not_left_behind,
         a_scratch_file_has_no_name_and_nobody_else_may_read_it,
+        a_scratch_file_that_needs_a_name_loses_it_at_once,
+        a_directory_that_outlives_its_removal_is_private_and_removed_later,
         a_scratch_directory_that_is_not_there_or_too_long_is_an_error_that_names_it,
         a_directory_can_be_synced_and_a_missing_one_cannot,
     };

@@ -4,6 +4,7 @@
  */
 #include "runtime/data/merge.h"
 #include "tests/data/keykit.h"
+#include "tests/data/spillkit.h"
 #include "tests/refusal.h"
 
 #include <unistd.h>
@@ -312,6 +313,15 @@ static void spill_runs(keykit_set *set, const qn_reducer *reducer, qn_run *runs_
         runs_out[i] = spill_some(set, reducer, 50, &state);
 }
 
+/* And not between two. */
+static bool lies_in_a_run(const qn_run *runs, uint64_t at)
+{
+    for (int i = 0; i < RUN_COUNT; i++)
+        if (at >= runs[i].offset && at < runs[i].offset + runs[i].bytes)
+            return true;
+    return false;
+}
+
 START_TEST(damage_to_any_run_ends_the_merge_before_a_wrong_row)
 {
     qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
@@ -320,9 +330,11 @@ START_TEST(damage_to_any_run_ends_the_merge_before_a_wrong_row)
     spill_runs(&set, &reducer, runs);
     for (uint64_t at = 3; at < spill.end; at += 97) {
         uint8_t byte = 0;
-        ck_assert_int_eq(pread(spill.fd, &byte, 1, (off_t)at), 1);
+        if (!lies_in_a_run(runs, at))
+            continue;
+        spillkit_read(&spill, &byte, 1, at);
         byte ^= 0x20;
-        ck_assert_int_eq(pwrite(spill.fd, &byte, 1, (off_t)at), 1);
+        spillkit_write(&spill, &byte, 1, at);
         keykit_check check = keykit_check_from(&set, &reducer, 0);
         const qn_key *key = NULL;
         const uint64_t *value = NULL;
@@ -334,7 +346,7 @@ START_TEST(damage_to_any_run_ends_the_merge_before_a_wrong_row)
         ck_assert_int_eq(status, QUERN_ERROR_CORRUPT);
         qn_merge_close(&merge);
         byte ^= 0x20;
-        ck_assert_int_eq(pwrite(spill.fd, &byte, 1, (off_t)at), 1);
+        spillkit_write(&spill, &byte, 1, at);
     }
     kit_assert_ok(open_merge(&reducer, runs, RUN_COUNT, NULL), &error);
     check_merge(&set, &reducer);
@@ -359,7 +371,7 @@ START_TEST(refused_memory_opens_no_merge_and_nothing_leaks)
             break;
         ck_assert_int_eq(status, QUERN_ERROR_NO_MEMORY);
     }
-    ck_assert_int_eq(failure_count, RUN_COUNT); /* a reader each */
+    ck_assert_int_eq(failure_count, 1 + RUN_COUNT); /* the merge, and a reader each, since blocks are so small */
     keykit_free(&set);
 }
 END_TEST

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/data/test_spill.c: what is spilled is read back, and what was not written so is noticed. Linked with pread
- * wrapped too, to know how much is read.
+ * tests/data/test_spill.c: what is spilled is read back, and what was not written so is noticed. Linked with pread64
+ * (what pread becomes) wrapped too, to know how much is read.
  */
 #include "runtime/data/spill.h"
 #include "tests/data/keykit.h"
+#include "tests/data/spillkit.h"
 #include "tests/refusal.h"
 
 #include <dirent.h>
@@ -19,15 +20,15 @@ static qn_error error;
 static qn_spill spill;
 static uint64_t bytes_read;
 
-ssize_t __real_pread(int fd, void *data, size_t bytes, off_t offset);
-ssize_t __wrap_pread(int fd, void *data, size_t bytes, off_t offset);
+ssize_t __real_pread64(int fd, void *data, size_t bytes, off_t offset);
+ssize_t __wrap_pread64(int fd, void *data, size_t bytes, off_t offset);
 
 /* Short reads, too: half of what is asked for at most. */
 static bool reads_are_short;
 
-ssize_t __wrap_pread(int fd, void *data, size_t bytes, off_t offset)
+ssize_t __wrap_pread64(int fd, void *data, size_t bytes, off_t offset)
 {
-    ssize_t got = __real_pread(fd, data, reads_are_short ? (bytes + 1) / 2 : bytes, offset);
+    ssize_t got = __real_pread64(fd, data, reads_are_short ? (bytes + 1) / 2 : bytes, offset);
     bytes_read += got > 0 ? (uint64_t)got : 0;
     return got;
 }
@@ -100,18 +101,20 @@ static void check_run(const qn_run *run, const keykit_set *set, size_t first, si
 START_TEST(runs_of_all_kinds_of_rows_come_back_one_behind_the_other)
 {
     keykit_set set = keykit_make(2000, 1);
-    static const size_t block_sizes[] = {sizeof(qn_block_header), 64, 200, 4096, 65536, 1 << 20};
+    static const size_t block_sizes[] = {sizeof(qn_block_header), 64, 200, 4096, 8192, 32768, 65536, 1 << 20};
     for (size_t i = 0; i < sizeof block_sizes / sizeof *block_sizes; i++) {
         for (uint32_t words = 1; words <= 32; words += 31) {
             qn_run runs[7];
             uint64_t rows = 0, bytes = 0;
             qn_spill_init(&spill, directory.path, words, block_sizes[i]);
+            spill.cached_bytes_max = words == 1 ? 0 : 8192;
+            spill.compressor.compression = QN_COMPRESS_ALL;
             for (size_t n = 0; n < 7; n++) {
                 runs[n] = write_run(&set, n, n * n + 1);
                 ck_assert_uint_eq(runs[n].offset, bytes);
                 ck_assert_uint_le(runs[n].block_bytes_max, runs[n].bytes);
                 rows += runs[n].row_count;
-                bytes += runs[n].bytes;
+                bytes += (runs[n].bytes + QN_SPILL_ALIGN_BYTES - 1) & ~(QN_SPILL_ALIGN_BYTES - 1);
             }
             for (size_t n = 7; n-- > 0;)
                 check_run(&runs[n], &set, n, n * n + 1);
@@ -131,9 +134,14 @@ START_TEST(short_reads_are_continued)
     keykit_set set = keykit_make(2000, 1);
     qn_spill_init(&spill, directory.path, 2, 4096);
     qn_run run = write_run(&set, 0, 1);
-    reads_are_short = true;
-    check_run(&run, &set, 0, 1);
-    reads_are_short = false;
+    for (int cached = 0; cached < 2; cached++) {
+        bytes_read = 0;
+        run.is_cached = cached;
+        reads_are_short = true;
+        check_run(&run, &set, 0, 1);
+        reads_are_short = false;
+        ck_assert_uint_ge(bytes_read, run.bytes);
+    }
     keykit_free(&set);
 }
 END_TEST
@@ -174,6 +182,7 @@ START_TEST(giant_rows_come_back_and_do_not_make_their_neighbours_dear)
     ck_assert_uint_ge(run.block_bytes_max, 1 << 20);
     bytes_read = 0;
     check_run(&run, &set, 0, 1);
+    ck_assert_uint_ge(bytes_read, run.bytes);
     ck_assert_msg(bytes_read <= 3 * run.bytes, "%llu bytes read of a run of %llu", (unsigned long long)bytes_read,
                   (unsigned long long)run.bytes);
     keykit_free(&set);
@@ -190,14 +199,14 @@ START_TEST(any_changed_byte_of_a_run_is_noticed)
         uint8_t byte = 0, changed = 0;
         size_t count = 0;
         uint8_t flip = (uint8_t)(1 << at % 8);
-        ck_assert_int_eq(__real_pread(spill.fd, &byte, 1, (off_t)at), 1);
+        spillkit_read(&spill, &byte, 1, at);
         changed = byte ^ flip;
-        ck_assert_int_eq(pwrite(spill.fd, &changed, 1, (off_t)at), 1);
+        spillkit_write(&spill, &changed, 1, at);
         qn_error_clear(&error);
         quern_status status = read_run(&run, &set, 0, 1, &count);
         ck_assert_msg(status == QUERN_ERROR_CORRUPT, "byte %llu: status %d", (unsigned long long)at, (int)status);
         ck_assert_ptr_nonnull(strstr(error.text, directory.path));
-        ck_assert_int_eq(pwrite(spill.fd, &byte, 1, (off_t)at), 1);
+        spillkit_write(&spill, &byte, 1, at);
     }
     check_run(&run, &set, 0, 1);
     check_run(&first, &set, 0, 1);
@@ -244,7 +253,7 @@ START_TEST(a_hole_in_a_run_is_noticed)
     qn_run run = write_run(&set, 0, 1);
     size_t count = 0;
     uint8_t zeros[4096] = {0};
-    ck_assert_int_eq(pwrite(spill.fd, zeros, sizeof zeros, (off_t)(run.offset + run.bytes / 2)), sizeof zeros);
+    spillkit_write(&spill, zeros, sizeof zeros, run.offset + run.bytes / 2);
     ck_assert_int_eq(read_run(&run, &set, 0, 1, &count), QUERN_ERROR_CORRUPT);
     keykit_free(&set);
 }
@@ -259,7 +268,7 @@ START_TEST(a_header_that_lies_about_its_length_is_refused)
     qn_run run = write_run(&set, 0, 1);
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         size_t count = 0;
-        ck_assert_int_eq(pwrite(spill.fd, &lies[i], 8, offsetof(qn_block_header, payload_bytes)), 8);
+        spillkit_write(&spill, &lies[i], 8, offsetof(qn_block_header, payload_bytes));
         qn_error_clear(&error);
         ck_assert_int_eq(read_run(&run, &set, 0, 1, &count), QUERN_ERROR_CORRUPT);
     }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/data/spill_io.h: the bytes of a spill file to disk and back, past the page cache where the file system lets them.
+ *
+ * What is spilled is written once and read once. Much of it would push out of the page cache what others need, and getting pages
+ * for it costs more than the disk; so it is written and read directly, in large pieces whose place, length and memory are multiples of
+ * QN_SPILL_ALIGN_BYTES. A little of it is best left in the cache, from where it may never have to go to disk: the first
+ * QN_SPILL_CACHED_BYTES_MAX of a file. Where the file system refuses direct transfers, at the begin (tmpfs) or later,
+ * everything goes through the cache, which is told to write early and to keep nothing beyond that.
+ */
+#ifndef QN_DATA_SPILL_IO_H
+#define QN_DATA_SPILL_IO_H
+
+#include "runtime/data/spill.h"
+
+/* Opens the file if it is not open. QUERN_ERROR_SCRATCH. */
+quern_status qn_spill_open_file(qn_spill *spill, qn_error *error);
+void qn_spill_close_file(qn_spill *spill); /* and removes what is left of it */
+
+/* Writes all of it, cached or, if it can be, directly. QUERN_ERROR_SCRATCH names the directory, what is in it, and what to do. */
+quern_status qn_spill_write(qn_spill *spill, bool cached, const uint8_t *data, uint64_t bytes, uint64_t offset,
+                            qn_error *error);
+/* Reads up to `bytes`, fewer only at the end of the file. QUERN_ERROR_SCRATCH. */
+quern_status qn_spill_read(qn_spill *spill, bool cached, uint8_t *data, uint64_t bytes, uint64_t offset,
+                           uint64_t *bytes_out, qn_error *error);
+
+static inline uint64_t qn_spill_align(uint64_t bytes)
+{
+    return (bytes + QN_SPILL_ALIGN_BYTES - 1) & ~(QN_SPILL_ALIGN_BYTES - 1);
+}
+
+#endif
