@@ -285,6 +285,7 @@ class Case:
 
     def __init__(self, options, name):
         self.options = options
+        self.program = options.wordcount
         self.dir = tempfile.mkdtemp(prefix="qe2e.")
         self.logs = os.path.join(self.dir, "logs")
         self.tmp = os.path.join(self.dir, "tmp")
@@ -306,11 +307,15 @@ class Case:
             file.write(content)
         return path
 
+    def use(self, name):
+        """From here on another example is run, which was built beside the program."""
+        self.program = os.path.join(os.path.dirname(self.options.wordcount), name)
+
     def new_output(self):
         return self.path("out%d" % next(self.outputs))
 
     def command(self, n, args, launcher):
-        program = [self.options.wordcount, *args]
+        program = [self.program, *args]
         if n is None:
             return program
         mpirun = [self.options.mpirun, "-n", str(n)]
