@@ -53,7 +53,7 @@ static void choose_mean(qn_reducer *reducer, quern_type type)
     reducer->finish = QN_FINISH_MEAN;
 }
 
-static uint32_t words_of(qn_reducer_kind kind)
+uint32_t qn_reducer_words(qn_reducer_kind kind)
 {
     switch (kind) {
     case QN_REDUCER_SUM_I64:
@@ -101,7 +101,7 @@ bool qn_reducer_choose(qn_reducer *reducer, quern_reduction reduction, quern_typ
         return false;
     }
     chosen.value_bytes = (uint32_t)quern_number_bytes(result);
-    chosen.value_words = words_of(chosen.kind);
+    chosen.value_words = qn_reducer_words(chosen.kind);
     *reducer = chosen;
     *result_out = result;
     return true;

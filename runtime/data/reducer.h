@@ -59,6 +59,9 @@ typedef struct qn_reducer {
     void *user;
 } qn_reducer;
 
+/* Words of 8 bytes that a kind holds of a key; of the user's as many as the value needs, here 1. */
+uint32_t qn_reducer_words(qn_reducer_kind kind);
+
 /* Makes the reducer for values of a type, but for key_type, and tells the type of the result. False: there is none. */
 bool qn_reducer_choose(qn_reducer *reducer, quern_reduction reduction, quern_type type, quern_type *result_out);
 
