@@ -106,9 +106,11 @@ typedef enum quern_reduction {
     /* Of numbers; gives their type. NaN counts only if there is nothing else; -0.0 is less than 0.0. */
     QUERN_MIN = 3,
     QUERN_MAX = 4,
-    QUERN_SUM_PLAIN = 5, /* of QUERN_F32 or QUERN_F64, in doubles; gives QUERN_F64. Faster, but its last bits, or with cancellation more,
+    QUERN_SUM_PLAIN =
+        5, /* of QUERN_F32 or QUERN_F64, in doubles; gives QUERN_F64. Faster, but its last bits, or with cancellation more,
                             are those of the order of additions, which differs from run to run */
-    QUERN_MEAN = 6,      /* of numbers; gives QUERN_F64: the sum, as QUERN_SUM but of any size, divided by the number of values */
+    QUERN_MEAN =
+        6, /* of numbers; gives QUERN_F64: the sum, as QUERN_SUM but of any size, divided by the number of values */
 } quern_reduction;
 
 /*

@@ -29,15 +29,15 @@ extern "C" {
 #endif
 
 typedef enum quern_type {
-    QUERN_NONE = 0,  /* no bytes at all (values only) */
-    QUERN_BYTES = 1, /* any number of any bytes */
-    QUERN_I64 = 2,   /* int64_t */
-    QUERN_U64 = 3,   /* uint64_t */
-    QUERN_FIXED = 4, /* a struct of value_bytes or key_bytes bytes: compared as bytes, if at all */
-    QUERN_I32 = 5,   /* int32_t */
-    QUERN_U32 = 6,   /* uint32_t */
-    QUERN_F32 = 7,   /* float */
-    QUERN_F64 = 8,   /* double */
+    QUERN_NONE = 0,            /* no bytes at all (values only) */
+    QUERN_BYTES = 1,           /* any number of any bytes */
+    QUERN_I64 = 2,             /* int64_t */
+    QUERN_U64 = 3,             /* uint64_t */
+    QUERN_FIXED = 4,           /* a struct of value_bytes or key_bytes bytes: compared as bytes, if at all */
+    QUERN_I32 = 5,             /* int32_t */
+    QUERN_U32 = 6,             /* uint32_t */
+    QUERN_F32 = 7,             /* float */
+    QUERN_F64 = 8,             /* double */
     QUERN_PAIR_BASE = 1 << 16, /* no type; see QUERN_PAIR() */
 } quern_type;
 
@@ -47,11 +47,10 @@ typedef enum quern_type {
  * other leaves. If both are QUERN_BYTES, 4 bytes come before them, the length of the first as a uint32_t.
  * quern_pair_put() writes pairs, quern_pair_first() and quern_pair_second() read them.
  */
-#define QUERN_PAIR(first, second)                                                                                      \
-    ((quern_type)((int)QUERN_PAIR_BASE | (int)(first) << 8 | (int)(second)))
-#define QUERN_IS_PAIR(type)     (((int)(type) & (int)QUERN_PAIR_BASE) != 0)
-#define QUERN_PAIR_FIRST(type)  ((quern_type)((int)(type) >> 8 & 0xff))
-#define QUERN_PAIR_SECOND(type) ((quern_type)((int)(type)&0xff))
+#define QUERN_PAIR(first, second) ((quern_type)((int)QUERN_PAIR_BASE | (int)(first) << 8 | (int)(second)))
+#define QUERN_IS_PAIR(type)       (((int)(type) & (int)QUERN_PAIR_BASE) != 0)
+#define QUERN_PAIR_FIRST(type)    ((quern_type)((int)(type) >> 8 & 0xff))
+#define QUERN_PAIR_SECOND(type)   ((quern_type)((int)(type)&0xff))
 
 /* The types of a dataset's records. value_bytes and key_bytes count only for QUERN_FIXED: 1 … QUERN_FIXED_BYTES_MAX. */
 typedef struct quern_schema {

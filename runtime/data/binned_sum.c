@@ -5,20 +5,20 @@
 
 #include "runtime/base/assert.h"
 
-#define DIGIT_BITS      26
-#define DIGIT_MASK      ((UINT64_C(1) << DIGIT_BITS) - 1)
-#define LOW_BITS        (3 * DIGIT_BITS) /* below the highest column */
-#define TOP_BITS_MAX    (128 - LOW_BITS)
-#define COUNT_MASK      ((UINT64_C(1) << 38) - 1)
-#define SEEN_NAN        (UINT64_C(1) << 40)
-#define SEEN_PLUS       (UINT64_C(1) << 41)
-#define SEEN_MINUS      (UINT64_C(1) << 42)
-#define SEEN_MASK       (SEEN_NAN | SEEN_PLUS | SEEN_MINUS)
-#define PLACE_SHIFT     48
-#define MANTISSA_BITS   52
-#define MANTISSA_MASK   ((UINT64_C(1) << MANTISSA_BITS) - 1)
-#define EXPONENT_MAX    0x7ff
-#define UNIT_EXPONENT   (-1074)
+#define DIGIT_BITS    26
+#define DIGIT_MASK    ((UINT64_C(1) << DIGIT_BITS) - 1)
+#define LOW_BITS      (3 * DIGIT_BITS) /* below the highest column */
+#define TOP_BITS_MAX  (128 - LOW_BITS)
+#define COUNT_MASK    ((UINT64_C(1) << 38) - 1)
+#define SEEN_NAN      (UINT64_C(1) << 40)
+#define SEEN_PLUS     (UINT64_C(1) << 41)
+#define SEEN_MINUS    (UINT64_C(1) << 42)
+#define SEEN_MASK     (SEEN_NAN | SEEN_PLUS | SEEN_MINUS)
+#define PLACE_SHIFT   48
+#define MANTISSA_BITS 52
+#define MANTISSA_MASK ((UINT64_C(1) << MANTISSA_BITS) - 1)
+#define EXPONENT_MAX  0x7ff
+#define UNIT_EXPONENT (-1074)
 
 typedef unsigned __int128 wide;
 

@@ -47,12 +47,12 @@ typedef enum qn_reducer_finish {
 typedef struct qn_reducer {
     qn_reducer_kind kind;
     qn_reducer_finish finish;
-    quern_type load;   /* the type of values that have to be loaded; QUERN_NONE: they are words */
-    bool load_ordered; /* of floating-point values: the words that order as they do, */
-    uint64_t nan_word; /* but for NaN */
-    uint32_t value_bytes;                                               /* of the result */
-    uint32_t value_words;                                               /* of what is held of a key */
-    quern_type key_type;                                                /* for messages */
+    quern_type load;      /* the type of values that have to be loaded; QUERN_NONE: they are words */
+    bool load_ordered;    /* of floating-point values: the words that order as they do, */
+    uint64_t nan_word;    /* but for NaN */
+    uint32_t value_bytes; /* of the result */
+    uint32_t value_words; /* of what is held of a key */
+    quern_type key_type;  /* for messages */
     int (*fn)(void *into, const void *value, void *user);               /* USER, AGGREGATE: the quern_reduce_fn */
     int (*init)(void *accumulator, void *user);                         /* AGGREGATE; NULL: zeros */
     int (*accumulate)(void *accumulator, quern_span value, void *user); /* AGGREGATE */

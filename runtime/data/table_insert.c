@@ -133,8 +133,8 @@ static inline __attribute__((always_inline)) qn_table_result put_value(qn_table 
         return QN_TABLE_OK;
     }
     if (qn_reducer_is_wide(kind)) {
-        bool added = block ? qn_reducer_add(kind, value, in)
-                           : qn_reducer_merge(kind, value, (const uint64_t *)(uintptr_t)in);
+        bool added =
+            block ? qn_reducer_add(kind, value, in) : qn_reducer_merge(kind, value, (const uint64_t *)(uintptr_t)in);
         return QN_LIKELY(added) ? QN_TABLE_OK : fail(table, key);
     }
     if (kind == QN_REDUCER_AGGREGATE)

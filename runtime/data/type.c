@@ -41,9 +41,8 @@ qn_type_shape qn_type_shape_of(quern_type type, uint32_t fixed_bytes)
     qn_type_shape shape = {.bytes_min = qn_type_bytes(type, fixed_bytes)};
     shape.bytes_range = qn_type_varies(type) ? QN_FIELD_BYTES_MAX - shape.bytes_min : 0;
     shape.has_length = type == QUERN_PAIR(QUERN_BYTES, QUERN_BYTES);
-    shape.has_floats =
-        qn_type_is_float(type) || (QUERN_IS_PAIR(type) && (qn_type_is_float(QUERN_PAIR_FIRST(type)) ||
-                                                           qn_type_is_float(QUERN_PAIR_SECOND(type))));
+    shape.has_floats = qn_type_is_float(type) || (QUERN_IS_PAIR(type) && (qn_type_is_float(QUERN_PAIR_FIRST(type)) ||
+                                                                          qn_type_is_float(QUERN_PAIR_SECOND(type))));
     return shape;
 }
 

@@ -33,8 +33,8 @@ static inline bool qn_type_is_word(quern_type type)
 /* Whether its keys or values differ in length. */
 static inline bool qn_type_varies(quern_type type)
 {
-    return type == QUERN_BYTES || (QUERN_IS_PAIR(type) && (QUERN_PAIR_FIRST(type) == QUERN_BYTES ||
-                                                           QUERN_PAIR_SECOND(type) == QUERN_BYTES));
+    return type == QUERN_BYTES ||
+           (QUERN_IS_PAIR(type) && (QUERN_PAIR_FIRST(type) == QUERN_BYTES || QUERN_PAIR_SECOND(type) == QUERN_BYTES));
 }
 
 /* The bytes of a key or value; the least there can be where they vary. fixed_bytes: of QUERN_FIXED. */

@@ -202,7 +202,7 @@ static void put_answer(kit_text *to, const quern_schema *schema, quern_reduction
         kit_put(to, "\t%.17g\n", reduction == QUERN_MIN ? from->least : from->largest);
 }
 
-static const quern_reduction reductions[] = {QUERN_COUNT, QUERN_SUM, QUERN_MEAN, QUERN_MIN, QUERN_MAX};
+static const quern_reduction reductions[] = {QUERN_SUM, QUERN_MAX, QUERN_COUNT, QUERN_MEAN, QUERN_MIN};
 #define REDUCTION_COUNT (sizeof reductions / sizeof *reductions)
 
 static void check_keys(const char *name, quern_schema schema)
@@ -210,12 +210,15 @@ static void check_keys(const char *name, quern_schema schema)
     quern_context *context = kit_context(NULL);
     answer answers[KEY_COUNT];
     find_answers(answers);
+    size_t count = REDUCTION_COUNT;
     schema.value = QUERN_F64;
+    if (schema.key != QUERN_BYTES && schema.key != QUERN_F64 && schema.key != QUERN_I32)
+        count = 2; /* of the others the same is to be expected */
     quern_dataset *records = quern_flat_map(lines_of(context), schema, emit_records, &schema);
-    for (size_t i = 0; i < REDUCTION_COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         quern_write_text(quern_reduce_by_key(records, reductions[i]), kit_path("%s-%d", name, (int)reductions[i]));
     kit_run(context);
-    for (size_t i = 0; i < REDUCTION_COUNT; i++) {
+    for (size_t i = 0; i < count; i++) {
         kit_text expected = {0};
         for (uint64_t number = 0; number < KEY_COUNT; number++)
             put_answer(&expected, &schema, reductions[i], number, &answers[number]);
@@ -248,11 +251,12 @@ static void check_pairs(int i, int j, quern_type type)
 
 static void pairs_as_keys_are_reduced(void)
 {
-    static const quern_type parts[] = {QUERN_BYTES, QUERN_I64, QUERN_U32, QUERN_F64, QUERN_F32};
-    for (int i = 0; i < 5; i++)
-        for (int j = 0; j < 5; j++)
-            if (i == 0 || j == 0 || (i + j) % 3 == 0)
-                check_pairs(i, j, QUERN_PAIR(parts[i], parts[j]));
+    check_pairs(0, 0, QUERN_PAIR(QUERN_BYTES, QUERN_BYTES));
+    check_pairs(0, 1, QUERN_PAIR(QUERN_BYTES, QUERN_I64));
+    check_pairs(4, 0, QUERN_PAIR(QUERN_F32, QUERN_BYTES));
+    check_pairs(2, 4, QUERN_PAIR(QUERN_U32, QUERN_F32)); /* 8 bytes, but no word */
+    check_pairs(3, 3, QUERN_PAIR(QUERN_F64, QUERN_F64));
+    check_pairs(2, 1, QUERN_PAIR(QUERN_U32, QUERN_I64));
 }
 
 /* ---- collected keys, and what is made of their parts ---- */
@@ -297,13 +301,13 @@ static void pairs_are_collected_and_taken_apart(void)
 
 /* ---- sums whose order must not matter ---- */
 
-#define MANY_KEYS 40000
+#define MANY_KEYS 400000
 
 static int emit_nasty(const quern_record *in, quern_emitter *out, void *user)
 {
     uint64_t line = kit_number(in->key), key_count = *(const uint64_t *)user;
-    for (uint64_t i = 0; i < 10 * EACH_COUNT; i++) {
-        uint64_t state = line * 1000 + i, word = kit_random(&state);
+    for (uint64_t i = 0; i < (key_count < MANY_KEYS ? 10 : 20) * EACH_COUNT; i++) {
+        uint64_t state = line * 2000 + i, word = kit_random(&state);
         uint32_t key = (uint32_t)(kit_random(&state) % key_count);
         double value;
         if (key % 100 != 7 && (word >> 52 & 0x7ff) == 0x7ff)
@@ -412,8 +416,8 @@ static void the_largest_of_numbers_of_every_type_are_found(void)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         quern_context *context = kit_context(NULL);
         top check = {numbers[i], 0};
-        quern_dataset *all = quern_flat_map(lines_of(context), (quern_schema){QUERN_I32, numbers[i], 0, 0}, emit_number,
-                                            &check.type);
+        quern_dataset *all =
+            quern_flat_map(lines_of(context), (quern_schema){QUERN_I32, numbers[i], 0, 0}, emit_number, &check.type);
         quern_top_k(all, 25, check_top, &check);
         kit_run(context);
         CHECK_SAME(check.count, kit_rank() == 0 ? 25 : 0);

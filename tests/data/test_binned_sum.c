@@ -113,8 +113,9 @@ static double random_double(uint64_t *state, int exponent_from, int exponent_to)
 
 static size_t make_nasty(double *numbers, uint64_t *state)
 {
-    static const double picked[] = {0.0,     -0.0,    1e300,     -1e300,       1.0,  -1.0,        DBL_MAX, -DBL_MAX,
-                                    DBL_MIN, -DBL_MIN, DBL_TRUE_MIN, -DBL_TRUE_MIN, 0x1p52, 0x1.8p-26, 1e-300,  0x1p971};
+    static const double picked[] = {0.0,     -0.0,      1e300,   -1e300,   1.0,          -1.0,
+                                    DBL_MAX, -DBL_MAX,  DBL_MIN, -DBL_MIN, DBL_TRUE_MIN, -DBL_TRUE_MIN,
+                                    0x1p52,  0x1.8p-26, 1e-300,  0x1p971};
     size_t count = 1 + kit_random_below(state, COUNT_MAX);
     int kind = (int)kit_random_below(state, 5);
     int near = (int)kit_random_below(state, 2000);

@@ -22,11 +22,23 @@ static const quern_type simple[] = {QUERN_BYTES, QUERN_I64, QUERN_U64, QUERN_I32
 
 static field make_number(quern_type type, uint64_t *state)
 {
-    static const uint64_t nasty64[] = {0, 1, UINT64_MAX, UINT64_C(1) << 63, (UINT64_C(1) << 63) - 1, 0x7ff0000000000000,
-                                       0xfff0000000000000, 0x7ff8000000000001, 0xfff8000000000000, 0x7fefffffffffffff,
-                                       0x3ff0000000000000, 0xbff0000000000000, 0x8000000000000001, 0x7ff0000000000001};
-    static const uint32_t nasty32[] = {0,          1,          UINT32_MAX, 0x80000000, 0x7fffffff, 0x7f800000, 0xff800000,
-                                       0x7fc00000, 0xffc00001, 0x3f800000, 0xbf800000, 0x80000001, 0x7f800001};
+    static const uint64_t nasty64[] = {0,
+                                       1,
+                                       UINT64_MAX,
+                                       UINT64_C(1) << 63,
+                                       (UINT64_C(1) << 63) - 1,
+                                       0x7ff0000000000000,
+                                       0xfff0000000000000,
+                                       0x7ff8000000000001,
+                                       0xfff8000000000000,
+                                       0x7fefffffffffffff,
+                                       0x3ff0000000000000,
+                                       0xbff0000000000000,
+                                       0x8000000000000001,
+                                       0x7ff0000000000001};
+    static const uint32_t nasty32[] = {0,          1,          UINT32_MAX, 0x80000000, 0x7fffffff,
+                                       0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x3f800000,
+                                       0xbf800000, 0x80000001, 0x7f800001};
     bool nasty = kit_random_below(state, 2);
     uint64_t word = kit_random(state) >> kit_random_below(state, 60);
     field made = {.bytes = quern_number_bytes(type)};
@@ -62,9 +74,9 @@ static field make_field(quern_type type, uint64_t *state)
         return make_simple(type, state);
     field first = make_simple(QUERN_PAIR_FIRST(type), state), second = make_simple(QUERN_PAIR_SECOND(type), state);
     field made;
-    made.bytes = quern_pair_put(type, quern_bytes(first.data, first.bytes), quern_bytes(second.data, second.bytes),
-                                made.data)
-                     .bytes;
+    made.bytes =
+        quern_pair_put(type, quern_bytes(first.data, first.bytes), quern_bytes(second.data, second.bytes), made.data)
+            .bytes;
     return made;
 }
 
@@ -197,8 +209,7 @@ START_TEST(canonical_keys_have_equal_bytes_if_and_only_if_they_are_equal)
     uint64_t state = 8;
     for (size_t first = 0; first < SIMPLE_COUNT; first++)
         for (size_t second = 0; second <= SIMPLE_COUNT; second++) {
-            quern_type type =
-                second == SIMPLE_COUNT ? simple[first] : QUERN_PAIR(simple[first], simple[second]);
+            quern_type type = second == SIMPLE_COUNT ? simple[first] : QUERN_PAIR(simple[first], simple[second]);
             qn_type_shape shape = qn_type_shape_of(type, 0);
             for (int i = 0; i < 2000; i++) {
                 field left = make_field(type, &state), right = make_field(type, &state), was = left;
@@ -259,10 +270,8 @@ END_TEST
 
 int main(void)
 {
-    const TTest *const tests[] = {every_type_is_in_its_order_and_prefixes_agree,
-                                  a_number_comes_back_from_its_prefix,
+    const TTest *const tests[] = {every_type_is_in_its_order_and_prefixes_agree, a_number_comes_back_from_its_prefix,
                                   canonical_keys_have_equal_bytes_if_and_only_if_they_are_equal,
-                                  types_stand_only_where_they_may,
-                                  a_key_of_the_wrong_length_does_not_fit};
+                                  types_stand_only_where_they_may, a_key_of_the_wrong_length_does_not_fit};
     return kit_run_tests("order", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

@@ -79,7 +79,8 @@ int main(int argc, char **argv)
     const quern_schema records = {.key = QUERN_U64, .value = wanted.integers ? QUERN_U64 : (quern_type)8};
     quern_dataset *emitted = quern_flat_map(quern_read_text(context, paths, 1, NULL), records, emit_records, &wanted);
     int reduction = strcmp(mode, "plain") == 0 ? 5 : strcmp(mode, "mean") == 0 ? 6 : QUERN_SUM;
-    quern_collect(quern_reduce_by_key(emitted, (quern_reduction)reduction), QUERN_COLLECT_LOCAL, count_result, &results);
+    quern_collect(quern_reduce_by_key(emitted, (quern_reduction)reduction), QUERN_COLLECT_LOCAL, count_result,
+                  &results);
     double begin = now();
     quern_status status = quern_run(context);
     if (status == QUERN_OK && quern_context_rank(context) == 0)
