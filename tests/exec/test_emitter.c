@@ -190,6 +190,10 @@ START_TEST(records_that_do_not_fit_their_schema_are_refused_and_the_source_recor
         {{QUERN_BYTES, QUERN_FIXED, 13}, 1, 12, false},
         {{QUERN_BYTES, QUERN_FIXED, 13}, 1, 16, false},
         {{QUERN_BYTES, QUERN_FIXED, 256}, 1, 256, true},
+        {{QUERN_BYTES, QUERN_F32, 0}, 1, 4, true},
+        {{QUERN_BYTES, QUERN_F32, 0}, 1, 8, false},
+        {{QUERN_BYTES, QUERN_I32, 0}, 1, 3, false},
+        {{QUERN_BYTES, QUERN_F64, 0}, 1, 4, false},
     };
     for (size_t i = 0; i < sizeof offers / sizeof *offers; i++) {
         for (int ignore_emit = 0; ignore_emit < 2; ignore_emit++) {

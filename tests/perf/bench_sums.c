@@ -33,7 +33,7 @@ static int emit_records(const quern_record *in, quern_emitter *out, void *user)
         uint64_t key = mix(i + 1) % wanted->key_count, whole = mix(i + UINT64_C(0x9e3779b97f4a7c15));
         double value = (double)(int64_t)whole * 0x1p-40;
         whole >>= 20;
-        if (quern_emit(out, quern_of_u64(&key), wanted->integers ? quern_of_u64(&whole) : quern_bytes(&value, 8)))
+        if (quern_emit(out, quern_of_u64(&key), wanted->integers ? quern_of_u64(&whole) : quern_of_f64(&value)))
             return 1;
     }
     return 0;
@@ -76,11 +76,12 @@ int main(int argc, char **argv)
     make_file(paths[0]);
     if (quern_context_create(&ours, program, NULL, &context) != QUERN_OK)
         return 1;
-    const quern_schema records = {.key = QUERN_U64, .value = wanted.integers ? QUERN_U64 : (quern_type)8};
+    const quern_schema records = {.key = QUERN_U64, .value = wanted.integers ? QUERN_U64 : QUERN_F64};
     quern_dataset *emitted = quern_flat_map(quern_read_text(context, paths, 1, NULL), records, emit_records, &wanted);
-    int reduction = strcmp(mode, "plain") == 0 ? 5 : strcmp(mode, "mean") == 0 ? 6 : QUERN_SUM;
-    quern_collect(quern_reduce_by_key(emitted, (quern_reduction)reduction), QUERN_COLLECT_LOCAL, count_result,
-                  &results);
+    quern_reduction reduction = strcmp(mode, "plain") == 0  ? QUERN_SUM_PLAIN
+                                : strcmp(mode, "mean") == 0 ? QUERN_MEAN
+                                                            : QUERN_SUM;
+    quern_collect(quern_reduce_by_key(emitted, reduction), QUERN_COLLECT_LOCAL, count_result, &results);
     double begin = now();
     quern_status status = quern_run(context);
     if (status == QUERN_OK && quern_context_rank(context) == 0)
