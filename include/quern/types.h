@@ -9,6 +9,10 @@
  *     quern_record record = {quern_text("pressure"), quern_of_u64(&(uint64_t){42})};
  *     uint64_t value = quern_u64(record.value);
  *     assert(value == 42 && record.key.bytes == 8);
+ *     const quern_type day_and_station = QUERN_PAIR(QUERN_I32, QUERN_BYTES);
+ *     char room[64];
+ *     record.key = quern_pair_put(day_and_station, quern_of_i32(&(int32_t){7}), quern_text("Uppsala"), room);
+ *     assert(record.key.bytes == 11 && quern_pair_second(day_and_station, record.key).bytes == 7);
  *
  * Which keys are equal: those whose bytes are, but that -0.0 is 0.0 and every NaN is the same one, also in pairs: a
  * floating-point key that is -0.0 or any NaN becomes 0.0 or the positive quiet NaN without payload when it is emitted. Values stay as they

@@ -8,7 +8,7 @@
 
 #include "tests/kit.h"
 
-#define SAMPLE_COUNT    120
+#define SAMPLE_COUNT    100
 #define FIELD_BYTES_MAX 64
 #define FIXED_BYTES     11
 
@@ -163,17 +163,17 @@ static void check_type(quern_type type, uint64_t seed)
         for (size_t j = 0; j < SAMPLE_COUNT; j++) {
             quern_span left = {samples[i].data, samples[i].bytes}, right = {samples[j].data, samples[j].bytes};
             int expected = naive_compare(type, left, right);
-            ck_assert_msg(sign_of(qn_order_compare(type, left, right)) == expected, "type %x: %zu, %zu", type, i, j);
+            if (sign_of(qn_order_compare(type, left, right)) != expected)
+                ck_abort_msg("type %x: %zu, %zu", type, i, j);
             int by_prefix = (prefix[i] > prefix[j]) - (prefix[i] < prefix[j]);
-            ck_assert_msg(by_prefix == 0 || by_prefix == expected, "type %x: prefixes of %zu, %zu", type, i, j);
-            if (qn_order_prefix_decides(type))
-                ck_assert_int_eq(by_prefix, expected);
+            if (by_prefix != expected && (by_prefix != 0 || qn_order_prefix_decides(type)))
+                ck_abort_msg("type %x: prefixes of %zu, %zu", type, i, j);
         }
 }
 
 START_TEST(every_type_is_in_its_order_and_prefixes_agree)
 {
-    for (uint64_t seed = 1; seed <= 6; seed++) {
+    for (uint64_t seed = 1; seed <= 4; seed++) {
         check_type(QUERN_NONE, seed);
         check_type(QUERN_FIXED, seed);
         for (size_t first = 0; first < SIMPLE_COUNT; first++) {
@@ -213,16 +213,18 @@ START_TEST(canonical_keys_have_equal_bytes_if_and_only_if_they_are_equal)
             qn_type_shape shape = qn_type_shape_of(type, 0);
             for (int i = 0; i < 2000; i++) {
                 field left = make_field(type, &state), right = make_field(type, &state), was = left;
-                ck_assert(qn_type_fits(&shape, left.data, left.bytes));
+                if (!qn_type_fits(&shape, left.data, left.bytes))
+                    ck_abort_msg("type %x does not fit", type);
                 if (shape.has_floats) {
                     qn_key_canonicalise(type, left.data, left.bytes);
                     qn_key_canonicalise(type, right.data, right.bytes);
                 }
                 quern_span a = {left.data, left.bytes}, b = {right.data, right.bytes};
                 bool same = left.bytes == right.bytes && memcmp(left.data, right.data, left.bytes) == 0;
-                ck_assert_int_eq(same, naive_compare(type, a, b) == 0);
-                if (!shape.has_floats)
-                    ck_assert_mem_eq(left.data, was.data, was.bytes);
+                if (same != (naive_compare(type, a, b) == 0))
+                    ck_abort_msg("type %x: equal keys and equal bytes differ", type);
+                if (!shape.has_floats && memcmp(left.data, was.data, was.bytes) != 0)
+                    ck_abort_msg("type %x was changed", type);
             }
         }
     double minus = -0.0, odd_nan;

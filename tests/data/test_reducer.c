@@ -126,7 +126,7 @@ static qn_reducer choose(quern_reduction reduction, quern_type type, quern_type 
 START_TEST(extremes_of_every_type_are_those_of_a_loop)
 {
     uint64_t state = 1;
-    for (int round = 0; round < 3000; round++) {
+    for (int round = 0; round < 1200; round++) {
         quern_type type = types[(size_t)round % TYPE_COUNT];
         bool least = round / (int)TYPE_COUNT % 2;
         number values[VALUE_COUNT];
@@ -149,7 +149,7 @@ END_TEST
 START_TEST(sums_and_means_of_integers_are_those_of_a_wider_loop)
 {
     uint64_t state = 2;
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 800; round++) {
         quern_type type = types[(size_t)round % TYPE_COUNT];
         if (is_float(type))
             continue;
@@ -192,7 +192,7 @@ static bool same_double(double a, double b)
 START_TEST(sums_of_floats_are_exact_where_they_fit_and_plain_ones_are_added_as_they_come)
 {
     uint64_t state = 3;
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 800; round++) {
         quern_type type = round % 2 ? QUERN_F32 : QUERN_F64;
         number values[VALUE_COUNT];
         size_t count = 1 + kit_random_below(&state, VALUE_COUNT);

@@ -143,7 +143,8 @@ static int map_offer(const quern_record *in, quern_record *out, void *user)
     const offer *offered = user;
     bool chosen = kit_index_of(quern_u64(in->value)) == 3;
     out->key = quern_bytes(giant_bytes, chosen || offered->schema.key == QUERN_BYTES ? offered->key_bytes : 8);
-    size_t right_bytes = offered->schema.value == QUERN_FIXED ? offered->schema.value_bytes : 8;
+    size_t number_bytes = quern_number_bytes(offered->schema.value);
+    size_t right_bytes = number_bytes > 0 ? number_bytes : offered->schema.value_bytes;
     out->value =
         quern_bytes(giant_bytes, chosen || offered->schema.value == QUERN_BYTES ? offered->value_bytes : right_bytes);
     return 0;

@@ -80,8 +80,7 @@ START_TEST(floating_point_numbers_read_back_as_they_were)
     const quern_schema schema = {QUERN_F64, QUERN_F32, 0};
     check_line(schema, quern_of_f64(&(double){-0.0}), quern_of_f32(&(float){0.1F}), LINE("-0\t0.100000001\n"));
     check_line(schema, quern_of_f64(&(double){-NAN}), quern_of_f32(&(float){-INFINITY}), LINE("nan\t-inf\n"));
-    check_line(schema, quern_of_f64(&(double){-1e-300}), quern_of_f32(&(float){3}),
-               LINE("-1.0000000000000001e-300\t3\n"));
+    check_line(schema, quern_of_f64(&(double){-1.1e-300}), quern_of_f32(&(float){3}), LINE("-1.1e-300\t3\n"));
     for (int i = 0; i < 20000; i++) {
         char text[QN_NUMBER_TEXT_BYTES_MAX];
         uint64_t word = kit_random(&state);
