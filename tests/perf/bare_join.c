@@ -111,9 +111,9 @@ static void worker_reserve(struct worker *w, uint64_t n)
 {
     for (w->slot_bits = 4; n >> w->slot_bits; w->slot_bits++)
         ;
-    if (n <= w->rows_max)
+    if (n < w->rows_max)
         return;
-    w->rows_max = 2 * n;
+    w->rows_max = 2 * n + 1;
     w->rows = bare_reserve(w->rows_max * sizeof *w->rows);
     w->starts = bare_reserve((4 * w->rows_max + 32) * sizeof *w->starts);
 }

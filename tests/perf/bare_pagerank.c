@@ -4,7 +4,8 @@
  *
  *     bare_pagerank [-t THREADS] [-n ITERATIONS] [-k TOP] [-o FILE] EDGES
  *
- * EDGES has lines source<whitespace>target, both below 2^32; an edge that stands there twice counts twice, and a vertex
+ * EDGES has lines source<whitespace>target, both below 2^32 (and not far above the number of vertices: memory and time
+ * go by the greatest of them); an edge that stands there twice counts twice, and a vertex
  * is what occurs in an edge. Each iteration: rank(v) = 0.15/n + 0.85 * (sum over edges u -> v of rank(u)/outdegree(u) +
  * (sum of the ranks of vertices without edges out)/n). Starts from 1/n. Standard output gets the TOP vertices as
  * vertex<TAB>rank; -o writes all of them. Figures go to standard error: loading and iterating apart.
