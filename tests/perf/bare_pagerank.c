@@ -18,12 +18,12 @@
 
 #include "tests/perf/bare.h"
 
-#define DAMPING     0.85
-#define CHUNK       ((size_t)256 << 10)
-#define EDGE_BYTES_MAX   256 /* bytes */
-#define RANGE_EDGES ((uint64_t)1 << 16)
-#define DEGREES_MAX 4096 /* greater degrees are one class */
-#define VERTEX_NONE UINT32_MAX
+#define DAMPING        0.85
+#define CHUNK          ((size_t)256 << 10)
+#define EDGE_BYTES_MAX 256 /* bytes */
+#define RANGE_EDGES    ((uint64_t)1 << 16)
+#define DEGREES_MAX    4096 /* greater degrees are one class */
+#define VERTEX_NONE    UINT32_MAX
 
 struct edge {
     uint32_t source, target;
@@ -43,10 +43,10 @@ static uint64_t in_bytes, next_read, nedges, nids;
 static struct worker *workers;
 static uint32_t *numbers, *ids; /* vertex of an id, and the other way round */
 static uint32_t nvertices, nranges, next_range;
-static uint32_t *outs;    /* edges out of each id, then of each vertex */
-static uint64_t *starts;  /* of the sources of each vertex */
-static uint32_t *sources; /* by target */
-static uint32_t *ranges;  /* first vertex of each */
+static uint32_t *outs;                              /* edges out of each id, then of each vertex */
+static uint64_t *starts;                            /* of the sources of each vertex */
+static uint32_t *sources;                           /* by target */
+static uint32_t *ranges;                            /* first vertex of each */
 static double *ranks, *flows, *flows_next, *shares; /* shares: 1 / edges out */
 static double base;
 static pthread_barrier_t barrier;
@@ -363,7 +363,7 @@ int main(int argc, char **argv)
     print_ranks(path);
     fprintf(stderr,
             "bare_pagerank threads=%d bytes=%" PRIu64 " edges=%" PRIu64 " vertices=%" PRIu32
-            " iterations=%d sum=%.12f load_s=%.3f iteration_s=%.4f total_s=%.3f peak_rss_mb=%ld\n",
+            " iterations=%d sum=%.12f load_s=%.3f iteration_s=%.6f total_s=%.3f peak_rss_mb=%ld\n",
             nthreads, in_bytes, nedges, nvertices, iterations, sum, loaded - start, (end - loaded) / iterations,
             end - start, bare_peak_rss_mib());
     return 0;
