@@ -621,8 +621,8 @@ int main(int argc, char **argv)
     }
     fprintf(stderr,
             "bare_groupsum threads=%d bytes=%" PRIu64 " rows=%" PRIu64 " groups=%" PRIu64 " check=%016" PRIx64
-            " read_s=%.3f sum_s=%.3f total_s=%.3f Mrows_s=%.1f peak_rss_mb=%ld\n",
-            nthreads, in_bytes, rows, groups, check, read - start, end - read, end - start,
+            " read_s=%.3f sum_s=%.3f total_s=%.3f cpu_s=%.3f Mrows_s=%.1f peak_rss_mb=%ld\n",
+            nthreads, in_bytes, rows, groups, check, read - start, end - read, end - start, bare_cpu_s(),
             (double)rows / 1e6 / (end - start), bare_peak_rss_mib());
     return 0;
 }

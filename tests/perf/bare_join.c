@@ -229,8 +229,8 @@ int main(int argc, char **argv)
     }
     fprintf(stderr,
             "bare_join threads=%d bytes=%" PRIu64 " build=%" PRIu64 " probe=%" PRIu64 " matches=%" PRIu64
-            " check=%016" PRIx64 " read_s=%.3f join_s=%.3f total_s=%.3f Mrows_s=%.1f peak_rss_mb=%ld\n",
+            " check=%016" PRIx64 " read_s=%.3f join_s=%.3f total_s=%.3f cpu_s=%.3f Mrows_s=%.1f peak_rss_mb=%ld\n",
             nthreads, build_bytes + probe_bytes, rows, probed, matched, check, read - start, end - read, end - start,
-            (double)(rows + probed) / 1e6 / (end - start), bare_peak_rss_mib());
+            bare_cpu_s(), (double)(rows + probed) / 1e6 / (end - start), bare_peak_rss_mib());
     return 0;
 }

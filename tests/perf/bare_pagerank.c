@@ -363,8 +363,8 @@ int main(int argc, char **argv)
     print_ranks(path);
     fprintf(stderr,
             "bare_pagerank threads=%d bytes=%" PRIu64 " edges=%" PRIu64 " vertices=%" PRIu32
-            " iterations=%d sum=%.12f load_s=%.3f iteration_s=%.6f total_s=%.3f peak_rss_mb=%ld\n",
+            " iterations=%d sum=%.12f load_s=%.3f iteration_s=%.6f total_s=%.3f cpu_s=%.3f peak_rss_mb=%ld\n",
             nthreads, in_bytes, nedges, nvertices, iterations, sum, loaded - start, (end - loaded) / iterations,
-            end - start, bare_peak_rss_mib());
+            end - start, bare_cpu_s(), bare_peak_rss_mib());
     return 0;
 }

@@ -671,9 +671,9 @@ int main(int argc, char **argv)
     double end = bare_now_s();
     fprintf(stderr,
             "bare_sort threads=%d bytes=%" PRIu64 " buckets=%" PRIu32
-            " read_s=%.3f sort_s=%.3f total_s=%.3f GBps=%.2f peak_rss_mb=%ld",
-            asked, in_bytes, nbuckets, read - start, end - read, end - start, (double)in_bytes / 1e9 / (end - start),
-            bare_peak_rss_mib());
+            " read_s=%.3f sort_s=%.3f total_s=%.3f cpu_s=%.3f GBps=%.2f peak_rss_mb=%ld",
+            asked, in_bytes, nbuckets, read - start, end - read, end - start, bare_cpu_s(),
+            (double)in_bytes / 1e9 / (end - start), bare_peak_rss_mib());
     struct check c = {.sorted = true};
     if (checks && output)
         for (uint64_t i = 0; i < in_bytes; i += RECORD)

@@ -165,7 +165,7 @@ def agree(job, bare, quern):
 
 
 def tell(bench, job, runs):
-    print("%s, 2 workers, medians of %d:" % (job.name, bench.args.runs))
+    print("%s, 2 workers, medians of %d (load of the machine %.1f):" % (job.name, bench.args.runs, os.getloadavg()[0]))
     for name, rows in runs.items():
         seconds = median(rows)
         line = "  %-9s %8.3f s" % (name, seconds)
