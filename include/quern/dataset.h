@@ -114,14 +114,29 @@ QUERN_API int quern_fail(quern_emitter *out, size_t record, const char *text);
 
 typedef enum quern_reduction {
     QUERN_COUNT = 1, /* how many records; any value type; gives QUERN_U64 */
-    QUERN_SUM =
-        2, /* of QUERN_I64 or QUERN_U64; beyond 64 bits the job fails and names the key, whatever the order of signs */
-    QUERN_MIN = 3, /* of QUERN_I64 or QUERN_U64 */
+    /* Of numbers. Signed integers give QUERN_I64, unsigned ones QUERN_U64; beyond 64 bits the job fails and names the key, whatever the
+     * order of signs. Floating-point numbers give QUERN_F64, the same bits for any number of ranks and any order: see below. */
+    QUERN_SUM = 2,
+    /* Of numbers; gives their type. NaN counts only if there is nothing else; -0.0 is less than 0.0. */
+    QUERN_MIN = 3,
     QUERN_MAX = 4,
+    QUERN_SUM_PLAIN =
+        5, /* of QUERN_F32 or QUERN_F64, in doubles; gives QUERN_F64. Faster, but its last bits, or with cancellation more,
+                            are those of the order of additions, which differs from run to run */
+    QUERN_MEAN =
+        6, /* of numbers; gives QUERN_F64: the sum, as QUERN_SUM but of any size, divided by the number of values */
 } quern_reduction;
 
-/* One record for each distinct key, its value the reduction of all values of that key. Local; lazy; a shuffle at run. Bytes
- * keys are equal when their bytes are. Any number of distinct keys: beyond the memory budget they are spilled. Since 0.1. */
+/*
+ * Sums of floating-point numbers. For n finite values, m the largest of their magnitudes, the result of QUERN_SUM is the nearest double of
+ * a number that differs from the exact sum by less than n * 2^-78 * m. It is the exact sum, rounded once, where no value but 0 is smaller
+ * than m / 2^26. Too large a sum is infinity; what is too large only on the way does no harm. NaN, or infinities of both signs,
+ * give NaN. Each key takes 40 bytes in tables and messages, 8 with QUERN_SUM_PLAIN; one key can have 2^37 values, with
+ * more the job fails. Read next: docs/explanation/sums.md.
+ */
+
+/* One record for each distinct key, its value the reduction of all values of that key. Local; lazy; a shuffle at run. Keys
+ * are equal as quern/types.h says. Any number of distinct keys: beyond the memory budget they are spilled. Since 0.1. */
 QUERN_API quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction);
 
 /* Combines value into the accumulator `into` (the first value of a key is its first accumulator). Both have the size of the
@@ -130,7 +145,7 @@ QUERN_API quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction 
  * must touch nothing but its arguments, and only read what user points to. */
 typedef int (*quern_reduce_fn)(void *into, const void *value, void *user);
 
-/* As quern_reduce_by_key() with a reduction of the user's, for values of QUERN_I64, QUERN_U64 or QUERN_FIXED. Local; lazy.
+/* As quern_reduce_by_key() with a reduction of the user's, for values of numbers or QUERN_FIXED. Local; lazy.
  * user is borrowed until quern_run() returns. Since 0.1. */
 QUERN_API quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user);
 
@@ -165,7 +180,8 @@ QUERN_API quern_dataset *quern_distinct(quern_dataset *in);
 /* Writes key<TAB>value lines (or key lines for QUERN_NONE) to part files in directory, which must not exist, or be empty
  * but for what a killed job left there (docs/output.md).
  * The parts in the order of their names are the whole; _MANIFEST.json lists them; _SUCCESS comes last. Bytes are written as they
- * are; integers in decimal; QUERN_FIXED values cannot be written. Local; lazy; copies. QUERN_ERROR_OUTPUT_EXISTS (before any
+ * are, and keys of QUERN_FIXED; integers in decimal; floating-point numbers with 9 or 17 significant digits, which read back as they were;
+ * pairs as two fields. QUERN_FIXED values cannot be written. Local; lazy; copies. QUERN_ERROR_OUTPUT_EXISTS (before any
  * work) and QUERN_ERROR_OUTPUT come from quern_run(). Since 0.1. */
 QUERN_API quern_status quern_write_text(quern_dataset *in, const char *directory);
 
@@ -176,8 +192,8 @@ QUERN_API quern_status quern_write_fixed(quern_dataset *in, const char *director
 /* Called with each record of a result, in order. The record lives until return. */
 typedef int (*quern_each_fn)(const quern_record *record, void *user);
 
-/* Hands the k records with the largest values (QUERN_I64 or QUERN_U64) to fn, on rank 0, largest first, equal values by
- * ascending key. Local; lazy. k: 1 … 2^31. Takes memory for k records on every rank, and
+/* Hands the k records with the largest values (numbers) to fn, on rank 0, largest first, equal values by
+ * ascending key. NaN is above infinity and comes without its payload; -0.0 is below 0.0. Local; lazy. k: 1 … 2^31. Takes memory for k records on every rank, and
  * for those of all ranks on rank 0 at the end: QUERN_ERROR_BUDGET from quern_run() where that is too much. Since 0.1. */
 QUERN_API quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *user);
 
@@ -200,7 +216,7 @@ typedef enum quern_collect_to {
  * those of a reduction, rank after rank, are the whole in order.
  *
  * Keys and values of any type and length. Local; lazy. fn must be given on all ranks; user: borrowed until quern_run() returns.
- * Memory: a rank keeps the records packed (4 bytes more for each key and value of QUERN_BYTES) within a part of its
+ * Memory: a rank keeps the records packed (4 bytes more for each key and value of QUERN_BYTES or a pair with it) within a part of its
  * budget, and ROOT and ALL need room for those of all ranks at the end; nothing is spilled. QUERN_ERROR_BUDGET from
  * quern_run() where that is too much: raise memory, reduce or filter first, use QUERN_COLLECT_LOCAL, or
  * quern_write_text(), which has no bound (docs/explanation/memory.md). QUERN_ERROR_INVALID_ARGUMENT: NULL, or another `to`.

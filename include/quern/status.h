@@ -38,7 +38,7 @@ extern "C" {
     X(RECORD_TOO_LARGE, 25, JOB, "a record exceeds the limit on its size")                                             \
     X(CALLBACK, 30, JOB, "a user callback reported failure")                                                           \
     X(BUDGET, 31, JOB, "the memory budget is too small for this job")                                                  \
-    X(OVERFLOW, 32, JOB, "an integer reduction exceeded its type")                                                     \
+    X(OVERFLOW, 32, JOB, "a built-in sum exceeded its limits")                                                         \
     X(IMBALANCE, 33, JOB, "records in, out and dropped do not add up: the result is not to be trusted")                \
     X(LAUNCHER, 50, CONTEXT, "the program was not started as the environment promises")                                \
     X(MPI, 51, CONTEXT, "MPI reported an error")                                                                       \

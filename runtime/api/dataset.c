@@ -169,7 +169,9 @@ quern_dataset *quern_keys(quern_dataset *in)
 {
     if (!in)
         return NULL;
-    qn_node draft = {.kind = QN_NODE_KEYS, .schema = {in->node->schema.key, QUERN_NONE, 0}};
+    qn_node draft = {.kind = QN_NODE_KEYS, .schema = in->node->schema};
+    draft.schema.value = QUERN_NONE;
+    draft.schema.value_bytes = 0;
     return add_operator(in, &draft, true);
 }
 

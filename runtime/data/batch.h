@@ -9,7 +9,7 @@
 #ifndef QN_DATA_BATCH_H
 #define QN_DATA_BATCH_H
 
-#include <quern/types.h>
+#include "runtime/data/type.h"
 
 #define QN_BATCH_COUNT_MAX 512
 
@@ -37,17 +37,13 @@ static inline quern_record qn_batch_record(const qn_batch *batch, size_t index)
 /* Bytes of a type's values where they do not vary; 0 for QUERN_NONE and QUERN_BYTES. */
 static inline uint32_t qn_schema_value_bytes(const quern_schema *schema)
 {
-    switch (schema->value) {
-    case QUERN_I64:
-    case QUERN_U64:
-        return 8;
-    case QUERN_FIXED:
-        return schema->value_bytes;
-    case QUERN_NONE:
-    case QUERN_BYTES:
-        break;
-    }
-    return 0;
+    return qn_type_bytes(schema->value, schema->value_bytes);
+}
+
+/* Bytes of a type's keys; the least of them where they vary. */
+static inline uint32_t qn_schema_key_bytes(const quern_schema *schema)
+{
+    return qn_type_bytes(schema->key, schema->key_bytes);
 }
 
 #endif

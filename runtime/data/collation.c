@@ -3,26 +3,18 @@
 
 #include "runtime/data/batch.h"
 
-/* Bytes of a type that do not vary; *varies_out for those that do. */
-static uint32_t fixed_bytes(quern_type type, uint32_t bytes, bool *varies_out)
-{
-    const quern_schema schema = {.key = QUERN_BYTES, .value = type, .value_bytes = bytes};
-    *varies_out = type == QUERN_BYTES;
-    return qn_schema_value_bytes(&schema);
-}
-
 qn_layout qn_layout_of(const quern_schema *schema, const quern_schema *other, bool has_tag)
 {
     qn_layout layout = {.key_type = schema->key,
                         .value_types = {schema->value, other ? other->value : schema->value},
                         .has_tag = has_tag,
                         .has_side = other != NULL};
-    layout.key_bytes = fixed_bytes(schema->key, 0, &layout.key_varies);
-    layout.value_bytes = fixed_bytes(schema->value, schema->value_bytes, &layout.value_varies);
-    if (other) {
-        bool varies;
-        layout.value_varies |= fixed_bytes(other->value, other->value_bytes, &varies) != layout.value_bytes || varies;
-    }
+    layout.key_bytes = qn_schema_key_bytes(schema);
+    layout.key_varies = layout.key_bytes == 0;
+    layout.value_bytes = qn_schema_value_bytes(schema);
+    layout.value_varies = (layout.value_bytes == 0 && schema->value != QUERN_NONE) ||
+                          (other && qn_schema_value_bytes(other) != layout.value_bytes) ||
+                          (other && other->value == QUERN_BYTES);
     layout.head_bytes = (has_tag ? 8u : 0u) + (layout.key_varies ? 4u : 0u) + (layout.value_varies ? 4u : 0u) +
                         (layout.has_side ? 1u : 0u);
     return layout;

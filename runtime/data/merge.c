@@ -13,6 +13,10 @@ quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_
     if (reducer->fn)
         return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the reduction of key \"%s\" (%llu bytes) failed", text,
                             bytes);
+    if (reducer->kind == QN_REDUCER_BINNED)
+        return qn_error_set(error, QUERN_ERROR_OVERFLOW, 0,
+                            "the key \"%s\" (%llu bytes) has more than %llu values to be added", text, bytes,
+                            (unsigned long long)QN_BINNED_SUM_COUNT_MAX);
     return qn_error_set(error, QUERN_ERROR_OVERFLOW, 0, "the sum of key \"%s\" (%llu bytes) exceeds 64 bits", text,
                         bytes);
 }

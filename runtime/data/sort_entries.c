@@ -377,13 +377,19 @@ static void sort_side_and_value(const sort_job *job, qn_sort_entry *entries, qn_
     }
 }
 
+/* Whether keys have parts that are not in the order of their bytes. */
+static bool sorts_pairs(const qn_collation *collation)
+{
+    return collation->kind == QN_COLLATE_BY_KEY && QUERN_IS_PAIR(collation->layout.key_type);
+}
+
 /* Entries of the same prefix. */
 static void sort_group(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count)
 {
     const qn_collation *collation = job->collation;
     if (count <= FEW_RECORDS)
         insert_records(job, entries, count);
-    else if (collation->kind == QN_COLLATE_BY_USER)
+    else if (collation->kind == QN_COLLATE_BY_USER || sorts_pairs(collation))
         merge_sort(job, entries, scratch, count);
     else if (collation->kind == QN_COLLATE_BY_KEY && qn_order_prefix_decides(collation->layout.key_type))
         sort_side_and_value(job, entries, scratch, count);

@@ -78,7 +78,7 @@ static inline bool qn_table_fits(const qn_table *table, uint64_t long_bytes, siz
     return long_bytes == 0 || qn_table_get_bytes(table) + qn_arena_growth(&table->long_keys, long_bytes) <= bytes_max;
 }
 
-/* Sorts the records [from, from + count) of a block, QN_SLOTS_COMING_MAX at most, by class. Numbers are short keys. */
+/* Sorts the records [from, from + count) of a block, QN_SLOTS_COMING_MAX at most, by class. Numbers of 8 bytes are short keys; all others are of the class of their length. */
 void qn_table_classify(const quern_block *block, quern_type key_type, size_t from, size_t count, qn_classified *out);
 
 /* Combines these records into the table, for which room was made. Not QN_TABLE_FULL; after a failure the table is good for nothing. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/base/assert.h"
+#include "runtime/data/batch.h"
 #include "runtime/data/table.h"
 
 #define GROUP_COUNT 128 /* keys whose slots are fetched before the first is looked at */
@@ -26,7 +27,7 @@ void qn_table_classify(const quern_block *block, quern_type key_type, size_t fro
 {
     QN_ASSERT(count <= QN_SLOTS_COMING_MAX);
     out->long_bytes = 0;
-    if (key_type == QUERN_BYTES) {
+    if (!qn_type_is_word(key_type)) {
         classify_bytes(block->key_bytes + from, count, out);
     } else {
         out->count[QN_CLASS_TINY] = out->count[QN_CLASS_LONG] = 0;
@@ -131,10 +132,10 @@ static inline __attribute__((always_inline)) qn_table_result put_value(qn_table 
         *value += in;
         return QN_TABLE_OK;
     }
-    if (kind == QN_REDUCER_SUM_I64) {
-        const uint64_t *words = (const uint64_t *)(uintptr_t)in;
-        qn_reducer_add_wide(value, block ? in : words[0], block ? (uint64_t)((int64_t)in >> 63) : words[1]);
-        return QN_TABLE_OK;
+    if (qn_reducer_is_wide(kind)) {
+        bool added =
+            block ? qn_reducer_add(kind, value, in) : qn_reducer_merge(kind, value, (const uint64_t *)(uintptr_t)in);
+        return QN_LIKELY(added) ? QN_TABLE_OK : fail(table, key);
     }
     if (kind == QN_REDUCER_AGGREGATE)
         return accumulate(table->reducer, value, fresh, block, in) ? QN_TABLE_OK : fail(table, key);
@@ -281,24 +282,70 @@ static qn_table_result insert_signed(qn_table *table, const quern_block *block, 
     return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_SUM_I64, 2);
 }
 
+static qn_table_result insert_means(qn_table *table, const quern_block *block, const qn_classified *classified)
+{
+    return insert_classes(table, block, classified, QUERN_BYTES, table->reducer->kind, 3);
+}
+
+static qn_table_result insert_binned(qn_table *table, const quern_block *block, const qn_classified *classified)
+{
+    return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_BINNED, QN_BINNED_SUM_WORDS);
+}
+
 static qn_table_result insert_accumulated(qn_table *table, const quern_block *block, const qn_classified *classified)
 {
     return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_AGGREGATE, table->reducer->value_words);
 }
 
+static qn_table_result insert_chosen(qn_table *table, const quern_block *block, quern_type key_type,
+                                     const qn_classified *classified)
+{
+    if (qn_type_is_word(key_type))
+        return insert_numbers(table, block, classified);
+    switch (table->reducer->kind) {
+    case QN_REDUCER_COUNT:
+        return insert_counted(table, block, classified);
+    case QN_REDUCER_SUM_I64:
+        return insert_signed(table, block, classified);
+    case QN_REDUCER_MEAN_I64:
+    case QN_REDUCER_MEAN_U64:
+        return insert_means(table, block, classified);
+    case QN_REDUCER_BINNED:
+        return insert_binned(table, block, classified);
+    case QN_REDUCER_USER:
+        return insert_user(table, block, classified);
+    case QN_REDUCER_AGGREGATE:
+        return insert_accumulated(table, block, classified);
+    default:
+        return insert_words(table, block, classified);
+    }
+}
+
+/* Values that have to be loaded are, all of them first: the loops above know words only. */
+static qn_table_result insert_loaded(qn_table *table, const quern_block *block, quern_type key_type,
+                                     const qn_classified *classified)
+{
+    uint64_t words[QN_BATCH_COUNT_MAX];
+    const void *value[QN_BATCH_COUNT_MAX];
+    quern_block loaded = *block;
+    QN_ASSERT(block->count <= QN_BATCH_COUNT_MAX);
+    for (int class = 0; class < QN_CLASS_COUNT; class ++) {
+        for (size_t n = 0; n < classified->count[class]; n++) {
+            size_t i = classified->index[class][n];
+            words[i] = qn_reducer_load(table->reducer, block->value[i]);
+            value[i] = &words[i];
+        }
+    }
+    loaded.value = value;
+    return insert_chosen(table, &loaded, key_type, classified);
+}
+
 qn_table_result qn_table_insert_block(qn_table *table, const quern_block *block, quern_type key_type,
                                       const qn_classified *classified)
 {
-    if (key_type != QUERN_BYTES)
-        return insert_numbers(table, block, classified);
-    if (table->reducer->kind == QN_REDUCER_COUNT)
-        return insert_counted(table, block, classified);
-    if (table->reducer->kind == QN_REDUCER_SUM_I64)
-        return insert_signed(table, block, classified);
-    if (table->reducer->kind == QN_REDUCER_AGGREGATE)
-        return insert_accumulated(table, block, classified);
-    return table->reducer->kind == QN_REDUCER_USER ? insert_user(table, block, classified)
-                                                   : insert_words(table, block, classified);
+    if (QN_UNLIKELY(table->reducer->load != QUERN_NONE))
+        return insert_loaded(table, block, key_type, classified);
+    return insert_chosen(table, block, key_type, classified);
 }
 
 static inline __attribute__((always_inline)) qn_key_class class_of(uint64_t tag)

@@ -11,7 +11,7 @@
 
 #define HUGE_FROM_BYTES (64 * QN_PAGE_HUGE_BYTES) /* below, a huge page touched for a few records costs too much */
 
-/* Before the records of a part; not aligned. Of a record: the length of what is QUERN_BYTES of its key and value, 4 bytes each;
+/* Before the records of a part; not aligned. Of a record: the lengths of its key and value as far as they vary, 4 bytes each;
  * then the key and the value. */
 typedef struct part_header {
     uint64_t number;
@@ -92,13 +92,13 @@ void qn_collect_drop_part(qn_sink_writer *writer)
 
 static size_t length_bytes(quern_type type)
 {
-    return type == QUERN_BYTES ? sizeof(uint32_t) : 0;
+    return qn_type_varies(type) ? sizeof(uint32_t) : 0;
 }
 
 static uint8_t *put_length(uint8_t *to, quern_type type, size_t bytes)
 {
     uint32_t length = (uint32_t)bytes;
-    if (type != QUERN_BYTES)
+    if (!qn_type_varies(type))
         return to;
     memcpy(to, &length, sizeof length);
     return to + sizeof length;
@@ -154,7 +154,7 @@ static void list_parts(const uint8_t *all, size_t bytes, part *parts, size_t par
 
 static size_t read_length(qn_reader *reader, quern_type type, size_t fixed_bytes)
 {
-    return type == QUERN_BYTES ? qn_reader_u32(reader) : fixed_bytes;
+    return qn_type_varies(type) ? qn_reader_u32(reader) : fixed_bytes;
 }
 
 static quern_status hand_out_part(const qn_sink_writer *writer, const part *from, qn_error *error)
@@ -163,7 +163,7 @@ static quern_status hand_out_part(const qn_sink_writer *writer, const part *from
     qn_reader reader = qn_reader_of(from->records, from->bytes);
     while (reader.left_bytes > 0) {
         quern_record record;
-        record.key.bytes = read_length(&reader, schema->key, sizeof(uint64_t));
+        record.key.bytes = read_length(&reader, schema->key, qn_schema_key_bytes(schema));
         record.value.bytes = read_length(&reader, schema->value, qn_schema_value_bytes(schema));
         record.key.data = qn_reader_take(&reader, record.key.bytes);
         record.value.data = qn_reader_take(&reader, record.value.bytes);

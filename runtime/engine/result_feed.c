@@ -43,6 +43,13 @@ void qn_result_feed_close(qn_result_feed *feed)
     feed->values = NULL;
 }
 
+/* Makes the value of row `at` of what is held. */
+static void finish_row(qn_result_feed *feed, size_t at, const uint64_t *held)
+{
+    feed->values[at] = qn_reducer_get_value(feed->reducer, held);
+    feed->value[at] = &feed->values[at];
+}
+
 /* Copies row `at` of the block; of a long key that stays in place only the address. False: no memory. */
 static bool keep_row(qn_result_feed *feed, size_t at, const qn_key *key, const uint64_t *value, bool stable)
 {
@@ -56,9 +63,13 @@ static bool keep_row(qn_result_feed *feed, size_t at, const qn_key *key, const u
         feed->inline_keys[at][1] = key->k1;
         feed->key[at] = feed->inline_keys[at];
     }
-    uint64_t *to = feed->values + at * feed->reducer->value_words;
-    memcpy(to, value, 8 * (size_t)feed->reducer->value_words);
-    feed->value[at] = to;
+    if (feed->reducer->finish != QN_FINISH_NONE)
+        finish_row(feed, at, value);
+    else {
+        uint64_t *to = feed->values + at * feed->reducer->value_words;
+        memcpy(to, value, 8 * (size_t)feed->reducer->value_words);
+        feed->value[at] = to;
+    }
     feed->value_sizes[at] = feed->reducer->value_bytes;
     return true;
 }
@@ -80,6 +91,8 @@ static quern_status take_from_table(qn_result_feed *feed, size_t *count_out, qn_
         if (QN_UNLIKELY(!qn_reducer_fits(feed->reducer, value)))
             return not_a_value(feed, slots[i], error);
         feed->value[i] = value;
+        if (feed->reducer->finish != QN_FINISH_NONE)
+            finish_row(feed, i, value);
         if (feed->scan.tiny_left) {
             feed->inline_keys[i][0] = qn_unhash_tiny(slots[i][0] >> 8);
             feed->key[i] = feed->inline_keys[i];

@@ -5,41 +5,25 @@
 #include <string.h>
 
 #include "runtime/base/buffer.h"
+#include "runtime/data/order.h"
 
 struct qn_top_row {
-    uint64_t rank_value; /* orders as the value does, signed or not */
+    uint64_t rank_value; /* the value's prefix, of order.h */
     uint8_t *key;        /* owned, but borrowed after the collect */
     size_t key_bytes;
 };
 
 typedef struct qn_top_row top_row;
 
-#define SIGN_BIT           (UINT64_C(1) << 63)
 #define KEY_BYTES_EXPECTED 1024 /* few keys are longer */
 #define KEY_BYTES_EXTRA    16   /* of an allocation */
 
 uint64_t qn_top_k_expect_bytes(const qn_sink *sink, uint64_t bytes_max)
 {
-    uint64_t key_bytes = sink->input->schema.key == QUERN_BYTES ? KEY_BYTES_EXPECTED : 8;
+    const quern_schema *schema = &sink->input->schema;
+    uint64_t key_bytes = qn_type_varies(schema->key) ? KEY_BYTES_EXPECTED : qn_schema_key_bytes(schema);
     uint64_t row_bytes = 2 * sizeof(top_row) + KEY_BYTES_EXTRA + key_bytes; /* k is at most 2^31 */
     return sink->k * row_bytes < bytes_max ? sink->k * row_bytes : bytes_max;
-}
-
-static uint64_t rank_value_of(const qn_sink_writer *writer, uint64_t value)
-{
-    return writer->schema.value == QUERN_I64 ? value ^ SIGN_BIT : value;
-}
-
-/* Keys of integer types in their own order. */
-static int compare_keys(quern_type type, const void *a, size_t a_bytes, const void *b, size_t b_bytes)
-{
-    if (type != QUERN_BYTES) {
-        uint64_t flip = type == QUERN_I64 ? SIGN_BIT : 0;
-        uint64_t left = quern_u64((quern_span){a, 8}) ^ flip, right = quern_u64((quern_span){b, 8}) ^ flip;
-        return left < right ? -1 : left > right;
-    }
-    int order = memcmp(a, b, a_bytes < b_bytes ? a_bytes : b_bytes);
-    return order != 0 ? order : a_bytes < b_bytes ? -1 : a_bytes > b_bytes;
 }
 
 /* Negative: a comes before b in the result. */
@@ -47,7 +31,7 @@ static int compare_rows(quern_type key_type, const top_row *a, const top_row *b)
 {
     if (a->rank_value != b->rank_value)
         return a->rank_value > b->rank_value ? -1 : 1;
-    return compare_keys(key_type, a->key, a->key_bytes, b->key, b->key_bytes);
+    return qn_order_compare(key_type, (quern_span){a->key, a->key_bytes}, (quern_span){b->key, b->key_bytes});
 }
 
 /* Restores the heap downwards: a parent comes after its children in the result. */
@@ -146,8 +130,9 @@ static quern_status put_row(qn_sink_writer *writer, uint64_t rank_value, const v
 quern_status qn_top_k_put(qn_sink_writer *writer, const qn_batch *batch, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    quern_type type = writer->schema.value;
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
-        uint64_t rank_value = rank_value_of(writer, quern_u64((quern_span){batch->block.value[i], 8}));
+        uint64_t rank_value = qn_order_of_number(type, batch->block.value[i]);
         bool full = writer->row_count == writer->sink->k;
         if (!full || rank_value >= writer->rows[0].rank_value)
             status = put_row(writer, rank_value, batch->block.key[i], batch->block.key_bytes[i], error);
@@ -163,15 +148,10 @@ static void pack_rows(const qn_sink_writer *writer, qn_buffer *packed)
     }
 }
 
-/* qsort has no argument for the type of keys: one comparison each. */
-#define DEFINE_COMPARE(name, type)                                                                                     \
-    static int name(const void *a, const void *b)                                                                      \
-    {                                                                                                                  \
-        return compare_rows(type, a, b);                                                                               \
-    }
-DEFINE_COMPARE(compare_by_bytes, QUERN_BYTES)
-DEFINE_COMPARE(compare_by_i64, QUERN_I64)
-DEFINE_COMPARE(compare_by_u64, QUERN_U64)
+static int compare_for_sort(const void *a, const void *b, void *key_type)
+{
+    return compare_rows(*(const quern_type *)key_type, a, b);
+}
 
 static size_t unpack_rows(const void *all, size_t bytes, top_row *rows, size_t rows_max)
 {
@@ -187,13 +167,12 @@ static size_t unpack_rows(const void *all, size_t bytes, top_row *rows, size_t r
 static quern_status hand_out(const qn_sink_writer *writer, top_row *rows, size_t count, qn_error *error)
 {
     quern_type type = writer->schema.key;
-    qsort(rows, count, sizeof *rows,
-          type == QUERN_BYTES ? compare_by_bytes
-          : type == QUERN_I64 ? compare_by_i64
-                              : compare_by_u64);
+    quern_type value_type = writer->schema.value;
+    qsort_r(rows, count, sizeof *rows, compare_for_sort, &type);
     for (size_t i = 0; i < count && i < writer->sink->k; i++) {
-        uint64_t value = rank_value_of(writer, rows[i].rank_value);
-        quern_record record = {{rows[i].key, rows[i].key_bytes}, {&value, sizeof value}};
+        uint64_t value;
+        qn_order_to_number(value_type, rows[i].rank_value, &value);
+        quern_record record = {{rows[i].key, rows[i].key_bytes}, {&value, quern_number_bytes(value_type)}};
         int code = writer->sink->each(&record, writer->sink->user);
         if (code != 0)
             return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the callback of 'top k' returned %d", code);

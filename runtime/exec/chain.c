@@ -28,6 +28,7 @@ struct quern_emitter {
 
 struct qn_operator {
     const qn_node *node;
+    qn_type_shape key_shape, value_shape; /* of what it emits */
     uint32_t index;
     qn_edge_stats stats, committed, marked;
     quern_emitter out;
@@ -121,16 +122,6 @@ static size_t aligned(size_t bytes)
     return (bytes + FIELD_ALIGN - 1) & ~(size_t)(FIELD_ALIGN - 1);
 }
 
-/* Whether a field of so many bytes is one of the type. */
-static bool field_fits(quern_type type, uint32_t fixed_bytes, size_t bytes)
-{
-    if (type == QUERN_BYTES)
-        return bytes < UINT32_C(1) << 31;
-    if (type == QUERN_FIXED)
-        return bytes == fixed_bytes;
-    return type == QUERN_NONE || bytes == 8;
-}
-
 static int refuse(quern_emitter *out, size_t key_bytes, size_t value_bytes)
 {
     out->failed = true;
@@ -173,8 +164,9 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
         return 0;
     }
     size_t value_bytes = schema->value == QUERN_NONE ? 0 : value.bytes;
-    if (QN_UNLIKELY(!field_fits(schema->key, 0, key.bytes) ||
-                    !field_fits(schema->value, schema->value_bytes, value_bytes)))
+    const struct qn_operator *op = out->owner;
+    if (QN_UNLIKELY(!qn_type_fits(&op->key_shape, key.data, key.bytes) ||
+                    !qn_type_fits(&op->value_shape, value.data, value_bytes)))
         return refuse(out, key.bytes, value.bytes);
     if (QN_UNLIKELY(key.bytes + value_bytes > out->chain->record_bytes_max))
         return refuse_size(out, key.bytes + value_bytes);
@@ -184,6 +176,8 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
     size_t at = out->count++;
     uint8_t *value_to = to + aligned(key.bytes);
     memcpy(to, key.data, key.bytes);
+    if (QN_UNLIKELY(op->key_shape.has_floats))
+        qn_key_canonicalise(schema->key, to, key.bytes);
     out->key[at] = to;
     out->key_bytes[at] = (uint32_t)key.bytes;
     out->origins[at] = out->origin;
@@ -480,6 +474,8 @@ quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uin
     for (uint32_t i = 0; complete && i < operator_count; i++) {
         struct qn_operator *op = &chain->operators[i];
         op->node = operators[i];
+        op->key_shape = qn_type_shape_of(op->node->schema.key, op->node->schema.key_bytes);
+        op->value_shape = qn_type_shape_of(op->node->schema.value, op->node->schema.value_bytes);
         op->index = i;
         op->out.chain = chain;
         op->out.owner = op;

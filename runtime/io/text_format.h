@@ -6,7 +6,8 @@
 #include "runtime/data/batch.h"
 #include "runtime/io/output.h"
 
-/* Writes the record as key<TAB>value<NEWLINE> (no tab for QUERN_NONE): bytes as they are, integers in decimal. */
+/* Writes the record as key<TAB>value<NEWLINE> (no tab for QUERN_NONE): bytes as they are, and keys of QUERN_FIXED; numbers
+ * as qn_number_describe() does; pairs as two fields with a tab between them. */
 quern_status qn_text_put(qn_part *part, const quern_schema *schema, const quern_record *record, qn_error *error);
 
 #endif

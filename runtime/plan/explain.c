@@ -76,7 +76,12 @@ static void put_quoted(qn_buffer *to, const char *text)
 
 static void put_type(qn_buffer *to, quern_type type, uint32_t fixed_bytes)
 {
-    static const char *const names[] = {"none", "bytes", "i64", "u64", "fixed"};
+    static const char *const names[] = {"none", "bytes", "i64", "u64", "fixed", "i32", "u32", "f32", "f64"};
+    if (QUERN_IS_PAIR(type)) {
+        quern_type first = QUERN_PAIR_FIRST(type), second = QUERN_PAIR_SECOND(type);
+        put(to, "pair of %s and %s", names[first], names[second]);
+        return;
+    }
     QN_ASSERT((size_t)type < sizeof names / sizeof *names);
     put(to, "%s", names[type]);
     if (type == QUERN_FIXED)
@@ -86,7 +91,7 @@ static void put_type(qn_buffer *to, quern_type type, uint32_t fixed_bytes)
 static void put_schema(qn_buffer *to, const quern_schema *schema)
 {
     put(to, " (");
-    put_type(to, schema->key, 0);
+    put_type(to, schema->key, schema->key_bytes);
     put(to, ", ");
     put_type(to, schema->value, schema->value_bytes);
     put(to, ")");
@@ -131,9 +136,9 @@ static void put_source(qn_buffer *to, const qn_stage *stage, uint32_t leg, const
         put(to, ", about %llu bytes", (number)facts->foreseen_bytes[leg]);
 }
 
-static const char *reducer_name(qn_reducer_kind kind)
+static const char *reducer_name(const qn_reducer *reducer)
 {
-    switch (kind) {
+    switch (reducer->kind) {
     case QN_REDUCER_COUNT:
         return "count";
     case QN_REDUCER_SUM_U64:
@@ -145,6 +150,13 @@ static const char *reducer_name(qn_reducer_kind kind)
     case QN_REDUCER_MAX_U64:
     case QN_REDUCER_MAX_I64:
         return "max";
+    case QN_REDUCER_PLAIN_F64:
+        return "plain sum";
+    case QN_REDUCER_MEAN_I64:
+    case QN_REDUCER_MEAN_U64:
+        return "mean";
+    case QN_REDUCER_BINNED:
+        return reducer->finish == QN_FINISH_MEAN ? "mean" : "sum";
     case QN_REDUCER_USER:
         return "by callback";
     case QN_REDUCER_AGGREGATE:
@@ -189,7 +201,7 @@ static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
     if (stage->result) {
         put_node(to, stage->result);
         if (stage->result->kind == QN_NODE_REDUCE)
-            put(to, ", %s", reducer_name(stage->result->reducer.kind));
+            put(to, ", %s", reducer_name(&stage->result->reducer));
         put_readers(to, stages, index);
     } else
         put_sink(to, stage->sink);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "runtime/base/hash.h"
+#include "runtime/data/batch.h"
 
 void qn_graph_init(qn_graph *graph)
 {
@@ -65,12 +66,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
 
 static bool schema_is_valid(const quern_schema *schema)
 {
-    bool key_fits = schema->key == QUERN_BYTES || schema->key == QUERN_I64 || schema->key == QUERN_U64;
-    bool value_fits = schema->value == QUERN_FIXED
-                          ? schema->value_bytes >= 1 && schema->value_bytes <= QUERN_FIXED_BYTES_MAX
-                          : schema->value == QUERN_NONE || schema->value == QUERN_BYTES || schema->value == QUERN_I64 ||
-                                schema->value == QUERN_U64;
-    return key_fits && value_fits;
+    return qn_type_may_be_key(schema->key, schema->key_bytes) &&
+           qn_type_may_be_value(schema->value, schema->value_bytes);
 }
 
 static qn_node *no_memory(qn_error *error)
@@ -98,6 +95,7 @@ qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *erro
     digest_number(graph, node->schema.value_bytes);
     digest_number(graph, node->join_type);
     digest_number(graph, node->k);
+    digest_number(graph, node->schema.key_bytes);
     return node;
 }
 
@@ -154,45 +152,30 @@ qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t pat
     return qn_graph_add_node(graph, &draft, error);
 }
 
-static bool choose_reducer(quern_reduction reduction, quern_type type, qn_reducer_kind *kind_out)
+/* Values of one size are combined as they lie. */
+static bool choose_user_reducer(qn_reducer *reducer, const quern_schema *schema)
 {
-    bool is_signed = type == QUERN_I64;
-    bool is_number = is_signed || type == QUERN_U64;
-    switch (reduction) {
-    case QUERN_COUNT:
-        *kind_out = QN_REDUCER_COUNT;
-        return true;
-    case QUERN_SUM:
-        *kind_out = is_signed ? QN_REDUCER_SUM_I64 : QN_REDUCER_SUM_U64;
-        return is_number;
-    case QUERN_MIN:
-        *kind_out = is_signed ? QN_REDUCER_MIN_I64 : QN_REDUCER_MIN_U64;
-        return is_number;
-    case QUERN_MAX:
-        *kind_out = is_signed ? QN_REDUCER_MAX_I64 : QN_REDUCER_MAX_U64;
-        return is_number;
-    }
-    return false;
+    uint32_t bytes = qn_schema_value_bytes(schema);
+    *reducer = (qn_reducer){.kind = QN_REDUCER_USER, .value_bytes = bytes, .value_words = (bytes + 7) / 8};
+    return bytes > 0;
 }
 
 qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction,
                              int (*fn)(void *into, const void *value, void *user), void *user, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_REDUCE, .input = input, .schema = input->schema};
-    draft.reducer = (qn_reducer){.kind = QN_REDUCER_USER, .key_type = input->schema.key, .fn = fn, .user = user};
-    quern_type type = input->schema.value;
-    bool fits = fn ? type == QUERN_I64 || type == QUERN_U64 || type == QUERN_FIXED
-                   : choose_reducer(reduction, type, &draft.reducer.kind);
+    bool fits = fn ? choose_user_reducer(&draft.reducer, &draft.schema)
+                   : qn_reducer_choose(&draft.reducer, reduction, draft.schema.value, &draft.schema.value);
     if (!fits) {
         qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
                      "reduce by key: the reduction does not exist for this value type");
         return NULL;
     }
-    if (draft.reducer.kind == QN_REDUCER_COUNT)
-        draft.schema.value = QUERN_U64;
-    draft.reducer.value_bytes = draft.schema.value == QUERN_FIXED ? draft.schema.value_bytes : 8;
-    draft.reducer.value_words = draft.reducer.kind == QN_REDUCER_SUM_I64 ? 2 : (draft.reducer.value_bytes + 7) / 8;
+    draft.reducer.key_type = input->schema.key;
+    draft.reducer.fn = fn;
+    draft.reducer.user = user;
     digest_number(graph, draft.reducer.kind);
+    digest_number(graph, draft.reducer.finish);
     return qn_graph_add_node(graph, &draft, error);
 }
 
@@ -206,7 +189,9 @@ qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const que
                      QUERN_FIXED_BYTES_MAX);
         return NULL;
     }
-    qn_node draft = {.kind = QN_NODE_REDUCE, .input = input, .schema = {input->schema.key, QUERN_FIXED, bytes}};
+    qn_node draft = {.kind = QN_NODE_REDUCE, .input = input, .schema = input->schema};
+    draft.schema.value = QUERN_FIXED;
+    draft.schema.value_bytes = bytes;
     draft.reducer = (qn_reducer){
         .kind = QN_REDUCER_AGGREGATE,
         .value_bytes = bytes,
@@ -263,8 +248,8 @@ static quern_status check_sink(const qn_sink *sink, qn_error *error)
     if (sink->kind == QN_SINK_TEXT && type == QUERN_FIXED)
         return qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
                             "write text: values of QUERN_FIXED have no text; map them to bytes first");
-    if (sink->kind == QN_SINK_TOP_K && type != QUERN_U64 && type != QUERN_I64)
-        return qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "top k: values must be integers");
+    if (sink->kind == QN_SINK_TOP_K && !qn_type_is_number(type))
+        return qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "top k: values must be numbers");
     if (sink->kind == QN_SINK_TOP_K && (sink->k == 0 || sink->k > UINT64_C(1) << 31))
         return qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "top k: k must be 1 to 2^31");
     if (sink->kind == QN_SINK_COLLECT &&

@@ -32,6 +32,7 @@ Plan = collections.namedtuple("Plan", "launches seconds comparable")
 PLANS = {
     "api_operators": Plan(ranks(*ALL_RANKS), 60, True),
     "api_aggregate": Plan(ranks(None, 1, 2, 3, 7), 60, True),
+    "api_types": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_collect": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_retry": Plan(ranks(None, 2, 3, 4, 8), 60, True),
     "api_failures": Plan(ranks(None, 1, 2, 4, 7), 40, False),

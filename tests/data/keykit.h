@@ -113,13 +113,24 @@ static inline uint64_t keykit_entry_value(const qn_reducer *reducer, const uint6
     return qn_reducer_by_address(reducer) ? (uint64_t)(uintptr_t)value : *value;
 }
 
-/* What a record of a block holds of a value becomes the value: of a sum with sign the lower word. */
-static inline void keykit_extend(const qn_reducer *reducer, uint64_t *value)
+/* Makes random words some that the reducer may hold: of a binned sum, few values at any place. */
+static inline void keykit_settle(const qn_reducer *reducer, uint64_t *value)
 {
+    if (reducer->kind == QN_REDUCER_BINNED)
+        value[0] = (value[0] & 0xfff) | (value[0] >> 12) % 60 << 48;
+}
+
+/* What the reducer makes of one more record, whose value is given. */
+static inline void keykit_combine_record(keykit_key *into, const qn_reducer *reducer, const uint64_t *value)
+{
+    uint64_t held[KEYKIT_WORDS_MAX] = {0};
     if (reducer->kind == QN_REDUCER_COUNT)
-        value[0] = 1;
-    if (reducer->kind == QN_REDUCER_SUM_I64)
-        value[1] = (uint64_t)((int64_t)value[0] >> 63);
+        held[0] = 1;
+    else if (qn_reducer_is_wide(reducer->kind))
+        ck_assert(qn_reducer_add(reducer->kind, held, value[0]));
+    else
+        memcpy(held, value, 8 * (size_t)reducer->value_words);
+    keykit_combine(into, reducer, held);
 }
 
 static inline size_t keykit_present_count(const keykit_set *set, uint64_t tag_first, uint64_t tag_last)
@@ -175,7 +186,7 @@ static inline int keykit_add(void *into, const void *value, void *user)
 
 static inline qn_reducer keykit_reducer(qn_reducer_kind kind, uint32_t *words)
 {
-    qn_reducer reducer = {.kind = kind, .value_bytes = 8, .value_words = kind == QN_REDUCER_SUM_I64 ? 2 : 1};
+    qn_reducer reducer = {.kind = kind, .value_bytes = 8, .value_words = qn_reducer_words(kind)};
     if (kind == QN_REDUCER_USER)
         reducer = (qn_reducer){
             .kind = kind, .value_bytes = 8 * *words, .value_words = *words, .fn = keykit_add, .user = words};

@@ -87,13 +87,15 @@ static inline void feed(size_t number)
     for (uint32_t word = 0; word < reducer->value_words; word++)
         value[word] =
             reducer->kind == QN_REDUCER_SUM_I64 ? kit_random(&feeding.state) : kit_random(&feeding.state) >> 20;
-    if (feeding.as_block)
-        keykit_extend(reducer, value);
+    keykit_settle(reducer, value);
     feeding.entries[at] = (qn_entry){chosen->key, keykit_entry_value(reducer, value)};
     feeding.key[at] = qn_key_data(&chosen->key);
     feeding.key_bytes[at] = (uint32_t)qn_key_bytes(&chosen->key);
     feeding.value[at] = value;
-    keykit_combine(chosen, reducer, value);
+    if (feeding.as_block)
+        keykit_combine_record(chosen, reducer, value);
+    else
+        keykit_combine(chosen, reducer, value);
     if (feeding.count == BATCH_COUNT_MAX)
         end_feeding();
 }

@@ -41,6 +41,7 @@ static qn_run spill_some(keykit_set *set, const qn_reducer *reducer, uint64_t pe
             continue;
         for (uint32_t word = 0; word < reducer->value_words; word++)
             value[word] = kit_random(state) >> 20;
+        keykit_settle(reducer, value);
         keykit_combine(&set->keys[i], reducer, value);
         if (qn_run_writer_put(&writer, &set->keys[i].key, value, &error) != QUERN_OK)
             ck_abort_msg("%s", error.text);
@@ -59,6 +60,7 @@ static void put_some(qn_table *table, keykit_set *set, uint64_t percent, uint64_
             continue;
         for (uint32_t word = 0; word < table->reducer->value_words; word++)
             value[word] = kit_random(state) >> 20;
+        keykit_settle(table->reducer, value);
         keykit_combine(&set->keys[i], table->reducer, value);
         qn_entry entry = {set->keys[i].key, keykit_entry_value(table->reducer, value)};
         if (qn_table_insert(table, &entry, 1, SIZE_MAX, &done) != QN_TABLE_OK)

@@ -246,10 +246,9 @@ static void check_numbers(qn_reducer_kind kind, uint64_t number_max, uint64_t fa
             numbers[i] = n * factor;
             for (uint32_t word = 0; word < reducer.value_words; word++)
                 values[i][word] = kit_random(&state) >> 20;
-            keykit_extend(&reducer, values[i]);
             key[i] = &numbers[i];
             value[i] = values[i];
-            keykit_combine(&set.keys[n], &reducer, values[i]);
+            keykit_combine_record(&set.keys[n], &reducer, values[i]);
         }
         quern_block block = {.count = NUMBER_COUNT, .key = key, .value = value};
         for (size_t from = 0, count; from < NUMBER_COUNT; from += count) {

@@ -268,6 +268,21 @@ START_TEST(fields_may_be_empty_or_of_fixed_size)
     ck_assert_uint_eq(writer.kept_bytes, 16 + 8 + 3);
     deliver_here();
     ck_assert_str_eq(arrived.text, "12345678=abc;");
+    open_writer((quern_schema){QUERN_FIXED, QUERN_U32, 0, 5}, QUERN_COLLECT_ALL);
+    begin(0);
+    kit_assert_ok(put_bytes(&number, 5, "abcd", 4), &error);
+    qn_collect_end_part(&writer);
+    ck_assert_uint_eq(writer.kept_bytes, 16 + 5 + 4);
+    deliver_here();
+    ck_assert_str_eq(arrived.text, "12345=abcd;");
+    open_writer((quern_schema){QUERN_PAIR(QUERN_I32, QUERN_BYTES), QUERN_F64, 0}, QUERN_COLLECT_ALL);
+    begin(0);
+    kit_assert_ok(put_bytes(&number, 5, "abcdefgh", 8), &error);
+    kit_assert_ok(put_bytes(&number, 4, "ABCDEFGH", 8), &error);
+    qn_collect_end_part(&writer);
+    ck_assert_uint_eq(writer.kept_bytes, 16 + 4 + 5 + 8 + 4 + 4 + 8);
+    deliver_here();
+    ck_assert_str_eq(arrived.text, "12345=abcdefgh;1234=ABCDEFGH;");
 }
 END_TEST
 

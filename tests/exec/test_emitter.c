@@ -143,7 +143,8 @@ static int map_offer(const quern_record *in, quern_record *out, void *user)
     const offer *offered = user;
     bool chosen = kit_index_of(quern_u64(in->value)) == 3;
     out->key = quern_bytes(giant_bytes, chosen || offered->schema.key == QUERN_BYTES ? offered->key_bytes : 8);
-    size_t right_bytes = offered->schema.value == QUERN_FIXED ? offered->schema.value_bytes : 8;
+    size_t number_bytes = quern_number_bytes(offered->schema.value);
+    size_t right_bytes = number_bytes > 0 ? number_bytes : offered->schema.value_bytes;
     out->value =
         quern_bytes(giant_bytes, chosen || offered->schema.value == QUERN_BYTES ? offered->value_bytes : right_bytes);
     return 0;
@@ -190,6 +191,10 @@ START_TEST(records_that_do_not_fit_their_schema_are_refused_and_the_source_recor
         {{QUERN_BYTES, QUERN_FIXED, 13}, 1, 12, false},
         {{QUERN_BYTES, QUERN_FIXED, 13}, 1, 16, false},
         {{QUERN_BYTES, QUERN_FIXED, 256}, 1, 256, true},
+        {{QUERN_BYTES, QUERN_F32, 0}, 1, 4, true},
+        {{QUERN_BYTES, QUERN_F32, 0}, 1, 8, false},
+        {{QUERN_BYTES, QUERN_I32, 0}, 1, 3, false},
+        {{QUERN_BYTES, QUERN_F64, 0}, 1, 4, false},
     };
     for (size_t i = 0; i < sizeof offers / sizeof *offers; i++) {
         for (int ignore_emit = 0; ignore_emit < 2; ignore_emit++) {

@@ -3,6 +3,10 @@
  * tests/io/test_text_format.c: records as lines.
  */
 #include "runtime/io/text_format.h"
+
+#include <math.h>
+
+#include "runtime/data/key_text.h"
 #include "tests/kit.h"
 
 static kit_directory directory;
@@ -70,11 +74,70 @@ START_TEST(integers_are_written_in_decimal)
 }
 END_TEST
 
+START_TEST(floating_point_numbers_read_back_as_they_were)
+{
+    uint64_t state = 1;
+    const quern_schema schema = {QUERN_F64, QUERN_F32, 0};
+    check_line(schema, quern_of_f64(&(double){-0.0}), quern_of_f32(&(float){0.1F}), LINE("-0\t0.100000001\n"));
+    check_line(schema, quern_of_f64(&(double){-NAN}), quern_of_f32(&(float){-INFINITY}), LINE("nan\t-inf\n"));
+    check_line(schema, quern_of_f64(&(double){-1.1e-300}), quern_of_f32(&(float){3}), LINE("-1.1e-300\t3\n"));
+    for (int i = 0; i < 20000; i++) {
+        char text[QN_NUMBER_TEXT_BYTES_MAX];
+        uint64_t word = kit_random(&state);
+        uint32_t half = (uint32_t)word;
+        size_t bytes = qn_number_describe(QUERN_F64, &word, text);
+        double number = strtod(text, NULL);
+        ck_assert(strlen(text) == bytes && bytes + 1 < sizeof text);
+        ck_assert(isnan(quern_f64(quern_bytes(&word, 8))) ? isnan(number) : memcmp(&number, &word, 8) == 0);
+        qn_number_describe(QUERN_F32, &half, text);
+        float narrow = strtof(text, NULL);
+        ck_assert(isnan(quern_f32(quern_bytes(&half, 4))) ? isnan(narrow) : memcmp(&narrow, &half, 4) == 0);
+    }
+}
+END_TEST
+
+START_TEST(small_integers_fixed_keys_and_pairs_are_written_as_fields)
+{
+    const int32_t minus = INT32_MIN;
+    const uint32_t large = UINT32_MAX;
+    const quern_type pair = QUERN_PAIR(QUERN_BYTES, QUERN_I32), texts = QUERN_PAIR(QUERN_BYTES, QUERN_BYTES);
+    char room[32];
+    check_line((quern_schema){QUERN_I32, QUERN_U32, 0}, quern_of_i32(&minus), quern_of_u32(&large),
+               LINE("-2147483648\t4294967295\n"));
+    check_line((quern_schema){.key = QUERN_FIXED, .key_bytes = 4}, quern_bytes("a\0\tb", 4), quern_text(""),
+               LINE("a\0\tb\n"));
+    check_line((quern_schema){pair, QUERN_U32, 0}, quern_pair_put(pair, quern_text("key"), quern_of_i32(&minus), room),
+               quern_of_u32(&large), LINE("key\t-2147483648\t4294967295\n"));
+    check_line((quern_schema){texts, QUERN_NONE, 0}, quern_pair_put(texts, quern_text("a"), quern_text("bc"), room),
+               quern_text(""), LINE("a\tbc\n"));
+}
+END_TEST
+
+START_TEST(a_key_in_a_message_is_cut_and_printable)
+{
+    char text[QN_KEY_TEXT_BYTES_MAX + 1], room[256], expected[QN_KEY_TEXT_BYTES_MAX + 1];
+    const quern_type pair = QUERN_PAIR(QUERN_F64, QUERN_BYTES);
+    memset(room, 'x', sizeof room);
+    qn_key_describe(QUERN_FIXED, room, sizeof room, text);
+    ck_assert_uint_eq(strlen(text), QN_KEY_TEXT_BYTES_MAX);
+    quern_span key = quern_pair_put(pair, quern_of_f64(&(double){-2.5}), quern_text("a\nb"), room);
+    qn_key_describe(pair, key.data, key.bytes, text);
+    ck_assert_str_eq(text, "-2.5, a?b");
+    key = quern_pair_put(pair, quern_of_f64(&(double){1}), quern_bytes(memset(expected, 'y', 64), 64), room);
+    qn_key_describe(pair, key.data, key.bytes, text);
+    ck_assert_uint_eq(strlen(text), QN_KEY_TEXT_BYTES_MAX);
+    ck_assert_int_eq(strncmp(text, "1, yyy", 6), 0);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         bytes_are_written_as_they_are,
         integers_are_written_in_decimal,
+        floating_point_numbers_read_back_as_they_were,
+        small_integers_fixed_keys_and_pairs_are_written_as_fields,
+        a_key_in_a_message_is_cut_and_printable,
     };
     return kit_run_tests("text_format", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -211,7 +211,10 @@ static int combine(void *into, const void *value, void *user)
 
 START_TEST(reductions_and_types_have_names)
 {
-    const quern_schema schemas[] = {{QUERN_I64, QUERN_I64, 0}, {QUERN_U64, QUERN_FIXED, 24}};
+    const quern_schema schemas[] = {{QUERN_I64, QUERN_I64, 0},
+                                    {QUERN_U64, QUERN_FIXED, 24},
+                                    {QUERN_FIXED, QUERN_F32, 0, 12},
+                                    {QUERN_PAIR(QUERN_I32, QUERN_BYTES), QUERN_U32, 0, 0}};
     qn_node draft = {.kind = QN_NODE_MAP, .input = read_input(NULL), .schema = schemas[0]};
     const qn_node *numbers = named(qn_graph_add_node(&graph, &draft, &error), NULL);
     draft.schema = schemas[1];
@@ -221,9 +224,23 @@ START_TEST(reductions_and_types_have_names)
     take_top(reduce(numbers, QUERN_SUM, NULL), 1);
     const qn_node *combined = named(qn_graph_add_reduce(&graph, structs, QUERN_COUNT, combine, NULL, &error), NULL);
     take_top(reduce(combined, QUERN_COUNT, NULL), 1);
+    draft.schema = schemas[2];
+    const qn_node *floats = named(qn_graph_add_node(&graph, &draft, &error), NULL);
+    take_top(reduce(floats, QUERN_SUM, NULL), 1);
+    take_top(reduce(floats, QUERN_SUM_PLAIN, NULL), 1);
+    take_top(reduce(floats, QUERN_MAX, NULL), 1);
+    draft.schema = schemas[3];
+    take_top(reduce(named(qn_graph_add_node(&graph, &draft, &error), NULL), QUERN_MEAN, NULL), 1);
     char *text = explain(QUERN_EXPLAIN_TEXT);
-    const char *const parts[] = {"(i64, i64), min, ", "(i64, i64), max, ", "(i64, i64), sum, ",
-                                 "(u64, fixed 24), by callback, ", "(u64, u64), count, "};
+    const char *const parts[] = {"(i64, i64), min, ",
+                                 "(i64, i64), max, ",
+                                 "(i64, i64), sum, ",
+                                 "(u64, fixed 24), by callback, ",
+                                 "(u64, u64), count, ",
+                                 "(fixed 12, f64), sum, ",
+                                 "(fixed 12, f64), plain sum, ",
+                                 "(fixed 12, f32), max, ",
+                                 "(pair of i32 and bytes, f64), mean, "};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         ck_assert_msg(strstr(text, parts[i]) != NULL, "'%s' is not in %.3000s", parts[i], text);
     free(text);
