@@ -10,7 +10,9 @@
 
 #include "runtime/engine/agent.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/identities.h"
 #include "runtime/engine/sink.h"
+#include "runtime/io/source.h"
 
 /* Figures of one stage on one rank: X(field, what it means). All uint64_t; the report shows each. */
 #define QN_STAGE_FIGURES(X)                                                                                            \
@@ -53,6 +55,7 @@ typedef struct qn_stage_run {
     qn_master master;                          /* rank 0 */
     qn_agent agent;
     qn_chain chains[QN_LEG_COUNT_MAX];
+    qn_identities identities; /* of the block that is being worked on, in legs with a sample */
     qn_stage_figures figures;
     uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */

@@ -31,6 +31,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
     switch (kind) {
     case QN_NODE_TEXT:
         return "read text";
+    case QN_NODE_FIXED:
+        return "read fixed";
     case QN_NODE_MAP:
         return "map";
     case QN_NODE_FLAT_MAP:
@@ -45,6 +47,14 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "filter block";
     case QN_NODE_KEYS:
         return "keys";
+    case QN_NODE_KEY_BY:
+        return "key by";
+    case QN_NODE_VALUE_AS_KEY:
+        return "value as key";
+    case QN_NODE_SAMPLE:
+        return "sample";
+    case QN_NODE_BIN:
+        return "bin";
     case QN_NODE_UNION:
         return "union";
     case QN_NODE_REDUCE:
@@ -107,22 +117,29 @@ static bool read_delimiters(const quern_text_options *options, qn_text_input *te
     return true;
 }
 
+bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_count, qn_text_input *into,
+                         qn_error *error)
+{
+    const char **copies = qn_arena_take(&graph->arena, (path_count + 1) * sizeof *copies);
+    for (size_t i = 0; copies && i < path_count; i++) {
+        copies[i] = qn_arena_text(&graph->arena, paths[i]);
+        if (!copies[i])
+            return no_memory(error) != NULL;
+        digest(graph, paths[i], strlen(paths[i]) + 1);
+    }
+    into->paths = copies;
+    into->path_count = path_count;
+    return copies || no_memory(error);
+}
+
 qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t path_count,
                            const quern_text_options *options, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_TEXT, .schema = {QUERN_BYTES, QUERN_NONE, 0}};
     if (!read_delimiters(options, &draft.text, error))
         return NULL;
-    draft.text.paths = qn_arena_take(&graph->arena, (path_count + 1) * sizeof *draft.text.paths);
-    if (!draft.text.paths)
-        return no_memory(error);
-    draft.text.path_count = path_count;
-    for (size_t i = 0; i < path_count; i++) {
-        draft.text.paths[i] = qn_arena_text(&graph->arena, paths[i]);
-        if (!draft.text.paths[i])
-            return no_memory(error);
-        digest(graph, paths[i], strlen(paths[i]) + 1);
-    }
+    if (!qn_graph_copy_paths(graph, paths, path_count, &draft.text, error))
+        return NULL;
     digest(graph, draft.text.delimiters, draft.text.delimiter_count);
     digest_number(graph, draft.text.skip_empty);
     return qn_graph_add_node(graph, &draft, error);
@@ -254,6 +271,11 @@ quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *
         end = &(*end)->next;
     *end = sink;
     return QUERN_OK;
+}
+
+void qn_graph_note_bytes(qn_graph *graph, const void *data, size_t bytes)
+{
+    digest(graph, data, bytes);
 }
 
 void qn_graph_note_counter(qn_graph *graph, const char *name)
