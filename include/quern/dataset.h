@@ -67,6 +67,28 @@ typedef struct quern_text_options {
 QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
                                          const quern_text_options *options);
 
+/* Where key and value are in records of one length. The struct grows at its end; struct_size is handled as in quern_options. Types left
+ * all 0 are defaults: the key is bytes, and so is the value, if there is one. */
+typedef struct quern_fixed_options {
+    size_t struct_size;    /* sizeof(quern_fixed_options); 0 is refused */
+    uint32_t record_bytes; /* of each record, 1 … 2^31 - 1, within the option record-bytes; 0 is refused */
+    uint32_t key_offset;   /* within the record */
+    uint32_t key_bytes;    /* 0: 8 for integers; of bytes, to the record's end: with key_offset 0, the whole record */
+    uint32_t value_offset; /* within the record; 0, and value_bytes too: behind the key. Value and key may overlap */
+    uint32_t value_bytes;  /* 0: those of its type; of bytes, to the record's end */
+    quern_schema schema;   /* types; with a key type and value QUERN_NONE there is no value */
+    uint64_t header_bytes; /* to be skipped at the begin of each file */
+} quern_fixed_options;
+
+/* Binary files of records of one length, without anything between them. paths: as quern_read_text(). Integers are 8 bytes in the
+ * machine's order; QUERN_FIXED values are structs as they stand there. Keys and values are not copied from what was read, unless a number
+ * or a struct is not 8-byte aligned in the file. Files of no bytes at all have no records, nor a header. Local. paths and options are
+ * copied. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not set, NULL among the paths, a field that is not within the record, or is
+ * not of its type's size. At run: QUERN_ERROR_INPUT before any work, naming file, size and remainder, if a file is not a header and whole
+ * records; QUERN_ERROR_RECORD_TOO_LARGE: raise record-bytes. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_read_fixed(quern_context *context, const char *const *paths, size_t path_count,
+                                          const quern_fixed_options *options);
+
 /* Gives the operator that made this dataset a name for messages, the plan and the report. Local. Copies. Returns dataset. Since 0.1. */
 QUERN_API quern_dataset *quern_name(quern_dataset *dataset, const char *name);
 
@@ -173,6 +195,36 @@ QUERN_API quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_a
 
 /* The records without their values: the type of these becomes QUERN_NONE. Local; lazy. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_keys(quern_dataset *in);
+
+/* Sets *key_out (preset to the old key) to the record's new key. It may point into the record; it is copied, and must live until
+ * the callback is called again or quern_run() returns. */
+typedef int (*quern_key_fn)(const quern_record *in, quern_span *key_out, void *user);
+
+/* Each record under the key that fn gives. The value stays as it is, and is not copied; a record without one gets its old key as its
+ * value, of the old key's type. Local; lazy. key_type: of the new keys. user: borrowed until quern_run() returns. NULL on
+ * failure. Since 0.1. */
+QUERN_API quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, quern_key_fn fn, void *user);
+
+/* The values as keys, without values: what quern_keys() leaves out. Local; lazy. QUERN_ERROR_INVALID_PLAN: there are no values, or they are
+ * of a type that keys cannot be of (QUERN_FIXED). NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_value_as_key(quern_dataset *in);
+
+/* Keeps each record with the probability `fraction`, 0 (none) … 1 (all), independently of all others: equal records at different places are
+ * decided on one by one. The same seed gives the same sample of the same input, for any number of ranks, schedule and number of attempts;
+ * records of files are known by the file's place among those of the source and by their byte in it, those of a reduction by their key. Of
+ * two samples of one dataset with one seed the larger one holds the smaller; use different seeds for
+ * independent ones. Callbacks of blocks before a sample get blocks of one record. Local; lazy. Dropped records are counted in the report.
+ * QUERN_ERROR_INVALID_ARGUMENT: fraction is below 0, above 1 or no number. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_sample(quern_dataset *in, double fraction, uint64_t seed);
+
+/* How many records each distinct key has: quern_reduce_by_key() with QUERN_COUNT. Local; lazy; a shuffle at run. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_count_by_key(quern_dataset *in);
+
+/* How many values fall between bounds: the key is a bin (QUERN_U64), the value how many records have a value in it. Bin 0 is what lies
+ * below bounds[0], bin i what is at or above bounds[i - 1] and below bounds[i], bin bound_count what is at or above the last. Bins
+ * without records are left out. Values are QUERN_I64 or QUERN_U64, compared exactly. bounds: 1 … 65536 numbers, ascending, copied. Local;
+ * lazy; a shuffle at run. QUERN_ERROR_INVALID_ARGUMENT: other bounds. QUERN_ERROR_INVALID_PLAN: values of another type. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_histogram(quern_dataset *in, const double *bounds, size_t bound_count);
 
 /* Each distinct key once, without a value. Local; lazy; a shuffle at run. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_distinct(quern_dataset *in);

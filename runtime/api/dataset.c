@@ -43,22 +43,46 @@ bool qn_dataset_are_together(const quern_dataset *left, const quern_dataset *rig
     return false;
 }
 
+static bool check_paths(quern_context *context, const char *const *paths, size_t path_count, const char *what)
+{
+    bool complete = paths || path_count == 0;
+    for (size_t i = 0; i < path_count && complete; i++)
+        complete = paths[i] != NULL;
+    if (!complete)
+        qn_error_set(qn_dataset_error_of(context), QUERN_ERROR_INVALID_ARGUMENT, 0, "%s: %s", what,
+                     paths ? "a path is NULL" : "paths are missing");
+    return complete;
+}
+
 quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
                                const quern_text_options *options)
 {
-    if (!context)
+    if (!context || !check_paths(context, paths, path_count, "read text"))
         return NULL;
-    if (!paths && path_count > 0)
-        return qn_dataset_refuse(context, "read text: paths are missing");
-    for (size_t i = 0; i < path_count; i++)
-        if (!paths[i])
-            return qn_dataset_refuse(context, "read text: a path is NULL");
     quern_text_options known = {.struct_size = sizeof known};
     if (qn_struct_read(&known, sizeof known, TEXT_OPTIONS_FIRST_BYTES, options, "read text: options",
                        "set it to sizeof(quern_text_options)", qn_dataset_error_of(context)) != QUERN_OK)
         return NULL;
     return qn_dataset_wrap(context,
                            qn_graph_add_text(&context->graph, paths, path_count, &known, qn_dataset_error_of(context)));
+}
+
+/* The first version of the struct ended with its last field. */
+#define FIXED_OPTIONS_FIRST_BYTES sizeof(quern_fixed_options)
+
+quern_dataset *quern_read_fixed(quern_context *context, const char *const *paths, size_t path_count,
+                                const quern_fixed_options *options)
+{
+    quern_fixed_options known = {0};
+    if (!context || !check_paths(context, paths, path_count, "read fixed"))
+        return NULL;
+    qn_error *error = qn_dataset_error_of(context);
+    if (!options)
+        return qn_dataset_refuse(context, "read fixed: the options are NULL: record_bytes is needed");
+    if (qn_struct_read(&known, sizeof known, FIXED_OPTIONS_FIRST_BYTES, options, "read fixed: options",
+                       "set it to sizeof(quern_fixed_options)", error) != QUERN_OK)
+        return NULL;
+    return qn_dataset_wrap(context, qn_graph_add_fixed(&context->graph, paths, path_count, &known, error));
 }
 
 quern_dataset *quern_name(quern_dataset *dataset, const char *name)
@@ -173,6 +197,52 @@ quern_dataset *quern_keys(quern_dataset *in)
     draft.schema.value = QUERN_NONE;
     draft.schema.value_bytes = 0;
     return add_operator(in, &draft, true);
+}
+
+quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, quern_key_fn fn, void *user)
+{
+    if (!in)
+        return NULL;
+    qn_node draft = {.kind = QN_NODE_KEY_BY, .schema = in->node->schema, .fn.key = fn, .user = user};
+    if (draft.schema.value == QUERN_NONE)
+        draft.schema.value = in->node->schema.key;
+    draft.schema.key = key_type;
+    return add_operator(in, &draft, fn != NULL);
+}
+
+quern_dataset *quern_value_as_key(quern_dataset *in)
+{
+    if (!in)
+        return NULL;
+    quern_type type = in->node->schema.value;
+    if (type == QUERN_NONE || type == QUERN_FIXED) {
+        qn_error_set(qn_dataset_error_of(in->context), QUERN_ERROR_INVALID_PLAN, 0,
+                     "value as key: the dataset has no values, or of a type that keys cannot be of");
+        return NULL;
+    }
+    return add_operator(in, &(qn_node){.kind = QN_NODE_VALUE_AS_KEY, .schema = {type, QUERN_NONE, 0}}, true);
+}
+
+quern_dataset *quern_sample(quern_dataset *in, double fraction, uint64_t seed)
+{
+    if (!in)
+        return NULL;
+    return qn_dataset_wrap(in->context, qn_graph_add_sample(&in->context->graph, in->node, fraction, seed,
+                                                            qn_dataset_error_of(in->context)));
+}
+
+quern_dataset *quern_count_by_key(quern_dataset *in)
+{
+    return quern_name(quern_reduce_by_key(in, QUERN_COUNT), "count by key");
+}
+
+quern_dataset *quern_histogram(quern_dataset *in, const double *bounds, size_t bound_count)
+{
+    if (!in)
+        return NULL;
+    quern_dataset *bins = qn_dataset_wrap(in->context, qn_graph_add_bin(&in->context->graph, in->node, bounds,
+                                                                        bound_count, qn_dataset_error_of(in->context)));
+    return quern_name(quern_reduce_by_key(bins, QUERN_COUNT), "histogram");
 }
 
 quern_dataset *quern_distinct(quern_dataset *in)

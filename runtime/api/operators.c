@@ -78,7 +78,7 @@ quern_dataset *quern_top_k_by_key(quern_dataset *in, uint64_t k)
         return qn_dataset_refuse(in->context, "top k by key: k must be 1 or more");
     quern_dataset *collated = collate(in, NULL, &(qn_collate){.kind = QN_COLLATE_BY_HASH, .values_descending = true});
     return add_grouping(quern_name(collated, "gather groups"),
-                        &(qn_node){.kind = QN_NODE_TOP_OF_KEY, .schema = in->node->schema, .k = k});
+                        &(qn_node){.kind = QN_NODE_TOP_OF_KEY, .schema = in->node->schema, .of.k = k});
 }
 
 quern_dataset *quern_cogroup(quern_dataset *left, quern_dataset *right, quern_schema schema, quern_cogroup_fn fn,
@@ -105,5 +105,5 @@ quern_dataset *quern_join(quern_dataset *left, quern_dataset *right, quern_join_
     quern_dataset *collated = collate(left, right, &(qn_collate){.kind = QN_COLLATE_BY_HASH, .divides_keys = true});
     return add_grouping(
         quern_name(collated, "gather both sides"),
-        &(qn_node){.kind = QN_NODE_JOIN, .schema = schema, .fn.join = fn, .user = user, .join_type = type});
+        &(qn_node){.kind = QN_NODE_JOIN, .schema = schema, .fn.join = fn, .user = user, .of.join_type = type});
 }

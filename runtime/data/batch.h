@@ -16,6 +16,9 @@
 typedef struct qn_batch {
     quern_block block;
     const uint32_t *origin; /* index of the source record in the source's block; NULL: the identity */
+    const uint64_t
+        *identity; /* of a source's block, if its leg has a sample in it, else NULL: of each record a number of its
+                                 own, the same wherever the input is cut and the work is done */
 } qn_batch;
 
 static inline uint32_t qn_batch_origin(const qn_batch *batch, size_t index)

@@ -214,7 +214,7 @@ static void open_reduced(job *run, uint32_t index, qn_error *error)
 static void open_collated(job *run, uint32_t index, qn_error *error)
 {
     const qn_node *node = run->stages.items[index].result;
-    const qn_collate *collate = &node->collate;
+    const qn_collate *collate = &node->of.collate;
     const quern_schema *first = node->other ? &node->other->schema : &node->schema;
     qn_division division = node->other ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS;
     qn_collator_config config = {

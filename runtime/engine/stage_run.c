@@ -63,11 +63,11 @@ static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *err
 }
 
 /* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
-static void locate_in_file(const qn_chain *chain, const qn_text_source *source, qn_error *failure)
+static void locate_in_file(const qn_chain *chain, const qn_source *source, qn_error *failure)
 {
     bool exact = chain->callback_failed;
     uint64_t offset = 0;
-    const char *path = qn_text_source_locate(source, exact ? chain->failed_origin : 0, &offset);
+    const char *path = qn_source_locate(source, exact ? chain->failed_origin : 0, &offset);
     size_t used = strlen(failure->text);
     snprintf(failure->text + used, sizeof failure->text - used, ", %s at byte %llu of %s",
              exact ? "on the record" : "in the block of records", (unsigned long long)offset, path);
@@ -101,7 +101,7 @@ static bool makes_parts(const qn_stage_run *run)
 }
 
 /* An attempt failed: can it be tried elsewhere, and from where on? */
-static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_text_source *source, uint64_t skip,
+static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_source *source, uint64_t skip,
                             qn_error *failure)
 {
     qn_chain *chain = &run->chains[task->order.leg];
@@ -111,7 +111,7 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_tex
         qn_sink_writer_drop_part(run->writer); /* the whole part is made again */
         qn_chain_roll_back(chain);
     } else {
-        resume.place = source->block_place;
+        resume.place = *qn_source_block_place(source);
         resume.skip = chain->delivered > skip ? chain->delivered : skip;
     }
     run->figures.attempts_failed++;
@@ -123,8 +123,15 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_tex
     qn_agent_break(&run->agent, failure);
 }
 
+/* Only legs with a sample pay for identities. */
+static void identify_in_file(qn_stage_run *run, const qn_source *source, qn_batch *batch)
+{
+    qn_source_identify(source, batch->block.count, run->identities.of);
+    batch->identity = run->identities.of;
+}
+
 /* One block: read and worked on outside of the gate. *more_out: there was one. */
-static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_text_source *source, uint64_t *skip, bool *more_out,
+static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source, uint64_t *skip, bool *more_out,
                               qn_error *failure)
 {
     qn_batch batch;
@@ -132,8 +139,10 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_text_source *s
     chain->callback_failed = false;
     chain->delivered = 0;
     qn_agent_leave(&run->agent);
-    quern_status status = qn_text_source_next(source, &batch, failure);
+    quern_status status = qn_source_next(source, &batch, failure);
     *more_out = status == QUERN_OK && batch.block.count > 0;
+    if (*more_out && qn_chain_samples(chain))
+        identify_in_file(run, source, &batch);
     if (*more_out)
         status = qn_chain_run(chain, &batch, *skip, failure);
     if (*more_out && status != QUERN_OK)
@@ -154,7 +163,7 @@ static quern_status begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, 
                                      error);
 }
 
-static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *task)
+static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
 {
     qn_error failure = {0};
     const qn_resume *resume = &task->order.resume;
@@ -169,7 +178,7 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
     bool resumed = resume->place.started || resume->place.segment > 0;
     quern_status status = begin_part(run, leg, task->order.place, &failure);
     if (status == QUERN_OK)
-        status = qn_text_source_open(source, task->message, task->bytes, resumed ? &resume->place : NULL, &failure);
+        status = qn_source_open(source, task->message, task->bytes, resumed ? &resume->place : NULL, &failure);
     while (status == QUERN_OK && more && !run->agent.aborted) {
         status = run_block(run, leg, source, &skip, &more, &failure);
         qn_agent_progress_if_due(&run->agent);
@@ -180,7 +189,7 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
         status = qn_sink_writer_end_part(run->writer, &failure);
     if (status == QUERN_OK) {
         run->figures.tasks++;
-        run->figures.input_bytes += qn_text_source_task_bytes(source);
+        run->figures.input_bytes += qn_source_task_bytes(source);
         qn_agent_report_done(&run->agent, task);
         return;
     }
@@ -191,24 +200,31 @@ static void run_task(qn_stage_run *run, qn_text_source *source, const qn_task *t
 
 /* Readers of the legs that are sources; each is made when its first task comes. */
 typedef struct sources {
-    qn_text_source readers[QN_LEG_COUNT_MAX];
-    qn_delimiters delimiters[QN_LEG_COUNT_MAX];
+    qn_source readers[QN_LEG_COUNT_MAX];
     bool open[QN_LEG_COUNT_MAX];
 } sources;
 
+static qn_source_format format_of(const qn_node *node)
+{
+    qn_source_format format = {.kind = QN_SOURCE_TEXT, .skip_empty = node->text.skip_empty, .value = node->text.value};
+    if (node->kind == QN_NODE_FIXED)
+        return (qn_source_format){.kind = QN_SOURCE_FIXED, .layout = node->of.layout};
+    qn_delimiters_init(&format.delimiters, node->text.delimiters, node->text.delimiter_count);
+    return format;
+}
+
 static quern_status open_source(qn_stage_run *run, sources *from, uint32_t leg)
 {
-    const qn_text_input *text = &qn_leg_source(run->stage, leg)->text;
     if (from->open[leg])
         return QUERN_OK;
+    qn_source_format format = format_of(qn_leg_source(run->stage, leg));
     for (uint32_t other = 0; other < run->stage->leg_count; other++) { /* one buffer at a time */
         if (from->open[other])
-            qn_text_source_fini(&from->readers[other]);
+            qn_source_fini(&from->readers[other]);
         from->open[other] = false;
     }
-    qn_delimiters_init(&from->delimiters[leg], text->delimiters, text->delimiter_count);
-    quern_status status = qn_text_source_init(&from->readers[leg], &from->delimiters[leg], text->skip_empty,
-                                              text->value, run->engine->settings.record_bytes_max, &run->agent.error);
+    quern_status status =
+        qn_source_init(&from->readers[leg], &format, run->engine->settings.record_bytes_max, &run->agent.error);
     from->open[leg] = status == QUERN_OK;
     return status;
 }
@@ -244,7 +260,7 @@ static void run_sources(qn_stage_run *run)
     run_tasks(run, from);
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
         if (from->open[leg])
-            qn_text_source_fini(&from->readers[leg]);
+            qn_source_fini(&from->readers[leg]);
     free(from);
 }
 
@@ -281,8 +297,11 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
     quern_status status = QUERN_OK;
     qn_error failure = {0};
     qn_batch batch = {0};
+    run->identities = (qn_identities){0};
     do {
         status = qn_result_feed_next(feed, &batch, &failure);
+        if (status == QUERN_OK && qn_chain_samples(&run->chains[leg]))
+            qn_identities_make(&run->identities, &batch, qn_leg_source(run->stage, leg)->kind != QN_NODE_REDUCE);
         qn_agent_leave(&run->agent);
         if (status == QUERN_OK && batch.block.count > 0)
             status = run_result_block(run, leg, qn_leg_source(run->stage, leg), &batch, &failure);
@@ -300,7 +319,11 @@ static quern_status end_in_chain(void *user, const qn_batch *batch, qn_error *er
 {
     const qn_leg_end *end = user;
     const qn_stage *stage = end->run->stage;
-    return run_result_block(end->run, end->leg, stage->steps[stage->legs[end->leg].first_step + 1], batch, error);
+    qn_batch numbered = *batch;
+    if (qn_chain_samples(&end->run->chains[end->leg]))
+        qn_identities_make(&end->run->identities, &numbered, true);
+    numbered.origin = NULL; /* they are the source records of the chain that follows */
+    return run_result_block(end->run, end->leg, stage->steps[stage->legs[end->leg].first_step + 1], &numbered, error);
 }
 
 /* Group by group, outside the gate but for progress now and then. */
@@ -334,6 +357,7 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
         .attempt_count_max = run->engine->settings.attempt_count_max,
         .kept_bytes_max = GROUP_BYTES_MAX,
     };
+    run->identities = (qn_identities){0};
     quern_status status = qn_collator_rewind(config.collator, &failure);
     if (status == QUERN_OK)
         status = qn_grouper_create(&grouper, &config, &failure);
@@ -468,6 +492,12 @@ static quern_status number_parts(qn_stage_run *run, qn_error *error)
                              error);
 }
 
+static void prepare_samples(qn_stage_run *run, uint32_t leg, uint32_t first_step)
+{
+    for (uint32_t i = 0; i < run->chains[leg].sampled_count; i++)
+        qn_chain_set_way(&run->chains[leg], i, qn_stage_way_of(run->stage, leg, first_step + i));
+}
+
 static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *error)
 {
     const qn_leg *leg = &run->stage->legs[number];
@@ -480,6 +510,8 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
     if (status == QUERN_OK && grouping)
         status = qn_chain_init(&run->groupings[number], operators, 1, run->engine->counters, end_in_chain,
                                &run->ends[number], error);
+    if (status == QUERN_OK)
+        prepare_samples(run, number, leg->first_step + 1 + grouping);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
         run->engine->settings.record_bytes_max;
     return status;

@@ -11,7 +11,9 @@
 #include "runtime/data/hot_keys.h"
 #include "runtime/engine/agent.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/identities.h"
 #include "runtime/engine/sink.h"
+#include "runtime/io/source.h"
 
 /* Figures of one stage on one rank: X(field, what it means). All uint64_t; the report shows each. */
 #define QN_STAGE_FIGURES(X)                                                                                            \
@@ -65,6 +67,7 @@ struct qn_stage_run {
     qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
     qn_chain groupings[QN_LEG_COUNT_MAX]; /* of that one; its end is the chain of the others */
     qn_leg_end ends[QN_LEG_COUNT_MAX];
+    qn_identities identities; /* of the block that is being worked on, in legs with a sample */
     qn_stage_figures figures;
     uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
     qn_hot_keys hot_keys;                       /* of what arrived at the end */

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "runtime/io/fixed_source.h"
+
 static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_error *error)
 {
     list->legs = calloc(stage->leg_count, sizeof *list->legs);
@@ -13,8 +15,10 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_er
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
         if (stage->legs[i].parent != QN_STAGE_NONE)
             continue;
-        const qn_text_input *text = &qn_leg_source(stage, i)->text;
-        status = qn_listing_create(&list->legs[i].listing, text->paths, text->path_count, error);
+        const qn_node *source = qn_leg_source(stage, i);
+        status = qn_listing_create(&list->legs[i].listing, source->text.paths, source->text.path_count, error);
+        if (status == QUERN_OK && source->kind == QN_NODE_FIXED)
+            status = qn_fixed_check_files(&source->of.layout, &list->legs[i].listing, error);
         list->bytes += list->legs[i].listing.bytes;
         list->file_count += list->legs[i].listing.file_count;
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
 
 #define EMIT_BUFFER_BYTES ((size_t)128 << 10)
 #define FIELD_ALIGN       8
@@ -31,6 +32,9 @@ struct qn_operator {
     qn_type_shape key_shape, value_shape; /* of what it emits */
     uint32_t index;
     qn_edge_stats stats, committed, marked;
+    uint32_t way;            /* of a sample */
+    uint32_t sampled_origin; /* the source record whose records it saw last, */
+    uint64_t sampled_count;  /* and how many */
     quern_emitter out;
 };
 
@@ -246,7 +250,7 @@ static quern_status run_flat_map(struct qn_operator *op, const qn_batch *batch)
 }
 
 /* In a block-wise callback the record at fault is not known: the block's first is named. */
-static quern_status run_flat_map_block(struct qn_operator *op, const qn_batch *batch)
+static quern_status call_with_block(struct qn_operator *op, const qn_batch *batch)
 {
     uint64_t before = op->stats.records_out + op->out.count;
     op->out.origin = qn_batch_origin(batch, 0);
@@ -261,6 +265,23 @@ static quern_status run_flat_map_block(struct qn_operator *op, const qn_batch *b
         status = qn_error_set(op->out.chain->error, QUERN_ERROR_CALLBACK, 0,
                               "the callback of '%s' gave %llu records for a block of %zu", op->node->name,
                               (unsigned long long)emitted, batch->block.count);
+    }
+    return status;
+}
+
+static quern_status run_flat_map_block(struct qn_operator *op, const qn_batch *batch)
+{
+    if (QN_LIKELY(op->index >= op->out.chain->sampled_count))
+        return call_with_block(op, batch);
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        uint32_t origin = qn_batch_origin(batch, i);
+        qn_batch one = {.block = {1, batch->block.key + i, batch->block.key_bytes + i, NULL, NULL}, .origin = &origin};
+        if (batch->block.value) {
+            one.block.value = batch->block.value + i;
+            one.block.value_bytes = batch->block.value_bytes + i;
+        }
+        status = call_with_block(op, &one);
     }
     return status;
 }
@@ -321,6 +342,100 @@ static void run_keys(struct qn_operator *op, const qn_batch *batch)
     op->out.count = batch->block.count;
 }
 
+/* The record under another key, which is copied; its value, or the old key in its place, is referred to. */
+static void put_under_key(quern_emitter *out, const quern_record *in, bool has_value, quern_span key)
+{
+    const quern_schema *schema = &out->owner->node->schema;
+    quern_span value = has_value ? in->value : in->key;
+    if (!has_value && schema->value != QUERN_BYTES) { /* values of numbers are aligned, keys may not be */
+        quern_emit(out, key, value);
+        return;
+    }
+    const struct qn_operator *op = out->owner;
+    if (QN_UNLIKELY(!qn_type_fits(&op->key_shape, key.data, key.bytes))) {
+        refuse(out, key.bytes, value.bytes);
+        return;
+    }
+    if (QN_UNLIKELY(key.bytes + value.bytes > out->chain->record_bytes_max)) {
+        refuse_size(out, key.bytes + value.bytes);
+        return;
+    }
+    uint8_t *to = make_room(out, key.bytes, 0);
+    if (QN_UNLIKELY(!to))
+        return;
+    size_t at = out->count++;
+    memcpy(to, key.data, key.bytes);
+    if (QN_UNLIKELY(op->key_shape.has_floats))
+        qn_key_canonicalise(schema->key, to, key.bytes);
+    out->key[at] = to;
+    out->key_bytes[at] = (uint32_t)key.bytes;
+    out->value[at] = value.data;
+    out->value_bytes[at] = (uint32_t)value.bytes;
+    out->origins[at] = out->origin;
+    out->used_bytes += aligned(key.bytes);
+}
+
+static quern_status run_key_by(struct qn_operator *op, const qn_batch *batch)
+{
+    for (size_t i = 0; i < batch->block.count; i++) {
+        quern_record in = qn_batch_record(batch, i);
+        quern_span key = in.key;
+        op->out.origin = qn_batch_origin(batch, i);
+        int code = op->node->fn.key(&in, &key, op->node->user);
+        if (QN_LIKELY(code == 0))
+            put_under_key(&op->out, &in, batch->block.value != NULL, key);
+        quern_status status = check_callback(op, code, op->out.origin);
+        if (status != QUERN_OK)
+            return status;
+    }
+    return QUERN_OK;
+}
+
+/* Keys are copied: behind a value there may be nothing to read. */
+static quern_status run_value_as_key(struct qn_operator *op, const qn_batch *batch)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        op->out.origin = qn_batch_origin(batch, i);
+        quern_emit(&op->out, qn_batch_record(batch, i).value, quern_bytes("", 0));
+        status = check_callback(op, 0, op->out.origin);
+    }
+    return status;
+}
+
+static quern_status run_bin(struct qn_operator *op, const qn_batch *batch)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        uint64_t bin = qn_bins_find(&op->node->of.bins, qn_batch_record(batch, i).value);
+        op->out.origin = qn_batch_origin(batch, i);
+        quern_emit(&op->out, quern_of_u64(&bin), quern_bytes("", 0));
+        status = check_callback(op, 0, op->out.origin);
+    }
+    return status;
+}
+
+/* Records of one source record come one behind the other. */
+static bool is_in_sample(struct qn_operator *op, uint32_t origin)
+{
+    const qn_sample *sample = &op->node->of.sample;
+    if (op->sampled_origin != origin)
+        op->sampled_count = 0;
+    op->sampled_origin = origin;
+    uint64_t identity[] = {op->out.chain->identity[origin], op->sampled_count++, (uint64_t)op->way << 32 | op->index};
+    return qn_checksum(identity, sizeof identity, sample->seed) >> 11 < sample->kept;
+}
+
+static void run_sample(struct qn_operator *op, const qn_batch *batch)
+{
+    for (size_t i = 0; i < batch->block.count; i++) {
+        if (is_in_sample(op, qn_batch_origin(batch, i)))
+            keep_record(&op->out, batch, i);
+        else
+            op->stats.records_dropped++;
+    }
+}
+
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch)
 {
     struct qn_operator *op = &chain->operators[index];
@@ -353,7 +468,21 @@ static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch
     case QN_NODE_JOIN:
         QN_ASSERT(!"groups come in turns");
         break;
+    case QN_NODE_KEY_BY:
+        status = run_key_by(op, batch);
+        break;
+    case QN_NODE_VALUE_AS_KEY:
+        status = run_value_as_key(op, batch);
+        break;
+    case QN_NODE_SAMPLE:
+        run_sample(op, batch);
+        status = QUERN_OK;
+        break;
+    case QN_NODE_BIN:
+        status = run_bin(op, batch);
+        break;
     case QN_NODE_TEXT:
+    case QN_NODE_FIXED:
     case QN_NODE_UNION:
     case QN_NODE_REDUCE:
     case QN_NODE_COLLATE:
@@ -384,8 +513,21 @@ static void settle_block(qn_chain *chain, bool keep)
     settle_counters(chain->counters, keep);
 }
 
+/* A block begins: samples have seen nothing of it. */
+static void begin_samples(qn_chain *chain, const qn_batch *batch)
+{
+    QN_ASSERT(batch->identity);
+    chain->identity = batch->identity;
+    for (uint32_t i = 0; i < chain->sampled_count; i++) {
+        chain->operators[i].sampled_origin = UINT32_MAX;
+        chain->operators[i].sampled_count = 0;
+    }
+}
+
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)
 {
+    if (QN_UNLIKELY(qn_chain_samples(chain)))
+        begin_samples(chain, batch);
     chain->error = error;
     chain->delivered = 0;
     chain->skip = skip;
@@ -440,6 +582,11 @@ quern_status qn_chain_end_turns(qn_chain *chain, uint64_t record_count, qn_error
     return status;
 }
 
+void qn_chain_set_way(qn_chain *chain, uint32_t index, uint32_t way)
+{
+    chain->operators[index].way = way;
+}
+
 void qn_chain_mark(qn_chain *chain)
 {
     chain->marked_end_records = chain->end_records;
@@ -477,6 +624,8 @@ quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uin
         op->key_shape = qn_type_shape_of(op->node->schema.key, op->node->schema.key_bytes);
         op->value_shape = qn_type_shape_of(op->node->schema.value, op->node->schema.value_bytes);
         op->index = i;
+        if (op->node->kind == QN_NODE_SAMPLE)
+            chain->sampled_count = i + 1;
         op->out.chain = chain;
         op->out.owner = op;
         op->out.capacity_bytes = EMIT_BUFFER_BYTES;

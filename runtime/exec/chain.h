@@ -10,6 +10,10 @@
  * from this block stay there, and their number is kept (delivered): whoever takes the block up again drops that many from
  * the front of what arrives, since equal callbacks emit equal records in equal order. Counters and the operators' record counts of a
  * failed block are taken back.
+ *
+ * Samples. Whether a record is kept is decided by a hash of the seed, of the identity of the source record that it came from, and of its
+ * number among those that came from it to this operator: nothing that depends on where the input was cut. To know what came
+ * from which source record, block-wise operators before a sample are handed their records one by one.
  */
 #ifndef QN_EXEC_CHAIN_H
 #define QN_EXEC_CHAIN_H
@@ -43,6 +47,8 @@ typedef struct qn_chain {
     void *end_user;
     struct quern_counter *counters; /* borrowed */
     uint64_t record_bytes_max;      /* of an emitted record; set by the owner */
+    uint32_t sampled_count;         /* operators up to the last sample, and with it; 0: there is none */
+    const uint64_t *identity;       /* of the source records of the block */
     qn_error *error;                /* of the block that is being worked on */
     uint64_t delivered;             /* records of this block that reached the end, dropped ones included */
     uint64_t skip;                  /* of those, how many to drop */
@@ -57,6 +63,15 @@ typedef struct qn_chain {
 quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uint32_t operator_count,
                            struct quern_counter *counters, qn_chain_end_fn end, void *end_user, qn_error *error);
 void qn_chain_fini(qn_chain *chain); /* takes a zeroed one */
+
+/* Which of the ways that lead to a sample this chain is: records of two ways are decided independently. For qn_stage_way_of(). */
+void qn_chain_set_way(qn_chain *chain, uint32_t index, uint32_t way);
+
+/* Whether blocks need identities. */
+static inline bool qn_chain_samples(const qn_chain *chain)
+{
+    return chain->sampled_count > 0;
+}
 
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and
  * delivered. */

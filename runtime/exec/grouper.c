@@ -378,7 +378,7 @@ static quern_status run_top(qn_grouper *grouper, qn_error *error)
     const qn_packed *record;
     quern_status status;
     for (uint64_t count = 0; (status = peek_side(grouper, 0, &record, error)) == QUERN_OK && record; count++) {
-        if (count < grouper->config.node->k)
+        if (count < grouper->config.node->of.k)
             status = take_turn(grouper, turn_copy, (void *)(uintptr_t)record, error);
         if (status != QUERN_OK)
             return status;
@@ -397,7 +397,7 @@ static bool wants_outer(quern_join_type type, bool has_partners)
 
 static quern_status join_outer(qn_grouper *grouper, qn_error *error)
 {
-    quern_join_type type = grouper->config.node->join_type;
+    quern_join_type type = grouper->config.node->of.join_type;
     bool has_partners = grouper->sides[QN_SIDE_INNER].count > 0;
     const qn_packed *record;
     quern_status status;
@@ -416,7 +416,7 @@ static quern_status join_outer(qn_grouper *grouper, qn_error *error)
 /* Inner records without a partner, on this rank or another. */
 static quern_status join_inner(qn_grouper *grouper, qn_error *error)
 {
-    quern_join_type type = grouper->config.node->join_type;
+    quern_join_type type = grouper->config.node->of.join_type;
     const qn_collator *collator = grouper->config.collator;
     join_turn turn = {grouper, NULL, true};
     if (grouper->sides[QN_SIDE_INNER].count == 0 || (type != QUERN_JOIN_RIGHT && type != QUERN_JOIN_FULL) ||

@@ -8,7 +8,7 @@
 #define SPLIT_BYTES_MAX   ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 64
-#define SEGMENT_BYTES_MIN (4 * sizeof(uint64_t)) /* of one in a message */
+#define SEGMENT_BYTES_MIN (5 * sizeof(uint64_t)) /* of one in a message */
 
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
 {
@@ -84,6 +84,7 @@ void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer
         qn_buffer_append_u64(message, file == split->file ? split->offset : 0);
         qn_buffer_append_u64(message, file == split->end_file ? split->end_offset : input->bytes);
         qn_buffer_append_u64(message, input->bytes);
+        qn_buffer_append_u64(message, file);
         qn_buffer_append_span(message, input->path, strlen(input->path) + 1);
     }
 }
@@ -106,6 +107,7 @@ quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint
         segments[i].begin = qn_reader_u64(message);
         segments[i].end = qn_reader_u64(message);
         segments[i].file_bytes = qn_reader_u64(message);
+        segments[i].file = qn_reader_u64(message);
         segments[i].path = qn_reader_span(message, &path_bytes);
         if (path_bytes == 0 || segments[i].path[path_bytes - 1] != 0)
             message->failed = true;
@@ -117,4 +119,28 @@ quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint
     *segments_out = segments;
     *count_out = count;
     return QUERN_OK;
+}
+
+quern_status qn_split_decode_copy(const void *message, size_t bytes, uint8_t **copy_out, qn_segment **segments_out,
+                                  uint32_t *count_out, qn_error *error)
+{
+    uint8_t *copy = malloc(bytes + QN_SLACK_BYTES); /* its paths may become values of records */
+    if (!copy)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task");
+    memcpy(copy, message, bytes);
+    qn_reader reader = qn_reader_of(copy, bytes);
+    quern_status status = qn_split_decode(&reader, segments_out, count_out, error);
+    if (status == QUERN_OK)
+        *copy_out = copy;
+    else
+        free(copy);
+    return status;
+}
+
+uint64_t qn_segments_bytes(const qn_segment *segments, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += segments[i].end - segments[i].begin;
+    return bytes;
 }

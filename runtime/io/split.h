@@ -20,6 +20,7 @@ typedef struct qn_segment {
     const char *path;
     uint64_t begin, end; /* records that begin in [begin, end) */
     uint64_t file_bytes;
+    uint64_t file; /* by its index in the listing */
 } qn_segment;
 
 typedef struct qn_split {
@@ -47,5 +48,11 @@ void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer
 
 /* Reads them back: *segments_out is freed by the caller, its paths borrow the message. */
 quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint32_t *count_out, qn_error *error);
+
+/* The same from a copy of the message, *copy_out, which the caller frees after the segments. */
+quern_status qn_split_decode_copy(const void *message, size_t bytes, uint8_t **copy_out, qn_segment **segments_out,
+                                  uint32_t *count_out, qn_error *error);
+
+uint64_t qn_segments_bytes(const qn_segment *segments, uint32_t count);
 
 #endif

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/io/text_source.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/base/file.h"
 #include "runtime/base/pages.h"
+#include "runtime/io/segment_file.h"
 
 #define SLACK_BYTES       (QN_SCAN_STEP_BYTES + QN_SLACK_BYTES)
 #define CAPACITY_FIRST    QN_PAGE_HUGE_BYTES
@@ -59,14 +57,9 @@ quern_status qn_text_source_open(qn_text_source *source, const void *message, si
                                  qn_error *error)
 {
     close_task(source);
-    source->message = malloc(bytes + QN_SLACK_BYTES); /* paths in it may be values */
-    if (!source->message)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task");
-    memcpy(source->message, message, bytes);
-    qn_reader reader = qn_reader_of(source->message, bytes);
     source->place = source->block_place = place ? *place : (qn_text_place){0};
     source->data_bytes = 0;
-    return qn_split_decode(&reader, &source->segments, &source->segment_count, error);
+    return qn_split_decode_copy(message, bytes, &source->message, &source->segments, &source->segment_count, error);
 }
 
 /* Opens the present segment's file and sets the place to where its first record may begin: a byte before the segment,
@@ -74,9 +67,9 @@ quern_status qn_text_source_open(qn_text_source *source, const void *message, si
 static quern_status open_segment(qn_text_source *source, qn_error *error)
 {
     const qn_segment *segment = &source->segments[source->place.segment];
-    source->fd = open(segment->path, O_RDONLY | O_CLOEXEC);
-    if (source->fd < 0)
-        return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", segment->path);
+    quern_status status = qn_segment_file_open(segment, &source->fd, error);
+    if (status != QUERN_OK)
+        return status;
     qn_text_place *place = &source->place;
     if (!place->started) {
         place->scan_offset = segment->begin > 0 ? segment->begin - 1 : 0;
@@ -96,13 +89,6 @@ static void close_segment(qn_text_source *source)
     source->place = (qn_text_place){.segment = source->place.segment + 1};
 }
 
-/* Where data of this place in the file goes: the kernel copies from pages of the file much faster if source and target are
- * equally far behind a page's begin. */
-static uint8_t *data_at(uint8_t *buffer, uint64_t offset)
-{
-    return buffer + offset % QN_PAGE_SMALL_BYTES;
-}
-
 /* A buffer of another size, with the last kept_bytes of the data. */
 static quern_status resize_buffer(qn_text_source *source, size_t capacity_bytes, size_t kept_bytes, qn_error *error)
 {
@@ -111,11 +97,11 @@ static quern_status resize_buffer(qn_text_source *source, size_t capacity_bytes,
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a record of more than %zu bytes of %s",
                             kept_bytes, source->segments[source->place.segment].path);
     uint64_t kept_offset = source->data_offset + source->data_bytes - kept_bytes;
-    memcpy(data_at(buffer, kept_offset), source->data + source->data_bytes - kept_bytes, kept_bytes);
+    memcpy(qn_segment_data_at(buffer, kept_offset), source->data + source->data_bytes - kept_bytes, kept_bytes);
     qn_pages_unreserve(source->buffer, source->capacity_bytes);
     source->buffer = buffer;
     source->capacity_bytes = capacity_bytes;
-    source->data = data_at(buffer, kept_offset);
+    source->data = qn_segment_data_at(buffer, kept_offset);
     source->data_bytes = kept_bytes;
     source->data_offset = kept_offset;
     return QUERN_OK;
@@ -125,7 +111,7 @@ static quern_status resize_buffer(qn_text_source *source, size_t capacity_bytes,
 static void keep_data(qn_text_source *source, size_t kept_bytes)
 {
     uint64_t kept_offset = source->data_offset + source->data_bytes - kept_bytes;
-    uint8_t *kept = data_at(source->buffer, kept_offset);
+    uint8_t *kept = qn_segment_data_at(source->buffer, kept_offset);
     memmove(kept, source->data + source->data_bytes - kept_bytes, kept_bytes);
     source->data = kept;
     source->data_bytes = kept_bytes;
@@ -146,7 +132,7 @@ static quern_status make_room(qn_text_source *source, uint64_t keep_offset, qn_e
     size_t kept_bytes = data_end > keep_offset ? data_end - keep_offset : 0;
     if (kept_bytes > source->record_bytes_max)
         return too_large(source, source->place.segment, keep_offset, error);
-    if (QN_PAGE_SMALL_BYTES + kept_bytes + QN_TEXT_CHUNK_BYTES + SLACK_BYTES > source->capacity_bytes)
+    if (QN_PAGE_SMALL_BYTES + kept_bytes + QN_READ_CHUNK_BYTES + SLACK_BYTES > source->capacity_bytes)
         return resize_buffer(source, 2 * source->capacity_bytes, kept_bytes, error);
     if (source->capacity_bytes > CAPACITY_KEPT_MAX && kept_bytes < CAPACITY_FIRST / 2)
         return resize_buffer(source, CAPACITY_FIRST, kept_bytes, error);
@@ -163,20 +149,13 @@ static quern_status read_chunk(qn_text_source *source, qn_error *error)
     if (status != QUERN_OK)
         return status;
     uint64_t offset = source->data_offset + source->data_bytes;
-    uint64_t end = (offset / QN_TEXT_CHUNK_BYTES + 1) * QN_TEXT_CHUNK_BYTES;
+    uint64_t end = (offset / QN_READ_CHUNK_BYTES + 1) * QN_READ_CHUNK_BYTES;
     if (end > segment->file_bytes)
         end = segment->file_bytes;
-    size_t got_bytes = 0;
-    status = qn_file_read_at(source->fd, source->data + source->data_bytes, end - offset, offset, segment->path,
-                             QUERN_ERROR_INPUT, &got_bytes, error);
-    if (status != QUERN_OK)
-        return status;
-    if (got_bytes < end - offset)
-        return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s ends at byte %llu; it had %llu bytes when the job began",
-                            segment->path, (unsigned long long)(offset + got_bytes),
-                            (unsigned long long)segment->file_bytes);
-    source->data_bytes += got_bytes;
-    return QUERN_OK;
+    status = qn_segment_file_read(segment, source->fd, source->data + source->data_bytes, offset, end, error);
+    if (status == QUERN_OK)
+        source->data_bytes += end - offset;
+    return status;
 }
 
 /* Scans as much of the buffer as makes a block. Returns how many positions there are. */
@@ -383,10 +362,7 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
 
 uint64_t qn_text_source_task_bytes(const qn_text_source *source)
 {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < source->segment_count; i++)
-        bytes += source->segments[i].end - source->segments[i].begin;
-    return bytes;
+    return qn_segments_bytes(source->segments, source->segment_count);
 }
 
 const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out)

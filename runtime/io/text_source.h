@@ -16,9 +16,10 @@
 
 #include "runtime/data/batch.h"
 #include "runtime/io/scan.h"
+#include "runtime/io/segment_file.h"
 #include "runtime/io/split.h"
 
-#define QN_TEXT_CHUNK_BYTES ((size_t)256 << 10)
+#define QN_TEXT_CHUNK_BYTES QN_READ_CHUNK_BYTES
 
 /* Where a block begins. */
 typedef struct qn_text_place {

@@ -260,7 +260,7 @@ static void put_seconds(qn_buffer *to, const qn_stage_facts *facts)
 
 static bool is_filter(const qn_node *node)
 {
-    return node->kind == QN_NODE_FILTER || node->kind == QN_NODE_FILTER_BLOCK;
+    return node->kind == QN_NODE_FILTER || node->kind == QN_NODE_FILTER_BLOCK || node->kind == QN_NODE_SAMPLE;
 }
 
 static void put_step_facts(qn_buffer *to, const qn_stage *stage, uint32_t step, const qn_step_facts *facts)

@@ -32,6 +32,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
     switch (kind) {
     case QN_NODE_TEXT:
         return "read text";
+    case QN_NODE_FIXED:
+        return "read fixed";
     case QN_NODE_MAP:
         return "map";
     case QN_NODE_FLAT_MAP:
@@ -46,6 +48,14 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "filter block";
     case QN_NODE_KEYS:
         return "keys";
+    case QN_NODE_KEY_BY:
+        return "key by";
+    case QN_NODE_VALUE_AS_KEY:
+        return "value as key";
+    case QN_NODE_SAMPLE:
+        return "sample";
+    case QN_NODE_BIN:
+        return "bin";
     case QN_NODE_UNION:
         return "union";
     case QN_NODE_GROUP:
@@ -93,9 +103,11 @@ qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *erro
     digest_number(graph, node->other ? node->other->number : UINT64_MAX);
     digest_number(graph, (uint64_t)node->schema.key << 32 | node->schema.value);
     digest_number(graph, node->schema.value_bytes);
-    digest_number(graph, node->join_type);
-    digest_number(graph, node->k);
     digest_number(graph, node->schema.key_bytes);
+    if (node->kind == QN_NODE_JOIN)
+        digest_number(graph, node->of.join_type);
+    if (node->kind == QN_NODE_TOP_OF_KEY)
+        digest_number(graph, node->of.k);
     return node;
 }
 
@@ -130,22 +142,29 @@ static bool read_value(const quern_text_options *options, qn_node *draft, qn_err
     return true;
 }
 
+bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_count, qn_text_input *into,
+                         qn_error *error)
+{
+    const char **copies = qn_arena_take(&graph->arena, (path_count + 1) * sizeof *copies);
+    for (size_t i = 0; copies && i < path_count; i++) {
+        copies[i] = qn_arena_text(&graph->arena, paths[i]);
+        if (!copies[i])
+            return no_memory(error) != NULL;
+        digest(graph, paths[i], strlen(paths[i]) + 1);
+    }
+    into->paths = copies;
+    into->path_count = path_count;
+    return copies || no_memory(error);
+}
+
 qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t path_count,
                            const quern_text_options *options, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_TEXT, .schema = {QUERN_BYTES, QUERN_NONE, 0}};
     if (!read_delimiters(options, &draft.text, error) || !read_value(options, &draft, error))
         return NULL;
-    draft.text.paths = qn_arena_take(&graph->arena, (path_count + 1) * sizeof *draft.text.paths);
-    if (!draft.text.paths)
-        return no_memory(error);
-    draft.text.path_count = path_count;
-    for (size_t i = 0; i < path_count; i++) {
-        draft.text.paths[i] = qn_arena_text(&graph->arena, paths[i]);
-        if (!draft.text.paths[i])
-            return no_memory(error);
-        digest(graph, paths[i], strlen(paths[i]) + 1);
-    }
+    if (!qn_graph_copy_paths(graph, paths, path_count, &draft.text, error))
+        return NULL;
     digest(graph, draft.text.delimiters, draft.text.delimiter_count);
     digest_number(graph, draft.text.skip_empty);
     digest_number(graph, draft.text.value);
@@ -209,9 +228,14 @@ qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const que
     return node;
 }
 
+static bool same_keys(const quern_schema *left, const quern_schema *right)
+{
+    return left->key == right->key && (left->key != QUERN_FIXED || left->key_bytes == right->key_bytes);
+}
+
 static bool same_schema(const quern_schema *left, const quern_schema *right)
 {
-    return left->key == right->key && left->value == right->value &&
+    return same_keys(left, right) && left->value == right->value &&
            (left->value != QUERN_FIXED || left->value_bytes == right->value_bytes);
 }
 
@@ -229,7 +253,7 @@ qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node
 qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_node *other, const qn_collate *collate,
                               qn_error *error)
 {
-    if (other && other->schema.key != input->schema.key) {
+    if (other && !same_keys(&other->schema, &input->schema)) {
         qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
                      "the keys of the two datasets are of different types: map one of them");
         return NULL;
@@ -238,7 +262,7 @@ qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_no
     return qn_graph_add_node(
         graph,
         &(qn_node){
-            .kind = QN_NODE_COLLATE, .input = input, .other = other, .schema = input->schema, .collate = *collate},
+            .kind = QN_NODE_COLLATE, .input = input, .other = other, .schema = input->schema, .of.collate = *collate},
         error);
 }
 
@@ -281,6 +305,11 @@ quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *
         end = &(*end)->next;
     *end = sink;
     return QUERN_OK;
+}
+
+void qn_graph_note_bytes(qn_graph *graph, const void *data, size_t bytes)
+{
+    digest(graph, data, bytes);
 }
 
 void qn_graph_note_counter(qn_graph *graph, const char *name)

@@ -13,11 +13,14 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/status.h"
+#include "runtime/data/bins.h"
 #include "runtime/data/collation.h"
+#include "runtime/data/record_layout.h"
 #include "runtime/data/reducer.h"
 
 typedef enum qn_node_kind {
     QN_NODE_TEXT,
+    QN_NODE_FIXED,
     QN_NODE_MAP,
     QN_NODE_FLAT_MAP,
     QN_NODE_FILTER,
@@ -25,6 +28,10 @@ typedef enum qn_node_kind {
     QN_NODE_FLAT_MAP_BLOCK,
     QN_NODE_FILTER_BLOCK,
     QN_NODE_KEYS,
+    QN_NODE_KEY_BY,
+    QN_NODE_VALUE_AS_KEY,
+    QN_NODE_SAMPLE,
+    QN_NODE_BIN,
     QN_NODE_GROUP, /* this one and the next three read what is collated, group by group */
     QN_NODE_TOP_OF_KEY,
     QN_NODE_COGROUP,
@@ -54,6 +61,14 @@ typedef struct qn_collate {
     void *user;
 } qn_collate;
 
+#define QN_BOUND_COUNT_MAX 65536 /* of one histogram */
+#define QN_SAMPLE_WHOLE    (UINT64_C(1) << 53)
+
+typedef struct qn_sample {
+    uint64_t kept; /* of QN_SAMPLE_WHOLE equally likely outcomes */
+    uint64_t seed;
+} qn_sample;
+
 typedef struct qn_node qn_node;
 struct qn_node {
     qn_node_kind kind;
@@ -71,13 +86,19 @@ struct qn_node {
         quern_group_fn group;
         quern_cogroup_fn cogroup;
         quern_join_fn join;
+        quern_key_fn key;
     } fn;
     void *user;
-    qn_reducer reducer;        /* QN_NODE_REDUCE */
-    qn_collate collate;        /* QN_NODE_COLLATE */
-    quern_join_type join_type; /* QN_NODE_JOIN */
-    uint64_t k;                /* QN_NODE_TOP_OF_KEY */
-    qn_text_input text;        /* QN_NODE_TEXT */
+    qn_reducer reducer; /* QN_NODE_REDUCE */
+    qn_text_input text; /* QN_NODE_TEXT; QN_NODE_FIXED: the paths alone */
+    union {
+        qn_collate collate;        /* QN_NODE_COLLATE */
+        quern_join_type join_type; /* QN_NODE_JOIN */
+        uint64_t k;                /* QN_NODE_TOP_OF_KEY */
+        qn_record_layout layout;   /* QN_NODE_FIXED */
+        qn_sample sample;          /* QN_NODE_SAMPLE */
+        qn_bins bins;              /* QN_NODE_BIN */
+    } of;
 };
 
 typedef enum qn_sink_kind {
@@ -129,7 +150,7 @@ static inline bool qn_node_is_grouping(const qn_node *node)
 /* Whether a leg of a stage can begin with the node. */
 static inline bool qn_node_is_source(const qn_node *node)
 {
-    return node->kind == QN_NODE_TEXT || qn_node_makes_result(node);
+    return node->kind == QN_NODE_TEXT || node->kind == QN_NODE_FIXED || qn_node_makes_result(node);
 }
 
 /* "map", and so on: a node's name unless the user gave one. Static. */
@@ -143,6 +164,14 @@ qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *erro
 /* A text source: copies. options: of this version's size; NULL is all defaults. */
 qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t path_count,
                            const quern_text_options *options, qn_error *error);
+/* A source of records of one length: copies. options: of this version's size. */
+qn_node *qn_graph_add_fixed(qn_graph *graph, const char *const *paths, size_t path_count,
+                            const quern_fixed_options *options, qn_error *error);
+/* The records that a share of all outcomes keeps: fraction is 0 to 1. */
+qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fraction, uint64_t seed, qn_error *error);
+/* Each value's bin as a key without a value: copies. */
+qn_node *qn_graph_add_bin(qn_graph *graph, const qn_node *input, const double *bounds, size_t bound_count,
+                          qn_error *error);
 /* A reduction by a built-in (fn NULL) or the user's fn. */
 qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction,
                              int (*fn)(void *into, const void *value, void *user), void *user, qn_error *error);
@@ -155,6 +184,11 @@ qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node
 qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_node *other, const qn_collate *collate,
                               qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
+/* Copies the paths of a source. */
+bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_count, qn_text_input *into,
+                         qn_error *error);
+/* What a node is made with belongs to what must be the same on all ranks. */
+void qn_graph_note_bytes(qn_graph *graph, const void *data, size_t bytes);
 /* A counter belongs to what must be the same on all ranks. */
 void qn_graph_note_counter(qn_graph *graph, const char *name);
 /* Something else that must be the same on all ranks. */

@@ -22,6 +22,33 @@ bool qn_stage_reads(const qn_stage *stage, uint32_t parent)
     return false;
 }
 
+/* How many legs a dataset has; the recursion is as deep as its unions, which have passed qn_stages_create(). */
+static uint32_t count_ways(const qn_node *node)
+{
+    while (node->kind != QN_NODE_UNION && !qn_node_is_source(node))
+        node = node->input;
+    return node->kind == QN_NODE_UNION ? count_ways(node->input) + count_ways(node->other) : 1;
+}
+
+static bool passes(const qn_stage *stage, uint32_t leg, const qn_node *node)
+{
+    const qn_leg *way = &stage->legs[leg];
+    for (uint32_t i = 0; i <= way->operator_count; i++)
+        if (stage->steps[way->first_step + i] == node)
+            return true;
+    return false;
+}
+
+/* Legs are in the order of the graph: each time that the walk comes to the dataset, all of its legs follow each other. */
+uint32_t qn_stage_way_of(const qn_stage *stage, uint32_t leg, uint32_t step)
+{
+    const qn_node *node = stage->steps[step];
+    uint32_t before = 0;
+    for (uint32_t i = 0; i < leg; i++)
+        before += passes(stage, i, node);
+    return before % count_ways(node);
+}
+
 /* The stage that makes a result, if it is there already. */
 static uint32_t find_result(const qn_stages *stages, const qn_node *result)
 {

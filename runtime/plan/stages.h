@@ -55,6 +55,10 @@ static inline const qn_node *qn_leg_source(const qn_stage *stage, uint32_t leg)
 /* The leg that a step belongs to; leg_count for the end. */
 uint32_t qn_stage_leg_of(const qn_stage *stage, uint32_t step);
 
+/* A dataset behind unions is fed by several sources, in each stage by that many legs: which of them this leg is for the dataset of a step
+ * that it passes. The same in every stage in which the dataset is worked out. */
+uint32_t qn_stage_way_of(const qn_stage *stage, uint32_t leg, uint32_t step);
+
 /* Whether a leg of the stage reads the result of another. */
 bool qn_stage_reads(const qn_stage *stage, uint32_t parent);
 

@@ -323,7 +323,7 @@ static void put_samples(qn_collator *collator)
 static quern_status keep_sample(qn_collator *collator, uint32_t from, const uint8_t *block, uint64_t bytes,
                                 qn_error *error)
 {
-    qn_sample *sample = &collator->samples[from];
+    qn_rank_sample *sample = &collator->samples[from];
     if (bytes < sizeof sample->record_count || sample->packed)
         return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a sample of rank %u does not fit its block", from);
     memcpy(&sample->record_count, block, sizeof sample->record_count);

@@ -40,7 +40,7 @@ typedef struct qn_collator {
     uint64_t held_bytes, held_bytes_max;
     uint64_t held_count;
     uint64_t routed_bytes;   /* of the held ones, done */
-    qn_sample *samples;      /* [size], owned */
+    qn_rank_sample *samples; /* [size], owned */
     qn_rounds_chunk *chunks; /* [size] of the next round, while chunks_open */
     bool chunks_open;
     bool sampled; /* the round of samples has begun */

@@ -20,7 +20,7 @@ static quern_status corrupt(qn_error *error)
 }
 
 /* How many records a sample holds; *fits_out false: what is in it is no records. */
-static uint64_t count_records(const qn_layout *layout, const qn_sample *sample, bool *fits_out)
+static uint64_t count_records(const qn_layout *layout, const qn_rank_sample *sample, bool *fits_out)
 {
     uint64_t count = 0;
     qn_packed record;
@@ -36,8 +36,8 @@ static uint64_t count_records(const qn_layout *layout, const qn_sample *sample, 
     return count;
 }
 
-static quern_status decode_samples(const qn_layout *layout, const qn_sample *samples, uint32_t size, sampled **all_out,
-                                   size_t *count_out, qn_error *error)
+static quern_status decode_samples(const qn_layout *layout, const qn_rank_sample *samples, uint32_t size,
+                                   sampled **all_out, size_t *count_out, qn_error *error)
 {
     uint64_t count = 0;
     for (uint32_t rank = 0; rank < size; rank++) {
@@ -124,7 +124,7 @@ static void make_cuts(qn_splitters *splitters, qn_division division, const sampl
 }
 
 quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *collation, qn_division division,
-                               const qn_sample *samples, uint32_t size, qn_error *error)
+                               const qn_rank_sample *samples, uint32_t size, qn_error *error)
 {
     sampled *all = NULL;
     size_t count = 0;

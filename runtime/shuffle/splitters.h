@@ -39,15 +39,15 @@ typedef struct qn_splitters {
 } qn_splitters;
 
 /* Samples of one rank. */
-typedef struct qn_sample {
+typedef struct qn_rank_sample {
     const uint8_t *packed; /* records */
     uint64_t bytes;
     uint64_t record_count; /* that they stand for */
-} qn_sample;
+} qn_rank_sample;
 
 /* Cuts the order for `size` ranks. The samples' bytes are borrowed until fini. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_CORRUPT. */
 quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *collation, qn_division division,
-                               const qn_sample *samples, uint32_t size, qn_error *error);
+                               const qn_rank_sample *samples, uint32_t size, qn_error *error);
 void qn_splitters_fini(qn_splitters *splitters); /* takes a zeroed one */
 
 /* The ranks [*first, *last] that a record goes to: one; only inner records may have several. */

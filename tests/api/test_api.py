@@ -33,6 +33,8 @@ PLANS = {
     "api_operators": Plan(ranks(*ALL_RANKS), 60, True),
     "api_aggregate": Plan(ranks(None, 1, 2, 3, 7), 60, True),
     "api_types": Plan(ranks(None, 1, 2, 3, 7), 90, True),
+    "api_per_record": Plan(ranks(None, 1, 2, 3, 7), 60, True),
+    "api_sample": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_collect": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_retry": Plan(ranks(None, 2, 3, 4, 8), 60, True),
     "api_failures": Plan(ranks(None, 1, 2, 4, 7), 40, False),
@@ -58,7 +60,7 @@ def edges_add_up(t, where, edges):
         t.check(before["records_out"] == after["records_in"], "%s: %s gives %d records, %s takes %d" % (
             where, before["name"], before["records_out"], after["name"], after["records_in"]))
     for edge in edges[1:-1]:
-        if edge["name"] in ("map", "map block", "filter", "filter block"):
+        if edge["name"] in ("map", "map block", "filter", "filter block", "key by", "value as key", "sample", "bin"):
             t.check(edge["records_in"] == edge["records_out"] + edge["records_dropped"],
                     "%s: %s does not add up: %s" % (where, edge["name"], edge))
 

@@ -41,7 +41,7 @@ static void check_cover(const qn_splits *splits, const qn_listing *listing)
         for (uint32_t n = 0; n < count; n++) {
             const qn_segment *segment = &segments[n];
             wrong_count += file >= listing->file_count || strcmp(segment->path, listing->files[file].path) != 0 ||
-                           segment->begin != offset || segment->end <= segment->begin ||
+                           segment->begin != offset || segment->file != file || segment->end <= segment->begin ||
                            segment->file_bytes != listing->files[file].bytes || segment->end > segment->file_bytes;
             bytes += segment->end - segment->begin;
             offset = segment->end;
@@ -182,7 +182,7 @@ START_TEST(a_path_that_does_not_end_is_refused)
 {
     qn_buffer message = {0};
     qn_buffer_append_u32(&message, 1);
-    for (uint64_t number = 0; number < 3; number++)
+    for (uint64_t number = 0; number < 4; number++)
         qn_buffer_append_u64(&message, number);
     size_t before = message.bytes;
     for (int empty = 0; empty < 2; empty++) {

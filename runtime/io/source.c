@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/io/source.h"
+
+#include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
+
+quern_status qn_source_init(qn_source *source, const qn_source_format *format, uint64_t record_bytes_max,
+                            qn_error *error)
+{
+    source->kind = format->kind;
+    switch (format->kind) {
+    case QN_SOURCE_TEXT:
+        return qn_text_source_init(&source->of.text, &format->delimiters, format->skip_empty, format->value,
+                                   record_bytes_max, error);
+    case QN_SOURCE_FIXED:
+        return qn_fixed_source_init(&source->of.fixed, &format->layout, record_bytes_max, error);
+    }
+    QN_ASSERT(!"a format is of a kind");
+    return QUERN_ERROR_INTERNAL;
+}
+
+void qn_source_fini(qn_source *source)
+{
+    switch (source->kind) {
+    case QN_SOURCE_TEXT:
+        qn_text_source_fini(&source->of.text);
+        return;
+    case QN_SOURCE_FIXED:
+        qn_fixed_source_fini(&source->of.fixed);
+        return;
+    }
+}
+
+quern_status qn_source_open(qn_source *source, const void *message, size_t bytes, const qn_text_place *place,
+                            qn_error *error)
+{
+    if (source->kind == QN_SOURCE_FIXED)
+        return qn_fixed_source_open(&source->of.fixed, message, bytes, place, error);
+    return qn_text_source_open(&source->of.text, message, bytes, place, error);
+}
+
+quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *error)
+{
+    if (source->kind == QN_SOURCE_FIXED)
+        return qn_fixed_source_next(&source->of.fixed, batch_out, error);
+    return qn_text_source_next(&source->of.text, batch_out, error);
+}
+
+const qn_text_place *qn_source_block_place(const qn_source *source)
+{
+    return source->kind == QN_SOURCE_FIXED ? &source->of.fixed.block_place : &source->of.text.block_place;
+}
+
+uint64_t qn_source_task_bytes(const qn_source *source)
+{
+    return source->kind == QN_SOURCE_FIXED ? qn_fixed_source_task_bytes(&source->of.fixed)
+                                           : qn_text_source_task_bytes(&source->of.text);
+}
+
+const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out)
+{
+    if (source->kind == QN_SOURCE_FIXED)
+        return qn_fixed_source_locate(&source->of.fixed, record, offset_out);
+    return qn_text_source_locate(&source->of.text, record, offset_out);
+}
+
+/* The listing's index of the file that the last block is of. */
+static uint64_t file_of(const qn_source *source)
+{
+    if (source->kind == QN_SOURCE_FIXED)
+        return source->of.fixed.segments[source->of.fixed.block_place.segment].file;
+    return source->of.text.segments[source->of.text.block_segment].file;
+}
+
+void qn_source_identify(const qn_source *source, size_t count, uint64_t *identities_out)
+{
+    uint64_t file = count > 0 ? file_of(source) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t offset = 0;
+        qn_source_locate(source, i, &offset);
+        identities_out[i] = qn_checksum(&offset, sizeof offset, file);
+    }
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/io/source.h: the reader of a task, whatever its files hold.
+ *
+ * A format is a kind here, a reader of its own (text_source.h, fixed_source.h), and a line in each of the calls below. All
+ * readers promise the same. A task is the records that begin in its stretch of the input (split.h). Blocks have 1 to
+ * QN_BATCH_COUNT_MAX records and live until the next call. A block is a function of the files and of the place where it begins, so
+ * that an attempt can be continued by another reader, on another rank. The choice of the format is made once for a block: it
+ * costs a record nothing.
+ */
+#ifndef QN_IO_SOURCE_H
+#define QN_IO_SOURCE_H
+
+#include "runtime/io/fixed_source.h"
+#include "runtime/io/text_source.h"
+
+typedef enum qn_source_kind {
+    QN_SOURCE_TEXT,
+    QN_SOURCE_FIXED,
+} qn_source_kind;
+
+typedef struct qn_source_format {
+    qn_source_kind kind;
+    qn_delimiters delimiters; /* TEXT */
+    bool skip_empty;          /* TEXT */
+    quern_text_value value;   /* TEXT */
+    qn_record_layout layout;  /* FIXED */
+} qn_source_format;
+
+typedef struct qn_source {
+    qn_source_kind kind;
+    union {
+        qn_text_source text;
+        qn_fixed_source fixed;
+    } of;
+} qn_source;
+
+/* record_bytes_max < 2^31. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_RECORD_TOO_LARGE. */
+quern_status qn_source_init(qn_source *source, const qn_source_format *format, uint64_t record_bytes_max,
+                            qn_error *error);
+void qn_source_fini(qn_source *source); /* takes a zeroed one */
+
+/* Begins a task (the bytes of qn_split_encode(); copied), at its start (place NULL) or where an attempt of it failed. */
+quern_status qn_source_open(qn_source *source, const void *message, size_t bytes, const qn_text_place *place,
+                            qn_error *error);
+
+/* The next block; count 0 at the end of the task. */
+quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *error);
+
+/* Where the last block begins; after a failure of next: where to go on. */
+const qn_text_place *qn_source_block_place(const qn_source *source);
+
+/* Bytes of the whole task, however much of them this attempt had to read. */
+uint64_t qn_source_task_bytes(const qn_source *source);
+
+/* File and byte of a record of the last block. */
+const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out);
+
+/* For each of the first `count` records of the last block a number that is its own among all records of the source, the same wherever
+ * the input is cut: made of the file's place in the listing and the byte at which the record begins. */
+void qn_source_identify(const qn_source *source, size_t count, uint64_t *identities_out);
+
+#endif
