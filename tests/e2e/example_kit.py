@@ -31,7 +31,7 @@ def output(t, n, *args, keep=False, **start):
 def output_of_all(t, *args, ranks=RANKS, tiny=(2, 3), **start):
     """The bytes that come on any number of ranks, in splits of several sizes, and with hardly any memory."""
     whole = output(t, None, *args, **start)
-    runs = [(n, ["--quern-split-bytes=%d" % split]) for n, split in zip(ranks, (1 << 20, 1000, 77, 4096, 20000))]
+    runs = [(n, ["--quern-split-bytes=%d" % split]) for n, split in zip(ranks, (1 << 20, 1000, 777, 4096, 20000))]
     runs += [(n, [tiny_memory(n)]) for n in tiny]
     for n, more in runs:
         data = output(t, n, *more, *args, **start)

@@ -187,6 +187,65 @@ def join_refuses_misuse(t):
     t.fail(None, "-o", t.new_output(), "--left", t.path("absent"), "--right", path, naming="absent")
 
 
+# ---------------------------------------------------------------- sortrecords
+
+
+def records_of(data, record_bytes):
+    return [data[i:i + record_bytes] for i in range(0, len(data), record_bytes)]
+
+
+@test
+def sortrecords_sorts_bytes_of_any_kind(t):
+    t.use("sortrecords")
+    rng = random.Random(6)
+    keys = [b"half of them", bytes(12), b"\xff" * 12, b"half of then"]
+    keyed = [(keys[0] if rng.random() < 0.5 else rng.choice(keys) if rng.random() < 0.3 else rng.randbytes(12))
+             + rng.randbytes(25) for _ in range(9000)]
+    files = [b"".join(keyed[:5000]), b"", b"".join(keyed[5000:]), keyed[0]]
+    paths = [t.write("r%d" % i, content) for i, content in enumerate(files)]
+    expected = b"".join(sorted(record for content in files for record in records_of(content, 37)))
+    got = output_of_all(t, "--record", "37", "--key", "12", *paths)
+    t.check(got == expected, "the records are not sorted")
+
+
+@test
+def sortrecords_sorts_more_than_fits_its_memory(t):
+    t.use("sortrecords")
+    data = random.Random(7).randbytes(25000000)
+    expected = b"".join(sorted(records_of(data, 100)))
+    t.check(output(t, 2, tiny_memory(2), t.write("much", data)) == expected, "the records are not sorted")
+
+
+@test
+def sortrecords_takes_records_and_keys_of_any_length(t):
+    t.use("sortrecords")
+    data = random.Random(8).randbytes(120000)
+    path = t.write("x", data)
+    for n, record, key in ((None, 1, 1), (2, 3, 3), (3, 20000, 1), (2, 8, 7), (1, 60000, 60000)):
+        got = output(t, n, "--record=%d" % record, "--key=%d" % key, path)
+        t.check(got == b"".join(sorted(records_of(data, record))), "not sorted: records of %d bytes" % record)
+    t.check(output(t, 2, t.write("empty", b"")) == b"", "records of an empty file")
+
+
+@test
+def sortrecords_refuses_files_that_end_within_a_record(t):
+    t.use("sortrecords")
+    path = t.write("short", bytes(1099))
+    for n in (None, 2):
+        out = t.new_output()
+        t.no_output(out, t.fail(n, "-o", out, path, naming=(path, "1099", "99")))
+
+
+@test
+def sortrecords_refuses_misuse(t):
+    t.use("sortrecords")
+    path = t.write("x", bytes(100))
+    refuses_misuse(t, b"usage: sortrecords", (), (path,), ("-o", "out"), ("-o", "out", "--key=0", path),
+                   ("-o", "out", "--key=101", path), ("-o", "out", "--record=5", path),
+                   ("-o", "out", "--record=1e3", path), ("-o", "out", "--record=", path),
+                   ("-o", "out", "--record=-100", path), ("-o", "out", "--record=99999999999", path))
+
+
 # ---------------------------------------------------------------- invertedindex
 
 
