@@ -32,6 +32,9 @@ typedef struct qn_reducer {
     int (*init)(void *accumulator, void *user);                         /* AGGREGATE; NULL: zeros */
     int (*accumulate)(void *accumulator, quern_span value, void *user); /* AGGREGATE */
     void *user;
+    /* AGGREGATE; what becomes of an accumulator in the end, by an operator of its own: for who compares accumulators. NULL: it stays. */
+    int (*finish)(const quern_record *in, quern_record *out, void *user);
+    quern_type finished_type; /* of the value, with finish */
 } qn_reducer;
 
 /* Whether values are handed over as the address of their words, not as a word. */

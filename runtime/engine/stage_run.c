@@ -59,7 +59,7 @@ static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *err
 /* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
 static void locate_in_file(const qn_stage_run *run, const qn_text_source *source, qn_error *failure)
 {
-    bool exact = run->chain.callback_failed;
+    bool exact = qn_chain_knows_record(&run->chain, failure);
     uint64_t offset = 0;
     const char *path = qn_text_source_locate(source, exact ? run->chain.failed_origin : 0, &offset);
     size_t used = strlen(failure->text);
@@ -71,7 +71,7 @@ static void locate_in_file(const qn_stage_run *run, const qn_text_source *source
 static void locate_in_result(const qn_stage_run *run, const qn_batch *batch, qn_error *failure)
 {
     const qn_node *source = run->stage->source;
-    bool exact = run->chain.callback_failed;
+    bool exact = qn_chain_knows_record(&run->chain, failure);
     uint32_t at = exact ? run->chain.failed_origin : 0;
     char key[QN_KEY_TEXT_BYTES_MAX + 1];
     size_t used = strlen(failure->text);
@@ -319,6 +319,8 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     quern_status status =
         qn_chain_init(&run->chain, run->stage, engine->counters, run->into ? end_in_shuffle : end_in_sink, run, error);
     run->chain.record_bytes_max = engine->settings.record_bytes_max;
+    if (status == QUERN_OK && engine->settings.check)
+        status = qn_chain_check(&run->chain, run->stage, error);
     if (status == QUERN_OK && engine->comm->rank == 0)
         status = qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
                                  source->name, run->from ? NULL : source->text.paths, source->text.path_count,
