@@ -150,10 +150,10 @@ static void the_help_lists_every_option(void)
 
 /* ---- what wins ---- */
 
-static const char *const variables[] = {"QUERN_MEMORY",      "QUERN_SCRATCH",   "QUERN_REPORT",
-                                        "QUERN_LOG",         "QUERN_PROGRESS",  "QUERN_PIN",
-                                        "QUERN_SPLIT_BYTES", "QUERN_ATTEMPTS",  "QUERN_RECORD_BYTES",
-                                        "QUERN_ROUND_BYTES", "QUERN_SINGLETON", "QUERN_EXPLAIN"};
+static const char *const variables[] = {
+    "QUERN_MEMORY",    "QUERN_SCRATCH",     "QUERN_REPORT",   "QUERN_LOG",          "QUERN_PROGRESS",
+    "QUERN_PIN",       "QUERN_SPLIT_BYTES", "QUERN_ATTEMPTS", "QUERN_RECORD_BYTES", "QUERN_ROUND_BYTES",
+    "QUERN_SINGLETON", "QUERN_EXPLAIN",     "QUERN_CHECK"};
 
 static void clear_environment(void)
 {
