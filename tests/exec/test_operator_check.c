@@ -92,7 +92,7 @@ static int remember_last(const quern_record *in, quern_record *out, void *user)
 {
     static uint64_t last, given;
     (void)user;
-    given = last;
+    given = kit_index_of(quern_u64(in->value)) == 0 ? 0 : last; /* the same for the same block, in the same order */
     last = quern_u64(in->value);
     out->value = quern_of_u64(&given);
     return 0;
