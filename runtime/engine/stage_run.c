@@ -320,7 +320,7 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
         qn_chain_init(&run->chain, run->stage, engine->counters, run->into ? end_in_shuffle : end_in_sink, run, error);
     run->chain.record_bytes_max = engine->settings.record_bytes_max;
     if (status == QUERN_OK && engine->settings.check)
-        status = qn_chain_check(&run->chain, run->stage, error);
+        status = qn_chain_check(&run->chain, run->stage->reduce, error);
     if (status == QUERN_OK && engine->comm->rank == 0)
         status = qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
                                  source->name, run->from ? NULL : source->text.paths, source->text.path_count,

@@ -413,7 +413,7 @@ quern_status qn_chain_init(qn_chain *chain, const qn_stage *stage, struct quern_
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the operators of a stage");
 }
 
-quern_status qn_chain_check(qn_chain *chain, const qn_stage *stage, qn_error *error)
+quern_status qn_chain_check(qn_chain *chain, const qn_node *reduce, qn_error *error)
 {
     bool complete = true;
     for (uint32_t i = 0; complete && i < chain->operator_count; i++) {
@@ -421,8 +421,8 @@ quern_status qn_chain_check(qn_chain *chain, const qn_stage *stage, qn_error *er
         if (qn_operator_check_applies(op->node))
             complete = (op->check = qn_operator_check_create()) != NULL;
     }
-    if (complete && stage->reduce)
-        complete = (chain->reduction_check = qn_reduction_check_create(stage->reduce)) != NULL;
+    if (complete && reduce)
+        complete = (chain->reduction_check = qn_reduction_check_create(reduce)) != NULL;
     return complete ? QUERN_OK : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to check callbacks");
 }
 

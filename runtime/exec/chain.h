@@ -61,9 +61,10 @@ quern_status qn_chain_init(qn_chain *chain, const qn_stage *stage, struct quern_
                            void *end_user, qn_error *error);
 void qn_chain_fini(qn_chain *chain); /* takes a zeroed one */
 
-/* From now on looks whether the callbacks of this stage, which is the chain's, keep what they promise: QUERN_ERROR_CHECK from
- * qn_chain_run() names the operator that does not. After a failure the chain is to be finished. */
-quern_status qn_chain_check(qn_chain *chain, const qn_stage *stage, qn_error *error);
+/* From now on looks whether the callbacks of the chain keep what they promise, and those of the reduction in which it ends (NULL: in none;
+ * borrowed until fini): QUERN_ERROR_CHECK from qn_chain_run() names the operator that does not. After a failure of this call the chain is to be
+ * finished. */
+quern_status qn_chain_check(qn_chain *chain, const qn_node *reduce, qn_error *error);
 
 /* Whether failed_origin is the record on which qn_chain_run() failed. */
 static inline bool qn_chain_knows_record(const qn_chain *chain, const qn_error *failure)

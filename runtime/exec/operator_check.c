@@ -16,22 +16,16 @@ struct qn_operator_check {
     uint16_t order[QN_BATCH_COUNT_MAX];     /* of the parts */
 };
 
+static bool is_block_wise(const qn_node *node)
+{
+    return node->kind == QN_NODE_MAP_BLOCK || node->kind == QN_NODE_FLAT_MAP_BLOCK ||
+           node->kind == QN_NODE_FILTER_BLOCK;
+}
+
 bool qn_operator_check_applies(const qn_node *node)
 {
-    switch (node->kind) {
-    case QN_NODE_MAP:
-    case QN_NODE_FLAT_MAP:
-    case QN_NODE_FILTER:
-    case QN_NODE_MAP_BLOCK:
-    case QN_NODE_FLAT_MAP_BLOCK:
-    case QN_NODE_FILTER_BLOCK:
-        return true;
-    case QN_NODE_TEXT:
-    case QN_NODE_KEYS:
-    case QN_NODE_REDUCE:
-        break;
-    }
-    return false;
+    return node->kind == QN_NODE_MAP || node->kind == QN_NODE_FLAT_MAP || node->kind == QN_NODE_FILTER ||
+           is_block_wise(node);
 }
 
 qn_operator_check *qn_operator_check_create(void)
@@ -202,12 +196,6 @@ static quern_status repeat_block(struct qn_operator *op, const qn_batch *batch, 
     check->begin[1] = (uint16_t)(1 + seed % (count - 1));
     check->begin[2] = (uint16_t)count;
     return call_again(op, batch, 2, " with the block cut in two: how records are grouped into blocks has no meaning");
-}
-
-static bool is_block_wise(const qn_node *node)
-{
-    return node->kind == QN_NODE_MAP_BLOCK || node->kind == QN_NODE_FLAT_MAP_BLOCK ||
-           node->kind == QN_NODE_FILTER_BLOCK;
 }
 
 quern_status qn_operator_check_run(struct qn_operator *op, const qn_batch *batch)

@@ -36,7 +36,7 @@ bool qn_trace_take(qn_trace *trace, const qn_batch *given);
 
 typedef struct qn_operator_check qn_operator_check;
 
-/* Whether the node has a callback. */
+/* Whether the node has a callback that is looked at. */
 bool qn_operator_check_applies(const qn_node *node);
 qn_operator_check *qn_operator_check_create(void);        /* NULL: no memory */
 void qn_operator_check_destroy(qn_operator_check *check); /* takes NULL */

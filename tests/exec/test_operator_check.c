@@ -28,7 +28,7 @@ START_TEST(random_chains_give_the_same_records_figures_and_counters_in_check_mod
         uint64_t calls_unchecked = kit_world.call_count;
         kit_close_chain(&tested);
         kit_open_chain(&tested, kinds, depth);
-        kit_assert_ok(qn_chain_check(&tested.chain, &tested.stage, &kit_error), &kit_error);
+        kit_assert_ok(qn_chain_check(&tested.chain, NULL, &kit_error), &kit_error);
         kit_assert_ok(kit_run_chain(&tested, &in, 0), &kit_error);
         kit_check_rows(&tested.end.got, &expected);
         kit_check_edges(&tested.chain, edges, depth);
@@ -53,7 +53,7 @@ START_TEST(a_failure_of_a_repeated_call_is_tried_again_and_loses_and_doubles_not
     for (uint64_t fail_at = 1, failed_count = fail_at; failed_count > 0; fail_at++) {
         failed_count = 0;
         kit_open_chain(&tested, kinds, 3);
-        kit_assert_ok(qn_chain_check(&tested.chain, &tested.stage, &kit_error), &kit_error);
+        kit_assert_ok(qn_chain_check(&tested.chain, NULL, &kit_error), &kit_error);
         kit_world.fail_at = fail_at;
         for (uint64_t skip = 0; kit_run_chain(&tested, &in, skip) != QUERN_OK; failed_count++) {
             ck_assert(tested.chain.callback_failed && failed_count == 0);
@@ -216,7 +216,7 @@ static void check_found(const breach *of)
     kit_make_rows(&in, ROW_COUNT, &state);
     nodes[0].name = nodes[2].name = "the innocent";
     kit_open_operators(&tested, nodes, 3, kit_count_records, &arrived);
-    kit_assert_ok(qn_chain_check(&tested.chain, &tested.stage, &kit_error), &kit_error);
+    kit_assert_ok(qn_chain_check(&tested.chain, NULL, &kit_error), &kit_error);
     quern_status status = QUERN_OK;
     for (int blocks = 0; blocks < 2 && status == QUERN_OK; blocks++)
         status = kit_run_chain(&tested, &in, 0);
@@ -246,7 +246,7 @@ START_TEST(who_overwrites_a_record_is_named_and_not_who_handed_it_on)
     nodes[0].name = "the innocent";
     kit_make_rows(&in, ROW_COUNT, &state);
     kit_open_operators(&tested, nodes, 2, kit_count_records, &arrived);
-    kit_assert_ok(qn_chain_check(&tested.chain, &tested.stage, &kit_error), &kit_error);
+    kit_assert_ok(qn_chain_check(&tested.chain, NULL, &kit_error), &kit_error);
     ck_assert_int_eq(kit_run_chain(&tested, &in, 0), QUERN_ERROR_CHECK);
     ck_assert_ptr_nonnull(strstr(kit_error.text, "'the guilty' changed"));
     kit_close_chain(&tested);
@@ -274,9 +274,8 @@ START_TEST(refused_memory_gives_no_check_and_leaves_nothing)
     qn_node reduce = {.kind = QN_NODE_REDUCE, .reducer = {.kind = QN_REDUCER_USER}};
     for (int left = 0; left < 4; left++) {
         kit_open_chain(&tested, kinds, 2);
-        tested.stage.reduce = &reduce;
         allocations_left = left;
-        quern_status status = qn_chain_check(&tested.chain, &tested.stage, &kit_error);
+        quern_status status = qn_chain_check(&tested.chain, &reduce, &kit_error);
         allocations_left = -1;
         ck_assert_int_eq(status, QUERN_ERROR_NO_MEMORY);
         kit_close_chain(&tested);
