@@ -23,7 +23,9 @@
  *
  * What callbacks promise. They return 0, or anything else for failure; they never jump out through the library; given
  * the same records they emit the same records (an attempt that failed is continued on another rank from the block of
- * records in which it failed). They run on the thread that called quern_run(), one at a time on a rank (reductions apart: see quern_reduce_fn).
+ * records in which it failed), however those are grouped into blocks; they change nothing of what they are given. They run on the
+ * thread that called quern_run(), one at a time on a rank (reductions apart: see quern_reduce_fn). The option check finds callbacks that break
+ * these promises, or those of reductions, and names the operator: QUERN_ERROR_CHECK (docs/howto/check-callbacks.md).
  *
  * What the library promises. The output is the same bytes for any number of ranks and any schedule. The order of the
  * records of a reduction is that of an internal 64-bit hash of their keys; it may change between versions.

@@ -97,6 +97,8 @@ quern_dataset *quern_name(quern_dataset *dataset, const char *name)
         return NULL;
     }
     dataset->node->name = copy;
+    if (dataset->aggregation)
+        dataset->aggregation->name = copy;
     return dataset;
 }
 
@@ -186,7 +188,10 @@ quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_aggregation
         qn_dataset_wrap(in->context, qn_graph_add_aggregate(&in->context->graph, in->node, &known, user, error));
     if (!accumulators || !known.finish)
         return accumulators;
-    return quern_name(quern_map(accumulators, known.schema, known.finish, user), "finish");
+    quern_dataset *made = quern_name(quern_map(accumulators, known.schema, known.finish, user), "finish");
+    if (made)
+        made->aggregation = accumulators->node;
+    return made;
 }
 
 quern_dataset *quern_keys(quern_dataset *in)
