@@ -23,7 +23,9 @@
  *
  * What callbacks promise. They return 0, or anything else for failure; they never jump out through the library; given
  * the same records they emit the same records (an attempt that failed is continued on another rank from the block of
- * records in which it failed). They run on the thread that called quern_run(), one at a time on a rank (reductions apart: see quern_reduce_fn).
+ * records in which it failed), however those are grouped into blocks; they change nothing of what they are given. They run on the
+ * thread that called quern_run(), one at a time on a rank (reductions apart: see quern_reduce_fn). The option check finds callbacks that break
+ * these promises, or those of reductions, and names the operator: QUERN_ERROR_CHECK (docs/howto/check-callbacks.md).
  *
  * What the library promises. The output is the same bytes for any number of ranks and any schedule. The order of the
  * records of a reduction is that of an internal 64-bit hash of their keys; it may change between versions.
@@ -73,19 +75,20 @@ typedef struct quern_fixed_options {
     size_t struct_size;    /* sizeof(quern_fixed_options); 0 is refused */
     uint32_t record_bytes; /* of each record, 1 … 2^31 - 1, within the option record-bytes; 0 is refused */
     uint32_t key_offset;   /* within the record */
-    uint32_t key_bytes;    /* 0: 8 for integers; of bytes, to the record's end: with key_offset 0, the whole record */
+    uint32_t key_bytes; /* 0: those of its type; of bytes, to the record's end: with key_offset 0, the whole record */
     uint32_t value_offset; /* within the record; 0, and value_bytes too: behind the key. Value and key may overlap */
     uint32_t value_bytes;  /* 0: those of its type; of bytes, to the record's end */
     quern_schema schema;   /* types; with a key type and value QUERN_NONE there is no value */
     uint64_t header_bytes; /* to be skipped at the begin of each file */
 } quern_fixed_options;
 
-/* Binary files of records of one length, without anything between them. paths: as quern_read_text(). Integers are 8 bytes in the
- * machine's order; QUERN_FIXED values are structs as they stand there. Keys and values are not copied from what was read, unless a number
- * or a struct is not 8-byte aligned in the file. Files of no bytes at all have no records, nor a header. Local. paths and options are
- * copied. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not set, NULL among the paths, a field that is not within the record, or is
- * not of its type's size. At run: QUERN_ERROR_INPUT before any work, naming file, size and remainder, if a file is not a header and whole
- * records; QUERN_ERROR_RECORD_TOO_LARGE: raise record-bytes. NULL on failure. Since 0.1. */
+/* Binary files of records of one length, without anything between them. paths: as quern_read_text(). Numbers are in the
+ * machine's order; QUERN_FIXED is structs as they stand there. Keys and values are not copied from what was read, unless a value that is a
+ * number or a struct is not 8-byte aligned in the file or not of whole words, or a key has floating-point numbers. Files of no bytes
+ * at all have no records, nor a header. Local. paths and options are copied. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not
+ * set, NULL among the paths, a field that is not within the record, is not of its type's size, or is a pair with QUERN_BYTES. At run:
+ * QUERN_ERROR_INPUT before any work, naming file, size and remainder, if a file is not a header and whole records;
+ * QUERN_ERROR_RECORD_TOO_LARGE: raise record-bytes. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_read_fixed(quern_context *context, const char *const *paths, size_t path_count,
                                           const quern_fixed_options *options);
 
@@ -205,8 +208,7 @@ typedef int (*quern_key_fn)(const quern_record *in, quern_span *key_out, void *u
  * failure. Since 0.1. */
 QUERN_API quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, quern_key_fn fn, void *user);
 
-/* The values as keys, without values: what quern_keys() leaves out. Local; lazy. QUERN_ERROR_INVALID_PLAN: there are no values, or they are
- * of a type that keys cannot be of (QUERN_FIXED). NULL on failure. Since 0.1. */
+/* The values as keys, without values: what quern_keys() leaves out. Local; lazy. QUERN_ERROR_INVALID_PLAN: there are no values. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_value_as_key(quern_dataset *in);
 
 /* Keeps each record with the probability `fraction`, 0 (none) … 1 (all), independently of all others: equal records at different places are
@@ -222,7 +224,7 @@ QUERN_API quern_dataset *quern_count_by_key(quern_dataset *in);
 
 /* How many values fall between bounds: the key is a bin (QUERN_U64), the value how many records have a value in it. Bin 0 is what lies
  * below bounds[0], bin i what is at or above bounds[i - 1] and below bounds[i], bin bound_count what is at or above the last. Bins
- * without records are left out. Values are QUERN_I64 or QUERN_U64, compared exactly. bounds: 1 … 65536 numbers, ascending, copied. Local;
+ * without records are left out. Values are numbers, compared exactly; NaN is above infinity. bounds: 1 … 65536 numbers, ascending, copied. Local;
  * lazy; a shuffle at run. QUERN_ERROR_INVALID_ARGUMENT: other bounds. QUERN_ERROR_INVALID_PLAN: values of another type. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_histogram(quern_dataset *in, const double *bounds, size_t bound_count);
 

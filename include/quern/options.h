@@ -62,7 +62,9 @@ typedef enum quern_explain_form {
     X(singleton, quern_switch, "singleton", SWITCH, "off",                                                             \
       "run on one rank without MPI, though the environment promises more; not under mpirun")                           \
     X(explain, quern_explain_form, "explain", FORM, "off",                                                             \
-      "show the plan of each run, with its figures, on standard error of rank 0")
+      "show the plan of each run, with its figures, on standard error of rank 0")                                      \
+    X(check, quern_switch, "check", SWITCH, "off",                                                                     \
+      "call callbacks more than once, and name the operator that breaks what callbacks promise; slow")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

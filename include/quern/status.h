@@ -40,6 +40,7 @@ extern "C" {
     X(BUDGET, 31, JOB, "the memory budget is too small for this job")                                                  \
     X(OVERFLOW, 32, JOB, "a built-in sum exceeded its limits")                                                         \
     X(IMBALANCE, 33, JOB, "records in, out and dropped do not add up: the result is not to be trusted")                \
+    X(CHECK, 34, JOB, "a user callback broke what callbacks promise (found by the option check)")                      \
     X(LAUNCHER, 50, CONTEXT, "the program was not started as the environment promises")                                \
     X(MPI, 51, CONTEXT, "MPI reported an error")                                                                       \
     X(TOPOLOGY, 52, CONTEXT, "the machine's topology cannot be read")                                                  \

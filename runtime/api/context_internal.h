@@ -8,6 +8,7 @@
 struct quern_dataset {
     struct quern_context *context;
     qn_node *node;
+    qn_node *aggregation; /* of which node is the finish: both are one operator to the user; else NULL */
     struct quern_dataset *next;
 };
 

@@ -97,6 +97,8 @@ quern_dataset *quern_name(quern_dataset *dataset, const char *name)
         return NULL;
     }
     dataset->node->name = copy;
+    if (dataset->aggregation)
+        dataset->aggregation->name = copy;
     return dataset;
 }
 
@@ -186,7 +188,10 @@ quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_aggregation
         qn_dataset_wrap(in->context, qn_graph_add_aggregate(&in->context->graph, in->node, &known, user, error));
     if (!accumulators || !known.finish)
         return accumulators;
-    return quern_name(quern_map(accumulators, known.schema, known.finish, user), "finish");
+    quern_dataset *made = quern_name(quern_map(accumulators, known.schema, known.finish, user), "finish");
+    if (made)
+        made->aggregation = accumulators->node;
+    return made;
 }
 
 quern_dataset *quern_keys(quern_dataset *in)
@@ -204,8 +209,10 @@ quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, quern_key_fn
     if (!in)
         return NULL;
     qn_node draft = {.kind = QN_NODE_KEY_BY, .schema = in->node->schema, .fn.key = fn, .user = user};
-    if (draft.schema.value == QUERN_NONE)
+    if (draft.schema.value == QUERN_NONE) {
         draft.schema.value = in->node->schema.key;
+        draft.schema.value_bytes = in->node->schema.key_bytes;
+    }
     draft.schema.key = key_type;
     return add_operator(in, &draft, fn != NULL);
 }
@@ -214,13 +221,14 @@ quern_dataset *quern_value_as_key(quern_dataset *in)
 {
     if (!in)
         return NULL;
-    quern_type type = in->node->schema.value;
-    if (type == QUERN_NONE || type == QUERN_FIXED) {
+    const quern_schema *schema = &in->node->schema;
+    if (schema->value == QUERN_NONE) {
         qn_error_set(qn_dataset_error_of(in->context), QUERN_ERROR_INVALID_PLAN, 0,
-                     "value as key: the dataset has no values, or of a type that keys cannot be of");
+                     "value as key: the dataset has no values");
         return NULL;
     }
-    return add_operator(in, &(qn_node){.kind = QN_NODE_VALUE_AS_KEY, .schema = {type, QUERN_NONE, 0}}, true);
+    qn_node draft = {.kind = QN_NODE_VALUE_AS_KEY, .schema = {.key = schema->value, .key_bytes = schema->value_bytes}};
+    return add_operator(in, &draft, true);
 }
 
 quern_dataset *quern_sample(quern_dataset *in, double fraction, uint64_t seed)

@@ -46,7 +46,7 @@ void quern_options_init(quern_options *options)
 }
 
 /* Up to the last field of version 0.1. */
-#define FIRST_BYTES (offsetof(quern_options, explain) + sizeof(quern_explain_form))
+#define FIRST_BYTES (offsetof(quern_options, check) + sizeof(quern_switch))
 
 quern_status qn_options_read(quern_options *to, const quern_options *from, qn_error *error)
 {

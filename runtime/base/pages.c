@@ -6,6 +6,12 @@
 
 #include "runtime/base/assert.h"
 
+/* What is mapped for so many bytes: whole pages, with room for readers that look a little too far. */
+static size_t kept_bytes_of(size_t bytes)
+{
+    return (bytes + QN_PAGE_SLACK_BYTES + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1);
+}
+
 void *qn_pages_reserve(size_t bytes, bool huge)
 {
     size_t mapped_bytes = bytes + QN_PAGE_HUGE_BYTES;
@@ -17,7 +23,7 @@ void *qn_pages_reserve(size_t bytes, bool huge)
         return NULL;
     uint8_t *aligned = (uint8_t *)(((uintptr_t)mapped + QN_PAGE_HUGE_BYTES - 1) & ~(uintptr_t)(QN_PAGE_HUGE_BYTES - 1));
     size_t front_bytes = (size_t)(aligned - mapped);
-    size_t kept_bytes = (bytes + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1);
+    size_t kept_bytes = kept_bytes_of(bytes);
     if (front_bytes > 0)
         munmap(mapped, front_bytes);
     if (front_bytes + kept_bytes < mapped_bytes)
@@ -30,7 +36,7 @@ void *qn_pages_reserve(size_t bytes, bool huge)
 void qn_pages_unreserve(void *memory, size_t bytes)
 {
     if (memory)
-        munmap(memory, (bytes + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1));
+        munmap(memory, kept_bytes_of(bytes));
 }
 
 void qn_pages_release(void *memory, size_t bytes)

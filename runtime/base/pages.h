@@ -14,6 +14,7 @@
 
 #define QN_PAGE_SMALL_BYTES ((size_t)4096)
 #define QN_PAGE_HUGE_BYTES  ((size_t)2 << 20)
+#define QN_PAGE_SLACK_BYTES ((size_t)16) /* readable behind each reservation */
 
 /* Reserves `bytes` of zeroed memory, aligned to 2 MiB; NULL if the system refuses. huge: advise huge pages. */
 void *qn_pages_reserve(size_t bytes, bool huge);

@@ -37,6 +37,22 @@ static inline quern_record qn_batch_record(const qn_batch *batch, size_t index)
     return record;
 }
 
+/* Records [from, from + count) of it. Where there is no origin, they are numbered from 0 again. */
+static inline qn_batch qn_batch_slice(const qn_batch *batch, size_t from, size_t count)
+{
+    qn_batch slice = *batch;
+    slice.block.count = count;
+    slice.block.key += from;
+    slice.block.key_bytes += from;
+    if (slice.block.value) {
+        slice.block.value += from;
+        slice.block.value_bytes += from;
+    }
+    if (slice.origin)
+        slice.origin += from;
+    return slice;
+}
+
 /* Bytes of a type's values where they do not vary; 0 for QUERN_NONE and QUERN_BYTES. */
 static inline uint32_t qn_schema_value_bytes(const quern_schema *schema)
 {

@@ -12,7 +12,8 @@ typedef struct qn_record_layout {
     uint32_t record_bytes;
     uint32_t key_offset, key_bytes;     /* within the record, */
     uint32_t value_offset, value_bytes; /* as this; the two may overlap */
-    quern_type value_type;              /* QUERN_NONE: there is no value */
+    quern_type key_type;
+    quern_type value_type; /* QUERN_NONE: there is no value */
 } qn_record_layout;
 
 /* The first place from `offset` on at which a record begins. */

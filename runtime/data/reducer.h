@@ -57,6 +57,9 @@ typedef struct qn_reducer {
     int (*init)(void *accumulator, void *user);                         /* AGGREGATE; NULL: zeros */
     int (*accumulate)(void *accumulator, quern_span value, void *user); /* AGGREGATE */
     void *user;
+    /* AGGREGATE; what becomes of an accumulator in the end, by an operator of its own: for who compares accumulators. NULL: it stays. */
+    int (*finish_fn)(const quern_record *in, quern_record *out, void *user);
+    quern_type finished_type; /* of the value, with finish_fn */
 } qn_reducer;
 
 /* Words of 8 bytes that a kind holds of a key; of the user's as many as the value needs, here 1. */

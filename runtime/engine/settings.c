@@ -169,6 +169,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .attempt_count_max = options->attempt_count_max ? (uint32_t)options->attempt_count_max : ATTEMPT_COUNT_DEFAULT,
         .explain = options->explain,
         .show_progress = options->progress == QUERN_ON,
+        .check = options->check == QUERN_ON,
         .pin = options->pin == QUERN_AUTO ? !comm->in_host : options->pin == QUERN_ON,
     };
     if (options->attempt_count_max > ATTEMPT_COUNT_MAX)

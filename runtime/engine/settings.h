@@ -27,6 +27,7 @@ typedef struct qn_settings {
     char *report_path; /* owned; NULL: none */
     quern_explain_form explain;
     bool show_progress;
+    bool check; /* callbacks */
     bool pin;
 } qn_settings;
 

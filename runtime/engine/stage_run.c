@@ -65,7 +65,7 @@ static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *err
 /* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
 static void locate_in_file(const qn_chain *chain, const qn_source *source, qn_error *failure)
 {
-    bool exact = chain->callback_failed;
+    bool exact = qn_chain_knows_record(chain, failure);
     uint64_t offset = 0;
     const char *path = qn_source_locate(source, exact ? chain->failed_origin : 0, &offset);
     size_t used = strlen(failure->text);
@@ -76,7 +76,7 @@ static void locate_in_file(const qn_chain *chain, const qn_source *source, qn_er
 /* The same in a leg that reads a result. */
 static void locate_in_result(const qn_chain *chain, const qn_node *source, const qn_batch *batch, qn_error *failure)
 {
-    bool exact = chain->callback_failed;
+    bool exact = qn_chain_knows_record(chain, failure);
     uint32_t at = exact ? chain->failed_origin : 0;
     char key[QN_KEY_TEXT_BYTES_MAX + 1];
     size_t used = strlen(failure->text);
@@ -498,6 +498,12 @@ static void prepare_samples(qn_stage_run *run, uint32_t leg, uint32_t first_step
         qn_chain_set_way(&run->chains[leg], i, qn_stage_way_of(run->stage, leg, first_step + i));
 }
 
+/* The reduction in which the stage ends, or NULL. */
+static const qn_node *reduction_of(const qn_stage *stage)
+{
+    return stage->result && stage->result->kind == QN_NODE_REDUCE ? stage->result : NULL;
+}
+
 static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *error)
 {
     const qn_leg *leg = &run->stage->legs[number];
@@ -512,6 +518,8 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
                                &run->ends[number], error);
     if (status == QUERN_OK)
         prepare_samples(run, number, leg->first_step + 1 + grouping);
+    if (status == QUERN_OK && run->engine->settings.check)
+        status = qn_chain_check(&run->chains[number], reduction_of(run->stage), error);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
         run->engine->settings.record_bytes_max;
     return status;

@@ -5,43 +5,28 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
+#include "runtime/exec/chain_internal.h"
+#include "runtime/exec/reduction_check.h"
 
 #define EMIT_BUFFER_BYTES ((size_t)128 << 10)
 #define FIELD_ALIGN       8
 
-/* Collects the records that one operator gives. */
-struct quern_emitter {
-    qn_chain *chain;
-    struct qn_operator *owner;
-    uint8_t *buffer; /* the records' bytes, unless they are references */
-    size_t capacity_bytes, used_bytes;
-    size_t count;
-    uint32_t origin;       /* of what is emitted now */
-    const qn_batch *batch; /* that a callback of blocks works on, or NULL */
-    bool failed;
-    uint64_t drop_count; /* records that an earlier attempt passed on already */
-    const void *key[QN_BATCH_COUNT_MAX];
-    uint32_t key_bytes[QN_BATCH_COUNT_MAX];
-    const void *value[QN_BATCH_COUNT_MAX];
-    uint32_t value_bytes[QN_BATCH_COUNT_MAX];
-    uint32_t origins[QN_BATCH_COUNT_MAX];
-};
-
-struct qn_operator {
-    const qn_node *node;
-    qn_type_shape key_shape, value_shape; /* of what it emits */
-    uint32_t index;
-    qn_edge_stats stats, committed, marked;
-    uint32_t way;            /* of a sample */
-    uint32_t sampled_origin; /* the source record whose records it saw last, */
-    uint64_t sampled_count;  /* and how many */
-    quern_emitter out;
-};
-
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch);
+
+/* In check mode a reduction gets its records in another order, and is looked at itself. */
+static quern_status check_end(qn_chain *chain, const qn_batch **batch)
+{
+    qn_counters_set_aside(chain->counters);
+    quern_status status = qn_reduction_check_take(chain->reduction_check, *batch, &chain->failed_origin, chain->error);
+    qn_counters_put_back(chain->counters);
+    *batch = qn_reduction_check_shuffle(chain->reduction_check, *batch);
+    return status;
+}
 
 static quern_status hand_to_end(qn_chain *chain, const qn_batch *batch)
 {
+    if (QN_UNLIKELY(chain->reduction_check != NULL) && check_end(chain, &batch) != QUERN_OK)
+        return chain->error->status;
     chain->end_records += batch->block.count;
     quern_status status = chain->end(chain->end_user, batch, chain->error);
     chain->end_failed = status != QUERN_OK;
@@ -60,22 +45,21 @@ static quern_status deliver(qn_chain *chain, const qn_batch *batch)
     size_t dropped = chain->skip - delivered < count ? chain->skip - delivered : count;
     if (dropped == count)
         return QUERN_OK;
-    qn_batch rest = *batch;
-    rest.block.count -= dropped;
-    rest.block.key += dropped;
-    rest.block.key_bytes += dropped;
-    if (rest.block.value) {
-        rest.block.value += dropped;
-        rest.block.value_bytes += dropped;
-    }
-    if (rest.origin)
-        rest.origin += dropped;
+    qn_batch rest = qn_batch_slice(batch, dropped, count - dropped);
     return hand_to_end(chain, &rest);
 }
 
 static quern_status pass_on(qn_chain *chain, uint32_t index, const qn_batch *batch)
 {
     return index < chain->operator_count ? run_operator(chain, index, batch) : deliver(chain, batch);
+}
+
+/* What a callback gives when it is called only for comparison goes nowhere. */
+static quern_status hand_on(quern_emitter *out, const qn_batch *batch)
+{
+    if (QN_UNLIKELY(out->trace != NULL) && !qn_trace_take(out->trace, batch))
+        return QUERN_OK;
+    return pass_on(out->chain, out->owner->index + 1, batch);
 }
 
 /* Sends what the emitter holds to the next operator. */
@@ -93,7 +77,7 @@ static quern_status flush(quern_emitter *out)
         .origin = out->origins,
     };
     out->owner->stats.records_out += out->count;
-    quern_status status = pass_on(out->chain, out->owner->index + 1, &batch);
+    quern_status status = hand_on(out, &batch);
     out->count = 0;
     out->used_bytes = 0;
     out->failed = status != QUERN_OK;
@@ -436,9 +420,8 @@ static void run_sample(struct qn_operator *op, const qn_batch *batch)
     }
 }
 
-static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch)
+quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
 {
-    struct qn_operator *op = &chain->operators[index];
     quern_status status = QUERN_ERROR_INTERNAL;
     op->stats.records_in += batch->block.count;
     switch (op->node->kind) {
@@ -489,6 +472,12 @@ static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch
         QN_ASSERT(!"sources, unions and results are not in a chain");
     }
     return status == QUERN_OK ? flush(&op->out) : status;
+}
+
+static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch)
+{
+    struct qn_operator *op = &chain->operators[index];
+    return QN_LIKELY(!op->check) ? qn_operator_call(op, batch) : qn_operator_check_run(op, batch);
 }
 
 static void settle_counters(struct quern_counter *counter, bool keep)
@@ -639,10 +628,26 @@ quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uin
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the operators of a stage");
 }
 
+quern_status qn_chain_check(qn_chain *chain, const qn_node *reduce, qn_error *error)
+{
+    bool complete = true;
+    for (uint32_t i = 0; complete && i < chain->operator_count; i++) {
+        struct qn_operator *op = &chain->operators[i];
+        if (qn_operator_check_applies(op->node))
+            complete = (op->check = qn_operator_check_create()) != NULL;
+    }
+    if (complete && reduce)
+        complete = (chain->reduction_check = qn_reduction_check_create(reduce)) != NULL;
+    return complete ? QUERN_OK : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to check callbacks");
+}
+
 void qn_chain_fini(qn_chain *chain)
 {
-    for (uint32_t i = 0; chain->operators && i < chain->operator_count; i++)
+    for (uint32_t i = 0; chain->operators && i < chain->operator_count; i++) {
+        qn_operator_check_destroy(chain->operators[i].check);
         free(chain->operators[i].out.buffer);
+    }
+    qn_reduction_check_destroy(chain->reduction_check);
     free(chain->operators);
     *chain = (qn_chain){0};
 }

@@ -31,14 +31,16 @@ typedef struct qn_edge_stats {
 /* A counter of the user's on this rank. */
 struct quern_counter {
     const char *name;
-    int64_t pending; /* of the block that is being worked on */
-    int64_t sum;     /* of this rank in this run */
-    int64_t marked;  /* the sum at the last mark */
-    int64_t total;   /* of all ranks after the last run */
+    int64_t pending;   /* of the block that is being worked on */
+    int64_t set_aside; /* the same, while callbacks are called only for comparison */
+    int64_t sum;       /* of this rank in this run */
+    int64_t marked;    /* the sum at the last mark */
+    int64_t total;     /* of all ranks after the last run */
     struct quern_counter *next;
 };
 
 struct qn_operator;
+struct qn_reduction_check;
 
 typedef struct qn_chain {
     struct qn_operator *operators; /* [operator_count] */
@@ -54,7 +56,8 @@ typedef struct qn_chain {
     uint64_t skip;                  /* of those, how many to drop */
     uint64_t end_records;           /* handed to the end in all */
     uint64_t marked_end_records;
-    uint32_t failed_origin; /* source record on which a callback failed */
+    struct qn_reduction_check *reduction_check; /* check mode, in a stage that ends in a reduction; else NULL */
+    uint32_t failed_origin;                     /* source record on which a callback failed, or broke its promise */
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
 } qn_chain;
@@ -71,6 +74,17 @@ void qn_chain_set_way(qn_chain *chain, uint32_t index, uint32_t way);
 static inline bool qn_chain_samples(const qn_chain *chain)
 {
     return chain->sampled_count > 0;
+}
+
+/* From now on looks whether the callbacks of the chain keep what they promise, and those of the reduction in which it ends (NULL: in none;
+ * borrowed until fini): QUERN_ERROR_CHECK from qn_chain_run() names the operator that does not. After a failure of this call the chain is to be
+ * finished. */
+quern_status qn_chain_check(qn_chain *chain, const qn_node *reduce, qn_error *error);
+
+/* Whether failed_origin is the record on which qn_chain_run() failed. */
+static inline bool qn_chain_knows_record(const qn_chain *chain, const qn_error *failure)
+{
+    return chain->callback_failed || failure->status == QUERN_ERROR_CHECK;
 }
 
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and

@@ -7,6 +7,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/pages.h"
+#include "runtime/data/type.h"
 #include "runtime/io/segment_file.h"
 
 static quern_status check_file(const qn_record_layout *layout, const qn_input_file *file, qn_error *error)
@@ -45,6 +46,11 @@ static size_t value_words(const qn_record_layout *layout)
     return (layout->value_bytes + 7) / 8;
 }
 
+static bool has_floats(const qn_record_layout *layout)
+{
+    return qn_type_shape_of(layout->key_type, layout->key_bytes).has_floats;
+}
+
 static quern_status take_memory(qn_fixed_source *source, qn_error *error)
 {
     const qn_record_layout *layout = &source->layout;
@@ -55,7 +61,10 @@ static quern_status take_memory(qn_fixed_source *source, qn_error *error)
     source->capacity_bytes = capacity;
     if (must_align(layout)) /* zeros stay behind values that are no whole words */
         source->aligned_values = calloc(source->block_count_max, 8 * value_words(layout));
-    if (source->buffer && (source->aligned_values || !must_align(layout)))
+    if (has_floats(layout))
+        source->canonical_keys = malloc((size_t)source->block_count_max * layout->key_bytes + QN_SLACK_BYTES);
+    if (source->buffer && (source->aligned_values || !must_align(layout)) &&
+        (source->canonical_keys || !has_floats(layout)))
         return QUERN_OK;
     qn_fixed_source_fini(source);
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a read buffer");
@@ -107,6 +116,7 @@ void qn_fixed_source_fini(qn_fixed_source *source)
     close_task(source);
     qn_pages_unreserve(source->buffer, source->capacity_bytes);
     free(source->aligned_values);
+    free(source->canonical_keys);
     *source = (qn_fixed_source){.fd = -1};
 }
 
@@ -170,6 +180,16 @@ static void align_values(qn_fixed_source *source, uint32_t count)
     }
 }
 
+static void canonicalise_keys(qn_fixed_source *source, uint32_t count)
+{
+    uint8_t *to = source->canonical_keys;
+    for (uint32_t i = 0; i < count; i++, to += source->layout.key_bytes) {
+        memcpy(to, source->keys[i], source->layout.key_bytes);
+        qn_key_canonicalise(source->layout.key_type, to, source->layout.key_bytes);
+        source->keys[i] = to;
+    }
+}
+
 static void give_block(qn_fixed_source *source, uint32_t count, qn_batch *batch_out)
 {
     const qn_record_layout *layout = &source->layout;
@@ -181,6 +201,8 @@ static void give_block(qn_fixed_source *source, uint32_t count, qn_batch *batch_
     }
     if (source->aligned_values)
         align_values(source, count);
+    if (source->canonical_keys)
+        canonicalise_keys(source, count);
     *batch_out = (qn_batch){.block = {.count = count,
                                       .key = source->keys,
                                       .key_bytes = source->key_bytes,

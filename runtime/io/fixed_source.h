@@ -4,7 +4,8 @@
  *
  * Nothing has to be looked for: where a record begins is a matter of arithmetic. So a task's records are those that begin in its
  * stretch, and a task reads from the first of them to the end of the last one, not a byte twice. Keys and values point into
- * the read buffer; values whose type wants them aligned, where the file does not have them so, are copied to where they are.
+ * the read buffer; values whose type wants them aligned, where the file does not have them so, are copied to where they are, and so
+ * are keys of floating-point numbers, whose bytes may have to change.
  *
  * A block is a function of the file and of the place where it begins: as many records as fit a chunk of reading, at most
  * QN_BATCH_COUNT_MAX, at least one. Of a place only segment, started and scan_offset are used.
@@ -29,6 +30,7 @@ typedef struct qn_fixed_source {
     uint64_t data_offset; /* of data[0] in the file */
     qn_text_place place;  /* of the next block */
     qn_text_place block_place;
+    uint8_t *canonical_keys;  /* [block_count_max][key_bytes] and slack; NULL: keys are referred to */
     uint64_t *aligned_values; /* [block_count_max][words of a value]; NULL: values are referred to */
     const void *keys[QN_BATCH_COUNT_MAX];
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];

@@ -220,6 +220,8 @@ qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const que
         .init = aggregation->init,
         .accumulate = aggregation->accumulate,
         .user = user,
+        .finish_fn = aggregation->finish,
+        .finished_type = aggregation->schema.value,
     };
     digest_number(graph, draft.reducer.kind);
     qn_node *node = qn_graph_add_node(graph, &draft, error);

@@ -7,13 +7,6 @@
 
 #define RECORD_BYTES_END (UINT32_C(1) << 31)
 
-/* Bytes of a type where they do not vary, else 0. */
-static uint32_t bytes_of(quern_type type, const quern_schema *schema)
-{
-    quern_schema as_value = {.key = schema->key, .value = type, .value_bytes = schema->value_bytes};
-    return qn_schema_value_bytes(&as_value);
-}
-
 static bool refuse(qn_error *error, const char *what)
 {
     qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "%s", what);
@@ -21,12 +14,13 @@ static bool refuse(qn_error *error, const char *what)
 }
 
 /* A field's bytes if they are not given: those of its type, or the rest of the record. */
-static bool place_field(quern_type type, const quern_schema *schema, uint32_t record_bytes, uint32_t offset,
-                        uint32_t *bytes, qn_error *error)
+static bool place_field(quern_type type, uint32_t type_bytes, uint32_t record_bytes, uint32_t offset, uint32_t *bytes,
+                        qn_error *error)
 {
-    uint32_t type_bytes = bytes_of(type, schema);
     if (offset >= record_bytes)
         return refuse(error, "read fixed: a field begins behind the record");
+    if (QUERN_IS_PAIR(type) && qn_type_varies(type))
+        return refuse(error, "read fixed: fields are no pairs with QUERN_BYTES; read bytes and map them");
     if (*bytes == 0)
         *bytes = type_bytes > 0 ? type_bytes : record_bytes - offset;
     if (*bytes > record_bytes - offset)
@@ -46,11 +40,13 @@ static bool make_layout(const quern_fixed_options *options, quern_schema *schema
         schema->key = QUERN_BYTES;
     *layout = (qn_record_layout){.header_bytes = options->header_bytes,
                                  .record_bytes = record_bytes,
+                                 .key_type = schema->key,
                                  .key_offset = options->key_offset,
                                  .key_bytes = options->key_bytes,
                                  .value_offset = options->value_offset,
                                  .value_bytes = options->value_bytes};
-    if (!place_field(schema->key, schema, record_bytes, layout->key_offset, &layout->key_bytes, error))
+    if (!place_field(schema->key, qn_schema_key_bytes(schema), record_bytes, layout->key_offset, &layout->key_bytes,
+                     error))
         return false;
     uint32_t key_end = layout->key_offset + layout->key_bytes;
     if (layout->value_offset == 0 && layout->value_bytes == 0)
@@ -59,7 +55,8 @@ static bool make_layout(const quern_fixed_options *options, quern_schema *schema
         schema->value = layout->value_bytes > 0 || layout->value_offset < record_bytes ? QUERN_BYTES : QUERN_NONE;
     layout->value_type = schema->value;
     if (schema->value != QUERN_NONE)
-        return place_field(schema->value, schema, record_bytes, layout->value_offset, &layout->value_bytes, error);
+        return place_field(schema->value, qn_schema_value_bytes(schema), record_bytes, layout->value_offset,
+                           &layout->value_bytes, error);
     if (!is_plain && (options->value_bytes > 0 || options->value_offset > 0))
         return refuse(error, "read fixed: the place of a value is given, but its type is QUERN_NONE");
     layout->value_offset = layout->value_bytes = 0;
@@ -70,8 +67,8 @@ qn_node *qn_graph_add_fixed(qn_graph *graph, const char *const *paths, size_t pa
                             const quern_fixed_options *options, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_FIXED, .schema = options->schema};
-    if (draft.schema.value == QUERN_FIXED &&
-        (draft.schema.value_bytes == 0 || draft.schema.value_bytes > QUERN_FIXED_BYTES_MAX)) {
+    bool key_fits = draft.schema.key == QUERN_NONE || qn_type_may_be_key(draft.schema.key, draft.schema.key_bytes);
+    if (!key_fits || !qn_type_may_be_value(draft.schema.value, draft.schema.value_bytes)) {
         refuse(error, "read fixed: the schema has a type that its place does not allow");
         return NULL;
     }

@@ -38,8 +38,10 @@ static quern_status init_exchange(qn_collator *collator, qn_error *error)
     collator->held = qn_pages_reserve(collator->held_bytes_max, collator->held_bytes_max >= HELD_BYTES_MAX);
     if (!collator->samples || !collator->chunks || !collator->held)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a shuffle");
-    return qn_rounds_init(&collator->rounds, config->comm, QN_BLOCK_PACKED, config->round_bytes, receive, collator,
-                          error);
+    quern_status status =
+        qn_rounds_init(&collator->rounds, config->comm, QN_BLOCK_PACKED, config->round_bytes, receive, collator, error);
+    collator->half_chunk_bytes = collator->rounds.exchanges[0].stride / 2;
+    return status;
 }
 
 quern_status qn_collator_init(qn_collator *collator, const qn_collator_config *config, qn_error *error)
@@ -150,6 +152,7 @@ static quern_status send_record(qn_collator *collator, uint32_t to, const qn_pac
     chunk->next += bytes;
     chunk->left_bytes -= bytes;
     chunk->row_count++;
+    collator->filling |= chunk->left_bytes < collator->half_chunk_bytes;
     *done_out = true;
     return QUERN_OK;
 }
@@ -366,7 +369,7 @@ static bool has_more(const qn_collator *collator)
 static quern_status start_round(qn_collator *collator, uint64_t *ask_out, qn_error *error)
 {
     qn_rounds *rounds = &collator->rounds;
-    if (has_more(collator) && !qn_rounds_ask(rounds, ask_out))
+    if ((has_more(collator) || collator->filling) && !qn_rounds_ask(rounds, ask_out))
         *ask_out = UINT64_MAX;
     if (!qn_rounds_can_start(rounds))
         return QUERN_OK;
@@ -376,6 +379,7 @@ static quern_status start_round(qn_collator *collator, uint64_t *ask_out, qn_err
     close_chunks(collator);
     rounds->more = has_more(collator);
     rounds->ended = collator->ended && !has_more(collator) && (collator->divided || collator->discarding);
+    collator->filling = false;
     if (collator->divided)
         collator->waiting = false; /* there will be room */
     return qn_rounds_start(rounds, error);

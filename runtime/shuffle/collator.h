@@ -43,9 +43,11 @@ typedef struct qn_collator {
     qn_rank_sample *samples; /* [size], owned */
     qn_rounds_chunk *chunks; /* [size] of the next round, while chunks_open */
     bool chunks_open;
+    size_t half_chunk_bytes;
     bool sampled; /* the round of samples has begun */
     bool divided; /* the cuts are known */
     bool waiting; /* a record waits for room */
+    bool filling; /* a chunk is half full: the next round had better be announced by the time that it is full */
     bool ended, discarding, sorted;
     bool under_way;              /* the record that waits is: */
     uint32_t to_rank, last_rank; /* it has yet to go to these */

@@ -150,10 +150,10 @@ static void the_help_lists_every_option(void)
 
 /* ---- what wins ---- */
 
-static const char *const variables[] = {"QUERN_MEMORY",      "QUERN_SCRATCH",   "QUERN_REPORT",
-                                        "QUERN_LOG",         "QUERN_PROGRESS",  "QUERN_PIN",
-                                        "QUERN_SPLIT_BYTES", "QUERN_ATTEMPTS",  "QUERN_RECORD_BYTES",
-                                        "QUERN_ROUND_BYTES", "QUERN_SINGLETON", "QUERN_EXPLAIN"};
+static const char *const variables[] = {
+    "QUERN_MEMORY",    "QUERN_SCRATCH",     "QUERN_REPORT",   "QUERN_LOG",          "QUERN_PROGRESS",
+    "QUERN_PIN",       "QUERN_SPLIT_BYTES", "QUERN_ATTEMPTS", "QUERN_RECORD_BYTES", "QUERN_ROUND_BYTES",
+    "QUERN_SINGLETON", "QUERN_EXPLAIN",     "QUERN_CHECK"};
 
 static void clear_environment(void)
 {
@@ -383,7 +383,7 @@ static void a_longer_struct_is_taken_unless_it_asks_for_what_is_not_known(void)
 
 static void a_struct_without_its_size_is_refused_with_the_remedy(void)
 {
-    const size_t sizes[] = {0, 1, offsetof(quern_options, explain), SIZE_MAX};
+    const size_t sizes[] = {0, 1, offsetof(quern_options, check), SIZE_MAX};
     quern_options options;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         quern_options_init(&options);
@@ -394,7 +394,7 @@ static void a_struct_without_its_size_is_refused_with_the_remedy(void)
         CHECK_SAME(quern_options_read_argv(&options, &argc, (char *[]){NULL}), QUERN_ERROR_INVALID_ARGUMENT);
     }
     quern_options_init(&options); /* the padding at its end is not the caller's to set */
-    options.struct_size = offsetof(quern_options, explain) + sizeof options.explain;
+    options.struct_size = offsetof(quern_options, check) + sizeof options.check;
     CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_OK);
 }
 

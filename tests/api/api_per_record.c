@@ -169,6 +169,58 @@ static void structs_of_a_file_are_reduced_as_they_stand_there(void)
     quern_context_destroy(context);
 }
 
+typedef struct two_counts {
+    uint64_t zeros, nans, others;
+} two_counts;
+
+static int add_up_floats(const quern_record *record, void *user)
+{
+    two_counts *counts = user;
+    double key = quern_f64(record->key);
+    uint64_t *count = isnan(key) ? &counts->nans : key == 0 ? &counts->zeros : &counts->others;
+    CHECK_SAME(*count, 0); /* each of them is one key */
+    *count = quern_u64(record->value);
+    return 0;
+}
+
+static void floating_point_keys_of_a_file_are_equal_when_their_numbers_are(void)
+{
+    quern_context *context = context_with(1003);
+    kit_text data = {0};
+    const char *paths[] = {kit_path("floats")};
+    const double numbers[] = {0.0, -0.0, NAN, -NAN, 7.5};
+    for (uint32_t i = 0; i < 5000; i++) {
+        int32_t value = i % 5 == 4 ? -3 : 0;
+        kit_put_bytes(&data, &value, sizeof value);
+        kit_put_bytes(&data, &numbers[i % 5], sizeof *numbers);
+    }
+    kit_write_for_all(paths[0], &data);
+    quern_fixed_options options = {.struct_size = sizeof options, .record_bytes = 12, .key_offset = 4};
+    options.schema = (quern_schema){QUERN_F64, QUERN_NONE, 0, 0};
+    two_counts counts = {0};
+    quern_collect(quern_count_by_key(quern_read_fixed(context, paths, 1, &options)), QUERN_COLLECT_ALL, add_up_floats,
+                  &counts);
+    options.schema.value = QUERN_I32;
+    options.value_bytes = 4; /* at 0, though the key is behind it */
+    const double bounds_of_values[] = {-3.5, 0};
+    quern_write_text(quern_histogram(quern_read_fixed(context, paths, 1, &options), bounds_of_values, 2),
+                     kit_path("out.int32"));
+    kit_run(context);
+    CHECK_SAME(counts.zeros, 2000);
+    CHECK_SAME(counts.nans, 2000);
+    CHECK_SAME(counts.others, 1000);
+    kit_text expected = {0};
+    kit_put(&expected, "1\t1000\n2\t4000\n");
+    kit_check_output(kit_path("out.int32"), &expected, false);
+    kit_free(&expected);
+    options.schema = (quern_schema){QUERN_PAIR(QUERN_U32, QUERN_BYTES), QUERN_NONE, 0, 0};
+    options.value_bytes = 0;
+    CHECK(quern_read_fixed(context, paths, 1, &options) == NULL);
+    CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INVALID_ARGUMENT), "pairs");
+    kit_free(&data);
+    quern_context_destroy(context);
+}
+
 /* Records as they stand in the file, one behind the other. */
 typedef struct expected_records {
     const kit_text *data;
@@ -511,6 +563,7 @@ int main(int argc, char **argv)
     make_lines();
     RUN(numbers_of_fixed_records_are_those_of_the_file, 20);
     RUN(structs_of_a_file_are_reduced_as_they_stand_there, 10);
+    RUN(floating_point_keys_of_a_file_are_equal_when_their_numbers_are, 10);
     RUN(without_types_the_key_is_the_record_or_its_first_bytes_and_the_value_the_rest, 10);
     RUN(fields_outside_of_the_record_are_refused, 10);
     RUN(a_file_that_is_no_whole_number_of_records_is_named_before_any_work, 10);

@@ -43,6 +43,16 @@ PLANS = {
                          (3, ("serialized",)), (4, ("single",)), (7, ("multiple",)), (8, ("multiple",))], 60, False),
     "api_explain": Plan(ranks(None, 1, 3), 60, False),
     "api_options": Plan([(None, ())], 60, False),
+    "api_check": Plan(ranks(None, 1, 2, 3), 60, False),
+}
+# Programs whose callbacks keep what callbacks promise: (ranks, cases) of launches with the option check, which changes no byte.
+CHECKED = {
+    "api_operators": (3, ()),
+    "api_collect": (2, ()),
+    "api_retry": (3, ()),
+    "api_aggregate": (3, ("values_of_any_length_become_accumulators_of_one",
+                          "accumulators_that_do_not_fit_the_memory_are_spilled_and_merged",
+                          "an_accumulator_without_finish_is_the_value", "distinct_keys_come_once_and_without_values")),
 }
 printed = {}
 
@@ -106,13 +116,13 @@ def environment(t):
     return env
 
 
-def launch(t, n, arguments, seconds):
+def launch(t, n, arguments, seconds, **variables):
     """Runs the program in a fresh directory of its own."""
     for name in os.listdir(t.dir):
         if name not in ("logs", "tmp"):
             subprocess.run(["rm", "-rf", "--", t.path(name)], check=True)
     os.mkdir(t.path("reports"))
-    return t.run(n, t.dir, *arguments, env=environment(t), timeout=seconds)
+    return t.run(n, t.dir, *arguments, env=dict(environment(t), **variables), timeout=seconds)
 
 
 def failing_cases(t, n, arguments, seconds):
@@ -152,6 +162,17 @@ def holds(program, plan, n, arguments):
 
     where = "without_a_launcher" if n is None else "on_%d_rank%s" % (n, "" if n == 1 else "s")
     test.__name__ = "_".join([program, "holds", where, *arguments])
+    return test
+
+
+def holds_in_check_mode(program, n, cases):
+    def test(t):
+        run = launch(t, n, cases, PLANS[program].seconds, QUERN_CHECK="on")
+        t.check(run.status == 0, "failed with the option check", run)
+        unknown = set(run.stdout.splitlines()) - set(printed.get(program, run.stdout).splitlines())
+        t.check(run.stdout and not unknown, "other bytes than without the option: %s" % sorted(unknown)[:6], run)
+
+    test.__name__ = "%s_holds_in_check_mode_on_%d_ranks" % (program, n)
     return test
 
 
@@ -267,6 +288,8 @@ def choose(program):
     plan = PLANS[program]
     for n, arguments in plan.launches:
         TESTS.append(holds(program, plan, n, arguments))
+    if program in CHECKED:
+        TESTS.append(holds_in_check_mode(program, *CHECKED[program]))
     if program == "api_options":
         TESTS.extend([a_launched_job_takes_its_arguments_and_leaves_the_others,
                       fields_win_over_variables_in_a_launched_job,

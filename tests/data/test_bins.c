@@ -46,14 +46,23 @@ static size_t make_bounds(double *bounds, uint64_t *state)
     return count;
 }
 
-static void check_number(quern_type type, const double *bounds, size_t count, uint64_t number)
+static void check_value(quern_type type, const double *bounds, size_t count, quern_span value, long double exact)
 {
     qn_bins bins = {type, bounds, count};
-    long double exact = type == QUERN_I64 ? (long double)(int64_t)number : (long double)number;
     uint64_t expected = 0;
     while (expected < count && exact >= bounds[expected])
         expected++;
-    ck_assert_uint_eq(qn_bins_find(&bins, quern_of_u64(&number)), expected);
+    ck_assert_uint_eq(qn_bins_find(&bins, value), expected);
+}
+
+/* The number's bits as integers of each type. */
+static void check_integers(const double *bounds, size_t count, uint64_t number)
+{
+    uint32_t half = (uint32_t)number;
+    check_value(QUERN_U64, bounds, count, quern_of_u64(&number), (long double)number);
+    check_value(QUERN_I64, bounds, count, quern_of_u64(&number), (long double)(int64_t)number);
+    check_value(QUERN_U32, bounds, count, quern_bytes(&half, sizeof half), (long double)half);
+    check_value(QUERN_I32, bounds, count, quern_bytes(&half, sizeof half), (long double)(int32_t)half);
 }
 
 START_TEST(integers_are_compared_with_bounds_exactly)
@@ -70,8 +79,7 @@ START_TEST(integers_are_compared_with_bounds_exactly)
             else if (near > 0 && near < 1.8e19)
                 number = (uint64_t)near;
             number += kit_random_below(&state, 7) - 3;
-            check_number(QUERN_I64, bounds, count, number);
-            check_number(QUERN_U64, bounds, count, number);
+            check_integers(bounds, count, number);
         }
     }
 }
@@ -81,16 +89,32 @@ START_TEST(infinite_bounds_hold_everything_between_them)
 {
     static const double bounds[] = {-INFINITY, INFINITY};
     static const uint64_t numbers[] = {0, 1, INT64_MAX, (uint64_t)INT64_MAX + 1, UINT64_MAX};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        check_number(QUERN_I64, bounds, 2, numbers[i]);
-        check_number(QUERN_U64, bounds, 2, numbers[i]);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        check_integers(bounds, 2, numbers[i]);
+}
+END_TEST
+
+START_TEST(floating_point_numbers_are_compared_as_they_are_and_nan_is_above_all)
+{
+    for (uint64_t seed = 1; seed <= 500; seed++) {
+        uint64_t state = seed;
+        double bounds[BOUND_COUNT_MAX];
+        size_t count = make_bounds(bounds, &state);
+        for (int i = 0; i < 30; i++) {
+            double number = i == 0 ? (double)INFINITY : odd_number(&state);
+            float single = (float)number;
+            check_value(QUERN_F64, bounds, count, quern_bytes(&number, sizeof number), number);
+            check_value(QUERN_F32, bounds, count, quern_bytes(&single, sizeof single), single);
+        }
+        double none = NAN;
+        check_value(QUERN_F64, bounds, count, quern_bytes(&none, sizeof none), INFINITY);
     }
 }
 END_TEST
 
 START_TEST(only_numbers_have_bins)
 {
-    ck_assert(qn_bins_take(QUERN_I64) && qn_bins_take(QUERN_U64));
+    ck_assert(qn_bins_take(QUERN_I64) && qn_bins_take(QUERN_U64) && qn_bins_take(QUERN_F32));
     ck_assert(!qn_bins_take(QUERN_NONE) && !qn_bins_take(QUERN_BYTES) && !qn_bins_take(QUERN_FIXED));
 }
 END_TEST
@@ -100,6 +124,7 @@ int main(void)
     const TTest *const tests[] = {
         integers_are_compared_with_bounds_exactly,
         infinite_bounds_hold_everything_between_them,
+        floating_point_numbers_are_compared_as_they_are_and_nan_is_above_all,
         only_numbers_have_bins,
     };
     return kit_run_tests("bins", tests, sizeof tests / sizeof *tests, NULL, NULL);

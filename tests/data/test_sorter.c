@@ -286,7 +286,8 @@ START_TEST(a_small_pool_makes_many_runs_and_few_levels)
     ck_assert_uint_le(wide.memory_bytes_peak, 6000);
     qn_sorter_stats narrow = check_sort(&records, 200, 1000);
     ck_assert_uint_ge(narrow.spill_runs, 3000);
-    ck_assert_uint_le(narrow.spilled_bytes, 18 * 4 * narrow.record_bytes);
+    uint64_t padding_bytes = 2 * 4096 * narrow.spill_runs; /* behind each run, and those of the next level */
+    ck_assert_uint_le(narrow.spilled_bytes, 18 * 4 * narrow.record_bytes + padding_bytes);
     batch_free(&records);
 }
 END_TEST
@@ -570,9 +571,13 @@ START_TEST(a_changed_byte_of_a_run_is_noticed_and_what_is_whole_can_be_read_agai
     int fd = open_scratch();
     ck_assert_int_ge(fd, 0);
     fstat(fd, &file);
-    for (off_t at = 1; at < file.st_size; at += file.st_size / 29) {
+    int changed_count = 0;
+    for (off_t at = 1; at < file.st_size; at += file.st_size / 1499) {
         uint8_t byte = 0;
         ck_assert_int_eq(pread(fd, &byte, 1, at), 1);
+        if (byte == 0)
+            continue; /* it may be of a run that was merged, or behind one */
+        changed_count++;
         byte ^= 4;
         ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
         quern_status status = read_again(&records);
@@ -580,11 +585,14 @@ START_TEST(a_changed_byte_of_a_run_is_noticed_and_what_is_whole_can_be_read_agai
         byte ^= 4;
         ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
     }
+    ck_assert_int_ge(changed_count, 20);
     ck_assert_int_eq(read_again(&records), QUERN_OK);
     close(fd);
     batch_free(&records);
 }
 END_TEST
+
+#define PADDING_BYTES_MAX 4096 /* behind the last run */
 
 START_TEST(a_cut_scratch_file_is_noticed)
 {
@@ -593,7 +601,7 @@ START_TEST(a_cut_scratch_file_is_noticed)
     int fd = open_scratch();
     ck_assert_int_ge(fd, 0);
     fstat(fd, &file);
-    for (off_t end = file.st_size - 1; end >= 0; end -= file.st_size / 7) {
+    for (off_t end = file.st_size - PADDING_BYTES_MAX; end >= 0; end -= file.st_size / 7) {
         ck_assert_int_eq(ftruncate(fd, end), 0);
         ck_assert_int_eq(read_again(&records), QUERN_ERROR_CORRUPT);
     }

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/exec/chain_internal.h: what an operator of a chain is made of, for the chain and for who checks its callbacks.
+ */
+#ifndef QN_EXEC_CHAIN_INTERNAL_H
+#define QN_EXEC_CHAIN_INTERNAL_H
+
+#include "runtime/data/type.h"
+#include "runtime/exec/chain.h"
+#include "runtime/exec/operator_check.h"
+
+/* Collects the records that one operator gives. */
+struct quern_emitter {
+    qn_chain *chain;
+    struct qn_operator *owner;
+    qn_trace *trace; /* check mode, while the callback runs: what it gives; else NULL */
+    uint8_t *buffer; /* the records' bytes, unless they are references */
+    size_t capacity_bytes, used_bytes;
+    size_t count;
+    uint32_t origin;       /* of what is emitted now */
+    const qn_batch *batch; /* that a callback of blocks works on, or NULL */
+    bool failed;
+    uint64_t drop_count; /* records that an earlier attempt passed on already */
+    const void *key[QN_BATCH_COUNT_MAX];
+    uint32_t key_bytes[QN_BATCH_COUNT_MAX];
+    const void *value[QN_BATCH_COUNT_MAX];
+    uint32_t value_bytes[QN_BATCH_COUNT_MAX];
+    uint32_t origins[QN_BATCH_COUNT_MAX];
+};
+
+struct qn_operator {
+    const qn_node *node;
+    qn_type_shape key_shape, value_shape; /* of what it emits */
+    uint32_t index;
+    qn_edge_stats stats, committed, marked;
+    uint32_t way;             /* of a sample */
+    uint32_t sampled_origin;  /* the source record whose records it saw last, */
+    uint64_t sampled_count;   /* and how many */
+    qn_operator_check *check; /* check mode, where there is a callback; else NULL */
+    quern_emitter out;
+};
+
+/* Runs the operator over a block and sends what it gives to the next one. */
+quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch);
+
+#endif
