@@ -14,31 +14,37 @@ typedef struct text_buffer {
     size_t bytes, capacity;
 } text_buffer;
 
+static int make_room(text_buffer *in, size_t bytes)
+{
+    char *data = bytes > in->capacity ? realloc(in->data, 2 * bytes) : in->data;
+    if (!data)
+        return -1;
+    in->capacity = bytes > in->capacity ? 2 * bytes : in->capacity;
+    in->data = data;
+    return 0;
+}
+
 static int put(text_buffer *to, quern_span what)
 {
-    if (to->bytes + what.bytes > to->capacity) {
-        size_t capacity = 2 * (to->bytes + what.bytes);
-        char *data = realloc(to->data, capacity);
-        if (!data)
-            return -1;
-        to->data = data;
-        to->capacity = capacity;
-    }
+    if (make_room(to, to->bytes + what.bytes) != 0)
+        return -1;
     memcpy(to->data + to->bytes, what.data, what.bytes);
     to->bytes += what.bytes;
     return 0;
 }
 
-/* The word and its file become one key, so that a word counts once in each file before it travels: a path has no NUL. */
+static const quern_type file_and_word = QUERN_PAIR(QUERN_BYTES, QUERN_BYTES);
+
+/* File and word become one key, so that a word counts once in each file before it travels. */
 static int join_key(const quern_block *words, quern_emitter *out, void *user)
 {
-    text_buffer *key = user;
+    text_buffer *room = user;
     for (size_t i = 0; i < words->count; i++) {
-        key->bytes = 0;
-        if (put(key, quern_bytes(words->value[i], words->value_bytes[i])) != 0 || put(key, quern_bytes("", 1)) != 0 ||
-            put(key, quern_bytes(words->key[i], words->key_bytes[i])) != 0)
+        quern_span word = quern_bytes(words->key[i], words->key_bytes[i]);
+        quern_span file = quern_bytes(words->value[i], words->value_bytes[i]);
+        if (make_room(room, quern_pair_bytes(file_and_word, file, word)) != 0)
             return quern_fail(out, i, "no memory for a word");
-        if (quern_emit(out, quern_bytes(key->data, key->bytes), quern_bytes("", 0)) != 0)
+        if (quern_emit(out, quern_pair_put(file_and_word, file, word, room->data), quern_bytes("", 0)) != 0)
             return -1;
     }
     return 0;
@@ -48,9 +54,8 @@ static int split_key(const quern_block *pairs, quern_emitter *out, void *user)
 {
     (void)user;
     for (size_t i = 0; i < pairs->count; i++) {
-        const char *path = pairs->key[i], *word = path + strlen(path) + 1;
-        size_t word_bytes = (size_t)(path + pairs->key_bytes[i] - word);
-        if (quern_emit(out, quern_bytes(word, word_bytes), quern_text(path)) != 0)
+        quern_span pair = quern_bytes(pairs->key[i], pairs->key_bytes[i]);
+        if (quern_emit(out, quern_pair_second(file_and_word, pair), quern_pair_first(file_and_word, pair)) != 0)
             return -1;
     }
     return 0;
@@ -70,7 +75,7 @@ static int list_files(quern_span word, quern_values *files, quern_emitter *out, 
 int main(int argc, char **argv)
 {
     static const struct option names[] = {{"output", required_argument, NULL, 'o'}, {0}};
-    const quern_schema keys = {QUERN_BYTES, QUERN_NONE, 0}, lists = {QUERN_BYTES, QUERN_BYTES, 0};
+    const quern_schema keys = {file_and_word, QUERN_NONE, 0}, lists = {QUERN_BYTES, QUERN_BYTES, 0};
     const char *directory = NULL;
     text_buffer key = {0}, list = {0};
     quern_context *context = NULL;
