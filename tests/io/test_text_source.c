@@ -19,6 +19,7 @@ static kit_directory directory;
 static const char *path;
 static qn_error error;
 static qn_text_source source, resumed;
+static quern_text_value value_kind; /* of the sources that are opened */
 
 typedef struct content {
     uint8_t *data;
@@ -65,10 +66,8 @@ static void open_sources(const char *delimiters, bool skip_empty, uint64_t recor
     qn_delimiters set;
     ck_assert(qn_delimiters_init(&set, delimiters, strlen(delimiters)));
     qn_error_clear(&error);
-    kit_assert_ok(qn_text_source_init(&source, &set, skip_empty, QUERN_TEXT_NO_VALUE, record_bytes_max, &error),
-                  &error);
-    kit_assert_ok(qn_text_source_init(&resumed, &set, skip_empty, QUERN_TEXT_NO_VALUE, record_bytes_max, &error),
-                  &error);
+    kit_assert_ok(qn_text_source_init(&source, &set, skip_empty, value_kind, record_bytes_max, &error), &error);
+    kit_assert_ok(qn_text_source_init(&resumed, &set, skip_empty, value_kind, record_bytes_max, &error), &error);
 }
 
 static void close_sources(void)
@@ -111,6 +110,26 @@ static void check_resumption(const qn_buffer *task, const qn_batch *block)
         ck_abort_msg("%zu records of a block that was begun again are others", wrong_count);
 }
 
+/* A record has its path, its byte, or both, as its value. */
+static bool value_is_place(const quern_record *given, uint64_t begin)
+{
+    quern_span value = given->value;
+    switch (value_kind) {
+    case QUERN_TEXT_NO_VALUE:
+        return value.bytes == 0;
+    case QUERN_TEXT_OFFSET:
+        return value.bytes == 8 && quern_u64(value) == begin && (uintptr_t)value.data % 8 == 0;
+    case QUERN_TEXT_PLACE:
+        if (value.bytes < 8 || quern_place_offset(value) != begin)
+            return false;
+        value = quern_place_path(value);
+        break;
+    case QUERN_TEXT_PATH:
+        break;
+    }
+    return value.bytes == strlen(path) && memcmp(value.data, path, value.bytes) == 0;
+}
+
 /* Runs one task of the present file and appends its records. resume_every 0: never. */
 static void run_task(const qn_buffer *task, const content *file, records *out, size_t resume_every)
 {
@@ -130,6 +149,9 @@ static void run_task(const qn_buffer *task, const content *file, records *out, s
             if (strcmp(of, path) != 0 || begin + bytes > file->bytes ||
                 memcmp(batch.block.key[i], file->data + begin, bytes) != 0)
                 ck_abort_msg("record %zu of block %zu is not at %llu", i, block_count, (unsigned long long)begin);
+            quern_record given = qn_batch_record(&batch, i);
+            if (!value_is_place(&given, begin))
+                ck_abort_msg("the value of record %zu of block %zu is not its place", i, block_count);
             records_add(out, begin, bytes);
         }
         if (resume_every > 0 && block_count % resume_every == 0)
@@ -509,14 +531,16 @@ START_TEST(what_follows_a_block_that_is_begun_again_is_the_same_to_the_end)
 END_TEST
 
 /* Segments of several files behind each other in one task. */
-START_TEST(a_task_of_many_segments_gives_the_records_of_each)
+START_TEST(a_task_of_many_segments_gives_the_records_of_each_with_any_value)
 {
     static records expected, got;
     content file = {(uint8_t *)"one two\nthree four five\n\nsix", 28};
     kit_write_file(path, file.data, file.bytes);
-    for (int mode = 0; mode < 2; mode++) {
+    for (int mode = 0; mode < 8; mode++) {
         records once = {0};
-        model_split(&file, " \n", mode == 0, &once);
+        value_kind = (quern_text_value)(mode / 2);
+        bool skip_empty = mode % 2 == 0;
+        model_split(&file, " \n", skip_empty, &once);
         expected.count = got.count = 0;
         qn_buffer task = {0};
         qn_buffer_append_u32(&task, 3 * 28);
@@ -526,13 +550,14 @@ START_TEST(a_task_of_many_segments_gives_the_records_of_each)
             for (size_t i = 0; i < once.count; i++)
                 records_add(&expected, once.items[i].begin, once.items[i].bytes);
         }
-        open_sources(" \n", mode == 0, RECORD_BYTES_MAX);
+        open_sources(" \n", skip_empty, RECORD_BYTES_MAX);
         run_task(&task, &file, &got, 1);
         ck_assert(same_records(&got, &expected));
         close_sources();
         qn_buffer_fini(&task);
         free(once.items);
     }
+    value_kind = QUERN_TEXT_NO_VALUE;
 }
 END_TEST
 
@@ -704,7 +729,7 @@ START_TEST(refused_memory_is_an_error_and_nothing_leaks)
         memset(&source, 0, sizeof source);
         qn_error_clear(&error);
         allocations_left = failure_count;
-        quern_status status = qn_text_source_init(&source, &set, true, QUERN_TEXT_NO_VALUE, RECORD_BYTES_MAX, &error);
+        quern_status status = qn_text_source_init(&source, &set, true, QUERN_TEXT_PLACE, RECORD_BYTES_MAX, &error);
         if (status == QUERN_OK)
             status = run_to_the_end(&task);
         allocations_left = -1;
@@ -732,7 +757,7 @@ int main(void)
         giant_records_lie_in_their_buffer_as_in_the_file,
         every_block_of_a_file_can_be_begun_again,
         what_follows_a_block_that_is_begun_again_is_the_same_to_the_end,
-        a_task_of_many_segments_gives_the_records_of_each,
+        a_task_of_many_segments_gives_the_records_of_each_with_any_value,
         a_source_takes_one_task_after_another_finished_or_not,
         a_file_shorter_than_listed_or_gone_is_an_error_that_names_it,
         what_was_appended_after_the_listing_is_not_read,
