@@ -33,6 +33,7 @@ def output_of_all(t, *args, ranks=RANKS, tiny=(2, 3), **start):
     whole = output(t, None, *args, **start)
     runs = [(n, ["--quern-split-bytes=%d" % split]) for n, split in zip(ranks, (1 << 20, 1000, 777, 4096, 20000))]
     runs += [(n, [tiny_memory(n)]) for n in tiny]
+    runs += [(2, ["--quern-check=on"])]  # its callbacks keep what callbacks promise
     for n, more in runs:
         data = output(t, n, *more, *args, **start)
         if data != whole:

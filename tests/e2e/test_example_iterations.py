@@ -6,7 +6,7 @@ import random
 import struct
 
 import harness
-from example_kit import RANKS, refuses_misuse, tiny_memory
+from example_kit import RANKS, check_lines, output, output_of_all, refuses_misuse, tiny_memory
 from harness import test
 
 # ---------------------------------------------------------------- kmeans
@@ -112,6 +112,179 @@ def kmeans_refuses_misuse(t):
     path = t.write("x", b"1 2\n")
     refuses_misuse(t, b"usage: kmeans", (), (path,), ("--k", "1"), ("--k=0", path), ("--k=-1", path), ("--k=", path),
                    ("--k=1", path, path), ("--k=1", "--iterations=x", path), ("--k=1", "-o", "out", path))
+
+
+# ---------------------------------------------------------------- graphs
+
+
+def edges_of(text):
+    """Two words of each line before its comment."""
+    lines = [line.partition(b"#")[0].split() for line in text.split(b"\n")]
+    return [tuple(line) for line in lines if line]
+
+
+def nasty_edges(rng, vertices, count, word):
+    """Half of the edges have one vertex; some are there twice, some go from a vertex to itself."""
+    edges = [(0 if rng.random() < 0.5 else rng.randrange(vertices), rng.randrange(vertices)) for _ in range(count)]
+    edges += edges[:50] + [(vertex, vertex) for vertex in range(0, vertices, 97)]
+    edges += [(10 * vertices, 10 * vertices), (10 * vertices + 1, 10 * vertices + 2)]
+    rng.shuffle(edges)
+    spaces, ends = (b" ", b"\t", b" \t  "), (b"\n", b"\r\n", b" \n", b" # a comment\n", b"#\n\n", b"\n# 1 2 3\n")
+    text = b"".join(rng.choice((b"", b" ")) + word(a) + rng.choice(spaces) + word(b) + rng.choice(ends)
+                    for a, b in edges)
+    return text.rstrip() + b"\n" + word(1) + b" " + word(2)  # no newline at the end
+
+
+# ---------------------------------------------------------------- pagerank
+
+
+def ranks_of(edges, iterations):
+    targets = {vertex: [] for edge in edges for vertex in edge}
+    for source, target in edges:
+        targets[source].append(target)
+    count = len(targets)
+    ranks = dict.fromkeys(targets, 1 / count if count else 0)
+    for _ in range(iterations):
+        parts = {vertex: [] for vertex in targets}
+        for source, given in targets.items():
+            for target in given:
+                parts[target].append(ranks[source] / len(given))
+        dangling = math.fsum(ranks[vertex] for vertex in targets if not targets[vertex])
+        ranks = {vertex: (1 - 0.85) / count + 0.85 * (math.fsum(parts[vertex]) + dangling / count)
+                 for vertex in targets}
+    return ranks
+
+
+def check_ranks(t, data, expected):
+    t.check(not data or data.endswith(b"\n"), "the last line has no end")
+    got = {}
+    for line in data.split(b"\n")[:-1]:
+        vertex, _, rank = line.rpartition(b"\t")
+        t.check(b"%.17g" % float(rank) == rank, "not 17 digits: %r" % rank)
+        t.check(vertex not in got, "a vertex comes twice: %r" % vertex[:80])
+        got[vertex] = float(rank)
+    t.check(got.keys() == expected.keys(), "%d vertices, not %d" % (len(got), len(expected)))
+    for vertex, rank in expected.items():
+        t.check(math.isclose(rank, got[vertex], rel_tol=1e-13), "%r has %r, not %r" % (vertex, got[vertex], rank))
+    t.check(not got or math.isclose(math.fsum(got.values()), 1, rel_tol=1e-12), "ranks do not sum to 1")
+
+
+@test
+def pagerank_gives_the_ranks_that_plain_loops_give(t):
+    t.use("pagerank")
+    rng = random.Random(11)
+    names = {vertex: rng.choice((b"v%d", b"\0\xff%d", b"a-rather-long-name-of-a-vertex-%d")) % vertex
+             for vertex in range(6100)}
+    text = nasty_edges(rng, 600, 3000, lambda vertex: names[vertex]) + b"\nhuge " + b"h" * 100000 + b"\nsink huge\n"
+    path = t.write("edges", text)
+    check_ranks(t, output_of_all(t, path, "--iterations=4"), ranks_of(edges_of(text), 4))
+    for iterations in (0, 1, 20):
+        data = output(t, 2, path, *(["--iterations=%d" % iterations] if iterations != 20 else []))
+        check_ranks(t, data, ranks_of(edges_of(text), iterations))
+
+
+@test
+def pagerank_of_small_graphs_is_what_it_has_to_be(t):
+    t.use("pagerank")
+    for n, text in ((1, b""), (2, b"# nothing\n\n"), (2, b"a a"), (3, b"a b\n"), (2, b"a b\nb c\nc a\n"), (1, b"a b\na b\na c")):
+        check_ranks(t, output(t, n, t.write("edges", text)), ranks_of(edges_of(text), 20))
+
+
+@test
+def pagerank_names_file_and_byte_of_a_line_that_is_no_link(t):
+    t.use("pagerank")
+    good = b"a b\n" * 500
+    for n, bad in ((None, b"a"), (2, b"a b c"), (None, b"a # b")):
+        path, out = t.write("bad", good + bad + b"\n" + good), t.new_output()
+        t.no_output(out, t.fail(n, "-o", out, path, naming=("byte %d " % len(good), path)))
+
+
+@test
+def pagerank_refuses_misuse(t):
+    t.use("pagerank")
+    path = t.write("x", b"1 2\n")
+    refuses_misuse(t, b"usage: pagerank", (), (path,), ("-o", "out"), ("-o", "out", "--iterations=-1", path),
+                   ("-o", "out", "--iterations=", path), ("-o", "out", "--nothing", path))
+
+
+# ---------------------------------------------------------------- components
+
+
+def components_of(edges):
+    parent = {}
+
+    def root_of(vertex):
+        while parent[vertex] != vertex:
+            parent[vertex] = parent[parent[vertex]]
+            vertex = parent[vertex]
+        return vertex
+
+    for edge in edges:
+        for vertex in edge:
+            parent.setdefault(vertex, vertex)
+        low, high = sorted(map(root_of, edge))
+        parent[high] = low
+    return [b"%d\t%d" % (vertex, root_of(vertex)) for vertex in parent]
+
+
+def integer_edges_of(text):
+    return [tuple(map(int, edge)) for edge in edges_of(text)]
+
+
+@test
+def components_finds_what_union_and_find_finds(t):
+    t.use("components")
+    rng = random.Random(12)
+
+    def number(vertex):
+        """Some are negative, some have zeros before them; and they are not in the order of their digits."""
+        return rng.choice((b"%d", b"%03d", b"%+d")) % ((vertex - 2000) * 7919)
+
+    text = nasty_edges(rng, 1500, 2600, number) + b"\n" + b"\n".join(
+        b"%d %d" % (100000 + rng.randrange(3000), 100000 + rng.randrange(3000)) for _ in range(1400))
+    text += b"\n9223372036854775807 -9223372036854775808\n-9223372036854775808 5"
+    check_lines(t, output_of_all(t, t.write("edges", text)), components_of(integer_edges_of(text)))
+
+
+@test
+def components_needs_few_steps_for_long_chains(t):
+    t.use("components")
+    rng = random.Random(13)
+    order = list(range(30000))
+    for shuffled in (False, True):
+        if shuffled:
+            rng.shuffle(order)
+        edges = list(zip(order, order[1:]))
+        rng.shuffle(edges)
+        out = t.new_output()
+        run = t.succeed(2, "-o", out, t.write("chain", b"".join(b"%d %d\n" % edge for edge in edges)))
+        check_lines(t, t.committed(out, run), [b"%d\t0" % vertex for vertex in range(30000)])
+        t.check(run.seconds < 20 * t.options.patience, "as long as a step for each vertex", run)
+
+
+@test
+def components_of_small_graphs_are_what_they_have_to_be(t):
+    t.use("components")
+    star = b"".join(b"%d 7\n" % vertex for vertex in range(8, 300))
+    for n, text in ((1, b""), (2, b"#\n"), (2, b"5 5"), (3, b"2 1\n2 1\n1 2"), (2, star), (2, b"3 1\n4 1\n3 4\n10 9")):
+        check_lines(t, output(t, n, t.write("edges", text)), components_of(integer_edges_of(text)))
+
+
+@test
+def components_names_file_and_byte_of_a_line_that_is_no_edge(t):
+    t.use("components")
+    good = b"1 2\n" * 500
+    for n, bad in ((None, b"1"), (2, b"1 2 3"), (None, b"1 x"), (None, b"1 9223372036854775808"), (None, b"1 -"),
+                   (None, b"1 2\0"), (None, b"1.5 2")):
+        path, out = t.write("bad", good + bad + b"\n" + good), t.new_output()
+        t.no_output(out, t.fail(n, "-o", out, path, naming=("byte %d " % len(good), path)))
+
+
+@test
+def components_refuses_misuse(t):
+    t.use("components")
+    path = t.write("x", b"1 2\n")
+    refuses_misuse(t, b"usage: components", (), (path,), ("-o", "out"), ("-o", "out", "--iterations=3", path))
 
 
 if __name__ == "__main__":
