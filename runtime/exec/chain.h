@@ -34,6 +34,13 @@ struct quern_counter {
     struct quern_counter *next;
 };
 
+/* What comes before a part of the input: what operators that need places begin with. */
+typedef struct qn_place {
+    uint64_t record_count;
+    uint64_t unused;
+    __int128 sum; /* of the values, if they are integers */
+} qn_place;
+
 struct qn_operator;
 
 typedef struct qn_chain {
@@ -57,6 +64,11 @@ typedef struct qn_chain {
 quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uint32_t operator_count,
                            struct quern_counter *counters, qn_chain_end_fn end, void *end_user, qn_error *error);
 void qn_chain_fini(qn_chain *chain); /* takes a zeroed one */
+
+/* Whether an operator needs to know the place of each part: only the first of a chain may. */
+bool qn_chain_needs_places(const qn_chain *chain);
+/* The blocks that follow are of a part with so much before it. */
+void qn_chain_begin_part(qn_chain *chain, const qn_place *place);
 
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and
  * delivered. */

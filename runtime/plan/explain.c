@@ -187,7 +187,12 @@ static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
     const qn_stage *stage = &stages->items[index];
     if (stage->result) {
         put_node(to, stage->result);
-        put(to, ", %s", reducer_name(stage->result->reducer.kind));
+        if (stage->result->kind == QN_NODE_REDUCE)
+            put(to, ", %s", reducer_name(stage->result->reducer.kind));
+        if (stage->is_made)
+            put(to, ", kept from an earlier run");
+        else if (stage->result->is_cached)
+            put(to, ", kept for later runs");
         put_readers(to, stages, index);
     } else
         put_sink(to, stage->sink);
@@ -225,7 +230,9 @@ static void put_stage(qn_buffer *to, const qn_account *account, uint32_t index)
 {
     const qn_stage_facts *facts = &account->facts[index];
     put(to, "stage %u", index + 1);
-    if (facts->ran)
+    if (account->stages.items[index].is_made)
+        put(to, ": kept");
+    else if (facts->ran)
         put(to, ": %s", quern_status_name(facts->status));
     else if (account->ran)
         put(to, ": not run");
@@ -268,7 +275,9 @@ static const char *step_kind(const qn_stage *stage, uint32_t step)
         return "source";
     if (step < stage->step_count)
         return "operator";
-    return stage->result ? "reduction" : "output";
+    if (!stage->result)
+        return "output";
+    return stage->result->kind == QN_NODE_STORE ? "store" : "reduction";
 }
 
 static void put_stage_lines(qn_buffer *to, const qn_account *account, uint32_t index)

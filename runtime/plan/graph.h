@@ -8,7 +8,7 @@
 #ifndef QN_PLAN_GRAPH_H
 #define QN_PLAN_GRAPH_H
 
-#include <quern/dataset.h>
+#include <quern/operators.h>
 #include <stdbool.h>
 
 #include "runtime/base/arena.h"
@@ -26,6 +26,9 @@ typedef enum qn_node_kind {
     QN_NODE_KEYS,
     QN_NODE_UNION,
     QN_NODE_REDUCE,
+    QN_NODE_STORE,      /* as they come, in parts, where they are */
+    QN_NODE_ZIP,        /* behind a store, as all that need places */
+    QN_NODE_PREFIX_SUM, /* the same */
 } qn_node_kind;
 
 #define QN_DELIMITER_COUNT_MAX 16
@@ -52,10 +55,14 @@ struct qn_node {
         quern_filter_fn filter;
         quern_flat_map_block_fn flat_map_block;
         quern_filter_block_fn filter_block;
+        quern_zip_fn zip; /* NULL: the index becomes the value */
     } fn;
     void *user;
     qn_reducer reducer; /* QN_NODE_REDUCE */
     qn_text_input text; /* QN_NODE_TEXT */
+    bool is_cached;     /* of a node that makes a result: it is to outlive its run */
+    bool is_made;       /* … and does: the engine has it. The two change between runs, alike on all ranks */
+    qn_node *next_cached;
 };
 
 typedef enum qn_sink_kind {
@@ -82,19 +89,27 @@ typedef struct qn_graph {
     qn_arena arena;
     uint32_t node_count;
     qn_sink *sinks;
-    uint64_t digest; /* of everything asked for: differs if two ranks build different graphs */
+    qn_node *cached;       /* all that are */
+    const qn_node *wanted; /* a cached node to be made in the next run, read by an output or not; NULL: none */
+    uint64_t digest;       /* of everything asked for: differs if two ranks build different graphs */
 } qn_graph;
 
 /* Whether a stage ends in the node: what it makes is kept, and read by later stages. */
 static inline bool qn_node_makes_result(const qn_node *node)
 {
-    return node->kind == QN_NODE_REDUCE;
+    return node->kind == QN_NODE_REDUCE || node->kind == QN_NODE_STORE;
 }
 
 /* Whether a leg of a stage can begin with the node. */
 static inline bool qn_node_is_source(const qn_node *node)
 {
     return node->kind == QN_NODE_TEXT || qn_node_makes_result(node);
+}
+
+/* Whether the operator has to know how many records, or what sum of them, there are before a part of its input. */
+static inline bool qn_node_needs_places(const qn_node *node)
+{
+    return node->kind == QN_NODE_ZIP || node->kind == QN_NODE_PREFIX_SUM;
 }
 
 /* "map", and so on: a node's name unless the user gave one. Static. */
@@ -116,6 +131,16 @@ qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const que
                                 qn_error *error);
 /* The records of both inputs, which are of one schema. */
 qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node *other, qn_error *error);
+/* A node whose result can be cached: the input itself if it is a reduction or a store, else a store of it. */
+qn_node *qn_graph_add_store(qn_graph *graph, qn_node *input, qn_error *error);
+/* Each record with its place in the order of the input, or with the sum of the values up to it; stores the input if needed. fn NULL: the
+ * index becomes the value. */
+qn_node *qn_graph_add_zip(qn_graph *graph, qn_node *input, const quern_schema *schema, quern_zip_fn fn, void *user,
+                          qn_error *error);
+qn_node *qn_graph_add_prefix_sum(qn_graph *graph, qn_node *input, qn_error *error);
+/* The result of a node is to outlive its run from now on, or no longer. */
+void qn_graph_cache(qn_graph *graph, qn_node *node);
+void qn_graph_uncache(qn_graph *graph, qn_node *node);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
 /* A counter belongs to what must be the same on all ranks. */
 void qn_graph_note_counter(qn_graph *graph, const char *name);
