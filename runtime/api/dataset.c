@@ -3,34 +3,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/api/context_internal.h"
+#include "runtime/api/dataset_internal.h"
 
 /* Up to the last field of version 0.1. */
 #define TEXT_OPTIONS_FIRST_BYTES (offsetof(quern_text_options, skip_empty) + sizeof(int))
 
-/* The first failure of building is what quern_run() will tell. */
-static qn_error *build_error_of(quern_context *context)
+qn_error *qn_dataset_error_of(quern_context *context)
 {
     return &context->build_error;
 }
 
-static quern_dataset *wrap(quern_context *context, qn_node *node)
+quern_dataset *qn_dataset_wrap(quern_context *context, qn_node *node)
 {
     if (!node)
         return NULL;
     quern_dataset *dataset = qn_arena_take(&context->graph.arena, sizeof *dataset);
     if (!dataset) {
-        qn_error_set(build_error_of(context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a dataset");
+        qn_error_set(qn_dataset_error_of(context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a dataset");
         return NULL;
     }
     *dataset = (quern_dataset){.context = context, .node = node};
     return dataset;
 }
 
-static quern_dataset *refuse(quern_context *context, const char *what)
+quern_dataset *qn_dataset_refuse(quern_context *context, const char *what)
 {
-    qn_error_set(build_error_of(context), QUERN_ERROR_INVALID_ARGUMENT, 0, "%s", what);
+    qn_error_set(qn_dataset_error_of(context), QUERN_ERROR_INVALID_ARGUMENT, 0, "%s", what);
     return NULL;
+}
+
+bool qn_dataset_are_together(const quern_dataset *left, const quern_dataset *right, const char *what)
+{
+    if (!left || !right)
+        return false;
+    if (left->context == right->context)
+        return true;
+    qn_error_set(qn_dataset_error_of(left->context), QUERN_ERROR_INVALID_ARGUMENT, 0,
+                 "%s: the two datasets are of different contexts", what);
+    return false;
 }
 
 quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
@@ -39,15 +49,16 @@ quern_dataset *quern_read_text(quern_context *context, const char *const *paths,
     if (!context)
         return NULL;
     if (!paths && path_count > 0)
-        return refuse(context, "read text: paths are missing");
+        return qn_dataset_refuse(context, "read text: paths are missing");
     for (size_t i = 0; i < path_count; i++)
         if (!paths[i])
-            return refuse(context, "read text: a path is NULL");
+            return qn_dataset_refuse(context, "read text: a path is NULL");
     quern_text_options known = {.struct_size = sizeof known};
     if (qn_struct_read(&known, sizeof known, TEXT_OPTIONS_FIRST_BYTES, options, "read text: options",
-                       "set it to sizeof(quern_text_options)", build_error_of(context)) != QUERN_OK)
+                       "set it to sizeof(quern_text_options)", qn_dataset_error_of(context)) != QUERN_OK)
         return NULL;
-    return wrap(context, qn_graph_add_text(&context->graph, paths, path_count, &known, build_error_of(context)));
+    return qn_dataset_wrap(context,
+                           qn_graph_add_text(&context->graph, paths, path_count, &known, qn_dataset_error_of(context)));
 }
 
 quern_dataset *quern_name(quern_dataset *dataset, const char *name)
@@ -55,10 +66,10 @@ quern_dataset *quern_name(quern_dataset *dataset, const char *name)
     if (!dataset)
         return NULL;
     if (!name)
-        return refuse(dataset->context, "name: the name is NULL");
+        return qn_dataset_refuse(dataset->context, "name: the name is NULL");
     const char *copy = qn_arena_text(&dataset->context->graph.arena, name);
     if (!copy) {
-        qn_error_set(build_error_of(dataset->context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a name");
+        qn_error_set(qn_dataset_error_of(dataset->context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a name");
         return NULL;
     }
     dataset->node->name = copy;
@@ -68,10 +79,11 @@ quern_dataset *quern_name(quern_dataset *dataset, const char *name)
 static quern_dataset *add_operator(quern_dataset *in, const qn_node *draft, bool has_callback)
 {
     if (!has_callback)
-        return refuse(in->context, "an operator's callback is NULL");
+        return qn_dataset_refuse(in->context, "an operator's callback is NULL");
     qn_node node = *draft;
     node.input = in->node;
-    return wrap(in->context, qn_graph_add_node(&in->context->graph, &node, build_error_of(in->context)));
+    return qn_dataset_wrap(in->context,
+                           qn_graph_add_node(&in->context->graph, &node, qn_dataset_error_of(in->context)));
 }
 
 quern_dataset *quern_map(quern_dataset *in, quern_schema schema, quern_map_fn fn, void *user)
@@ -118,8 +130,8 @@ quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction)
 {
     if (!in)
         return NULL;
-    return wrap(in->context,
-                qn_graph_add_reduce(&in->context->graph, in->node, reduction, NULL, NULL, build_error_of(in->context)));
+    return qn_dataset_wrap(in->context, qn_graph_add_reduce(&in->context->graph, in->node, reduction, NULL, NULL,
+                                                            qn_dataset_error_of(in->context)));
 }
 
 quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user)
@@ -127,9 +139,9 @@ quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, v
     if (!in)
         return NULL;
     if (!fn)
-        return refuse(in->context, "reduce by key: the callback is NULL");
-    return wrap(in->context,
-                qn_graph_add_reduce(&in->context->graph, in->node, QUERN_COUNT, fn, user, build_error_of(in->context)));
+        return qn_dataset_refuse(in->context, "reduce by key: the callback is NULL");
+    return qn_dataset_wrap(in->context, qn_graph_add_reduce(&in->context->graph, in->node, QUERN_COUNT, fn, user,
+                                                            qn_dataset_error_of(in->context)));
 }
 
 /* The first version of the struct ended with its last field. */
@@ -140,14 +152,14 @@ quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_aggregation
     quern_aggregation known = {0};
     if (!in)
         return NULL;
-    qn_error *error = build_error_of(in->context);
+    qn_error *error = qn_dataset_error_of(in->context);
     if (!aggregation)
-        return refuse(in->context, "aggregate by key: the aggregation is NULL");
+        return qn_dataset_refuse(in->context, "aggregate by key: the aggregation is NULL");
     if (qn_struct_read(&known, sizeof known, AGGREGATION_FIRST_BYTES, aggregation, "aggregate by key",
                        "set it to sizeof(quern_aggregation)", error) != QUERN_OK)
         return NULL;
     quern_dataset *accumulators =
-        wrap(in->context, qn_graph_add_aggregate(&in->context->graph, in->node, &known, user, error));
+        qn_dataset_wrap(in->context, qn_graph_add_aggregate(&in->context->graph, in->node, &known, user, error));
     if (!accumulators || !known.finish)
         return accumulators;
     return quern_name(quern_map(accumulators, known.schema, known.finish, user), "finish");
@@ -168,17 +180,15 @@ quern_dataset *quern_distinct(quern_dataset *in)
 
 quern_dataset *quern_union(quern_dataset *left, quern_dataset *right)
 {
-    if (!left || !right)
+    if (!qn_dataset_are_together(left, right, "union"))
         return NULL;
-    if (left->context != right->context)
-        return refuse(left->context, "union: the two datasets are of different contexts");
-    return wrap(left->context,
-                qn_graph_add_union(&left->context->graph, left->node, right->node, build_error_of(left->context)));
+    return qn_dataset_wrap(left->context, qn_graph_add_union(&left->context->graph, left->node, right->node,
+                                                             qn_dataset_error_of(left->context)));
 }
 
 static quern_status add_sink(quern_dataset *in, const qn_sink *draft)
 {
-    return qn_graph_add_sink(&in->context->graph, draft, build_error_of(in->context));
+    return qn_graph_add_sink(&in->context->graph, draft, qn_dataset_error_of(in->context));
 }
 
 quern_status quern_write_text(quern_dataset *in, const char *directory)
@@ -186,7 +196,7 @@ quern_status quern_write_text(quern_dataset *in, const char *directory)
     if (!in)
         return QUERN_ERROR_INVALID_ARGUMENT;
     if (!directory || !*directory) {
-        refuse(in->context, "write text: the directory is missing");
+        qn_dataset_refuse(in->context, "write text: the directory is missing");
         return QUERN_ERROR_INVALID_ARGUMENT;
     }
     return add_sink(in, &(qn_sink){.kind = QN_SINK_TEXT, .input = in->node, .directory = directory});
@@ -197,7 +207,7 @@ quern_status quern_top_k(quern_dataset *in, uint64_t k, quern_each_fn fn, void *
     if (!in)
         return QUERN_ERROR_INVALID_ARGUMENT;
     if (!fn) {
-        refuse(in->context, "top k: the callback is NULL");
+        qn_dataset_refuse(in->context, "top k: the callback is NULL");
         return QUERN_ERROR_INVALID_ARGUMENT;
     }
     return add_sink(in, &(qn_sink){.kind = QN_SINK_TOP_K, .input = in->node, .k = k, .each = fn, .user = user});
@@ -208,7 +218,7 @@ quern_status quern_collect(quern_dataset *in, quern_collect_to to, quern_each_fn
     if (!in)
         return QUERN_ERROR_INVALID_ARGUMENT;
     if (!fn) {
-        refuse(in->context, "collect: the callback is NULL");
+        qn_dataset_refuse(in->context, "collect: the callback is NULL");
         return QUERN_ERROR_INVALID_ARGUMENT;
     }
     return add_sink(in,
@@ -220,13 +230,13 @@ quern_counter *quern_counter_create(quern_context *context, const char *name)
     if (!context)
         return NULL;
     if (!name) {
-        refuse(context, "counter create: the name is NULL");
+        qn_dataset_refuse(context, "counter create: the name is NULL");
         return NULL;
     }
     quern_counter *counter = qn_arena_take(&context->graph.arena, sizeof *counter);
     const char *copy = qn_arena_text(&context->graph.arena, name);
     if (!counter || !copy) {
-        qn_error_set(build_error_of(context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a counter");
+        qn_error_set(qn_dataset_error_of(context), QUERN_ERROR_NO_MEMORY, 0, "no memory for a counter");
         return NULL;
     }
     *counter = (quern_counter){.name = copy, .next = context->counters};

@@ -33,6 +33,8 @@ PLANS = {
     "api_operators": Plan(ranks(*ALL_RANKS), 60, True),
     "api_aggregate": Plan(ranks(None, 1, 2, 3, 7), 60, True),
     "api_collect": Plan(ranks(None, 1, 2, 3, 7), 90, True),
+    "api_keep": Plan(ranks(None, 1, 2, 3, 7), 240, True),
+    "api_iterate": Plan(ranks(None, 1, 2, 3, 7), 240, True),
     "api_retry": Plan(ranks(None, 2, 3, 4, 8), 60, True),
     "api_failures": Plan(ranks(None, 1, 2, 4, 7), 40, False),
     "api_stalls": Plan(ranks(None, 2, 3, 4, 8), 90, False),

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* runtime/api/dataset_internal.h: what the files that build datasets share. */
+#ifndef QN_API_DATASET_INTERNAL_H
+#define QN_API_DATASET_INTERNAL_H
+
+#include "runtime/api/context_internal.h"
+
+/* The first failure of building is what quern_run() will tell. */
+qn_error *qn_dataset_error_of(quern_context *context);
+/* NULL for NULL. */
+quern_dataset *qn_dataset_wrap(quern_context *context, qn_node *node);
+/* Notes an invalid argument; returns NULL. */
+quern_dataset *qn_dataset_refuse(quern_context *context, const char *what);
+/* Whether both are there, and of one context; what: the operator, for the message. */
+bool qn_dataset_are_together(const quern_dataset *left, const quern_dataset *right, const char *what);
+
+#endif
