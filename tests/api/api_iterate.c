@@ -478,10 +478,10 @@ int main(int argc, char **argv)
 {
     kit_start(&argc, &argv);
     make_input();
-    RUN(each_step_reads_the_state_before_it_and_no_input, 20);
-    RUN(steps_end_with_their_number_and_none_may_be_asked_for, 20);
-    RUN(what_the_program_keeps_itself_stays_kept, 20);
-    RUN(failures_are_told_on_all_ranks_and_leave_the_context_usable, 20);
+    RUN(each_step_reads_the_state_before_it_and_no_input, 40);
+    RUN(steps_end_with_their_number_and_none_may_be_asked_for, 40);
+    RUN(what_the_program_keeps_itself_stays_kept, 40);
+    RUN(failures_are_told_on_all_ranks_and_leave_the_context_usable, 40);
     RUN(labels_spread_over_kept_edges_to_the_components_of_a_graph, 60);
     RUN(thousands_of_steps_take_a_little_memory_each, 120);
     return kit_finish();
