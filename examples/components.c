@@ -13,7 +13,7 @@
 #include <quern/quern.h>
 #include <stdio.h>
 
-static const quern_schema edges_of = {QUERN_I64, QUERN_I64, 0}; /* larger vertex, smaller one */
+static const quern_schema edges_of = {.key = QUERN_I64, .value = QUERN_I64}; /* larger vertex, smaller one */
 
 static int is_blank(char byte)
 {

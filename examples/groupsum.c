@@ -45,7 +45,7 @@ static int parse_lines(const quern_block *lines, quern_emitter *out, void *user)
 int main(int argc, char **argv)
 {
     static const struct option names[] = {{"output", required_argument, NULL, 'o'}, {0}};
-    const quern_schema numbers = {QUERN_BYTES, QUERN_I64, 0};
+    const quern_schema numbers = {.key = QUERN_BYTES, .value = QUERN_I64};
     const char *directory = NULL;
     quern_context *context = NULL;
     quern_status status = quern_context_create(&argc, argv, NULL, &context);

@@ -75,7 +75,8 @@ static int list_files(quern_span word, quern_values *files, quern_emitter *out, 
 int main(int argc, char **argv)
 {
     static const struct option names[] = {{"output", required_argument, NULL, 'o'}, {0}};
-    const quern_schema keys = {file_and_word, QUERN_NONE, 0}, lists = {QUERN_BYTES, QUERN_BYTES, 0};
+    const quern_schema keys = {.key = file_and_word, .value = QUERN_NONE},
+                       lists = {.key = QUERN_BYTES, .value = QUERN_BYTES};
     const char *directory = NULL;
     text_buffer key = {0}, list = {0};
     quern_context *context = NULL;

@@ -66,7 +66,7 @@ static quern_join_type type_of(const char *name)
 
 static quern_dataset *read_table(quern_context *context, const char *path)
 {
-    const quern_schema key_and_rest = {QUERN_BYTES, QUERN_BYTES, 0};
+    const quern_schema key_and_rest = {.key = QUERN_BYTES, .value = QUERN_BYTES};
     return quern_flat_map_block(quern_read_text(context, &path, 1, NULL), key_and_rest, split_lines, NULL);
 }
 
@@ -77,7 +77,7 @@ int main(int argc, char **argv)
                                           {"left", required_argument, NULL, 'l'},
                                           {"right", required_argument, NULL, 'r'},
                                           {0}};
-    const quern_schema rows = {QUERN_BYTES, QUERN_BYTES, 0};
+    const quern_schema rows = {.key = QUERN_BYTES, .value = QUERN_BYTES};
     const char *values[128] = {['t'] = "inner"};
     pair_buffer pair = {0};
     quern_context *context = NULL;

@@ -196,7 +196,7 @@ static int move_centers(job *all)
 
 static quern_status choose_centers(quern_context *context, quern_dataset *points, job *all)
 {
-    const quern_schema ranked = {QUERN_U64, QUERN_BYTES, 0};
+    const quern_schema ranked = {.key = QUERN_U64, .value = QUERN_BYTES};
     quern_dataset *buckets = quern_flat_map(quern_distinct(points), ranked, rank_point, all);
     quern_dataset *bucket = quern_key_by(quern_top_k_by_key(buckets, all->k), QUERN_U64, into_one_bucket, NULL);
     quern_collect(quern_top_k_by_key(bucket, all->k), QUERN_COLLECT_ALL, take_center, all);
@@ -205,7 +205,7 @@ static quern_status choose_centers(quern_context *context, quern_dataset *points
 
 static quern_status improve_centers(quern_context *context, quern_dataset *points, job *all, uint64_t iterations)
 {
-    const quern_schema coordinates = {QUERN_U64, QUERN_F64, 0};
+    const quern_schema coordinates = {.key = QUERN_U64, .value = QUERN_F64};
     quern_dataset *assigned = quern_flat_map_block(points, coordinates, assign_points, all);
     quern_dataset *sums = quern_reduce_by_key(assigned, QUERN_SUM);
     quern_status status = QUERN_OK;
@@ -236,9 +236,9 @@ static long long read_count(const char *text)
 
 static quern_status run(quern_context *context, const char *path, job *all, uint64_t iterations)
 {
-    const quern_schema keys = {QUERN_BYTES, QUERN_NONE, 0};
+    const quern_schema keys = {.key = QUERN_BYTES, .value = QUERN_NONE};
     quern_dataset *points = quern_flat_map(quern_read_text(context, &path, 1, NULL), keys, parse_line, all);
-    quern_name(points, "point of a line");
+    points = quern_cache(quern_name(points, "point of a line")); /* read once, for all iterations */
     quern_status status = choose_centers(context, points, all);
     if (status == QUERN_OK && all->center_count < all->k)
         all->failure = "there are less different points than centres";

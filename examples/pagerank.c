@@ -12,7 +12,8 @@
 #include <stdlib.h>
 
 static const double damping = 0.85;
-static const quern_schema links_of = {QUERN_BYTES, QUERN_BYTES, 0}, sums_of = {QUERN_BYTES, QUERN_F64, 0};
+static const quern_schema links_of = {.key = QUERN_BYTES, .value = QUERN_BYTES},
+                          sums_of = {.key = QUERN_BYTES, .value = QUERN_F64};
 
 typedef struct job {
     quern_dataset *links;

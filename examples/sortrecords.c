@@ -32,7 +32,8 @@ int main(int argc, char **argv)
         .struct_size = sizeof form, .record_bytes = read_bytes(values['r']), .key_bytes = read_bytes(values['k'])};
     int misused = status == QUERN_ERROR_INVALID_OPTION || values['?'] || optind == argc || !values['o'] ||
                   form.key_bytes == 0 || form.key_bytes > form.record_bytes;
-    form.schema = (quern_schema){QUERN_BYTES, form.key_bytes < form.record_bytes ? QUERN_BYTES : QUERN_NONE, 0};
+    form.schema.key = QUERN_BYTES;
+    form.schema.value = form.key_bytes < form.record_bytes ? QUERN_BYTES : QUERN_NONE;
     if (!misused) {
         quern_dataset *records =
             quern_read_fixed(context, (const char **)argv + optind, (size_t)(argc - optind), &form);

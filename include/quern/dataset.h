@@ -19,7 +19,7 @@
  *
  * What runs how often. A reduction is worked out once, however many read its result. What stands between a source or a
  * reduction and an output is not kept: of two outputs of one dataset, or of two that come from it, without a reduction in
- * between, each reads the source and runs the callbacks for itself.
+ * between, each reads the source and runs the callbacks for itself. quern_cache() (quern/operators.h) keeps it, for later runs too.
  *
  * What callbacks promise. They return 0, or anything else for failure; they never jump out through the library; given
  * the same records they emit the same records (an attempt that failed is continued on another rank from the block of

@@ -108,6 +108,60 @@ typedef int (*quern_join_fn)(quern_span key, const quern_span *left, const quern
 QUERN_API quern_dataset *quern_join(quern_dataset *left, quern_dataset *right, quern_join_type type,
                                     quern_schema schema, quern_join_fn fn, void *user);
 
+/* Keeps the records of a dataset from the first run that needs them on, for that run and all later ones: its input is not read, and its
+ * callbacks are not called, again. Local; lazy. Gives a dataset of the same records in the same order; use that one. They are kept where
+ * they were made, nothing is sent: in memory as far as that goes, then in scratch, within the budget; what is kept from earlier runs
+ * leaves at least half of the memory to the next. Of a reduction the result itself is
+ * kept and not copied, and what is given is the same dataset. Nothing is kept of a run that fails. Until quern_uncache() or the end of
+ * the context. NULL on failure. Since 0.1. Read next: quern_uncache(), docs/howto/keep-and-repeat.md. */
+QUERN_API quern_dataset *quern_cache(quern_dataset *in);
+
+/* Gives back what quern_cache() kept, however often that was called for it. Local, at once; the same on all ranks; not inside a
+ * callback. The dataset can be used as before, and is worked out anew in each run that needs it. One that is not kept, and
+ * NULL: nothing. Since 0.1. */
+QUERN_API void quern_uncache(quern_dataset *dataset);
+
+/* A record and its place in the order of its dataset, from 0. As quern_map_fn. */
+typedef int (*quern_zip_fn)(const quern_record *in, uint64_t index, quern_record *out, void *user);
+
+/* Gives each record its place in the dataset's order, which is the same for any number of ranks: the order of the input, or that of a
+ * reduction. fn makes a record of the schema of the two; NULL: the value becomes the index (QUERN_U64), and schema has no meaning.
+ * Local; lazy. At run the records are stored first, on their ranks and out of core, since nobody knows how many are before them;
+ * those of quern_cache() are stored already, but for a reduction. user: borrowed until quern_run() returns. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_zip_with_index(quern_dataset *in, quern_schema schema, quern_zip_fn fn, void *user);
+
+/* Replaces each value (QUERN_I64 or QUERN_U64) by the sum of all values up to and including it, in the dataset's order. A sum that does not
+ * fit the type fails the run and names a key at which it does not, even if later values would
+ * bring it back. Local; lazy; stores as
+ * quern_zip_with_index(). QUERN_ERROR_INVALID_PLAN: other values. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_prefix_sum(quern_dataset *in);
+
+/* Makes the dataset of the next state with the ordinary calls; step counts from 0. May ask for outputs of it, or of anything else, which the
+ * step's run then gives. NULL: failure. The same on all ranks. */
+typedef quern_dataset *(*quern_step_fn)(quern_dataset *state, uint64_t step, void *user);
+/* Sets *stop_out (preset 0) to 1 to end after this step; on all ranks alike. */
+typedef int (*quern_until_fn)(uint64_t step, int *stop_out, void *user);
+
+/* How to repeat. The struct grows at its end; struct_size is handled as in quern_options. */
+typedef struct quern_iteration {
+    size_t struct_size;      /* sizeof(quern_iteration); 0 is refused */
+    uint64_t step_count_max; /* 0: none, only initial is worked out */
+    quern_step_fn step;
+    quern_until_fn until; /* after each step, on every rank; NULL: all steps are made */
+} quern_iteration;
+
+/* Repeats quern_run(): works initial out and keeps it as quern_cache() does; then, step after step, works out what step makes of the
+ * state, keeps that, and gives back the state before, unless the program keeps it itself. A step reads the state, and other cached
+ * datasets, and no input again. Everything asked for before runs with the first run. Collective, not lazy; the same status on all
+ * ranks. Gives *result_out, the last state, still kept: quern_uncache() it in the end. Datasets that a step makes take memory until the
+ * context ends, about 300 bytes for each call on each rank. After a failure of a step no state is kept, and *result_out is as
+ * it was.
+ * QUERN_ERROR_INVALID_ARGUMENT: struct_size, no step, NULL instead of result_out, or called inside a callback.
+ * QUERN_ERROR_CALLBACK: until returned a failure, or step NULL. QUERN_ERROR_PLAN_MISMATCH: until did not decide alike on all
+ * ranks. Those of quern_run(). Since 0.1. */
+QUERN_API quern_status quern_iterate(quern_context *context, quern_dataset *initial, const quern_iteration *iteration,
+                                     void *user, quern_dataset **result_out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -96,8 +96,8 @@ void quern_context_destroy(quern_context *context)
         forget_orphan();
         return;
     }
+    qn_engine_destroy(&context->engine); /* which keeps results of nodes */
     qn_graph_fini(&context->graph);
-    qn_engine_destroy(&context->engine);
     free(context);
 }
 

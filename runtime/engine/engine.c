@@ -11,6 +11,8 @@
 #include "runtime/engine/report.h"
 #include "runtime/engine/top_k.h"
 
+#define STORE_BYTES_MIN ((uint64_t)256 << 10) /* where there is not enough for all */
+
 static quern_status learn_nodes(qn_engine *engine, qn_error *error)
 {
     qn_comm *comm = engine->comm;
@@ -125,6 +127,7 @@ void qn_engine_destroy(qn_engine *engine)
         qn_pin_restore(engine->topology);
         qn_topology_destroy(engine->topology);
     }
+    qn_cache_fini(&engine->cache);
     free(engine->rank_node);
     free(engine->account);
     qn_settings_fini(&engine->settings);
@@ -140,9 +143,9 @@ typedef struct job {
     qn_result *results[QN_STAGE_COUNT_MAX];
     qn_sink_writer writers[QN_STAGE_COUNT_MAX];  /* of the stages that end in one */
     qn_memory_share share;                       /* of each reduction */
+    uint64_t store_bytes;                        /* the pool of each store */
     uint64_t kept_bytes_max[QN_SINK_KIND_COUNT]; /* of each sink of that kind */
     qn_report report;
-    uint32_t report_of[QN_STAGE_COUNT_MAX];
 } job;
 
 static quern_status check_same_graph(const qn_engine *engine, const qn_graph *graph, qn_error *error)
@@ -165,12 +168,43 @@ static void share_among_sinks(job *run, qn_sink_kind kind, uint64_t bytes)
     run->kept_bytes_max[kind] = bytes / (count > 0 ? count : 1);
 }
 
-/* What is kept for the program first, then the reductions. */
+/* Results of earlier runs make room for this one: what they take then is taken. */
+static quern_status make_room(job *run, uint64_t *kept_bytes, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    uint64_t bytes_max =
+        qn_settings_cached_bytes_max(&engine->settings, engine->comm, run->stages.live_max, *kept_bytes);
+    quern_status status = qn_cache_shrink(&engine->cache, bytes_max, error);
+    *kept_bytes += qn_cache_get_memory_bytes(&engine->cache);
+    return status;
+}
+
+/* An equal share for each result; but where that is too little for reductions on some rank, only a little for stores, which spill all
+ * the same. The ranks' rounds depend on it, so they decide together. */
+static quern_status share_among_results(job *run, uint64_t kept_bytes, qn_error *error)
+{
+    const qn_settings *settings = &run->engine->settings;
+    const qn_stages *stages = &run->stages;
+    qn_comm *comm = run->engine->comm;
+    qn_error refused = *error;
+    uint64_t is_scarce =
+        qn_settings_share(settings, comm, stages->live_max, kept_bytes, &run->share, &refused) != QUERN_OK;
+    quern_status status = qn_comm_reduce_max(comm, &is_scarce, 1, error);
+    run->store_bytes = run->share.pool_bytes;
+    if (status != QUERN_OK || error->status != QUERN_OK || !is_scarce)
+        return error->status;
+    run->store_bytes = STORE_BYTES_MIN;
+    kept_bytes += stages->store_live_max * STORE_BYTES_MIN;
+    uint32_t live_count = stages->moving_live_max > 0 ? stages->moving_live_max : 1;
+    return qn_settings_share(settings, comm, live_count, kept_bytes, &run->share, error);
+}
+
+/* What is kept for the program first, then results of earlier runs, then those of this one. */
 static quern_status deal_out_memory(job *run, qn_error *error)
 {
     const qn_settings *settings = &run->engine->settings;
     uint64_t kept_bytes = 0;
-    bool reduces = false;
+    bool reduces = run->engine->cache.first != NULL;
     for (uint32_t i = 0; i < run->stages.count; i++)
         reduces |= run->stages.items[i].result != NULL;
     share_among_sinks(run, QN_SINK_TOP_K, qn_settings_kept_bytes_max(settings));
@@ -182,7 +216,8 @@ static quern_status deal_out_memory(job *run, qn_error *error)
         else if (sink && sink->kind == QN_SINK_COLLECT && reduces)
             kept_bytes += run->kept_bytes_max[QN_SINK_COLLECT];
     }
-    return qn_settings_share(settings, run->engine->comm, run->stages.live_max, kept_bytes, &run->share, error);
+    make_room(run, &kept_bytes, error);
+    return share_among_results(run, kept_bytes, error);
 }
 
 static quern_status open_sinks(job *run, qn_error *error)
@@ -192,6 +227,17 @@ static quern_status open_sinks(job *run, qn_error *error)
             qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm,
                                 run->kept_bytes_max[run->stages.items[i].sink->kind], error);
     return qn_comm_agree(run->engine->comm, error);
+}
+
+static void open_store(job *run, uint32_t index, qn_error *error)
+{
+    qn_store_config config = {
+        .schema = run->stages.items[index].schema,
+        .pool_bytes = run->store_bytes,
+        .block_bytes = run->share.block_bytes,
+        .scratch_dir = run->engine->settings.scratch_dir,
+    };
+    qn_result_create_stored(&run->results[index], &config, error);
 }
 
 static void open_reduced(job *run, uint32_t index, qn_error *error)
@@ -238,7 +284,10 @@ static void open_collated(job *run, uint32_t index, qn_error *error)
 
 static quern_status open_result(job *run, uint32_t index, qn_error *error)
 {
-    if (run->stages.items[index].result->kind == QN_NODE_REDUCE)
+    qn_node_kind kind = run->stages.items[index].result->kind;
+    if (kind == QN_NODE_STORE)
+        open_store(run, index, error);
+    else if (kind == QN_NODE_REDUCE)
         open_reduced(run, index, error);
     else
         open_collated(run, index, error);
@@ -247,7 +296,8 @@ static quern_status open_result(job *run, uint32_t index, qn_error *error)
 
 static void close_result(job *run, uint32_t index)
 {
-    qn_result_destroy(run->results[index]);
+    if (!run->stages.items[index].is_made) /* else it is the cache's */
+        qn_result_destroy(run->results[index]);
     run->results[index] = NULL;
 }
 
@@ -259,7 +309,9 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
         return status;
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
         stage_run->from[leg] = stage->legs[leg].parent == QN_STAGE_NONE ? NULL : run->results[stage->legs[leg].parent];
-    stage_run->into = run->results[index];
+    bool is_stored = qn_result_get_store(run->results[index]) != NULL;
+    stage_run->into = is_stored ? NULL : run->results[index];
+    stage_run->stored = is_stored ? run->results[index] : NULL;
     stage_run->writer = stage->sink ? &run->writers[index] : NULL;
     run->engine->stage_number++;
     return qn_stage_run_all(stage_run, error);
@@ -289,10 +341,10 @@ static quern_status report_stage(job *run, uint32_t index, const qn_stage_run *s
                                  double seconds, qn_error *error)
 {
     qn_error failure = {0};
-    run->report_of[index] = run->report.stage_count;
-    qn_report_add_stage(&run->report, stage_run, run->report_of, outcome, seconds, &failure);
-    if (run->report.stage_count > run->report_of[index])
-        note_stage(run->engine->account, index, &run->report.stages[run->report_of[index]]);
+    uint32_t count = run->report.stage_count;
+    qn_report_add_stage(&run->report, stage_run, outcome, seconds, &failure);
+    if (run->report.stage_count > count)
+        note_stage(run->engine->account, index, &run->report.stages[count]);
     quern_status status = qn_comm_agree(run->engine->comm, &failure);
     if (outcome == QUERN_OK && status != QUERN_OK)
         *error = failure;
@@ -323,24 +375,58 @@ static quern_status run_stage(job *run, uint32_t index, qn_error *error)
     return status;
 }
 
+static bool is_to_stay(const qn_stage *stage)
+{
+    return !stage->result || stage->result->is_cached;
+}
+
 static quern_status run_stages(job *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        if (run->stages.items[i].is_made)
+            run->results[i] = qn_cache_find(&run->engine->cache, run->stages.items[i].result);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++) {
+        if (run->stages.items[i].is_made)
+            continue;
         status = run_stage(run, i, error);
-        for (uint32_t made = 0; made <= i; made++)
-            if (run->stages.items[made].last_reader == i && made != i)
+        for (uint32_t made = 0; made < i; made++)
+            if (run->stages.items[made].last_reader == i && !is_to_stay(&run->stages.items[made]))
                 close_result(run, made);
     }
     return status;
 }
 
-/* What the rank has at the end, when the tables are gone, beside what other sinks still keep. */
+/* A run that succeeded: what it made for later ones is the cache's now. Local: no memory on one rank means that the others, too, have to
+ * work it out again. */
+static quern_status keep_results(job *run, const qn_graph *graph, qn_error *error)
+{
+    for (qn_node *node = graph->cached; node; node = node->next_cached)
+        for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
+            if (run->stages.items[i].result == node && !run->stages.items[i].is_made &&
+                qn_cache_add(&run->engine->cache, node, run->results[i], error) == QUERN_OK)
+                run->results[i] = NULL;
+    quern_status status = qn_comm_agree(run->engine->comm, error);
+    for (uint32_t i = 0; i < run->stages.count && status != QUERN_OK; i++)
+        if (run->stages.items[i].result && !run->stages.items[i].is_made)
+            qn_cache_forget(&run->engine->cache, run->stages.items[i].result);
+    return status;
+}
+
+static bool is_new_result(const job *run, uint32_t index)
+{
+    return run->results[index] && !run->stages.items[index].is_made;
+}
+
+/* What the rank has at the end, when the tables are gone, beside what other sinks and caches still keep. */
 static uint64_t memory_left_to(const job *run, uint32_t index)
 {
-    uint64_t kept_bytes = 0, memory_bytes = run->engine->settings.rank_memory_bytes;
-    for (uint32_t i = 0; i < run->stages.count; i++)
+    uint64_t kept_bytes = qn_cache_get_memory_bytes(&run->engine->cache);
+    uint64_t memory_bytes = run->engine->settings.rank_memory_bytes;
+    for (uint32_t i = 0; i < run->stages.count; i++) {
         kept_bytes += i != index ? run->writers[i].kept_bytes : 0;
+        kept_bytes += is_new_result(run, i) ? qn_result_get_memory_bytes(run->results[i]) : 0;
+    }
     return memory_bytes > kept_bytes ? memory_bytes - kept_bytes : 0;
 }
 
@@ -407,9 +493,11 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);
     }
-    if (error->status == QUERN_OK)
-        deal_out_memory(run, error);
     status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK) {
+        deal_out_memory(run, error);
+        status = qn_comm_agree(engine->comm, error);
+    }
     if (status == QUERN_OK)
         status = open_sinks(run, error);
     if (status == QUERN_OK)
@@ -460,6 +548,8 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
         quern_status written = qn_report_write(&run->report, engine, &outcome, error);
         status = status == QUERN_OK ? written : status;
     }
+    if (status == QUERN_OK)
+        status = keep_results(run, graph, error);
     close_job(run, status == QUERN_OK);
     say_outcome(engine, &run->report, status);
     if (engine->account) {

@@ -7,6 +7,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/comm/comm.h"
+#include "runtime/engine/cache.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/exec/chain.h"
@@ -22,6 +23,7 @@ typedef struct qn_engine {
     uint32_t *rank_node;   /* rank 0: [size] */
     uint32_t stage_number; /* stages begun in the life of the engine */
     qn_progress progress;
+    qn_cache cache;                 /* results of earlier runs */
     qn_account *account;            /* of the last run; NULL: none, or its graph was refused */
     struct quern_counter *counters; /* of the context; borrowed */
 } qn_engine;
@@ -31,7 +33,7 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
 /* Collective. */
 void qn_engine_destroy(qn_engine *engine);
 
-/* Runs everything the graph's sinks ask for. Collective; the same outcome on all ranks. */
+/* Runs everything the graph's sinks ask for, and what it wants to have cached. Collective; the same outcome on all ranks. */
 quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quern_counter *counters, qn_error *error);
 
 #endif

@@ -67,8 +67,8 @@ static void sum_up(const qn_stage_run *run, stage_sums *sums)
     sums->read_bytes = run->figures.input_bytes;
     sums->sent_bytes = run->figures.sent_bytes;
     sums->spilled_bytes = run->figures.spilled_bytes;
-    if (run->into) {
-        qn_result_stats stats = qn_result_get_stats(run->into);
+    if (run->into || run->stored) {
+        qn_result_stats stats = qn_result_get_stats(run->into ? run->into : run->stored);
         sums->inserted = stats.records_in;
         sums->copies = stats.copies;
         sums->merged = stats.merged;
@@ -94,9 +94,9 @@ static quern_status check_operator(const qn_node *node, const qn_edge_stats *edg
     return QUERN_OK;
 }
 
-/* One leg, but for what arrives at the end; and the result that it reads, which the stage `parent` made. */
-static quern_status check_leg(const qn_stage *stage, uint32_t number, const stage_sums *sums,
-                              const qn_report_stage *parent, qn_error *error)
+/* One leg, but for what arrives at the end; and the result that it reads, if it does. */
+static quern_status check_leg(const qn_stage *stage, uint32_t number, const stage_sums *sums, const qn_result *from,
+                              qn_error *error)
 {
     const qn_leg *leg = &stage->legs[number];
     const qn_edge_stats *edges = sums->edges + leg->first_step;
@@ -106,30 +106,28 @@ static quern_status check_leg(const qn_stage *stage, uint32_t number, const stag
         if (status == QUERN_OK && edges[i - 1].records_out != edges[i].records_in)
             status = unbalanced("between two operators", edges[i - 1].records_out, edges[i].records_in, error);
     }
-    if (status != QUERN_OK || !parent)
+    if (status != QUERN_OK || !from)
         return status;
-    uint64_t given = parent->result_merged + sums->read_merged[number] + edges[0].records_out;
-    if (parent->result_in != given)
-        return unbalanced("in the result that was read", parent->result_in, given, error);
+    uint64_t given = from->all_merged + sums->read_merged[number] + edges[0].records_out;
+    if (from->all_in != given)
+        return unbalanced("in the result that was read", from->all_in, given, error);
     return QUERN_OK;
 }
 
-static quern_status check_balance(const qn_report *report, const qn_stage_run *run, const stage_sums *sums,
-                                  const uint32_t *report_of, qn_error *error)
+static quern_status check_balance(const qn_stage_run *run, const stage_sums *sums, qn_error *error)
 {
     const qn_stage *stage = run->stage;
     uint64_t left = 0, arrived = sums->edges[stage->step_count].records_in;
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
         const qn_leg *leg = &stage->legs[i];
-        bool reads = leg->parent != QN_STAGE_NONE;
-        status = check_leg(stage, i, sums, reads ? &report->stages[report_of[leg->parent]] : NULL, error);
+        status = check_leg(stage, i, sums, run->from[i], error);
         left += sums->edges[leg->first_step + leg->operator_count].records_out;
     }
     if (status == QUERN_OK && left != arrived)
         status = unbalanced("at the end of a stage", left, arrived, error);
-    if (status == QUERN_OK && run->into && arrived != sums->inserted)
-        status = unbalanced("into the shuffle", arrived, sums->inserted, error);
+    if (status == QUERN_OK && (run->into || run->stored) && arrived != sums->inserted)
+        status = unbalanced("into the result", arrived, sums->inserted, error);
     if (status == QUERN_OK && sums->sent != sums->received)
         status = unbalanced("between ranks", sums->sent, sums->received, error);
     return status;
@@ -166,8 +164,6 @@ static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage
     kept->read_bytes = sums->read_bytes;
     kept->sent_bytes = sums->sent_bytes;
     kept->spilled_bytes = sums->spilled_bytes;
-    kept->result_in = sums->inserted + sums->copies;
-    kept->result_merged = sums->merged;
 }
 
 /* Rank 0 learns what the most frequent keys of all ranks are. */
@@ -186,8 +182,18 @@ static quern_status gather_hot_keys(const qn_stage_run *run, qn_report_stage *ke
     return status;
 }
 
-quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const uint32_t *report_of,
-                                 quern_status outcome, double seconds, qn_error *error)
+/* For the check of those who read it, in this run or a later one. */
+static void keep_balance(const qn_stage_run *run, const stage_sums *sums)
+{
+    qn_result *result = run->into ? run->into : run->stored;
+    if (!result)
+        return;
+    result->all_in = sums->inserted + sums->copies;
+    result->all_merged = sums->merged;
+}
+
+quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, quern_status outcome, double seconds,
+                                 qn_error *error)
 {
     qn_comm *comm = run->engine->comm;
     qn_report_stage *kept = &report->stages[report->stage_count];
@@ -214,8 +220,9 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, con
     }
     report->stage_count++;
     keep_edges(kept, run->stage, &sums);
+    keep_balance(run, &sums);
     if (outcome == QUERN_OK)
-        kept->status = check_balance(report, run, &sums, report_of, error);
+        kept->status = check_balance(run, &sums, error);
     return kept->status;
 }
 

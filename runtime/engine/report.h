@@ -30,8 +30,6 @@ typedef struct qn_report_stage {
     qn_hot_keys hot_keys;                           /* of all ranks, on rank 0 */
     bool has_result;                                /* the stage ends in one */
     uint64_t read_bytes, sent_bytes, spilled_bytes; /* over all ranks, on every rank */
-    uint64_t result_in,
-        result_merged; /* copies included, of the result at its end, over all ranks; for its readers' check */
 } qn_report_stage;
 
 typedef struct qn_report {
@@ -49,10 +47,9 @@ quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, const c
 /* Takes a zeroed one. A file that was made for a report that was not written is removed. */
 void qn_report_fini(qn_report *report);
 
-/* Collective: sums and gathers one stage that ended with `outcome` on all ranks. report_of:
- * where in the report each earlier stage is. Of a stage that succeeded it checks that the records balance: QUERN_ERROR_IMBALANCE. */
-quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, const uint32_t *report_of,
-                                 quern_status outcome, double seconds, qn_error *error);
+/* Collective: sums and gathers one stage that ended with `outcome` on all ranks. Of a stage that succeeded it checks that the records balance: QUERN_ERROR_IMBALANCE. */
+quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, quern_status outcome, double seconds,
+                                 qn_error *error);
 
 /* Collective: writes the JSON on rank 0, if its file is open, over what the file holds. outcome: of the run. A report that
  * cannot be written is a failure only if the run was none. */

@@ -8,6 +8,22 @@
 
 #define LONG_KEY_BYTES_MAX ((size_t)1 << 20) /* of one block, unless one key alone is longer */
 
+static quern_status open_stored(qn_result_feed *feed, const qn_store *store, qn_error *error)
+{
+    feed->stored = calloc(1, sizeof *feed->stored);
+    if (!feed->stored)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a result");
+    return qn_store_reader_open(feed->stored, store, error);
+}
+
+uint64_t qn_result_feed_begin_part(qn_result_feed *feed, size_t part, uint32_t rank)
+{
+    if (!feed->stored)
+        return rank;
+    qn_store_reader_begin(feed->stored, part);
+    return feed->stored->part->number;
+}
+
 static quern_status open_reduced(qn_result_feed *feed, qn_shuffle *shuffle, const qn_reducer *reducer, bool ordered,
                                  qn_error *error)
 {
@@ -29,6 +45,8 @@ static quern_status open_reduced(qn_result_feed *feed, qn_shuffle *shuffle, cons
 quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *source, bool ordered,
                                  qn_error *error)
 {
+    if (result->kind == QN_RESULT_STORED)
+        return open_stored(feed, result->stored, error);
     if (result->kind == QN_RESULT_REDUCED)
         return open_reduced(feed, result->reduced, &source->reducer, ordered, error);
     feed->sorter = result->collated->sorter;
@@ -38,6 +56,10 @@ quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const 
 
 void qn_result_feed_close(qn_result_feed *feed)
 {
+    if (feed->stored)
+        qn_store_reader_close(feed->stored);
+    free(feed->stored);
+    feed->stored = NULL;
     qn_arena_reset(&feed->long_keys);
     free(feed->values);
     feed->values = NULL;
@@ -153,6 +175,8 @@ static quern_status take(qn_result_feed *feed, size_t *count_out, qn_error *erro
 
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error)
 {
+    if (feed->stored)
+        return qn_store_reader_next(feed->stored, batch_out, error);
     size_t count = 0;
     quern_status status = take(feed, &count, error);
     if (status != QUERN_OK)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * runtime/engine/result_feed.h: this rank's part of a result as blocks of records.
+ * runtime/engine/result_feed.h: this rank's part of a result as blocks of records; of a stored one, part after part.
  *
  * Of a collated result, references to where its sorter has them. Of a reduction in order, rows come from a merge, which gives a row only until the next: keys and values are copied. Where nobody asks for an
  * order and the result is a table, they are referred to as they lie there: several times as fast.
@@ -13,7 +13,8 @@
 #include "runtime/shuffle/result.h"
 
 typedef struct qn_result_feed {
-    qn_sorter *sorter; /* of a collated result; then the rest is not used */
+    qn_store_reader *stored; /* of a stored result; then the rest is not used */
+    qn_sorter *sorter;       /* of a collated one; the same */
     bool has_values;
     qn_shuffle *shuffle; /* of a reduction */
     bool ordered;
@@ -31,7 +32,10 @@ typedef struct qn_result_feed {
 /* Begins at the first record. `source`: the node whose result it is. ordered: a reduction's, by hash and bytes. */
 quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *source, bool ordered,
                                  qn_error *error);
-/* The next block; count 0 at the end. It lives until the next call. */
+/* Goes to one of the parts that are here (qn_result_get_local_part_count()); returns its place in the order of all. To be called
+ * before the first block. */
+uint64_t qn_result_feed_begin_part(qn_result_feed *feed, size_t part, uint32_t rank);
+/* The next block of the part; count 0 at the end. It lives until the next call. */
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error);
 void qn_result_feed_close(qn_result_feed *feed); /* takes a zeroed one */
 

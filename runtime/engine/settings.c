@@ -97,6 +97,19 @@ quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm,
     return QUERN_OK;
 }
 
+uint64_t qn_settings_cached_bytes_max(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
+                                      uint64_t kept_bytes)
+{
+    uint64_t apart_bytes = READER_BYTES + kept_bytes, memory_bytes = settings->rank_memory_bytes;
+    uint64_t room_bytes = memory_bytes > apart_bytes ? memory_bytes - apart_bytes : 0;
+    uint64_t round_bytes = choose_round_bytes(settings, comm, live_count);
+    uint64_t fixed_bytes =
+        qn_shuffle_buffer_bytes(comm, round_bytes) + QN_MERGE_FAN_IN_MAX * choose_block_bytes(settings, live_count);
+    uint64_t least_bytes = live_count * (fixed_bytes + pool_bytes_min(live_count));
+    uint64_t left_bytes = room_bytes > least_bytes ? room_bytes - least_bytes : 0;
+    return left_bytes < room_bytes / 2 ? left_bytes : room_bytes / 2;
+}
+
 uint64_t qn_settings_kept_bytes_max(const qn_settings *settings)
 {
     return settings->rank_memory_bytes / KEPT_PART;

@@ -3,7 +3,7 @@
  * runtime/engine/settings.h: options with everything decided, and the memory of a rank dealt out.
  *
  * A rank's budget is the node's divided by its ranks. Of it go: the reader and the operators; the rows that top k keeps, and the records
- * that are collected for the program; and the rest is shared among the reductions that exist at the same time. Each has of its share: the buffers of the shuffle's
+ * that are collected for the program; what is kept of earlier runs; and the rest is shared among the results that exist at the same time. Each has of its share: the buffers of the shuffle's
  * rounds; the blocks that a merge of spilled runs reads; and the rest is the pool of its tables.
  */
 #ifndef QN_ENGINE_SETTINGS_H
@@ -49,6 +49,10 @@ typedef struct qn_memory_share {
  * QUERN_ERROR_BUDGET names what would be enough. */
 quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
                                uint64_t kept_bytes, qn_memory_share *share_out, qn_error *error);
+/* What results that are kept from earlier runs may take in memory, so that live_count reductions find room beside them: half of what there
+ * is at most. The rest of them is spilled. */
+uint64_t qn_settings_cached_bytes_max(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
+                                      uint64_t kept_bytes);
 /* What the rows of all top k of a run may take together. */
 uint64_t qn_settings_kept_bytes_max(const qn_settings *settings);
 /* What the collected records of a run may take together; more if it has no reduction. */

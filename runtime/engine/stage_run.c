@@ -15,6 +15,8 @@
 #define GROUP_BYTES_MAX                                                                                                \
     ((uint64_t)1 << 20) /* of a group's values in memory: the part of a reader, which a leg of groups has not */
 
+#define PLACES_AT_ONCE ((uint64_t)1 << 20)
+
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
 static void wait_a_little(qn_stage_run *run, qn_backoff *backoff)
 {
@@ -54,6 +56,13 @@ static quern_status end_in_result(void *user, const qn_batch *batch, qn_error *e
         status = stopped(error);
     qn_agent_leave(&run->agent);
     return status;
+}
+
+/* Outside of the gate: nobody else touches a store, and spilling may take long. */
+static quern_status end_in_store(void *user, const qn_batch *batch, qn_error *error)
+{
+    const qn_leg_end *end = user;
+    return qn_store_put(end->run->stored->stored, batch, error);
 }
 
 static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *error)
@@ -97,7 +106,32 @@ static void name_task(const qn_task *task, qn_error *failure)
 /* A part is an attempt's as a whole. */
 static bool makes_parts(const qn_stage_run *run)
 {
-    return run->writer && qn_sink_writer_has_parts(run->writer);
+    return run->stored || (run->writer && qn_sink_writer_has_parts(run->writer));
+}
+
+static quern_status begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error)
+{
+    uint64_t number = run->first_part[leg] + place;
+    if (run->stored)
+        return qn_store_begin_part(run->stored->stored, number, error);
+    if (!run->writer)
+        return QUERN_OK;
+    return qn_sink_writer_begin_part(run->writer, number, run->first_part[run->stage->leg_count], error);
+}
+
+static quern_status end_part(qn_stage_run *run, qn_error *error)
+{
+    if (run->stored)
+        return qn_store_end_part(run->stored->stored, error);
+    return run->writer ? qn_sink_writer_end_part(run->writer, error) : QUERN_OK;
+}
+
+static void drop_part(qn_stage_run *run)
+{
+    if (run->stored)
+        qn_store_drop_part(run->stored->stored);
+    else if (run->writer)
+        qn_sink_writer_drop_part(run->writer);
 }
 
 /* An attempt failed: can it be tried elsewhere, and from where on? */
@@ -108,7 +142,7 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_sou
     bool retryable = chain->callback_failed || failure->status == QUERN_ERROR_INPUT;
     qn_resume resume = {0};
     if (makes_parts(run)) {
-        qn_sink_writer_drop_part(run->writer); /* the whole part is made again */
+        drop_part(run); /* the whole part is made again */
         qn_chain_roll_back(chain);
     } else {
         resume.place = *qn_source_block_place(source);
@@ -155,14 +189,6 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source
     return status;
 }
 
-static quern_status begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error)
-{
-    if (!run->writer)
-        return QUERN_OK;
-    return qn_sink_writer_begin_part(run->writer, run->first_part[leg] + place, run->first_part[run->stage->leg_count],
-                                     error);
-}
-
 static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
 {
     qn_error failure = {0};
@@ -185,8 +211,8 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
     }
     if (run->agent.aborted)
         return;
-    if (status == QUERN_OK && run->writer)
-        status = qn_sink_writer_end_part(run->writer, &failure);
+    if (status == QUERN_OK)
+        status = end_part(run, &failure);
     if (status == QUERN_OK) {
         run->figures.tasks++;
         run->figures.input_bytes += qn_source_task_bytes(source);
@@ -373,27 +399,49 @@ static bool has_groups(const qn_stage *stage, uint32_t leg)
     return stage->legs[leg].operator_count > 0 && qn_node_is_grouping(stage->steps[stage->legs[leg].first_step + 1]);
 }
 
-static quern_status run_records(qn_stage_run *run, uint32_t leg)
+static quern_status end_part_of_result(qn_stage_run *run)
 {
-    qn_result_feed feed = {0};
-    quern_status status =
-        qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), makes_parts(run), &run->agent.error);
-    if (status == QUERN_OK)
-        status = feed_result(run, leg, &feed);
-    qn_result_feed_close(&feed);
+    quern_status status = QUERN_OK;
+    if (run->agent.aborted)
+        return status;
+    qn_agent_leave(&run->agent); /* syncing may take long */
+    status = end_part(run, &run->agent.error);
+    qn_agent_enter(&run->agent);
     return status;
+}
+
+/* A part of a result that is read is a part of what is made. */
+static quern_status run_result_part(qn_stage_run *run, uint32_t leg, qn_result_feed *feed, size_t part)
+{
+    uint64_t place = qn_result_feed_begin_part(feed, part, run->engine->comm->rank);
+    if (run->places[leg])
+        qn_chain_begin_part(&run->chains[leg], &run->places[leg][place]);
+    quern_status status = begin_part(run, leg, place, &run->agent.error);
+    if (status == QUERN_OK)
+        status = feed_result(run, leg, feed);
+    return status == QUERN_OK ? end_part_of_result(run) : status;
+}
+
+/* The groups of this rank are one part. */
+static quern_status run_part_of_groups(qn_stage_run *run, uint32_t leg)
+{
+    quern_status status = begin_part(run, leg, run->engine->comm->rank, &run->agent.error);
+    if (status == QUERN_OK)
+        status = run_groups(run, leg);
+    return status == QUERN_OK ? end_part_of_result(run) : status;
 }
 
 static quern_status run_result(qn_stage_run *run, uint32_t leg)
 {
-    quern_status status = begin_part(run, leg, run->engine->comm->rank, &run->agent.error);
-    if (status == QUERN_OK)
-        status = has_groups(run->stage, leg) ? run_groups(run, leg) : run_records(run, leg);
-    if (status == QUERN_OK && run->writer) {
-        qn_agent_leave(&run->agent); /* syncing may take long */
-        status = qn_sink_writer_end_part(run->writer, &run->agent.error);
-        qn_agent_enter(&run->agent);
-    }
+    if (has_groups(run->stage, leg))
+        return run_part_of_groups(run, leg);
+    qn_result_feed feed = {0};
+    size_t part_count = qn_result_get_local_part_count(run->from[leg]);
+    quern_status status =
+        qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), makes_parts(run), &run->agent.error);
+    for (size_t part = 0; part < part_count && status == QUERN_OK && !run->agent.aborted; part++)
+        status = run_result_part(run, leg, &feed, part);
+    qn_result_feed_close(&feed);
     return status;
 }
 
@@ -433,6 +481,11 @@ static void finish_rounds(qn_stage_run *run)
         wait_a_little(run, &backoff);
 }
 
+static bool is_from_earlier_run(const qn_stage_run *run, uint32_t leg)
+{
+    return run->from[leg] && qn_leg_source(run->stage, leg)->is_made;
+}
+
 static void keep_edges(qn_stage_run *run)
 {
     const qn_stage *stage = run->stage;
@@ -440,6 +493,7 @@ static void keep_edges(qn_stage_run *run)
         const qn_leg *leg = &stage->legs[i];
         uint64_t read = run->source_records[i];
         run->figures.source_records += read;
+        run->figures.cached_records += is_from_earlier_run(run, i) ? read : 0;
         run->figures.end_records += run->chains[i].end_records;
         run->edges[leg->first_step] = (qn_edge_stats){read, read, 0};
         uint32_t grouping = has_groups(stage, i);
@@ -451,16 +505,32 @@ static void keep_edges(qn_stage_run *run)
     run->edges[stage->step_count] = (qn_edge_stats){.records_in = run->figures.end_records};
 }
 
+/* After a failure the last part may be open. */
+static void finish_store(qn_stage_run *run)
+{
+    if (!run->stored)
+        return;
+    qn_store_drop_part(run->stored->stored);
+    qn_store_finish(run->stored->stored);
+    run->stored->part_count = run->first_part[run->stage->leg_count];
+}
+
 static void keep_figures(qn_stage_run *run)
 {
     qn_stage_figures *figures = &run->figures;
     keep_edges(run);
     figures->shuffle_ns = run->agent.shuffle_ns;
     figures->helper_turns = run->agent.helped;
+    const qn_result *result = run->into ? run->into : run->stored;
+    if (!result)
+        return;
+    qn_result_stats stats = qn_result_get_stats(result);
+    figures->spill_runs = stats.spill_runs;
+    figures->spilled_bytes = stats.spilled_bytes;
+    figures->table_bytes_peak = stats.memory_bytes_peak;
     if (!run->into)
         return;
     const qn_rounds *rounds = qn_result_get_rounds(run->into);
-    qn_result_stats stats = qn_result_get_stats(run->into);
     figures->owned_records = stats.records_owned;
     figures->merged_records = stats.merged;
     figures->shuffle_rounds = rounds->completed;
@@ -469,9 +539,6 @@ static void keep_figures(qn_stage_run *run)
     figures->sent_bytes = rounds->sent_bytes;
     figures->received_records = rounds->received_rows;
     figures->received_bytes = rounds->received_bytes;
-    figures->spill_runs = stats.spill_runs;
-    figures->spilled_bytes = stats.spilled_bytes;
-    figures->table_bytes_peak = stats.memory_bytes_peak;
 }
 
 /* Every rank learns where in the output the parts of a leg begin: only the master knows how many tasks there are. */
@@ -484,7 +551,7 @@ static quern_status number_parts(qn_stage_run *run, qn_error *error)
         if (leg == stage->leg_count)
             break;
         bool is_source = stage->legs[leg].parent == QN_STAGE_NONE;
-        next += !is_source               ? run->engine->comm->size
+        next += !is_source               ? qn_result_get_part_count(run->from[leg], run->engine->comm->size)
                 : run->master.tasks.legs ? run->master.tasks.legs[leg].splits.count
                                          : 0;
     }
@@ -504,15 +571,21 @@ static const qn_node *reduction_of(const qn_stage *stage)
     return stage->result && stage->result->kind == QN_NODE_REDUCE ? stage->result : NULL;
 }
 
+static qn_chain_end_fn end_of(const qn_stage_run *run)
+{
+    if (run->into)
+        return end_in_result;
+    return run->stored ? end_in_store : end_in_sink;
+}
+
 static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *error)
 {
     const qn_leg *leg = &run->stage->legs[number];
     const qn_node *const *operators = run->stage->steps + leg->first_step + 1;
     uint32_t grouping = has_groups(run->stage, number);
     run->ends[number] = (qn_leg_end){run, number};
-    quern_status status =
-        qn_chain_init(&run->chains[number], operators + grouping, leg->operator_count - grouping, run->engine->counters,
-                      run->into ? end_in_result : end_in_sink, &run->ends[number], error);
+    quern_status status = qn_chain_init(&run->chains[number], operators + grouping, leg->operator_count - grouping,
+                                        run->engine->counters, end_of(run), &run->ends[number], error);
     if (status == QUERN_OK && grouping)
         status = qn_chain_init(&run->groupings[number], operators, 1, run->engine->counters, end_in_chain,
                                &run->ends[number], error);
@@ -522,6 +595,44 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
         status = qn_chain_check(&run->chains[number], reduction_of(run->stage), error);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
         run->engine->settings.record_bytes_max;
+    return status;
+}
+
+/* What is before each part of the stored result that a leg reads. Each rank puts in what it knows of its parts, at their numbers; the
+ * sums of all ranks are then everything, since every part is somewhere once. */
+static quern_status learn_places(qn_stage_run *run, uint32_t leg, qn_error *error)
+{
+    enum { WORDS = sizeof(qn_place) / sizeof(uint64_t) };
+    const qn_store *store = run->from[leg]->stored;
+    uint64_t count = run->from[leg]->part_count;
+    qn_place *places = calloc(count + 1, sizeof *places), before = {0};
+    if (!places)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the places of %llu parts",
+                     (unsigned long long)count);
+    quern_status status = qn_comm_agree(run->engine->comm, error);
+    for (size_t i = 0; status == QUERN_OK && i < store->part_count; i++)
+        places[store->parts[i].number] = (qn_place){store->parts[i].record_count, 0, store->parts[i].sum};
+    /* In pieces, since words are counted by an int. A sum of 128 bits is of one rank: no carry is lost. */
+    for (uint64_t at = 0; at < count && status == QUERN_OK; at += PLACES_AT_ONCE) {
+        uint64_t more = count - at < PLACES_AT_ONCE ? count - at : PLACES_AT_ONCE;
+        status = qn_comm_reduce_sum(run->engine->comm, (uint64_t *)&places[at], more * WORDS, error);
+    }
+    for (uint64_t i = 0; i < count && status == QUERN_OK; i++) {
+        qn_place here = places[i];
+        places[i] = before;
+        before.record_count += here.record_count;
+        before.sum += here.sum;
+    }
+    run->places[leg] = places;
+    return status;
+}
+
+static quern_status learn_all_places(qn_stage_run *run, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK; leg++)
+        if (qn_chain_needs_places(&run->chains[leg]))
+            status = learn_places(run, leg, error);
     return status;
 }
 
@@ -545,6 +656,8 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     if (status == QUERN_OK)
         status = number_parts(run, error);
     if (status == QUERN_OK)
+        status = learn_all_places(run, error);
+    if (status == QUERN_OK)
         status = qn_agent_start(&run->agent, engine->comm, engine->stage_number, is_master ? &run->master : NULL,
                                 run->into, error);
     return status;
@@ -554,6 +667,7 @@ static void fini_leg(qn_stage_run *run, uint32_t leg)
 {
     qn_chain_fini(&run->chains[leg]);
     qn_chain_fini(&run->groupings[leg]);
+    free(run->places[leg]);
 }
 
 quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
@@ -564,6 +678,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
         run_sources(run);
         finish_rounds(run);
         qn_agent_stop(&run->agent);
+        finish_store(run);
         keep_figures(run);
         if (error->status == QUERN_OK)
             *error = run->agent.error;

@@ -22,6 +22,7 @@
     X(attempts_failed, "of these, failed")                                                                             \
     X(input_bytes, "bytes of the tasks finished here")                                                                 \
     X(source_records, "records that the source gave")                                                                  \
+    X(cached_records, "of these, kept from an earlier run")                                                            \
     X(end_records, "records that arrived at the stage's end")                                                          \
     X(owned_records, "records that this rank's part of the result is made of: the load")                               \
     X(merged_records, "records combined into others")                                                                  \
@@ -59,10 +60,13 @@ struct qn_stage_run {
     qn_engine *engine;
     const qn_stage *stage;
     qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */
-    qn_result *into;                   /* one of the two is not NULL */
+    qn_result *into;                   /* one of the three is not NULL; this one exchanges records */
+    qn_result *stored;
     qn_sink_writer *writer;
     uint64_t first_part[QN_LEG_COUNT_MAX + 1]; /* of the output, that each leg makes; the last one: how many in all */
-    qn_master master;                          /* rank 0 */
+    qn_place
+        *places[QN_LEG_COUNT_MAX]; /* of the parts of the stored result that a leg reads, if it needs them; owned */
+    qn_master master;              /* rank 0 */
     qn_agent agent;
     qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
     qn_chain groupings[QN_LEG_COUNT_MAX]; /* of that one; its end is the chain of the others */

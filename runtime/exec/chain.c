@@ -5,6 +5,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
+#include "runtime/data/key_text.h"
 #include "runtime/exec/chain_internal.h"
 #include "runtime/exec/reduction_check.h"
 
@@ -420,6 +421,52 @@ static void run_sample(struct qn_operator *op, const qn_batch *batch)
     }
 }
 
+static quern_status run_zip(struct qn_operator *op, const qn_batch *batch)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        quern_record in = qn_batch_record(batch, i), given = in;
+        uint64_t index = (uint64_t)op->place++;
+        op->out.origin = qn_batch_origin(batch, i);
+        int code = 0;
+        if (op->node->fn.zip)
+            code = op->node->fn.zip(&in, index, &given, op->node->user);
+        else
+            given.value = quern_of_u64(&index);
+        if (QN_LIKELY(code == 0))
+            quern_emit(&op->out, given.key, given.value);
+        status = check_callback(op, code, op->out.origin);
+    }
+    return status;
+}
+
+static quern_status sum_overflows(struct qn_operator *op, const quern_record *at)
+{
+    char key[QN_KEY_TEXT_BYTES_MAX + 1];
+    qn_key_describe(op->node->schema.key, at->key.data, (uint32_t)at->key.bytes, key);
+    return qn_error_set(op->out.chain->error, QUERN_ERROR_OVERFLOW, 0,
+                        "the sum of '%s' exceeds 64 bits at key \"%s\" (%zu bytes)", op->node->name, key,
+                        at->key.bytes);
+}
+
+static quern_status run_prefix_sum(struct qn_operator *op, const qn_batch *batch)
+{
+    bool is_signed = op->node->schema.value == QUERN_I64;
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        quern_record in = qn_batch_record(batch, i);
+        op->place += is_signed ? (__int128)quern_i64(in.value) : (__int128)quern_u64(in.value);
+        bool fits = is_signed ? op->place == (int64_t)op->place : op->place <= UINT64_MAX;
+        if (QN_UNLIKELY(!fits))
+            return sum_overflows(op, &in);
+        uint64_t sum = (uint64_t)op->place;
+        op->out.origin = qn_batch_origin(batch, i);
+        quern_emit(&op->out, in.key, quern_of_u64(&sum));
+        status = check_callback(op, 0, op->out.origin);
+    }
+    return status;
+}
+
 quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
 {
     quern_status status = QUERN_ERROR_INTERNAL;
@@ -464,11 +511,18 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
     case QN_NODE_BIN:
         status = run_bin(op, batch);
         break;
+    case QN_NODE_ZIP:
+        status = run_zip(op, batch);
+        break;
+    case QN_NODE_PREFIX_SUM:
+        status = run_prefix_sum(op, batch);
+        break;
     case QN_NODE_TEXT:
     case QN_NODE_FIXED:
     case QN_NODE_UNION:
     case QN_NODE_REDUCE:
     case QN_NODE_COLLATE:
+    case QN_NODE_STORE:
         QN_ASSERT(!"sources, unions and results are not in a chain");
     }
     return status == QUERN_OK ? flush(&op->out) : status;
@@ -492,10 +546,13 @@ static void settle_block(qn_chain *chain, bool keep)
 {
     for (uint32_t i = 0; i < chain->operator_count; i++) {
         struct qn_operator *op = &chain->operators[i];
-        if (keep)
+        if (keep) {
             op->committed = op->stats;
-        else
+            op->committed_place = op->place;
+        } else {
             op->stats = op->committed;
+            op->place = op->committed_place;
+        }
         op->out.count = op->out.used_bytes = 0;
         op->out.failed = false;
     }
@@ -511,6 +568,20 @@ static void begin_samples(qn_chain *chain, const qn_batch *batch)
         chain->operators[i].sampled_origin = UINT32_MAX;
         chain->operators[i].sampled_count = 0;
     }
+}
+
+bool qn_chain_needs_places(const qn_chain *chain)
+{
+    for (uint32_t i = 1; i < chain->operator_count; i++)
+        QN_ASSERT(!qn_node_needs_places(chain->operators[i].node)); /* it would be behind a store */
+    return chain->operator_count > 0 && qn_node_needs_places(chain->operators[0].node);
+}
+
+void qn_chain_begin_part(qn_chain *chain, const qn_place *place)
+{
+    struct qn_operator *op = &chain->operators[0];
+    op->place = op->node->kind == QN_NODE_ZIP ? (__int128)place->record_count : place->sum;
+    op->committed_place = op->place;
 }
 
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)

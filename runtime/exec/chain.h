@@ -39,6 +39,13 @@ struct quern_counter {
     struct quern_counter *next;
 };
 
+/* What comes before a part of the input: what operators that need places begin with. */
+typedef struct qn_place {
+    uint64_t record_count;
+    uint64_t unused;
+    __int128 sum; /* of the values, if they are integers */
+} qn_place;
+
 struct qn_operator;
 struct qn_reduction_check;
 
@@ -86,6 +93,10 @@ static inline bool qn_chain_knows_record(const qn_chain *chain, const qn_error *
 {
     return chain->callback_failed || failure->status == QUERN_ERROR_CHECK;
 }
+/* Whether an operator needs to know the place of each part: only the first of a chain may. */
+bool qn_chain_needs_places(const qn_chain *chain);
+/* The blocks that follow are of a part with so much before it. */
+void qn_chain_begin_part(qn_chain *chain, const qn_place *place);
 
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and
  * delivered. */

@@ -33,10 +33,11 @@ struct qn_operator {
     qn_type_shape key_shape, value_shape; /* of what it emits */
     uint32_t index;
     qn_edge_stats stats, committed, marked;
-    uint32_t way;             /* of a sample */
-    uint32_t sampled_origin;  /* the source record whose records it saw last, */
-    uint64_t sampled_count;   /* and how many */
-    qn_operator_check *check; /* check mode, where there is a callback; else NULL */
+    __int128 place, committed_place; /* records, or the sum of values, before the next record */
+    uint32_t way;                    /* of a sample */
+    uint32_t sampled_origin;         /* the source record whose records it saw last, */
+    uint64_t sampled_count;          /* and how many */
+    qn_operator_check *check;        /* check mode, where there is a callback; else NULL */
     quern_emitter out;
 };
 

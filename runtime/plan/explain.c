@@ -202,6 +202,10 @@ static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
         put_node(to, stage->result);
         if (stage->result->kind == QN_NODE_REDUCE)
             put(to, ", %s", reducer_name(&stage->result->reducer));
+        if (stage->is_made)
+            put(to, ", kept from an earlier run");
+        else if (stage->result->is_cached)
+            put(to, ", kept for later runs");
         put_readers(to, stages, index);
     } else
         put_sink(to, stage->sink);
@@ -239,7 +243,9 @@ static void put_stage(qn_buffer *to, const qn_account *account, uint32_t index)
 {
     const qn_stage_facts *facts = &account->facts[index];
     put(to, "stage %u", index + 1);
-    if (facts->ran)
+    if (account->stages.items[index].is_made)
+        put(to, ": kept");
+    else if (facts->ran)
         put(to, ": %s", quern_status_name(facts->status));
     else if (account->ran)
         put(to, ": not run");
@@ -284,6 +290,8 @@ static const char *step_kind(const qn_stage *stage, uint32_t step)
         return "operator";
     if (!stage->result)
         return "output";
+    if (stage->result->kind == QN_NODE_STORE)
+        return "store";
     return stage->result->kind == QN_NODE_REDUCE ? "reduction" : "shuffle";
 }
 

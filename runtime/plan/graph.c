@@ -70,6 +70,12 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "sort by key";
     case QN_NODE_REDUCE:
         return "reduce by key";
+    case QN_NODE_STORE:
+        return "store";
+    case QN_NODE_ZIP:
+        return "zip with index";
+    case QN_NODE_PREFIX_SUM:
+        return "prefix sum";
     }
     return "";
 }
@@ -268,6 +274,66 @@ qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_no
         error);
 }
 
+qn_node *qn_graph_add_store(qn_graph *graph, qn_node *input, qn_error *error)
+{
+    if (input->kind == QN_NODE_REDUCE || input->kind == QN_NODE_STORE)
+        return input;
+    return qn_graph_add_node(graph, &(qn_node){.kind = QN_NODE_STORE, .input = input, .schema = input->schema}, error);
+}
+
+/* A store of the input, whose parts have places whatever made them. */
+static qn_node *add_placed(qn_graph *graph, qn_node *input, qn_node *draft, qn_error *error)
+{
+    qn_node *stored = input;
+    if (input->kind != QN_NODE_STORE)
+        stored =
+            qn_graph_add_node(graph, &(qn_node){.kind = QN_NODE_STORE, .input = input, .schema = input->schema}, error);
+    draft->input = stored;
+    return stored ? qn_graph_add_node(graph, draft, error) : NULL;
+}
+
+qn_node *qn_graph_add_zip(qn_graph *graph, qn_node *input, const quern_schema *schema, quern_zip_fn fn, void *user,
+                          qn_error *error)
+{
+    qn_node draft = {.kind = QN_NODE_ZIP, .schema = {input->schema.key, QUERN_U64, 0}, .fn.zip = fn, .user = user};
+    if (fn)
+        draft.schema = *schema;
+    return add_placed(graph, input, &draft, error);
+}
+
+qn_node *qn_graph_add_prefix_sum(qn_graph *graph, qn_node *input, qn_error *error)
+{
+    qn_node draft = {.kind = QN_NODE_PREFIX_SUM, .schema = input->schema};
+    if (input->schema.value != QUERN_I64 && input->schema.value != QUERN_U64) {
+        qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
+                     "prefix sum: values must be QUERN_I64 or QUERN_U64: map them first");
+        return NULL;
+    }
+    return add_placed(graph, input, &draft, error);
+}
+
+void qn_graph_cache(qn_graph *graph, qn_node *node)
+{
+    digest_number(graph, node->number);
+    if (node->is_cached)
+        return;
+    node->is_cached = true;
+    node->next_cached = graph->cached;
+    graph->cached = node;
+}
+
+void qn_graph_uncache(qn_graph *graph, qn_node *node)
+{
+    digest_number(graph, ~(uint64_t)node->number);
+    qn_node **at = &graph->cached;
+    while (*at && *at != node)
+        at = &(*at)->next_cached;
+    if (*at)
+        *at = node->next_cached;
+    node->is_cached = node->is_made = false;
+    node->next_cached = NULL;
+}
+
 static quern_status check_sink(const qn_sink *sink, qn_error *error)
 {
     quern_type type = sink->input->schema.value;
@@ -327,4 +393,5 @@ void qn_graph_note(qn_graph *graph, const char *text)
 void qn_graph_forget_sinks(qn_graph *graph)
 {
     graph->sinks = NULL;
+    graph->wanted = NULL;
 }

@@ -39,6 +39,9 @@ typedef enum qn_node_kind {
     QN_NODE_UNION,
     QN_NODE_REDUCE,
     QN_NODE_COLLATE,
+    QN_NODE_STORE,      /* as they come, in parts, where they are */
+    QN_NODE_ZIP,        /* behind a store, as all that need places */
+    QN_NODE_PREFIX_SUM, /* the same */
 } qn_node_kind;
 
 #define QN_DELIMITER_COUNT_MAX 16
@@ -87,6 +90,7 @@ struct qn_node {
         quern_cogroup_fn cogroup;
         quern_join_fn join;
         quern_key_fn key;
+        quern_zip_fn zip; /* NULL: the index becomes the value */
     } fn;
     void *user;
     qn_reducer reducer; /* QN_NODE_REDUCE */
@@ -99,6 +103,9 @@ struct qn_node {
         qn_sample sample;          /* QN_NODE_SAMPLE */
         qn_bins bins;              /* QN_NODE_BIN */
     } of;
+    bool is_cached; /* of a node that makes a result: it is to outlive its run */
+    bool is_made;   /* … and does: the engine has it. The two change between runs, alike on all ranks */
+    qn_node *next_cached;
 };
 
 typedef enum qn_sink_kind {
@@ -132,13 +139,15 @@ typedef struct qn_graph {
     qn_arena arena;
     uint32_t node_count;
     qn_sink *sinks;
-    uint64_t digest; /* of everything asked for: differs if two ranks build different graphs */
+    qn_node *cached;       /* all that are */
+    const qn_node *wanted; /* a cached node to be made in the next run, read by an output or not; NULL: none */
+    uint64_t digest;       /* of everything asked for: differs if two ranks build different graphs */
 } qn_graph;
 
 /* Whether a stage ends in the node: what it makes is kept, and read by later stages. */
 static inline bool qn_node_makes_result(const qn_node *node)
 {
-    return node->kind == QN_NODE_REDUCE || node->kind == QN_NODE_COLLATE;
+    return node->kind == QN_NODE_REDUCE || node->kind == QN_NODE_COLLATE || node->kind == QN_NODE_STORE;
 }
 
 /* Whether the node reads a collated result group by group: it is then the first operator of its leg. */
@@ -151,6 +160,12 @@ static inline bool qn_node_is_grouping(const qn_node *node)
 static inline bool qn_node_is_source(const qn_node *node)
 {
     return node->kind == QN_NODE_TEXT || node->kind == QN_NODE_FIXED || qn_node_makes_result(node);
+}
+
+/* Whether the operator has to know how many records, or what sum of them, there are before a part of its input. */
+static inline bool qn_node_needs_places(const qn_node *node)
+{
+    return node->kind == QN_NODE_ZIP || node->kind == QN_NODE_PREFIX_SUM;
 }
 
 /* "map", and so on: a node's name unless the user gave one. Static. */
@@ -183,6 +198,16 @@ qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node
 /* All records in an order; with `other` (NULL: none) those of two inputs, whose keys are of one type. */
 qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_node *other, const qn_collate *collate,
                               qn_error *error);
+/* A node whose result can be cached: the input itself if it is a reduction or a store, else a store of it. */
+qn_node *qn_graph_add_store(qn_graph *graph, qn_node *input, qn_error *error);
+/* Each record with its place in the order of the input, or with the sum of the values up to it; stores the input if needed. fn NULL: the
+ * index becomes the value. */
+qn_node *qn_graph_add_zip(qn_graph *graph, qn_node *input, const quern_schema *schema, quern_zip_fn fn, void *user,
+                          qn_error *error);
+qn_node *qn_graph_add_prefix_sum(qn_graph *graph, qn_node *input, qn_error *error);
+/* The result of a node is to outlive its run from now on, or no longer. */
+void qn_graph_cache(qn_graph *graph, qn_node *node);
+void qn_graph_uncache(qn_graph *graph, qn_node *node);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
 /* Copies the paths of a source. */
 bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_count, qn_text_input *into,

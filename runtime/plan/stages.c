@@ -72,13 +72,28 @@ typedef struct walk {
 static quern_status add_stage(qn_stages *stages, const qn_node *result, const qn_sink *sink, uint32_t depth,
                               qn_error *error);
 
+/* What an earlier run made. */
+static quern_status add_made(qn_stages *stages, const qn_node *result, qn_error *error)
+{
+    if (stages->count == QN_STAGE_COUNT_MAX)
+        return too_many("stages", QN_STAGE_COUNT_MAX, error);
+    qn_stage *stage = &stages->items[stages->count];
+    *stage = (qn_stage){.result = result, .schema = result->schema, .last_reader = stages->count, .is_made = true};
+    stages->count++;
+    return QUERN_OK;
+}
+
 /* The stage that makes the result that `source` is, made now if it is not there yet. */
 static quern_status require(walk *way, const qn_node *source, uint32_t *parent_out)
 {
     *parent_out = QN_STAGE_NONE;
     if (!qn_node_makes_result(source))
         return QUERN_OK;
-    if (find_result(way->stages, source) == QN_STAGE_NONE) {
+    if (find_result(way->stages, source) == QN_STAGE_NONE && source->is_made) {
+        quern_status status = add_made(way->stages, source, way->error);
+        if (status != QUERN_OK)
+            return status;
+    } else if (find_result(way->stages, source) == QN_STAGE_NONE) {
         if (way->depth == QN_STAGE_COUNT_MAX)
             return too_many("stages", QN_STAGE_COUNT_MAX, way->error);
         quern_status status = add_stage(way->stages, source, NULL, way->depth + 1, way->error);
@@ -157,17 +172,31 @@ static quern_status add_stage(qn_stages *stages, const qn_node *result, const qn
     return QUERN_OK;
 }
 
-static uint32_t count_live(const qn_stages *stages)
+static bool is_live(const qn_stage *stage, uint32_t now)
 {
-    uint32_t live_max = 1;
+    return stage->result && !stage->is_made && (stage->last_reader >= now || stage->result->is_cached);
+}
+
+static uint32_t larger(uint32_t left, uint32_t right)
+{
+    return left > right ? left : right;
+}
+
+static void count_live(qn_stages *stages)
+{
+    stages->store_live_max = stages->moving_live_max = 0;
+    stages->live_max = 1;
     for (uint32_t now = 0; now < stages->count; now++) {
-        uint32_t live = 0;
-        for (uint32_t i = 0; i <= now; i++)
-            live += stages->items[i].result != NULL && stages->items[i].last_reader >= now;
-        if (live > live_max)
-            live_max = live;
+        uint32_t stores = 0, others = 0;
+        for (uint32_t i = 0; i <= now; i++) {
+            bool is_store = stages->items[i].result && stages->items[i].result->kind == QN_NODE_STORE;
+            stores += is_store && is_live(&stages->items[i], now);
+            others += !is_store && is_live(&stages->items[i], now);
+        }
+        stages->store_live_max = larger(stages->store_live_max, stores);
+        stages->moving_live_max = larger(stages->moving_live_max, others);
+        stages->live_max = larger(stages->live_max, stores + others);
     }
-    return live_max;
 }
 
 quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error *error)
@@ -178,6 +207,11 @@ quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error
         if (status != QUERN_OK)
             return status;
     }
-    stages->live_max = count_live(stages);
+    if (graph->wanted && !graph->wanted->is_made && find_result(stages, graph->wanted) == QN_STAGE_NONE) {
+        quern_status status = add_stage(stages, graph->wanted, NULL, 0, error);
+        if (status != QUERN_OK)
+            return status;
+    }
+    count_live(stages);
     return QUERN_OK;
 }

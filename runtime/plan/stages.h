@@ -5,7 +5,8 @@
  * A stage ends in a result (a reduction, say) or an output. What leads there is one or more legs: a leg reads a source or the
  * result of an earlier stage and sends the records through a chain of operators. There is more than one leg where datasets
  * were united or joined; all run within the stage, behind each other in the order of the graph, and records of each reach the same end. Stages
- * that end in the same result are one stage; it is read as often as needed and freed after its last reader.
+ * that end in the same result are one stage; it is read as often as needed and freed after its last reader, unless it is cached for
+ * later runs. A result that is kept from an earlier run is a stage without legs.
  *
  * Everything that records pass is a step with a number: of each leg its source and its operators, and last of all the end.
  *
@@ -39,12 +40,16 @@ typedef struct qn_stage {
     const qn_sink *sink;
     quern_schema schema;  /* of the records that arrive there, on side 0 */
     uint32_t last_reader; /* of the result */
+    bool is_made;         /* it has no legs and does not run: its result is kept from an earlier run */
 } qn_stage;
 
 typedef struct qn_stages {
     qn_stage items[QN_STAGE_COUNT_MAX];
     uint32_t count;
-    uint32_t live_max; /* results that exist at the same time, at most: what the memory is shared among */
+    /* Results that exist at the same time, at most: what the memory is shared among. Those of earlier runs are apart. */
+    uint32_t live_max;
+    uint32_t store_live_max;  /* of stores only */
+    uint32_t moving_live_max; /* of all others, which need more than they keep */
 } qn_stages;
 
 static inline const qn_node *qn_leg_source(const qn_stage *stage, uint32_t leg)

@@ -52,6 +52,25 @@ quern_status qn_result_create_collated(qn_result **result_out, const qn_collator
     return QUERN_OK;
 }
 
+quern_status qn_result_create_stored(qn_result **result_out, const qn_store_config *config, qn_error *error)
+{
+    qn_result *result = calloc(1, sizeof *result);
+    qn_store *stored = calloc(1, sizeof *stored);
+    quern_status status = QUERN_OK;
+    if (!result || !stored)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a store");
+    else
+        status = qn_store_init(stored, config, error);
+    if (status != QUERN_OK) {
+        free(result);
+        free(stored);
+        return status;
+    }
+    *result = (qn_result){.kind = QN_RESULT_STORED, .stored = stored};
+    *result_out = result;
+    return QUERN_OK;
+}
+
 void qn_result_destroy(qn_result *result)
 {
     if (!result)
@@ -63,7 +82,11 @@ void qn_result_destroy(qn_result *result)
     case QN_RESULT_COLLATED:
         qn_collator_fini(result->collated);
         break;
+    case QN_RESULT_STORED:
+        qn_store_fini(result->stored);
+        break;
     }
+    free(result->stored);
     free(result->reduced);
     free(result->collated);
     free(result);
@@ -124,6 +147,51 @@ const qn_rounds *qn_result_get_rounds(const qn_result *result)
     return result->kind == QN_RESULT_REDUCED ? &result->reduced->rounds : &result->collated->rounds;
 }
 
+qn_store *qn_result_get_store(qn_result *result)
+{
+    return result ? result->stored : NULL;
+}
+
+uint64_t qn_result_get_part_count(const qn_result *result, uint32_t rank_count)
+{
+    return result->kind == QN_RESULT_STORED ? result->part_count : rank_count;
+}
+
+size_t qn_result_get_local_part_count(const qn_result *result)
+{
+    return result->kind == QN_RESULT_STORED ? result->stored->part_count : 1;
+}
+
+void qn_result_retire(qn_result *result)
+{
+    if (result->kind == QN_RESULT_REDUCED)
+        qn_shuffle_retire(result->reduced);
+}
+
+uint64_t qn_result_get_memory_bytes(const qn_result *result)
+{
+    return result->kind == QN_RESULT_STORED ? qn_store_get_memory_bytes(result->stored)
+                                            : qn_shuffle_get_memory_bytes(result->reduced);
+}
+
+quern_status qn_result_shrink(qn_result *result, uint64_t bytes_max, qn_error *error)
+{
+    if (qn_result_get_memory_bytes(result) <= bytes_max)
+        return QUERN_OK;
+    return result->kind == QN_RESULT_STORED ? qn_store_shrink(result->stored, bytes_max, error)
+                                            : qn_shuffle_shrink(result->reduced, error);
+}
+
+static qn_result_stats stats_of_stored(const qn_store *stored)
+{
+    return (qn_result_stats){
+        .records_in = stored->record_count,
+        .spill_runs = stored->spill_runs,
+        .spilled_bytes = stored->spill.written_bytes,
+        .memory_bytes_peak = stored->memory_bytes_peak,
+    };
+}
+
 static qn_result_stats stats_of_reduced(const qn_shuffle *reduced)
 {
     return (qn_result_stats){
@@ -152,5 +220,7 @@ static qn_result_stats stats_of_collated(const qn_collator *collated)
 
 qn_result_stats qn_result_get_stats(const qn_result *result)
 {
+    if (result->kind == QN_RESULT_STORED)
+        return stats_of_stored(result->stored);
     return result->kind == QN_RESULT_REDUCED ? stats_of_reduced(result->reduced) : stats_of_collated(result->collated);
 }

@@ -3,23 +3,30 @@
  * runtime/shuffle/result.h: what a stage ends in and later stages read, whatever kind it is.
  *
  * Records arrive on a rank and end up on the rank where they belong; the stage is over when that is true everywhere. Then each
- * rank has its part of the result, and reads it as often as it likes.
+ * rank has its part of the result, and reads it as often as it likes. A stored result
+ * exchanges nothing: records stay on the rank that made them, in parts (qn_result_get_store()); of what follows only destroying,
+ * reading and keeping is for it.
  */
 #ifndef QN_SHUFFLE_RESULT_H
 #define QN_SHUFFLE_RESULT_H
 
+#include "runtime/data/store.h"
 #include "runtime/shuffle/collator.h"
 #include "runtime/shuffle/shuffle.h"
 
 typedef enum qn_result_kind {
     QN_RESULT_REDUCED,  /* equal keys are one */
     QN_RESULT_COLLATED, /* all records, in an order */
+    QN_RESULT_STORED,   /* as they came, in parts */
 } qn_result_kind;
 
 typedef struct qn_result {
     qn_result_kind kind;
-    qn_shuffle *reduced; /* one of these; owned */
+    qn_shuffle *reduced; /* one of these three; owned */
     qn_collator *collated;
+    qn_store *stored;
+    uint64_t part_count;         /* of a stored one, on all ranks together; set by its stage */
+    uint64_t all_in, all_merged; /* records_in and merged of all ranks; set when the stage is reported */
 } qn_result;
 
 /* What the balance of records is checked with, and what the report shows. */
@@ -37,7 +44,22 @@ typedef struct qn_result_stats {
 
 quern_status qn_result_create_reduced(qn_result **result_out, const qn_shuffle_config *config, qn_error *error);
 quern_status qn_result_create_collated(qn_result **result_out, const qn_collator_config *config, qn_error *error);
+quern_status qn_result_create_stored(qn_result **result_out, const qn_store_config *config, qn_error *error);
 void qn_result_destroy(qn_result *result); /* takes NULL */
+
+/* The store of a stored result; NULL for others. Borrowed. */
+qn_store *qn_result_get_store(qn_result *result);
+/* Into how many parts the order of its records is cut: those of all ranks together, and those that are here. */
+uint64_t qn_result_get_part_count(const qn_result *result, uint32_t rank_count);
+size_t qn_result_get_local_part_count(const qn_result *result);
+
+/* For a result that outlives its run: gives back what only making it needed. */
+void qn_result_retire(qn_result *result);
+/* Memory that a retired result takes. */
+uint64_t qn_result_get_memory_bytes(const qn_result *result);
+/* Writes of a retired result to disk what takes more than bytes_max, while nobody reads it. QUERN_ERROR_SCRATCH,
+ * QUERN_ERROR_NO_MEMORY. */
+quern_status qn_result_shrink(qn_result *result, uint64_t bytes_max, qn_error *error);
 
 /* Inserts records [*next, block.count) of the batch as those of a side; moves *next. Not all went in: make progress, and call again. */
 quern_status qn_result_insert(qn_result *result, const qn_batch *batch, uint32_t side, size_t *next, qn_error *error);

@@ -564,3 +564,44 @@ quern_status qn_shuffle_result_next(qn_shuffle *shuffle, const qn_key **key_out,
         shuffle->stats.result_merged = shuffle->merge.merged_count;
     return status;
 }
+
+static void close_merge(qn_shuffle *shuffle)
+{
+    if (shuffle->merge_open)
+        qn_merge_close(&shuffle->merge);
+    shuffle->merge_open = false;
+}
+
+void qn_shuffle_retire(qn_shuffle *shuffle)
+{
+    QN_ASSERT(qn_shuffle_is_over(shuffle));
+    close_merge(shuffle);
+    if (shuffle->rounds.comm)
+        qn_rounds_fini(&shuffle->rounds);
+    if (shuffle->outgoing.reducer && !shuffle->lent)
+        qn_table_fini(&shuffle->outgoing);
+}
+
+uint64_t qn_shuffle_get_memory_bytes(const qn_shuffle *shuffle)
+{
+    uint64_t bytes = qn_table_get_bytes(&shuffle->home) + shuffle->run_count * shuffle->config.block_bytes;
+    return shuffle->outgoing.reducer ? bytes + qn_table_get_bytes(&shuffle->outgoing) : bytes;
+}
+
+quern_status qn_shuffle_shrink(qn_shuffle *shuffle, qn_error *error)
+{
+    qn_run run;
+    close_merge(shuffle);
+    if (shuffle->run_count == QN_MERGE_FAN_IN_MAX || qn_table_get_count(&shuffle->home) == 0)
+        return QUERN_OK;
+    quern_status status = merge_to_run(shuffle, NULL, 0, &shuffle->home, &run, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_table_clear(&shuffle->home);
+    if (shuffle->outgoing.reducer)
+        qn_table_fini(&shuffle->outgoing); /* what it lent is not needed any more */
+    shuffle->lent = false;
+    run.level = 0;
+    shuffle->runs[shuffle->run_count++] = run;
+    return QUERN_OK;
+}

@@ -113,6 +113,13 @@ quern_status qn_shuffle_result_open(qn_shuffle *shuffle, qn_error *error);
 quern_status qn_shuffle_result_next(qn_shuffle *shuffle, const qn_key **key_out, const uint64_t **value_out,
                                     qn_error *error);
 
+/* After over, for a result that is kept: gives back what only making it needed. */
+void qn_shuffle_retire(qn_shuffle *shuffle);
+/* Memory that a retired result takes, with what reading it needs. */
+uint64_t qn_shuffle_get_memory_bytes(const qn_shuffle *shuffle);
+/* Writes a retired result to disk, while nobody reads it. Where it has too many runs already it stays as it is. */
+quern_status qn_shuffle_shrink(qn_shuffle *shuffle, qn_error *error);
+
 /* Whether the whole result is in a table: who needs no order goes through that instead. */
 static inline bool qn_shuffle_result_is_table(const qn_shuffle *shuffle)
 {

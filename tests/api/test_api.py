@@ -37,6 +37,8 @@ PLANS = {
     "api_places": Plan(ranks(None, 3), 60, True),
     "api_sample": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_collect": Plan(ranks(None, 1, 2, 3, 7), 90, True),
+    "api_keep": Plan(ranks(None, 1, 2, 3, 7), 240, True),
+    "api_iterate": Plan(ranks(None, 1, 2, 3, 7), 240, True),
     "api_retry": Plan(ranks(None, 2, 3, 4, 8), 60, True),
     "api_failures": Plan(ranks(None, 1, 2, 4, 7), 40, False),
     "api_stalls": Plan(ranks(None, 2, 3, 4, 8), 90, False),
@@ -98,7 +100,7 @@ def report_adds_up(t, path, n):
         stage_adds_up(t, where, stage)
         if stage["end"] == "reduce by key":
             made = stage
-        elif len(report["stages"]) == 2 and stage["name"] == "reduce by key":
+        elif made and len(report["stages"]) == 2 and stage["name"] == "reduce by key":
             keys = total(made["ranks"], "end_records") - total(made["ranks"], "merged_records")
             got = stage["edges"][0]["records_out"]
             t.check(got <= keys, "%s: %d keys became %d records" % (where, keys, got))

@@ -135,6 +135,69 @@ START_TEST(a_chain_of_operators_is_one_stage_with_kinds_and_names_in_order)
 }
 END_TEST
 
+START_TEST(places_are_known_behind_a_store_which_a_cache_shares)
+{
+    qn_node *lines = qn_graph_add_text(&graph, (const char *const[]){"input"}, 1, NULL, &error);
+    qn_node *kept = qn_graph_add_store(&graph, lines, &error);
+    qn_graph_cache(&graph, kept);
+    write_to(qn_graph_add_zip(&graph, kept, NULL, NULL, NULL, &error), "out");
+    take_top(qn_graph_add_prefix_sum(&graph, qn_graph_add_zip(&graph, lines, NULL, NULL, NULL, &error), &error), 7);
+    check_text("plan: 5 stages, 2 outputs\n"
+               "stage 1\n"
+               "  source: read text (bytes, none), \"input\"\n"
+               "  store: store (bytes, none), kept for later runs, read by stage 2\n"
+               "stage 2\n"
+               "  source: result of stage 1, store (bytes, none)\n"
+               "  operator: zip with index (bytes, u64)\n"
+               "  output: write text, \"out\"\n"
+               "stage 3\n"
+               "  source: read text (bytes, none), \"input\"\n"
+               "  store: store (bytes, none), read by stage 4\n"
+               "stage 4\n"
+               "  source: result of stage 3, store (bytes, none)\n"
+               "  operator: zip with index (bytes, u64)\n"
+               "  store: store (bytes, u64), read by stage 5\n"
+               "stage 5\n"
+               "  source: result of stage 4, store (bytes, u64)\n"
+               "  operator: prefix sum (bytes, u64)\n"
+               "  output: top k, 7 largest\n");
+    check_graph(5, 10, 8);
+    ck_assert_uint_eq(account->stages.store_live_max, 3);
+    ck_assert_uint_eq(account->stages.moving_live_max, 0);
+    ck_assert_uint_eq(account->stages.live_max, 3); /* the cached one stays to the end */
+}
+END_TEST
+
+START_TEST(a_result_of_an_earlier_run_is_a_stage_without_legs_and_one_that_is_wanted_needs_no_reader)
+{
+    const qn_node *lines = read_input(NULL);
+    qn_node *counts = qn_graph_add_reduce(&graph, lines, QUERN_COUNT, NULL, NULL, &error);
+    ck_assert_ptr_eq(qn_graph_add_store(&graph, counts, &error), counts);
+    qn_graph_cache(&graph, counts);
+    qn_graph_cache(&graph, counts);
+    graph.wanted = counts;
+    check_text("plan: 1 stage, 0 outputs\n"
+               "stage 1\n"
+               "  source: read text (bytes, none), \"input\"\n"
+               "  reduction: reduce by key (bytes, u64), count, kept for later runs\n");
+    free(account);
+    account = NULL;
+    counts->is_made = true;
+    write_to(counts, "out");
+    check_text("plan: 2 stages, 1 output\n"
+               "stage 1: kept\n"
+               "  reduction: reduce by key (bytes, u64), count, kept from an earlier run, read by stage 2\n"
+               "stage 2\n"
+               "  source: result of stage 1, reduce by key (bytes, u64)\n"
+               "  output: write text, \"out\"\n");
+    check_graph(2, 2, 1);
+    ck_assert_uint_eq(account->stages.moving_live_max, 0);
+    qn_graph_uncache(&graph, counts);
+    ck_assert_ptr_null(graph.cached);
+    ck_assert(!counts->is_made && !counts->is_cached);
+}
+END_TEST
+
 START_TEST(two_outputs_of_one_dataset_are_two_stages_that_read_the_source)
 {
     const qn_node *node = add(QN_NODE_MAP, read_input(NULL), NULL);
@@ -503,6 +566,8 @@ int main(void)
     const TTest *const tests[] = {
         a_plan_without_outputs_has_no_stages,
         a_chain_of_operators_is_one_stage_with_kinds_and_names_in_order,
+        places_are_known_behind_a_store_which_a_cache_shares,
+        a_result_of_an_earlier_run_is_a_stage_without_legs_and_one_that_is_wanted_needs_no_reader,
         two_outputs_of_one_dataset_are_two_stages_that_read_the_source,
         a_collect_says_where_to,
         a_reduction_read_by_two_stages_names_them_and_they_name_it,
