@@ -38,8 +38,8 @@ static quern_status init_exchange(qn_collator *collator, qn_error *error)
     collator->held = qn_pages_reserve(collator->held_bytes_max, collator->held_bytes_max >= HELD_BYTES_MAX);
     if (!collator->samples || !collator->chunks || !collator->held)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a shuffle");
-    quern_status status = qn_rounds_init(&collator->rounds, config->comm, QN_BLOCK_PACKED, config->round_bytes, receive,
-                                         collator, error);
+    quern_status status =
+        qn_rounds_init(&collator->rounds, config->comm, QN_BLOCK_PACKED, config->round_bytes, receive, collator, error);
     collator->half_chunk_bytes = collator->rounds.exchanges[0].stride / 2;
     return status;
 }
