@@ -68,8 +68,8 @@ static int pair(quern_span key, const quern_span *left, const quern_span *right,
 {
     uint64_t value = (left ? quern_u64(*left) : NONE) * 100000 + (right ? quern_u64(*right) : NONE);
     const char *failing = user;
-    if (failing && value % 11 == 3 && kit_first_time("%s.%.*s.%" PRIu64, failing, (int)key.bytes, (const char *)key.data,
-                                                    value))
+    if (failing && value % 11 == 3 &&
+        kit_first_time("%s.%.*s.%" PRIu64, failing, (int)key.bytes, (const char *)key.data, value))
         return 5;
     return quern_emit(out, key, quern_of_u64(&value));
 }
@@ -107,8 +107,8 @@ static void check_all_types(quern_context *context, const side *left, const side
                             const char *failing)
 {
     for (int type = QUERN_JOIN_INNER; type <= QUERN_JOIN_ANTI; type++)
-        quern_write_text(quern_join(read_side(context, left), read_side(context, right), (quern_join_type)type, bytes_u64,
-                                    pair, (void *)(uintptr_t)failing),
+        quern_write_text(quern_join(read_side(context, left), read_side(context, right), (quern_join_type)type,
+                                    bytes_u64, pair, (void *)(uintptr_t)failing),
                          kit_path("out.%s.%s", name, type_names[type]));
     kit_run(context);
     for (int type = QUERN_JOIN_INNER; type <= QUERN_JOIN_ANTI; type++) {
@@ -206,8 +206,8 @@ static void joins_are_joined_and_united(void)
     quern_context *context = small_splits(0);
     static side middle;
     kit_text expected = {0};
-    quern_dataset *first = quern_join(read_side(context, &few), read_side(context, &third), QUERN_JOIN_INNER, bytes_u64,
-                                      pair, NULL);
+    quern_dataset *first =
+        quern_join(read_side(context, &few), read_side(context, &third), QUERN_JOIN_INNER, bytes_u64, pair, NULL);
     first = quern_map(quern_union(first, read_side(context, &third)), bytes_u64, to_remainder, NULL);
     quern_write_text(quern_join(first, read_side(context, &few), QUERN_JOIN_LEFT, bytes_u64, pair, NULL),
                      kit_path("out.chain"));

@@ -84,8 +84,8 @@ def edges_add_up(t, where, legs, end):
 
 
 def load_adds_up(t, where, stage):
-    loads = [rank["owned_records" if stage["end"] in COLLATED + ("reduce by key",) else "source_records"]
-             for rank in stage["ranks"]]
+    owned = [rank["owned_records"] for rank in stage["ranks"]]
+    loads = owned if any(owned) else [rank["source_records"] for rank in stage["ranks"]]
     mean = sum(loads) / len(loads)
     said = stage["load"]
     t.check(abs(said["busiest_to_mean"] - (max(loads) / mean if mean else 1)) < 1e-6,
@@ -136,6 +136,9 @@ def report_adds_up(t, path, n):
         stage_adds_up(t, where, stage, report["stages"][:number])
         if name.startswith("load_") and number == 0:
             hot_key_is_shared(t, where, stage, n)
+        if name.startswith("even_") and number == 0:
+            load = stage["load"]["busiest_to_mean"]
+            t.check(load <= 1.2, "%s: the busiest of %s ranks has %.3f of the mean" % (where, n, load))
         if stage["end"] == "reduce by key":
             made = stage
         elif len(report["stages"]) == 2 and stage["name"] == "reduce by key":
