@@ -14,7 +14,8 @@
 #define SAMPLE_COUNT_GOOD      256   /* of a rank: so many have room, whatever their values */
 #define SAMPLE_VALUE_BYTES_MIN 64    /* of a value that is bytes: what differs later only is not divided */
 #define SAMPLE_VALUE_BYTES_MAX 1024
-#define SAMPLE_KEY_BYTES       1024 /* the same of a key, where the order is that of its bytes */
+#define GOLDEN_TURN            UINT32_C(2654435769) /* of 2^32: turns are spread evenly, and with no period */
+#define SAMPLE_KEY_BYTES       1024                 /* the same of a key, where the order is that of its bytes */
 
 static quern_status receive(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
                             qn_error *error);
@@ -320,12 +321,13 @@ static void fill_sample(const qn_collator *collator, qn_rounds_chunk *chunk)
 {
     const qn_layout *layout = &collator->config.collation.layout;
     const uint64_t room_bytes = chunk->left_bytes, step = choose_step(collator, room_bytes);
-    uint64_t state = collator->config.comm->rank, chosen = 0, number = 0, bytes;
+    uint64_t chosen = 0, number = 0, bytes;
+    uint32_t turn = collator->config.comm->rank;
     for (uint64_t at = 0; at < collator->held_bytes; number++) {
         qn_packed record = next_held(collator, &at, room_bytes, &bytes);
         if (number % step == 0) {
-            state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-            chosen = number + (state >> 33) % step;
+            turn += GOLDEN_TURN;
+            chosen = number + (uint64_t)turn * step / ((uint64_t)UINT32_MAX + 1);
         }
         if (number != chosen || bytes > chunk->left_bytes)
             continue; /* one that is smaller may follow */

@@ -47,11 +47,11 @@ static int parse(const quern_record *in, quern_emitter *out, void *user)
     return quern_emit(out, quern_bytes(line, (size_t)(space - line)), quern_of_u64(&value));
 }
 
-static quern_context *small_splits(uint64_t memory_bytes)
+static quern_context *small_splits(uint64_t split_bytes, uint64_t memory_bytes)
 {
     quern_options options;
     quern_options_init(&options);
-    options.split_bytes = 1500;
+    options.split_bytes = split_bytes;
     options.attempt_count_max = 4;
     options.memory_bytes = memory_bytes;
     options.report_path = kit_path("report.json");
@@ -121,7 +121,7 @@ static void check_all_types(quern_context *context, const side *left, const side
 
 static void all_types_pair_as_the_loops_do(void)
 {
-    quern_context *context = small_splits(0);
+    quern_context *context = small_splits(1500, 0);
     check_all_types(context, &many, &few, "many_few", NULL);
     check_all_types(context, &few, &many, "few_many", NULL);
     quern_context_destroy(context);
@@ -129,7 +129,7 @@ static void all_types_pair_as_the_loops_do(void)
 
 static void a_side_may_be_empty(void)
 {
-    quern_context *context = small_splits(0);
+    quern_context *context = small_splits(1500, 0);
     check_all_types(context, &few, &empty, "no_right", NULL);
     check_all_types(context, &empty, &few, "no_left", NULL);
     check_all_types(context, &empty, &empty, "none", NULL);
@@ -138,14 +138,14 @@ static void a_side_may_be_empty(void)
 
 static void callbacks_that_fail_pair_once_all_the_same(void)
 {
-    quern_context *context = small_splits(0);
+    quern_context *context = small_splits(1500, 0);
     check_all_types(context, &many, &few, "failing", "failing");
     quern_context_destroy(context);
 }
 
 static void a_dataset_is_joined_with_itself(void)
 {
-    quern_context *context = small_splits(0);
+    quern_context *context = small_splits(1500, 0);
     kit_text expected = {0};
     quern_dataset *records = read_side(context, &few);
     quern_write_text(quern_join(records, records, QUERN_JOIN_FULL, bytes_u64, pair, NULL), kit_path("out.itself"));
@@ -173,7 +173,7 @@ static void sum_side(const side *of, side *sums)
 
 static void reductions_are_joined_and_read_twice(void)
 {
-    quern_context *context = small_splits(0);
+    quern_context *context = small_splits(1500, 0);
     static side left, right;
     sum_side(&many, &left);
     sum_side(&few, &right);
@@ -203,7 +203,7 @@ static int to_remainder(const quern_record *in, quern_record *out, void *user)
 
 static void joins_are_joined_and_united(void)
 {
-    quern_context *context = small_splits(0);
+    quern_context *context = small_splits(1500, 0);
     static side middle;
     kit_text expected = {0};
     quern_dataset *first =
@@ -276,7 +276,7 @@ static int number_line(const quern_record *in, quern_emitter *out, void *user)
 /* test_api.py looks at the report of this case. */
 static void load_of_a_join_with_a_hot_key(void)
 {
-    quern_context *context = small_splits(((uint64_t)24 << 20) * (uint64_t)kit_size());
+    quern_context *context = small_splits(60, ((uint64_t)24 << 20) * (uint64_t)kit_size());
     static const char *paths[1];
     kit_text numbers = {0}, expected = {0};
     for (int i = 0; i < 200; i++)
@@ -298,13 +298,13 @@ static void load_of_a_join_with_a_hot_key(void)
 
 static void wrong_arguments_are_refused(void)
 {
-    quern_context *context = small_splits(0);
+    quern_context *context = small_splits(1500, 0);
     quern_dataset *lines = read_side(context, &few);
     quern_dataset *numbers = quern_flat_map(lines, u64_u64, emit_all, NULL);
     CHECK(quern_join(lines, numbers, QUERN_JOIN_INNER, bytes_u64, pair, NULL) == NULL);
     CHECK_STATUS(quern_run(context), QUERN_ERROR_INVALID_PLAN, quern_context_error_text(context));
     quern_context_destroy(context);
-    context = small_splits(0);
+    context = small_splits(1500, 0);
     lines = read_side(context, &few);
     CHECK(quern_join(lines, lines, (quern_join_type)7, bytes_u64, pair, NULL) == NULL);
     CHECK(quern_join(lines, lines, (quern_join_type)0, bytes_u64, pair, NULL) == NULL);
