@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Sorting and uniting, against qsort() and concatenation. */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "api_kit.h"
 
@@ -354,6 +356,43 @@ static void many_times_the_memory_is_sorted_on_disk(void)
     quern_context_destroy(context);
 }
 
+static int pair_nothing(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out, void *user)
+{
+    (void)key;
+    (void)left;
+    (void)right;
+    (void)out;
+    (void)user;
+    return 0;
+}
+
+/* The last rank's, by a limit on the size of its files. */
+static void a_full_scratch_disk_is_the_same_error_on_all_ranks(void)
+{
+    for (int joins = 0; joins < 2; joins++) {
+        quern_options options;
+        quern_options_init(&options);
+        options.memory_bytes = ((uint64_t)14 << 20) * (uint64_t)kit_size();
+        options.split_bytes = 300;
+        quern_context *context = kit_context(&options);
+        struct rlimit before, few;
+        getrlimit(RLIMIT_FSIZE, &before);
+        few = before;
+        few.rlim_cur = (rlim_t)1 << 20;
+        signal(SIGXFSZ, SIG_IGN);
+        quern_dataset *records = quern_flat_map(quern_read_text(context, numbers, 1, NULL), u64_bytes, emit_big, NULL);
+        quern_write_text(joins ? quern_join(records, records, QUERN_JOIN_INNER, u64_bytes, pair_nothing, NULL)
+                               : quern_sort_by_key(records, NULL),
+                         kit_path("out.full.%d", joins));
+        if (kit_rank() == kit_size() - 1)
+            setrlimit(RLIMIT_FSIZE, &few);
+        kit_run_fails(context, QUERN_ERROR_SCRATCH);
+        setrlimit(RLIMIT_FSIZE, &before);
+        kit_check_no_output(kit_path("out.full.%d", joins));
+        quern_context_destroy(context);
+    }
+}
+
 /* Half of all records have one key. */
 static int emit_hot(const quern_record *in, quern_emitter *out, void *user)
 {
@@ -482,6 +521,7 @@ int main(int argc, char **argv)
     RUN(nothing_is_sorted, 10);
     RUN(empty_keys_nuls_and_a_megabyte_are_keys_as_others, 20);
     RUN(many_times_the_memory_is_sorted_on_disk, 30);
+    RUN(a_full_scratch_disk_is_the_same_error_on_all_ranks, 30);
     RUN(load_of_a_sort_with_a_hot_key, 15);
     RUN(even_load_of_a_sorted_input_larger_than_memory, 20);
     RUN(a_union_writes_left_then_right_in_the_order_of_the_input, 10);
