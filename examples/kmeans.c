@@ -18,7 +18,9 @@
 #define HASH_KEY UINT64_C(0x9e3779b97f4a7c15)
 
 typedef struct job {
-    size_t k, dimensions; /* dimensions 0: not known yet */
+    size_t k, dimensions;
+    size_t
+        dimensions_here; /* of the first line that this rank saw; 0: none yet. Ranks compare them by the first centres */
     size_t center_count;
     double *centers; /* [k][dimensions] */
     double *sums;    /* [k][dimensions + 1]: of coordinates, and how many points */
@@ -79,7 +81,9 @@ static int parse_line(const quern_record *line, quern_emitter *out, void *user)
         return 0;
     if (count < 0)
         return quern_fail(out, 0, "the line has something that is no finite number");
-    if (all->dimensions > 0 && (size_t)count != all->dimensions)
+    if (all->dimensions_here == 0)
+        all->dimensions_here = (size_t)count;
+    if ((size_t)count != all->dimensions_here)
         return quern_fail(out, 0, "the line has more or less numbers than others");
     return quern_emit(out, quern_bytes(point, (size_t)count * sizeof *point), quern_bytes("", 0));
 }

@@ -4,7 +4,7 @@
 #include "runtime/base/assert.h"
 
 #define FEW_WORDS        16 /* entries that are sorted by insertion */
-#define FEW_RECORDS      8  /* the same, by their records */
+#define FEW_RECORDS      24 /* the same, by their records */
 #define DEAL_BITS_MAX    11 /* piles of one dealing: few enough that each one's end stays in the cache */
 #define ENTRIES_PER_PILE 2  /* aimed at */
 
@@ -383,10 +383,53 @@ static bool sorts_pairs(const qn_collation *collation)
     return collation->kind == QN_COLLATE_BY_KEY && QUERN_IS_PAIR(collation->layout.key_type);
 }
 
+/* A record that is being sorted among few: its side, and then the order of its value as far as a word tells. */
+typedef struct few_entry {
+    uint64_t word;
+    qn_sort_entry entry;
+} few_entry;
+
+static bool comes_after(const sort_job *job, const few_entry *left, const few_entry *right)
+{
+    if (left->word != right->word)
+        return left->word > right->word;
+    qn_packed record = record_of(job, &right->entry);
+    return is_greater(job, &left->entry, &record);
+}
+
+static uint64_t few_word(const qn_collation *collation, const qn_packed *record)
+{
+    uint64_t value = qn_order_prefix(collation->layout.value_types[record->side], record->value, record->value_bytes);
+    return (uint64_t)record->side << 63 | (collation->values_descending ? ~value : value) >> 1;
+}
+
+/* Few entries of the same prefix, which is most often the same key too: each record is looked at once. False: the keys differ. */
+static bool sort_few(const sort_job *job, qn_sort_entry *entries, size_t count)
+{
+    few_entry few[FEW_RECORDS];
+    qn_packed first = record_of(job, &entries[0]);
+    for (size_t i = 0; i < count; i++) {
+        qn_packed record = record_of(job, &entries[i]);
+        if (i > 0 && qn_collation_compare_keys(job->collation, &first, &record) != 0)
+            return false;
+        few_entry moving = {few_word(job->collation, &record), entries[i]};
+        size_t at = i;
+        for (; at > 0 && comes_after(job, &few[at - 1], &moving); at--)
+            few[at] = few[at - 1];
+        few[at] = moving;
+    }
+    for (size_t i = 0; i < count; i++)
+        entries[i] = few[i].entry;
+    return true;
+}
+
 /* Entries of the same prefix. */
 static void sort_group(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count)
 {
     const qn_collation *collation = job->collation;
+    bool plain = collation->kind != QN_COLLATE_BY_USER && !collation->compare_values;
+    if (count <= FEW_RECORDS && plain && sort_few(job, entries, count))
+        return;
     if (count <= FEW_RECORDS)
         insert_records(job, entries, count);
     else if (collation->kind == QN_COLLATE_BY_USER || sorts_pairs(collation))
@@ -406,6 +449,8 @@ void qn_sort_entries(const qn_collation *collation, const uint8_t *records, qn_s
     sort_words(entries, scratch, count, false);
     for (size_t begin = 0, group; begin < count; begin += group) {
         group = group_of(entries + begin, count - begin);
+        for (size_t i = 0; i < group && i < FEW_RECORDS; i++)
+            fetch_ahead(&job, &entries[begin + i]);
         if (group > 1)
             sort_group(&job, entries + begin, scratch, group);
     }

@@ -20,7 +20,7 @@ typedef struct qn_sort_entry {
     uint64_t place;  /* offset of the record */
 } qn_sort_entry;
 
-#define QN_SORT_FETCH_AHEAD     16
+#define QN_SORT_FETCH_AHEAD     24
 #define QN_SORT_FETCH_BYTES_MAX 256
 
 /* The whole record at a place, which was looked at before it came there. */

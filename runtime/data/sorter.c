@@ -13,6 +13,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/pages.h"
 #include "runtime/data/record_merge.h"
+#include "runtime/data/sort_piles.h"
 
 #define HUGE_POOL_BYTES_MIN (8 * QN_PAGE_HUGE_BYTES)
 #define SLACK_BYTES         128 /* behind the records: what is fetched ahead, and keys that are read 16 bytes at a time */
@@ -104,9 +105,39 @@ static void note_memory(qn_sorter *sorter, uint64_t bytes)
         sorter->stats.memory_bytes_peak = bytes;
 }
 
+static bool is_in_order(const qn_sorter *sorter)
+{
+    for (size_t i = 1; i < sorter->count; i++)
+        if (sorter->entries[i - 1].prefix > sorter->entries[i].prefix)
+            return false;
+    return true;
+}
+
+/* Where there is room for a copy of the records and it pays, by way of piles. False: not. */
+static bool sort_by_piles(qn_sorter *sorter)
+{
+    uint64_t touched_bytes = sorter->touched_bytes > sorter->used_bytes ? sorter->touched_bytes : sorter->used_bytes;
+    uint64_t peak_bytes = touched_bytes + sorter->used_bytes + sorter->count * ENTRY_BYTES;
+    if (!qn_sort_piles_pay(sorter->used_bytes, sorter->count) || peak_bytes > sorter->config.pool_bytes ||
+        is_in_order(sorter))
+        return false;
+    uint8_t *copy = qn_pages_reserve(sorter->records_bytes_reserved, true);
+    if (!copy || !qn_sort_piles(sorter->config.collation, sorter->records, sorter->used_bytes, copy, sorter->entries,
+                                sorter->scratch, sorter->count)) {
+        qn_pages_unreserve(copy, sorter->records_bytes_reserved);
+        return false;
+    }
+    qn_pages_unreserve(sorter->records, sorter->records_bytes_reserved);
+    sorter->records = copy;
+    sorter->touched_bytes = sorter->used_bytes;
+    note_memory(sorter, peak_bytes);
+    return true;
+}
+
 static void sort_memory(qn_sorter *sorter)
 {
-    qn_sort_entries(sorter->config.collation, sorter->records, sorter->entries, sorter->scratch, sorter->count);
+    if (!sort_by_piles(sorter))
+        qn_sort_entries(sorter->config.collation, sorter->records, sorter->entries, sorter->scratch, sorter->count);
     if (sorter->used_bytes > sorter->touched_bytes)
         sorter->touched_bytes = sorter->used_bytes;
     if (sorter->count > sorter->touched_count)

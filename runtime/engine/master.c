@@ -33,6 +33,12 @@ static quern_status start_scheduler(qn_master *master, const qn_settings *settin
     return QUERN_OK;
 }
 
+/* Whether the first records that ranks read decide how the rest is divided. */
+static bool samples_input(const qn_stage *stage, const qn_comm *comm)
+{
+    return comm->size > 1 && stage->result && stage->result->kind == QN_NODE_COLLATE;
+}
+
 quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
                              uint32_t number, const qn_stage *stage, const uint32_t *rank_node, qn_error *error)
 {
@@ -44,7 +50,8 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
     master->has_results = result_count > 0;
     if (result_count == stage->leg_count)
         return QUERN_OK;
-    quern_status status = qn_task_list_create(&master->tasks, stage, settings->split_bytes, comm->size, false, error);
+    quern_status status = qn_task_list_create(&master->tasks, stage, settings->split_bytes, comm->size,
+                                              samples_input(stage, comm), error);
     if (status != QUERN_OK)
         return status;
     qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,

@@ -24,12 +24,31 @@ static quern_status check_end(qn_chain *chain, const qn_batch **batch)
     return status;
 }
 
+/* The end of a chain of turns may be another chain, which settles what is counted in it: not what this turn counted so far. */
+static void set_counters_aside(struct quern_counter *counter)
+{
+    for (; counter; counter = counter->next) {
+        counter->aside = counter->pending;
+        counter->pending = 0;
+    }
+}
+
+static void take_counters_back(struct quern_counter *counter)
+{
+    for (; counter; counter = counter->next)
+        counter->pending = counter->aside;
+}
+
 static quern_status hand_to_end(qn_chain *chain, const qn_batch *batch)
 {
     if (QN_UNLIKELY(chain->reduction_check != NULL) && check_end(chain, &batch) != QUERN_OK)
         return chain->error->status;
     chain->end_records += batch->block.count;
+    if (chain->has_turns)
+        set_counters_aside(chain->counters);
     quern_status status = chain->end(chain->end_user, batch, chain->error);
+    if (chain->has_turns)
+        take_counters_back(chain->counters);
     chain->end_failed = status != QUERN_OK;
     return status;
 }
@@ -624,6 +643,7 @@ quern_status qn_chain_turn(qn_chain *chain, qn_chain_turn_fn fn, void *turn, uin
 {
     uint64_t passed_count = 0;
     chain->error = error;
+    chain->has_turns = true;
     for (uint32_t attempt = 1;; attempt++) {
         quern_status status = attempt_turn(chain, fn, turn, &passed_count);
         if (status == QUERN_OK || !chain->callback_failed || attempt == attempt_count_max)

@@ -31,8 +31,9 @@ typedef struct qn_edge_stats {
 /* A counter of the user's on this rank. */
 struct quern_counter {
     const char *name;
-    int64_t pending;   /* of the block that is being worked on */
+    int64_t pending;   /* of the block, or the turn, that is being worked on */
     int64_t set_aside; /* the same, while callbacks are called only for comparison */
+    int64_t aside;     /* of a turn, while what it emitted is on its way through another chain */
     int64_t sum;       /* of this rank in this run */
     int64_t marked;    /* the sum at the last mark */
     int64_t total;     /* of all ranks after the last run */
@@ -67,6 +68,7 @@ typedef struct qn_chain {
     uint32_t failed_origin;                     /* source record on which a callback failed, or broke its promise */
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
+    bool has_turns;       /* and no blocks */
 } qn_chain;
 
 /* Prepares the operators of a leg (borrowed until fini). */

@@ -6,13 +6,16 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/pages.h"
 
-#define HELD_BYTES_MAX     ((uint64_t)64 << 20) /* enough for a good sample */
-#define HELD_POOL_PART     4
-#define SAMPLE_COUNT_MAX   4096 /* of a rank */
-#define SAMPLE_COUNT_MIN   32
-#define SAMPLES_MAX        65536 /* of all ranks, about: every rank sorts them */
-#define SAMPLE_VALUE_BYTES 64    /* of a value that is bytes: cuts need no more */
-#define SAMPLE_KEY_BYTES   1024  /* the same of a key, where the order is that of its bytes */
+#define HELD_BYTES_MAX         ((uint64_t)64 << 20) /* enough for a good sample */
+#define HELD_POOL_PART         4
+#define SAMPLE_COUNT_MAX       4096 /* of a rank */
+#define SAMPLE_COUNT_MIN       32
+#define SAMPLES_MAX            65536 /* of all ranks, about: every rank sorts them */
+#define SAMPLE_COUNT_GOOD      256   /* of a rank: so many have room, whatever their values */
+#define SAMPLE_VALUE_BYTES_MIN 64    /* of a value that is bytes: what differs later only is not divided */
+#define SAMPLE_VALUE_BYTES_MAX 1024
+#define GOLDEN_TURN            UINT32_C(2654435769) /* of 2^32: turns are spread evenly, and with no period */
+#define SAMPLE_KEY_BYTES       1024                 /* the same of a key, where the order is that of its bytes */
 
 static quern_status receive(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
                             qn_error *error);
@@ -275,37 +278,63 @@ void qn_collator_discard(qn_collator *collator)
 /* ---- samples ---- */
 
 /* A record as it is sampled: without what is too long for a chunk and not needed in a cut. */
-static qn_packed cut_short(const qn_collation *collation, qn_packed record)
+static qn_packed cut_short(const qn_collation *collation, qn_packed record, uint64_t room_bytes)
 {
     const qn_layout *layout = &collation->layout;
+    uint64_t value_bytes_max = room_bytes / SAMPLE_COUNT_GOOD;
+    if (value_bytes_max < SAMPLE_VALUE_BYTES_MIN)
+        value_bytes_max = SAMPLE_VALUE_BYTES_MIN;
+    if (value_bytes_max > SAMPLE_VALUE_BYTES_MAX)
+        value_bytes_max = SAMPLE_VALUE_BYTES_MAX;
     bool plain = layout->value_types[record.side] == QUERN_BYTES && !collation->compare_values;
-    if (layout->value_varies && plain && record.value_bytes > SAMPLE_VALUE_BYTES)
-        record.value_bytes = SAMPLE_VALUE_BYTES;
+    if (layout->value_varies && plain && record.value_bytes > value_bytes_max)
+        record.value_bytes = (uint32_t)value_bytes_max;
     if (layout->key_varies && layout->key_type == QUERN_BYTES && collation->kind == QN_COLLATE_BY_KEY &&
         record.key_bytes > SAMPLE_KEY_BYTES)
         record.key_bytes = SAMPLE_KEY_BYTES;
     return record;
 }
 
-/* Every step-th of the held records, into a chunk. */
-static void fill_sample(qn_collator *collator, qn_rounds_chunk *chunk)
+/* The held record at *at, cut short; moves *at. */
+static qn_packed next_held(const qn_collator *collator, uint64_t *at, uint64_t room_bytes, uint64_t *bytes_out)
 {
     const qn_collation *collation = &collator->config.collation;
-    uint64_t count_max = SAMPLES_MAX / size_of(collator);
+    qn_packed record;
+    *at += qn_packed_decode(&collation->layout, collator->held + *at, collator->held_bytes - *at, &record);
+    record = cut_short(collation, record, room_bytes);
+    *bytes_out = qn_packed_bytes(&collation->layout, record.key_bytes, record.value_bytes);
+    return record;
+}
+
+/* One record of so many is sampled: as many as are wanted, and no more than have room, so that the sample is of all that is held. */
+static uint64_t choose_step(const qn_collator *collator, uint64_t room_bytes)
+{
+    uint64_t count_max = SAMPLES_MAX / size_of(collator), all_bytes = 0;
     count_max = count_max < SAMPLE_COUNT_MIN   ? SAMPLE_COUNT_MIN
                 : count_max > SAMPLE_COUNT_MAX ? SAMPLE_COUNT_MAX
                                                : count_max;
-    uint64_t step = 1 + collator->held_count / count_max, number = 0;
+    for (uint64_t at = 0, bytes; at < collator->held_bytes; all_bytes += bytes)
+        next_held(collator, &at, room_bytes, &bytes);
+    uint64_t step = 1 + collator->held_count / count_max, by_room = 1 + all_bytes / (room_bytes + 1);
+    return step > by_room ? step : by_room;
+}
+
+/* One of each `step` held records, anywhere among these: the input may have a period. */
+static void fill_sample(const qn_collator *collator, qn_rounds_chunk *chunk)
+{
+    const qn_layout *layout = &collator->config.collation.layout;
+    const uint64_t room_bytes = chunk->left_bytes, step = choose_step(collator, room_bytes);
+    uint64_t chosen = 0, number = 0, bytes;
+    uint32_t turn = collator->config.comm->rank;
     for (uint64_t at = 0; at < collator->held_bytes; number++) {
-        qn_packed record;
-        at += qn_packed_decode(&collation->layout, collator->held + at, collator->held_bytes - at, &record);
-        if (number % step != step / 2)
-            continue;
-        record = cut_short(collation, record);
-        uint64_t bytes = qn_packed_bytes(&collation->layout, record.key_bytes, record.value_bytes);
-        if (bytes > chunk->left_bytes)
+        qn_packed record = next_held(collator, &at, room_bytes, &bytes);
+        if (number % step == 0) {
+            turn += GOLDEN_TURN;
+            chosen = number + (uint64_t)turn * step / ((uint64_t)UINT32_MAX + 1);
+        }
+        if (number != chosen || bytes > chunk->left_bytes)
             continue; /* one that is smaller may follow */
-        qn_packed_encode(&collation->layout, &record, chunk->next);
+        qn_packed_encode(layout, &record, chunk->next);
         chunk->next += bytes;
         chunk->left_bytes -= bytes;
         chunk->row_count++;
@@ -316,9 +345,15 @@ static void fill_sample(qn_collator *collator, qn_rounds_chunk *chunk)
 static void put_samples(qn_collator *collator)
 {
     open_chunks(collator);
-    for (uint32_t rank = 0; rank < size_of(collator); rank++) {
-        qn_rounds_chunk_add_packed(&collator->chunks[rank], &collator->held_count, sizeof collator->held_count);
-        fill_sample(collator, &collator->chunks[rank]);
+    qn_rounds_chunk *first = &collator->chunks[0];
+    const uint8_t *begin = first->next;
+    qn_rounds_chunk_add_packed(first, &collator->held_count, sizeof collator->held_count);
+    fill_sample(collator, first);
+    uint64_t bytes = (uint64_t)(first->next - begin);
+    for (uint32_t rank = 1; rank < size_of(collator); rank++) {
+        bool fits = qn_rounds_chunk_add_packed(&collator->chunks[rank], begin, bytes);
+        QN_ASSERT(fits); /* all chunks are empty and of one size */
+        collator->chunks[rank].row_count = first->row_count;
     }
     close_chunks(collator);
 }

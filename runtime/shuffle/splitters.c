@@ -11,7 +11,8 @@
 
 typedef struct sampled {
     qn_packed record;
-    double weight; /* records that it stands for */
+    double weight;        /* records that it stands for */
+    double weight_before; /* of those in front of it */
 } sampled;
 
 static quern_status corrupt(qn_error *error)
@@ -67,39 +68,64 @@ static int compare_sampled(const void *left, const void *right, void *collation)
     return qn_collation_compare(collation, &((const sampled *)left)->record, &((const sampled *)right)->record);
 }
 
-/* The run of samples around `at` that are equal to it, as records or as keys: from *first to *end. */
-static void find_run(const qn_collation *collation, const sampled *all, size_t count, size_t at, bool by_key,
-                     size_t *first, size_t *end)
+/* Of samples [first, end), the first that does not come before `of`, or, behind, the first that comes behind it. */
+static size_t find_border(const qn_collation *collation, const sampled *all, size_t first, size_t end, size_t of,
+                          bool by_key, bool behind)
 {
     int (*compare)(const qn_collation *, const qn_packed *, const qn_packed *) =
         by_key ? qn_collation_compare_keys : qn_collation_compare;
-    for (*first = at; *first > 0 && compare(collation, &all[*first - 1].record, &all[at].record) == 0; --*first)
-        ;
-    for (*end = at + 1; *end < count && compare(collation, &all[*end].record, &all[at].record) == 0; ++*end)
-        ;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        int result = compare(collation, &all[middle].record, &all[of].record);
+        if (result < 0 || (behind && result == 0))
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
+/* The run of samples around `at` that are equal to it, as records or as keys: from *first to *end. By bisection: all samples may be
+ * equal, and there may be thousands of cuts. */
+static void find_run(const qn_collation *collation, const sampled *all, size_t count, size_t at, bool by_key,
+                     size_t *first, size_t *end)
+{
+    *first = find_border(collation, all, 0, at, at, by_key, false);
+    *end = find_border(collation, all, at, count, at, by_key, true);
 }
 
 static double weight_of(const sampled *all, size_t first, size_t end)
 {
-    double weight = 0;
-    for (size_t i = first; i < end; i++)
-        weight += all[i].weight;
-    return weight;
+    return all[end].weight_before - all[first].weight_before;
 }
 
-/* The cut nearest to where sample `at`, of `weight_before` records before it, is `target` records behind the begin. */
-static qn_cut make_cut(const qn_collation *collation, qn_division division, const sampled *all, size_t count, size_t at,
-                       double weight_before, double target, double share)
+/* Whether a cut at sample `at` is at the begin of a key; in_front: of its own, though it may be far behind that. */
+static bool cuts_whole_key(const qn_collation *collation, qn_division division, const sampled *all, size_t count,
+                           size_t at, double share, bool *in_front)
 {
     size_t first, end;
+    *in_front = false;
+    if (division != QN_DIVIDE_OUTER)
+        return division == QN_DIVIDE_KEYS;
     find_run(collation, all, count, at, true, &first, &end);
     bool rare = weight_of(all, first, end) < share / RARE_PART; /* not worth copies of inner records */
-    bool inner = all[at].record.side == QN_SIDE_INNER;
-    qn_cut cut = {.whole_key = division == QN_DIVIDE_KEYS || (division == QN_DIVIDE_OUTER && (inner || rare))};
+    if (rare || all[end - 1].record.side == QN_SIDE_INNER)
+        return true;
+    *in_front = all[at].record.side == QN_SIDE_INNER; /* the next cut may be between the outer ones */
+    return *in_front;
+}
+
+/* The cut nearest to where sample `at` is `target` records behind the begin. */
+static qn_cut make_cut(const qn_collation *collation, qn_division division, const sampled *all, size_t count, size_t at,
+                       double target, double share)
+{
+    size_t first, end;
+    bool in_front;
+    qn_cut cut = {.whole_key = cuts_whole_key(collation, division, all, count, at, share, &in_front)};
     find_run(collation, all, count, at, cut.whole_key, &first, &end);
     double run_weight = weight_of(all, first, end);
-    double into_run = target - (weight_before - weight_of(all, first, at));
-    if (cut.whole_key && into_run > run_weight / 2 && end < count)
+    double into_run = target - all[first].weight_before;
+    if (cut.whole_key && !in_front && into_run > run_weight / 2 && end < count)
         at = end; /* the key belongs before the cut */
     cut.record = all[at].record;
     cut.prefix = qn_collation_prefix(collation, &cut.record);
@@ -112,15 +138,26 @@ static qn_cut make_cut(const qn_collation *collation, qn_division division, cons
 
 static void make_cuts(qn_splitters *splitters, qn_division division, const sampled *all, size_t count)
 {
-    double total = weight_of(all, 0, count), before = 0;
-    double share = total / (splitters->count + 1);
+    double share = weight_of(all, 0, count) / (splitters->count + 1);
     size_t at = 0;
     for (uint32_t i = 0; i < splitters->count; i++) {
         double target = share * (i + 1);
-        while (at + 1 < count && before + all[at].weight <= target)
-            before += all[at++].weight;
-        splitters->cuts[i] = make_cut(splitters->collation, division, all, count, at, before, target, share);
+        while (at + 1 < count && all[at + 1].weight_before <= target)
+            at++;
+        splitters->cuts[i] = make_cut(splitters->collation, division, all, count, at, target, share);
     }
+}
+
+/* Sorts the samples and sums up their weights; behind the last one is the end. */
+static void put_in_order(sampled *all, size_t count, const qn_collation *collation)
+{
+    double before = 0;
+    qsort_r(all, count, sizeof *all, compare_sampled, (void *)(uintptr_t)collation);
+    for (size_t i = 0; i < count; i++) {
+        all[i].weight_before = before;
+        before += all[i].weight;
+    }
+    all[count] = (sampled){.weight_before = before};
 }
 
 quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *collation, qn_division division,
@@ -132,7 +169,7 @@ quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *coll
     quern_status status = decode_samples(&collation->layout, samples, size, &all, &count, error);
     if (status != QUERN_OK)
         return status;
-    qsort_r(all, count, sizeof *all, compare_sampled, (void *)(uintptr_t)collation);
+    put_in_order(all, count, collation);
     splitters->cuts = calloc(size, sizeof *splitters->cuts);
     if (!splitters->cuts)
         status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the cuts between ranks");

@@ -39,6 +39,9 @@ PLANS = {
     "api_collect": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_keep": Plan(ranks(None, 1, 2, 3, 7), 240, True),
     "api_iterate": Plan(ranks(None, 1, 2, 3, 7), 240, True),
+    "api_sorted": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
+    "api_groups": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
+    "api_joins": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
     "api_retry": Plan(ranks(None, 2, 3, 4, 8), 60, True),
     "api_failures": Plan(ranks(None, 1, 2, 4, 7), 40, False),
     "api_stalls": Plan(ranks(None, 2, 3, 4, 8), 90, False),
@@ -68,25 +71,73 @@ def total(figures, name):
     return sum(rank[name] for rank in figures)
 
 
-def edges_add_up(t, where, edges):
-    for before, after in zip(edges, edges[1:]):
-        t.check(before["records_out"] == after["records_in"], "%s: %s gives %d records, %s takes %d" % (
-            where, before["name"], before["records_out"], after["name"], after["records_in"]))
+COLLATED = ("sort by key", "gather groups", "gather both sides")  # all records are kept
+
+
+def legs_of(edges, results):
+    """The steps before the end: a leg begins at the first one, and where a text or an earlier stage's result is read."""
+    legs = [[edges[0]]]
     for edge in edges[1:-1]:
-        if edge["name"] in ("map", "map block", "filter", "filter block", "key by", "value as key", "sample", "bin"):
-            t.check(edge["records_in"] == edge["records_out"] + edge["records_dropped"],
-                    "%s: %s does not add up: %s" % (where, edge["name"], edge))
+        if edge["name"] in ("read text", "read fixed") or edge["name"] in results:
+            legs.append([])
+        legs[-1].append(edge)
+    return legs
 
 
-def stage_adds_up(t, where, stage):
+def edges_add_up(t, where, legs, end):
+    for leg in legs:
+        for before, after in zip(leg, leg[1:]):
+            t.check(before["records_out"] == after["records_in"], "%s: %s gives %d records, %s takes %d" % (
+                where, before["name"], before["records_out"], after["name"], after["records_in"]))
+        for edge in leg[1:]:
+            if edge["name"] in ("map", "map block", "filter", "filter block", "key by", "value as key", "sample", "bin"):
+                t.check(edge["records_in"] == edge["records_out"] + edge["records_dropped"],
+                        "%s: %s does not add up: %s" % (where, edge["name"], edge))
+    left = sum(leg[-1]["records_out"] for leg in legs)
+    t.check(left == end["records_in"], "%s: the legs give %d records, %s takes %d" % (where, left, end["name"],
+                                                                                      end["records_in"]))
+
+
+def load_adds_up(t, where, stage):
+    owned = [rank["owned_records"] for rank in stage["ranks"]]
+    loads = owned if any(owned) else [rank["source_records"] for rank in stage["ranks"]]
+    mean = sum(loads) / len(loads)
+    said = stage["load"]
+    t.check(abs(said["busiest_to_mean"] - (max(loads) / mean if mean else 1)) < 1e-6,
+            "%s: the load is said to be %s: %s" % (where, said["busiest_to_mean"], loads))
+    t.check(loads[said["busiest_rank"]] == max(loads), "%s: not the busiest rank: %s of %s" % (where, said, loads))
+    shares = [hot["share"] for hot in stage["hottest_keys"]]
+    t.check(shares == sorted(shares, reverse=True) and sum(shares) <= 1.000001, "%s: shares %s" % (where, shares))
+
+
+def stage_adds_up(t, where, stage, earlier):
     edges, figures = stage["edges"], stage["ranks"]
-    edges_add_up(t, where, edges)
-    t.check(total(figures, "source_records") == edges[0]["records_out"], where + ": source_records and the first edge")
+    legs = legs_of(edges, {before["end"] for before in earlier})
+    edges_add_up(t, where, legs, edges[-1])
+    load_adds_up(t, where, stage)
+    t.check(total(figures, "source_records") == sum(leg[0]["records_out"] for leg in legs),
+            where + ": source_records and the first edges")
     t.check(total(figures, "end_records") == edges[-1]["records_in"], where + ": end_records and the last edge")
     t.check(total(figures, "sent_records") == total(figures, "received_records"), where + ": sent and received records")
     t.check(total(figures, "sent_bytes") == total(figures, "received_bytes"), where + ": sent and received bytes")
     t.check(len({rank["shuffle_rounds"] for rank in figures}) == 1, where + ": the ranks made different rounds")
     t.check(all(rank["attempts"] >= rank["tasks"] for rank in figures), where + ": more tasks than attempts")
+    if stage["end"] in COLLATED:
+        kept, came = total(figures, "owned_records"), total(figures, "end_records")
+        t.check(kept == came or (kept > came and stage["end"] == "gather both sides"),
+                "%s: %d records came and %d are kept" % (where, came, kept))
+    for leg in legs:
+        made = [total(before["ranks"], "owned_records") for before in earlier if before["end"] == leg[0]["name"]]
+        if leg[0]["name"] in COLLATED:
+            t.check(leg[0]["records_out"] in made, "%s: %d records were read of %s" % (
+                where, leg[0]["records_out"], made))
+
+
+def hot_key_is_shared(t, where, stage, n):
+    """Of a case named load_…: about half of the records of its first shuffle have the key 4242."""
+    load, hot = stage["load"]["busiest_to_mean"], stage["hottest_keys"]
+    t.check(load <= 1.2, "%s: the busiest of %s ranks has %.3f of the mean" % (where, n, load))
+    t.check(hot and hot[0]["key"] == "4242" and 0.3 < hot[0]["share"] < 0.6, "%s: hottest keys %s" % (where, hot))
 
 
 def report_adds_up(t, path, n):
@@ -97,7 +148,12 @@ def report_adds_up(t, path, n):
     made = None
     for number, stage in enumerate(report["stages"]):
         where = "%s, stage %d" % (name, number)
-        stage_adds_up(t, where, stage)
+        stage_adds_up(t, where, stage, report["stages"][:number])
+        if name.startswith("load_") and number == 0:
+            hot_key_is_shared(t, where, stage, n)
+        if name.startswith("even_") and number == 0:
+            load = stage["load"]["busiest_to_mean"]
+            t.check(load <= 1.2, "%s: the busiest of %s ranks has %.3f of the mean" % (where, n, load))
         if stage["end"] == "reduce by key":
             made = stage
         elif made and len(report["stages"]) == 2 and stage["name"] == "reduce by key":
