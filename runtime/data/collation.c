@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/data/collation.h"
 
+#include "runtime/base/assert.h"
 #include "runtime/data/batch.h"
 
 qn_layout qn_layout_of(const quern_schema *schema, const quern_schema *other, bool has_tag)
@@ -30,6 +31,16 @@ static quern_span value_of(const qn_packed *record)
     return (quern_span){record->value, record->value_bytes};
 }
 
+/* By their bytes; most keys that have the same hash are numbers, or the same. */
+static int compare_hashed(const qn_packed *left, const qn_packed *right)
+{
+    if (QN_UNLIKELY(left->key_bytes != sizeof(uint64_t) || right->key_bytes != sizeof(uint64_t)))
+        return qn_order_compare(QUERN_BYTES, key_of(left), key_of(right));
+    uint64_t left_word = qn_order_prefix(QUERN_BYTES, left->key, sizeof(uint64_t));
+    uint64_t right_word = qn_order_prefix(QUERN_BYTES, right->key, sizeof(uint64_t));
+    return (left_word > right_word) - (left_word < right_word);
+}
+
 int qn_collation_compare_keys(const qn_collation *collation, const qn_packed *left, const qn_packed *right)
 {
     quern_type type = collation->layout.key_type;
@@ -42,7 +53,7 @@ int qn_collation_compare_keys(const qn_collation *collation, const qn_packed *le
         result = collation->compare_keys(key_of(left), key_of(right), collation->user);
         return result != 0 ? result : qn_order_compare(QUERN_BYTES, key_of(left), key_of(right));
     case QN_COLLATE_BY_HASH:
-        return qn_order_compare(QUERN_BYTES, key_of(left), key_of(right));
+        return compare_hashed(left, right);
     case QN_COLLATE_BY_KEY:
         result = qn_order_prefix_decides(type) ? 0 : qn_order_compare(type, key_of(left), key_of(right));
         break;
