@@ -143,6 +143,24 @@ static void callbacks_that_fail_pair_once_all_the_same(void)
     quern_context_destroy(context);
 }
 
+/* A few records, all equal, of which some of the ranks that share the key get none. */
+static void a_rank_without_a_part_of_a_divided_key_does_not_take_it_for_a_missing_one(void)
+{
+    static side same;
+    quern_context *context = small_splits(4, 0);
+    kit_text text = {0};
+    for (same.count = 0; same.count < 12; same.count++) {
+        same.keys[same.count] = 5;
+        same.values[same.count] = 1;
+        kit_put(&text, "5 1\n");
+    }
+    same.path[0] = kit_path("same");
+    kit_write_for_all(same.path[0], &text);
+    check_all_types(context, &same, &same, "same", NULL);
+    kit_free(&text);
+    quern_context_destroy(context);
+}
+
 static void a_dataset_is_joined_with_itself(void)
 {
     quern_context *context = small_splits(1500, 0);
@@ -323,6 +341,7 @@ int main(int argc, char **argv)
     RUN(all_types_pair_as_the_loops_do, 25);
     RUN(a_side_may_be_empty, 25);
     RUN(callbacks_that_fail_pair_once_all_the_same, 25);
+    RUN(a_rank_without_a_part_of_a_divided_key_does_not_take_it_for_a_missing_one, 20);
     RUN(a_dataset_is_joined_with_itself, 15);
     RUN(reductions_are_joined_and_read_twice, 15);
     RUN(joins_are_joined_and_united, 15);
