@@ -208,8 +208,7 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, que
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
         status = qn_comm_gather(comm, &run->figures, sizeof run->figures, kept->ranks, error);
-    kept->has_result = run->stage->result != NULL;
-    if (status == QUERN_OK && kept->has_result)
+    if (status == QUERN_OK && run->stage->result)
         status = gather_hot_keys(run, kept, error);
     sum_up(run, &sums);
     if (status == QUERN_OK)
@@ -290,15 +289,24 @@ static json_t *describe_edge(const qn_report_edge *edge)
     return object;
 }
 
-/* How even the ranks' work was: what they own of the stage's result, or read where it has none. */
+static uint64_t sum_owned(const qn_report_stage *stage, uint32_t size)
+{
+    uint64_t sum = 0;
+    for (uint32_t rank = 0; rank < size; rank++)
+        sum += stage->ranks[rank].owned_records;
+    return sum;
+}
+
+/* How even the ranks' work was: what they own of the stage's result, or read where that says nothing. */
 static json_t *describe_load(const qn_report_stage *stage, uint32_t size)
 {
     json_t *object = json_object();
     uint64_t sum = 0, most = 0;
     uint32_t busiest = 0;
+    bool owns = sum_owned(stage, size) > 0;
     for (uint32_t rank = 0; rank < size; rank++) {
         const qn_stage_figures *figures = &stage->ranks[rank];
-        uint64_t load = stage->has_result ? figures->owned_records : figures->source_records;
+        uint64_t load = owns ? figures->owned_records : figures->source_records;
         sum += load;
         if (load > most) {
             most = load;

@@ -28,7 +28,6 @@ typedef struct qn_report_stage {
     qn_report_edge edges[QN_EDGE_COUNT_MAX];
     qn_stage_figures *ranks;                        /* [size] on rank 0 */
     qn_hot_keys hot_keys;                           /* of all ranks, on rank 0 */
-    bool has_result;                                /* the stage ends in one */
     uint64_t read_bytes, sent_bytes, spilled_bytes; /* over all ranks, on every rank */
 } qn_report_stage;
 

@@ -13,9 +13,9 @@
 #define MIB ((uint64_t)1 << 20)
 
 #define MEMORY_PERCENT        70 /* of what the node allows, by default: the rest is the system's and the page cache's */
-#define READER_BYTES          (5 * MIB) /* a reader's buffer, operators, a part being written */
-#define POOL_BYTES_MIN        (2 * MIB) /* below, every block would spill */
-#define POOL_BYTES_MIN_MANY   (1 * MIB) /* of each of several reductions: most of them only wait to be read */
+#define READER_BYTES          (11 * MIB / 2) /* a reader's buffer, operators, a part being written, plan and report */
+#define POOL_BYTES_MIN        (2 * MIB)      /* below, every block would spill */
+#define POOL_BYTES_MIN_MANY   (1 * MIB)      /* of each of several reductions: most of them only wait to be read */
 #define ROUND_BYTES_MIN       (64 * KIB)
 #define ROUND_BYTES_MAX       (4 * MIB)
 #define ROUND_BYTES_LIMIT     (1024 * MIB) /* of what is asked for */

@@ -224,11 +224,12 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
     give_up_attempt(run, task, source, skip, &failure);
 }
 
-/* Readers of the legs that are sources; each is made when its first task comes. */
-typedef struct sources {
-    qn_source readers[QN_LEG_COUNT_MAX];
-    bool open[QN_LEG_COUNT_MAX];
-} sources;
+/* The reader of the leg whose task came last: one buffer at a time. */
+typedef struct open_source {
+    qn_source reader;
+    uint32_t leg;
+    bool is_open;
+} open_source;
 
 static qn_source_format format_of(const qn_node *node)
 {
@@ -239,25 +240,30 @@ static qn_source_format format_of(const qn_node *node)
     return format;
 }
 
-static quern_status open_source(qn_stage_run *run, sources *from, uint32_t leg)
+static void close_reader(open_source *from)
 {
-    if (from->open[leg])
+    if (from->is_open)
+        qn_source_fini(&from->reader);
+    from->is_open = false;
+}
+
+static quern_status open_reader(qn_stage_run *run, open_source *from, uint32_t leg)
+{
+    if (from->is_open && from->leg == leg)
         return QUERN_OK;
+    close_reader(from);
     qn_source_format format = format_of(qn_leg_source(run->stage, leg));
-    for (uint32_t other = 0; other < run->stage->leg_count; other++) { /* one buffer at a time */
-        if (from->open[other])
-            qn_source_fini(&from->readers[other]);
-        from->open[other] = false;
-    }
     quern_status status =
-        qn_source_init(&from->readers[leg], &format, run->engine->settings.record_bytes_max, &run->agent.error);
-    from->open[leg] = status == QUERN_OK;
+        qn_source_init(&from->reader, &format, run->engine->settings.record_bytes_max, &run->agent.error);
+    from->leg = leg;
+    from->is_open = status == QUERN_OK;
     return status;
 }
 
-static void run_tasks(qn_stage_run *run, sources *from)
+static void run_tasks(qn_stage_run *run)
 {
     qn_backoff backoff = {0};
+    open_source from = {0};
     while (!run->agent.ended && !run->agent.aborted) {
         qn_task task;
         if (!qn_agent_take_task(&run->agent, &task)) {
@@ -266,28 +272,14 @@ static void run_tasks(qn_stage_run *run, sources *from)
         }
         qn_backoff_reset(&backoff);
         uint64_t start_ns = qn_clock_ns();
-        if (open_source(run, from, task.order.leg) == QUERN_OK)
-            run_task(run, &from->readers[task.order.leg], &task);
+        if (open_reader(run, &from, task.order.leg) == QUERN_OK)
+            run_task(run, &from.reader, &task);
         else
             qn_agent_break(&run->agent, &run->agent.error);
         run->figures.work_ns += qn_clock_ns() - start_ns;
         free(task.message);
     }
-}
-
-static void run_sources(qn_stage_run *run)
-{
-    sources *from = calloc(1, sizeof *from);
-    if (!from) {
-        qn_error_set(&run->agent.error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read the input");
-        qn_agent_break(&run->agent, &run->agent.error);
-        return;
-    }
-    run_tasks(run, from);
-    for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
-        if (from->open[leg])
-            qn_source_fini(&from->readers[leg]);
-    free(from);
+    close_reader(&from);
 }
 
 /* The same block again and again until it passes or there were too many attempts: the data is here and nowhere else. */
@@ -675,7 +667,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     quern_status status = prepare(run, error);
     if (status == QUERN_OK) {
         run_results(run);
-        run_sources(run);
+        run_tasks(run);
         finish_rounds(run);
         qn_agent_stop(&run->agent);
         finish_store(run);
