@@ -39,6 +39,16 @@ quern_dataset *quern_prefix_sum(quern_dataset *in)
     return qn_dataset_wrap(in->context, qn_graph_add_prefix_sum(&in->context->graph, in->node, error));
 }
 
+quern_dataset *quern_quantiles(quern_dataset *in, const double *fractions, size_t fraction_count)
+{
+    quern_dataset *sorted = quern_sort_by_key(quern_value_as_key(in), NULL);
+    if (!sorted)
+        return NULL;
+    qn_error *error = qn_dataset_error_of(in->context);
+    return qn_dataset_wrap(in->context,
+                           qn_graph_add_quantiles(&in->context->graph, sorted->node, fractions, fraction_count, error));
+}
+
 /* ---- repeating ---- */
 
 typedef struct loop {

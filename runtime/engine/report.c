@@ -84,10 +84,12 @@ static quern_status unbalanced(const char *what, uint64_t in, uint64_t out, qn_e
                         (unsigned long long)in, (unsigned long long)out);
 }
 
-/* Filters and maps neither make nor lose records; flat maps make what they like. */
+/* Filters and maps neither make nor lose records; flat maps and groups make what they like, and quantiles few. */
 static quern_status check_operator(const qn_node *node, const qn_edge_stats *edge, qn_error *error)
 {
-    if (node->kind == QN_NODE_FLAT_MAP || node->kind == QN_NODE_FLAT_MAP_BLOCK || qn_node_is_grouping(node))
+    bool gives_any_number = node->kind == QN_NODE_FLAT_MAP || node->kind == QN_NODE_FLAT_MAP_BLOCK ||
+                            node->kind == QN_NODE_QUANTILES || qn_node_is_grouping(node);
+    if (gives_any_number)
         return QUERN_OK;
     if (edge->records_in != edge->records_out + edge->records_dropped)
         return unbalanced(node->name, edge->records_in, edge->records_out + edge->records_dropped, error);

@@ -609,6 +609,8 @@ static quern_status learn_places(qn_stage_run *run, uint32_t leg, qn_error *erro
         uint64_t more = count - at < PLACES_AT_ONCE ? count - at : PLACES_AT_ONCE;
         status = qn_comm_reduce_sum(run->engine->comm, (uint64_t *)&places[at], more * WORDS, error);
     }
+    for (uint64_t i = 0; i < count && status == QUERN_OK; i++)
+        before.record_count_all += places[i].record_count;
     for (uint64_t i = 0; i < count && status == QUERN_OK; i++) {
         qn_place here = places[i];
         places[i] = before;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/exec/chain.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
@@ -486,6 +487,32 @@ static quern_status run_prefix_sum(struct qn_operator *op, const qn_batch *batch
     return status;
 }
 
+/* The place of a quantile: that of the first record with at least such a fraction of all up to and including it. */
+static uint64_t place_of_quantile(double fraction, uint64_t record_count)
+{
+    double at = ceil(fraction * (double)record_count);
+    if (at < 1)
+        return 0;
+    return at >= (double)record_count ? record_count - 1 : (uint64_t)at - 1;
+}
+
+static quern_status run_quantiles(struct qn_operator *op, const qn_batch *batch)
+{
+    const qn_quantiles *wanted = &op->node->of.quantiles;
+    uint64_t first = (uint64_t)op->place, end = first + batch->block.count;
+    quern_status status = QUERN_OK;
+    op->place += batch->block.count;
+    for (size_t i = 0; i < wanted->count && status == QUERN_OK; i++) {
+        uint64_t at = place_of_quantile(wanted->items[i].fraction, op->record_count_all);
+        if (at < first || at >= end)
+            continue;
+        op->out.origin = qn_batch_origin(batch, at - first);
+        quern_emit(&op->out, qn_batch_record(batch, at - first).key, quern_of_u64(&wanted->items[i].number));
+        status = check_callback(op, 0, op->out.origin);
+    }
+    return status;
+}
+
 quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
 {
     quern_status status = QUERN_ERROR_INTERNAL;
@@ -535,6 +562,9 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
         break;
     case QN_NODE_PREFIX_SUM:
         status = run_prefix_sum(op, batch);
+        break;
+    case QN_NODE_QUANTILES:
+        status = run_quantiles(op, batch);
         break;
     case QN_NODE_TEXT:
     case QN_NODE_FIXED:
@@ -599,7 +629,8 @@ bool qn_chain_needs_places(const qn_chain *chain)
 void qn_chain_begin_part(qn_chain *chain, const qn_place *place)
 {
     struct qn_operator *op = &chain->operators[0];
-    op->place = op->node->kind == QN_NODE_ZIP ? (__int128)place->record_count : place->sum;
+    op->place = op->node->kind == QN_NODE_PREFIX_SUM ? place->sum : (__int128)place->record_count;
+    op->record_count_all = place->record_count_all;
     op->committed_place = op->place;
 }
 

@@ -43,8 +43,8 @@ struct quern_counter {
 /* What comes before a part of the input: what operators that need places begin with. */
 typedef struct qn_place {
     uint64_t record_count;
-    uint64_t unused;
-    __int128 sum; /* of the values, if they are integers */
+    uint64_t record_count_all; /* of all parts */
+    __int128 sum;              /* of the values, if they are integers */
 } qn_place;
 
 struct qn_operator;

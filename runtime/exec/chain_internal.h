@@ -36,6 +36,7 @@ struct qn_operator {
     __int128 place, committed_place; /* records, or the sum of values, before the next record */
     uint32_t way;                    /* of a sample */
     uint32_t sampled_origin;         /* the source record whose records it saw last, */
+    uint64_t record_count_all;       /* of quantiles: where they are in their input */
     uint64_t sampled_count;          /* and how many */
     qn_operator_check *check;        /* check mode, where there is a callback; else NULL */
     quern_emitter out;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/plan/graph.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/hash.h"
@@ -76,6 +77,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "zip with index";
     case QN_NODE_PREFIX_SUM:
         return "prefix sum";
+    case QN_NODE_QUANTILES:
+        return "quantiles";
     }
     return "";
 }
@@ -310,6 +313,44 @@ qn_node *qn_graph_add_prefix_sum(qn_graph *graph, qn_node *input, qn_error *erro
         return NULL;
     }
     return add_placed(graph, input, &draft, error);
+}
+
+static int compare_quantiles(const void *left, const void *right)
+{
+    const qn_quantile *a = left, *b = right;
+    if (a->fraction != b->fraction)
+        return a->fraction < b->fraction ? -1 : 1;
+    return (a->number > b->number) - (a->number < b->number);
+}
+
+static const qn_quantile *order_quantiles(qn_graph *graph, const double *fractions, size_t count)
+{
+    qn_quantile *items = qn_arena_take(&graph->arena, count * sizeof *items);
+    for (size_t i = 0; items && i < count; i++)
+        items[i] = (qn_quantile){fractions[i], i};
+    if (items)
+        qsort(items, count, sizeof *items, compare_quantiles);
+    return items;
+}
+
+qn_node *qn_graph_add_quantiles(qn_graph *graph, qn_node *sorted, const double *fractions, size_t count,
+                                qn_error *error)
+{
+    bool fits = fractions && count >= 1 && count <= QN_QUANTILE_COUNT_MAX;
+    for (size_t i = 0; fits && i < count; i++)
+        fits = fractions[i] >= 0 && fractions[i] <= 1;
+    if (!fits) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "quantiles: 1 to %d fractions from 0 to 1 are needed",
+                     QN_QUANTILE_COUNT_MAX);
+        return NULL;
+    }
+    qn_node draft = {.kind = QN_NODE_QUANTILES,
+                     .schema = {sorted->schema.key, QUERN_U64, 0, sorted->schema.key_bytes},
+                     .of.quantiles = {order_quantiles(graph, fractions, count), count}};
+    if (!draft.of.quantiles.items)
+        return no_memory(error);
+    qn_graph_note_bytes(graph, fractions, count * sizeof *fractions);
+    return add_placed(graph, sorted, &draft, error);
 }
 
 void qn_graph_cache(qn_graph *graph, qn_node *node)

@@ -42,6 +42,7 @@ typedef enum qn_node_kind {
     QN_NODE_STORE,      /* as they come, in parts, where they are */
     QN_NODE_ZIP,        /* behind a store, as all that need places */
     QN_NODE_PREFIX_SUM, /* the same */
+    QN_NODE_QUANTILES,  /* the same */
 } qn_node_kind;
 
 #define QN_DELIMITER_COUNT_MAX 16
@@ -64,8 +65,19 @@ typedef struct qn_collate {
     void *user;
 } qn_collate;
 
-#define QN_BOUND_COUNT_MAX 65536 /* of one histogram */
-#define QN_SAMPLE_WHOLE    (UINT64_C(1) << 53)
+#define QN_BOUND_COUNT_MAX    65536 /* of one histogram */
+#define QN_SAMPLE_WHOLE       (UINT64_C(1) << 53)
+#define QN_QUANTILE_COUNT_MAX 4096
+
+typedef struct qn_quantile {
+    double fraction;
+    uint64_t number; /* in the user's list */
+} qn_quantile;
+
+typedef struct qn_quantiles {
+    const qn_quantile *items; /* [count], by fraction and number; in the graph's arena */
+    size_t count;
+} qn_quantiles;
 
 typedef struct qn_sample {
     uint64_t kept; /* of QN_SAMPLE_WHOLE equally likely outcomes */
@@ -102,6 +114,7 @@ struct qn_node {
         qn_record_layout layout;   /* QN_NODE_FIXED */
         qn_sample sample;          /* QN_NODE_SAMPLE */
         qn_bins bins;              /* QN_NODE_BIN */
+        qn_quantiles quantiles;    /* QN_NODE_QUANTILES */
     } of;
     bool is_cached; /* of a node that makes a result: it is to outlive its run */
     bool is_made;   /* … and does: the engine has it. The two change between runs, alike on all ranks */
@@ -165,7 +178,7 @@ static inline bool qn_node_is_source(const qn_node *node)
 /* Whether the operator has to know how many records, or what sum of them, there are before a part of its input. */
 static inline bool qn_node_needs_places(const qn_node *node)
 {
-    return node->kind == QN_NODE_ZIP || node->kind == QN_NODE_PREFIX_SUM;
+    return node->kind == QN_NODE_ZIP || node->kind == QN_NODE_PREFIX_SUM || node->kind == QN_NODE_QUANTILES;
 }
 
 /* "map", and so on: a node's name unless the user gave one. Static. */
@@ -195,6 +208,9 @@ qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const que
                                 qn_error *error);
 /* The records of both inputs, which are of one schema. */
 qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node *other, qn_error *error);
+/* Of records in order, those at some fractions of their number: the key, and the number of the fraction. */
+qn_node *qn_graph_add_quantiles(qn_graph *graph, qn_node *sorted, const double *fractions, size_t count,
+                                qn_error *error);
 /* All records in an order; with `other` (NULL: none) those of two inputs, whose keys are of one type. */
 qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_node *other, const qn_collate *collate,
                               qn_error *error);

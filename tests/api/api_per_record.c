@@ -541,6 +541,49 @@ static void histograms_count_each_value_in_its_bin(void)
     check_histogram(QUERN_U64, kit_path("out.unsigned"));
 }
 
+/* Values are consecutive numbers from -100 on, so the one at a place is known. */
+static void quantiles_are_exact_and_in_the_order_of_values(void)
+{
+    static const double fractions[] = {0.5, 0, 1, 0.25, 1e-12, 0.9999999, 0.5, 1.0 / 3};
+    enum { COUNT = sizeof fractions / sizeof *fractions };
+    quern_context *context = context_with(3000);
+    quern_dataset *numbers = quern_map(quern_read_text(context, lines_path, 1, NULL),
+                                       (quern_schema){QUERN_BYTES, QUERN_I64, 0}, to_number, NULL);
+    quern_write_text(quern_quantiles(numbers, fractions, COUNT), kit_path("out.quantiles"));
+    kit_run(context);
+    kit_text expected = {0};
+    for (int64_t at = 0; at < LINE_COUNT; at++)
+        for (int order = 0; order < COUNT; order++) {
+            static const int by_fraction[COUNT] = {1, 4, 3, 7, 0, 6, 5, 2};
+            long double before = (long double)at / LINE_COUNT, with = (long double)(at + 1) / LINE_COUNT;
+            double fraction = fractions[by_fraction[order]];
+            if (fraction <= with && (fraction > before || (at == 0 && fraction == 0)))
+                kit_put(&expected, "%" PRId64 "\t%d\n", at - 100, by_fraction[order]);
+        }
+    kit_check_output(kit_path("out.quantiles"), &expected, true);
+    kit_free(&expected);
+    quern_context_destroy(context);
+}
+
+static void quantiles_of_nothing_are_none_and_bad_fractions_are_refused(void)
+{
+    static const double bad[] = {-0.1, 1.1, NAN};
+    quern_context *context = context_with(3000);
+    quern_schema schema = {QUERN_BYTES, QUERN_U64, 0};
+    quern_dataset *numbers = quern_map(quern_read_text(context, lines_path, 1, NULL), schema, to_number, NULL);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        check_refused(context, quern_quantiles(numbers, &bad[i], 1), "from 0 to 1");
+    check_refused(context, quern_quantiles(numbers, NULL, 1), "fractions");
+    check_refused(context, quern_quantiles(numbers, bounds, 0), "fractions");
+    const double half = 0.5;
+    quern_dataset *none = quern_map(quern_read_text(context, NULL, 0, NULL), schema, to_number, NULL);
+    quern_write_text(quern_quantiles(none, &half, 1), kit_path("out.no_quantiles"));
+    kit_run(context);
+    kit_text expected = {0};
+    kit_check_output(kit_path("out.no_quantiles"), &expected, true);
+    quern_context_destroy(context);
+}
+
 static void bounds_that_do_not_ascend_are_refused(void)
 {
     quern_context *context = context_with(3000);
@@ -572,6 +615,8 @@ int main(int argc, char **argv)
     RUN(numbers_that_were_keys_are_values_of_their_type, 10);
     RUN(keys_and_values_that_do_not_fit_are_refused, 10);
     RUN(histograms_count_each_value_in_its_bin, 10);
+    RUN(quantiles_are_exact_and_in_the_order_of_values, 20);
+    RUN(quantiles_of_nothing_are_none_and_bad_fractions_are_refused, 20);
     RUN(bounds_that_do_not_ascend_are_refused, 10);
     return kit_finish();
 }
