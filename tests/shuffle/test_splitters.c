@@ -274,6 +274,11 @@ END_TEST
 
 /* Numbers of keys with frequencies as 1 / rank^1.2. */
 #define ZIPF_COUNT 20000
+#ifdef __SANITIZE_ADDRESS__
+#define ROUTED_COUNT 100000
+#else
+#define ROUTED_COUNT 200000
+#endif
 static double zipf_sums[ZIPF_COUNT];
 
 static uint64_t draw_zipf(uint64_t *state)
@@ -323,7 +328,7 @@ static double measure_load(const kit_shape *shape, const source *from, qn_divisi
             kit_pack(&samples[rank], shape, &collation.layout, draw_key(from, &state),
                      kit_random_below(&state, from->value_count), shape->sides, 0);
     kit_assert_ok(cut(division, size, 50), &error);
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < ROUTED_COUNT; i++) {
         struct {
             uint64_t number, slack[2];
         } key = {draw_key(from, &state), {0}}, value = {kit_random_below(&state, from->value_count), {0}};
