@@ -235,16 +235,30 @@ typedef struct rank_summary {
     uint64_t peak_rss_bytes;
 } rank_summary;
 
+/* The most that this process had in memory, in bytes. getrusage() is second choice: it counts what the process that started this one had. */
+static uint64_t peak_rss_bytes(void)
+{
+    struct rusage usage = {0};
+    unsigned long long peak_kib = 0;
+    char line[128];
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file && peak_kib == 0 && fgets(line, sizeof line, file))
+        (void)sscanf(line, "VmHWM: %llu", &peak_kib);
+    if (file)
+        fclose(file);
+    if (peak_kib == 0 && getrusage(RUSAGE_SELF, &usage) == 0)
+        peak_kib = (unsigned long long)usage.ru_maxrss;
+    return (uint64_t)peak_kib * 1024;
+}
+
 static rank_summary summarise(const qn_engine *engine)
 {
     rank_summary summary = {.node = engine->comm->node};
     struct utsname names;
-    struct rusage usage;
     if (uname(&names) == 0)
         snprintf(summary.host, sizeof summary.host, "%.*s", (int)sizeof summary.host - 1, names.nodename);
     qn_pin_describe(&engine->place, summary.place);
-    if (getrusage(RUSAGE_SELF, &usage) == 0)
-        summary.peak_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    summary.peak_rss_bytes = peak_rss_bytes();
     return summary;
 }
 
