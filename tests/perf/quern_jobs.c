@@ -65,7 +65,7 @@ static quern_dataset *read_records(quern_context *context, const char *path)
 static quern_dataset *make_job(quern_context *context, int argc, char **argv, const char **figure_out)
 {
     if (argc == 3 && strcmp(argv[1], "sort") == 0) {
-        *figure_out = "records";
+        *figure_out = "sorted";
         return quern_sort_by_key(read_records(context, argv[2]), NULL);
     }
     if (argc == 3 && strcmp(argv[1], "ints") == 0) {
