@@ -376,7 +376,9 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
         .kept_bytes_max = GROUP_BYTES_MAX,
     };
     run->identities = (qn_identities){0};
+    qn_agent_leave(&run->agent); /* sorting may take long */
     quern_status status = qn_collator_rewind(config.collator, &failure);
+    qn_agent_enter(&run->agent);
     if (status == QUERN_OK)
         status = qn_grouper_create(&grouper, &config, &failure);
     if (status == QUERN_OK)
@@ -428,17 +430,21 @@ static quern_status run_result(qn_stage_run *run, uint32_t leg)
     if (has_groups(run->stage, leg))
         return run_part_of_groups(run, leg);
     qn_result_feed feed = {0};
+    qn_error failure = {0};
     size_t part_count = qn_result_get_local_part_count(run->from[leg]);
+    qn_agent_leave(&run->agent); /* sorting may take long */
     quern_status status =
-        qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), makes_parts(run), &run->agent.error);
+        qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), makes_parts(run), &failure);
+    qn_agent_enter(&run->agent);
+    keep_failure(run, &failure);
     for (size_t part = 0; part < part_count && status == QUERN_OK && !run->agent.aborted; part++)
         status = run_result_part(run, leg, &feed, part);
     qn_result_feed_close(&feed);
     return status;
 }
 
-/* All legs that read results. True: there is at least one, and so the master waits to hear of it. */
-static bool run_results(qn_stage_run *run)
+/* All legs that read results. If there is one, the master waits to hear that they are through. */
+static void run_results(qn_stage_run *run)
 {
     uint64_t start_ns = qn_clock_ns();
     quern_status status = QUERN_OK;
@@ -454,7 +460,6 @@ static bool run_results(qn_stage_run *run)
         qn_agent_report_idle(&run->agent);
     else if (status != QUERN_OK && !run->agent.aborted)
         qn_agent_break(&run->agent, &run->agent.error);
-    return count > 0;
 }
 
 /* Until every rank is through. A rank whose MPI is broken cannot take part any more. */
