@@ -59,11 +59,14 @@ typedef struct quern_text_options {
     const char *delimiters; /* ASCII bytes that end a record, each; NULL: "\n". At most 16 */
     int skip_empty;         /* not 0: runs of delimiters count as one, so records are the maximal runs of other bytes */
     quern_text_value value; /* of each record */
+    int as_stored;          /* not 0: files are read as they stand, packed or not */
 } quern_text_options;
 
 /* Text files as records: key is the bytes between delimiters, value what options.value says, without them QUERN_NONE. paths: files, and directories with
  * all regular files below them (symbolic links only where named here), in byte order of their paths; read in splits by all
- * ranks. The last record of a file needs no delimiter. Local. paths, texts and options are copied; options NULL: lines.
+ * ranks. The last record of a file needs no delimiter. What a file is packed as shows in its content, whatever its name: gzip, bzip2, xz,
+ * zstd and lz4 are unpacked, and of archives (tar, zip, 7-Zip, cpio, ISO; compressed or not) each member is a file of its own, whose path is
+ * that of the archive, a slash, and that of the member. A packed file is read by one rank. Local. paths, texts and options are copied; options NULL: lines.
  * QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, delimiters that are no ASCII, an unknown options.value, or options.struct_size not set. At run:
  * QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
 QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
@@ -80,14 +83,15 @@ typedef struct quern_fixed_options {
     uint32_t value_bytes;  /* 0: those of its type; of bytes, to the record's end */
     quern_schema schema;   /* types; with a key type and value QUERN_NONE there is no value */
     uint64_t header_bytes; /* to be skipped at the begin of each file */
+    int as_stored;         /* not 0: files are read as they stand, packed or not */
 } quern_fixed_options;
 
-/* Binary files of records of one length, without anything between them. paths: as quern_read_text(). Numbers are in the
+/* Binary files of records of one length, without anything between them. paths, and packed files: as quern_read_text(). Numbers are in the
  * machine's order; QUERN_FIXED is structs as they stand there. Keys and values are not copied from what was read, unless a value that is a
  * number or a struct is not 8-byte aligned in the file or not of whole words, or a key has floating-point numbers. Files of no bytes
  * at all have no records, nor a header. Local. paths and options are copied. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not
  * set, NULL among the paths, a field that is not within the record, is not of its type's size, or is a pair with QUERN_BYTES. At run:
- * QUERN_ERROR_INPUT before any work, naming file, size and remainder, if a file is not a header and whole records;
+ * QUERN_ERROR_INPUT, of files that are not packed before any work, naming file, size and remainder, if one is not a header and whole records;
  * QUERN_ERROR_RECORD_TOO_LARGE: raise record-bytes. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_read_fixed(quern_context *context, const char *const *paths, size_t path_count,
                                           const quern_fixed_options *options);

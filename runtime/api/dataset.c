@@ -67,8 +67,8 @@ quern_dataset *quern_read_text(quern_context *context, const char *const *paths,
                            qn_graph_add_text(&context->graph, paths, path_count, &known, qn_dataset_error_of(context)));
 }
 
-/* The first version of the struct ended with its last field. */
-#define FIXED_OPTIONS_FIRST_BYTES sizeof(quern_fixed_options)
+/* The same. */
+#define FIXED_OPTIONS_FIRST_BYTES (offsetof(quern_fixed_options, header_bytes) + sizeof(uint64_t))
 
 quern_dataset *quern_read_fixed(quern_context *context, const char *const *paths, size_t path_count,
                                 const quern_fixed_options *options)
@@ -170,7 +170,7 @@ quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, v
                                                             qn_dataset_error_of(in->context)));
 }
 
-/* The first version of the struct ended with its last field. */
+/* The same. */
 #define AGGREGATION_FIRST_BYTES sizeof(quern_aggregation)
 
 quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_aggregation *aggregation, void *user)

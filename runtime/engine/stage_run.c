@@ -201,7 +201,7 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
     if (run->into)
         qn_result_foresee(run->into, task->order.task, task->order.task_count);
     qn_chain_mark(&run->chains[leg]);
-    bool resumed = resume->place.started || resume->place.segment > 0;
+    bool resumed = resume->place.started || resume->place.segment > 0 || resume->place.member > 0;
     quern_status status = begin_part(run, leg, task->order.place, &failure);
     if (status == QUERN_OK)
         status = qn_source_open(source, task->message, task->bytes, resumed ? &resume->place : NULL, &failure);

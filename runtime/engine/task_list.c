@@ -5,6 +5,22 @@
 
 #include "runtime/io/fixed_source.h"
 
+#define LOOK_BYTES_MIN                                                                                                 \
+    ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
+
+/* Lists a leg's files. Those of fixed records are all looked into, since they are all checked. */
+static quern_status list_leg(qn_listing *listing, const qn_node *source, qn_error *error)
+{
+    quern_status status = qn_listing_create(listing, source->text.paths, source->text.path_count, error);
+    if (status == QUERN_OK && source->text.as_stored)
+        qn_listing_take_as_stored(listing);
+    if (status == QUERN_OK && source->kind == QN_NODE_FIXED)
+        status = qn_listing_examine(listing, 0, error);
+    if (status == QUERN_OK && source->kind == QN_NODE_FIXED)
+        status = qn_fixed_check_files(&source->of.layout, listing, error);
+    return status;
+}
+
 static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_error *error)
 {
     list->legs = calloc(stage->leg_count, sizeof *list->legs);
@@ -15,10 +31,7 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_er
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
         if (stage->legs[i].parent != QN_STAGE_NONE)
             continue;
-        const qn_node *source = qn_leg_source(stage, i);
-        status = qn_listing_create(&list->legs[i].listing, source->text.paths, source->text.path_count, error);
-        if (status == QUERN_OK && source->kind == QN_NODE_FIXED)
-            status = qn_fixed_check_files(&source->of.layout, &list->legs[i].listing, error);
+        status = list_leg(&list->legs[i].listing, qn_leg_source(stage, i), error);
         list->bytes += list->legs[i].listing.bytes;
         list->file_count += list->legs[i].listing.file_count;
     }
@@ -31,7 +44,9 @@ static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_erro
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
-        status = qn_splits_create(&leg->splits, &leg->listing, split_bytes, error);
+        status = qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
+        if (status == QUERN_OK)
+            status = qn_splits_create(&leg->splits, &leg->listing, split_bytes, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
         list->count += leg->splits.count;

@@ -3,32 +3,31 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/base/pages.h"
 #include "runtime/data/type.h"
-#include "runtime/io/segment_file.h"
 
-static quern_status check_file(const qn_record_layout *layout, const qn_input_file *file, qn_error *error)
+/* Whether so many bytes are a header and whole records. */
+static quern_status check_file(const qn_record_layout *layout, const char *name, uint64_t bytes, qn_error *error)
 {
-    if (file->bytes < layout->header_bytes)
-        return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s has %llu bytes, fewer than its header of %llu", file->path,
-                            (unsigned long long)file->bytes, (unsigned long long)layout->header_bytes);
-    uint64_t left = (file->bytes - layout->header_bytes) % layout->record_bytes;
+    if (bytes < layout->header_bytes)
+        return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s has %llu bytes, fewer than its header of %llu", name,
+                            (unsigned long long)bytes, (unsigned long long)layout->header_bytes);
+    uint64_t left = (bytes - layout->header_bytes) % layout->record_bytes;
     if (left == 0)
         return QUERN_OK;
     return qn_error_set(error, QUERN_ERROR_INPUT, 0,
                         "%s has %llu bytes: behind a header of %llu and records of %u there is a remainder of %llu",
-                        file->path, (unsigned long long)file->bytes, (unsigned long long)layout->header_bytes,
-                        layout->record_bytes, (unsigned long long)left);
+                        name, (unsigned long long)bytes, (unsigned long long)layout->header_bytes, layout->record_bytes,
+                        (unsigned long long)left);
 }
 
 quern_status qn_fixed_check_files(const qn_record_layout *layout, const qn_listing *listing, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (size_t i = 0; i < listing->file_count && status == QUERN_OK; i++)
-        status = check_file(layout, &listing->files[i], error);
+        if (listing->files[i].packing == QN_PACKING_NONE)
+            status = check_file(layout, listing->files[i].path, listing->files[i].bytes, error);
     return status;
 }
 
@@ -54,16 +53,13 @@ static bool has_floats(const qn_record_layout *layout)
 static quern_status take_memory(qn_fixed_source *source, qn_error *error)
 {
     const qn_record_layout *layout = &source->layout;
-    size_t block_bytes = (size_t)source->block_count_max * layout->record_bytes;
-    size_t capacity = QN_PAGE_SMALL_BYTES + block_bytes + QN_READ_CHUNK_BYTES + QN_SLACK_BYTES;
-    capacity = (capacity + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1);
-    source->buffer = qn_pages_reserve(capacity, true);
-    source->capacity_bytes = capacity;
+    quern_status status =
+        qn_window_init(&source->window, (size_t)source->block_count_max * layout->record_bytes, error);
     if (must_align(layout)) /* zeros stay behind values that are no whole words */
         source->aligned_values = calloc(source->block_count_max, 8 * value_words(layout));
     if (has_floats(layout))
         source->canonical_keys = malloc((size_t)source->block_count_max * layout->key_bytes + QN_SLACK_BYTES);
-    if (source->buffer && (source->aligned_values || !must_align(layout)) &&
+    if (status == QUERN_OK && (source->aligned_values || !must_align(layout)) &&
         (source->canonical_keys || !has_floats(layout)))
         return QUERN_OK;
     qn_fixed_source_fini(source);
@@ -76,7 +72,7 @@ quern_status qn_fixed_source_init(qn_fixed_source *source, const qn_record_layou
     QN_ASSERT(layout->record_bytes > 0 && record_bytes_max < UINT64_C(1) << 31);
     uint64_t fields_bytes = (uint64_t)layout->key_bytes + layout->value_bytes;
     uint64_t longest = fields_bytes > layout->record_bytes ? fields_bytes : layout->record_bytes;
-    *source = (qn_fixed_source){.layout = *layout, .fd = -1};
+    *source = (qn_fixed_source){.layout = *layout};
     if (longest > record_bytes_max)
         return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
                             "records of %llu bytes are longer than record-bytes, %llu", (unsigned long long)longest,
@@ -90,18 +86,9 @@ quern_status qn_fixed_source_init(qn_fixed_source *source, const qn_record_layou
     return take_memory(source, error);
 }
 
-static void close_file(qn_fixed_source *source)
-{
-    if (source->fd >= 0)
-        close(source->fd);
-    source->fd = -1;
-    source->data_bytes = 0;
-    source->data_offset = 0;
-}
-
 static void close_task(qn_fixed_source *source)
 {
-    close_file(source);
+    qn_content_leave(&source->window.content);
     free(source->segments);
     free(source->message);
     source->segments = NULL;
@@ -114,10 +101,10 @@ void qn_fixed_source_fini(qn_fixed_source *source)
     if (source->layout.record_bytes == 0)
         return;
     close_task(source);
-    qn_pages_unreserve(source->buffer, source->capacity_bytes);
+    qn_window_fini(&source->window);
     free(source->aligned_values);
     free(source->canonical_keys);
-    *source = (qn_fixed_source){.fd = -1};
+    *source = (qn_fixed_source){0};
 }
 
 quern_status qn_fixed_source_open(qn_fixed_source *source, const void *message, size_t bytes,
@@ -128,45 +115,66 @@ quern_status qn_fixed_source_open(qn_fixed_source *source, const void *message, 
     return qn_split_decode_copy(message, bytes, &source->message, &source->segments, &source->segment_count, error);
 }
 
-/* How many records the next block has: of the present segment, from the place on. */
-static uint32_t count_records(const qn_fixed_source *source, const qn_segment *segment)
+/* Opens the content at the place, or goes to the next segment where there is none. */
+static quern_status open_content(qn_fixed_source *source, qn_error *error)
+{
+    qn_text_place *place = &source->place;
+    qn_content *content = &source->window.content;
+    bool found = false;
+    quern_status status = qn_content_open(content, &source->segments[place->segment], place->member, &found, error);
+    if (status == QUERN_OK && !found)
+        *place = (qn_text_place){.segment = place->segment + 1};
+    if (status != QUERN_OK || !found)
+        return status;
+    if (!place->started)
+        place->scan_offset = qn_record_border(&source->layout, content->begin);
+    place->started = true;
+    qn_window_place(&source->window, place->scan_offset);
+    return content->bytes == QN_BYTES_UNKNOWN ? QUERN_OK
+                                              : check_file(&source->layout, content->name, content->bytes, error);
+}
+
+static void close_content(qn_fixed_source *source)
+{
+    source->place = qn_text_place_behind(&source->place, &source->window.content);
+    qn_content_close(&source->window.content);
+}
+
+/* How many records there are before `end`, from the place on: as many as a block has at most. */
+static uint32_t count_records(const qn_fixed_source *source, uint64_t end)
 {
     uint64_t begin = source->place.scan_offset;
-    if (begin >= segment->end)
+    if (begin >= end)
         return 0;
-    uint64_t count = (segment->end - begin + source->layout.record_bytes - 1) / source->layout.record_bytes;
+    uint64_t count = (end - begin - 1) / source->layout.record_bytes + 1;
     return count > source->block_count_max ? source->block_count_max : (uint32_t)count;
 }
 
-/* Keeps what is there from the place on at the front of the buffer, and reads to the end of a chunk behind `needed_end`. */
-static quern_status read_on(qn_fixed_source *source, const qn_segment *segment, uint64_t needed_end, qn_error *error)
+/* Reads to the end of a chunk behind `needed_end`, but not what is of the next task. */
+static quern_status read_on(qn_fixed_source *source, uint64_t needed_end, qn_error *error)
 {
-    uint64_t begin = source->place.scan_offset, data_end = source->data_offset + source->data_bytes;
+    const qn_content *content = &source->window.content;
     uint64_t end = (needed_end + QN_READ_CHUNK_BYTES - 1) / QN_READ_CHUNK_BYTES * QN_READ_CHUNK_BYTES;
-    uint64_t last_end = qn_record_border(&source->layout, segment->end);
-    bool kept = source->data_bytes > 0 && begin >= source->data_offset && begin < data_end;
-    size_t kept_bytes = kept ? data_end - begin : 0;
-    uint8_t *to = qn_segment_data_at(source->buffer, begin);
-    if (kept)
-        memmove(to, source->data + (begin - source->data_offset), kept_bytes);
-    source->data = to;
-    source->data_offset = begin;
-    source->data_bytes = kept_bytes;
-    if (end > last_end)
-        end = last_end;
-    QN_ASSERT(to + (end - begin) + QN_SLACK_BYTES <= source->buffer + source->capacity_bytes);
-    quern_status status = qn_segment_file_read(segment, source->fd, to + kept_bytes, begin + kept_bytes, end, error);
-    if (status == QUERN_OK)
-        source->data_bytes = end - begin;
+    if (content->end != QN_BYTES_UNKNOWN && end > qn_record_border(&source->layout, content->end))
+        end = qn_record_border(&source->layout, content->end);
+    quern_status status = qn_window_extend(&source->window, source->place.scan_offset, end, error);
+    /* Now the length of what is unpacked may be known. */
+    if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
+        status = check_file(&source->layout, content->name, content->bytes, error);
     return status;
 }
 
-static quern_status have_records(qn_fixed_source *source, const qn_segment *segment, uint32_t count, qn_error *error)
+/* The records of the next block, in the window. 0: there are none left. */
+static quern_status have_records(qn_fixed_source *source, uint32_t *count_out, qn_error *error)
 {
-    uint64_t needed_end = source->place.scan_offset + (uint64_t)count * source->layout.record_bytes;
-    quern_status status = source->fd < 0 ? qn_segment_file_open(segment, &source->fd, error) : QUERN_OK;
-    if (status == QUERN_OK && needed_end > source->data_offset + source->data_bytes)
-        status = read_on(source, segment, needed_end, error);
+    const qn_content *content = &source->window.content;
+    *count_out = count_records(source, content->end);
+    uint64_t needed_end = source->place.scan_offset + (uint64_t)*count_out * source->layout.record_bytes;
+    if (*count_out == 0 || needed_end <= qn_window_end(&source->window))
+        return QUERN_OK;
+    quern_status status = read_on(source, needed_end, error);
+    if (status == QUERN_OK && content->bytes < needed_end)
+        *count_out = count_records(source, content->bytes);
     return status;
 }
 
@@ -193,7 +201,7 @@ static void canonicalise_keys(qn_fixed_source *source, uint32_t count)
 static void give_block(qn_fixed_source *source, uint32_t count, qn_batch *batch_out)
 {
     const qn_record_layout *layout = &source->layout;
-    const uint8_t *record = source->data + (source->place.scan_offset - source->data_offset);
+    const uint8_t *record = source->window.data + (source->place.scan_offset - source->window.data_offset);
     bool has_value = layout->value_type != QUERN_NONE;
     for (uint32_t i = 0; i < count; i++, record += layout->record_bytes) {
         source->keys[i] = record + layout->key_offset;
@@ -213,20 +221,16 @@ static void give_block(qn_fixed_source *source, uint32_t count, qn_batch *batch_
 quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, qn_error *error)
 {
     while (source->place.segment < source->segment_count) {
-        const qn_segment *segment = &source->segments[source->place.segment];
-        if (!source->place.started)
-            source->place.scan_offset = qn_record_border(&source->layout, segment->begin);
-        source->place.started = true;
-        uint32_t count = count_records(source, segment);
-        if (count == 0) {
-            close_file(source);
-            source->place = (qn_text_place){.segment = source->place.segment + 1};
-            continue;
-        }
+        uint32_t count = 0;
+        bool is_open = qn_content_is_open(&source->window.content);
+        quern_status status = is_open ? have_records(source, &count, error) : open_content(source, error);
         source->block_place = source->place;
-        quern_status status = have_records(source, segment, count, error);
         if (status != QUERN_OK)
             return status;
+        if (is_open && count == 0)
+            close_content(source);
+        if (count == 0)
+            continue;
         give_block(source, count, batch_out);
         source->place.scan_offset += (uint64_t)count * source->layout.record_bytes;
         return QUERN_OK;
@@ -244,5 +248,5 @@ uint64_t qn_fixed_source_task_bytes(const qn_fixed_source *source)
 const char *qn_fixed_source_locate(const qn_fixed_source *source, uint32_t record, uint64_t *offset_out)
 {
     *offset_out = source->block_place.scan_offset + (uint64_t)record * source->layout.record_bytes;
-    return source->segments[source->block_place.segment].path;
+    return source->window.content.name;
 }

@@ -4,11 +4,11 @@
  *
  * Nothing has to be looked for: where a record begins is a matter of arithmetic. So a task's records are those that begin in its
  * stretch, and a task reads from the first of them to the end of the last one, not a byte twice. Keys and values point into
- * the read buffer; values whose type wants them aligned, where the file does not have them so, are copied to where they are, and so
+ * the window; values whose type wants them aligned, where the file does not have them so, are copied to where they are, and so
  * are keys of floating-point numbers, whose bytes may have to change.
  *
  * A block is a function of the file and of the place where it begins: as many records as fit a chunk of reading, at most
- * QN_BATCH_COUNT_MAX, at least one. Of a place only segment, started and scan_offset are used.
+ * QN_BATCH_COUNT_MAX, at least one. Of a place only segment, member, started and scan_offset are used.
  */
 #ifndef QN_IO_FIXED_SOURCE_H
 #define QN_IO_FIXED_SOURCE_H
@@ -21,14 +21,9 @@ typedef struct qn_fixed_source {
     uint32_t block_count_max; /* records of a block */
     qn_segment *segments;
     uint32_t segment_count;
-    uint8_t *message; /* that the segments' paths live in */
-    int fd;           /* of the present segment's file, or -1 */
-    uint8_t *buffer;  /* [capacity_bytes] */
-    size_t capacity_bytes;
-    uint8_t *data; /* in the buffer: as far behind a page's begin as its place in the file is */
-    size_t data_bytes;
-    uint64_t data_offset; /* of data[0] in the file */
-    qn_text_place place;  /* of the next block */
+    uint8_t *message;    /* that the segments' paths live in */
+    qn_window window;    /* on the present content */
+    qn_text_place place; /* of the next block */
     qn_text_place block_place;
     uint8_t *canonical_keys;  /* [block_count_max][key_bytes] and slack; NULL: keys are referred to */
     uint64_t *aligned_values; /* [block_count_max][words of a value]; NULL: values are referred to */
@@ -38,7 +33,8 @@ typedef struct qn_fixed_source {
     uint32_t value_bytes[QN_BATCH_COUNT_MAX];
 } qn_fixed_source;
 
-/* Whether every file is a header and whole records: QUERN_ERROR_INPUT names the first that is not. */
+/* Whether every file that is to be taken as it is is a header and whole records: QUERN_ERROR_INPUT names the first that is not. Others are
+ * looked at as they are read. */
 quern_status qn_fixed_check_files(const qn_record_layout *layout, const qn_listing *listing, qn_error *error);
 
 /* QUERN_ERROR_RECORD_TOO_LARGE, QUERN_ERROR_NO_MEMORY. */

@@ -2,10 +2,12 @@
 #include "runtime/io/listing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "runtime/io/output_lock.h"
 
@@ -31,7 +33,7 @@ static quern_status add_file(qn_listing *listing, const char *path, uint64_t byt
     const char *copy = qn_arena_text(&listing->texts, path);
     if (!copy)
         return no_memory(error);
-    listing->files[listing->file_count++] = (qn_input_file){copy, bytes};
+    listing->files[listing->file_count++] = (qn_input_file){copy, bytes, QN_PACKING_UNKNOWN};
     listing->bytes += bytes;
     return QUERN_OK;
 }
@@ -109,6 +111,31 @@ quern_status qn_listing_create(qn_listing *listing, const char *const *paths, si
             qsort(listing->files + first, listing->file_count - first, sizeof *listing->files, compare_paths);
     }
     return QUERN_OK;
+}
+
+static quern_status examine(qn_input_file *file, qn_error *error)
+{
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", file->path);
+    quern_status status = qn_unpack_examine(fd, file->path, file->bytes, &file->packing, error);
+    close(fd);
+    return status;
+}
+
+quern_status qn_listing_examine(qn_listing *listing, uint64_t bytes_min, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < listing->file_count && status == QUERN_OK; i++)
+        if (listing->files[i].bytes > bytes_min && listing->files[i].packing == QN_PACKING_UNKNOWN)
+            status = examine(&listing->files[i], error);
+    return status;
+}
+
+void qn_listing_take_as_stored(qn_listing *listing)
+{
+    for (size_t i = 0; i < listing->file_count; i++)
+        listing->files[i].packing = QN_PACKING_NONE;
 }
 
 bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *bytes_out)

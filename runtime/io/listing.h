@@ -15,10 +15,12 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/status.h"
+#include "runtime/io/unpack.h"
 
 typedef struct qn_input_file {
     const char *path; /* in the listing's arena */
     uint64_t bytes;   /* when it was listed */
+    qn_packing packing;
 } qn_input_file;
 
 typedef struct qn_listing {
@@ -30,8 +32,14 @@ typedef struct qn_listing {
     uint64_t skipped_count; /* below directories: links, sockets, pipes, devices, locks of outputs */
 } qn_listing;
 
-/* Lists the paths, in the order given. QUERN_ERROR_INPUT names what cannot be read. Local. */
+/* Lists the paths, in the order given, as files that nobody looked into. QUERN_ERROR_INPUT names what cannot be read. Local. */
 quern_status qn_listing_create(qn_listing *listing, const char *const *paths, size_t path_count, qn_error *error);
+
+/* Finds out which files of more than bytes_min bytes are packed: those that are not can be cut. One look costs as much as opening a
+ * file, so small ones are left to their readers. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_listing_examine(qn_listing *listing, uint64_t bytes_min, qn_error *error);
+/* Says that all files are to be taken as they are. */
+void qn_listing_take_as_stored(qn_listing *listing);
 
 #define QN_FORESEEN_PATH_COUNT_MAX 64
 

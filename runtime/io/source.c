@@ -67,17 +67,17 @@ const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t 
 /* The listing's index of the file that the last block is of. */
 static uint64_t file_of(const qn_source *source)
 {
-    if (source->kind == QN_SOURCE_FIXED)
-        return source->of.fixed.segments[source->of.fixed.block_place.segment].file;
-    return source->of.text.segments[source->of.text.block_segment].file;
+    const qn_segment *segments = source->kind == QN_SOURCE_FIXED ? source->of.fixed.segments : source->of.text.segments;
+    return segments[qn_source_block_place(source)->segment].file;
 }
 
 void qn_source_identify(const qn_source *source, size_t count, uint64_t *identities_out)
 {
-    uint64_t file = count > 0 ? file_of(source) : 0;
+    if (count == 0)
+        return;
+    uint64_t file = file_of(source), place[2] = {qn_source_block_place(source)->member};
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t offset = 0;
-        qn_source_locate(source, i, &offset);
-        identities_out[i] = qn_checksum(&offset, sizeof offset, file);
+        qn_source_locate(source, i, &place[1]);
+        identities_out[i] = qn_checksum(place, sizeof place, file);
     }
 }

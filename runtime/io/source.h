@@ -53,11 +53,11 @@ const qn_text_place *qn_source_block_place(const qn_source *source);
 /* Bytes of the whole task, however much of them this attempt had to read. */
 uint64_t qn_source_task_bytes(const qn_source *source);
 
-/* File and byte of a record of the last block. */
+/* File (a member of an archive with the path of that before it) and byte of a record of the last block. */
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out);
 
 /* For each of the first `count` records of the last block a number that is its own among all records of the source, the same wherever
- * the input is cut: made of the file's place in the listing and the byte at which the record begins. */
+ * the input is cut: made of the file's place in the listing, its member and the byte at which the record begins. */
 void qn_source_identify(const qn_source *source, size_t count, uint64_t *identities_out);
 
 #endif

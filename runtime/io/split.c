@@ -8,7 +8,7 @@
 #define SPLIT_BYTES_MAX   ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 64
-#define SEGMENT_BYTES_MIN (5 * sizeof(uint64_t)) /* of one in a message */
+#define SEGMENT_BYTES_MIN (5 * sizeof(uint64_t) + sizeof(uint32_t)) /* of one in a message */
 
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
 {
@@ -50,7 +50,8 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
                 open = (qn_split){.file = file, .offset = offset};
             uint64_t left = listing->files[file].bytes - offset;
             uint64_t room = split_bytes > cost ? split_bytes - cost : 1;
-            uint64_t taken = left < room ? left : room;
+            bool cuttable = listing->files[file].packing == QN_PACKING_NONE;
+            uint64_t taken = left < room || !cuttable ? left : room;
             offset += taken;
             open.bytes += taken;
             open.end_file = file;
@@ -85,6 +86,7 @@ void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer
         qn_buffer_append_u64(message, file == split->end_file ? split->end_offset : input->bytes);
         qn_buffer_append_u64(message, input->bytes);
         qn_buffer_append_u64(message, file);
+        qn_buffer_append_u32(message, input->packing);
         qn_buffer_append_span(message, input->path, strlen(input->path) + 1);
     }
 }
@@ -108,6 +110,7 @@ quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint
         segments[i].end = qn_reader_u64(message);
         segments[i].file_bytes = qn_reader_u64(message);
         segments[i].file = qn_reader_u64(message);
+        segments[i].packing = (qn_packing)qn_reader_u32(message);
         segments[i].path = qn_reader_span(message, &path_bytes);
         if (path_bytes == 0 || segments[i].path[path_bytes - 1] != 0)
             message->failed = true;

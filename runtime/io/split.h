@@ -3,7 +3,7 @@
  * runtime/io/split.h: the input cut into tasks, and a task's part of it as a message.
  *
  * The files of a listing, one behind the other, are cut into stretches of about equal cost; small files share a task, large ones
- * are cut at byte ranges. A stretch may begin and end in the middle of a record; the source gives each record to
+ * are cut at byte ranges, but for those that are packed or may be (qn_listing_examine()). A stretch may begin and end in the middle of a record; the source gives each record to
  * the stretch in which it begins.
  */
 #ifndef QN_IO_SPLIT_H
@@ -18,9 +18,10 @@
 /* A byte range of one file. */
 typedef struct qn_segment {
     const char *path;
-    uint64_t begin, end; /* records that begin in [begin, end) */
+    uint64_t begin, end; /* records that begin in [begin, end); of what is packed all do */
     uint64_t file_bytes;
     uint64_t file; /* by its index in the listing */
+    qn_packing packing;
 } qn_segment;
 
 typedef struct qn_split {

@@ -3,38 +3,21 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/base/pages.h"
-#include "runtime/io/segment_file.h"
-
-#define SLACK_BYTES       (QN_SCAN_STEP_BYTES + QN_SLACK_BYTES)
-#define CAPACITY_FIRST    QN_PAGE_HUGE_BYTES
-#define CAPACITY_KEPT_MAX ((size_t)8 << 20) /* a buffer that a giant record made larger is given back */
 
 quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *delimiters, bool skip_empty,
                                  quern_text_value value, uint64_t record_bytes_max, qn_error *error)
 {
     QN_ASSERT(record_bytes_max < UINT64_C(1) << 31);
-    *source = (qn_text_source){.delimiters = *delimiters,
-                               .skip_empty = skip_empty,
-                               .value = value,
-                               .record_bytes_max = record_bytes_max,
-                               .fd = -1};
-    source->buffer = qn_pages_reserve(CAPACITY_FIRST, true);
-    if (!source->buffer)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a read buffer");
-    source->capacity_bytes = CAPACITY_FIRST;
-    source->data = source->buffer;
-    return QUERN_OK;
+    *source = (qn_text_source){
+        .delimiters = *delimiters, .skip_empty = skip_empty, .value = value, .record_bytes_max = record_bytes_max};
+    return qn_window_init(&source->window, 0, error);
 }
 
 static void close_task(qn_text_source *source)
 {
-    if (source->fd >= 0)
-        close(source->fd);
-    source->fd = -1;
+    qn_content_leave(&source->window.content);
     free(source->segments);
     free(source->message);
     source->segments = NULL;
@@ -44,11 +27,10 @@ static void close_task(qn_text_source *source)
 
 void qn_text_source_fini(qn_text_source *source)
 {
-    if (!source->buffer)
+    if (!source->window.buffer)
         return;
     close_task(source);
-    qn_pages_unreserve(source->buffer, source->capacity_bytes);
-    source->buffer = NULL;
+    qn_window_fini(&source->window);
     free(source->places);
     source->places = NULL;
 }
@@ -58,104 +40,54 @@ quern_status qn_text_source_open(qn_text_source *source, const void *message, si
 {
     close_task(source);
     source->place = source->block_place = place ? *place : (qn_text_place){0};
-    source->data_bytes = 0;
     return qn_split_decode_copy(message, bytes, &source->message, &source->segments, &source->segment_count, error);
 }
 
-/* Opens the present segment's file and sets the place to where its first record may begin: a byte before the segment,
- * which tells whether a record begins exactly there. */
-static quern_status open_segment(qn_text_source *source, qn_error *error)
+/* Opens the content at the place and sets the place to where its first record may begin: a byte before the segment,
+ * which tells whether a record begins exactly there. Where there is no such content, goes to the next segment. */
+static quern_status open_content(qn_text_source *source, qn_error *error)
 {
-    const qn_segment *segment = &source->segments[source->place.segment];
-    quern_status status = qn_segment_file_open(segment, &source->fd, error);
+    qn_text_place *place = &source->place;
+    qn_content *content = &source->window.content;
+    bool found = false;
+    quern_status status = qn_content_open(content, &source->segments[place->segment], place->member, &found, error);
     if (status != QUERN_OK)
         return status;
-    qn_text_place *place = &source->place;
-    if (!place->started) {
-        place->scan_offset = segment->begin > 0 ? segment->begin - 1 : 0;
-        place->record_offset = place->scan_offset;
-        /* Within a file the byte before decides; at its begin nothing is before, as if a delimiter were. */
-        place->inside = segment->begin > 0;
+    if (!found) {
+        *place = (qn_text_place){.segment = place->segment + 1};
+        return QUERN_OK;
     }
-    source->data_offset = place->inside && place->started ? place->record_offset : place->scan_offset;
-    source->data_bytes = 0;
+    if (!place->started) {
+        place->scan_offset = content->begin > 0 ? content->begin - 1 : 0;
+        place->record_offset = place->scan_offset;
+        /* Within a content the byte before decides; at its begin nothing is before, as if a delimiter were. */
+        place->inside = content->begin > 0;
+    }
+    qn_window_place(&source->window, place->inside && place->started ? place->record_offset : place->scan_offset);
     return QUERN_OK;
 }
 
-static void close_segment(qn_text_source *source)
+static void close_content(qn_text_source *source)
 {
-    close(source->fd);
-    source->fd = -1;
-    source->place = (qn_text_place){.segment = source->place.segment + 1};
+    source->place = qn_text_place_behind(&source->place, &source->window.content);
+    qn_content_close(&source->window.content);
 }
 
-/* A buffer of another size, with the last kept_bytes of the data. */
-static quern_status resize_buffer(qn_text_source *source, size_t capacity_bytes, size_t kept_bytes, qn_error *error)
-{
-    uint8_t *buffer = qn_pages_reserve(capacity_bytes, true);
-    if (!buffer)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a record of more than %zu bytes of %s",
-                            kept_bytes, source->segments[source->place.segment].path);
-    uint64_t kept_offset = source->data_offset + source->data_bytes - kept_bytes;
-    memcpy(qn_segment_data_at(buffer, kept_offset), source->data + source->data_bytes - kept_bytes, kept_bytes);
-    qn_pages_unreserve(source->buffer, source->capacity_bytes);
-    source->buffer = buffer;
-    source->capacity_bytes = capacity_bytes;
-    source->data = qn_segment_data_at(buffer, kept_offset);
-    source->data_bytes = kept_bytes;
-    source->data_offset = kept_offset;
-    return QUERN_OK;
-}
-
-/* Keeps the last kept_bytes of the data at the front of the buffer. */
-static void keep_data(qn_text_source *source, size_t kept_bytes)
-{
-    uint64_t kept_offset = source->data_offset + source->data_bytes - kept_bytes;
-    uint8_t *kept = qn_segment_data_at(source->buffer, kept_offset);
-    memmove(kept, source->data + source->data_bytes - kept_bytes, kept_bytes);
-    source->data = kept;
-    source->data_bytes = kept_bytes;
-    source->data_offset = kept_offset;
-}
-
-static quern_status too_large(const qn_text_source *source, uint32_t segment, uint64_t offset, qn_error *error)
+static quern_status too_large(const qn_text_source *source, uint64_t offset, qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
                         "the record at byte %llu of %s is longer than record-bytes, %llu", (unsigned long long)offset,
-                        source->segments[segment].path, (unsigned long long)source->record_bytes_max);
+                        source->window.content.name, (unsigned long long)source->record_bytes_max);
 }
 
-/* Keeps the open record (from `keep_offset` on) at the front of the buffer and makes room for a chunk behind it. */
-static quern_status make_room(qn_text_source *source, uint64_t keep_offset, qn_error *error)
-{
-    uint64_t data_end = source->data_offset + source->data_bytes;
-    size_t kept_bytes = data_end > keep_offset ? data_end - keep_offset : 0;
-    if (kept_bytes > source->record_bytes_max)
-        return too_large(source, source->place.segment, keep_offset, error);
-    if (QN_PAGE_SMALL_BYTES + kept_bytes + QN_READ_CHUNK_BYTES + SLACK_BYTES > source->capacity_bytes)
-        return resize_buffer(source, 2 * source->capacity_bytes, kept_bytes, error);
-    if (source->capacity_bytes > CAPACITY_KEPT_MAX && kept_bytes < CAPACITY_FIRST / 2)
-        return resize_buffer(source, CAPACITY_FIRST, kept_bytes, error);
-    keep_data(source, kept_bytes);
-    return QUERN_OK;
-}
-
-/* Reads up to the next multiple of the chunk size behind what the buffer holds. */
+/* Reads a chunk behind what the window holds of the open record. */
 static quern_status read_chunk(qn_text_source *source, qn_error *error)
 {
-    const qn_segment *segment = &source->segments[source->place.segment];
-    quern_status status =
-        make_room(source, source->place.inside ? source->place.record_offset : source->place.scan_offset, error);
-    if (status != QUERN_OK)
-        return status;
-    uint64_t offset = source->data_offset + source->data_bytes;
-    uint64_t end = (offset / QN_READ_CHUNK_BYTES + 1) * QN_READ_CHUNK_BYTES;
-    if (end > segment->file_bytes)
-        end = segment->file_bytes;
-    status = qn_segment_file_read(segment, source->fd, source->data + source->data_bytes, offset, end, error);
-    if (status == QUERN_OK)
-        source->data_bytes += end - offset;
-    return status;
+    uint64_t kept = source->place.inside ? source->place.record_offset : source->place.scan_offset;
+    uint64_t data_end = qn_window_end(&source->window);
+    if (data_end > kept && data_end - kept > source->record_bytes_max)
+        return too_large(source, kept, error);
+    return qn_window_advance(&source->window, kept, error);
 }
 
 /* Scans as much of the buffer as makes a block. Returns how many positions there are. */
@@ -167,9 +99,9 @@ static size_t scan_some(qn_text_source *source, size_t first)
     bool inside = place->inside;
     size_t end = 0;
     size_t count =
-        qn_scan(&source->delimiters, source->data, place->scan_offset - source->data_offset, source->data_bytes,
-                source->skip_empty, &inside, source->positions + first, positions_max, &end);
-    place->scan_offset = source->data_offset + end;
+        qn_scan(&source->delimiters, source->window.data, place->scan_offset - source->window.data_offset,
+                source->window.data_bytes, source->skip_empty, &inside, source->positions + first, positions_max, &end);
+    place->scan_offset = source->window.data_offset + end;
     if (source->skip_empty)
         place->inside = inside;
     return first + count;
@@ -181,18 +113,18 @@ static size_t take_runs(qn_text_source *source, bool at_end)
     qn_text_place *place = &source->place;
     size_t first = 0;
     if (place->inside)
-        source->positions[first++] = (uint32_t)(place->record_offset - source->data_offset);
+        source->positions[first++] = (uint32_t)(place->record_offset - source->window.data_offset);
     size_t count = scan_some(source, first);
-    if (count % 2 == 1 && at_end && place->scan_offset == source->data_offset + source->data_bytes) {
-        source->positions[count++] = (uint32_t)source->data_bytes;
+    if (count % 2 == 1 && at_end && place->scan_offset == qn_window_end(&source->window)) {
+        source->positions[count++] = (uint32_t)source->window.data_bytes;
         place->inside = false;
     }
     for (size_t i = 0; i < count / 2; i++) {
-        source->keys[i] = source->data + source->positions[2 * i];
+        source->keys[i] = source->window.data + source->positions[2 * i];
         source->key_bytes[i] = source->positions[2 * i + 1] - source->positions[2 * i];
     }
     if (count % 2 == 1)
-        place->record_offset = source->data_offset + source->positions[count - 1];
+        place->record_offset = source->window.data_offset + source->positions[count - 1];
     return count / 2;
 }
 
@@ -204,19 +136,19 @@ static size_t take_lines(qn_text_source *source, bool at_end)
         place->record_offset = place->scan_offset;
     place->inside = true;
     size_t count = scan_some(source, 0);
-    uint64_t data_end = source->data_offset + source->data_bytes;
-    uint32_t begin = (uint32_t)(place->record_offset - source->data_offset);
+    uint64_t data_end = qn_window_end(&source->window);
+    uint32_t begin = (uint32_t)(place->record_offset - source->window.data_offset);
     for (size_t i = 0; i < count; i++) {
-        source->keys[i] = source->data + begin;
+        source->keys[i] = source->window.data + begin;
         source->key_bytes[i] = source->positions[i] - begin;
         begin = source->positions[i] + 1;
     }
-    if (at_end && place->scan_offset == data_end && begin < source->data_bytes) {
-        source->keys[count] = source->data + begin;
-        source->key_bytes[count++] = (uint32_t)source->data_bytes - begin;
-        begin = (uint32_t)source->data_bytes;
+    if (at_end && place->scan_offset == data_end && begin < source->window.data_bytes) {
+        source->keys[count] = source->window.data + begin;
+        source->key_bytes[count++] = (uint32_t)source->window.data_bytes - begin;
+        begin = (uint32_t)source->window.data_bytes;
     }
-    place->record_offset = source->data_offset + begin;
+    place->record_offset = source->window.data_offset + begin;
     return count;
 }
 
@@ -224,46 +156,46 @@ static size_t take_lines(qn_text_source *source, bool at_end)
 static bool skip_foreign(qn_text_source *source)
 {
     qn_text_place *place = &source->place;
-    uint64_t at = place->scan_offset - source->data_offset;
-    while (at < source->data_bytes && !source->delimiters.is_delimiter[source->data[at]])
+    uint64_t at = place->scan_offset - source->window.data_offset;
+    while (at < source->window.data_bytes && !source->delimiters.is_delimiter[source->window.data[at]])
         at++;
-    bool found = at < source->data_bytes;
-    place->scan_offset = source->data_offset + at + found;
+    bool found = at < source->window.data_bytes;
+    place->scan_offset = source->window.data_offset + at + found;
     place->record_offset = place->scan_offset;
     place->started = found;
     place->inside = !found;
     return found;
 }
 
-/* Makes sure that the place is at a record of ours. False: it is not yet, or the segment has none and is closed. */
+/* Makes sure that the place is at a record of ours. False: it is not yet, or the content has none and is closed. */
 static bool enter_records(qn_text_source *source)
 {
-    const qn_segment *segment = &source->segments[source->place.segment];
-    bool at_end = source->data_offset + source->data_bytes == segment->file_bytes;
-    bool found = source->place.started || segment->begin == 0 || skip_foreign(source);
+    const qn_content *content = &source->window.content;
+    bool found = source->place.started || content->begin == 0 || skip_foreign(source);
     /* The first record of ours begins behind a delimiter: if that is not before the segment's end, there is none. */
-    bool behind = source->place.scan_offset >= segment->end && !(found && source->place.inside);
-    if ((!found && at_end) || behind) {
-        close_segment(source);
+    bool behind = source->place.scan_offset >= content->end && !(found && source->place.inside);
+    if ((!found && qn_window_is_last(&source->window)) || behind) {
+        close_content(source);
         return false;
     }
     source->place.started = found;
     return found;
 }
 
-/* Records of the present segment, from what is in the buffer. *done_out: nothing of the segment is left. */
+/* Records of the present content, from what is in the window. *done_out: nothing is left that is ours. */
 static size_t take_records(qn_text_source *source, bool *done_out)
 {
-    const qn_segment *segment = &source->segments[source->place.segment];
+    const qn_content *content = &source->window.content;
     qn_text_place *place = &source->place;
-    bool at_end = source->data_offset + source->data_bytes == segment->file_bytes;
+    bool at_end = qn_window_is_last(&source->window);
     size_t count = source->skip_empty ? take_runs(source, at_end) : take_lines(source, at_end);
     /* Records that begin behind the segment are somebody else's. */
     while (count > 0 &&
-           source->data_offset + (uint64_t)((const uint8_t *)source->keys[count - 1] - source->data) >= segment->end)
+           source->window.data_offset + (uint64_t)((const uint8_t *)source->keys[count - 1] - source->window.data) >=
+               content->end)
         count--;
     uint64_t next_offset = place->inside ? place->record_offset : place->scan_offset;
-    *done_out = next_offset >= segment->end || place->scan_offset == segment->file_bytes;
+    *done_out = next_offset >= content->end || (at_end && place->scan_offset == qn_window_end(&source->window));
     return count;
 }
 
@@ -289,7 +221,7 @@ static uint8_t *take_places(qn_text_source *source, size_t bytes)
 /* Where the records of a block are, as their values. */
 static quern_status give_places(qn_text_source *source, size_t count, qn_error *error)
 {
-    const char *path = source->segments[source->block_segment].path;
+    const char *path = source->window.content.name;
     size_t path_bytes = source->value == QUERN_TEXT_OFFSET ? 0 : strlen(path);
     size_t step_bytes = (sizeof(uint64_t) + path_bytes + 7) & ~(size_t)7;
     uint8_t *places =
@@ -314,40 +246,44 @@ static quern_status give_places(qn_text_source *source, size_t count, qn_error *
 /* A buffer that is no longer than a record may be holds none that is too long: the ordinary case. */
 static quern_status check_lengths(const qn_text_source *source, size_t count, qn_error *error)
 {
-    if (QN_LIKELY(source->data_bytes <= source->record_bytes_max))
+    if (QN_LIKELY(source->window.data_bytes <= source->record_bytes_max))
         return QUERN_OK;
     for (uint32_t i = 0; i < count; i++) {
         if (source->key_bytes[i] > source->record_bytes_max) {
             uint64_t offset = 0;
             qn_text_source_locate(source, i, &offset);
-            return too_large(source, source->block_segment, offset, error);
+            return too_large(source, offset, error);
         }
     }
     return QUERN_OK;
+}
+
+/* Bytes to scan in the window. Several chunks at once where an attempt is continued within a record that began chunks ago. */
+static quern_status have_bytes(qn_text_source *source, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    while (status == QUERN_OK && source->place.scan_offset >= qn_window_end(&source->window) &&
+           !qn_window_is_last(&source->window))
+        status = read_chunk(source, error);
+    return status;
 }
 
 quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
     while (source->place.segment < source->segment_count) {
-        if (source->fd < 0)
-            status = open_segment(source, error);
-        /* Several chunks at once where an attempt is continued within a record that began chunks ago. */
-        while (status == QUERN_OK && source->place.scan_offset >= source->data_offset + source->data_bytes)
-            status = read_chunk(source, error);
-        if (status != QUERN_OK) {
-            source->block_place = source->place; /* another attempt begins here: what came before was handed out */
-            source->block_segment = source->place.segment;
+        bool is_open = qn_content_is_open(&source->window.content);
+        status = is_open ? have_bytes(source, error) : open_content(source, error);
+        source->block_place = source->place; /* another attempt begins here: what came before was handed out */
+        if (status != QUERN_OK)
             return status;
-        }
-        if (!enter_records(source))
+        if (!is_open || !enter_records(source))
             continue;
         source->block_place = source->place;
-        source->block_segment = source->place.segment;
         bool done = false;
         size_t count = take_records(source, &done);
         if (done)
-            close_segment(source);
+            close_content(source);
         if (count > 0) {
             give_block(source, count, batch_out);
             status = check_lengths(source, count, error);
@@ -367,6 +303,6 @@ uint64_t qn_text_source_task_bytes(const qn_text_source *source)
 
 const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out)
 {
-    *offset_out = source->data_offset + (uint64_t)((const uint8_t *)source->keys[record] - source->data);
-    return source->segments[source->block_segment].path;
+    *offset_out = source->window.data_offset + (uint64_t)((const uint8_t *)source->keys[record] - source->window.data);
+    return source->window.content.name;
 }

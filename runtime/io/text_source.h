@@ -2,11 +2,11 @@
 /*
  * runtime/io/text_source.h: a task's text as blocks of records.
  *
- * A file is read in chunks that end at multiples of QN_TEXT_CHUNK_BYTES. The records of a chunk are handed out in
- * blocks; keys point into the buffer. The part of a record at the end of a chunk stays in the buffer and the next chunk is
+ * A content (content.h) is read in chunks that end at multiples of QN_TEXT_CHUNK_BYTES. The records of a chunk are handed out in
+ * blocks; keys point into the window. The part of a record at the end of a chunk stays there and the next chunk is
  * read behind it, so a record may be as long as record_bytes_max.
  *
- * A block is a function of the file and of the place where it begins (qn_text_place), and of nothing else; so an attempt that failed in
+ * A block is a function of the content and of the place where it begins (qn_text_place), and of nothing else; so an attempt that failed in
  * a block is continued elsewhere by an attempt that sees exactly the same block first.
  */
 #ifndef QN_IO_TEXT_SOURCE_H
@@ -16,8 +16,7 @@
 
 #include "runtime/data/batch.h"
 #include "runtime/io/scan.h"
-#include "runtime/io/segment_file.h"
-#include "runtime/io/split.h"
+#include "runtime/io/window.h"
 
 #define QN_TEXT_CHUNK_BYTES QN_READ_CHUNK_BYTES
 
@@ -26,9 +25,17 @@ typedef struct qn_text_place {
     uint32_t segment;
     bool started;           /* false: at the segment's begin, where a record may have begun before */
     bool inside;            /* a record is open */
-    uint64_t scan_offset;   /* in the file: what is not scanned yet */
+    uint64_t member;        /* of the segment: which of its contents */
+    uint64_t scan_offset;   /* in the content: what is not scanned yet */
     uint64_t record_offset; /* of the open record */
 } qn_text_place;
+
+/* The begin of what comes behind a content that is still open. */
+static inline qn_text_place qn_text_place_behind(const qn_text_place *place, const qn_content *content)
+{
+    bool is_member = qn_content_is_member(content);
+    return (qn_text_place){.segment = place->segment + !is_member, .member = is_member ? place->member + 1 : 0};
+}
 
 typedef struct qn_text_source {
     qn_delimiters delimiters;
@@ -37,16 +44,10 @@ typedef struct qn_text_source {
     uint64_t record_bytes_max;
     qn_segment *segments;
     uint32_t segment_count;
-    uint8_t *message; /* that the segments' paths live in */
-    int fd;           /* of the present segment's file, or -1 */
-    uint8_t *buffer;  /* [capacity_bytes], aligned to a page */
-    size_t capacity_bytes;
-    uint8_t *data; /* in the buffer: as far behind a page's begin as its place in the file is (copies are fast so) */
-    size_t data_bytes;
-    uint64_t data_offset; /* of data[0] in the file */
-    qn_text_place place;  /* of the next block */
+    uint8_t *message;    /* that the segments' paths live in */
+    qn_window window;    /* on the present content */
+    qn_text_place place; /* of the next block */
     qn_text_place block_place;
-    uint32_t block_segment;
     uint32_t positions[2 * QN_BATCH_COUNT_MAX + 2 * QN_SCAN_SLACK_POSITIONS];
     const void *keys[QN_BATCH_COUNT_MAX];
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];

@@ -135,6 +135,7 @@ static bool read_delimiters(const quern_text_options *options, qn_text_input *te
     memcpy(text->delimiters, delimiters, count);
     text->delimiter_count = count;
     text->skip_empty = options && options->skip_empty;
+    text->as_stored = options && options->as_stored;
     return true;
 }
 
@@ -177,6 +178,7 @@ qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t pat
     digest(graph, draft.text.delimiters, draft.text.delimiter_count);
     digest_number(graph, draft.text.skip_empty);
     digest_number(graph, draft.text.value);
+    digest_number(graph, draft.text.as_stored);
     return qn_graph_add_node(graph, &draft, error);
 }
 

@@ -53,6 +53,7 @@ typedef struct qn_text_input {
     char delimiters[QN_DELIMITER_COUNT_MAX];
     size_t delimiter_count;
     bool skip_empty;
+    bool as_stored; /* whatever the files may be packed as */
     quern_text_value value;
 } qn_text_input;
 

@@ -76,7 +76,8 @@ qn_node *qn_graph_add_fixed(qn_graph *graph, const char *const *paths, size_t pa
     if (!make_layout(options, &draft.schema, layout, error) ||
         !qn_graph_copy_paths(graph, paths, path_count, &draft.text, error))
         return NULL;
-    uint64_t places[] = {layout->header_bytes, layout->record_bytes, layout->key_offset,
+    draft.text.as_stored = options->as_stored;
+    uint64_t places[] = {draft.text.as_stored, layout->header_bytes, layout->record_bytes, layout->key_offset,
                          layout->key_bytes,    layout->value_offset, layout->value_bytes};
     qn_graph_note_bytes(graph, places, sizeof places);
     return qn_graph_add_node(graph, &draft, error);

@@ -82,6 +82,7 @@ static void put_segment(qn_buffer *message, uint64_t begin, uint64_t end, uint64
     qn_buffer_append_u64(message, end);
     qn_buffer_append_u64(message, file_bytes);
     qn_buffer_append_u64(message, 0);
+    qn_buffer_append_u32(message, QN_PACKING_NONE);
     qn_buffer_append_span(message, path, strlen(path) + 1);
 }
 
@@ -357,7 +358,7 @@ START_TEST(a_buffer_that_a_giant_record_made_large_shrinks_and_goes_on)
     model_split(&file, "\n", true, &expected);
     open_sources("\n", true, RECORD_BYTES_MAX);
     check_cuts(&file, NULL, 0, &expected, 10000);
-    ck_assert_uint_le(source.capacity_bytes, (size_t)4 << 20);
+    ck_assert_uint_le(source.window.capacity_bytes, (size_t)4 << 20);
     close_sources();
     free(file.data);
 }
@@ -366,10 +367,10 @@ END_TEST
 /* As far behind a page's begin as in the file, within the buffer, with room for the scan. */
 static void check_data(const qn_text_source *of)
 {
-    size_t behind = (size_t)(of->data - of->buffer);
-    ck_assert_uint_eq((uintptr_t)of->buffer % QN_PAGE_SMALL_BYTES, 0);
-    ck_assert_uint_eq(behind % QN_PAGE_SMALL_BYTES, of->data_offset % QN_PAGE_SMALL_BYTES);
-    ck_assert_uint_le(behind + of->data_bytes + QN_SCAN_STEP_BYTES + QN_SLACK_BYTES, of->capacity_bytes);
+    size_t behind = (size_t)(of->window.data - of->window.buffer);
+    ck_assert_uint_eq((uintptr_t)of->window.buffer % QN_PAGE_SMALL_BYTES, 0);
+    ck_assert_uint_eq(behind % QN_PAGE_SMALL_BYTES, of->window.data_offset % QN_PAGE_SMALL_BYTES);
+    ck_assert_uint_le(behind + of->window.data_bytes + QN_SCAN_STEP_BYTES + QN_SLACK_BYTES, of->window.capacity_bytes);
 }
 
 /* A record of so many bytes is open at the end of the first chunk, and goes on behind it; the segment begins at `begin`. */
@@ -400,7 +401,8 @@ static void check_kept(content *file, size_t kept, size_t behind, uint64_t begin
             break;
         check_data(&source);
         for (size_t i = 0; i < batch.block.count; i++)
-            records_add(&got, source.data_offset + (size_t)((const uint8_t *)batch.block.key[i] - source.data),
+            records_add(&got,
+                        source.window.data_offset + (size_t)((const uint8_t *)batch.block.key[i] - source.window.data),
                         batch.block.key_bytes[i]);
         bool is_kept = batch.block.key_bytes[0] >= kept + behind || batch.block.count < 100;
         if (!is_kept)
@@ -466,7 +468,8 @@ START_TEST(giant_records_lie_in_their_buffer_as_in_the_file)
                 break;
             check_data(&source);
             for (size_t i = 0; i < batch.block.count; i++) {
-                uint64_t offset = source.data_offset + (size_t)((const uint8_t *)batch.block.key[i] - source.data);
+                uint64_t offset =
+                    source.window.data_offset + (size_t)((const uint8_t *)batch.block.key[i] - source.window.data);
                 if (memcmp(file.data + offset, batch.block.key[i], batch.block.key_bytes[i]) != 0)
                     ck_abort_msg("the record at %llu is another", (unsigned long long)offset);
             }
