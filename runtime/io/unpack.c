@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/io/gunzip.h"
 
 #define INPUT_BYTES     ((size_t)256 << 10) /* that libarchive reads at a time */
 #define HEAD_BYTES      512                 /* of a file, in which most formats show themselves: a header of tar */
@@ -22,6 +23,7 @@
 
 struct qn_unpacker {
     struct archive *archive;
+    qn_gunzip *gunzip; /* what libarchive reads from; NULL: the file itself */
     const char *path;
     bool has_members;
     bool ended;
@@ -125,7 +127,6 @@ static quern_status failure_of(const qn_unpacker *unpacker, const char *what, qn
 /* Only what is built into libarchive: nothing that starts a program, or that reads files which an archive names. */
 static void support_formats(struct archive *archive)
 {
-    archive_read_support_filter_gzip(archive);
     archive_read_support_filter_bzip2(archive);
     archive_read_support_filter_xz(archive);
     archive_read_support_filter_zstd(archive);
@@ -139,6 +140,39 @@ static void support_formats(struct archive *archive)
     archive_read_support_format_raw(archive);
 }
 
+/* libarchive's own filter of gzip does not look at checksums. */
+static la_ssize_t read_gunzip(struct archive *archive, void *user, const void **bytes_out)
+{
+    const char *text = NULL;
+    ptrdiff_t bytes = qn_gunzip_next(user, bytes_out, &text);
+    if (bytes < 0)
+        archive_set_error(archive, EIO, "%s", text);
+    return bytes;
+}
+
+static int open_archive(qn_unpacker *unpacker, int fd, const uint8_t *head, size_t head_bytes)
+{
+    if (!qn_gunzip_is_gzip(head, head_bytes))
+        return archive_read_open_fd(unpacker->archive, fd, INPUT_BYTES);
+    unpacker->gunzip = qn_gunzip_create(fd);
+    if (unpacker->gunzip)
+        return archive_read_open(unpacker->archive, unpacker->gunzip, NULL, read_gunzip, NULL);
+    archive_set_error(unpacker->archive, ENOMEM, "no memory");
+    return ARCHIVE_FATAL;
+}
+
+static quern_status open_file(qn_unpacker *unpacker, int fd, qn_error *error)
+{
+    uint8_t head[HEAD_BYTES];
+    size_t bytes = 0;
+    quern_status status = qn_file_read_at(fd, head, sizeof head, 0, unpacker->path, QUERN_ERROR_INPUT, &bytes, error);
+    if (status == QUERN_OK && lseek(fd, 0, SEEK_SET) < 0)
+        status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", unpacker->path);
+    if (status == QUERN_OK && open_archive(unpacker, fd, head, bytes) < ARCHIVE_WARN)
+        status = failure_of(unpacker, "cannot unpack the begin", error);
+    return status;
+}
+
 quern_status qn_unpacker_create(qn_unpacker **unpacker_out, int fd, const char *path, qn_error *error)
 {
     qn_unpacker *unpacker = calloc(1, sizeof *unpacker);
@@ -150,10 +184,7 @@ quern_status qn_unpacker_create(qn_unpacker **unpacker_out, int fd, const char *
     quern_status status = unpacker->archive ? QUERN_OK : no_memory(path, error);
     if (status == QUERN_OK) {
         support_formats(unpacker->archive);
-        if (lseek(fd, 0, SEEK_SET) < 0)
-            status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", path);
-        else if (archive_read_open_fd(unpacker->archive, fd, INPUT_BYTES) < ARCHIVE_WARN)
-            status = failure_of(unpacker, "cannot unpack the begin", error);
+        status = open_file(unpacker, fd, error);
     }
     if (status != QUERN_OK) {
         qn_unpacker_destroy(unpacker);
@@ -168,20 +199,23 @@ void qn_unpacker_destroy(qn_unpacker *unpacker)
     if (!unpacker)
         return;
     archive_read_free(unpacker->archive);
+    qn_gunzip_destroy(unpacker->gunzip);
     free(unpacker->member_path);
     free(unpacker);
 }
 
-/* A file, and not another name of one: the others have no bytes. */
+/* A file, and not another name of one: unless that is where the format has its bytes. */
 static bool is_file(struct archive_entry *entry)
 {
-    return archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
+    bool is_name_only = archive_entry_hardlink(entry) && archive_entry_size(entry) == 0;
+    return archive_entry_filetype(entry) == AE_IFREG && !is_name_only;
 }
 
 /* What is text after all has no filter and no format. */
 static bool is_as_it_was(const qn_unpacker *unpacker)
 {
-    return archive_format(unpacker->archive) == ARCHIVE_FORMAT_RAW && archive_filter_count(unpacker->archive) == 1;
+    return archive_format(unpacker->archive) == ARCHIVE_FORMAT_RAW && archive_filter_count(unpacker->archive) == 1 &&
+           !unpacker->gunzip;
 }
 
 static quern_status name_member(qn_unpacker *unpacker, struct archive_entry *entry, qn_error *error)

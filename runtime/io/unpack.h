@@ -3,7 +3,7 @@
  * runtime/io/unpack.h: archives and compressed files by libarchive, and what a file is by its content.
  *
  * Unpacked bytes are handed to whoever asks, never written anywhere: paths, links and devices of an archive are text and nothing else. Only
- * the members that are regular files count; hard links, which have no bytes of their own, do not.
+ * the members that are regular files count; hard links without bytes of their own do not.
  */
 #ifndef QN_IO_UNPACK_H
 #define QN_IO_UNPACK_H

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""test_packed.py: words of compressed files and of archives, which other programs made, are those of what is in them; prints TAP."""
+import os
+import random
+import subprocess
+
+from harness import count_words, main, test
+
+KEPT = ("one", "sub/two", "sub/deep/three", "empty", "long")
+
+
+def text(rng, words):
+    return b"".join(b"%s%s" % (rng.choice((b"alpha", b"beta", b"gamma-%d" % rng.randrange(999))),
+                               rng.choice((b" ", b"\n", b"\t"))) for _ in range(words))
+
+
+def run(*command, stdin=None, cwd=None):
+    return subprocess.run(command, input=stdin, stdout=subprocess.PIPE, check=True, cwd=cwd).stdout
+
+
+def streams(data):
+    """One text compressed by every program; several streams one behind the other as well."""
+    half = len(data) // 2
+    return {
+        "gzip": run("gzip", "-c", stdin=data), "pigz": run("pigz", "-c", stdin=data),
+        "bgzip": run("bgzip", "-c", stdin=data), "bzip2": run("bzip2", "-c", stdin=data),
+        "lbzip2": run("lbzip2", "-c", stdin=data), "xz": run("xz", "-c", stdin=data),
+        "xz-blocks": run("xz", "-c", "-T2", "--block-size=100000", stdin=data),
+        "zstd": run("zstd", "-c", stdin=data), "pzstd": run("pzstd", "-q", "-c", stdin=data),
+        "lz4": run("lz4", "-c", stdin=data),
+        "gzip-twice": run("gzip", "-c", stdin=data[:half]) + run("gzip", "-9", "-c", stdin=data[half:]),
+        "bzip2-twice": run("bzip2", "-c", stdin=data[:half]) + run("bzip2", "-c", stdin=data[half:]),
+        "xz-twice": run("xz", "-c", stdin=data[:half]) + run("xz", "-c", stdin=data[half:]),
+        "zstd-twice": run("zstd", "-c", stdin=data[:half]) + run("zstd", "-c", stdin=data[half:]),
+        "lz4-twice": run("lz4", "-c", stdin=data[:half]) + run("lz4", "-c", stdin=data[half:]),
+    }
+
+
+def tree(t):
+    rng = random.Random(3)
+    files = {"one": text(rng, 500), "sub/two": text(rng, 3000), "sub/deep/three": b"no newline at the end",
+             "empty": b"", "long": text(rng, 60000), "two words.gz": b"not compressed at all"}
+    for name, content in files.items():
+        t.write(os.path.join("tree", name), content)
+    os.symlink("/etc/passwd", t.path("tree", "link"))
+    os.link(t.path("tree", "one"), t.path("tree", "another-name"))
+    return files
+
+
+def archives(t):
+    where = t.path("tree")
+    made = {}
+    for name, options in {"tar": ["--format", "ustar"], "pax": ["--format", "pax"], "gnutar": ["--format", "gnutar"],
+                          "tar.gz": ["--format", "ustar", "-z"], "tar.zst": ["--format", "pax", "--zstd"],
+                          "tar.xz": ["--format", "ustar", "-J"], "tar.bz2": ["--format", "ustar", "-j"],
+                          "tar.lz4": ["--format", "ustar", "--lz4"], "cpio": ["--format", "newc"],
+                          "odc": ["--format", "odc"], "iso": ["--format", "iso9660"]}.items():
+        made[name] = t.path("archives", name)
+        os.makedirs(t.path("archives"), exist_ok=True)
+        run("bsdtar", "-c", *options, "-f", made[name], ".", cwd=where)
+    made["zip"] = t.path("archives", "a.zip")
+    run("zip", "-q", "-r", "-y", made["zip"], ".", cwd=where)
+    made["stored.zip"] = t.path("archives", "stored.zip")
+    run("zip", "-q", "-0", "-r", "-y", made["stored.zip"], ".", cwd=where)
+    made["7z"] = t.path("archives", "a.7z")
+    run("7z", "a", "-bd", "-snl", made["7z"], ".", cwd=where)
+    return made
+
+
+@test
+def compressed_files_are_counted_as_what_is_in_them(t):
+    rng = random.Random(1)
+    data = text(rng, 120000) + b"x" * 300000 + b" end"
+    paths = {name: t.write("streams/" + name + ".txt", content) for name, content in streams(data).items()}
+    everything = count_words(*[data] * len(paths))
+    t.check(len(paths) == 15, "all programs are there")
+    for n, split in ((None, 1 << 20), (1, 1000), (3, 50000), (7, 1 << 20)):
+        t.count(n, [t.path("streams")], "--quern-split-bytes=%d" % split, expected=everything)
+
+
+@test
+def members_of_archives_are_files(t):
+    files = tree(t)
+    once = count_words(*files.values())
+    twice = count_words(files["one"])  # by its second name, where the format stores bytes again
+    made = archives(t)
+    for name, path in made.items():
+        has_both = name in ("zip", "stored.zip", "7z", "odc")
+        expected = once + twice if has_both else once
+        for n in (1, 2) if name in ("tar", "zip") else (2,):
+            t.count(n, [path], expected=expected)
+
+
+@test
+def nothing_is_ever_written_where_an_archive_says(t):
+    import tarfile
+    import io
+    path = t.path("hostile.tar")
+    with tarfile.open(path, "w") as archive:
+        for name in ("../../climbs", "/tmp/absolute-quern-test", "good"):
+            member = tarfile.TarInfo(name)
+            member.size = 5
+            archive.addfile(member, io.BytesIO(b"words"))
+        for kind, name in ((tarfile.SYMTYPE, "link"), (tarfile.CHRTYPE, "device"), (tarfile.FIFOTYPE, "pipe"),
+                           (tarfile.LNKTYPE, "hard")):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            archive.addfile(member)
+    t.count(2, [path], expected={b"words": 3})
+    t.check(not os.path.exists("/tmp/absolute-quern-test") and not os.path.exists(t.path("..", "..", "climbs")),
+            "a member was extracted")
+
+
+@test
+def what_only_looks_packed_is_text(t):
+    contents = (b"BZh is how a line may begin", b"BZh", b"070701 is a number, " * 40, b"070707", b"\x1f\x8b", b"PK",
+                b"7z is a program", b"", b"\0" * 600)
+    for n, content in enumerate(contents):
+        t.write("odd/%d" % n, content)
+    t.count(2, [t.path("odd")], expected=count_words(*contents))
+
+
+@test
+def truncated_and_damaged_ones_are_errors_that_name_them(t):
+    rng = random.Random(2)
+    data = text(rng, 60000)
+    for name in ("gzip", "bzip2", "xz", "zstd", "lz4"):
+        whole = run(name, "-c", stdin=data)
+        middle = len(whole) // 2
+        damaged = whole[:middle] + bytes([whole[middle] ^ 0x55]) + whole[middle + 1:]
+        for kind, content in (("truncated", whole[:-len(whole) // 3]), ("damaged", damaged)):
+            path = t.write("%s.%s" % (kind, name), content)
+            out = t.new_output()
+            run_of = t.fail(2, "-o", out, path, naming=path)
+            t.no_output(out, run_of)
+    tree(t)
+    run("zip", "-q", "-r", "-y", t.path("whole.zip"), ".", cwd=t.path("tree"))
+    with open(t.path("whole.zip"), "rb") as file:
+        whole = file.read()
+    t.fail(2, "-o", t.new_output(), t.write("cut.zip", whole[:len(whole) // 2]), naming="cut.zip")
+
+
+@test
+def a_bad_member_is_named(t):
+    files = tree(t)
+    run("zip", "-q", "-r", t.path("bad.zip"), "long", "sub", cwd=t.path("tree"))
+    with open(t.path("bad.zip"), "r+b") as file:
+        file.seek(2000)
+        file.write(b"\0\xff" * 20)
+    t.fail(2, "-o", t.new_output(), t.path("bad.zip"), naming="bad.zip/long")
+    t.check(files["long"], "the tree has it")
+
+
+if __name__ == "__main__":
+    main()
