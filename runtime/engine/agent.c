@@ -56,13 +56,22 @@ void qn_agent_break(qn_agent *agent, const qn_error *failure)
     abort_here(agent);
 }
 
-static quern_status take_order(qn_agent *agent, qn_reader *message)
+static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t lender)
 {
-    qn_task *task = &agent->tasks[(agent->task_first + agent->task_count) % QN_AGENT_TASKS_MAX];
+    qn_task full = {.lender = lender}, *task = &full;
+    bool has_room = agent->task_count < QN_AGENT_TASKS_MAX;
+    if (has_room)
+        task = &agent->tasks[(agent->task_first + agent->task_count) % QN_AGENT_TASKS_MAX];
     const void *fields = qn_reader_take(message, sizeof task->order);
-    if (!fields || agent->task_count == QN_AGENT_TASKS_MAX)
+    if (!fields || (!has_room && lender == QN_AGENT_MASTERS))
         return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a task message is too short or one too many");
     memcpy(&task->order, fields, sizeof task->order);
+    task->lender = lender;
+    if (!has_room) {
+        qn_error failure = {QUERN_ERROR_INTERNAL, "the rank has too many tasks in hand"};
+        qn_agent_return(agent, task, &task->order.resume, &failure);
+        return QUERN_OK;
+    }
     task->bytes = message->left_bytes;
     task->message = malloc(task->bytes > 0 ? task->bytes : 1);
     if (!task->message)
@@ -72,12 +81,44 @@ static quern_status take_order(qn_agent *agent, qn_reader *message)
     return QUERN_OK;
 }
 
-/* A message of the master. */
-static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader *message)
+/* How an attempt ended: outcome, status, text. */
+static void put_outcome(qn_buffer *message, const qn_task_outcome *outcome, const qn_error *failure)
+{
+    qn_buffer_append(message, outcome, sizeof *outcome);
+    qn_buffer_append_u32(message, failure->status);
+    qn_buffer_append_span(message, failure->text, strlen(failure->text));
+}
+
+static quern_status take_back(qn_agent *agent, qn_reader *message)
+{
+    qn_task_outcome outcome;
+    qn_error failure = {0};
+    size_t text_bytes = 0;
+    const void *fields = qn_reader_take(message, sizeof outcome);
+    quern_status status = (quern_status)qn_reader_u32(message);
+    const char *text = qn_reader_span(message, &text_bytes);
+    if (!fields || message->failed)
+        return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a message about a piece is too short");
+    memcpy(&outcome, fields, sizeof outcome);
+    if (status != QUERN_OK)
+        qn_error_set(&failure, status, 0, "%.*s", (int)text_bytes, text);
+    qn_loans_take_back(&agent->loans, &outcome, &failure);
+    return QUERN_OK;
+}
+
+/* A message of the master, or of a rank that lends or helps. */
+static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader *message, uint32_t from)
 {
     switch (head->kind) {
     case QN_MESSAGE_TASK:
-        return agent->aborted ? QUERN_OK : take_order(agent, message);
+        return agent->aborted ? QUERN_OK : take_order(agent, message, QN_AGENT_MASTERS);
+    case QN_MESSAGE_LENT:
+        return agent->aborted ? QUERN_OK : take_order(agent, message, from);
+    case QN_MESSAGE_HELPER:
+        qn_loans_add_helper(&agent->loans, qn_reader_u32(message));
+        return QUERN_OK;
+    case QN_MESSAGE_RETURNED:
+        return take_back(agent, message);
     case QN_MESSAGE_ROUND:
         if (agent->result)
             qn_result_announce(agent->result, qn_reader_u64(message));
@@ -111,7 +152,7 @@ static quern_status handle(qn_agent *agent, const void *data, size_t bytes, uint
     if (head.stage != agent->stage)
         return QUERN_OK; /* late, from a stage that is over */
     if (!is_for_master(head.kind))
-        return obey(agent, &head, &message);
+        return obey(agent, &head, &message, from);
     QN_ASSERT(agent->master != NULL);
     return qn_master_receive(agent->master, &head, &message, from, &agent->error);
 }
@@ -207,10 +248,36 @@ void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resum
     qn_task_outcome outcome = {
         .task = task->order.task, .attempt = task->order.attempt, .retryable = retryable, .resume = *resume};
     qn_message_begin(&agent->message, QN_MESSAGE_FAILED, agent->stage);
-    qn_buffer_append(&agent->message, &outcome, sizeof outcome);
-    qn_buffer_append_u32(&agent->message, failure->status);
-    qn_buffer_append_span(&agent->message, failure->text, strlen(failure->text));
+    put_outcome(&agent->message, &outcome, failure);
     report(agent);
+}
+
+/* Sends the open message to any rank. */
+static void send_to_rank(qn_agent *agent, uint32_t rank)
+{
+    if (agent->message.failed)
+        qn_error_set(&agent->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a control message");
+    else
+        qn_comm_send(agent->comm, rank, agent->message.data, agent->message.bytes, &agent->error);
+    if (agent->error.status != QUERN_OK && !agent->aborted)
+        qn_agent_break(agent, &agent->error);
+}
+
+void qn_agent_lend(qn_agent *agent, qn_loan *loan)
+{
+    qn_message_begin(&agent->message, QN_MESSAGE_LENT, agent->stage);
+    qn_buffer_append(&agent->message, &loan->order, sizeof loan->order);
+    qn_buffer_append(&agent->message, loan->piece.data, loan->piece.bytes);
+    qn_loans_mark_out(&agent->loans, loan);
+    send_to_rank(agent, agent->loans.helpers[loan->helper]);
+}
+
+void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_resume *resume, const qn_error *failure)
+{
+    qn_task_outcome outcome = {.task = task->order.task, .attempt = task->order.attempt, .resume = *resume};
+    qn_message_begin(&agent->message, QN_MESSAGE_RETURNED, agent->stage);
+    put_outcome(&agent->message, &outcome, failure);
+    send_to_rank(agent, task->lender);
 }
 
 void qn_agent_report_idle(qn_agent *agent)
@@ -290,6 +357,7 @@ void qn_agent_stop(qn_agent *agent)
     for (qn_task task; qn_agent_take_task(agent, &task);)
         free(task.message);
     qn_buffer_fini(&agent->message);
+    qn_loans_fini(&agent->loans);
     pthread_mutex_destroy(&agent->gate);
     sem_destroy(&agent->helper_stop);
 }

@@ -18,14 +18,17 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "runtime/engine/loans.h"
 #include "runtime/engine/master.h"
 #include "runtime/shuffle/result.h"
 
-#define QN_AGENT_TASKS_MAX QN_SCHED_IN_HAND_MAX
+#define QN_AGENT_TASKS_MAX (QN_SCHED_IN_HAND_MAX + 4 * QN_LOANS_PER_HELPER) /* what does not fit is given back */
+#define QN_AGENT_MASTERS   UINT32_MAX
 
 /* A task in hand. message: the split, freed by whoever takes the task. */
 typedef struct qn_task {
     qn_task_order order;
+    uint32_t lender; /* whose piece it is; QN_AGENT_MASTERS: none's */
     uint8_t *message;
     size_t bytes;
 } qn_task;
@@ -37,6 +40,7 @@ typedef struct qn_agent {
     qn_result *result; /* NULL: the stage ends in an output; borrowed */
     qn_task tasks[QN_AGENT_TASKS_MAX];
     uint32_t task_first, task_count;
+    qn_loans loans;
     bool ended;   /* the master said END or ABORT: it needs nobody any more, nor is anybody's message to be passed on */
     bool aborted; /* the job failed, here or elsewhere: no more work, but progress until it ended */
     bool told;    /* the master knows that this rank is broken */
@@ -72,6 +76,10 @@ bool qn_agent_take_task(qn_agent *agent, qn_task *task_out);
 void qn_agent_report_done(qn_agent *agent, const qn_task *task);
 void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resume *resume, bool retryable,
                             const qn_error *failure);
+/* Sends a free loan, filled in, to its helper. */
+void qn_agent_lend(qn_agent *agent, qn_loan *loan);
+/* Gives a piece back to its lender: done (failure->status QUERN_OK), or from where on it is not. */
+void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_resume *resume, const qn_error *failure);
 /* This rank will emit nothing more in a stage without tasks. */
 void qn_agent_report_idle(qn_agent *agent);
 /* This rank cannot go on, for the reason in `failure` (may be agent->error): the job fails. */

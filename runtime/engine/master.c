@@ -28,6 +28,8 @@ static quern_status start_scheduler(qn_master *master, const qn_settings *settin
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule %u tasks", master->tasks.count);
     master->sched = qn_sched_init(master->sched_memory, &config);
     QN_ASSERT(master->sched != NULL);
+    if (master->tasks.has_packed && qn_helpers_init(&master->helpers, master->comm->size, error) != QUERN_OK)
+        return error->status;
     for (uint32_t rank = 0; rank < master->comm->size; rank++)
         qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RANK_READY, .rank = rank});
     return QUERN_OK;
@@ -66,17 +68,27 @@ void qn_master_finish(qn_master *master)
     free(master->resumes);
     free(master->sched_memory);
     qn_task_list_destroy(&master->tasks);
+    qn_helpers_fini(&master->helpers);
     qn_buffer_fini(&master->message);
     *master = (qn_master){0};
+}
+
+/* Whether a task is a file that only one reader can unpack. */
+static bool is_packed(const qn_master *master, uint32_t turn)
+{
+    uint32_t task = qn_task_list_at(&master->tasks, turn);
+    const qn_task_leg *leg = &master->tasks.legs[qn_task_list_leg_of(&master->tasks, task)];
+    return leg->listing.files[leg->splits.items[task - leg->first_task].file].packing == QN_PACKING_STREAM;
 }
 
 static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, uint32_t from)
 {
     qn_sched_event event = {QN_SCHED_TASK_DONE, from, outcome->task, outcome->attempt};
     uint32_t task = qn_task_list_at(&master->tasks, outcome->task);
-    if (qn_sched_feed(master->sched, &event))
-        master->bytes_done +=
-            qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
+    if (!qn_sched_feed(master->sched, &event))
+        return QUERN_OK;
+    qn_helpers_take_back(&master->helpers, from, is_packed(master, outcome->task));
+    master->bytes_done += qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
     return QUERN_OK;
 }
 
@@ -89,6 +101,7 @@ static quern_status task_failed(qn_master *master, const qn_task_outcome *outcom
     qn_sched_event event = {QN_SCHED_TASK_FAILED, from, outcome->task, outcome->attempt};
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
+    qn_helpers_take_back(&master->helpers, from, is_packed(master, outcome->task));
     qn_error_clear(&master->last_failure);
     qn_error_set(&master->last_failure, status, 0, "task %u failed on rank %u (attempt %u): %.*s", outcome->task, from,
                  outcome->attempt, (int)text_bytes, text ? text : "");
@@ -148,7 +161,23 @@ static quern_status send_task(qn_master *master, const qn_sched_action *action, 
     qn_split_encode(qn_task_list_split(&master->tasks, leg, task), &master->tasks.legs[leg].listing, &master->message);
     if (master->message.failed)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task message");
+    qn_helpers_give(&master->helpers, action->rank, is_packed(master, action->task));
     return qn_comm_send(master->comm, action->rank, master->message.data, master->message.bytes, error);
+}
+
+/* Tells those whose task is packed who has nothing to do. */
+static quern_status send_helpers(qn_master *master, qn_error *error)
+{
+    uint32_t helper = 0, lender = 0;
+    quern_status status = QUERN_OK;
+    while (status == QUERN_OK && qn_helpers_next(&master->helpers, &helper, &lender)) {
+        qn_message_begin(&master->message, QN_MESSAGE_HELPER, master->stage);
+        qn_buffer_append_u32(&master->message, helper);
+        status = master->message.failed
+                     ? qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a control message")
+                     : qn_comm_send(master->comm, lender, master->message.data, master->message.bytes, error);
+    }
+    return status;
 }
 
 /* To all ranks, rank 0 included. */
@@ -186,6 +215,8 @@ static quern_status carry_out(qn_master *master, qn_error *error)
         status = act(master, &action, error);
     if (master->sched) {
         qn_sched_counts counts = qn_sched_get_counts(master->sched);
+        if (status == QUERN_OK && counts.pending == 0)
+            status = send_helpers(master, error);
         qn_progress_update(master->progress, master->stage_name, master->bytes_done, master->tasks.bytes, counts.done,
                            master->tasks.count);
     }

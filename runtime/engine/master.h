@@ -10,6 +10,7 @@
 #define QN_ENGINE_MASTER_H
 
 #include "runtime/comm/comm.h"
+#include "runtime/engine/helpers.h"
 #include "runtime/engine/message.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
@@ -26,6 +27,7 @@ typedef struct qn_master {
     void *sched_memory;
     qn_sched *sched;           /* NULL: no leg of the stage is a source */
     qn_resume **resumes;       /* [tasks.count], NULL where an attempt begins at the begin */
+    qn_helpers helpers;        /* of ranks whose task is packed */
     uint32_t idle_count;       /* ranks that have nothing more to emit */
     uint64_t next_round;       /* rounds below this number were asked for */
     uint64_t announced_rounds; /* … and announced */

@@ -15,6 +15,11 @@
 #define GROUP_BYTES_MAX                                                                                                \
     ((uint64_t)1 << 20) /* of a group's values in memory: the part of a reader, which a leg of groups has not */
 
+#define PIECE_BYTES_MAX ((size_t)1 << 20)
+#define PIECE_BYTES_MIN ((size_t)64 << 10)
+#define PIECE_PART      512  /* of a rank's memory is a piece */
+#define SHARES          1024 /* into which a packed file is divided to foresee how much comes */
+
 #define PLACES_AT_ONCE ((uint64_t)1 << 20)
 
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
@@ -189,39 +194,188 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source
     return status;
 }
 
+static quern_status open_task(qn_source *source, const qn_task_order *order, const void *split, size_t bytes,
+                              qn_error *failure)
+{
+    const qn_text_place *place = &order->resume.place;
+    bool resumed = place->started || place->segment > 0 || place->member > 0;
+    return qn_source_open(source, split, bytes, resumed ? place : NULL, failure);
+}
+
+/* The blocks of a task, from where its attempt begins. *skip_out: of a failure, what an earlier attempt had delivered. */
+static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
+                               size_t bytes, uint64_t *skip_out, qn_error *failure)
+{
+    bool more = true;
+    *skip_out = order->resume.skip;
+    run->figures.attempts++;
+    quern_status status = open_task(source, order, split, bytes, failure);
+    while (status == QUERN_OK && more && !run->agent.aborted) {
+        status = run_block(run, order->leg, source, skip_out, &more, failure);
+        qn_agent_progress_if_due(&run->agent);
+    }
+    return status;
+}
+
+static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *task)
+{
+    run->figures.tasks++;
+    run->figures.input_bytes += qn_source_task_bytes(source);
+    qn_agent_report_done(&run->agent, task);
+}
+
 static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
 {
     qn_error failure = {0};
-    const qn_resume *resume = &task->order.resume;
     uint32_t leg = task->order.leg;
-    uint64_t skip = resume->skip;
-    bool more = true;
-    run->figures.attempts++;
-    uint64_t source_records = run->source_records[leg];
+    uint64_t skip = 0, source_records = run->source_records[leg];
     if (run->into)
         qn_result_foresee(run->into, task->order.task, task->order.task_count);
     qn_chain_mark(&run->chains[leg]);
-    bool resumed = resume->place.started || resume->place.segment > 0 || resume->place.member > 0;
     quern_status status = begin_part(run, leg, task->order.place, &failure);
     if (status == QUERN_OK)
-        status = qn_source_open(source, task->message, task->bytes, resumed ? &resume->place : NULL, &failure);
-    while (status == QUERN_OK && more && !run->agent.aborted) {
-        status = run_block(run, leg, source, &skip, &more, &failure);
-        qn_agent_progress_if_due(&run->agent);
-    }
+        status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &failure);
     if (run->agent.aborted)
         return;
     if (status == QUERN_OK)
         status = end_part(run, &failure);
     if (status == QUERN_OK) {
-        run->figures.tasks++;
-        run->figures.input_bytes += qn_source_task_bytes(source);
-        qn_agent_report_done(&run->agent, task);
+        end_task(run, source, task);
         return;
     }
     if (makes_parts(run))
         run->source_records[leg] = source_records; /* they will all be read again */
     give_up_attempt(run, task, source, skip, &failure);
+}
+
+/* ---- lending: loans.h */
+
+/* What is left of a failed attempt of a piece. False: it cannot be tried again, and the rank is broken. */
+static bool leave_piece(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip,
+                        qn_resume *resume_out, qn_error *failure)
+{
+    const qn_chain *chain = &run->chains[task->order.leg];
+    run->figures.attempts_failed++;
+    *resume_out =
+        (qn_resume){.place = *qn_source_block_place(source), .skip = chain->delivered > skip ? chain->delivered : skip};
+    bool is_last = task->order.attempt >= run->engine->settings.attempt_count_max;
+    if (chain->callback_failed && !is_last)
+        return true;
+    name_task(task, failure);
+    qn_agent_break(&run->agent, failure);
+    return false;
+}
+
+/* A piece of another rank's. */
+static void run_lent(qn_stage_run *run, qn_source *source, const qn_task *task)
+{
+    qn_error failure = {0};
+    qn_resume resume = {0};
+    uint64_t skip = 0;
+    quern_status status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &failure);
+    if (run->agent.aborted || (status != QUERN_OK && !leave_piece(run, source, task, skip, &resume, &failure)))
+        return;
+    qn_agent_return(&run->agent, task, &resume, &failure);
+}
+
+/* A piece of this rank's own, until it passes. False: it did not. */
+static bool run_own(qn_stage_run *run, qn_source *source, const qn_task_order *order, const qn_buffer *piece)
+{
+    qn_task task = {.order = *order};
+    for (;; task.order.attempt++) {
+        qn_error failure = {0};
+        uint64_t skip = 0;
+        quern_status status = run_blocks(run, source, &task.order, piece->data, piece->bytes, &skip, &failure);
+        if (run->agent.aborted || status == QUERN_OK)
+            return status == QUERN_OK;
+        if (!leave_piece(run, source, &task, skip, &task.order.resume, &failure))
+            return false;
+    }
+}
+
+/* Works on what came back, then waits until there are no loans. */
+static void settle_loans(qn_stage_run *run, qn_source *worker, bool all)
+{
+    qn_loans *loans = &run->agent.loans;
+    qn_backoff backoff = {0};
+    while (!run->agent.aborted && loans->out_count > 0) {
+        qn_loan *loan = qn_loans_find_failed(loans);
+        if (!loan && !all)
+            return;
+        if (!loan)
+            wait_a_little(run, &backoff);
+        else if (run_own(run, worker, &loan->order, &loan->piece))
+            qn_loans_settle(loans, loan);
+    }
+}
+
+/* Fewer bytes where memory is little: all loans together are a small part of it. */
+static size_t piece_bytes(const qn_stage_run *run)
+{
+    uint64_t bytes = run->engine->settings.rank_memory_bytes / PIECE_PART;
+    return bytes < PIECE_BYTES_MIN ? PIECE_BYTES_MIN : bytes > PIECE_BYTES_MAX ? PIECE_BYTES_MAX : (size_t)bytes;
+}
+
+/* To a helper with a free hand; without one it is worked on here. */
+static void pass_piece(qn_stage_run *run, qn_source *worker, const qn_task *task, const qn_piece *piece, qn_buffer *own)
+{
+    qn_loans *loans = &run->agent.loans;
+    qn_loan *loan = qn_loans_find_free(loans);
+    qn_buffer *bytes = loan ? &loan->piece : own;
+    qn_task_order order = task->order;
+    order.attempt = 1;
+    order.task = loan ? qn_loans_number(loans, loan) : 0;
+    order.resume = (qn_resume){.place = qn_piece_place(piece)};
+    bytes->bytes = 0;
+    qn_piece_encode(piece, bytes);
+    if (bytes->failed) {
+        qn_error failure = {QUERN_ERROR_NO_MEMORY, "no memory for a piece of a packed file"};
+        qn_agent_break(&run->agent, &failure);
+    } else if (loan) {
+        loan->order = order;
+        qn_agent_lend(&run->agent, loan);
+    } else {
+        run_own(run, worker, &order, own);
+    }
+}
+
+/* A packed file: this rank unpacks it, and whoever has nothing to do works on the pieces. */
+static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, const qn_task *task)
+{
+    qn_error failure = {0};
+    qn_buffer own = {0};
+    qn_piece piece = {.bytes = 1};
+    quern_status status = open_task(source, &task->order, task->message, task->bytes, &failure);
+    run->figures.attempts++;
+    while (status == QUERN_OK && piece.bytes > 0 && !run->agent.aborted) {
+        qn_agent_leave(&run->agent);
+        status = qn_source_next_piece(source, piece_bytes(run), &piece, &failure);
+        qn_agent_enter(&run->agent);
+        qn_agent_progress(&run->agent);
+        qn_result_foresee(run->into, (uint64_t)((task->order.task + piece.share) * SHARES),
+                          (uint64_t)task->order.task_count * SHARES);
+        if (status == QUERN_OK && piece.bytes > 0 && !run->agent.aborted)
+            pass_piece(run, worker, task, &piece, &own);
+        settle_loans(run, worker, false);
+    }
+    settle_loans(run, worker, true);
+    qn_buffer_fini(&own);
+    if (run->agent.aborted)
+        return;
+    qn_loans_dismiss(&run->agent.loans);
+    if (status == QUERN_OK) {
+        end_task(run, source, task);
+        return;
+    }
+    run->chains[task->order.leg].delivered = 0; /* of the piece that could not be read */
+    run->chains[task->order.leg].callback_failed = false;
+    give_up_attempt(run, task, source, 0, &failure);
+}
+
+/* Whether a task is one to be lent, in a stage where records may be worked on anywhere. */
+static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
+{
+    return run->into && run->engine->comm->size > 1 && qn_split_is_packed(task->message, task->bytes);
 }
 
 /* The reader of the leg whose task came last: one buffer at a time. */
@@ -263,7 +417,7 @@ static quern_status open_reader(qn_stage_run *run, open_source *from, uint32_t l
 static void run_tasks(qn_stage_run *run)
 {
     qn_backoff backoff = {0};
-    open_source from = {0};
+    open_source from = {0}, worker = {0};
     while (!run->agent.ended && !run->agent.aborted) {
         qn_task task;
         if (!qn_agent_take_task(&run->agent, &task)) {
@@ -272,10 +426,17 @@ static void run_tasks(qn_stage_run *run)
         }
         qn_backoff_reset(&backoff);
         uint64_t start_ns = qn_clock_ns();
-        if (open_reader(run, &from, task.order.leg) == QUERN_OK)
+        if (open_reader(run, &from, task.order.leg) != QUERN_OK)
+            qn_agent_break(&run->agent, &run->agent.error);
+        else if (task.lender != QN_AGENT_MASTERS)
+            run_lent(run, &from.reader, &task);
+        else if (!is_to_be_lent(run, &task))
             run_task(run, &from.reader, &task);
+        else if (open_reader(run, &worker, task.order.leg) == QUERN_OK)
+            lend_task(run, &from.reader, &worker.reader, &task);
         else
             qn_agent_break(&run->agent, &run->agent.error);
+        close_reader(&worker);
         run->figures.work_ns += qn_clock_ns() - start_ns;
         free(task.message);
     }

@@ -38,6 +38,14 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_er
     return status;
 }
 
+static bool has_packed(const qn_listing *listing)
+{
+    for (size_t i = 0; i < listing->file_count; i++)
+        if (listing->files[i].packing == QN_PACKING_STREAM)
+            return true;
+    return false;
+}
+
 static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_error *error)
 {
     quern_status status = QUERN_OK;
@@ -50,6 +58,7 @@ static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_erro
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
         list->count += leg->splits.count;
+        list->has_packed |= has_packed(&leg->listing);
     }
     return status;
 }

@@ -24,6 +24,7 @@ typedef struct qn_task_list {
     uint32_t count; /* of tasks */
     uint64_t bytes;
     size_t file_count;
+    bool has_packed; /* files that only one reader can unpack */
     uint32_t *order; /* [count]; NULL: as they are */
 } qn_task_list;
 

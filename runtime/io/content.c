@@ -92,7 +92,8 @@ static quern_status open_packing(qn_content *content, const qn_segment *segment,
                                  qn_error *error)
 {
     qn_packing packing = segment->packing;
-    quern_status status = content->fd < 0 ? open_file(content, segment, error) : QUERN_OK;
+    bool has_file = packing != QN_PACKING_INLINE;
+    quern_status status = content->fd < 0 && has_file ? open_file(content, segment, error) : QUERN_OK;
     if (status == QUERN_OK && packing == QN_PACKING_UNKNOWN)
         status = qn_unpack_examine(content->fd, segment->path, segment->file_bytes, &packing, error);
     if (status != QUERN_OK)
@@ -102,7 +103,7 @@ static quern_status open_packing(qn_content *content, const qn_segment *segment,
     content->begin = segment->begin;
     content->end = segment->end;
     content->bytes = segment->file_bytes;
-    *found_out = member == 0;
+    *found_out = member == 0 || !has_file; /* a piece is of any member */
     return QUERN_OK;
 }
 
@@ -155,6 +156,12 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
                              qn_error *error)
 {
     *got_out = 0;
+    if (content->segment->packing == QN_PACKING_INLINE) {
+        uint64_t left = offset < content->bytes ? content->bytes - offset : 0;
+        *got_out = bytes < left ? bytes : (size_t)left;
+        memcpy(to, content->segment->data + (offset - content->segment->begin), *got_out);
+        return QUERN_OK;
+    }
     if (!content->unpacker)
         return read_file(content, to, offset, bytes, got_out, error);
     quern_status status = seek_unpacked(content, offset, error);
@@ -163,4 +170,11 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     if (status == QUERN_OK && *got_out < bytes)
         content->bytes = offset + *got_out;
     return status;
+}
+
+double qn_content_get_share(const qn_content *content)
+{
+    off_t at = content->fd >= 0 && content->unpacker ? lseek(content->fd, 0, SEEK_CUR) : 0;
+    uint64_t bytes = content->unpacked ? content->unpacked->file_bytes : 0;
+    return at <= 0 || bytes == 0 ? 0 : (uint64_t)at >= bytes ? 1 : (double)at / (double)bytes;
 }

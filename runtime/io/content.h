@@ -57,4 +57,7 @@ static inline bool qn_content_is_open(const qn_content *content)
 quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, size_t bytes, size_t *got_out,
                              qn_error *error);
 
+/* The part of the segment's file that was read, from 0 to 1. */
+double qn_content_get_share(const qn_content *content);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/data/type.h"
+#include "runtime/io/piece.h"
 
 /* Whether so many bytes are a header and whole records. */
 static quern_status check_file(const qn_record_layout *layout, const char *name, uint64_t bytes, qn_error *error)
@@ -237,6 +238,39 @@ quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, 
     }
     source->block_place = source->place;
     *batch_out = (qn_batch){.block = {.count = 0, .key = source->keys, .key_bytes = source->key_bytes}};
+    return QUERN_OK;
+}
+
+/* Has whole records in the window, as many as there are in bytes_min: up to the border. */
+static quern_status have_piece(qn_fixed_source *source, size_t bytes_min, uint64_t *border_out, qn_error *error)
+{
+    const qn_content *content = &source->window.content;
+    uint64_t begin = source->place.scan_offset, record_bytes = source->layout.record_bytes;
+    uint64_t end = begin + (bytes_min + record_bytes - 1) / record_bytes * record_bytes;
+    quern_status status = qn_window_extend(&source->window, begin, end, error);
+    if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
+        status = check_file(&source->layout, content->name, content->bytes, error);
+    *border_out = qn_window_end(&source->window);
+    return status;
+}
+
+quern_status qn_fixed_source_next_piece(qn_fixed_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
+{
+    *piece_out = (qn_piece){0};
+    while (piece_out->bytes == 0 && source->place.segment < source->segment_count) {
+        bool is_open = qn_content_is_open(&source->window.content);
+        uint64_t border = 0;
+        quern_status status = is_open ? have_piece(source, bytes_min, &border, error) : open_content(source, error);
+        source->block_place = source->place;
+        if (status != QUERN_OK)
+            return status;
+        if (!is_open)
+            continue;
+        *piece_out = qn_piece_of(&source->window, &source->segments[source->place.segment], &source->place, border);
+        source->place.scan_offset = border;
+        if (piece_out->bytes == 0)
+            close_content(source);
+    }
     return QUERN_OK;
 }
 

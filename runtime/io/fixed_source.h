@@ -46,6 +46,8 @@ void qn_fixed_source_fini(qn_fixed_source *source); /* takes a zeroed one */
 quern_status qn_fixed_source_open(qn_fixed_source *source, const void *message, size_t bytes,
                                   const qn_text_place *place, qn_error *error);
 quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, qn_error *error);
+quern_status qn_fixed_source_next_piece(qn_fixed_source *source, size_t bytes_min, struct qn_piece *piece_out,
+                                        qn_error *error);
 uint64_t qn_fixed_source_task_bytes(const qn_fixed_source *source);
 const char *qn_fixed_source_locate(const qn_fixed_source *source, uint32_t record, uint64_t *offset_out);
 

@@ -46,6 +46,13 @@ quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *er
     return qn_text_source_next(&source->of.text, batch_out, error);
 }
 
+quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
+{
+    if (source->kind == QN_SOURCE_FIXED)
+        return qn_fixed_source_next_piece(&source->of.fixed, bytes_min, piece_out, error);
+    return qn_text_source_next_piece(&source->of.text, bytes_min, piece_out, error);
+}
+
 const qn_text_place *qn_source_block_place(const qn_source *source)
 {
     return source->kind == QN_SOURCE_FIXED ? &source->of.fixed.block_place : &source->of.text.block_place;

@@ -12,6 +12,7 @@
 #define QN_IO_SOURCE_H
 
 #include "runtime/io/fixed_source.h"
+#include "runtime/io/piece.h"
 #include "runtime/io/text_source.h"
 
 typedef enum qn_source_kind {
@@ -46,6 +47,9 @@ quern_status qn_source_open(qn_source *source, const void *message, size_t bytes
 
 /* The next block; count 0 at the end of the task. */
 quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *error);
+
+/* Of a task that qn_split_is_packed(): the next piece instead of the next block; of 0 bytes at the end of the task. After a failure qn_source_block_place() says where to go on. */
+quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error);
 
 /* Where the last block begins; after a failure of next: where to go on. */
 const qn_text_place *qn_source_block_place(const qn_source *source);

@@ -45,12 +45,17 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
     *splits = (qn_splits){0};
     for (size_t file = 0; file < listing->file_count && status == QUERN_OK; file++) {
         uint64_t offset = 0;
+        bool is_alone = listing->files[file].packing == QN_PACKING_STREAM; /* it may be lent in pieces */
+        if (is_alone && segments > 0) {
+            status = add_split(splits, &open, error);
+            cost = segments = 0;
+        }
         while (offset < listing->files[file].bytes && status == QUERN_OK) {
+            bool cuttable = listing->files[file].packing == QN_PACKING_NONE;
             if (segments == 0)
                 open = (qn_split){.file = file, .offset = offset};
             uint64_t left = listing->files[file].bytes - offset;
             uint64_t room = split_bytes > cost ? split_bytes - cost : 1;
-            bool cuttable = listing->files[file].packing == QN_PACKING_NONE;
             uint64_t taken = left < room || !cuttable ? left : room;
             offset += taken;
             open.bytes += taken;
@@ -58,7 +63,7 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
             open.end_offset = offset;
             cost += taken + QN_SPLIT_FILE_COST_BYTES * (offset == listing->files[file].bytes);
             segments++;
-            if (cost >= split_bytes || segments == QN_SPLIT_SEGMENTS_MAX) {
+            if (cost >= split_bytes || segments == QN_SPLIT_SEGMENTS_MAX || is_alone) {
                 status = add_split(splits, &open, error);
                 cost = segments = 0;
             }
@@ -77,23 +82,54 @@ void qn_splits_destroy(qn_splits *splits)
     *splits = (qn_splits){0};
 }
 
+void qn_segment_encode(const qn_segment *segment, qn_buffer *message)
+{
+    qn_buffer_append_u64(message, segment->begin);
+    qn_buffer_append_u64(message, segment->end);
+    qn_buffer_append_u64(message, segment->file_bytes);
+    qn_buffer_append_u64(message, segment->file);
+    qn_buffer_append_u32(message, segment->packing);
+    qn_buffer_append_span(message, segment->path, strlen(segment->path) + 1);
+    if (segment->packing == QN_PACKING_INLINE)
+        qn_buffer_append_span(message, segment->data, segment->end - segment->begin);
+}
+
 void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer *message)
 {
     qn_buffer_append_u32(message, (uint32_t)(split->end_file - split->file + 1));
     for (size_t file = split->file; file <= split->end_file; file++) {
         const qn_input_file *input = &listing->files[file];
-        qn_buffer_append_u64(message, file == split->file ? split->offset : 0);
-        qn_buffer_append_u64(message, file == split->end_file ? split->end_offset : input->bytes);
-        qn_buffer_append_u64(message, input->bytes);
-        qn_buffer_append_u64(message, file);
-        qn_buffer_append_u32(message, input->packing);
-        qn_buffer_append_span(message, input->path, strlen(input->path) + 1);
+        qn_segment segment = {.path = input->path,
+                              .begin = file == split->file ? split->offset : 0,
+                              .end = file == split->end_file ? split->end_offset : input->bytes,
+                              .file_bytes = input->bytes,
+                              .file = file,
+                              .packing = input->packing};
+        qn_segment_encode(&segment, message);
     }
 }
 
 static quern_status bad_message(qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a task message is too short");
+}
+
+static void decode_segment(qn_reader *message, qn_segment *segment)
+{
+    size_t path_bytes = 0, data_bytes = 0;
+    segment->begin = qn_reader_u64(message);
+    segment->end = qn_reader_u64(message);
+    segment->file_bytes = qn_reader_u64(message);
+    segment->file = qn_reader_u64(message);
+    segment->packing = (qn_packing)qn_reader_u32(message);
+    segment->path = qn_reader_span(message, &path_bytes);
+    if (path_bytes == 0 || segment->path[path_bytes - 1] != 0)
+        message->failed = true;
+    if (segment->packing != QN_PACKING_INLINE)
+        return;
+    segment->data = qn_reader_span(message, &data_bytes);
+    if (segment->begin > segment->end || data_bytes != segment->end - segment->begin)
+        message->failed = true;
 }
 
 quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint32_t *count_out, qn_error *error)
@@ -104,17 +140,8 @@ quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint
     qn_segment *segments = calloc(count > 0 ? count : 1, sizeof *segments);
     if (!segments)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task of %u files", count);
-    for (uint32_t i = 0; i < count; i++) {
-        size_t path_bytes = 0;
-        segments[i].begin = qn_reader_u64(message);
-        segments[i].end = qn_reader_u64(message);
-        segments[i].file_bytes = qn_reader_u64(message);
-        segments[i].file = qn_reader_u64(message);
-        segments[i].packing = (qn_packing)qn_reader_u32(message);
-        segments[i].path = qn_reader_span(message, &path_bytes);
-        if (path_bytes == 0 || segments[i].path[path_bytes - 1] != 0)
-            message->failed = true;
-    }
+    for (uint32_t i = 0; i < count; i++)
+        decode_segment(message, &segments[i]);
     if (message->failed) {
         free(segments);
         return bad_message(error);
@@ -138,6 +165,16 @@ quern_status qn_split_decode_copy(const void *message, size_t bytes, uint8_t **c
     else
         free(copy);
     return status;
+}
+
+bool qn_split_is_packed(const void *message, size_t bytes)
+{
+    qn_reader reader = qn_reader_of(message, bytes);
+    qn_segment segment = {0};
+    if (qn_reader_u32(&reader) != 1)
+        return false;
+    decode_segment(&reader, &segment);
+    return !reader.failed && segment.packing == QN_PACKING_STREAM;
 }
 
 uint64_t qn_segments_bytes(const qn_segment *segments, uint32_t count)

@@ -3,7 +3,7 @@
  * runtime/io/split.h: the input cut into tasks, and a task's part of it as a message.
  *
  * The files of a listing, one behind the other, are cut into stretches of about equal cost; small files share a task, large ones
- * are cut at byte ranges, but for those that are packed or may be (qn_listing_examine()). A stretch may begin and end in the middle of a record; the source gives each record to
+ * are cut at byte ranges, but for those that are packed or may be (qn_listing_examine()); one that is known to be packed is a task alone. A stretch may begin and end in the middle of a record; the source gives each record to
  * the stretch in which it begins.
  */
 #ifndef QN_IO_SPLIT_H
@@ -22,6 +22,7 @@ typedef struct qn_segment {
     uint64_t file_bytes;
     uint64_t file; /* by its index in the listing */
     qn_packing packing;
+    const uint8_t *data; /* INLINE: the bytes [begin, end) of the content, borrowed */
 } qn_segment;
 
 typedef struct qn_split {
@@ -44,7 +45,9 @@ void qn_splits_destroy(qn_splits *splits); /* takes a zeroed one */
 /* split_bytes for so many workers, if the user did not say. */
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count);
 
-/* Appends a split's segments. */
+/* Appends one segment. */
+void qn_segment_encode(const qn_segment *segment, qn_buffer *message);
+/* Appends a split's segments, behind their number (u32). */
 void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer *message);
 
 /* Reads them back: *segments_out is freed by the caller, its paths borrow the message. */
@@ -53,6 +56,9 @@ quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint
 /* The same from a copy of the message, *copy_out, which the caller frees after the segments. */
 quern_status qn_split_decode_copy(const void *message, size_t bytes, uint8_t **copy_out, qn_segment **segments_out,
                                   uint32_t *count_out, qn_error *error);
+
+/* Whether an encoded split is one file that only one reader can unpack. */
+bool qn_split_is_packed(const void *message, size_t bytes);
 
 uint64_t qn_segments_bytes(const qn_segment *segments, uint32_t count);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/io/piece.h"
 
 quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *delimiters, bool skip_empty,
                                  quern_text_value value, uint64_t record_bytes_max, qn_error *error)
@@ -293,6 +294,56 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
     }
     give_block(source, 0, batch_out);
     source->block_place = source->place;
+    return QUERN_OK;
+}
+
+/* Behind the last delimiter of the window, or of the content. False: there is none from the place on. */
+static bool find_border(const qn_text_source *source, uint64_t *border_out)
+{
+    const qn_window *window = &source->window;
+    size_t begin = source->place.scan_offset - window->data_offset, at = window->data_bytes;
+    if (!qn_window_is_last(window))
+        while (at > begin && !source->delimiters.is_delimiter[window->data[at - 1]])
+            at--;
+    *border_out = window->data_offset + at;
+    return at > begin || qn_window_is_last(window);
+}
+
+/* Has whole records in the window, up to the border. */
+static quern_status have_records(qn_text_source *source, size_t bytes_min, uint64_t *border_out, qn_error *error)
+{
+    uint64_t begin = source->place.scan_offset;
+    quern_status status = QUERN_OK;
+    while (status == QUERN_OK) {
+        if (qn_window_end(&source->window) < begin + bytes_min && !qn_window_is_last(&source->window))
+            status = qn_window_extend(&source->window, begin, begin + bytes_min, error);
+        if (status != QUERN_OK || find_border(source, border_out))
+            return status;
+        if (bytes_min > source->record_bytes_max)
+            return too_large(source, begin, error);
+        bytes_min *= 2;
+    }
+    return status;
+}
+
+quern_status qn_text_source_next_piece(qn_text_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
+{
+    *piece_out = (qn_piece){0};
+    while (piece_out->bytes == 0 && source->place.segment < source->segment_count) {
+        bool is_open = qn_content_is_open(&source->window.content);
+        uint64_t border = 0;
+        quern_status status = is_open ? have_records(source, bytes_min, &border, error) : open_content(source, error);
+        source->block_place = source->place;
+        if (status != QUERN_OK)
+            return status;
+        if (!is_open)
+            continue;
+        *piece_out = qn_piece_of(&source->window, &source->segments[source->place.segment], &source->place, border);
+        source->place.scan_offset = border;
+        source->place.started = true;
+        if (qn_window_is_last(&source->window) && border == qn_window_end(&source->window))
+            close_content(source);
+    }
     return QUERN_OK;
 }
 

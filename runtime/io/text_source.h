@@ -69,6 +69,11 @@ quern_status qn_text_source_open(qn_text_source *source, const void *message, si
 /* The next block; count 0 at the end of the task. The keys live until the next call. */
 quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn_error *error);
 
+struct qn_piece;
+/* Instead of next: whole records of about bytes_min bytes, or of one record if that is longer. Only of a task whose segments are read whole. */
+quern_status qn_text_source_next_piece(qn_text_source *source, size_t bytes_min, struct qn_piece *piece_out,
+                                       qn_error *error);
+
 /* Bytes of the whole task, however much of them this attempt had to read. */
 uint64_t qn_text_source_task_bytes(const qn_text_source *source);
 

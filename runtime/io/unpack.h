@@ -19,6 +19,7 @@ typedef enum qn_packing {
     QN_PACKING_NONE,    /* to be taken as they are */
     QN_PACKING_UNKNOWN, /* nobody looked yet: whoever opens the file finds out */
     QN_PACKING_STREAM,  /* compressed as one; or an archive, whose members come one after the other */
+    QN_PACKING_INLINE,  /* not a file: the bytes are in the task's message (piece.h) */
 } qn_packing;
 
 typedef struct qn_unpacker qn_unpacker;

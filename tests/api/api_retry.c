@@ -179,6 +179,40 @@ static void a_flat_map_that_fails_once_in_many_tasks_counts_everything_once(void
     quern_context_destroy(context);
 }
 
+/* The lines again, compressed: so small that a rank lends them in few pieces. */
+static void make_packed_input(const char *path)
+{
+    if (kit_rank() == 0) {
+        char text[10000];
+        snprintf(text, sizeof text, "gzip -c '%s' > '%s'", input[0], path);
+        CHECK(system(text) == 0);
+    }
+    kit_barrier();
+}
+
+static void pieces_of_a_compressed_file_that_fail_once_count_everything_once(void)
+{
+    static char path[4096];
+    const char *plain = input[0];
+    snprintf(path, sizeof path, "%s", kit_path("lines.gz"));
+    make_packed_input(path);
+    quern_options options;
+    quern_options_init(&options);
+    options.split_bytes = SPLIT_BYTES;
+    options.attempt_count_max = 8;
+    options.memory_bytes = (uint64_t)kit_size() << 25; /* pieces are small, too */
+    options.report_path = kit_path("report.json");
+    quern_context *context = kit_context(&options);
+    seen = quern_counter_create(context, "seen");
+    weight = quern_counter_create(context, "weight");
+    trouble early = {.name = "packed-early", .every = 4001}, late = {.name = "packed-late", .every = 4001, .before = 2};
+    input[0] = path;
+    check_sums(context, emitted(context, &early), &early, false);
+    check_sums(context, emitted(context, &late), &late, false);
+    input[0] = plain;
+    quern_context_destroy(context);
+}
+
 static void a_failure_behind_a_hundred_thousand_emitted_records_leaves_no_trace(void)
 {
     quern_context *context = small_splits(8);
@@ -506,6 +540,7 @@ int main(int argc, char **argv)
     kit_start(&argc, &argv);
     make_input();
     RUN(a_flat_map_that_fails_once_in_many_tasks_counts_everything_once, 10);
+    RUN(pieces_of_a_compressed_file_that_fail_once_count_everything_once, 10);
     RUN(a_failure_behind_a_hundred_thousand_emitted_records_leaves_no_trace, 10);
     RUN(later_operators_may_fail_once_too, 10);
     RUN(an_attempt_that_fails_earlier_than_the_one_before_adds_nothing_twice, 10);

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """test_packed.py: words of compressed files and of archives, which other programs made, are those of what is in them; prints TAP."""
+import json
 import os
 import random
 import subprocess
@@ -75,8 +76,23 @@ def compressed_files_are_counted_as_what_is_in_them(t):
     paths = {name: t.write("streams/" + name + ".txt", content) for name, content in streams(data).items()}
     everything = count_words(*[data] * len(paths))
     t.check(len(paths) == 15, "all programs are there")
-    for n, split in ((None, 1 << 20), (1, 1000), (3, 50000), (7, 1 << 20)):
+    for n, split in ((None, 1 << 20), (1, 1 << 20), (2, 1000), (3, 50000), (7, 1000)):
         t.count(n, [t.path("streams")], "--quern-split-bytes=%d" % split, expected=everything)
+
+
+@test
+def pieces_of_one_file_are_lent_and_come_back(t):
+    rng = random.Random(4)
+    data = text(rng, 400000) + b"y" * 500000 + b"\n" + text(rng, 1000)
+    path = t.write("lent.gz", run("pigz", "-c", stdin=data))
+    expected = count_words(data)
+    for n, options in ((2, []), (3, ["--quern-memory=64M"]), (7, ["--quern-split-bytes=1000"])):
+        report = t.path("report.json")
+        t.count(n, [path], "--quern-split-bytes=1000", "--quern-report=" + report, *options, expected=expected)
+        with open(report) as file:
+            attempts = [rank["attempts"] for rank in json.load(file)["stages"][0]["ranks"]]
+        t.check(sum(attempts) > attempts.count(0) + 1, "no rank worked on a piece: %s" % attempts)
+        t.check(sum(count > 0 for count in attempts) > 1, "only one rank worked: %s" % attempts)
 
 
 @test
