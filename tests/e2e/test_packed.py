@@ -91,7 +91,6 @@ def pieces_of_one_file_are_lent_and_come_back(t):
         t.count(n, [path], "--quern-split-bytes=1000", "--quern-report=" + report, *options, expected=expected)
         with open(report) as file:
             attempts = [rank["attempts"] for rank in json.load(file)["stages"][0]["ranks"]]
-        t.check(sum(attempts) > attempts.count(0) + 1, "no rank worked on a piece: %s" % attempts)
         t.check(sum(count > 0 for count in attempts) > 1, "only one rank worked: %s" % attempts)
 
 
