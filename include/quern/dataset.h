@@ -243,6 +243,37 @@ QUERN_API quern_dataset *quern_distinct(quern_dataset *in);
  * work) and QUERN_ERROR_OUTPUT come from quern_run(). Since 0.1. */
 QUERN_API quern_status quern_write_text(quern_dataset *in, const char *directory);
 
+/* What a record is in a file. */
+typedef enum quern_form {
+    QUERN_FORM_TEXT = 0, /* as quern_write_text() */
+    QUERN_FORM_CSV =
+        1, /* key,value or key alone, by RFC 4180: fields with commas, quotes or line breaks in quotes; lines end with CR LF */
+    QUERN_FORM_FIXED = 2, /* as quern_write_fixed() */
+} quern_form;
+
+/* How a file is compressed; its name says so. */
+typedef enum quern_compression {
+    QUERN_NOT_COMPRESSED = 0,
+    QUERN_GZIP = 1, /* .gz */
+    QUERN_ZSTD = 2, /* .zst */
+    QUERN_LZ4 = 3,  /* .lz4 */
+} quern_compression;
+
+/* How to write files. The struct grows at its end; struct_size is handled as in quern_options. */
+typedef struct quern_output_options {
+    size_t struct_size; /* sizeof(quern_output_options); 0 is refused */
+    quern_form form;
+    quern_compression compression;
+    int level;    /* of the compression; 0: its own default */
+    int one_file; /* not 0: all ranks write their parts into one, at places that they work out from the sizes */
+} quern_output_options;
+
+/* quern_write_text() with these options. Directory, manifest and errors are the same. The parts of a compressed output can be put one behind the other,
+ * too, so one file of them is a compressed file. one_file takes the output's size on disk twice for a moment. Local; lazy; copies. options NULL: all
+ * defaults. QUERN_ERROR_INVALID_ARGUMENT: struct_size, or a value that there is not; a level that the compression does not know comes
+ * from quern_run(). Since 0.1. */
+QUERN_API quern_status quern_write_files(quern_dataset *in, const char *directory, const quern_output_options *options);
+
 /* Writes the bytes of key and value, as they are in memory, with nothing before, between or behind them: binary records of one length, if keys and
  * values have one. Parts, directory and errors as quern_write_text(). Local; lazy; copies. Since 0.1. */
 QUERN_API quern_status quern_write_fixed(quern_dataset *in, const char *directory);

@@ -274,6 +274,45 @@ static quern_status write_files(quern_dataset *in, qn_sink_kind kind, const char
     return add_sink(in, &(qn_sink){.kind = kind, .input = in->node, .directory = directory});
 }
 
+/* Up to the last field of version 0.1. */
+#define OUTPUT_OPTIONS_FIRST_BYTES (offsetof(quern_output_options, one_file) + sizeof(int))
+
+/* False: a value that there is not. */
+static bool read_output(const quern_output_options *options, qn_sink *draft, qn_error *error)
+{
+    bool has_form = options->form >= QUERN_FORM_TEXT && options->form <= QUERN_FORM_FIXED;
+    bool has_compression = options->compression >= QUERN_NOT_COMPRESSED && options->compression <= QUERN_LZ4;
+    if (!has_form || !has_compression) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "write files: the %s is none of %s",
+                     has_form ? "compression" : "form", has_form ? "quern_compression" : "quern_form");
+        return false;
+    }
+    draft->kind = options->form == QUERN_FORM_FIXED ? QN_SINK_FIXED : QN_SINK_TEXT;
+    draft->csv = options->form == QUERN_FORM_CSV;
+    draft->compression = options->compression;
+    draft->level = options->level;
+    draft->one_file = options->one_file;
+    return true;
+}
+
+quern_status quern_write_files(quern_dataset *in, const char *directory, const quern_output_options *options)
+{
+    quern_output_options known = {.struct_size = sizeof known};
+    if (!in)
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    qn_error *error = qn_dataset_error_of(in->context);
+    qn_sink draft = {.input = in->node, .directory = directory};
+    if (qn_struct_read(&known, sizeof known, OUTPUT_OPTIONS_FIRST_BYTES, options, "write files: options",
+                       "set it to sizeof(quern_output_options)", error) != QUERN_OK ||
+        !read_output(&known, &draft, error))
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    if (!directory || !*directory) {
+        qn_dataset_refuse(in->context, "write files: the directory is missing");
+        return QUERN_ERROR_INVALID_ARGUMENT;
+    }
+    return add_sink(in, &draft);
+}
+
 quern_status quern_write_text(quern_dataset *in, const char *directory)
 {
     return write_files(in, QN_SINK_TEXT, directory, "write text: the directory is missing");

@@ -30,8 +30,10 @@ static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t 
         writer->parts = parts;
         writer->part_capacity = capacity;
     }
+    const qn_sink *sink = writer->sink;
+    const qn_part_style style = {sink->compression, sink->level, sink->csv};
     quern_status status =
-        qn_part_open(&writer->parts[writer->part_count], writer->sink->directory, number, part_count, error);
+        qn_part_open(&writer->parts[writer->part_count], sink->directory, number, part_count, &style, error);
     if (status != QUERN_OK)
         return status;
     writer->part_count++;
@@ -83,7 +85,8 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
         return qn_fixed_put(part, &batch->block, error);
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record record = qn_batch_record(batch, i);
-        status = qn_text_put(part, &writer->schema, &record, error);
+        status = part->style.csv ? qn_csv_put(part, &writer->schema, &record, error)
+                                 : qn_text_put(part, &writer->schema, &record, error);
     }
     return status;
 }
@@ -132,28 +135,67 @@ static quern_status collect_summaries(qn_sink_writer *writer, qn_comm *comm, qn_
     return QUERN_OK;
 }
 
-static quern_status commit_parts(qn_sink_writer *writer, qn_error *error)
+static quern_status commit_parts(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (size_t i = 0; i < writer->part_count && status == QUERN_OK; i++)
         status = qn_part_commit(&writer->parts[i], error);
-    return status;
+    return qn_comm_agree(comm, error);
+}
+
+/* Where each part begins in the one file; [count], on all ranks. NULL: no memory. */
+static uint64_t *share_offsets(const qn_part_summary *summaries, uint64_t count, qn_comm *comm, qn_error *error)
+{
+    uint64_t *offsets = calloc(count + 1, sizeof *offsets), offset = 0;
+    if (!offsets)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to join %llu parts", (unsigned long long)count);
+    for (uint64_t i = 0; offsets && comm->rank == 0 && i < count; offset += summaries[i++].bytes)
+        offsets[i] = offset;
+    if (qn_comm_agree(comm, error) == QUERN_OK &&
+        qn_comm_broadcast(comm, offsets, count * sizeof *offsets, 0, error) == QUERN_OK)
+        return offsets;
+    free(offsets);
+    return NULL;
+}
+
+/* All ranks write their parts into one file. */
+static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *summaries, uint64_t count, qn_comm *comm,
+                               qn_error *error)
+{
+    const qn_sink *sink = writer->sink;
+    quern_status status = qn_comm_broadcast(comm, &count, sizeof count, 0, error);
+    uint64_t *offsets = status == QUERN_OK ? share_offsets(summaries, count, comm, error) : NULL;
+    if (!offsets)
+        return error->status;
+    if (comm->rank == 0)
+        qn_output_join_begin(&writer->output, count, sink->compression, error);
+    status = qn_comm_agree(comm, error);
+    for (size_t i = 0; status == QUERN_OK && i < writer->part_count; i++) {
+        const qn_part *part = &writer->parts[i];
+        status = qn_part_join(part, sink->directory, count, offsets[part->summary.number], error);
+    }
+    free(offsets);
+    status = qn_comm_agree(comm, error);
+    for (size_t i = 0; status == QUERN_OK && i < writer->part_count; i++)
+        qn_part_close(&writer->parts[i], false);
+    if (status == QUERN_OK && comm->rank == 0)
+        qn_output_join_commit(&writer->output, error);
+    return qn_comm_agree(comm, error);
 }
 
 quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
 {
-    if (!qn_sink_is_of_files(writer->sink))
+    const qn_sink *sink = writer->sink;
+    if (!qn_sink_is_of_files(sink))
         return QUERN_OK;
     qn_part_summary *summaries = NULL;
     size_t count = 0;
     quern_status status = collect_summaries(writer, comm, &summaries, &count, error);
-    if (status == QUERN_OK) {
-        commit_parts(writer, error);
-        status = qn_comm_agree(comm, error);
-    }
+    if (status == QUERN_OK)
+        status = sink->one_file ? join_parts(writer, summaries, count, comm, error) : commit_parts(writer, comm, error);
     if (status == QUERN_OK) {
         if (comm->rank == 0)
-            qn_output_seal(&writer->output, summaries, count, error);
+            qn_output_seal(&writer->output, summaries, count, sink->compression, sink->one_file, error);
         status = qn_comm_agree(comm, error);
     }
     free(summaries);

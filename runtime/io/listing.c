@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,12 +39,41 @@ static quern_status add_file(qn_listing *listing, const char *path, uint64_t byt
     return QUERN_OK;
 }
 
+/* Whether a file of that name is in a directory of the walk. */
+static bool is_in(const char *directory, size_t directory_bytes, const char *name)
+{
+    char *path = NULL;
+    struct stat about;
+    if (asprintf(&path, "%.*s/%s", (int)directory_bytes, directory, name) < 0)
+        return false;
+    bool is_there = lstat(path, &about) == 0;
+    free(path);
+    return is_there;
+}
+
+/* Whether a file is of an output, but no part of it. */
+static bool is_about_output(const FTSENT *entry)
+{
+    if (strcmp(entry->fts_name, QN_OUTPUT_LOCK_NAME) == 0)
+        return true;
+    return strcmp(entry->fts_name, "_MANIFEST.json") == 0 &&
+           is_in(entry->fts_path, entry->fts_pathlen - entry->fts_namelen, "_SUCCESS");
+}
+
+static quern_status refuse_unfinished(const FTSENT *directory, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                        "%s is an output that is not finished: a job is writing it, or was killed; wait, or remove "
+                        "its " QN_OUTPUT_LOCK_NAME " to read what there is",
+                        directory->fts_path);
+}
+
 static quern_status add_entry(qn_listing *listing, FTS *walk, FTSENT *entry, qn_error *error)
 {
     bool is_named = entry->fts_level == FTS_ROOTLEVEL;
     switch (entry->fts_info) {
     case FTS_F:
-        if (!is_named && strcmp(entry->fts_name, QN_OUTPUT_LOCK_NAME) == 0)
+        if (!is_named && is_about_output(entry))
             break;
         if (S_ISREG(entry->fts_statp->st_mode))
             return add_file(listing, entry->fts_path, (uint64_t)entry->fts_statp->st_size, error);
@@ -56,6 +86,9 @@ static quern_status add_entry(qn_listing *listing, FTS *walk, FTSENT *entry, qn_
         fts_set(walk, entry, FTS_SKIP);
         return QUERN_OK;
     case FTS_D:
+        if (is_named && is_in(entry->fts_path, entry->fts_pathlen, QN_OUTPUT_LOCK_NAME))
+            return refuse_unfinished(entry, error);
+        return QUERN_OK;
     case FTS_DP:
         return QUERN_OK;
     default:

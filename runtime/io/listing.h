@@ -3,7 +3,8 @@
  * runtime/io/listing.h: which files an input is made of.
  *
  * A path that names a file is that file, symbolic links followed; a path that names a directory is all regular files
- * below it, links in it not followed (no cycles, nothing twice), locks of outputs left out. Files are in byte order of their paths within each given
+ * below it, links in it not followed (no cycles, nothing twice). Of a directory that a job wrote only the parts count. One that a
+ * job is writing, or left unfinished, is refused where it is named; below a named one its lock is left out. Files are in byte order of their paths within each given
  * path, so that the same input is the same sequence everywhere.
  */
 #ifndef QN_IO_LISTING_H

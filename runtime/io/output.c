@@ -134,6 +134,8 @@ quern_status qn_output_prepare(qn_output *output, const char *directory, qn_erro
 
 void qn_output_release(qn_output *output)
 {
+    free(output->joined_path);
+    free(output->joined_temporary_path);
     qn_output_lock_drop(&output->lock);
     *output = (qn_output){0};
 }
@@ -155,20 +157,51 @@ static int digits_of(uint64_t part_count)
     return digits > NUMBER_DIGITS_MIN ? digits : NUMBER_DIGITS_MIN;
 }
 
-static char *format_path(const char *format, const char *directory, int digits, uint64_t number)
+static char *temporary_path(const char *directory, int digits, uint64_t number)
 {
     char *path = NULL;
-    if (asprintf(&path, format, directory, digits, number) < 0)
+    if (asprintf(&path, "%s/" TEMPORARY_PREFIX "%0*" PRIu64 TEMPORARY_SUFFIX, directory, digits, number) < 0)
         return NULL;
     return path;
 }
 
-quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count, qn_error *error)
+static char *final_path(const char *directory, int digits, uint64_t number, quern_compression compression)
+{
+    char *path = NULL;
+    const char *suffix = qn_compression_suffix(compression);
+    if (asprintf(&path, "%s/part-%0*" PRIu64 "%s", directory, digits, number, suffix) < 0)
+        return NULL;
+    return path;
+}
+
+static quern_status write_out(void *user, const void *data, size_t bytes, qn_error *error)
+{
+    qn_part *part = user;
+    XXH3_64bits_update(part->checksum, data, bytes);
+    quern_status status =
+        qn_file_write_at(part->fd, data, bytes, part->summary.bytes, part->temporary_path, QUERN_ERROR_OUTPUT, error);
+    if (status == QUERN_OK)
+        part->summary.bytes += bytes;
+    return status;
+}
+
+static quern_status open_part(qn_part *part, qn_error *error)
+{
+    part->fd = open(part->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (part->fd < 0)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create %s", part->temporary_path);
+    if (part->style.compression == QUERN_NOT_COMPRESSED)
+        return QUERN_OK;
+    return qn_packer_create(&part->packer, part->style.compression, part->style.level, write_out, part, error);
+}
+
+quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count,
+                          const qn_part_style *style, qn_error *error)
 {
     int digits = digits_of(part_count);
-    *part = (qn_part){.fd = -1, .summary.number = number};
-    part->path = format_path("%s/part-%0*" PRIu64, directory, digits, number);
-    part->temporary_path = format_path("%s/" TEMPORARY_PREFIX "%0*" PRIu64 TEMPORARY_SUFFIX, directory, digits, number);
+    *part = (qn_part){.style = *style, .fd = -1, .summary.number = number};
+    part->path = final_path(directory, digits, number, style->compression);
+    part->temporary_path = temporary_path(directory, digits, number);
     part->buffer = malloc(WRITE_BUFFER_BYTES);
     part->checksum = XXH3_createState();
     if (!part->path || !part->temporary_path || !part->buffer || !part->checksum) {
@@ -176,22 +209,15 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to write in %s", directory);
     }
     XXH3_64bits_reset(part->checksum);
-    part->fd = open(part->temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (part->fd >= 0)
-        return QUERN_OK;
-    quern_status status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create %s", part->temporary_path);
-    qn_part_close(part, true);
+    quern_status status = open_part(part, error);
+    if (status != QUERN_OK)
+        qn_part_close(part, part->fd < 0); /* a file that is there is this part's own */
     return status;
 }
 
 static quern_status flush_part(qn_part *part, const void *data, size_t bytes, qn_error *error)
 {
-    XXH3_64bits_update(part->checksum, data, bytes);
-    quern_status status =
-        qn_file_write_at(part->fd, data, bytes, part->summary.bytes, part->temporary_path, QUERN_ERROR_OUTPUT, error);
-    if (status == QUERN_OK)
-        part->summary.bytes += bytes;
-    return status;
+    return part->packer ? qn_packer_write(part->packer, data, bytes, error) : write_out(part, data, bytes, error);
 }
 
 quern_status qn_part_write(qn_part *part, const void *data, size_t bytes, qn_error *error)
@@ -213,6 +239,10 @@ quern_status qn_part_finish(qn_part *part, qn_error *error)
 {
     quern_status status = flush_part(part, part->buffer, part->used_bytes, error);
     part->used_bytes = 0;
+    if (status == QUERN_OK && part->packer)
+        status = qn_packer_end(part->packer, error);
+    qn_packer_destroy(part->packer);
+    part->packer = NULL;
     if (status == QUERN_OK && fsync(part->fd) != 0)
         status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", part->temporary_path);
     if (close(part->fd) != 0 && status == QUERN_OK)
@@ -233,6 +263,7 @@ quern_status qn_part_commit(qn_part *part, qn_error *error)
 
 void qn_part_close(qn_part *part, bool keep)
 {
+    qn_packer_destroy(part->packer);
     if (part->fd >= 0 && part->path)
         close(part->fd);
     if (!keep && part->path) {
@@ -247,10 +278,83 @@ void qn_part_close(qn_part *part, bool keep)
     *part = (qn_part){.fd = -1};
 }
 
-static json_t *describe_part(const qn_part_summary *summary, int digits)
+quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, quern_compression compression,
+                                  qn_error *error)
+{
+    int digits = digits_of(part_count + 1);
+    output->joined_path = final_path(output->directory, digits_of(1), 0, compression);
+    output->joined_temporary_path = temporary_path(output->directory, digits, part_count);
+    if (!output->joined_path || !output->joined_temporary_path)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
+    int fd = open(output->joined_temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create %s", output->joined_temporary_path);
+    close(fd);
+    return QUERN_OK;
+}
+
+/* Piece by piece, in the kernel where it can. */
+static quern_status copy_all(int from, int to, uint64_t bytes, uint64_t offset, const char *path, qn_error *error)
+{
+    off_t at = (off_t)offset;
+    uint64_t left = bytes;
+    while (left > 0) {
+        ssize_t copied = copy_file_range(from, NULL, to, &at, left, 0);
+        if (copied < 0 && errno == EINTR)
+            continue;
+        if (copied <= 0)
+            break;
+        left -= (uint64_t)copied;
+    }
+    uint8_t *buffer = left > 0 ? malloc(WRITE_BUFFER_BYTES) : NULL;
+    quern_status status =
+        left > 0 && !buffer ? qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to join the output") : QUERN_OK;
+    for (size_t got = 0; status == QUERN_OK && left > 0; left -= got) {
+        size_t wanted = left < WRITE_BUFFER_BYTES ? left : WRITE_BUFFER_BYTES;
+        status = qn_file_read_at(from, buffer, wanted, bytes - left, path, QUERN_ERROR_OUTPUT, &got, error);
+        if (status == QUERN_OK && got == 0)
+            status = qn_error_set(error, QUERN_ERROR_OUTPUT, 0, "a part of %s became shorter", path);
+        if (status == QUERN_OK)
+            status = qn_file_write_at(to, buffer, got, offset + (bytes - left), path, QUERN_ERROR_OUTPUT, error);
+    }
+    free(buffer);
+    return status;
+}
+
+quern_status qn_part_join(const qn_part *part, const char *directory, uint64_t part_count, uint64_t offset,
+                          qn_error *error)
+{
+    char *path = temporary_path(directory, digits_of(part_count + 1), part_count);
+    int to = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+    int from = open(part->temporary_path, O_RDONLY | O_CLOEXEC);
+    quern_status status = QUERN_OK;
+    if (!path)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
+    else if (to < 0 || from < 0)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot copy %s into %s", part->temporary_path, path);
+    if (status == QUERN_OK)
+        status = copy_all(from, to, part->summary.bytes, offset, path, error);
+    if (status == QUERN_OK && fsync(to) != 0)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", path);
+    if (from >= 0)
+        close(from);
+    if (to >= 0 && close(to) != 0 && status == QUERN_OK)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot close %s", path);
+    free(path);
+    return status;
+}
+
+quern_status qn_output_join_commit(qn_output *output, qn_error *error)
+{
+    if (rename(output->joined_temporary_path, output->joined_path) != 0)
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot rename %s", output->joined_temporary_path);
+    return QUERN_OK;
+}
+
+static json_t *describe_part(const qn_part_summary *summary, int digits, quern_compression compression)
 {
     char name[64], checksum[32];
-    snprintf(name, sizeof name, "part-%0*" PRIu64, digits, summary->number);
+    snprintf(name, sizeof name, "part-%0*" PRIu64 "%s", digits, summary->number, qn_compression_suffix(compression));
     snprintf(checksum, sizeof checksum, "%016" PRIx64, summary->checksum);
     return json_pack("{s:s, s:I, s:I, s:s}", "name", name, "bytes", (json_int_t)summary->bytes, "records",
                      (json_int_t)summary->records, "xxh3_64", checksum);
@@ -269,18 +373,48 @@ static char *print_json(const json_t *json)
     return text;
 }
 
-static char *manifest_text(const qn_part_summary *summaries, size_t count)
+static json_t *describe_parts(const qn_part_summary *summaries, size_t count, quern_compression compression)
 {
     int digits = digits_of(count);
     json_t *parts = json_array();
     bool complete = parts != NULL;
     for (size_t i = 0; complete && i < count; i++)
-        complete = json_array_append_new(parts, describe_part(&summaries[i], digits)) == 0;
-    if (!complete) {
-        json_decref(parts);
-        return NULL;
+        complete = json_array_append_new(parts, describe_part(&summaries[i], digits, compression)) == 0;
+    if (complete)
+        return parts;
+    json_decref(parts);
+    return NULL;
+}
+
+/* One part, with the pieces that it was made of: a checksum of the whole would have to be read again. */
+static json_t *describe_joined(const qn_part_summary *summaries, size_t count, quern_compression compression)
+{
+    char name[64];
+    json_int_t bytes = 0, records = 0;
+    json_t *pieces = json_array();
+    bool complete = pieces != NULL;
+    snprintf(name, sizeof name, "part-%0*d%s", NUMBER_DIGITS_MIN, 0, qn_compression_suffix(compression));
+    for (size_t i = 0; complete && i < count; i++) {
+        char checksum[32];
+        snprintf(checksum, sizeof checksum, "%016" PRIx64, summaries[i].checksum);
+        json_t *piece = json_pack("{s:I, s:I, s:I, s:s}", "offset", bytes, "bytes", (json_int_t)summaries[i].bytes,
+                                  "records", (json_int_t)summaries[i].records, "xxh3_64", checksum);
+        complete = json_array_append_new(pieces, piece) == 0;
+        bytes += (json_int_t)summaries[i].bytes;
+        records += (json_int_t)summaries[i].records;
     }
-    json_t *manifest = json_pack("{s:i, s:o}", "quern_manifest", 1, "parts", parts);
+    if (complete)
+        return json_pack("[{s:s, s:I, s:I, s:o}]", "name", name, "bytes", bytes, "records", records, "pieces", pieces);
+    json_decref(pieces);
+    return NULL;
+}
+
+static char *manifest_text(const qn_part_summary *summaries, size_t count, quern_compression compression,
+                           bool is_one_file)
+{
+    json_t *parts =
+        is_one_file ? describe_joined(summaries, count, compression) : describe_parts(summaries, count, compression);
+    json_t *manifest = parts ? json_pack("{s:i, s:o}", "quern_manifest", 1, "parts", parts) : NULL;
     char *text = manifest ? print_json(manifest) : NULL;
     json_decref(manifest);
     return text;
@@ -312,6 +446,10 @@ void qn_output_unseal(qn_output *output)
     if (output->has_manifest)
         remove_in(output->directory, "_MANIFEST.json");
     output->has_success = output->has_manifest = false;
+    if (output->joined_temporary_path)
+        unlink(output->joined_temporary_path);
+    if (output->joined_path)
+        unlink(output->joined_path);
 }
 
 static quern_status seal(qn_output *output, const char *manifest, qn_error *error)
@@ -328,9 +466,10 @@ static quern_status seal(qn_output *output, const char *manifest, qn_error *erro
     return status == QUERN_OK ? qn_file_sync_directory(output->directory, error) : status;
 }
 
-quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count, qn_error *error)
+quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count,
+                            quern_compression compression, bool is_one_file, qn_error *error)
 {
-    char *text = manifest_text(summaries, count);
+    char *text = manifest_text(summaries, count, compression, is_one_file);
     if (!text)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest of %s", output->directory);
     quern_status status = seal(output, text, error);

@@ -18,12 +18,14 @@
 #include "runtime/base/buffer.h"
 #include "runtime/base/status.h"
 #include "runtime/io/output_lock.h"
+#include "runtime/io/packer.h"
 
 /* The directory, on rank 0. */
 typedef struct qn_output {
-    const char *directory;          /* borrowed; NULL: not prepared */
-    bool created;                   /* it was absent */
-    bool has_manifest, has_success; /* written by this job */
+    const char *directory;                     /* borrowed; NULL: not prepared */
+    bool created;                              /* it was absent */
+    bool has_manifest, has_success;            /* written by this job */
+    char *joined_path, *joined_temporary_path; /* of one file; NULL: parts stay apart */
     qn_output_lock lock;
 } qn_output;
 
@@ -47,8 +49,17 @@ typedef struct qn_part_summary {
     uint64_t checksum; /* XXH3, 64 bits, seed 0 */
 } qn_part_summary;
 
+/* How parts are written. */
+typedef struct qn_part_style {
+    quern_compression compression;
+    int level;
+    bool csv;
+} qn_part_style;
+
 /* One part being written. */
 typedef struct qn_part {
+    qn_part_style style;
+    qn_packer *packer; /* NULL: bytes are written as they are */
     char *temporary_path;
     char *path;
     int fd;
@@ -58,8 +69,9 @@ typedef struct qn_part {
     qn_part_summary summary;
 } qn_part;
 
-/* Opens part `number` of part_count. The directory is borrowed during the call. */
-quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count, qn_error *error);
+/* Opens part `number` of part_count. The directory is borrowed during the call; the part must stay where it is. */
+quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count,
+                          const qn_part_style *style, qn_error *error);
 quern_status qn_part_write(qn_part *part, const void *data, size_t bytes, qn_error *error);
 /* Flushes and syncs; the part then waits under its temporary name. */
 quern_status qn_part_finish(qn_part *part, qn_error *error);
@@ -68,9 +80,18 @@ quern_status qn_part_commit(qn_part *part, qn_error *error);
 /* Removes the file, under whichever name, unless kept; frees everything. Takes a zeroed one. */
 void qn_part_close(qn_part *part, bool keep);
 
+/* One file instead of parts: rank 0 begins it, all ranks copy theirs, at the sum of the bytes of those before them; when all have, rank 0
+ * commits it, and the others' parts are closed without being kept. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, quern_compression compression,
+                                  qn_error *error);
+quern_status qn_part_join(const qn_part *part, const char *directory, uint64_t part_count, uint64_t offset,
+                          qn_error *error);
+quern_status qn_output_join_commit(qn_output *output, qn_error *error);
+
 /* Rank 0, when all parts have their names: manifest, then _SUCCESS, all durable; the lock's file goes in between. summaries:
- * [count] by number. On failure neither of the two is left, unless somebody else's. QUERN_ERROR_OUTPUT,
+ * [count] by number; of one file, the pieces of it. On failure neither of the two is left, unless somebody else's. QUERN_ERROR_OUTPUT,
  * QUERN_ERROR_NO_MEMORY. */
-quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count, qn_error *error);
+quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count,
+                            quern_compression compression, bool is_one_file, qn_error *error);
 
 #endif

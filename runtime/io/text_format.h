@@ -10,4 +10,7 @@
  * as qn_number_describe() does; pairs as two fields with a tab between them. */
 quern_status qn_text_put(qn_part *part, const quern_schema *schema, const quern_record *record, qn_error *error);
 
+/* The same by RFC 4180: commas, quotes where a field needs them, CR LF. */
+quern_status qn_csv_put(qn_part *part, const quern_schema *schema, const quern_record *record, qn_error *error);
+
 #endif

@@ -183,7 +183,7 @@ static void put_sink(qn_buffer *to, const qn_sink *sink)
     switch (sink->kind) {
     case QN_SINK_TEXT:
     case QN_SINK_FIXED:
-        put(to, "write %s, ", sink->kind == QN_SINK_TEXT ? "text" : "fixed");
+        put(to, "write %s, ", sink->kind == QN_SINK_FIXED ? "fixed" : sink->csv ? "csv" : "text");
         put_quoted(to, sink->directory);
         return;
     case QN_SINK_TOP_K:

@@ -135,7 +135,11 @@ typedef struct qn_sink qn_sink;
 struct qn_sink {
     qn_sink_kind kind;
     const qn_node *input;
-    const char *directory;       /* of part files; NULL for the others */
+    const char *directory; /* of part files; NULL for the others */
+    bool csv;              /* TEXT */
+    quern_compression compression;
+    int level;
+    bool one_file;
     uint64_t k;                  /* TOP_K */
     quern_collect_to collect_to; /* COLLECT */
     quern_each_fn each;

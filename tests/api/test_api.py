@@ -37,6 +37,7 @@ PLANS = {
     "api_places": Plan(ranks(None, 3), 60, True),
     "api_sample": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_collect": Plan(ranks(None, 1, 2, 3, 7), 90, True),
+    "api_outputs": Plan(ranks(None, 1, 2, 3, 7), 60, False),
     "api_keep": Plan(ranks(None, 1, 2, 3, 7), 240, True),
     "api_iterate": Plan(ranks(None, 1, 2, 3, 7), 240, True),
     "api_sorted": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),

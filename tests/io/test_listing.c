@@ -113,14 +113,36 @@ END_TEST
 START_TEST(the_lock_of_an_output_is_no_input_unless_it_is_named)
 {
     make_directory("d");
+    make_directory("d/out");
     put("d/file", "1");
-    put("d/.quern-lock", "x");
-    put("d/.quern-locks", "x");
+    put("d/out/.quern-lock", "x");
+    put("d/out/.quern-locks", "x");
     list_one(kit_path(&directory, "d"));
-    check_paths("d/.quern-locks d/file ");
+    check_paths("d/file d/out/.quern-locks ");
     qn_listing_destroy(&listing);
-    list_one(kit_path(&directory, "d/.quern-lock"));
-    check_paths("d/.quern-lock ");
+    list_one(kit_path(&directory, "d/out/.quern-lock"));
+    check_paths("d/out/.quern-lock ");
+    qn_listing_destroy(&listing);
+    const char *unfinished = kit_path(&directory, "d/out");
+    ck_assert_int_eq(qn_listing_create(&listing, &unfinished, 1, &error), QUERN_ERROR_INPUT);
+    ck_assert(strstr(error.text, "d/out is an output that is not finished") != NULL);
+}
+END_TEST
+
+START_TEST(of_an_output_only_the_parts_are_input)
+{
+    make_directory("d");
+    put("d/part-00000", "1");
+    put("d/_MANIFEST.json", "{}");
+    list_one(kit_path(&directory, "d"));
+    check_paths("d/_MANIFEST.json d/part-00000 "); /* somebody's file of that name */
+    qn_listing_destroy(&listing);
+    put("d/_SUCCESS", "");
+    list_one(directory.path);
+    check_paths("d/part-00000 ");
+    qn_listing_destroy(&listing);
+    list_one(kit_path(&directory, "d/_MANIFEST.json"));
+    check_paths("d/_MANIFEST.json ");
 }
 END_TEST
 
@@ -234,6 +256,7 @@ int main(void)
         empty_files_are_counted_and_left_out,
         links_below_a_directory_are_not_followed_and_what_is_no_file_is_skipped,
         the_lock_of_an_output_is_no_input_unless_it_is_named,
+        of_an_output_only_the_parts_are_input,
         a_link_that_is_named_is_followed,
         what_cannot_be_an_input_is_an_error_that_names_it,
         no_paths_are_no_files,

@@ -19,6 +19,7 @@
 static kit_directory directory;
 static char out[128];
 static qn_error error;
+static const qn_part_style plain = {0};
 static qn_output output;
 
 static void set_up(void)
@@ -70,7 +71,7 @@ static void prepare(void)
 
 static void write_part(qn_part *part, uint64_t number, uint64_t part_count, const char *text)
 {
-    kit_assert_ok(qn_part_open(part, out, number, part_count, &error), &error);
+    kit_assert_ok(qn_part_open(part, out, number, part_count, &plain, &error), &error);
     kit_assert_ok(qn_part_write(part, text, strlen(text), &error), &error);
     part->summary.records = 1;
 }
@@ -92,7 +93,7 @@ START_TEST(a_committed_and_sealed_output_is_its_parts_a_manifest_and_success)
         qn_part_close(&parts[i], true);
     }
     check_names("part-00000 part-00001 part-00002 ");
-    kit_assert_ok(qn_output_seal(&output, summaries, 3, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 3, QUERN_NOT_COMPRESSED, false, &error), &error);
     check_names("_MANIFEST.json _SUCCESS part-00000 part-00001 part-00002 ");
     for (int i = 0; i < 3; i++) {
         char name[32];
@@ -110,7 +111,7 @@ START_TEST(the_manifest_lists_the_parts_with_bytes_records_and_checksum)
 {
     qn_part_summary summaries[] = {{0, 6, 1, 0x1234}, {1, 0, 0, UINT64_MAX}, {2, UINT64_C(1) << 40, 77, 1}};
     prepare();
-    kit_assert_ok(qn_output_seal(&output, summaries, 3, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 3, QUERN_NOT_COMPRESSED, false, &error), &error);
     json_error_t problem;
     json_t *manifest = json_load_file(in_out("_MANIFEST.json"), 0, &problem);
     ck_assert_msg(manifest != NULL, "%s", problem.text);
@@ -137,7 +138,7 @@ START_TEST(a_part_is_the_bytes_that_were_written_however_they_came)
     prepare();
     for (uint64_t round = 0; round < 6; round++) {
         qn_part part;
-        kit_assert_ok(qn_part_open(&part, out, round, 6, &error), &error);
+        kit_assert_ok(qn_part_open(&part, out, round, 6, &plain, &error), &error);
         for (size_t at = 0; at < bytes;) {
             size_t piece = 1 + kit_random_below(&state, (size_t)1 << (8 + 3 * round));
             piece = piece < bytes - at ? piece : bytes - at;
@@ -340,7 +341,7 @@ START_TEST(a_seal_that_fails_keeps_what_others_wrote)
     qn_part_summary summary = {0, 1, 1, 1};
     prepare();
     kit_write_file(in_out("_MANIFEST.json"), "theirs", 6);
-    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, QUERN_NOT_COMPRESSED, false, &error), QUERN_ERROR_OUTPUT);
     qn_output_unseal(&output);
     check_names("_MANIFEST.json ");
 }
@@ -351,7 +352,7 @@ START_TEST(a_part_that_exists_is_not_overwritten_and_not_removed)
     qn_part part;
     prepare();
     kit_write_file(in_out(".part-00007.tmp"), "theirs", 6);
-    ck_assert_int_eq(qn_part_open(&part, out, 7, 10, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_part_open(&part, out, 7, 10, &plain, &error), QUERN_ERROR_OUTPUT);
     ck_assert_ptr_nonnull(strstr(error.text, ".part-00007.tmp"));
     qn_part_close(&part, false);
     check_names(".part-00007.tmp ");
@@ -379,18 +380,18 @@ START_TEST(a_seal_that_fails_leaves_no_seal)
     qn_part_summary summary = {0, 1, 1, 1};
     prepare();
     ck_assert_int_eq(mkdir(in_out("_SUCCESS"), 0700), 0);
-    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, QUERN_NOT_COMPRESSED, false, &error), QUERN_ERROR_OUTPUT);
     check_names("_SUCCESS ");
     ck_assert_int_eq(rmdir(in_out("_SUCCESS")), 0);
     qn_error_clear(&error);
-    kit_assert_ok(qn_output_seal(&output, &summary, 1, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, &summary, 1, QUERN_NOT_COMPRESSED, false, &error), &error);
     check_names("_MANIFEST.json _SUCCESS ");
     qn_output_unseal(&output);
     check_names("");
     qn_output_unseal(&output);
     qn_error_clear(&error);
     ck_assert_int_eq(rmdir(out), 0);
-    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, QUERN_NOT_COMPRESSED, false, &error), QUERN_ERROR_OUTPUT);
 }
 END_TEST
 
@@ -404,7 +405,7 @@ START_TEST(a_full_disk_is_an_error_that_names_the_part)
     for (size_t limit = 0; limit < sizeof data; limit += (size_t)700 << 10) {
         qn_part part;
         qn_error_clear(&error);
-        kit_assert_ok(qn_part_open(&part, out, 3, 4, &error), &error);
+        kit_assert_ok(qn_part_open(&part, out, 3, 4, &plain, &error), &error);
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, before.rlim_max});
         quern_status status = QUERN_OK;
         for (size_t at = 0; at < sizeof data && status == QUERN_OK; at += 4096)
@@ -428,7 +429,7 @@ START_TEST(refused_memory_opens_no_part_and_leaves_no_file)
         qn_part part;
         qn_error_clear(&error);
         allocations_left = failure_count;
-        quern_status status = qn_part_open(&part, out, 0, 1, &error);
+        quern_status status = qn_part_open(&part, out, 0, 1, &plain, &error);
         allocations_left = -1;
         qn_part_close(&part, false);
         check_names("");
@@ -459,7 +460,7 @@ START_TEST(refused_memory_gives_a_whole_manifest_or_an_error)
     qn_part_summary summaries[40] = {{0}};
     size_t whole_bytes = 0;
     prepare();
-    kit_assert_ok(qn_output_seal(&output, summaries, 40, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 40, QUERN_NOT_COMPRESSED, false, &error), &error);
     free(kit_read_file(in_out("_MANIFEST.json"), &whole_bytes));
     qn_output_unseal(&output);
     json_set_alloc_funcs(refusing_malloc, free);
@@ -467,7 +468,7 @@ START_TEST(refused_memory_gives_a_whole_manifest_or_an_error)
     for (;; failure_count++) {
         qn_error_clear(&error);
         allocations_left = failure_count;
-        quern_status status = qn_output_seal(&output, summaries, 40, &error);
+        quern_status status = qn_output_seal(&output, summaries, 40, QUERN_NOT_COMPRESSED, false, &error);
         bool refused = allocations_left == ONE_REFUSED;
         allocations_left = -1;
         size_t bytes = 0;

@@ -12,13 +12,16 @@
 static kit_directory directory;
 static qn_error error;
 
+static bool as_csv; /* what check_line() writes */
+
 static void check_line(quern_schema schema, quern_span key, quern_span value, const char *expected, size_t bytes)
 {
+    const qn_part_style style = {.csv = as_csv};
     qn_part part;
     size_t got_bytes = 0;
-    kit_assert_ok(qn_part_open(&part, directory.path, 0, 1, &error), &error);
+    kit_assert_ok(qn_part_open(&part, directory.path, 0, 1, &style, &error), &error);
     quern_record record = {key, value};
-    kit_assert_ok(qn_text_put(&part, &schema, &record, &error), &error);
+    kit_assert_ok((as_csv ? qn_csv_put : qn_text_put)(&part, &schema, &record, &error), &error);
     kit_assert_ok(qn_part_finish(&part, &error), &error);
     char *got = kit_read_file(part.temporary_path, &got_bytes);
     ck_assert_uint_eq(got_bytes, bytes);
@@ -113,6 +116,26 @@ START_TEST(small_integers_fixed_keys_and_pairs_are_written_as_fields)
 }
 END_TEST
 
+START_TEST(csv_quotes_what_has_to_be_quoted_and_nothing_else)
+{
+    const quern_schema two = {QUERN_BYTES, QUERN_BYTES, 0}, one = {QUERN_BYTES, QUERN_NONE, 0};
+    const quern_type pair = QUERN_PAIR(QUERN_BYTES, QUERN_I32);
+    const int32_t minus = -5;
+    char room[32];
+    as_csv = true;
+    check_line(two, quern_text("plain"), quern_text("tab\tspace "), LINE("plain,tab\tspace \r\n"));
+    check_line(two, quern_text("a,b"), quern_text("say \"so\""), LINE("\"a,b\",\"say \"\"so\"\"\"\r\n"));
+    check_line(two, quern_text("two\nlines"), quern_text("cr\r"), LINE("\"two\nlines\",\"cr\r\"\r\n"));
+    check_line(two, quern_text("\""), quern_text("\"\""), LINE("\"\"\"\",\"\"\"\"\"\"\r\n"));
+    check_line(two, quern_text(""), quern_text(""), LINE(",\r\n"));
+    check_line(one, quern_text(""), quern_text(""), LINE("\"\"\r\n"));
+    check_line(one, quern_bytes("\0,", 2), quern_text(""), LINE("\"\0,\"\r\n"));
+    check_line((quern_schema){pair, QUERN_NONE, 0}, quern_pair_put(pair, quern_text("k,"), quern_of_i32(&minus), room),
+               quern_text(""), LINE("\"k,\",-5\r\n"));
+    as_csv = false;
+}
+END_TEST
+
 START_TEST(a_key_in_a_message_is_cut_and_printable)
 {
     char text[QN_KEY_TEXT_BYTES_MAX + 1], room[256], expected[QN_KEY_TEXT_BYTES_MAX + 1];
@@ -137,6 +160,7 @@ int main(void)
         integers_are_written_in_decimal,
         floating_point_numbers_read_back_as_they_were,
         small_integers_fixed_keys_and_pairs_are_written_as_fields,
+        csv_quotes_what_has_to_be_quoted_and_nothing_else,
         a_key_in_a_message_is_cut_and_printable,
     };
     return kit_run_tests("text_format", tests, sizeof tests / sizeof *tests, set_up, tear_down);

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Outputs of every form: unpacked by the programs that everybody has, they are the plain output, byte by byte. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "api_kit.h"
+
+#define LINE_COUNT 30000
+
+static const char *input[1];
+
+typedef struct way {
+    const char *name;
+    quern_compression compression;
+    int level;
+    const char *suffix, *unpack; /* a command that reads files and writes what is in them */
+} way;
+
+static const way ways[] = {
+    {"plain", QUERN_NOT_COMPRESSED, 0, "", "cat"},
+    {"gzip", QUERN_GZIP, 0, ".gz", "gzip -dc"},
+    {"best", QUERN_GZIP, 9, ".gz", "gzip -dc"},
+    {"zstd", QUERN_ZSTD, 3, ".zst", "zstd -dcq"},
+    {"lz4", QUERN_LZ4, 0, ".lz4", "lz4 -dcq --no-sparse"},
+};
+
+static void make_input(void)
+{
+    kit_text lines = {0};
+    for (uint64_t i = 0; i < LINE_COUNT; i++)
+        kit_put(&lines, "key-%" PRIu64 "\n", i * 7919 % 9000);
+    input[0] = strdup(kit_path("lines"));
+    kit_write_for_all(input[0], &lines);
+    kit_free(&lines);
+}
+
+static quern_context *context_with(uint64_t split_bytes)
+{
+    quern_options options;
+    quern_options_init(&options);
+    options.split_bytes = split_bytes;
+    options.report_path = kit_path("report.json");
+    return kit_context(&options);
+}
+
+static quern_dataset *counts_of(quern_context *context)
+{
+    return quern_reduce_by_key(quern_read_text(context, input, 1, NULL), QUERN_COUNT);
+}
+
+/* What the parts unpack to, one behind the other. */
+static kit_text unpacked(const char *output, const way *how, bool one_file)
+{
+    const char *plain = kit_path("unpacked.%s.%d", how->name, one_file);
+    char command[2000];
+    snprintf(command, sizeof command, "for part in '%s'/part-?????%s; do %s \"$part\" || exit 1; done > '%s'", output,
+             how->suffix, how->unpack, plain);
+    CHECK_SAME(system(command), 0);
+    snprintf(command, sizeof command, "test $(ls '%s' | wc -l) = $(($(ls '%s'/part-*%s | wc -l) + 2))", output, output,
+             how->suffix);
+    CHECK_SAME(system(command), 0); /* parts, manifest, _SUCCESS */
+    return kit_read(plain);
+}
+
+static void check_way(quern_context *context, const way *how, bool one_file, const kit_text *expected)
+{
+    const char *output = kit_path("out.%s.%d", how->name, one_file);
+    const quern_output_options options = {
+        .struct_size = sizeof options, .compression = how->compression, .level = how->level, .one_file = one_file};
+    CHECK_STATUS(quern_write_files(counts_of(context), output, &options), QUERN_OK, "");
+    kit_run(context);
+    if (kit_rank() == 0) {
+        char second[700];
+        kit_text got = unpacked(output, how, one_file);
+        CHECK_SAME(got.bytes, expected->bytes);
+        CHECK(memcmp(got.data, expected->data, got.bytes) == 0);
+        snprintf(second, sizeof second, "%s/part-00001%s", output, how->suffix);
+        CHECK_SAME(kit_exists(second), !one_file && kit_size() > 1);
+        kit_free(&got);
+    }
+    kit_barrier();
+}
+
+static void compressed_and_joined_outputs_hold_the_same_bytes(void)
+{
+    quern_context *context = context_with(20000);
+    quern_write_text(counts_of(context), kit_path("out.text"));
+    kit_run(context);
+    kit_text expected = {0};
+    if (kit_rank() == 0)
+        expected = kit_read_output(kit_path("out.text"));
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        check_way(context, &ways[i], false, &expected);
+        check_way(context, &ways[i], true, &expected);
+    }
+    kit_free(&expected);
+    quern_context_destroy(context);
+}
+
+static int count_line(const quern_record *record, void *user)
+{
+    CHECK(record->value.bytes == 0);
+    ++*(uint64_t *)user;
+    return 0;
+}
+
+static void an_output_is_the_input_of_the_next_job_by_its_directory(void)
+{
+    quern_context *context = context_with(0);
+    const quern_output_options packed = {.struct_size = sizeof packed, .compression = QUERN_ZSTD, .one_file = 1};
+    const char *directory = kit_path("out.next");
+    uint64_t count = 0;
+    quern_write_files(counts_of(context), directory, &packed);
+    kit_run(context);
+    quern_collect(quern_read_text(context, &directory, 1, NULL), QUERN_COLLECT_ROOT, count_line, &count);
+    kit_run(context);
+    if (kit_rank() == 0)
+        CHECK_SAME(count, 9000);
+    quern_context_destroy(context);
+}
+
+static void options_that_there_are_not_are_refused(void)
+{
+    const quern_output_options bad[] = {
+        {.struct_size = 0},
+        {.struct_size = sizeof bad[0], .form = (quern_form)3},
+        {.struct_size = sizeof bad[0], .compression = (quern_compression)4},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        quern_context *context = context_with(0);
+        CHECK(quern_write_files(counts_of(context), kit_path("out.bad"), &bad[i]) == QUERN_ERROR_INVALID_ARGUMENT);
+        kit_run_fails(context, QUERN_ERROR_INVALID_ARGUMENT);
+        quern_context_destroy(context);
+    }
+    quern_context *context = context_with(0);
+    const quern_output_options level = {.struct_size = sizeof level, .compression = QUERN_GZIP, .level = 77};
+    quern_write_files(counts_of(context), kit_path("out.level"), &level);
+    const char *text = kit_run_fails(context, QUERN_ERROR_OUTPUT);
+    CHECK_HAS(text, "compress");
+    kit_check_no_output(kit_path("out.level"));
+    quern_context_destroy(context);
+}
+
+int main(int argc, char **argv)
+{
+    kit_start(&argc, &argv);
+    make_input();
+    RUN(compressed_and_joined_outputs_hold_the_same_bytes, 30);
+    RUN(an_output_is_the_input_of_the_next_job_by_its_directory, 10);
+    RUN(options_that_there_are_not_are_refused, 10);
+    return kit_finish();
+}
