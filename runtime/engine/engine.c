@@ -222,10 +222,13 @@ static quern_status deal_out_memory(job *run, qn_error *error)
 
 static quern_status open_sinks(job *run, qn_error *error)
 {
-    for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
-        if (run->stages.items[i].sink)
-            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm,
-                                run->kept_bytes_max[run->stages.items[i].sink->kind], error);
+    for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++) {
+        const qn_sink *sink = run->stages.items[i].sink;
+        if (!sink)
+            continue;
+        qn_sink_writer_init(&run->writers[i], sink, run->engine->comm, run->kept_bytes_max[sink->kind], error);
+        run->writers[i].checks = run->engine->settings.check;
+    }
     return qn_comm_agree(run->engine->comm, error);
 }
 

@@ -562,10 +562,24 @@ static void prepare_samples(qn_stage_run *run, uint32_t leg, uint32_t first_step
         qn_chain_set_way(&run->chains[leg], i, qn_stage_way_of(run->stage, leg, first_step + i));
 }
 
-/* The reduction in which the stage ends, or NULL. */
-static const qn_node *reduction_of(const qn_stage *stage)
+/* The result's, as the user knows it: what is gathered for groups is made by an operator that the user did not name. */
+static const char *name_of_result(const qn_stage_run *run)
 {
-    return stage->result && stage->result->kind == QN_NODE_REDUCE ? stage->result : NULL;
+    const qn_stages *all = &run->engine->account->stages;
+    const qn_node *result = run->stage->result;
+    for (uint32_t i = 0; result && i < all->count; i++)
+        for (uint32_t leg = 0; leg < all->items[i].leg_count; leg++)
+            if (has_groups(&all->items[i], leg) && qn_leg_source(&all->items[i], leg) == result)
+                return all->items[i].steps[all->items[i].legs[leg].first_step + 1]->name;
+    return result ? result->name : NULL;
+}
+
+static quern_status check_callbacks(qn_stage_run *run, uint32_t leg, qn_error *error)
+{
+    quern_status status = qn_chain_check(&run->chains[leg], run->stage->result, name_of_result(run), error);
+    if (status == QUERN_OK && has_groups(run->stage, leg))
+        status = qn_chain_check(&run->groupings[leg], NULL, NULL, error);
+    return status;
 }
 
 static qn_chain_end_fn end_of(const qn_stage_run *run)
@@ -589,7 +603,7 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
     if (status == QUERN_OK)
         prepare_samples(run, number, leg->first_step + 1 + grouping);
     if (status == QUERN_OK && run->engine->settings.check)
-        status = qn_chain_check(&run->chains[number], reduction_of(run->stage), error);
+        status = check_callbacks(run, number, error);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
         run->engine->settings.record_bytes_max;
     return status;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/io/fixed_source.h"
 
 static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_error *error)
@@ -47,31 +48,57 @@ static uint32_t reversed(uint32_t number, uint32_t bits)
     return result;
 }
 
-static quern_status scatter(qn_task_list *list, qn_error *error)
+static void scatter(qn_task_list *list)
 {
     uint32_t bits = 0, filled = 0;
     while ((uint64_t)1 << bits < list->count)
         bits++;
-    list->order = malloc((list->count + 1) * sizeof *list->order);
-    if (!list->order)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the order of %u tasks", list->count);
     for (uint64_t i = 0; i < (uint64_t)1 << bits; i++) {
         uint32_t task = reversed((uint32_t)i, bits);
         if (task < list->count)
             list->order[filled++] = task;
     }
+}
+
+static void shuffle(qn_task_list *list, uint64_t seed)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        uint32_t other = (uint32_t)(qn_hash_fold(seed + i, QN_HASH_TINY_1) % (i + 1));
+        list->order[i] = list->order[other];
+        list->order[other] = i;
+    }
+}
+
+static quern_status put_in_order(qn_task_list *list, qn_task_turns turns, uint64_t seed, qn_error *error)
+{
+    if (turns == QN_TASKS_IN_ORDER)
+        return QUERN_OK;
+    list->order = malloc((list->count + 1) * sizeof *list->order);
+    if (!list->order)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the order of %u tasks", list->count);
+    if (turns == QN_TASKS_SCATTERED)
+        scatter(list);
+    else
+        shuffle(list, seed);
     return QUERN_OK;
 }
 
+/* What is cut by itself is cut elsewhere in check mode: where has no meaning either. */
+static uint64_t choose_split_bytes(const qn_task_list *list, uint32_t worker_count, qn_task_turns turns)
+{
+    uint64_t bytes = qn_splits_choose_bytes(list->bytes, worker_count);
+    return turns == QN_TASKS_SHUFFLED ? 1 + bytes / 8 * 5 : bytes;
+}
+
 quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, uint32_t worker_count,
-                                 bool scattered, qn_error *error)
+                                 qn_task_turns turns, uint64_t seed, qn_error *error)
 {
     *list = (qn_task_list){0};
     quern_status status = list_inputs(list, stage, error);
     if (status == QUERN_OK)
-        status = cut_inputs(list, split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count), error);
-    if (status == QUERN_OK && scattered)
-        status = scatter(list, error);
+        status = cut_inputs(list, split_bytes ? split_bytes : choose_split_bytes(list, worker_count, turns), error);
+    if (status == QUERN_OK)
+        status = put_in_order(list, turns, seed, error);
     if (status != QUERN_OK)
         qn_task_list_destroy(list);
     return status;
