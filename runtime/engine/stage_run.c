@@ -216,6 +216,7 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
     if (status == QUERN_OK) {
         run->figures.tasks++;
         run->figures.input_bytes += qn_source_task_bytes(source);
+        run->source_bytes[leg] += qn_source_task_bytes(source);
         qn_agent_report_done(&run->agent, task);
         return;
     }
@@ -324,8 +325,10 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
         if (status == QUERN_OK && batch.block.count > 0)
             status = run_result_block(run, leg, qn_leg_source(run->stage, leg), &batch, &failure);
         qn_agent_enter(&run->agent);
-        if (status == QUERN_OK)
+        if (status == QUERN_OK) {
             run->source_records[leg] += batch.block.count;
+            run->source_bytes[leg] += qn_batch_bytes(&batch);
+        }
         qn_agent_progress_if_due(&run->agent);
     } while (status == QUERN_OK && batch.block.count > 0 && !run->agent.aborted);
     keep_failure(run, &failure);
@@ -357,6 +360,7 @@ static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *gro
         qn_agent_progress_if_due(&run->agent);
     }
     run->source_records[leg] += qn_grouper_get_read_count(grouper);
+    run->source_bytes[leg] += qn_grouper_get_read_bytes(grouper);
     qn_agent_leave(&run->agent);
     if (status == QUERN_OK && !run->agent.aborted)
         status = qn_chain_end_turns(&run->groupings[leg], qn_grouper_get_read_count(grouper), failure);

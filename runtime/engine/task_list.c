@@ -3,8 +3,11 @@
 
 #include <stdlib.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
 #include "runtime/io/fixed_source.h"
+
+#define STRIDE_BITS_MIN 3 /* tasks of less than an eighth of the average come last */
 
 static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_error *error)
 {
@@ -40,24 +43,70 @@ static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_erro
     return status;
 }
 
-static uint32_t reversed(uint32_t number, uint32_t bits)
+static uint64_t reversed(uint64_t number, uint32_t bits)
 {
-    uint32_t result = 0;
+    uint64_t result = 0;
     for (uint32_t i = 0; i < bits; i++)
         result |= (number >> i & 1) << (bits - 1 - i);
     return result;
 }
 
-static void scatter(qn_task_list *list)
+static quern_status no_memory_for_order(const qn_task_list *list, qn_error *error)
 {
-    uint32_t bits = 0, filled = 0;
-    while ((uint64_t)1 << bits < list->count)
-        bits++;
-    for (uint64_t i = 0; i < (uint64_t)1 << bits; i++) {
-        uint32_t task = reversed((uint32_t)i, bits);
-        if (task < list->count)
-            list->order[filled++] = task;
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the order of %u tasks", list->count);
+}
+
+/* The ends of all tasks in the bytes of the input; a task without any has one. */
+static uint64_t add_up(const qn_task_list *list, uint64_t *ends)
+{
+    uint64_t all = 0;
+    uint32_t task = 0;
+    for (uint32_t leg = 0; leg < list->leg_count; leg++)
+        for (uint32_t i = 0; i < list->legs[leg].splits.count; i++)
+            ends[task++] = all += list->legs[leg].splits.items[i].bytes + 1;
+    return all;
+}
+
+/* The task that has byte `at` of the input. */
+static uint32_t find_at(const uint64_t *ends, uint32_t count, uint64_t at)
+{
+    uint32_t first = 0, end = count;
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+        if (ends[middle] <= at)
+            first = middle + 1;
+        else
+            end = middle;
     }
+    QN_ASSERT(first < count);
+    return first;
+}
+
+/* Goes through the bytes of the input in strides that are halved again and again, and takes each task when it is met. */
+static quern_status scatter(qn_task_list *list, qn_error *error)
+{
+    uint64_t *ends = calloc(list->count + 1, sizeof *ends);
+    uint32_t bits = STRIDE_BITS_MIN, filled = 0;
+    if (!ends)
+        return no_memory_for_order(list, error);
+    uint64_t all_bytes = add_up(list, ends);
+    bool *taken = calloc(list->count + 1, sizeof *taken);
+    while ((uint64_t)1 << (bits - STRIDE_BITS_MIN) < list->count)
+        bits++;
+    for (uint64_t i = 0; taken && list->count > 0 && i < (uint64_t)1 << bits; i++) {
+        uint64_t at = (uint64_t)((unsigned __int128)all_bytes * reversed(i, bits) >> bits);
+        uint32_t task = find_at(ends, list->count, at);
+        if (!taken[task])
+            list->order[filled++] = task;
+        taken[task] = true;
+    }
+    for (uint32_t task = 0; taken && task < list->count; task++)
+        if (!taken[task])
+            list->order[filled++] = task; /* the small ones */
+    quern_status status = taken ? QUERN_OK : no_memory_for_order(list, error);
+    free(taken);
+    free(ends);
+    return status;
 }
 
 static void shuffle(qn_task_list *list, uint64_t seed)
@@ -75,11 +124,10 @@ static quern_status put_in_order(qn_task_list *list, qn_task_turns turns, uint64
         return QUERN_OK;
     list->order = malloc((list->count + 1) * sizeof *list->order);
     if (!list->order)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the order of %u tasks", list->count);
+        return no_memory_for_order(list, error);
     if (turns == QN_TASKS_SCATTERED)
-        scatter(list);
-    else
-        shuffle(list, seed);
+        return scatter(list, error);
+    shuffle(list, seed);
     return QUERN_OK;
 }
 

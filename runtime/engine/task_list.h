@@ -3,8 +3,9 @@
  * runtime/engine/task_list.h: the tasks of a stage: the splits of all its sources, leg after leg, and the order in which they are
  * handed out.
  *
- * Where the stage samples its input to divide the work, the order is scattered over the whole of it (the bits of the numbers
- * reversed): the first tasks are then a sample, also of an input that is sorted. In check mode it is shuffled, by a seed: no order has a
+ * Where the stage samples its input to divide the work, the order is scattered over the bytes of the whole of it (the halves, the quarters
+ * and so on): the first tasks are then a sample, also of an input that is sorted, and of a large and a small one that are joined: the small
+ * one, were it read early, would be all of itself in a sample that has little of the large one. In check mode it is shuffled, by a seed: no order has a
  * meaning, and a job that finds one in it is wrong.
  */
 #ifndef QN_ENGINE_TASK_LIST_H

@@ -36,7 +36,7 @@ struct qn_grouper {
     qn_grouper_config config;
     qn_packed window[WINDOW_COUNT];
     size_t window_count, window_next;
-    uint64_t read_count;
+    uint64_t read_count, read_bytes;
     qn_packed key; /* the group's: its own copy */
     uint8_t *key_bytes;
     uint64_t key_bytes_max;
@@ -90,6 +90,11 @@ uint64_t qn_grouper_get_read_count(const qn_grouper *grouper)
     return grouper->read_count;
 }
 
+uint64_t qn_grouper_get_read_bytes(const qn_grouper *grouper)
+{
+    return grouper->read_bytes;
+}
+
 /* ---- reading ---- */
 
 /* The next record, which stays the next until it is stepped over; NULL at the end. */
@@ -109,7 +114,8 @@ static quern_status peek(qn_grouper *grouper, const qn_packed **record_out, qn_e
 
 static void step(qn_grouper *grouper)
 {
-    grouper->window_next++;
+    const qn_packed *record = &grouper->window[grouper->window_next++];
+    grouper->read_bytes += (uint64_t)record->key_bytes + record->value_bytes;
     grouper->read_count++;
 }
 

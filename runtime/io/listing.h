@@ -33,9 +33,9 @@ typedef struct qn_listing {
 /* Lists the paths, in the order given. QUERN_ERROR_INPUT names what cannot be read. Local. */
 quern_status qn_listing_create(qn_listing *listing, const char *const *paths, size_t path_count, qn_error *error);
 
-#define QN_FORESEEN_PATH_COUNT_MAX 64
+#define QN_FORESEEN_ENTRY_COUNT_MAX 4096
 
-/* The bytes of the input where that is quickly said: at most so many paths, all of them regular files. False: not known,
+/* The bytes of the input where that is quickly said: at most so many paths, and entries in the directories among them. False: not known,
  * and nothing of it is a failure. */
 bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *bytes_out);
 void qn_listing_destroy(qn_listing *listing); /* takes a zeroed one */

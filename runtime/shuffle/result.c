@@ -174,6 +174,18 @@ uint64_t qn_result_get_memory_bytes(const qn_result *result)
                                             : qn_shuffle_get_memory_bytes(result->reduced);
 }
 
+uint64_t qn_result_get_scratch_bytes(const qn_result *result)
+{
+    uint64_t bytes = 0;
+    if (result->kind == QN_RESULT_STORED)
+        for (size_t i = 0; i < result->stored->part_count; i++)
+            for (uint32_t run = 0; run < result->stored->parts[i].run_count; run++)
+                bytes += result->stored->parts[i].runs[run].bytes;
+    for (uint32_t run = 0; result->kind == QN_RESULT_REDUCED && run < result->reduced->run_count; run++)
+        bytes += result->reduced->runs[run].bytes;
+    return bytes;
+}
+
 quern_status qn_result_shrink(qn_result *result, uint64_t bytes_max, qn_error *error)
 {
     if (qn_result_get_memory_bytes(result) <= bytes_max)

@@ -56,6 +56,8 @@ size_t qn_result_get_local_part_count(const qn_result *result);
 void qn_result_retire(qn_result *result);
 /* Memory that a retired result takes. */
 uint64_t qn_result_get_memory_bytes(const qn_result *result);
+/* What it has in scratch. */
+uint64_t qn_result_get_scratch_bytes(const qn_result *result);
 /* Writes of a retired result to disk what takes more than bytes_max, while nobody reads it. QUERN_ERROR_SCRATCH,
  * QUERN_ERROR_NO_MEMORY. */
 quern_status qn_result_shrink(qn_result *result, uint64_t bytes_max, qn_error *error);

@@ -5,9 +5,10 @@
 
 #include "api_kit.h"
 
-#define LINE_BYTES 64
-#define LINE_COUNT 400000
-#define KEY_COUNT  200000
+#define LINE_BYTES   64
+#define LINE_COUNT   400000
+#define KEY_COUNT    200000
+#define COUNTS_BYTES (KEY_COUNT / 2 * (LINE_BYTES - 1 + 8)) /* keys without the newline, and numbers */
 
 static const char *input[1];
 
@@ -66,10 +67,10 @@ static void ask_for_counts(quern_context *context, const char *output)
 
 static const char *const pending_form =
     "plan: 3 stages, 2 outputs\n"
-    "stage 1\n"
+    "stage 1: reads about %d bytes\n"
     "  source: read text (bytes, none), \"%s\", about %d bytes\n"
-    "  operator: filter block \"even \\\"lines\\\"\" (bytes, none)\n"
-    "  reduction: reduce by key \"counts\" (bytes, u64), count, read by stage 2, 3\n"
+    "  operator: filter block \"even \\\"lines\\\"\" (bytes, none), at most %d bytes\n"
+    "  reduction: reduce by key \"counts\" (bytes, u64), count, read by stage 2, 3, at most %d bytes\n"
     "stage 2\n"
     "  source: result of stage 1, reduce by key \"counts\" (bytes, u64)\n"
     "  output: write text, \"%s\"\n"
@@ -80,7 +81,8 @@ static const char *const pending_form =
 static void check_pending(quern_context *context, const char *output)
 {
     char expected[2000];
-    snprintf(expected, sizeof expected, pending_form, input[0], LINE_BYTES * LINE_COUNT, output);
+    const int bytes = LINE_BYTES * LINE_COUNT;
+    snprintf(expected, sizeof expected, pending_form, bytes, input[0], bytes, bytes, bytes, output);
     char *text = explain(context, QUERN_EXPLAIN_TEXT);
     if (strcmp(text, expected) != 0)
         kit_fail(__FILE__, __LINE__, "the plan is %s, not %s", text, expected);
@@ -141,17 +143,17 @@ static void after_a_run_every_rank_tells_the_same_sums(void)
     snprintf(expected, sizeof expected,
              "plan: 3 stages, 2 outputs; run: QUERN_OK\n"
              "stage 1: QUERN_OK\n"
-             "  source: read text (bytes, none), \"%s\" [out %d]\n"
+             "  source: read text (bytes, none), \"%s\" [out %d, %d bytes]\n"
              "  operator: filter block \"even \\\"lines\\\"\" (bytes, none) [in %d, out %d, dropped %d]\n"
              "  reduction: reduce by key \"counts\" (bytes, u64), count, read by stage 2, 3 [in %d]\n"
              "stage 2: QUERN_OK\n"
-             "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out %d]\n"
+             "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out %d, %d bytes]\n"
              "  output: write text, \"%s\" [in %d]\n"
              "stage 3: QUERN_OK\n"
-             "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out %d]\n"
+             "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out %d, %d bytes]\n"
              "  output: top k, 5 largest [in %d]\n",
-             input[0], LINE_COUNT, LINE_COUNT, LINE_COUNT / 2, LINE_COUNT / 2, LINE_COUNT / 2, KEY_COUNT / 2, output,
-             KEY_COUNT / 2, KEY_COUNT / 2, KEY_COUNT / 2);
+             input[0], LINE_COUNT, LINE_COUNT * LINE_BYTES, LINE_COUNT, LINE_COUNT / 2, LINE_COUNT / 2, LINE_COUNT / 2,
+             KEY_COUNT / 2, COUNTS_BYTES, output, KEY_COUNT / 2, KEY_COUNT / 2, COUNTS_BYTES, KEY_COUNT / 2);
     if (strcmp(text, expected) != 0)
         kit_fail(__FILE__, __LINE__, "the plan is %s, not %s", text, expected);
     CHECK(bytes[0] >= LINE_BYTES * LINE_COUNT && (bytes[2] > 0 || kit_size() > 1) &&
@@ -169,14 +171,15 @@ static void the_graph_has_the_records_on_its_edges(void)
     char edge[80];
     ask_for_counts(context, kit_path("drawn"));
     char *text = explain(context, QUERN_EXPLAIN_DOT);
-    CHECK_HAS(text, "s1_0 -> s1_1;");
+    snprintf(edge, sizeof edge, "s1_0 -> s1_1 [label=\"about %d bytes\"];", LINE_BYTES * LINE_COUNT);
+    CHECK_HAS(text, edge);
     CHECK_HAS(text, "s1_2 -> s3_1;");
     free(text);
     kit_run(context);
     text = explain(context, QUERN_EXPLAIN_DOT);
     snprintf(edge, sizeof edge, "s1_1 -> s1_2 [label=\"%d\"];", LINE_COUNT / 2);
     CHECK_HAS(text, edge);
-    snprintf(edge, sizeof edge, "s1_2 -> s3_1 [label=\"%d\"];", KEY_COUNT / 2);
+    snprintf(edge, sizeof edge, "s1_2 -> s3_1 [label=\"%d, %d bytes\"];", KEY_COUNT / 2, COUNTS_BYTES);
     CHECK_HAS(text, edge);
     free(text);
     quern_context_destroy(context);
