@@ -8,7 +8,7 @@
 
 #include "api_kit.h"
 
-#define ROW_COUNT     1500000
+#define ROW_COUNT     150000
 #define KEY_COUNT     20000
 #define ZIPF_EXPONENT 1.2
 
