@@ -186,6 +186,9 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source
         run->source_records[leg] += batch.block.count;
         *skip = 0;
     }
+    if (status == QUERN_OK && run->into)
+        qn_result_note_task(run->into, *more_out ? qn_source_done_bytes(source) : qn_source_task_bytes(source),
+                            qn_source_task_bytes(source));
     return status;
 }
 
@@ -205,6 +208,8 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
     quern_status status = begin_part(run, leg, task->order.place, &failure);
     if (status == QUERN_OK)
         status = qn_source_open(source, task->message, task->bytes, resumed ? &resume->place : NULL, &failure);
+    if (status == QUERN_OK && run->into)
+        qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
     while (status == QUERN_OK && more && !run->agent.aborted) {
         status = run_block(run, leg, source, &skip, &more, &failure);
         qn_agent_progress_if_due(&run->agent);

@@ -257,6 +257,14 @@ quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, ui
     return status;
 }
 
+void qn_collator_note_task(qn_collator *collator, uint64_t done_bytes, uint64_t task_bytes)
+{
+    if (done_bytes == 0)
+        collator->task_first_record = collator->records_in;
+    collator->task_done_bytes = done_bytes;
+    collator->task_bytes = task_bytes;
+}
+
 quern_status qn_collator_end(qn_collator *collator, qn_error *error)
 {
     (void)error;
@@ -323,13 +331,24 @@ static void fill_sample(const qn_collator *collator, qn_rounds_chunk *chunk)
     }
 }
 
+/* What is held, and as much more as the present task will give if it goes on so. */
+static uint64_t count_to_come(const qn_collator *collator)
+{
+    uint64_t of_task = collator->records_in - collator->task_first_record, done_bytes = collator->task_done_bytes;
+    if (done_bytes == 0 || done_bytes >= collator->task_bytes)
+        return collator->held_count;
+    double share = (double)(collator->task_bytes - done_bytes) / (double)done_bytes;
+    return collator->held_count + (uint64_t)((double)of_task * share);
+}
+
 /* The same sample to every rank: how many records it stands for, and then some of them. */
 static void put_samples(qn_collator *collator)
 {
     open_chunks(collator);
     qn_rounds_chunk *first = &collator->chunks[0];
     const uint8_t *begin = first->next;
-    qn_rounds_chunk_add_packed(first, &collator->held_count, sizeof collator->held_count);
+    uint64_t count = count_to_come(collator);
+    qn_rounds_chunk_add_packed(first, &count, sizeof count);
     fill_sample(collator, first);
     uint64_t bytes = (uint64_t)(first->next - begin);
     for (uint32_t rank = 1; rank < size_of(collator); rank++) {

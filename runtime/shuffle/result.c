@@ -105,6 +105,12 @@ void qn_result_foresee(qn_result *result, uint64_t done, uint64_t all)
         qn_shuffle_foresee(result->reduced, done, all);
 }
 
+void qn_result_note_task(qn_result *result, uint64_t done_bytes, uint64_t task_bytes)
+{
+    if (result->kind == QN_RESULT_COLLATED)
+        qn_collator_note_task(result->collated, done_bytes, task_bytes);
+}
+
 quern_status qn_result_end(qn_result *result, qn_error *error)
 {
     if (result->kind == QN_RESULT_REDUCED)
