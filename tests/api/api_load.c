@@ -139,7 +139,7 @@ static void even_load_of_zipf_with_one_task(void)
 
 static void even_load_of_zipf_with_few_tasks(void)
 {
-    for (uint64_t count = 2; count <= 12; count++)
+    for (uint64_t count = 2; count <= 8; count++)
         run_all(count, zipf_path);
 }
 
@@ -155,7 +155,7 @@ static void even_load_of_a_half_with_tasks_as_chosen(void)
 
 static void even_load_of_a_half_with_few_tasks(void)
 {
-    for (uint64_t count = 2; count <= 12; count++)
+    for (uint64_t count = 2; count <= 8; count++)
         run_all(count, half_path);
 }
 
