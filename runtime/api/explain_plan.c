@@ -4,18 +4,22 @@
 
 #include "runtime/api/context_internal.h"
 #include "runtime/io/listing.h"
+#include "runtime/plan/foresee.h"
 
-static void foresee_inputs(qn_account *account)
+/* The sizes of files, as far as that is quickly looked up, and of what is kept. */
+static void tell_sizes(const quern_context *context, qn_account *account)
 {
     for (uint32_t i = 0; i < account->stages.count; i++) {
         const qn_stage *stage = &account->stages.items[i];
         qn_stage_facts *facts = &account->facts[i];
         for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
             const qn_text_input *text = &qn_leg_source(stage, leg)->text;
-            if (stage->legs[leg].parent == QN_STAGE_NONE)
-                facts->foreseen[leg] = qn_listing_foresee(text->paths, text->path_count, &facts->foreseen_bytes[leg]);
+            uint64_t bytes;
+            if (stage->legs[leg].parent == QN_STAGE_NONE && qn_listing_foresee(text->paths, text->path_count, &bytes))
+                facts->reads[leg] = (qn_foreseen){QN_FORESEEN_ABOUT, bytes};
         }
     }
+    qn_cache_tell_sizes(&context->engine.cache, account);
 }
 
 static quern_status explain(const quern_context *context, quern_explain_form form, char **text_out, qn_error *error)
@@ -31,7 +35,8 @@ static quern_status explain(const quern_context *context, quern_explain_form for
         return qn_account_explain(past, form, text_out, error);
     quern_status status = qn_account_create(&context->graph, &pending, error);
     if (status == QUERN_OK) {
-        foresee_inputs(pending);
+        tell_sizes(context, pending);
+        qn_foresee(pending);
         status = qn_account_explain(pending, form, text_out, error);
     }
     free(pending);

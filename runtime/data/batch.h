@@ -37,6 +37,15 @@ static inline quern_record qn_batch_record(const qn_batch *batch, size_t index)
     return record;
 }
 
+/* Of its keys and values. */
+static inline uint64_t qn_batch_bytes(const qn_batch *batch)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < batch->block.count; i++)
+        bytes += batch->block.key_bytes[i] + (batch->block.value ? batch->block.value_bytes[i] : 0u);
+    return bytes;
+}
+
 /* Records [from, from + count) of it. Where there is no origin, they are numbered from 0 again. */
 static inline qn_batch qn_batch_slice(const qn_batch *batch, size_t from, size_t count)
 {

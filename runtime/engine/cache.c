@@ -51,6 +51,27 @@ void qn_cache_forget(qn_cache *cache, const qn_node *node)
     destroy(gone);
 }
 
+quern_status qn_cache_learn_sizes(qn_cache *cache, qn_comm *comm, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (qn_cached *cached = cache->first; cached && status == QUERN_OK; cached = cached->next) {
+        if (cached->is_sized)
+            continue;
+        cached->is_sized = true;
+        cached->all_bytes = qn_result_get_memory_bytes(cached->result) + qn_result_get_scratch_bytes(cached->result);
+        status = qn_comm_reduce_sum(comm, &cached->all_bytes, 1, error);
+    }
+    return status;
+}
+
+void qn_cache_tell_sizes(const qn_cache *cache, qn_account *account)
+{
+    for (const qn_cached *cached = cache->first; cached; cached = cached->next)
+        for (uint32_t i = 0; i < account->stages.count; i++)
+            if (account->stages.items[i].result == cached->node)
+                account->facts[i].kept = (qn_foreseen){QN_FORESEEN_ABOUT, cached->all_bytes};
+}
+
 uint64_t qn_cache_get_memory_bytes(const qn_cache *cache)
 {
     uint64_t bytes = 0;

@@ -9,12 +9,14 @@
 #ifndef QN_ENGINE_CACHE_H
 #define QN_ENGINE_CACHE_H
 
-#include "runtime/plan/graph.h"
+#include "runtime/plan/explain.h"
 #include "runtime/shuffle/result.h"
 
 typedef struct qn_cached {
     qn_node *node;
-    qn_result *result; /* owned; retired */
+    qn_result *result;  /* owned; retired */
+    bool is_sized;      /* the next one is known */
+    uint64_t all_bytes; /* what it took on all ranks when it was kept, in memory and in scratch */
     struct qn_cached *next;
 } qn_cached;
 
@@ -30,6 +32,11 @@ quern_status qn_cache_add(qn_cache *cache, qn_node *node, qn_result *result, qn_
 qn_result *qn_cache_find(const qn_cache *cache, const qn_node *node);
 /* Frees it. Takes one that is not here. */
 void qn_cache_forget(qn_cache *cache, const qn_node *node);
+
+/* Collective, after results were added: learns what those of all ranks take. The same nodes on all ranks. */
+quern_status qn_cache_learn_sizes(qn_cache *cache, qn_comm *comm, qn_error *error);
+/* Notes the sizes of the kept results of the account's stages. */
+void qn_cache_tell_sizes(const qn_cache *cache, qn_account *account);
 
 uint64_t qn_cache_get_memory_bytes(const qn_cache *cache);
 /* Spills until all take at most bytes_max together, as far as that goes. QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY. */

@@ -7,6 +7,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/buffer.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/pages.h"
 
 #define HUGE_FROM_BYTES (64 * QN_PAGE_HUGE_BYTES) /* below, a huge page touched for a few records costs too much */
@@ -157,6 +158,33 @@ static size_t read_length(qn_reader *reader, quern_type type, size_t fixed_bytes
     return qn_type_varies(type) ? qn_reader_u32(reader) : fixed_bytes;
 }
 
+static uint64_t digest(const quern_record *record)
+{
+    return qn_checksum(record->value.data, record->value.bytes,
+                       qn_checksum(record->key.data, record->key.bytes, record->key.bytes));
+}
+
+static quern_status give(const qn_sink_writer *writer, const quern_record *record, qn_error *error)
+{
+    int code = writer->sink->each(record, writer->sink->user);
+    if (QN_LIKELY(code == 0))
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the callback of 'collect' returned %d", code);
+}
+
+/* In check mode. The callback is called only once then, too: what it does with a record is not known, but it must not change it. */
+static quern_status give_and_look(const qn_sink_writer *writer, const quern_record *record, qn_error *error)
+{
+    quern_record given = *record;
+    uint64_t before = digest(record);
+    quern_status status = give(writer, &given, error);
+    if (status != QUERN_OK || digest(record) == before)
+        return status;
+    return qn_error_set(error, QUERN_ERROR_CHECK, 0,
+                        "the callback of 'collect' of '%s' changed a record that it was given, and may only read",
+                        writer->sink->input->name);
+}
+
 static quern_status hand_out_part(const qn_sink_writer *writer, const part *from, qn_error *error)
 {
     const quern_schema *schema = &writer->schema;
@@ -168,9 +196,10 @@ static quern_status hand_out_part(const qn_sink_writer *writer, const part *from
         record.key.data = qn_reader_take(&reader, record.key.bytes);
         record.value.data = qn_reader_take(&reader, record.value.bytes);
         QN_ASSERT(!reader.failed);
-        int code = writer->sink->each(&record, writer->sink->user);
-        if (code != 0)
-            return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the callback of 'collect' returned %d", code);
+        quern_status status =
+            QN_LIKELY(!writer->checks) ? give(writer, &record, error) : give_and_look(writer, &record, error);
+        if (status != QUERN_OK)
+            return status;
     }
     return QUERN_OK;
 }

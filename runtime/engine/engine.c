@@ -222,10 +222,13 @@ static quern_status deal_out_memory(job *run, qn_error *error)
 
 static quern_status open_sinks(job *run, qn_error *error)
 {
-    for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
-        if (run->stages.items[i].sink)
-            qn_sink_writer_init(&run->writers[i], run->stages.items[i].sink, run->engine->comm,
-                                run->kept_bytes_max[run->stages.items[i].sink->kind], error);
+    for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++) {
+        const qn_sink *sink = run->stages.items[i].sink;
+        if (!sink)
+            continue;
+        qn_sink_writer_init(&run->writers[i], sink, run->engine->comm, run->kept_bytes_max[sink->kind], error);
+        run->writers[i].checks = run->engine->settings.check;
+    }
     return qn_comm_agree(run->engine->comm, error);
 }
 
@@ -329,6 +332,7 @@ static void note_stage(qn_account *account, uint32_t index, const qn_report_stag
         .sent_bytes = reported->sent_bytes,
         .spilled_bytes = reported->spilled_bytes,
     };
+    memcpy(facts->leg_bytes, reported->leg_bytes, sizeof facts->leg_bytes);
     QN_ASSERT(reported->edge_count <= QN_STEP_COUNT_MAX + 1);
     for (uint32_t i = 0; i < reported->edge_count; i++) {
         const qn_edge_stats *edge = &reported->edges[i].stats;
@@ -407,6 +411,8 @@ static quern_status keep_results(job *run, const qn_graph *graph, qn_error *erro
                 qn_cache_add(&run->engine->cache, node, run->results[i], error) == QUERN_OK)
                 run->results[i] = NULL;
     quern_status status = qn_comm_agree(run->engine->comm, error);
+    if (status == QUERN_OK)
+        status = qn_cache_learn_sizes(&run->engine->cache, run->engine->comm, error);
     for (uint32_t i = 0; i < run->stages.count && status != QUERN_OK; i++)
         if (run->stages.items[i].result && !run->stages.items[i].is_made)
             qn_cache_forget(&run->engine->cache, run->stages.items[i].result);
@@ -555,6 +561,7 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     if (engine->account) {
         engine->account->ran = true;
         engine->account->status = status;
+        qn_cache_tell_sizes(&engine->cache, engine->account);
     }
     show_plan(engine);
     qn_report_fini(&run->report);

@@ -35,10 +35,13 @@ static quern_status start_scheduler(qn_master *master, const qn_settings *settin
     return QUERN_OK;
 }
 
-/* Whether the first records that ranks read decide how the rest is divided. */
-static bool samples_input(const qn_stage *stage, const qn_comm *comm)
+/* Where the first records that ranks read decide how the rest is divided, they are to come from everywhere. */
+static qn_task_turns choose_turns(const qn_stage *stage, const qn_settings *settings, const qn_comm *comm)
 {
-    return comm->size > 1 && stage->result && stage->result->kind == QN_NODE_COLLATE;
+    if (settings->check)
+        return QN_TASKS_SHUFFLED;
+    bool is_sampled = comm->size > 1 && stage->result && stage->result->kind == QN_NODE_COLLATE;
+    return is_sampled ? QN_TASKS_SCATTERED : QN_TASKS_IN_ORDER;
 }
 
 quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
@@ -53,7 +56,7 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
     if (result_count == stage->leg_count)
         return QUERN_OK;
     quern_status status = qn_task_list_create(&master->tasks, stage, settings->split_bytes, comm->size,
-                                              samples_input(stage, comm), error);
+                                              choose_turns(stage, settings, comm), number, error);
     if (status != QUERN_OK)
         return status;
     qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,

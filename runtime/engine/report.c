@@ -57,11 +57,13 @@ typedef struct stage_sums {
     uint64_t read_bytes, sent_bytes, spilled_bytes;
     uint64_t inserted, copies, merged;      /* by the result at the end */
     uint64_t read_merged[QN_LEG_COUNT_MAX]; /* as the results were read */
+    uint64_t leg_bytes[QN_LEG_COUNT_MAX];
 } stage_sums;
 
 static void sum_up(const qn_stage_run *run, stage_sums *sums)
 {
     memcpy(sums->edges, run->edges, sizeof sums->edges);
+    memcpy(sums->leg_bytes, run->source_bytes, sizeof sums->leg_bytes);
     sums->sent = run->figures.sent_records;
     sums->received = run->figures.received_records;
     sums->read_bytes = run->figures.input_bytes;
@@ -163,6 +165,7 @@ static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage
     }
     qn_edge_stats *end = &kept->edges[count].stats;
     end->records_out = end->records_in;
+    memcpy(kept->leg_bytes, sums->leg_bytes, sizeof kept->leg_bytes);
     kept->read_bytes = sums->read_bytes;
     kept->sent_bytes = sums->sent_bytes;
     kept->spilled_bytes = sums->spilled_bytes;

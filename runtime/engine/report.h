@@ -29,6 +29,7 @@ typedef struct qn_report_stage {
     qn_stage_figures *ranks;                        /* [size] on rank 0 */
     qn_hot_keys hot_keys;                           /* of all ranks, on rank 0 */
     uint64_t read_bytes, sent_bytes, spilled_bytes; /* over all ranks, on every rank */
+    uint64_t leg_bytes[QN_LEG_COUNT_MAX];           /* the same: read by each leg */
 } qn_report_stage;
 
 typedef struct qn_report {

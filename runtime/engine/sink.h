@@ -32,6 +32,7 @@ typedef struct qn_sink_writer {
     uint64_t part_at_bytes; /* where the open part begins */
     /* top k and collect */
     uint64_t kept_bytes, kept_bytes_max; /* of rows and keys, or of parts */
+    bool checks;                         /* check mode: whether the callback of collect leaves records as they are */
 } qn_sink_writer;
 
 /* Rank 0 makes the directory; other ranks do nothing there. kept_bytes_max: what the rows of top k, or collected records, may

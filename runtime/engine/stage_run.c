@@ -191,6 +191,9 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source
         run->source_records[leg] += batch.block.count;
         *skip = 0;
     }
+    if (status == QUERN_OK && run->into)
+        qn_result_note_task(run->into, *more_out ? qn_source_done_bytes(source) : qn_source_task_bytes(source),
+                            qn_source_task_bytes(source));
     return status;
 }
 
@@ -210,6 +213,8 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
     *skip_out = order->resume.skip;
     run->figures.attempts++;
     quern_status status = open_task(source, order, split, bytes, failure);
+    if (status == QUERN_OK && run->into)
+        qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
     while (status == QUERN_OK && more && !run->agent.aborted) {
         status = run_block(run, order->leg, source, skip_out, &more, failure);
         qn_agent_progress_if_due(&run->agent);
@@ -221,6 +226,7 @@ static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *
 {
     run->figures.tasks++;
     run->figures.input_bytes += qn_source_task_bytes(source);
+    run->source_bytes[task->order.leg] += qn_source_task_bytes(source);
     qn_agent_report_done(&run->agent, task);
 }
 
@@ -485,8 +491,10 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
         if (status == QUERN_OK && batch.block.count > 0)
             status = run_result_block(run, leg, qn_leg_source(run->stage, leg), &batch, &failure);
         qn_agent_enter(&run->agent);
-        if (status == QUERN_OK)
+        if (status == QUERN_OK) {
             run->source_records[leg] += batch.block.count;
+            run->source_bytes[leg] += qn_batch_bytes(&batch);
+        }
         qn_agent_progress_if_due(&run->agent);
     } while (status == QUERN_OK && batch.block.count > 0 && !run->agent.aborted);
     keep_failure(run, &failure);
@@ -518,6 +526,7 @@ static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *gro
         qn_agent_progress_if_due(&run->agent);
     }
     run->source_records[leg] += qn_grouper_get_read_count(grouper);
+    run->source_bytes[leg] += qn_grouper_get_read_bytes(grouper);
     qn_agent_leave(&run->agent);
     if (status == QUERN_OK && !run->agent.aborted)
         status = qn_chain_end_turns(&run->groupings[leg], qn_grouper_get_read_count(grouper), failure);
@@ -723,10 +732,24 @@ static void prepare_samples(qn_stage_run *run, uint32_t leg, uint32_t first_step
         qn_chain_set_way(&run->chains[leg], i, qn_stage_way_of(run->stage, leg, first_step + i));
 }
 
-/* The reduction in which the stage ends, or NULL. */
-static const qn_node *reduction_of(const qn_stage *stage)
+/* The result's, as the user knows it: what is gathered for groups is made by an operator that the user did not name. */
+static const char *name_of_result(const qn_stage_run *run)
 {
-    return stage->result && stage->result->kind == QN_NODE_REDUCE ? stage->result : NULL;
+    const qn_stages *all = &run->engine->account->stages;
+    const qn_node *result = run->stage->result;
+    for (uint32_t i = 0; result && i < all->count; i++)
+        for (uint32_t leg = 0; leg < all->items[i].leg_count; leg++)
+            if (has_groups(&all->items[i], leg) && qn_leg_source(&all->items[i], leg) == result)
+                return all->items[i].steps[all->items[i].legs[leg].first_step + 1]->name;
+    return result ? result->name : NULL;
+}
+
+static quern_status check_callbacks(qn_stage_run *run, uint32_t leg, qn_error *error)
+{
+    quern_status status = qn_chain_check(&run->chains[leg], run->stage->result, name_of_result(run), error);
+    if (status == QUERN_OK && has_groups(run->stage, leg))
+        status = qn_chain_check(&run->groupings[leg], NULL, NULL, error);
+    return status;
 }
 
 static qn_chain_end_fn end_of(const qn_stage_run *run)
@@ -750,7 +773,7 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
     if (status == QUERN_OK)
         prepare_samples(run, number, leg->first_step + 1 + grouping);
     if (status == QUERN_OK && run->engine->settings.check)
-        status = qn_chain_check(&run->chains[number], reduction_of(run->stage), error);
+        status = check_callbacks(run, number, error);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
         run->engine->settings.record_bytes_max;
     return status;

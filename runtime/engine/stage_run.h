@@ -73,6 +73,7 @@ struct qn_stage_run {
     qn_leg_end ends[QN_LEG_COUNT_MAX];
     qn_identities identities; /* of the block that is being worked on, in legs with a sample */
     qn_stage_figures figures;
+    uint64_t source_bytes[QN_LEG_COUNT_MAX];    /* read by each leg: of files, or keys and values of a result */
     uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
     qn_hot_keys hot_keys;                       /* of what arrived at the end */
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */

@@ -3,8 +3,11 @@
 
 #include <stdlib.h>
 
+#include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
 #include "runtime/io/fixed_source.h"
 
+#define STRIDE_BITS_MIN 3 /* tasks of less than an eighth of the average come last */
 #define LOOK_BYTES_MIN                                                                                                 \
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
@@ -63,39 +66,110 @@ static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_erro
     return status;
 }
 
-static uint32_t reversed(uint32_t number, uint32_t bits)
+static uint64_t reversed(uint64_t number, uint32_t bits)
 {
-    uint32_t result = 0;
+    uint64_t result = 0;
     for (uint32_t i = 0; i < bits; i++)
         result |= (number >> i & 1) << (bits - 1 - i);
     return result;
 }
 
+static quern_status no_memory_for_order(const qn_task_list *list, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the order of %u tasks", list->count);
+}
+
+/* The ends of all tasks in the bytes of the input; a task without any has one. */
+static uint64_t add_up(const qn_task_list *list, uint64_t *ends)
+{
+    uint64_t all = 0;
+    uint32_t task = 0;
+    for (uint32_t leg = 0; leg < list->leg_count; leg++)
+        for (uint32_t i = 0; i < list->legs[leg].splits.count; i++)
+            ends[task++] = all += list->legs[leg].splits.items[i].bytes + 1;
+    return all;
+}
+
+/* The task that has byte `at` of the input. */
+static uint32_t find_at(const uint64_t *ends, uint32_t count, uint64_t at)
+{
+    uint32_t first = 0, end = count;
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+        if (ends[middle] <= at)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    QN_ASSERT(first < count);
+    return first;
+}
+
+/* Goes through the bytes of the input in strides that are halved again and again, and takes each task when it is met. */
 static quern_status scatter(qn_task_list *list, qn_error *error)
 {
-    uint32_t bits = 0, filled = 0;
-    while ((uint64_t)1 << bits < list->count)
+    uint64_t *ends = calloc(list->count + 1, sizeof *ends);
+    uint32_t bits = STRIDE_BITS_MIN, filled = 0;
+    if (!ends)
+        return no_memory_for_order(list, error);
+    uint64_t all_bytes = add_up(list, ends);
+    bool *taken = calloc(list->count + 1, sizeof *taken);
+    while ((uint64_t)1 << (bits - STRIDE_BITS_MIN) < list->count)
         bits++;
+    for (uint64_t i = 0; taken && list->count > 0 && i < (uint64_t)1 << bits; i++) {
+        uint64_t at = (uint64_t)((unsigned __int128)all_bytes * reversed(i, bits) >> bits);
+        uint32_t task = find_at(ends, list->count, at);
+        if (!taken[task])
+            list->order[filled++] = task;
+        taken[task] = true;
+    }
+    for (uint32_t task = 0; taken && task < list->count; task++)
+        if (!taken[task])
+            list->order[filled++] = task; /* the small ones */
+    quern_status status = taken ? QUERN_OK : no_memory_for_order(list, error);
+    free(taken);
+    free(ends);
+    return status;
+}
+
+static void shuffle(qn_task_list *list, uint64_t seed)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        uint32_t other = (uint32_t)(qn_hash_fold(seed + i, QN_HASH_TINY_1) % (i + 1));
+        list->order[i] = list->order[other];
+        list->order[other] = i;
+    }
+}
+
+static quern_status put_in_order(qn_task_list *list, qn_task_turns turns, uint64_t seed, qn_error *error)
+{
+    if (turns == QN_TASKS_IN_ORDER)
+        return QUERN_OK;
     list->order = malloc((list->count + 1) * sizeof *list->order);
     if (!list->order)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the order of %u tasks", list->count);
-    for (uint64_t i = 0; i < (uint64_t)1 << bits; i++) {
-        uint32_t task = reversed((uint32_t)i, bits);
-        if (task < list->count)
-            list->order[filled++] = task;
-    }
+        return no_memory_for_order(list, error);
+    if (turns == QN_TASKS_SCATTERED)
+        return scatter(list, error);
+    shuffle(list, seed);
     return QUERN_OK;
 }
 
+/* What is cut by itself is cut elsewhere in check mode: where has no meaning either. */
+static uint64_t choose_split_bytes(const qn_task_list *list, uint32_t worker_count, qn_task_turns turns)
+{
+    uint64_t bytes = qn_splits_choose_bytes(list->bytes, worker_count);
+    return turns == QN_TASKS_SHUFFLED ? 1 + bytes / 8 * 5 : bytes;
+}
+
 quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, uint32_t worker_count,
-                                 bool scattered, qn_error *error)
+                                 qn_task_turns turns, uint64_t seed, qn_error *error)
 {
     *list = (qn_task_list){0};
     quern_status status = list_inputs(list, stage, error);
     if (status == QUERN_OK)
-        status = cut_inputs(list, split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count), error);
-    if (status == QUERN_OK && scattered)
-        status = scatter(list, error);
+        status = cut_inputs(list, split_bytes ? split_bytes : choose_split_bytes(list, worker_count, turns), error);
+    if (status == QUERN_OK)
+        status = put_in_order(list, turns, seed, error);
     if (status != QUERN_OK)
         qn_task_list_destroy(list);
     return status;

@@ -3,14 +3,22 @@
  * runtime/engine/task_list.h: the tasks of a stage: the splits of all its sources, leg after leg, and the order in which they are
  * handed out.
  *
- * Where the stage samples its input to divide the work, the order is scattered over the whole of it (the bits of the numbers
- * reversed): the first tasks are then a sample, also of an input that is sorted.
+ * Where the stage samples its input to divide the work, the order is scattered over the bytes of the whole of it (the halves, the quarters
+ * and so on): the first tasks are then a sample, also of an input that is sorted, and of a large and a small one that are joined: the small
+ * one, were it read early, would be all of itself in a sample that has little of the large one. In check mode it is shuffled, by a seed: no order has a
+ * meaning, and a job that finds one in it is wrong.
  */
 #ifndef QN_ENGINE_TASK_LIST_H
 #define QN_ENGINE_TASK_LIST_H
 
 #include "runtime/io/split.h"
 #include "runtime/plan/stages.h"
+
+typedef enum qn_task_turns {
+    QN_TASKS_IN_ORDER,
+    QN_TASKS_SCATTERED,
+    QN_TASKS_SHUFFLED,
+} qn_task_turns;
 
 typedef struct qn_task_leg {
     qn_listing listing;
@@ -28,9 +36,9 @@ typedef struct qn_task_list {
     uint32_t *order; /* [count]; NULL: as they are */
 } qn_task_list;
 
-/* Lists the inputs and cuts them. split_bytes 0: by the input and the number of workers. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. Local. */
+/* Lists the inputs and cuts them. split_bytes 0: by the input and the number of workers. seed: of SHUFFLED. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. Local. */
 quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, uint32_t worker_count,
-                                 bool scattered, qn_error *error);
+                                 qn_task_turns turns, uint64_t seed, qn_error *error);
 void qn_task_list_destroy(qn_task_list *list); /* takes a zeroed one */
 
 /* The task that is the turn-th to be handed out. */

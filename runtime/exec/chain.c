@@ -8,6 +8,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/data/key_text.h"
 #include "runtime/exec/chain_internal.h"
+#include "runtime/exec/order_check.h"
 #include "runtime/exec/reduction_check.h"
 
 #define EMIT_BUFFER_BYTES ((size_t)128 << 10)
@@ -15,13 +16,23 @@
 
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch);
 
-/* In check mode a reduction gets its records in another order, and is looked at itself. */
+/* Check mode: blocks that come from the source are worked on in two parts. */
+struct qn_block_cut {
+    uint32_t origins[QN_BATCH_COUNT_MAX]; /* of a block that came without */
+};
+
+/* In check mode a reduction gets its records in another order, and is looked at itself, as the order of a sort is. */
 static quern_status check_end(qn_chain *chain, const qn_batch **batch)
 {
+    quern_status status = QUERN_OK;
     qn_counters_set_aside(chain->counters);
-    quern_status status = qn_reduction_check_take(chain->reduction_check, *batch, &chain->failed_origin, chain->error);
+    if (chain->order_check)
+        status = qn_order_check_take(chain->order_check, *batch, &chain->failed_origin, chain->error);
+    else
+        status = qn_reduction_check_take(chain->reduction_check, *batch, &chain->failed_origin, chain->error);
     qn_counters_put_back(chain->counters);
-    *batch = qn_reduction_check_shuffle(chain->reduction_check, *batch);
+    if (chain->reduction_check)
+        *batch = qn_reduction_check_shuffle(chain->reduction_check, *batch);
     return status;
 }
 
@@ -42,7 +53,7 @@ static void take_counters_back(struct quern_counter *counter)
 
 static quern_status hand_to_end(qn_chain *chain, const qn_batch *batch)
 {
-    if (QN_UNLIKELY(chain->reduction_check != NULL) && check_end(chain, &batch) != QUERN_OK)
+    if (QN_UNLIKELY(chain->checks_end) && check_end(chain, &batch) != QUERN_OK)
         return chain->error->status;
     chain->end_records += batch->block.count;
     if (chain->has_turns)
@@ -83,8 +94,7 @@ static quern_status hand_on(quern_emitter *out, const qn_batch *batch)
     return pass_on(out->chain, out->owner->index + 1, batch);
 }
 
-/* Sends what the emitter holds to the next operator. */
-static quern_status flush(quern_emitter *out)
+quern_status qn_emitter_flush(quern_emitter *out)
 {
     if (out->count == 0)
         return QUERN_OK;
@@ -110,7 +120,7 @@ static uint8_t *make_room(quern_emitter *out, size_t key_bytes, size_t value_byt
 {
     size_t bytes = key_bytes + value_bytes + 3 * FIELD_ALIGN;
     bool full = out->count == QN_BATCH_COUNT_MAX || bytes + QN_SLACK_BYTES > out->capacity_bytes - out->used_bytes;
-    if (QN_UNLIKELY(full) && flush(out) != QUERN_OK)
+    if (QN_UNLIKELY(full) && qn_emitter_flush(out) != QUERN_OK)
         return NULL;
     if (QN_UNLIKELY(bytes + QN_SLACK_BYTES > out->capacity_bytes)) {
         uint8_t *buffer = realloc(out->buffer, bytes + QN_SLACK_BYTES);
@@ -168,10 +178,8 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
     const quern_schema *schema = &out->owner->node->schema;
     if (QN_UNLIKELY(out->failed))
         return 1;
-    if (QN_UNLIKELY(out->drop_count > 0)) {
-        out->drop_count--;
+    if (QN_UNLIKELY(out->is_watched) && !qn_emitter_watch(out, key, value))
         return 0;
-    }
     size_t value_bytes = schema->value == QUERN_NONE ? 0 : value.bytes;
     const struct qn_operator *op = out->owner;
     if (QN_UNLIKELY(!qn_type_fits(&op->key_shape, key.data, key.bytes) ||
@@ -213,8 +221,7 @@ static quern_status callback_failed(struct qn_operator *op, int code, uint32_t o
                         code);
 }
 
-/* After a callback: its code, or a failure behind it that it did not pass on. */
-static quern_status check_callback(struct qn_operator *op, int code, uint32_t origin)
+quern_status qn_operator_outcome(struct qn_operator *op, int code, uint32_t origin)
 {
     if (QN_UNLIKELY(code != 0))
         return callback_failed(op, code, origin);
@@ -234,7 +241,7 @@ static quern_status run_map(struct qn_operator *op, const qn_batch *batch)
         int code = op->node->fn.map(&in, &given, op->node->user);
         if (QN_LIKELY(code == 0))
             quern_emit(&op->out, given.key, given.value);
-        quern_status status = check_callback(op, code, op->out.origin);
+        quern_status status = qn_operator_outcome(op, code, op->out.origin);
         if (status != QUERN_OK)
             return status;
     }
@@ -247,7 +254,7 @@ static quern_status run_flat_map(struct qn_operator *op, const qn_batch *batch)
         quern_record in = qn_batch_record(batch, i);
         op->out.origin = qn_batch_origin(batch, i);
         int code = op->node->fn.flat_map(&in, &op->out, op->node->user);
-        quern_status status = check_callback(op, code, op->out.origin);
+        quern_status status = qn_operator_outcome(op, code, op->out.origin);
         if (status != QUERN_OK)
             return status;
     }
@@ -262,7 +269,7 @@ static quern_status call_with_block(struct qn_operator *op, const qn_batch *batc
     op->out.batch = batch;
     int code = op->node->fn.flat_map_block(&batch->block, &op->out, op->node->user);
     op->out.batch = NULL;
-    quern_status status = check_callback(op, code, op->out.origin);
+    quern_status status = qn_operator_outcome(op, code, op->out.origin);
     uint64_t emitted = op->stats.records_out + op->out.count - before;
     if (status == QUERN_OK && op->node->kind == QN_NODE_MAP_BLOCK && emitted != batch->block.count) {
         op->out.chain->callback_failed = true;
@@ -389,7 +396,7 @@ static quern_status run_key_by(struct qn_operator *op, const qn_batch *batch)
         int code = op->node->fn.key(&in, &key, op->node->user);
         if (QN_LIKELY(code == 0))
             put_under_key(&op->out, &in, batch->block.value != NULL, key);
-        quern_status status = check_callback(op, code, op->out.origin);
+        quern_status status = qn_operator_outcome(op, code, op->out.origin);
         if (status != QUERN_OK)
             return status;
     }
@@ -403,7 +410,7 @@ static quern_status run_value_as_key(struct qn_operator *op, const qn_batch *bat
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         op->out.origin = qn_batch_origin(batch, i);
         quern_emit(&op->out, qn_batch_record(batch, i).value, quern_bytes("", 0));
-        status = check_callback(op, 0, op->out.origin);
+        status = qn_operator_outcome(op, 0, op->out.origin);
     }
     return status;
 }
@@ -415,7 +422,7 @@ static quern_status run_bin(struct qn_operator *op, const qn_batch *batch)
         uint64_t bin = qn_bins_find(&op->node->of.bins, qn_batch_record(batch, i).value);
         op->out.origin = qn_batch_origin(batch, i);
         quern_emit(&op->out, quern_of_u64(&bin), quern_bytes("", 0));
-        status = check_callback(op, 0, op->out.origin);
+        status = qn_operator_outcome(op, 0, op->out.origin);
     }
     return status;
 }
@@ -455,7 +462,7 @@ static quern_status run_zip(struct qn_operator *op, const qn_batch *batch)
             given.value = quern_of_u64(&index);
         if (QN_LIKELY(code == 0))
             quern_emit(&op->out, given.key, given.value);
-        status = check_callback(op, code, op->out.origin);
+        status = qn_operator_outcome(op, code, op->out.origin);
     }
     return status;
 }
@@ -482,7 +489,7 @@ static quern_status run_prefix_sum(struct qn_operator *op, const qn_batch *batch
         uint64_t sum = (uint64_t)op->place;
         op->out.origin = qn_batch_origin(batch, i);
         quern_emit(&op->out, in.key, quern_of_u64(&sum));
-        status = check_callback(op, 0, op->out.origin);
+        status = qn_operator_outcome(op, 0, op->out.origin);
     }
     return status;
 }
@@ -508,7 +515,7 @@ static quern_status run_quantiles(struct qn_operator *op, const qn_batch *batch)
             continue;
         op->out.origin = qn_batch_origin(batch, at - first);
         quern_emit(&op->out, qn_batch_record(batch, at - first).key, quern_of_u64(&wanted->items[i].number));
-        status = check_callback(op, 0, op->out.origin);
+        status = qn_operator_outcome(op, 0, op->out.origin);
     }
     return status;
 }
@@ -574,7 +581,7 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
     case QN_NODE_STORE:
         QN_ASSERT(!"sources, unions and results are not in a chain");
     }
-    return status == QUERN_OK ? flush(&op->out) : status;
+    return status == QUERN_OK ? qn_emitter_flush(&op->out) : status;
 }
 
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch)
@@ -583,7 +590,7 @@ static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch
     return QN_LIKELY(!op->check) ? qn_operator_call(op, batch) : qn_operator_check_run(op, batch);
 }
 
-static void settle_counters(struct quern_counter *counter, bool keep)
+void qn_counters_settle(struct quern_counter *counter, bool keep)
 {
     for (; counter; counter = counter->next) {
         counter->sum += keep ? counter->pending : 0;
@@ -605,7 +612,7 @@ static void settle_block(qn_chain *chain, bool keep)
         op->out.count = op->out.used_bytes = 0;
         op->out.failed = false;
     }
-    settle_counters(chain->counters, keep);
+    qn_counters_settle(chain->counters, keep);
 }
 
 /* A block begins: samples have seen nothing of it. */
@@ -634,6 +641,23 @@ void qn_chain_begin_part(qn_chain *chain, const qn_place *place)
     op->committed_place = op->place;
 }
 
+/* Where a block is cut has no meaning, so check mode cuts it where its bytes say: alike in every attempt. */
+static quern_status pass_on_in_parts(qn_chain *chain, const qn_batch *batch)
+{
+    size_t count = batch->block.count;
+    qn_batch numbered = *batch; /* the second part would count from 0 */
+    for (size_t i = 0; i < count; i++)
+        chain->block_cut->origins[i] = qn_batch_origin(batch, i);
+    numbered.origin = chain->block_cut->origins;
+    size_t first = count < 2 ? count : 1 + qn_check_digest(qn_batch_record(batch, count / 2), count) % (count - 1);
+    qn_batch part = qn_batch_slice(&numbered, 0, first);
+    quern_status status = pass_on(chain, 0, &part);
+    if (status != QUERN_OK || first == count)
+        return status;
+    part = qn_batch_slice(&numbered, first, count - first);
+    return pass_on(chain, 0, &part);
+}
+
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)
 {
     if (QN_UNLIKELY(qn_chain_samples(chain)))
@@ -642,54 +666,9 @@ quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip,
     chain->delivered = 0;
     chain->skip = skip;
     chain->callback_failed = chain->end_failed = false;
-    quern_status status = pass_on(chain, 0, batch);
+    quern_status status = QN_LIKELY(!chain->block_cut) ? pass_on(chain, 0, batch) : pass_on_in_parts(chain, batch);
     if (chain->operator_count > 0)
         settle_block(chain, status == QUERN_OK);
-    return status;
-}
-
-/* One attempt: forgets what it emitted if it failed, but for what was passed on, which it notes. */
-static quern_status attempt_turn(qn_chain *chain, qn_chain_turn_fn fn, void *turn, uint64_t *passed_count)
-{
-    struct qn_operator *op = &chain->operators[0];
-    quern_emitter *out = &op->out;
-    size_t count_before = out->count, used_before = out->used_bytes;
-    uint64_t passed_before = op->stats.records_out;
-    chain->callback_failed = chain->end_failed = out->failed = false;
-    out->drop_count = *passed_count;
-    quern_status status = check_callback(op, fn(out, turn), 0);
-    out->drop_count = 0;
-    settle_counters(chain->counters, status == QUERN_OK);
-    if (status == QUERN_OK)
-        return QUERN_OK;
-    uint64_t passed_now = op->stats.records_out - passed_before;
-    *passed_count += passed_now > 0 ? passed_now - count_before : 0;
-    out->count = passed_now > 0 ? 0 : count_before;
-    out->used_bytes = passed_now > 0 ? 0 : used_before;
-    return status;
-}
-
-quern_status qn_chain_turn(qn_chain *chain, qn_chain_turn_fn fn, void *turn, uint32_t attempt_count_max,
-                           qn_error *error)
-{
-    uint64_t passed_count = 0;
-    chain->error = error;
-    chain->has_turns = true;
-    for (uint32_t attempt = 1;; attempt++) {
-        quern_status status = attempt_turn(chain, fn, turn, &passed_count);
-        if (status == QUERN_OK || !chain->callback_failed || attempt == attempt_count_max)
-            return status;
-        qn_error_clear(error);
-    }
-}
-
-quern_status qn_chain_end_turns(qn_chain *chain, uint64_t record_count, qn_error *error)
-{
-    struct qn_operator *op = &chain->operators[0];
-    chain->error = error;
-    quern_status status = flush(&op->out);
-    op->stats.records_in += record_count;
-    op->committed = op->stats;
     return status;
 }
 
@@ -750,16 +729,29 @@ quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uin
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the operators of a stage");
 }
 
-quern_status qn_chain_check(qn_chain *chain, const qn_node *reduce, qn_error *error)
+/* What looks at the records at the end, if the result has callbacks. */
+static bool create_end_check(qn_chain *chain, const qn_node *result, const char *name)
 {
-    bool complete = true;
+    if (result && result->kind == QN_NODE_REDUCE)
+        chain->checks_end = (chain->reduction_check = qn_reduction_check_create(result)) != NULL;
+    else if (result && qn_order_check_applies(result))
+        chain->checks_end = (chain->order_check = qn_order_check_create(result, name)) != NULL;
+    else
+        return true;
+    return chain->checks_end;
+}
+
+quern_status qn_chain_check(qn_chain *chain, const qn_node *result, const char *name, qn_error *error)
+{
+    bool complete = create_end_check(chain, result, name);
     for (uint32_t i = 0; complete && i < chain->operator_count; i++) {
         struct qn_operator *op = &chain->operators[i];
         if (qn_operator_check_applies(op->node))
             complete = (op->check = qn_operator_check_create()) != NULL;
     }
-    if (complete && reduce)
-        complete = (chain->reduction_check = qn_reduction_check_create(reduce)) != NULL;
+    chain->checks_turns = true;
+    if (complete)
+        complete = (chain->block_cut = calloc(1, sizeof *chain->block_cut)) != NULL;
     return complete ? QUERN_OK : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to check callbacks");
 }
 
@@ -770,6 +762,8 @@ void qn_chain_fini(qn_chain *chain)
         free(chain->operators[i].out.buffer);
     }
     qn_reduction_check_destroy(chain->reduction_check);
+    qn_order_check_destroy(chain->order_check);
+    free(chain->block_cut);
     free(chain->operators);
     *chain = (qn_chain){0};
 }

@@ -49,6 +49,8 @@ typedef struct qn_place {
 
 struct qn_operator;
 struct qn_reduction_check;
+struct qn_order_check;
+struct qn_block_cut;
 
 typedef struct qn_chain {
     struct qn_operator *operators; /* [operator_count] */
@@ -64,11 +66,15 @@ typedef struct qn_chain {
     uint64_t skip;                  /* of those, how many to drop */
     uint64_t end_records;           /* handed to the end in all */
     uint64_t marked_end_records;
-    struct qn_reduction_check *reduction_check; /* check mode, in a stage that ends in a reduction; else NULL */
-    uint32_t failed_origin;                     /* source record on which a callback failed, or broke its promise */
+    bool checks_end;                            /* check mode: one of the next two is there */
+    struct qn_reduction_check *reduction_check; /* in a stage that ends in a reduction; else NULL */
+    struct qn_order_check *order_check; /* in one that ends in an order by a comparison of the user's; else NULL */
+    struct qn_block_cut *block_cut;     /* check mode; else NULL */
+    uint32_t failed_origin;             /* source record on which a callback failed, or broke its promise */
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
     bool has_turns;       /* and no blocks */
+    bool checks_turns;    /* check mode */
 } qn_chain;
 
 /* Prepares the operators of a leg (borrowed until fini). */
@@ -85,10 +91,11 @@ static inline bool qn_chain_samples(const qn_chain *chain)
     return chain->sampled_count > 0;
 }
 
-/* From now on looks whether the callbacks of the chain keep what they promise, and those of the reduction in which it ends (NULL: in none;
- * borrowed until fini): QUERN_ERROR_CHECK from qn_chain_run() names the operator that does not. After a failure of this call the chain is to be
- * finished. */
-quern_status qn_chain_check(qn_chain *chain, const qn_node *reduce, qn_error *error);
+/* From now on looks whether the callbacks of the chain keep what they promise, and those of the result in which it ends (a reduction's; an
+ * order's; NULL: there are none): QUERN_ERROR_CHECK from qn_chain_run() and qn_chain_turn() names the operator that does not. Blocks are cut
+ * in two on the way, at a place that their bytes decide. name: of the result, as the user knows it. Both are borrowed until fini. After a
+ * failure of this call the chain is to be finished. */
+quern_status qn_chain_check(qn_chain *chain, const qn_node *result, const char *name, qn_error *error);
 
 /* Whether failed_origin is the record on which qn_chain_run() failed. */
 static inline bool qn_chain_knows_record(const qn_chain *chain, const qn_error *failure)
@@ -104,13 +111,21 @@ void qn_chain_begin_part(qn_chain *chain, const qn_place *place);
  * delivered. */
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error);
 
-/* The first operator's callback in a chain that has no source of blocks: whoever has the records calls it, turn by turn. */
-typedef int (*qn_chain_turn_fn)(quern_emitter *out, void *turn);
+/* One turn of the first operator in a chain that has no source of blocks: whoever has the records calls the callback, turn by turn. */
+typedef struct qn_turn {
+    int (*call)(quern_emitter *out, void *user);
+    uint64_t (*digest)(void *user); /* of what the callback is given, and may only read; NULL: it is not checked */
+    void *user;
+} qn_turn;
+
+#define QN_TURN_CALLS_MAX 1024 /* of a turn that calls its callback over and over, so many are repeated in check mode */
 
 /* One turn; a callback that fails has another attempt, up to so many in all. What it emits is passed on
- * when there is enough for a block. */
-quern_status qn_chain_turn(qn_chain *chain, qn_chain_turn_fn fn, void *turn, uint32_t attempt_count_max,
-                           qn_error *error);
+ * when there is enough for a block. In check mode the callback is called a second time, and what it then emits is only compared with what
+ * it emitted: QUERN_ERROR_CHECK. */
+quern_status qn_chain_turn(qn_chain *chain, const qn_turn *turn, uint32_t attempt_count_max, qn_error *error);
+/* A turn that calls its callback over and over says so before each call. False: it has done enough, and ends with success. */
+bool qn_chain_turn_goes_on(quern_emitter *out);
 /* Passes on what is left, after the last turn; all were on record_count records. */
 quern_status qn_chain_end_turns(qn_chain *chain, uint64_t record_count, qn_error *error);
 

@@ -9,6 +9,15 @@
 #include "runtime/exec/chain.h"
 #include "runtime/exec/operator_check.h"
 
+/* What the callback of a turn emits, in check mode. */
+typedef struct qn_turn_trace {
+    bool trial; /* what is emitted goes nowhere */
+    uint64_t count, digest;
+    uint64_t
+        call_count; /* of a callback that a turn calls over and over, and these two after QN_TURN_CALLS_MAX of them */
+    uint64_t part_count, part_digest;
+} qn_turn_trace;
+
 /* Collects the records that one operator gives. */
 struct quern_emitter {
     qn_chain *chain;
@@ -20,7 +29,9 @@ struct quern_emitter {
     uint32_t origin;       /* of what is emitted now */
     const qn_batch *batch; /* that a callback of blocks works on, or NULL */
     bool failed;
-    uint64_t drop_count; /* records that an earlier attempt passed on already */
+    bool is_watched;           /* one of the next two is in force */
+    uint64_t drop_count;       /* records that an earlier attempt passed on already */
+    qn_turn_trace *turn_trace; /* check mode, while the callback of a turn runs; else NULL */
     const void *key[QN_BATCH_COUNT_MAX];
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];
     const void *value[QN_BATCH_COUNT_MAX];
@@ -44,5 +55,17 @@ struct qn_operator {
 
 /* Runs the operator over a block and sends what it gives to the next one. */
 quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch);
+
+/* After a callback: its code, or a failure behind it that it did not pass on. */
+quern_status qn_operator_outcome(struct qn_operator *op, int code, uint32_t origin);
+
+/* Sends what the emitter holds to the next operator. */
+quern_status qn_emitter_flush(quern_emitter *out);
+
+/* Whether a record that is emitted in a turn goes on. */
+bool qn_emitter_watch(quern_emitter *out, quern_span key, quern_span value);
+
+/* What was counted since the last time counts, or not. */
+void qn_counters_settle(struct quern_counter *counters, bool keep);
 
 #endif

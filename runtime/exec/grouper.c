@@ -6,10 +6,12 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
 #include "runtime/data/key_text.h"
 
-#define WINDOW_COUNT 512
-#define SIDE_COUNT   2
+#define WINDOW_COUNT      512
+#define SIDE_COUNT        2
+#define LARGE_CHECKED_MAX 16 /* groups whose values are on disk, that are read twice in check mode */
 
 /* The values of one side of a group. */
 typedef struct kept_values {
@@ -34,7 +36,7 @@ struct qn_grouper {
     qn_grouper_config config;
     qn_packed window[WINDOW_COUNT];
     size_t window_count, window_next;
-    uint64_t read_count;
+    uint64_t read_count, read_bytes;
     qn_packed key; /* the group's: its own copy */
     uint8_t *key_bytes;
     uint64_t key_bytes_max;
@@ -42,7 +44,8 @@ struct qn_grouper {
     quern_values cursors[SIDE_COUNT];
     qn_arena copies;
     qn_spill spill;
-    qn_error *error; /* of this turn */
+    qn_error *error;      /* of this turn */
+    uint32_t large_count; /* check mode: groups on disk so far */
 };
 
 quern_status qn_grouper_create(qn_grouper **grouper_out, const qn_grouper_config *config, qn_error *error)
@@ -87,6 +90,11 @@ uint64_t qn_grouper_get_read_count(const qn_grouper *grouper)
     return grouper->read_count;
 }
 
+uint64_t qn_grouper_get_read_bytes(const qn_grouper *grouper)
+{
+    return grouper->read_bytes;
+}
+
 /* ---- reading ---- */
 
 /* The next record, which stays the next until it is stepped over; NULL at the end. */
@@ -106,7 +114,8 @@ static quern_status peek(qn_grouper *grouper, const qn_packed **record_out, qn_e
 
 static void step(qn_grouper *grouper)
 {
-    grouper->window_next++;
+    const qn_packed *record = &grouper->window[grouper->window_next++];
+    grouper->read_bytes += (uint64_t)record->key_bytes + record->value_bytes;
     grouper->read_count++;
 }
 
@@ -288,6 +297,25 @@ static quern_span key_of(const qn_grouper *grouper)
     return (quern_span){grouper->key.key, grouper->key.key_bytes};
 }
 
+/* In check mode the bytes of what a callback may only read stand for it: the key, the values that are in memory, and, in a join, the one of
+ * the outer record. A copy of the whole group need not be kept. */
+static uint64_t digest_side(const kept_values *kept, uint64_t count_max, uint64_t seed)
+{
+    uint64_t count = kept->on_disk ? 0 : kept->count < count_max ? kept->count : count_max;
+    for (uint64_t i = 0; i < count; i++)
+        seed = qn_checksum(kept->values[i].data, kept->values[i].bytes, seed);
+    return seed;
+}
+
+static uint64_t digest_group(void *turn)
+{
+    qn_grouper *grouper = turn;
+    uint64_t seed = qn_checksum(grouper->key.key, grouper->key.key_bytes, 0);
+    for (uint32_t side = 0; side < SIDE_COUNT; side++)
+        seed = digest_side(&grouper->sides[side], UINT64_MAX, seed);
+    return seed;
+}
+
 static int turn_group(quern_emitter *out, void *turn)
 {
     qn_grouper *grouper = turn;
@@ -331,9 +359,20 @@ static int turn_join(quern_emitter *out, void *turn)
     if (!joined->pairs)
         return node->fn.join(key_of(grouper), joined->left, NULL, out, node->user);
     close_cursor(inner);
-    while (code == 0 && (more = quern_values_next(inner, &right)) > 0)
+    while (code == 0 && qn_chain_turn_goes_on(out) && (more = quern_values_next(inner, &right)) > 0)
         code = node->fn.join(key_of(grouper), joined->left, &right, out, node->user);
     return more < 0 ? more : code;
+}
+
+/* Of the inner values those that are read again in check mode. */
+static uint64_t digest_join(void *turn)
+{
+    const join_turn *joined = turn;
+    const qn_grouper *grouper = joined->grouper;
+    uint64_t seed = qn_checksum(grouper->key.key, grouper->key.key_bytes, 0);
+    if (joined->left)
+        seed = qn_checksum(joined->left->data, joined->left->bytes, seed);
+    return joined->pairs ? digest_side(&grouper->sides[QN_SIDE_INNER], QN_TURN_CALLS_MAX, seed) : seed;
 }
 
 /* Adds to a callback's failure where it happened. */
@@ -341,7 +380,8 @@ static quern_status name_key(qn_grouper *grouper, quern_status status, qn_error 
 {
     char key[QN_KEY_TEXT_BYTES_MAX + 1];
     size_t used = strlen(error->text);
-    if (status == QUERN_OK || !grouper->config.chain->callback_failed)
+    const qn_chain *chain = grouper->config.chain;
+    if (status == QUERN_OK || chain->end_failed || (!chain->callback_failed && status != QUERN_ERROR_CHECK))
         return status;
     qn_key_describe(grouper->config.collator->config.collation.layout.key_type, grouper->key.key,
                     grouper->key.key_bytes, key);
@@ -350,11 +390,30 @@ static quern_status name_key(qn_grouper *grouper, quern_status status, qn_error 
     return status;
 }
 
-static quern_status take_turn(qn_grouper *grouper, qn_chain_turn_fn fn, void *turn, qn_error *error)
+static quern_status take_turn(qn_grouper *grouper, const qn_turn *turn, qn_error *error)
 {
     grouper->error = error;
-    quern_status status = qn_chain_turn(grouper->config.chain, fn, turn, grouper->config.attempt_count_max, error);
+    quern_status status = qn_chain_turn(grouper->config.chain, turn, grouper->config.attempt_count_max, error);
     return name_key(grouper, status, error);
+}
+
+/* In check mode groups are read twice; of those on disk only the first few. */
+static bool is_checked(qn_grouper *grouper)
+{
+    bool on_disk = grouper->sides[0].on_disk || grouper->sides[1].on_disk;
+    return !on_disk || grouper->large_count++ < LARGE_CHECKED_MAX;
+}
+
+static quern_status take_group(qn_grouper *grouper, int (*call)(quern_emitter *out, void *turn), qn_error *error)
+{
+    qn_turn turn = {call, is_checked(grouper) ? digest_group : NULL, grouper};
+    return take_turn(grouper, &turn, error);
+}
+
+static quern_status take_pairs(qn_grouper *grouper, join_turn *joined, qn_error *error)
+{
+    qn_turn turn = {turn_join, digest_join, joined};
+    return take_turn(grouper, &turn, error);
 }
 
 /* ---- groups ---- */
@@ -362,7 +421,7 @@ static quern_status take_turn(qn_grouper *grouper, qn_chain_turn_fn fn, void *tu
 static quern_status run_group(qn_grouper *grouper, qn_error *error)
 {
     quern_status status = keep_side(grouper, 0, error);
-    return status == QUERN_OK ? take_turn(grouper, turn_group, grouper, error) : status;
+    return status == QUERN_OK ? take_group(grouper, turn_group, error) : status;
 }
 
 static quern_status run_cogroup(qn_grouper *grouper, qn_error *error)
@@ -370,7 +429,7 @@ static quern_status run_cogroup(qn_grouper *grouper, qn_error *error)
     quern_status status = keep_side(grouper, QN_SIDE_INNER, error);
     if (status == QUERN_OK)
         status = keep_side(grouper, QN_SIDE_OUTER, error);
-    return status == QUERN_OK ? take_turn(grouper, turn_cogroup, grouper, error) : status;
+    return status == QUERN_OK ? take_group(grouper, turn_cogroup, error) : status;
 }
 
 static quern_status run_top(qn_grouper *grouper, qn_error *error)
@@ -379,7 +438,7 @@ static quern_status run_top(qn_grouper *grouper, qn_error *error)
     quern_status status;
     for (uint64_t count = 0; (status = peek_side(grouper, 0, &record, error)) == QUERN_OK && record; count++) {
         if (count < grouper->config.node->of.k)
-            status = take_turn(grouper, turn_copy, (void *)(uintptr_t)record, error);
+            status = take_turn(grouper, &(qn_turn){turn_copy, NULL, (void *)(uintptr_t)record}, error);
         if (status != QUERN_OK)
             return status;
         step(grouper);
@@ -405,7 +464,7 @@ static quern_status join_outer(qn_grouper *grouper, qn_error *error)
         quern_span left = {record->value, record->value_bytes};
         join_turn turn = {grouper, &left, has_partners && type != QUERN_JOIN_SEMI};
         if (wants_outer(type, has_partners))
-            status = take_turn(grouper, turn_join, &turn, error);
+            status = take_pairs(grouper, &turn, error);
         if (status != QUERN_OK)
             return status;
         step(grouper);
@@ -422,7 +481,7 @@ static quern_status join_inner(qn_grouper *grouper, qn_error *error)
     if (grouper->sides[QN_SIDE_INNER].count == 0 || (type != QUERN_JOIN_RIGHT && type != QUERN_JOIN_FULL) ||
         qn_splitters_is_divided(&collator->splitters, collator->config.comm->rank, &grouper->key))
         return QUERN_OK;
-    return take_turn(grouper, turn_join, &turn, error);
+    return take_pairs(grouper, &turn, error);
 }
 
 static quern_status run_join(qn_grouper *grouper, qn_error *error)

@@ -11,6 +11,8 @@
  * Where a block is cut and how it is shuffled is a function of its bytes: what was found once is found again, on any number of ranks.
  * Digests have 64 bits, so nothing that is emitted has to be kept, however much it is.
  *
+ * A callback that gets the place of each record gets the same one the second time.
+ *
  * What a repeated call adds to counters and to the operator's figures is taken back. If it fails, the block failed, as if it had been the
  * first call.
  */

@@ -171,17 +171,50 @@ void qn_listing_take_as_stored(qn_listing *listing)
         listing->files[i].packing = QN_PACKING_NONE;
 }
 
+/* Adds the bytes of an entry that the listing would have, as add_entry() does. False: it would fail. */
+static bool foresee_entry(const FTSENT *entry, uint64_t *bytes)
+{
+    bool is_named = entry->fts_level == FTS_ROOTLEVEL;
+    if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
+        return false;
+    if (entry->fts_info == FTS_D || entry->fts_info == FTS_DP || entry->fts_info == FTS_DC)
+        return true;
+    if (entry->fts_info != FTS_F || !S_ISREG(entry->fts_statp->st_mode))
+        return !is_named;
+    if (is_named || !is_about_output(entry))
+        *bytes += (uint64_t)entry->fts_statp->st_size;
+    return true;
+}
+
+static bool foresee_path(const char *path, uint32_t *left_count, uint64_t *bytes)
+{
+    char *argument = strdup(path);
+    char *roots[] = {argument, NULL};
+    FTS *walk = argument ? fts_open(roots, FTS_COMFOLLOW | FTS_PHYSICAL | FTS_NOCHDIR, NULL) : NULL;
+    bool known = walk != NULL;
+    while (known) {
+        errno = 0;
+        FTSENT *entry = fts_read(walk);
+        known = entry || errno == 0;
+        if (!entry)
+            break;
+        known = (*left_count)-- > 0 && foresee_entry(entry, bytes);
+        if (entry->fts_info == FTS_DC)
+            fts_set(walk, entry, FTS_SKIP);
+    }
+    if (walk)
+        fts_close(walk);
+    free(argument);
+    return known;
+}
+
 bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *bytes_out)
 {
     uint64_t bytes = 0;
-    if (path_count > QN_FORESEEN_PATH_COUNT_MAX)
-        return false;
-    for (size_t i = 0; i < path_count; i++) {
-        struct stat about;
-        if (stat(paths[i], &about) != 0 || !S_ISREG(about.st_mode))
+    uint32_t left_count = QN_FORESEEN_ENTRY_COUNT_MAX;
+    for (size_t i = 0; i < path_count; i++)
+        if (!foresee_path(paths[i], &left_count, &bytes))
             return false;
-        bytes += (uint64_t)about.st_size;
-    }
     *bytes_out = bytes;
     return true;
 }

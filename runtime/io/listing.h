@@ -42,9 +42,9 @@ quern_status qn_listing_examine(qn_listing *listing, uint64_t bytes_min, qn_erro
 /* Says that all files are to be taken as they are. */
 void qn_listing_take_as_stored(qn_listing *listing);
 
-#define QN_FORESEEN_PATH_COUNT_MAX 64
+#define QN_FORESEEN_ENTRY_COUNT_MAX 4096
 
-/* The bytes of the input where that is quickly said: at most so many paths, all of them regular files. False: not known,
+/* The bytes of the input where that is quickly said: at most so many paths, and entries in the directories among them. False: not known,
  * and nothing of it is a failure. */
 bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *bytes_out);
 void qn_listing_destroy(qn_listing *listing); /* takes a zeroed one */

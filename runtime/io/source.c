@@ -64,6 +64,19 @@ uint64_t qn_source_task_bytes(const qn_source *source)
                                            : qn_text_source_task_bytes(&source->of.text);
 }
 
+uint64_t qn_source_done_bytes(const qn_source *source)
+{
+    const qn_text_place *place = qn_source_block_place(source);
+    const qn_segment *segments = source->kind == QN_SOURCE_FIXED ? source->of.fixed.segments : source->of.text.segments;
+    uint64_t bytes = qn_segments_bytes(segments, place->segment);
+    bool is_inside = place->started && place->scan_offset > segments[place->segment].begin;
+    if (!is_inside)
+        return bytes;
+    uint64_t done = place->scan_offset - segments[place->segment].begin; /* of what is unpacked there may be more */
+    uint64_t all = segments[place->segment].end - segments[place->segment].begin;
+    return bytes + (done < all ? done : all);
+}
+
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out)
 {
     if (source->kind == QN_SOURCE_FIXED)

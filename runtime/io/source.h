@@ -57,6 +57,9 @@ const qn_text_place *qn_source_block_place(const qn_source *source);
 /* Bytes of the whole task, however much of them this attempt had to read. */
 uint64_t qn_source_task_bytes(const qn_source *source);
 
+/* Of these, those in front of the last block. */
+uint64_t qn_source_done_bytes(const qn_source *source);
+
 /* File (a member of an archive with the path of that before it) and byte of a record of the last block. */
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out);
 

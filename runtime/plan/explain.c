@@ -122,18 +122,21 @@ static void put_paths(qn_buffer *to, const qn_text_input *input)
         put(to, " and %zu more", input->path_count - shown);
 }
 
-static void put_source(qn_buffer *to, const qn_stage *stage, uint32_t leg, const qn_stage_facts *facts)
+static void put_foreseen(qn_buffer *to, const char *before, qn_foreseen size)
+{
+    if (size.kind != QN_FORESEEN_NOT)
+        put(to, "%s%s %llu bytes", before, size.kind == QN_FORESEEN_ABOUT ? "about" : "at most", (number)size.bytes);
+}
+
+static void put_source(qn_buffer *to, const qn_stage *stage, uint32_t leg)
 {
     uint32_t parent = stage->legs[leg].parent;
     const qn_node *source = qn_leg_source(stage, leg);
     if (parent != QN_STAGE_NONE)
         put(to, "result of stage %u, ", parent + 1);
     put_node(to, source);
-    if (parent != QN_STAGE_NONE)
-        return;
-    put_paths(to, &source->text);
-    if (facts->foreseen[leg])
-        put(to, ", about %llu bytes", (number)facts->foreseen_bytes[leg]);
+    if (parent == QN_STAGE_NONE)
+        put_paths(to, &source->text);
 }
 
 static const char *reducer_name(const qn_reducer *reducer)
@@ -195,8 +198,16 @@ static void put_sink(qn_buffer *to, const qn_sink *sink)
     }
 }
 
-static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
+/* What a kept result takes is counted, once it is there. */
+static void put_kept(qn_buffer *to, qn_foreseen kept)
 {
+    if (kept.kind != QN_FORESEEN_NOT)
+        put(to, ", takes %llu bytes", (number)kept.bytes);
+}
+
+static void put_end(qn_buffer *to, const qn_account *account, uint32_t index)
+{
+    const qn_stages *stages = &account->stages;
     const qn_stage *stage = &stages->items[index];
     if (stage->result) {
         put_node(to, stage->result);
@@ -206,6 +217,7 @@ static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
             put(to, ", kept from an earlier run");
         else if (stage->result->is_cached)
             put(to, ", kept for later runs");
+        put_kept(to, account->facts[index].kept);
         put_readers(to, stages, index);
     } else
         put_sink(to, stage->sink);
@@ -217,15 +229,38 @@ static bool is_source(const qn_stage *stage, uint32_t step)
     return leg < stage->leg_count && stage->legs[leg].first_step == step;
 }
 
+/* A source's is what it reads, which may be known where what it gives is not. */
+static qn_foreseen size_at(const qn_account *account, uint32_t index, uint32_t step)
+{
+    const qn_stage *stage = &account->stages.items[index];
+    const qn_stage_facts *facts = &account->facts[index];
+    return is_source(stage, step) ? facts->reads[qn_stage_leg_of(stage, step)] : facts->gives[step];
+}
+
+/* Of all legs together, if it is known of each. */
+static qn_foreseen sum_reads(const qn_stage *stage, const qn_stage_facts *facts)
+{
+    qn_foreseen all = {stage->leg_count > 0 ? QN_FORESEEN_ABOUT : QN_FORESEEN_NOT, 0};
+    for (uint32_t leg = 0; leg < stage->leg_count && all.kind != QN_FORESEEN_NOT; leg++) {
+        qn_foreseen one = facts->reads[leg];
+        all.bytes += one.bytes;
+        if (one.kind == QN_FORESEEN_NOT || one.kind > all.kind)
+            all.kind = one.kind;
+    }
+    return all;
+}
+
 static void put_step(qn_buffer *to, const qn_account *account, uint32_t index, uint32_t step)
 {
     const qn_stage *stage = &account->stages.items[index];
     if (is_source(stage, step))
-        put_source(to, stage, qn_stage_leg_of(stage, step), &account->facts[index]);
+        put_source(to, stage, qn_stage_leg_of(stage, step));
     else if (step < stage->step_count)
         put_node(to, stage->steps[step]);
     else
-        put_end(to, &account->stages, index);
+        put_end(to, account, index);
+    if (!account->ran)
+        put_foreseen(to, ", ", size_at(account, index, step));
 }
 
 static void put_plan(qn_buffer *to, const qn_account *account)
@@ -249,6 +284,8 @@ static void put_stage(qn_buffer *to, const qn_account *account, uint32_t index)
         put(to, ": %s", quern_status_name(facts->status));
     else if (account->ran)
         put(to, ": not run");
+    else
+        put_foreseen(to, ": reads ", sum_reads(&account->stages.items[index], facts));
 }
 
 static void put_bytes(qn_buffer *to, const qn_stage_facts *facts)
@@ -269,10 +306,12 @@ static bool is_filter(const qn_node *node)
     return node->kind == QN_NODE_FILTER || node->kind == QN_NODE_FILTER_BLOCK || node->kind == QN_NODE_SAMPLE;
 }
 
-static void put_step_facts(qn_buffer *to, const qn_stage *stage, uint32_t step, const qn_step_facts *facts)
+static void put_step_facts(qn_buffer *to, const qn_stage *stage, uint32_t step, const qn_stage_facts *all)
 {
+    const qn_step_facts *facts = &all->steps[step];
     if (is_source(stage, step))
-        put(to, " [out %llu]", (number)facts->records_out);
+        put(to, " [out %llu, %llu bytes]", (number)facts->records_out,
+            (number)all->leg_bytes[qn_stage_leg_of(stage, step)]);
     else if (step == stage->step_count)
         put(to, " [in %llu]", (number)facts->records_in);
     else if (is_filter(stage->steps[step]))
@@ -305,7 +344,7 @@ static void put_stage_lines(qn_buffer *to, const qn_account *account, uint32_t i
         put(to, "  %s: ", step_kind(stage, step));
         put_step(to, account, index, step);
         if (facts->ran)
-            put_step_facts(to, stage, step, &facts->steps[step]);
+            put_step_facts(to, stage, step, facts);
         put(to, "\n");
     }
     if (facts->ran) {
@@ -347,11 +386,34 @@ static void put_label(qn_buffer *to, qn_buffer *line)
     qn_buffer_fini(line);
 }
 
-static void put_edge(qn_buffer *to, const uint32_t from[2], const uint32_t into[2], const uint64_t *records)
+/* What is on its way behind a step: records when they are counted, and the bytes of a source; before that, bytes as far as they are foreseen. */
+static void put_load(qn_buffer *to, const qn_account *account, uint32_t index, uint32_t step)
 {
+    const qn_stage *stage = &account->stages.items[index];
+    const qn_stage_facts *facts = &account->facts[index];
+    if (facts->ran && is_source(stage, step))
+        put(to, "%llu, %llu bytes", (number)facts->steps[step].records_out,
+            (number)facts->leg_bytes[qn_stage_leg_of(stage, step)]);
+    else if (facts->ran)
+        put(to, "%llu", (number)facts->steps[step].records_out);
+    else if (!account->ran)
+        put_foreseen(to, "", facts->gives[step]);
+}
+
+/* step: of stage index, whose records are on the edge. */
+static void put_edge(qn_buffer *to, const uint32_t from[2], const uint32_t into[2], const qn_account *account,
+                     uint32_t index, uint32_t step)
+{
+    qn_buffer load = {0};
     put(to, "s%u_%u -> s%u_%u", from[0] + 1, from[1], into[0] + 1, into[1]);
-    if (records)
-        put(to, " [label=\"%llu\"]", (number)*records);
+    put_load(&load, account, index, step);
+    if (load.bytes > 0) {
+        put(to, " [label=\"");
+        qn_buffer_append(to, load.data, load.bytes);
+        put(to, "\"]");
+    }
+    to->failed |= load.failed;
+    qn_buffer_fini(&load);
     put(to, ";\n");
 }
 
@@ -395,8 +457,7 @@ static void put_cluster(qn_buffer *to, const qn_account *account, uint32_t index
         if (!has_box(stage, step))
             continue;
         put(to, "    ");
-        put_edge(to, (uint32_t[]){index, step}, (uint32_t[]){index, step_after(stage, step)},
-                 facts->ran ? &facts->steps[step].records_out : NULL);
+        put_edge(to, (uint32_t[]){index, step}, (uint32_t[]){index, step_after(stage, step)}, account, index, step);
     }
     put(to, "  }\n");
 }
@@ -411,8 +472,7 @@ static void put_reads(qn_buffer *to, const qn_account *account, uint32_t index)
             continue;
         put(to, "  ");
         put_edge(to, (uint32_t[]){parent, account->stages.items[parent].step_count},
-                 (uint32_t[]){index, step_after(stage, source)},
-                 account->facts[index].ran ? &account->facts[index].steps[source].records_out : NULL);
+                 (uint32_t[]){index, step_after(stage, source)}, account, index, source);
     }
 }
 

@@ -18,15 +18,30 @@
 
 #define QN_EXPLAIN_PATH_COUNT_MAX 3 /* of a source are shown; of the others the number */
 
+typedef enum qn_foreseen_kind {
+    QN_FORESEEN_NOT,
+    QN_FORESEEN_ABOUT,
+    QN_FORESEEN_AT_MOST,
+} qn_foreseen_kind;
+
+/* Bytes, before they are counted. */
+typedef struct qn_foreseen {
+    qn_foreseen_kind kind;
+    uint64_t bytes;
+} qn_foreseen;
+
 /* Sums over all ranks of what passed a source, an operator or an end. */
 typedef struct qn_step_facts {
     uint64_t records_in, records_out, records_dropped;
 } qn_step_facts;
 
 typedef struct qn_stage_facts {
-    bool foreseen[QN_LEG_COUNT_MAX]; /* foreseen_bytes is known */
-    bool ran;                        /* the rest is known */
-    uint64_t foreseen_bytes[QN_LEG_COUNT_MAX];
+    qn_foreseen reads[QN_LEG_COUNT_MAX]; /* before it runs: by the legs' sources */
+    qn_foreseen
+        gives[QN_STEP_COUNT_MAX + 1]; /* the same: behind each source and operator, and what arrives at the end */
+    qn_foreseen kept;                 /* of a result that is kept: what it takes, on all ranks, where that is known */
+    bool ran;                         /* the rest is known */
+    uint64_t leg_bytes[QN_LEG_COUNT_MAX]; /* read by each leg: of files, or of a result's keys and values */
     quern_status status;
     uint64_t elapsed_ms;                            /* on this rank */
     uint64_t read_bytes, sent_bytes, spilled_bytes; /* of all ranks */

@@ -5,17 +5,14 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/pages.h"
+#include "runtime/shuffle/sample_bytes.h"
 
-#define HELD_BYTES_MAX         ((uint64_t)64 << 20) /* enough for a good sample */
-#define HELD_POOL_PART         4
-#define SAMPLE_COUNT_MAX       4096 /* of a rank */
-#define SAMPLE_COUNT_MIN       32
-#define SAMPLES_MAX            65536 /* of all ranks, about: every rank sorts them */
-#define SAMPLE_COUNT_GOOD      256   /* of a rank: so many have room, whatever their values */
-#define SAMPLE_VALUE_BYTES_MIN 64    /* of a value that is bytes: what differs later only is not divided */
-#define SAMPLE_VALUE_BYTES_MAX 1024
-#define GOLDEN_TURN            UINT32_C(2654435769) /* of 2^32: turns are spread evenly, and with no period */
-#define SAMPLE_KEY_BYTES       1024                 /* the same of a key, where the order is that of its bytes */
+#define HELD_BYTES_MAX   ((uint64_t)64 << 20) /* enough for a good sample */
+#define HELD_POOL_PART   4
+#define SAMPLE_COUNT_MAX 4096 /* of a rank */
+#define SAMPLE_COUNT_MIN 32
+#define SAMPLES_MAX      65536                /* of all ranks, about: every rank sorts them */
+#define GOLDEN_TURN      UINT32_C(2654435769) /* of 2^32: turns are spread evenly, and with no period */
 
 static quern_status receive(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
                             qn_error *error);
@@ -260,6 +257,14 @@ quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, ui
     return status;
 }
 
+void qn_collator_note_task(qn_collator *collator, uint64_t done_bytes, uint64_t task_bytes)
+{
+    if (done_bytes == 0)
+        collator->task_first_record = collator->records_in;
+    collator->task_done_bytes = done_bytes;
+    collator->task_bytes = task_bytes;
+}
+
 quern_status qn_collator_end(qn_collator *collator, qn_error *error)
 {
     (void)error;
@@ -277,44 +282,26 @@ void qn_collator_discard(qn_collator *collator)
 
 /* ---- samples ---- */
 
-/* A record as it is sampled: without what is too long for a chunk and not needed in a cut. */
-static qn_packed cut_short(const qn_collation *collation, qn_packed record, uint64_t room_bytes)
-{
-    const qn_layout *layout = &collation->layout;
-    uint64_t value_bytes_max = room_bytes / SAMPLE_COUNT_GOOD;
-    if (value_bytes_max < SAMPLE_VALUE_BYTES_MIN)
-        value_bytes_max = SAMPLE_VALUE_BYTES_MIN;
-    if (value_bytes_max > SAMPLE_VALUE_BYTES_MAX)
-        value_bytes_max = SAMPLE_VALUE_BYTES_MAX;
-    bool plain = layout->value_types[record.side] == QUERN_BYTES && !collation->compare_values;
-    if (layout->value_varies && plain && record.value_bytes > value_bytes_max)
-        record.value_bytes = (uint32_t)value_bytes_max;
-    if (layout->key_varies && layout->key_type == QUERN_BYTES && collation->kind == QN_COLLATE_BY_KEY &&
-        record.key_bytes > SAMPLE_KEY_BYTES)
-        record.key_bytes = SAMPLE_KEY_BYTES;
-    return record;
-}
-
 /* The held record at *at, cut short; moves *at. */
-static qn_packed next_held(const qn_collator *collator, uint64_t *at, uint64_t room_bytes, uint64_t *bytes_out)
+static qn_packed next_held(const qn_collator *collator, uint64_t *at, qn_sample_bytes limits, uint64_t *bytes_out)
 {
     const qn_collation *collation = &collator->config.collation;
     qn_packed record;
     *at += qn_packed_decode(&collation->layout, collator->held + *at, collator->held_bytes - *at, &record);
-    record = cut_short(collation, record, room_bytes);
+    record = qn_sample_cut_short(collation, record, limits);
     *bytes_out = qn_packed_bytes(&collation->layout, record.key_bytes, record.value_bytes);
     return record;
 }
 
 /* One record of so many is sampled: as many as are wanted, and no more than have room, so that the sample is of all that is held. */
-static uint64_t choose_step(const qn_collator *collator, uint64_t room_bytes)
+static uint64_t choose_step(const qn_collator *collator, qn_sample_bytes limits, uint64_t room_bytes)
 {
     uint64_t count_max = SAMPLES_MAX / size_of(collator), all_bytes = 0;
     count_max = count_max < SAMPLE_COUNT_MIN   ? SAMPLE_COUNT_MIN
                 : count_max > SAMPLE_COUNT_MAX ? SAMPLE_COUNT_MAX
                                                : count_max;
     for (uint64_t at = 0, bytes; at < collator->held_bytes; all_bytes += bytes)
-        next_held(collator, &at, room_bytes, &bytes);
+        next_held(collator, &at, limits, &bytes);
     uint64_t step = 1 + collator->held_count / count_max, by_room = 1 + all_bytes / (room_bytes + 1);
     return step > by_room ? step : by_room;
 }
@@ -323,11 +310,14 @@ static uint64_t choose_step(const qn_collator *collator, uint64_t room_bytes)
 static void fill_sample(const qn_collator *collator, qn_rounds_chunk *chunk)
 {
     const qn_layout *layout = &collator->config.collation.layout;
-    const uint64_t room_bytes = chunk->left_bytes, step = choose_step(collator, room_bytes);
+    const uint64_t room_bytes = chunk->left_bytes;
+    const qn_sample_bytes limits = qn_sample_bytes_choose(&collator->config.collation, collator->held,
+                                                          collator->held_bytes, collator->held_count, room_bytes);
+    const uint64_t step = choose_step(collator, limits, room_bytes);
     uint64_t chosen = 0, number = 0, bytes;
     uint32_t turn = collator->config.comm->rank;
     for (uint64_t at = 0; at < collator->held_bytes; number++) {
-        qn_packed record = next_held(collator, &at, room_bytes, &bytes);
+        qn_packed record = next_held(collator, &at, limits, &bytes);
         if (number % step == 0) {
             turn += GOLDEN_TURN;
             chosen = number + (uint64_t)turn * step / ((uint64_t)UINT32_MAX + 1);
@@ -341,13 +331,24 @@ static void fill_sample(const qn_collator *collator, qn_rounds_chunk *chunk)
     }
 }
 
+/* What is held, and as much more as the present task will give if it goes on so. */
+static uint64_t count_to_come(const qn_collator *collator)
+{
+    uint64_t of_task = collator->records_in - collator->task_first_record, done_bytes = collator->task_done_bytes;
+    if (done_bytes == 0 || done_bytes >= collator->task_bytes)
+        return collator->held_count;
+    double share = (double)(collator->task_bytes - done_bytes) / (double)done_bytes;
+    return collator->held_count + (uint64_t)((double)of_task * share);
+}
+
 /* The same sample to every rank: how many records it stands for, and then some of them. */
 static void put_samples(qn_collator *collator)
 {
     open_chunks(collator);
     qn_rounds_chunk *first = &collator->chunks[0];
     const uint8_t *begin = first->next;
-    qn_rounds_chunk_add_packed(first, &collator->held_count, sizeof collator->held_count);
+    uint64_t count = count_to_come(collator);
+    qn_rounds_chunk_add_packed(first, &count, sizeof count);
     fill_sample(collator, first);
     uint64_t bytes = (uint64_t)(first->next - begin);
     for (uint32_t rank = 1; rank < size_of(collator); rank++) {

@@ -54,6 +54,8 @@ typedef struct qn_collator {
     uint8_t *line;               /* a packed record on its way into the sorter, or a large one that waits */
     uint64_t line_bytes_max;
     uint64_t records_in, copies;
+    uint64_t task_first_record; /* of records_in, those before the present task; of which */
+    uint64_t task_done_bytes, task_bytes;
 } qn_collator;
 
 quern_status qn_collator_init(qn_collator *collator, const qn_collator_config *config, qn_error *error);
@@ -62,6 +64,9 @@ void qn_collator_fini(qn_collator *collator); /* takes a zeroed one */
 /* Inserts records [*next, block.count) of the batch of an input, 0 or 1; moves *next. Not all went in: make progress, and call again. */
 quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, uint32_t input, size_t *next,
                                 qn_error *error);
+/* The task whose records are inserted has so many bytes, of which so many are through; done 0: it begins. A sample stands for what is to come
+ * of it, too: where tasks are few, a small one that is through would count for more than a large one that has just begun. */
+void qn_collator_note_task(qn_collator *collator, uint64_t done_bytes, uint64_t task_bytes);
 /* No more inserts. */
 quern_status qn_collator_end(qn_collator *collator, qn_error *error);
 /* The same, and all is thrown away from now on: the job failed. Rounds go on until they are over. */

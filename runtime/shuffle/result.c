@@ -105,6 +105,12 @@ void qn_result_foresee(qn_result *result, uint64_t done, uint64_t all)
         qn_shuffle_foresee(result->reduced, done, all);
 }
 
+void qn_result_note_task(qn_result *result, uint64_t done_bytes, uint64_t task_bytes)
+{
+    if (result->kind == QN_RESULT_COLLATED)
+        qn_collator_note_task(result->collated, done_bytes, task_bytes);
+}
+
 quern_status qn_result_end(qn_result *result, qn_error *error)
 {
     if (result->kind == QN_RESULT_REDUCED)
@@ -172,6 +178,18 @@ uint64_t qn_result_get_memory_bytes(const qn_result *result)
 {
     return result->kind == QN_RESULT_STORED ? qn_store_get_memory_bytes(result->stored)
                                             : qn_shuffle_get_memory_bytes(result->reduced);
+}
+
+uint64_t qn_result_get_scratch_bytes(const qn_result *result)
+{
+    uint64_t bytes = 0;
+    if (result->kind == QN_RESULT_STORED)
+        for (size_t i = 0; i < result->stored->part_count; i++)
+            for (uint32_t run = 0; run < result->stored->parts[i].run_count; run++)
+                bytes += result->stored->parts[i].runs[run].bytes;
+    for (uint32_t run = 0; result->kind == QN_RESULT_REDUCED && run < result->reduced->run_count; run++)
+        bytes += result->reduced->runs[run].bytes;
+    return bytes;
 }
 
 quern_status qn_result_shrink(qn_result *result, uint64_t bytes_max, qn_error *error)

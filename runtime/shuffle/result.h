@@ -56,6 +56,8 @@ size_t qn_result_get_local_part_count(const qn_result *result);
 void qn_result_retire(qn_result *result);
 /* Memory that a retired result takes. */
 uint64_t qn_result_get_memory_bytes(const qn_result *result);
+/* What it has in scratch. */
+uint64_t qn_result_get_scratch_bytes(const qn_result *result);
 /* Writes of a retired result to disk what takes more than bytes_max, while nobody reads it. QUERN_ERROR_SCRATCH,
  * QUERN_ERROR_NO_MEMORY. */
 quern_status qn_result_shrink(qn_result *result, uint64_t bytes_max, qn_error *error);
@@ -64,6 +66,8 @@ quern_status qn_result_shrink(qn_result *result, uint64_t bytes_max, qn_error *e
 quern_status qn_result_insert(qn_result *result, const qn_batch *batch, uint32_t side, size_t *next, qn_error *error);
 /* `done` of `all` tasks of about equal size were begun: how much more may come. */
 void qn_result_foresee(qn_result *result, uint64_t done, uint64_t all);
+/* The task whose records come now has so many bytes, of which so many are through; done 0: it begins. */
+void qn_result_note_task(qn_result *result, uint64_t done_bytes, uint64_t task_bytes);
 /* No more records of this rank. */
 quern_status qn_result_end(qn_result *result, qn_error *error);
 /* The same, and all is thrown away from now on: the job failed. */

@@ -2,14 +2,19 @@
 /* Plans as text: before a run, after it on every rank, and what cannot be explained. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "api_kit.h"
 
-#define LINE_BYTES 64
-#define LINE_COUNT 400000
-#define KEY_COUNT  200000
+#define LINE_BYTES   64
+#define LINE_COUNT   400000
+#define KEY_COUNT    200000
+#define COUNTS_BYTES (KEY_COUNT / 2 * (LINE_BYTES - 1 + 8)) /* keys without the newline, and numbers */
 
-static const char *input[1];
+#define ROW_COUNT 3000
+#define ROW_BYTES 16
+
+static const char *input[1], *rows_path[1], *directory_path[1];
 
 static const quern_schema only_key = {QUERN_BYTES, QUERN_NONE, 0};
 
@@ -66,10 +71,10 @@ static void ask_for_counts(quern_context *context, const char *output)
 
 static const char *const pending_form =
     "plan: 3 stages, 2 outputs\n"
-    "stage 1\n"
+    "stage 1: reads about %d bytes\n"
     "  source: read text (bytes, none), \"%s\", about %d bytes\n"
-    "  operator: filter block \"even \\\"lines\\\"\" (bytes, none)\n"
-    "  reduction: reduce by key \"counts\" (bytes, u64), count, read by stage 2, 3\n"
+    "  operator: filter block \"even \\\"lines\\\"\" (bytes, none), at most %d bytes\n"
+    "  reduction: reduce by key \"counts\" (bytes, u64), count, read by stage 2, 3, at most %d bytes\n"
     "stage 2\n"
     "  source: result of stage 1, reduce by key \"counts\" (bytes, u64)\n"
     "  output: write text, \"%s\"\n"
@@ -80,7 +85,8 @@ static const char *const pending_form =
 static void check_pending(quern_context *context, const char *output)
 {
     char expected[2000];
-    snprintf(expected, sizeof expected, pending_form, input[0], LINE_BYTES * LINE_COUNT, output);
+    const int bytes = LINE_BYTES * LINE_COUNT;
+    snprintf(expected, sizeof expected, pending_form, bytes, input[0], bytes, bytes, bytes, output);
     char *text = explain(context, QUERN_EXPLAIN_TEXT);
     if (strcmp(text, expected) != 0)
         kit_fail(__FILE__, __LINE__, "the plan is %s, not %s", text, expected);
@@ -141,17 +147,17 @@ static void after_a_run_every_rank_tells_the_same_sums(void)
     snprintf(expected, sizeof expected,
              "plan: 3 stages, 2 outputs; run: QUERN_OK\n"
              "stage 1: QUERN_OK\n"
-             "  source: read text (bytes, none), \"%s\" [out %d]\n"
+             "  source: read text (bytes, none), \"%s\" [out %d, %d bytes]\n"
              "  operator: filter block \"even \\\"lines\\\"\" (bytes, none) [in %d, out %d, dropped %d]\n"
              "  reduction: reduce by key \"counts\" (bytes, u64), count, read by stage 2, 3 [in %d]\n"
              "stage 2: QUERN_OK\n"
-             "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out %d]\n"
+             "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out %d, %d bytes]\n"
              "  output: write text, \"%s\" [in %d]\n"
              "stage 3: QUERN_OK\n"
-             "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out %d]\n"
+             "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out %d, %d bytes]\n"
              "  output: top k, 5 largest [in %d]\n",
-             input[0], LINE_COUNT, LINE_COUNT, LINE_COUNT / 2, LINE_COUNT / 2, LINE_COUNT / 2, KEY_COUNT / 2, output,
-             KEY_COUNT / 2, KEY_COUNT / 2, KEY_COUNT / 2);
+             input[0], LINE_COUNT, LINE_COUNT * LINE_BYTES, LINE_COUNT, LINE_COUNT / 2, LINE_COUNT / 2, LINE_COUNT / 2,
+             KEY_COUNT / 2, COUNTS_BYTES, output, KEY_COUNT / 2, KEY_COUNT / 2, COUNTS_BYTES, KEY_COUNT / 2);
     if (strcmp(text, expected) != 0)
         kit_fail(__FILE__, __LINE__, "the plan is %s, not %s", text, expected);
     CHECK(bytes[0] >= LINE_BYTES * LINE_COUNT && (bytes[2] > 0 || kit_size() > 1) &&
@@ -169,14 +175,15 @@ static void the_graph_has_the_records_on_its_edges(void)
     char edge[80];
     ask_for_counts(context, kit_path("drawn"));
     char *text = explain(context, QUERN_EXPLAIN_DOT);
-    CHECK_HAS(text, "s1_0 -> s1_1;");
+    snprintf(edge, sizeof edge, "s1_0 -> s1_1 [label=\"about %d bytes\"];", LINE_BYTES * LINE_COUNT);
+    CHECK_HAS(text, edge);
     CHECK_HAS(text, "s1_2 -> s3_1;");
     free(text);
     kit_run(context);
     text = explain(context, QUERN_EXPLAIN_DOT);
     snprintf(edge, sizeof edge, "s1_1 -> s1_2 [label=\"%d\"];", LINE_COUNT / 2);
     CHECK_HAS(text, edge);
-    snprintf(edge, sizeof edge, "s1_2 -> s3_1 [label=\"%d\"];", KEY_COUNT / 2);
+    snprintf(edge, sizeof edge, "s1_2 -> s3_1 [label=\"%d, %d bytes\"];", KEY_COUNT / 2, COUNTS_BYTES);
     CHECK_HAS(text, edge);
     free(text);
     quern_context_destroy(context);
@@ -216,6 +223,122 @@ static void a_failed_run_shows_where_it_failed(void)
     kit_run_fails(context, QUERN_ERROR_OUTPUT);
     text = explain(context, QUERN_EXPLAIN_TEXT);
     CHECK_HAS(text, "run: QUERN_ERROR_OUTPUT\nstage 1: not run\n");
+    free(text);
+    quern_context_destroy(context);
+}
+
+/* ---- sizes ---- */
+
+static int take_even(const quern_record *in, int *keep_out, void *user)
+{
+    (void)user;
+    *keep_out = quern_u64(in->value) % 2 == 0;
+    return 0;
+}
+
+static int join_values(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out, void *user)
+{
+    (void)left;
+    (void)user;
+    return quern_emit(out, key, *right);
+}
+
+static void make_rows(void)
+{
+    kit_text rows = {0};
+    for (uint64_t i = 0; i < ROW_COUNT; i++) {
+        uint64_t row[2] = {i % 1000, i};
+        kit_put_bytes(&rows, row, sizeof row);
+    }
+    rows_path[0] = strdup(kit_path("rows"));
+    kit_write_for_all(rows_path[0], &rows);
+    directory_path[0] = strdup(kit_path("rows.of.two"));
+    if (kit_rank() == 0)
+        CHECK(mkdir(directory_path[0], 0755) == 0);
+    kit_barrier();
+    kit_write_for_all(kit_path("rows.of.two/a"), &rows);
+    kit_write_for_all(kit_path("rows.of.two/b"), &rows);
+    kit_free(&rows);
+}
+
+static quern_dataset *rows_of(quern_context *context, const char *const *paths)
+{
+    const quern_fixed_options rows = {
+        .struct_size = sizeof rows, .record_bytes = ROW_BYTES, .schema = {QUERN_U64, QUERN_U64, 0, 0}};
+    return quern_read_fixed(context, paths, 1, &rows);
+}
+
+/* One rank may ask; all get the same, but for seconds. */
+static void expect_in_both_forms(quern_context *context, const char *const *parts, const char *const *edges)
+{
+    char *text = explain(context, QUERN_EXPLAIN_TEXT), *drawn = explain(context, QUERN_EXPLAIN_DOT);
+    for (; *parts; parts++)
+        CHECK_HAS(text, *parts);
+    for (; *edges; edges++)
+        CHECK_HAS(drawn, *edges);
+    free(text);
+    free(drawn);
+}
+
+static void a_join_of_a_directory_and_a_file_has_sizes_on_both_legs(void)
+{
+    quern_context *context = kit_context(NULL);
+    quern_dataset *left = rows_of(context, directory_path), *right = rows_of(context, rows_path);
+    quern_dataset *joined = quern_join(quern_filter(left, take_even, NULL), right, QUERN_JOIN_INNER,
+                                       (quern_schema){QUERN_U64, QUERN_U64, 0, 0}, join_values, NULL);
+    quern_collect(joined, QUERN_COLLECT_ROOT, take_none, NULL);
+    expect_in_both_forms(context,
+                         (const char *const[]){"stage 1: reads about 144000 bytes\n", ", about 96000 bytes\n",
+                                               "filter (u64, u64), at most 96000 bytes\n", ", about 48000 bytes\n",
+                                               "read by stage 2, at most 144000 bytes\n",
+                                               "stage 2: reads at most 144000 bytes\n",
+                                               "  output: collect, on rank 0\n", NULL},
+                         (const char *const[]){"s1_0 -> s1_1 [label=\"about 96000 bytes\"]",
+                                               "s1_1 -> s1_3 [label=\"at most 96000 bytes\"]",
+                                               "s1_2 -> s1_3 [label=\"about 48000 bytes\"]",
+                                               "s1_3 -> s2_1 [label=\"at most 144000 bytes\"]", "s2_1 -> s2_2;", NULL});
+    kit_run(context);
+    expect_in_both_forms(context,
+                         (const char *const[]){"[out 6000, 96000 bytes]\n", "[out 3000, 48000 bytes]\n",
+                                               "[in 6000, out 3000, dropped 3000]\n", "[in 6000]\n",
+                                               "gather both sides\" (u64, u64) [out 6000, 96000 bytes]\n",
+                                               "bytes: 144000 read", NULL},
+                         (const char *const[]){"s1_0 -> s1_1 [label=\"6000, 96000 bytes\"]",
+                                               "s1_2 -> s1_3 [label=\"3000, 48000 bytes\"]",
+                                               "s1_3 -> s2_1 [label=\"6000, 96000 bytes\"]", NULL});
+    quern_context_destroy(context);
+}
+
+static void a_kept_dataset_has_its_size_in_the_run_that_makes_it_and_in_those_that_read_it(void)
+{
+    quern_context *context = kit_context(NULL);
+    char takes[80];
+    quern_dataset *kept = quern_cache(rows_of(context, rows_path));
+    quern_collect(kept, QUERN_COLLECT_ROOT, take_none, NULL);
+    char *text = explain(context, QUERN_EXPLAIN_TEXT);
+    CHECK_HAS(text, "kept for later runs, read by stage 2, about 48000 bytes\n");
+    free(text);
+    kit_run(context);
+    text = explain(context, QUERN_EXPLAIN_TEXT);
+    const char *at = strstr(text, ", kept for later runs, takes ");
+    CHECK(at != NULL);
+    unsigned long long bytes = strtoull(at + strlen(", kept for later runs, takes "), NULL, 10);
+    CHECK(bytes >= ROW_COUNT * ROW_BYTES && bytes < 2 * ROW_COUNT * ROW_BYTES);
+    kit_check_alike(QUERN_OK, kit_path("%llu", bytes));
+    CHECK_HAS(text, "[out 3000, 48000 bytes]");
+    free(text);
+    quern_collect(quern_filter(kept, take_even, NULL), QUERN_COLLECT_ROOT, take_none, NULL);
+    text = explain(context, QUERN_EXPLAIN_TEXT);
+    snprintf(takes, sizeof takes, "kept from an earlier run, takes %llu bytes", bytes);
+    CHECK_HAS(text, takes);
+    snprintf(takes, sizeof takes, "stage 2: reads about %llu bytes\n", bytes);
+    CHECK_HAS(text, takes);
+    free(text);
+    kit_run(context);
+    text = explain(context, QUERN_EXPLAIN_TEXT);
+    snprintf(takes, sizeof takes, "kept from an earlier run, takes %llu bytes, read by stage 2\n", bytes);
+    CHECK_HAS(text, takes);
+    CHECK_HAS(text, "[out 3000, 48000 bytes]");
     free(text);
     quern_context_destroy(context);
 }
@@ -293,11 +416,14 @@ int main(int argc, char **argv)
 {
     kit_start(&argc, &argv);
     make_input();
+    make_rows();
     RUN(one_rank_alone_may_ask_before_a_run_and_nothing_happens, 10);
     RUN(after_a_run_every_rank_tells_the_same_sums, 20);
     RUN(the_graph_has_the_records_on_its_edges, 10);
     RUN(what_is_asked_for_next_comes_before_what_ran, 20);
     RUN(a_failed_run_shows_where_it_failed, 10);
+    RUN(a_join_of_a_directory_and_a_file_has_sizes_on_both_legs, 10);
+    RUN(a_kept_dataset_has_its_size_in_the_run_that_makes_it_and_in_those_that_read_it, 10);
     RUN(arguments_are_refused_and_leave_the_graph_as_it_is, 10);
     RUN(the_failure_of_a_builder_is_told_and_kept_for_the_run, 10);
     RUN(a_graph_that_is_too_large_is_refused_as_by_the_run, 10);

@@ -51,11 +51,20 @@ PLANS = {
     "api_explain": Plan(ranks(None, 1, 3), 60, False),
     "api_options": Plan([(None, ())], 60, False),
     "api_check": Plan(ranks(None, 1, 2, 3), 60, False),
+    "api_check_groups": Plan(ranks(None, 1, 2, 3, 7), 60, False),
+    "api_load": Plan(ranks(2, 3, 4, 7), 200, False),
 }
 # Programs whose callbacks keep what callbacks promise: (ranks, cases) of launches with the option check, which changes no byte.
 CHECKED = {
     "api_operators": (3, ()),
     "api_collect": (2, ()),
+    "api_groups": (3, ()),
+    "api_joins": (2, ()),
+    "api_sorted": (3, ("lines_sort_as_the_model_does", "keys_descend_and_their_values_ascend",
+                       "a_users_comparison_orders_and_bytes_decide_what_it_calls_equal",
+                       "results_are_sorted_and_sorted_again", "load_of_a_sort_with_a_hot_key",
+                       "unions_are_reduced_and_sorted")),
+    "api_places": (3, ()),
     "api_retry": (3, ()),
     "api_aggregate": (3, ("values_of_any_length_become_accumulators_of_one",
                           "accumulators_that_do_not_fit_the_memory_are_spilled_and_merged",

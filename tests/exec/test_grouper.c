@@ -31,8 +31,11 @@ static struct world {
     quern_join_type join_type;
     uint32_t last_group; /* that arrived */
     uint64_t batch_count, fail_batch_at, wrong_count;
+    uint64_t pair_count; /* calls of the join's */
     bool damages;
-    uint64_t sum; /* of what the counter was given in attempts that did not fail */
+    bool checks;      /* check mode: a callback that does not fail is called a second time */
+    bool fails_again; /* and then fails, for once */
+    uint64_t sum;     /* of what the counter was given in attempts that did not fail */
     struct quern_counter counter;
 } world;
 
@@ -156,7 +159,8 @@ static int read_as_told(quern_values *values, uint32_t group, uint32_t all)
 
 static int emit_as_told(quern_span key, uint32_t group, quern_emitter *out)
 {
-    bool fails = world.attempts_of[group]++ < world.fails_of[group];
+    uint32_t attempt = world.attempts_of[group]++;
+    bool fails = attempt < world.fails_of[group] || (world.fails_again && attempt == world.fails_of[group] + 1);
     for (uint64_t i = 0;; i++) {
         world.counter.pending += 1;
         if (fails && i == world.fails_after_of[group])
@@ -193,6 +197,7 @@ static int join_fn(quern_span key, const quern_span *left, const quern_span *rig
     uint32_t group = group_of(key);
     uint64_t pair = left ? (uint64_t)number_at(left->data) + 1 : 0;
     (void)user;
+    world.pair_count++;
     pair = pair << 32 | (right ? number_at(right->data) + 1 : 0);
     if ((left && !is_value(*left, (uint32_t)(pair >> 32) - 1)) || (right && !is_value(*right, (uint32_t)pair - 1)))
         world.wrong_count++;
@@ -315,6 +320,8 @@ static void open_grouper(qn_node_kind kind, uint64_t pool_bytes, uint64_t kept_b
         node.fn.join = join_fn;
     open_collator(kind, pool_bytes);
     kit_assert_ok(qn_chain_init(&chain, operators, 1, &world.counter, arrive, NULL, &error), &error);
+    if (world.checks)
+        kit_assert_ok(qn_chain_check(&chain, NULL, NULL, &error), &error);
     qn_grouper_config config = {&node, &collator, &chain, attempts, kept_bytes_max};
     kit_assert_ok(qn_grouper_create(&grouper, &config, &error), &error);
 }
@@ -330,15 +337,16 @@ static quern_status run(void)
 
 static void check_all_arrived(void)
 {
-    uint64_t read = 0, emitted = 0;
+    uint64_t read = 0, emitted = 0, called_twice = 0;
     for (uint32_t group = 0; group < world.group_count; group++) {
         uint32_t wanted = node.kind == QN_NODE_JOIN ? model_pairs(group, NULL) : world.emits_of[group];
         read += world.values_of[0][group] + world.values_of[1][group];
         emitted += wanted;
         if (world.arrived_of[group] != wanted)
             ck_abort_msg("%u of %u records of group %u arrived", world.arrived_of[group], wanted, group);
-        if (node.kind != QN_NODE_JOIN)
+        if (node.kind != QN_NODE_JOIN && !world.checks)
             ck_assert_uint_eq(world.attempts_of[group], world.fails_of[group] + 1);
+        called_twice += world.attempts_of[group] == world.fails_of[group] + (world.fails_again ? 4 : 2);
     }
     ck_assert_uint_eq(world.wrong_count, 0);
     ck_assert_uint_eq(qn_grouper_get_read_count(grouper), read);
@@ -346,7 +354,10 @@ static void check_all_arrived(void)
     ck_assert_uint_eq(edge.records_in, read);
     ck_assert_uint_eq(edge.records_out, emitted);
     ck_assert_uint_eq(chain.end_records, emitted);
-    if (node.kind != QN_NODE_JOIN)
+    if (world.checks && node.kind != QN_NODE_JOIN) {
+        ck_assert_int_eq(world.counter.sum, (int64_t)(world.group_count + emitted));
+        ck_assert_uint_ge(called_twice, world.group_count < 16 ? world.group_count : 16);
+    } else if (node.kind != QN_NODE_JOIN)
         ck_assert_int_eq(world.counter.sum, (int64_t)world.sum);
     else
         ck_assert_int_eq(world.counter.sum, (int64_t)emitted);
@@ -543,6 +554,154 @@ START_TEST(counters_count_each_turn_and_each_block_behind_it_once)
 }
 END_TEST
 
+/* ---- check mode ---- */
+
+START_TEST(in_check_mode_the_same_records_arrive_once_and_count_once)
+{
+    uint64_t state = 31;
+    for (int round = 0; round < 12; round++) {
+        bool kept_on_disk = round % 3 == 0;
+        qn_node_kind kind = round % 4 < 2 ? QN_NODE_GROUP : QN_NODE_COGROUP;
+        make_groups(5 + (uint32_t)kit_random_below(&state, 60), 40, kind == QN_NODE_COGROUP, &state);
+        for (uint32_t group = 0; group < world.group_count; group++)
+            world.fails_of[group] = world.fails_of[group] > 2 ? 2 : world.fails_of[group];
+        world.checks = true;
+        world.fails_again = !kept_on_disk && round % 2;
+        run_and_check(kind, round % 2 ? 32 << 10 : 64 << 20, kept_on_disk ? 600 : 1 << 20);
+    }
+    for (int type = QUERN_JOIN_INNER; type <= QUERN_JOIN_ANTI; type++) {
+        make_groups(60, 12, true, &state);
+        world.checks = true;
+        world.join_type = (quern_join_type)type;
+        run_and_check(QN_NODE_JOIN, 64 << 20, 1 << 20);
+    }
+}
+END_TEST
+
+START_TEST(a_join_of_thousands_repeats_a_part_of_its_pairs)
+{
+    world.group_count = 1;
+    world.values_of[0][0] = 3;
+    world.values_of[1][0] = 5000;
+    world.join_type = QUERN_JOIN_INNER;
+    world.checks = true;
+    run_and_check(QN_NODE_JOIN, 64 << 20, 1 << 20);
+    ck_assert_uint_eq(world.pair_count, 3 * (5000 + QN_TURN_CALLS_MAX));
+}
+END_TEST
+
+static uint64_t call_count;
+
+static int emit_call_count(quern_span key, quern_values *values, quern_emitter *out, void *user)
+{
+    (void)values;
+    (void)user;
+    call_count++;
+    return quern_emit(out, key, quern_of_u64(&call_count));
+}
+
+static int emit_ever_more(quern_span key, quern_values *values, quern_emitter *out, void *user)
+{
+    uint64_t one = 1;
+    int code = 0;
+    (void)values;
+    (void)user;
+    call_count++;
+    for (uint64_t i = 0; i < call_count && code == 0; i++)
+        code = quern_emit(out, key, quern_of_u64(&one));
+    return code;
+}
+
+static int change_value(quern_span key, quern_values *values, quern_emitter *out, void *user)
+{
+    quern_span value;
+    (void)key;
+    (void)out;
+    (void)user;
+    while (quern_values_next(values, &value) > 0)
+        *(char *)(uintptr_t)value.data ^= 1;
+    return 0;
+}
+
+static int change_key(quern_span key, quern_values *values, quern_emitter *out, void *user)
+{
+    (void)values;
+    (void)out;
+    (void)user;
+    *(char *)(uintptr_t)key.data ^= 1;
+    return 0;
+}
+
+static int cogroup_by_calls(quern_span key, quern_values *left, quern_values *right, quern_emitter *out, void *user)
+{
+    (void)right;
+    return emit_call_count(key, left, out, user);
+}
+
+static int join_by_calls(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out,
+                         void *user)
+{
+    (void)left;
+    (void)right;
+    return emit_call_count(key, NULL, out, user);
+}
+
+static int join_changing(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out,
+                         void *user)
+{
+    (void)key;
+    (void)out;
+    (void)user;
+    *(char *)(uintptr_t)(right ? right : left)->data ^= 1;
+    return 0;
+}
+
+static quern_status swallow(void *user, const qn_batch *batch, qn_error *failure)
+{
+    (void)user;
+    (void)batch;
+    (void)failure;
+    return QUERN_OK;
+}
+
+static void expect_found(const qn_node *of, const char *part, bool on_disk)
+{
+    memset(&world, 0, sizeof world);
+    world.group_count = 3;
+    world.values_of[0][0] = world.values_of[0][1] = world.values_of[0][2] = 60;
+    world.values_of[1][1] = 4;
+    world.join_type = QUERN_JOIN_LEFT;
+    world.checks = true;
+    call_count = 0;
+    open_grouper(of->kind, 1 << 20, on_disk ? 200 : 1 << 20, 3);
+    node.fn = of->fn;
+    chain.end = swallow;
+    ck_assert_msg(run() == QUERN_ERROR_CHECK, "not found: %s", part);
+    ck_assert_msg(strstr(error.text, "the callback of 'tested' ") == error.text, "%s", error.text);
+    ck_assert_msg(strstr(error.text, part) && strstr(error.text, ", on the group with key \""), "%s", error.text);
+    ck_assert(!chain.callback_failed);
+    tear_down();
+    kit_make_directory(&directory);
+    qn_error_clear(&error);
+}
+
+START_TEST(a_callback_of_groups_that_breaks_its_promise_is_named_with_the_key)
+{
+    const char *const other = "gave other records for the same input when it was called again";
+    const char *const changed = "changed a key or a value that it was given";
+    for (int on_disk = 0; on_disk < 2; on_disk++) {
+        expect_found(&(qn_node){.kind = QN_NODE_GROUP, .fn.group = emit_call_count}, other, on_disk);
+        expect_found(&(qn_node){.kind = QN_NODE_GROUP, .fn.group = emit_ever_more},
+                     "gave 1 records for an input, and 2 for the same when it was called again", on_disk);
+        expect_found(&(qn_node){.kind = QN_NODE_GROUP, .fn.group = change_key}, changed, on_disk);
+        expect_found(&(qn_node){.kind = QN_NODE_COGROUP, .fn.cogroup = cogroup_by_calls}, other, on_disk);
+        expect_found(&(qn_node){.kind = QN_NODE_JOIN, .fn.join = join_by_calls}, other, on_disk);
+    }
+    expect_found(&(qn_node){.kind = QN_NODE_GROUP, .fn.group = change_value}, changed, false);
+    expect_found(&(qn_node){.kind = QN_NODE_JOIN, .fn.join = join_changing}, changed, false);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -554,6 +713,9 @@ int main(void)
         a_failure_of_the_end_is_passed_on_and_nothing_is_tried_again,
         damaged_values_on_disk_are_an_error_and_not_the_callbacks,
         counters_count_each_turn_and_each_block_behind_it_once,
+        in_check_mode_the_same_records_arrive_once_and_count_once,
+        a_join_of_thousands_repeats_a_part_of_its_pairs,
+        a_callback_of_groups_that_breaks_its_promise_is_named_with_the_key,
     };
     return kit_run_tests("grouper", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -285,7 +285,7 @@ START_TEST(a_chain_hands_records_shuffled_to_a_reduction_and_names_one_that_brea
     for (int which = 0; which < 3; which++) {
         kit_open_chain(&tested, NULL, 0);
         const qn_node *reduce = which == 0 ? NULL : which == 1 ? &right : &wrong;
-        kit_assert_ok(qn_chain_check(&tested.chain, reduce, &kit_error), &kit_error);
+        kit_assert_ok(qn_chain_check(&tested.chain, reduce, "sums", &kit_error), &kit_error);
         quern_status status = kit_run_chain(&tested, &rows, 0);
         ck_assert_int_eq(status, which < 2 ? QUERN_OK : QUERN_ERROR_CHECK);
         ck_assert_uint_eq(tested.end.got.count, which < 2 ? ROW_COUNT : 0);

@@ -3,6 +3,7 @@
  * tests/io/test_listing.c: which files an input is, in which order, and what is left out.
  */
 #include "runtime/io/listing.h"
+#include "runtime/io/output_lock.h"
 #include "tests/kit.h"
 #include "tests/refusal.h"
 
@@ -203,25 +204,45 @@ START_TEST(a_thousand_files_are_listed_sorted)
 }
 END_TEST
 
-START_TEST(the_size_is_foreseen_of_few_files_and_of_nothing_else)
+START_TEST(the_size_is_foreseen_of_so_many_files_as_the_listing_has_them)
 {
-    const char *paths[QN_FORESEEN_PATH_COUNT_MAX + 1];
+    static const char *paths[QN_FORESEEN_ENTRY_COUNT_MAX + 1];
     uint64_t bytes = 99;
     put("file", "12345");
     char *file = strdup(kit_path(&directory, "file"));
-    for (size_t i = 0; i <= QN_FORESEEN_PATH_COUNT_MAX; i++)
+    for (size_t i = 0; i <= QN_FORESEEN_ENTRY_COUNT_MAX; i++)
         paths[i] = file;
-    ck_assert(qn_listing_foresee(paths, QN_FORESEEN_PATH_COUNT_MAX, &bytes));
-    ck_assert_uint_eq(bytes, 5 * QN_FORESEEN_PATH_COUNT_MAX);
-    ck_assert(!qn_listing_foresee(paths, QN_FORESEEN_PATH_COUNT_MAX + 1, &bytes));
-    paths[1] = directory.path;
-    ck_assert(!qn_listing_foresee(paths, 2, &bytes));
+    ck_assert(qn_listing_foresee(paths, QN_FORESEEN_ENTRY_COUNT_MAX, &bytes));
+    ck_assert_uint_eq(bytes, 5 * QN_FORESEEN_ENTRY_COUNT_MAX);
+    ck_assert(!qn_listing_foresee(paths, QN_FORESEEN_ENTRY_COUNT_MAX + 1, &bytes));
     paths[1] = kit_path(&directory, "nothing");
     ck_assert(!qn_listing_foresee(paths, 2, &bytes));
-    ck_assert_uint_eq(bytes, 5 * QN_FORESEEN_PATH_COUNT_MAX);
+    ck_assert_uint_eq(bytes, 5 * QN_FORESEEN_ENTRY_COUNT_MAX);
     ck_assert(qn_listing_foresee(NULL, 0, &bytes));
     ck_assert_uint_eq(bytes, 0);
     free(file);
+}
+END_TEST
+
+START_TEST(the_size_of_a_directory_is_that_of_the_files_that_the_listing_finds)
+{
+    uint64_t bytes = 0;
+    const char *paths[] = {directory.path};
+    put("file", "12345");
+    put(QN_OUTPUT_LOCK_NAME, "not this");
+    ck_assert_int_eq(mkdir(kit_path(&directory, "below"), 0755), 0);
+    put("below/other", "123");
+    ck_assert_int_eq(symlink(kit_path(&directory, "file"), kit_path(&directory, "link")), 0);
+    ck_assert(qn_listing_foresee(paths, 1, &bytes));
+    list_one(directory.path);
+    ck_assert_uint_eq(bytes, 8);
+    ck_assert_uint_eq(listing.bytes, 8);
+    for (int i = 0; i < QN_FORESEEN_ENTRY_COUNT_MAX; i++) {
+        char name[40];
+        snprintf(name, sizeof name, "below/%d", i);
+        put(name, "1");
+    }
+    ck_assert(!qn_listing_foresee(paths, 1, &bytes));
 }
 END_TEST
 
@@ -261,7 +282,8 @@ int main(void)
         what_cannot_be_an_input_is_an_error_that_names_it,
         no_paths_are_no_files,
         a_thousand_files_are_listed_sorted,
-        the_size_is_foreseen_of_few_files_and_of_nothing_else,
+        the_size_is_foreseen_of_so_many_files_as_the_listing_has_them,
+        the_size_of_a_directory_is_that_of_the_files_that_the_listing_finds,
         refused_memory_is_an_error_and_nothing_leaks,
     };
     return kit_run_tests("listing", tests, sizeof tests / sizeof *tests, set_up, tear_down);

@@ -317,16 +317,16 @@ START_TEST(a_source_shows_its_first_paths_and_the_size_if_that_is_foreseen)
     write_to(read_paths(paths, QN_EXPLAIN_PATH_COUNT_MAX, NULL), "few");
     write_to(read_paths(paths, QN_EXPLAIN_PATH_COUNT_MAX + 2, NULL), "many");
     kit_assert_ok(qn_account_create(&graph, &account, &error), &error);
-    account->facts[1].foreseen[0] = account->facts[2].foreseen[0] = true;
-    account->facts[2].foreseen_bytes[0] = UINT64_MAX;
+    account->facts[1].reads[0] = (qn_foreseen){QN_FORESEEN_ABOUT, 0};
+    account->facts[2].reads[0] = (qn_foreseen){QN_FORESEEN_ABOUT, UINT64_MAX};
     check_text("plan: 3 stages, 3 outputs\n"
                "stage 1\n"
                "  source: read text (bytes, none), no paths\n"
                "  output: write text, \"none\"\n"
-               "stage 2\n"
+               "stage 2: reads about 0 bytes\n"
                "  source: read text (bytes, none), \"a\", \"b\", \"c\", about 0 bytes\n"
                "  output: write text, \"few\"\n"
-               "stage 3\n"
+               "stage 3: reads about 18446744073709551615 bytes\n"
                "  source: read text (bytes, none), \"a\", \"b\", \"c\" and 2 more, about 18446744073709551615 bytes\n"
                "  output: write text, \"many\"\n");
 }
@@ -339,6 +339,7 @@ static void run_stage(uint32_t index, quern_status status, qn_step_facts first, 
     account->ran = true;
     account->facts[index] = (qn_stage_facts){.ran = true,
                                              .status = status,
+                                             .leg_bytes = {4000 + index},
                                              .elapsed_ms = 61005,
                                              .read_bytes = 10000 + index,
                                              .sent_bytes = 300,
@@ -357,30 +358,31 @@ START_TEST(after_a_run_each_step_has_its_records_and_each_stage_its_bytes_and_ti
     run_stage(3, QUERN_OK, (qn_step_facts){12, 12, 0}, (qn_step_facts){12, 12, 0}, keys);
     check_text("plan: 4 stages, 2 outputs; run: QUERN_OK\n"
                "stage 1: QUERN_OK\n"
-               "  source: read text (bytes, none), \"input\" [out 1000]\n"
+               "  source: read text (bytes, none), \"input\" [out 1000, 4000 bytes]\n"
                "  operator: filter block \"short\" (bytes, none) [in 1000, out 400, dropped 600]\n"
                "  reduction: reduce by key \"counts\" (bytes, u64), count, read by stage 2, 3 [in 400]\n"
                "  bytes: 10000 read, 300 sent, 7 spilled\n"
                "  seconds: 61.005\n"
                "stage 2: QUERN_OK\n"
-               "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out 90]\n"
+               "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out 90, 4001 bytes]\n"
                "  output: write text, \"out\" [in 90]\n"
                "  bytes: 10001 read, 300 sent, 7 spilled\n"
                "  seconds: 61.005\n"
                "stage 3: QUERN_OK\n"
-               "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out 90]\n"
+               "  source: result of stage 1, reduce by key \"counts\" (bytes, u64) [out 90, 4002 bytes]\n"
                "  operator: map \"swap\" (bytes, u64) [in 90, out 90]\n"
                "  reduction: reduce by key (bytes, u64), sum, read by stage 4 [in 90]\n"
                "  bytes: 10002 read, 300 sent, 7 spilled\n"
                "  seconds: 61.005\n"
                "stage 4: QUERN_OK\n"
-               "  source: result of stage 3, reduce by key (bytes, u64) [out 12]\n"
+               "  source: result of stage 3, reduce by key (bytes, u64) [out 12, 4003 bytes]\n"
                "  output: top k, 3 largest [in 12]\n"
                "  bytes: 10003 read, 300 sent, 7 spilled\n"
                "  seconds: 61.005\n");
     check_graph(4, 7, 6);
-    check_graph_has("    s1_0 -> s1_1 [label=\"1000\"];\n    s1_1 -> s1_2 [label=\"400\"];\n");
-    check_graph_has("  s1_2 -> s2_1 [label=\"90\"];\n  s1_2 -> s3_1 [label=\"90\"];\n  s3_2 -> s4_1 [label=\"12\"];\n");
+    check_graph_has("    s1_0 -> s1_1 [label=\"1000, 4000 bytes\"];\n    s1_1 -> s1_2 [label=\"400\"];\n");
+    check_graph_has("  s1_2 -> s2_1 [label=\"90, 4001 bytes\"];\n  s1_2 -> s3_1 [label=\"90, 4002 bytes\"];\n  s3_2 -> "
+                    "s4_1 [label=\"12, 4003 bytes\"];\n");
     check_graph_has("label=\"stage 1: QUERN_OK\\nbytes: 10000 read, 300 sent, 7 spilled\\nseconds: 61.005\";");
 }
 END_TEST
@@ -393,7 +395,7 @@ START_TEST(after_a_failed_run_it_says_which_stage_failed_and_which_did_not_run)
     account->status = QUERN_ERROR_CALLBACK;
     check_text("plan: 2 stages, 1 output; run: QUERN_ERROR_CALLBACK\n"
                "stage 1: QUERN_ERROR_CALLBACK\n"
-               "  source: read text (bytes, none), \"input\" [out 5]\n"
+               "  source: read text (bytes, none), \"input\" [out 5, 4000 bytes]\n"
                "  reduction: reduce by key (bytes, u64), count, read by stage 2 [in 5]\n"
                "  bytes: 10000 read, 300 sent, 7 spilled\n"
                "  seconds: 61.005\n"

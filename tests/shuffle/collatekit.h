@@ -10,6 +10,8 @@
 #include "runtime/shuffle/splitters.h"
 #include "tests/kit.h"
 
+#define KIT_KEY_BYTES_MAX 4096
+
 /* How records look. */
 typedef struct kit_shape {
     qn_collation_kind kind;
@@ -22,6 +24,7 @@ typedef struct kit_shape {
     uint32_t hot_percent;     /* of the records have key 0 */
     uint32_t inner_percent;   /* with sides */
     uint32_t pad_bytes;       /* of values that are bytes, in front: they are alike so far */
+    uint32_t key_pad_bytes;   /* the same of keys */
     uint32_t giant_per_mille; /* records whose value has giant_bytes more */
     uint32_t giant_bytes;
 } kit_shape;
@@ -70,9 +73,11 @@ static inline uint8_t *kit_grow(kit_packed *to, uint64_t bytes)
 static inline void kit_pack(kit_packed *to, const kit_shape *shape, const qn_layout *layout, uint64_t key,
                             uint64_t value, uint32_t side, uint32_t pad_bytes)
 {
-    char key_text[64], value_text[64];
-    int key_bytes = snprintf(key_text, sizeof key_text, "%.*s%llu", (int)(key % 23), "kkkkkkkkkkkkkkkkkkkkkkkk",
-                             (unsigned long long)key);
+    char key_text[KIT_KEY_BYTES_MAX], value_text[64];
+    memset(key_text, 'k', shape->key_pad_bytes);
+    int key_bytes = (int)shape->key_pad_bytes;
+    key_bytes += snprintf(key_text + key_bytes, 64, "%.*s%llu", (int)(key % 23), "kkkkkkkkkkkkkkkkkkkkkkkk",
+                          (unsigned long long)key);
     int value_bytes = snprintf(value_text, sizeof value_text, "%llu", (unsigned long long)value);
     uint32_t all_bytes = pad_bytes + (uint32_t)value_bytes;
     uint8_t *padded = kit_take(all_bytes);
@@ -90,7 +95,8 @@ static inline void kit_pack(kit_packed *to, const kit_shape *shape, const qn_lay
         record.value_bytes = sizeof value;
     } else if (shape->value_type == QUERN_NONE)
         record.value_bytes = 0;
-    char slack[64 + QN_SLACK_BYTES] = "";
+    char slack[KIT_KEY_BYTES_MAX + QN_SLACK_BYTES];
+    memset(slack, 0, sizeof slack);
     memcpy(slack, record.key, record.key_bytes);
     record.prefix = layout->has_tag ? qn_key_of(slack, record.key_bytes).tag
                                     : qn_order_prefix(layout->key_type, record.key, record.key_bytes);

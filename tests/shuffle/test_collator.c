@@ -484,6 +484,22 @@ START_TEST(records_that_differ_late_or_never_are_spread_too)
 }
 END_TEST
 
+/* Keys that are alike for 3000 bytes and more, and values, in the order of the input or in any. */
+START_TEST(records_that_differ_behind_thousands_of_bytes_are_divided_where_samples_have_room)
+{
+    kit_shape shape = {.kind = QN_COLLATE_BY_KEY, .key_type = QUERN_U64, .value_type = QUERN_BYTES, .pad_bytes = 3000};
+    double load = measure_load(4, &shape, (sizes){32 << 20, 4 << 20, 16384}, 6000, zero, same);
+    ck_assert_msg(load <= 1.2, "the values differ behind 3000 bytes: %.3f of the mean", load);
+    shape.values_descending = true;
+    load = measure_load(3, &shape, (sizes){32 << 20, 4 << 20, 16384}, 6000, zero, same);
+    ck_assert_msg(load <= 1.2, "and descend: %.3f of the mean", load);
+    shape =
+        (kit_shape){.kind = QN_COLLATE_BY_KEY, .key_type = QUERN_BYTES, .value_type = QUERN_U64, .key_pad_bytes = 3000};
+    load = measure_load(4, &shape, (sizes){32 << 20, 4 << 20, 16384}, 6000, same, zero);
+    ck_assert_msg(load <= 1.2, "the keys do: %.3f of the mean", load);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -494,6 +510,7 @@ int main(void)
         the_sample_is_of_all_that_was_held_and_not_of_its_begin,
         input_with_a_period_is_sampled_all_the_same,
         records_that_differ_late_or_never_are_spread_too,
+        records_that_differ_behind_thousands_of_bytes_are_divided_where_samples_have_room,
     };
     return kit_run_tests("collator", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }
