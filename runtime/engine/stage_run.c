@@ -357,6 +357,8 @@ static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *gro
         qn_agent_progress_if_due(&run->agent);
     }
     run->source_records[leg] += qn_grouper_get_read_count(grouper);
+    run->figures.attempts += run->groupings[leg].turn_attempts;
+    run->figures.attempts_failed += run->groupings[leg].turn_attempts_failed;
     qn_agent_leave(&run->agent);
     if (status == QUERN_OK && !run->agent.aborted)
         status = qn_chain_end_turns(&run->groupings[leg], qn_grouper_get_read_count(grouper), failure);

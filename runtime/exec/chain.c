@@ -677,6 +677,8 @@ quern_status qn_chain_turn(qn_chain *chain, qn_chain_turn_fn fn, void *turn, uin
     chain->has_turns = true;
     for (uint32_t attempt = 1;; attempt++) {
         quern_status status = attempt_turn(chain, fn, turn, &passed_count);
+        chain->turn_attempts++;
+        chain->turn_attempts_failed += status != QUERN_OK;
         if (status == QUERN_OK || !chain->callback_failed || attempt == attempt_count_max)
             return status;
         qn_error_clear(error);

@@ -69,6 +69,7 @@ typedef struct qn_chain {
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
     bool has_turns;       /* and no blocks */
+    uint64_t turn_attempts, turn_attempts_failed; /* of all turns */
 } qn_chain;
 
 /* Prepares the operators of a leg (borrowed until fini). */
