@@ -194,7 +194,8 @@ static void callbacks_that_fail_emit_and_count_once(void)
             continue;
         group_count++;
         record_count += count;
-        failures += count / 500 + (uint64_t)(key % 7 == 3) + (uint64_t)(key % 5 == 2 && count > 0); /* the first are map_some()'s */
+        failures += count / 500 + (uint64_t)(key % 7 == 3) +
+                    (uint64_t)(key % 5 == 2 && count > 0); /* the first are map_some()'s */
         if (count > 0)
             kit_put(&expected, "%" PRIu64 "\t%" PRIu64 "\n", key, count * (count - 1) / 2);
     }

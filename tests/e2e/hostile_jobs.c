@@ -30,7 +30,7 @@ static parameters given = {.each = 1000, .key_bytes = 10, .value_bytes = 90, .ru
 static uint64_t record_count;
 static quern_counter *count, *digest, *disorder;
 static uint64_t found_count, found_digest, found_disorder; /* in all runs */
-static uint8_t last[16];                                  /* key of the result, its begin */
+static uint8_t last[16];                                   /* key of the result, its begin */
 static size_t last_bytes;
 static uint8_t *key_room, *value_room;
 
@@ -569,14 +569,10 @@ static int read_parameter(const char *argument)
         const char *name;
         uint64_t *number;
         const char **text;
-    } all[] = {{"each=", &given.each, NULL},
-               {"keys=", &given.keys, NULL},
-               {"key-bytes=", &given.key_bytes, NULL},
-               {"value-bytes=", &given.value_bytes, NULL},
-               {"runs=", &given.runs, NULL},
-               {"out=", NULL, &given.out},
-               {"linger=", NULL, &given.linger},
-               {"mark=", NULL, &given.mark}};
+    } all[] = {{"each=", &given.each, NULL},           {"keys=", &given.keys, NULL},
+               {"key-bytes=", &given.key_bytes, NULL}, {"value-bytes=", &given.value_bytes, NULL},
+               {"runs=", &given.runs, NULL},           {"out=", NULL, &given.out},
+               {"linger=", NULL, &given.linger},       {"mark=", NULL, &given.mark}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         size_t length = strlen(all[i].name);
         if (strncmp(argument, all[i].name, length) != 0)
@@ -592,12 +588,11 @@ static int read_parameter(const char *argument)
 
 static int say(job_answer right)
 {
-    printf("count=%" PRIu64 " digest=%" PRIx64 " disorder=%" PRIu64 "\n", found_count, found_digest,
-           found_disorder);
+    printf("count=%" PRIu64 " digest=%" PRIx64 " disorder=%" PRIu64 "\n", found_count, found_digest, found_disorder);
     if (found_count == right.count && found_digest == right.digest && found_disorder == 0)
         return 0;
-    fprintf(stderr, "hostile_jobs: wrong answer: count=%" PRIu64 " digest=%" PRIx64 " disorder=0 expected\n", right.count,
-            right.digest);
+    fprintf(stderr, "hostile_jobs: wrong answer: count=%" PRIu64 " digest=%" PRIx64 " disorder=0 expected\n",
+            right.count, right.digest);
     return 3;
 }
 

@@ -283,13 +283,13 @@ def a_full_scratch_disk_is_a_clear_error_of_every_operator(t):
 @test
 def all_ranks_learn_of_a_scratch_disk_that_is_full_for_one(t):
     disk = t.mount_tmpfs("size=8m")
-    shell = ["sh", "-c", 'd=$1; shift; [ "$OMPI_COMM_WORLD_RANK" = 1 ] || export TMPDIR="$d"; "$@"; '
-             'echo $? >"$d/status.$OMPI_COMM_WORLD_RANK"', "sh", t.dir]
+    shell = ["sh", "-c", 'd=$1; [ "$OMPI_COMM_WORLD_RANK" != 1 ] || export TMPDIR="$2"; shift 2; "$@"; '
+             'echo $? >"$d/status.$OMPI_COMM_WORLD_RANK"', "sh", t.dir, disk]
     for operator in chosen(t, ("group",), MOVERS):
         budget = needed_memory(t, 3, operator)
         arguments = [argument for argument in job_arguments(t, operator, 6 * budget // RECORD_BYTES, budget=budget)
                      if not argument.startswith("--quern-scratch")]
-        run = t.run(3, *arguments, launcher=shell, env={"TMPDIR": disk})
+        run = t.run(3, *arguments, launcher=shell)
         statuses = [read_file(t.path("status.%d" % rank)) for rank in range(3)]
         t.check(statuses == [b"1\n"] * 3, "the ranks ended with %s" % statuses, run)
         t.check(len(run.messages) == 1 and b"No space left" in run.stderr and disk.encode() in run.stderr, "not named", run)
