@@ -79,7 +79,7 @@ def over_budget(t, n, operator, budget, times, *more):
     scratch, report = make_scratch(t), t.path("report.json")
     empty = empty_bytes(t, n, operator, budget)
     run = t.succeed(n, *job_arguments(t, operator, times * budget // RECORD_BYTES, *more, budget=budget, scratch=scratch),
-                    "--quern-report=" + report, timeout=400)
+                    "--quern-report=" + report, timeout=1200)
     ranks = load_json(report)["ranks"]
     peak, spilled = sum(rank["peak_rss_bytes"] for rank in ranks), sum(rank["spilled_bytes"] for rank in ranks)
     limit = budget * 1.1 + empty
@@ -142,7 +142,7 @@ def a_hard_limit_of_the_system_is_enough_for_the_budget_that_quern_derives_from_
         try:
             shell = ["sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', group]
             records = (5 if t.options.slow else 2) * limit // RECORD_BYTES
-            run = t.succeed(n, *job_arguments(t, operator, records, scratch=scratch), launcher=shell, timeout=400)
+            run = t.succeed(n, *job_arguments(t, operator, records, scratch=scratch), launcher=shell, timeout=1200)
             nothing_left(t, run, scratch)
         finally:
             remove_group(group)
