@@ -319,7 +319,8 @@ QUERN_API quern_counter *quern_counter_create(quern_context *context, const char
 /* Adds to it. Local; inside callbacks. What a failed attempt added is taken back. NULL: nothing. Since 0.1. */
 QUERN_API void quern_counter_add(quern_counter *counter, int64_t amount);
 
-/* The sum over all ranks after quern_run(): the same on every rank. Local, cannot fail. Since 0.1. */
+/* The sum over all ranks of what the last quern_run() added, 0 if that failed: the same on every rank. Callbacks before a cache are not called in
+ * later runs, and add nothing there. Local, cannot fail. Since 0.1. */
 QUERN_API int64_t quern_counter_value(const quern_counter *counter);
 
 /* Runs everything that was asked for with quern_write_text(), quern_top_k() and quern_collect() since the last run. Collective; returns the same

@@ -76,6 +76,14 @@ static inline uint64_t qn_order_prefix(quern_type type, const void *data, uint64
     return __builtin_bswap64(word);
 }
 
+static inline bool qn_order_is_nan(quern_type type, const void *data)
+{
+    quern_span span = {data, 0};
+    if (type == QUERN_F64)
+        return (quern_u64(span) & ~QN_ORDER_SIGN) > QN_ORDER_INFINITY;
+    return type == QUERN_F32 && (quern_u32(span) & 0x7fffffff) > 0x7f800000;
+}
+
 /* Whether values with equal prefixes are equal. */
 static inline bool qn_order_prefix_decides(quern_type type)
 {

@@ -348,6 +348,21 @@ static void load_values(const sort_job *job, qn_sort_entry *entries, size_t coun
     }
 }
 
+/* Values of one prefix are the same bytes, but for NaN, of which there are many: they are at one end. */
+static void sort_nan(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count)
+{
+    bool descending = job->collation->values_descending;
+    const qn_sort_entry *end = descending ? entries : entries + count - 1;
+    qn_packed record = record_of(job, end);
+    quern_type type = job->collation->layout.value_types[record.side];
+    size_t same = 1;
+    if (!qn_order_is_nan(type, record.value))
+        return;
+    while (same < count && entries[descending ? same : count - 1 - same].prefix == end->prefix)
+        same++;
+    merge_sort(job, descending ? entries : entries + count - same, scratch, same);
+}
+
 /* Entries of the same key and side. */
 static void sort_value(const sort_job *job, qn_sort_entry *entries, qn_sort_entry *scratch, size_t count)
 {
@@ -357,6 +372,7 @@ static void sort_value(const sort_job *job, qn_sort_entry *entries, qn_sort_entr
     } else if (qn_order_prefix_decides(collation->layout.value_types[record_of(job, &entries[0]).side])) {
         load_values(job, entries, count);
         sort_words(entries, scratch, count, false);
+        sort_nan(job, entries, scratch, count);
     } else {
         sort_bytes(job, entries, scratch, count, FIELD_VALUE, 0);
     }

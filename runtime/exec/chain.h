@@ -75,6 +75,7 @@ typedef struct qn_chain {
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
     bool has_turns;       /* and no blocks */
     bool checks_turns;    /* check mode */
+    uint64_t turn_attempts, turn_attempts_failed; /* of all turns */
 } qn_chain;
 
 /* Prepares the operators of a leg (borrowed until fini). */

@@ -121,6 +121,8 @@ quern_status qn_chain_turn(qn_chain *chain, const qn_turn *turn, uint32_t attemp
     chain->has_turns = true;
     for (uint32_t number = 1;; number++) {
         quern_status status = attempt(chain, turn, &passed_count);
+        chain->turn_attempts++;
+        chain->turn_attempts_failed += status != QUERN_OK;
         if (status == QUERN_OK || !chain->callback_failed || number == attempt_count_max)
             return status;
         qn_error_clear(error);

@@ -122,17 +122,30 @@ static quern_status append_home(qn_collator *collator, const qn_packed *record, 
     return qn_sorter_append(collator->sorter, record, line, bytes, error);
 }
 
-/* A record that a chunk can never hold, piece by piece. */
+/* A record that a chunk can never hold, piece by piece. It is packed once, since the pieces may be thousands. */
 static quern_status send_giant(qn_collator *collator, uint32_t to, const qn_packed *record, uint64_t bytes,
                                bool *done_out, qn_error *error)
 {
-    uint8_t *line = make_line(collator, bytes, error);
-    if (!line)
+    if (!make_line(collator, bytes, error))
         return error->status;
     close_chunks(collator);
-    qn_packed_encode(&collator->config.collation.layout, record, line);
-    *done_out = qn_rounds_put_packed(&collator->rounds, to, line, bytes);
+    if (!collator->lined)
+        qn_packed_encode(&collator->config.collation.layout, record, collator->line);
+    collator->lined = true;
+    *done_out = qn_rounds_put_packed(&collator->rounds, to, collator->line, bytes);
     return QUERN_OK;
+}
+
+/* What a large record took is not counted, so it is given back. */
+static void end_record(qn_collator *collator)
+{
+    collator->under_way = false;
+    if (!collator->lined)
+        return;
+    free(collator->line);
+    collator->line = NULL;
+    collator->line_bytes_max = 0;
+    collator->lined = false;
 }
 
 /* *done_out false: there is no room before the next round. */
@@ -166,6 +179,7 @@ static quern_status route(qn_collator *collator, const qn_packed *record, uint64
         qn_splitters_route(&collator->splitters, record, &collator->to_rank, &collator->last_rank);
         collator->copies += collator->last_rank - collator->to_rank;
         collator->under_way = true;
+        collator->moving = *record;
     }
     for (*done_out = true; collator->to_rank <= collator->last_rank && status == QUERN_OK; collator->to_rank++) {
         if (collator->to_rank == collator->config.comm->rank)
@@ -175,7 +189,7 @@ static quern_status route(qn_collator *collator, const qn_packed *record, uint64
         if (!*done_out)
             return status;
     }
-    collator->under_way = false;
+    end_record(collator);
     return status;
 }
 
@@ -241,7 +255,7 @@ quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, ui
     const qn_layout *layout = &collator->config.collation.layout;
     collator->waiting = collator->held_bytes > 0 && collator->divided; /* those come first */
     while (*next < batch->block.count && status == QUERN_OK && !collator->waiting) {
-        qn_packed record = record_of(collator, batch, *next, input);
+        qn_packed record = collator->under_way ? collator->moving : record_of(collator, batch, *next, input);
         uint64_t bytes = qn_packed_bytes(layout, record.key_bytes, record.value_bytes);
         bool done = true;
         if (is_alone(collator))

@@ -50,7 +50,9 @@ typedef struct qn_collator {
     bool filling; /* a chunk is half full: the next round had better be announced by the time that it is full */
     bool ended, discarding, sorted;
     bool under_way;              /* the record that waits is: */
+    qn_packed moving;            /* this one; borrows from whoever gave it */
     uint32_t to_rank, last_rank; /* it has yet to go to these */
+    bool lined;                  /* the line holds it */
     uint8_t *line;               /* a packed record on its way into the sorter, or a large one that waits */
     uint64_t line_bytes_max;
     uint64_t records_in, copies;
@@ -61,7 +63,8 @@ typedef struct qn_collator {
 quern_status qn_collator_init(qn_collator *collator, const qn_collator_config *config, qn_error *error);
 void qn_collator_fini(qn_collator *collator); /* takes a zeroed one */
 
-/* Inserts records [*next, block.count) of the batch of an input, 0 or 1; moves *next. Not all went in: make progress, and call again. */
+/* Inserts records [*next, block.count) of the batch of an input, 0 or 1; moves *next. Not all went in: make progress, and call
+ * again with the same batch. */
 quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, uint32_t input, size_t *next,
                                 qn_error *error);
 /* The task whose records are inserted has so many bytes, of which so many are through; done 0: it begins. A sample stands for what is to come

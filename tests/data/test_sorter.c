@@ -228,6 +228,31 @@ static void make_plain_collation(void)
     collation = (qn_collation){.kind = QN_COLLATE_BY_KEY, .layout = qn_layout_of(&schema, false, false)};
 }
 
+/* All NaN are equal as numbers, but their bytes come out, so they have an order too. */
+START_TEST(values_that_are_nan_of_many_kinds_come_in_one_order)
+{
+    static const quern_type types[] = {QUERN_F64, QUERN_F32};
+    for (int i = 0; i < 4; i++) {
+        const quern_schema schema = {QUERN_U64, types[i % 2], 0};
+        batch records = {0};
+        collation = (qn_collation){QN_COLLATE_BY_KEY, qn_layout_of(&schema, NULL, false), .values_descending = i / 2};
+        for (uint64_t number = 0; number < 3000; number++) {
+            uint64_t payload = number * 37 % 1024, sign = number & 1;
+            const uint64_t wide = number % 3 ? sign << 63 | QN_ORDER_NAN | payload : number << 50;
+            const uint32_t narrow = (uint32_t)(number % 3 ? sign << 31 | 0x7fc00000 | payload : number << 19);
+            const uint64_t key = number % 2;
+            bool is_wide = schema.value == QUERN_F64;
+            batch_add(&records, qn_order_prefix(QUERN_U64, &key, 8), &key, 8, is_wide ? (const void *)&wide : &narrow,
+                      is_wide ? 8 : 4, 0);
+        }
+        batch_sort(&records);
+        check_sort(&records, 1 << 20, 4096);
+        check_sort(&records, 8192, 1024);
+        batch_free(&records);
+    }
+}
+END_TEST
+
 START_TEST(nothing_comes_back_from_nothing)
 {
     make_plain_collation();
@@ -673,6 +698,7 @@ int main(void)
     const TTest *const tests[] = {
         records_of_any_layout_and_collation_come_back_in_order_from_memory,
         records_of_any_layout_and_collation_come_back_in_order_from_runs,
+        values_that_are_nan_of_many_kinds_come_in_one_order,
         nothing_comes_back_from_nothing,
         one_record_comes_back_from_a_pool_that_has_room_for_just_it_and_from_none,
         records_larger_than_the_pool_come_back_among_the_others,

@@ -337,7 +337,7 @@ static quern_status run(void)
 
 static void check_all_arrived(void)
 {
-    uint64_t read = 0, emitted = 0, called_twice = 0;
+    uint64_t read = 0, emitted = 0, called_twice = 0, failed = 0;
     for (uint32_t group = 0; group < world.group_count; group++) {
         uint32_t wanted = node.kind == QN_NODE_JOIN ? model_pairs(group, NULL) : world.emits_of[group];
         read += world.values_of[0][group] + world.values_of[1][group];
@@ -347,7 +347,9 @@ static void check_all_arrived(void)
         if (node.kind != QN_NODE_JOIN && !world.checks)
             ck_assert_uint_eq(world.attempts_of[group], world.fails_of[group] + 1);
         called_twice += world.attempts_of[group] == world.fails_of[group] + (world.fails_again ? 4 : 2);
+        failed += node.kind == QN_NODE_JOIN ? world.attempts_of[group] : world.fails_of[group];
     }
+    ck_assert_uint_eq(chain.turn_attempts_failed, failed);
     ck_assert_uint_eq(world.wrong_count, 0);
     ck_assert_uint_eq(qn_grouper_get_read_count(grouper), read);
     qn_edge_stats edge = qn_chain_edge(&chain, 0);

@@ -18,6 +18,7 @@
 
 static kit_directory directory;
 static qn_error error;
+static size_t spoilt_count;
 
 static void set_up(void)
 {
@@ -35,6 +36,7 @@ typedef struct rank {
     qn_collator collator;
     kit_packed input;
     size_t next;
+    size_t spoilt; /* one more than the number of the record that is, for now; 0: none */
     bool ended;
 } rank;
 
@@ -46,6 +48,7 @@ static struct world {
     uint64_t state;
     uint32_t ended_count;
     uint64_t discard_at; /* the turn; 0: never */
+    bool spoils;
 } world;
 
 typedef struct sizes {
@@ -93,6 +96,27 @@ static void fill_inputs(size_t each)
     }
 }
 
+static void flip_value(const qn_packed *record)
+{
+    uint8_t *bytes = (uint8_t *)(uintptr_t)record->value;
+    for (uint32_t i = 0; i < record->value_bytes; i++)
+        bytes[i] ^= 0xff;
+}
+
+/* What was read of a large record that waits is not to be read again: it is another one until it is gone. */
+static void spoil_giant(rank *me)
+{
+    if (me->spoilt > 0 && me->next >= me->spoilt) {
+        flip_value(&me->input.items[me->spoilt - 1]);
+        me->spoilt = 0;
+    }
+    if (me->spoilt == 0 && me->next < me->input.count && me->collator.lined) {
+        flip_value(&me->input.items[me->next]);
+        me->spoilt = me->next + 1;
+        spoilt_count++;
+    }
+}
+
 /* Some records from `next` on, of one side, as a block. */
 static size_t insert_some(rank *me)
 {
@@ -112,6 +136,8 @@ static size_t insert_some(rank *me)
         batch.block.value = NULL;
     kit_assert_ok(qn_collator_insert(&me->collator, &batch, side == QN_SIDE_OUTER ? 0 : 1, &done, &error), &error);
     me->next += done;
+    if (world.spoils)
+        spoil_giant(me);
     return done;
 }
 
@@ -386,6 +412,28 @@ START_TEST(giant_records_reach_every_rank_that_needs_them)
 }
 END_TEST
 
+START_TEST(a_giant_record_is_packed_once_however_many_pieces_it_takes)
+{
+    kit_shape shape = {.key_type = QUERN_BYTES,
+                       .value_type = QUERN_BYTES,
+                       .kind = QN_COLLATE_BY_HASH,
+                       .key_count = 100,
+                       .value_count = 1000000,
+                       .giant_per_mille = 30,
+                       .giant_bytes = 20000};
+    spoilt_count = 0;
+    for (uint64_t seed = 1; seed <= GIANT_COUNT; seed++) {
+        open_world(3, &shape, QN_DIVIDE_KEYS, (sizes){32 << 10, 1024, 4096}, seed);
+        world.spoils = true;
+        fill_inputs(300);
+        run_world();
+        check_result();
+        close_world();
+    }
+    ck_assert_uint_gt(spoilt_count, GIANT_COUNT);
+}
+END_TEST
+
 START_TEST(ranks_with_nothing_get_their_part)
 {
     for (uint32_t size = 2; size <= RING_SIZE_MAX; size++)
@@ -505,6 +553,7 @@ int main(void)
     const TTest *const tests[] = {
         all_records_come_out_sorted_and_once_in_every_shape_and_any_order_of_turns,
         giant_records_reach_every_rank_that_needs_them,
+        a_giant_record_is_packed_once_however_many_pieces_it_takes,
         ranks_with_nothing_get_their_part,
         a_discard_in_any_state_ends_all_ranks,
         the_sample_is_of_all_that_was_held_and_not_of_its_begin,
