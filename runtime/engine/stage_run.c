@@ -371,6 +371,8 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
     qn_grouper_config config = {
         .node = run->stage->steps[run->stage->legs[leg].first_step + 1],
         .collator = run->from[leg]->collated,
+        .beside = run->from[leg]->beside ? run->from[leg]->beside->collated : NULL,
+        .beside_side = run->from[leg]->beside_side,
         .chain = &run->groupings[leg],
         .attempt_count_max = run->engine->settings.attempt_count_max,
         .kept_bytes_max = GROUP_BYTES_MAX,
@@ -378,6 +380,8 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
     run->identities = (qn_identities){0};
     qn_agent_leave(&run->agent); /* sorting may take long */
     quern_status status = qn_collator_rewind(config.collator, &failure);
+    if (status == QUERN_OK && config.beside)
+        status = qn_collator_rewind(config.beside, &failure);
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK)
         status = qn_grouper_create(&grouper, &config, &failure);

@@ -206,6 +206,8 @@ static void put_end(qn_buffer *to, const qn_stages *stages, uint32_t index)
             put(to, ", kept from an earlier run");
         else if (stage->result->is_cached)
             put(to, ", kept for later runs");
+        if (stage->kept != QN_STAGE_NONE)
+            put(to, ", %s side kept in order by stage %u", stage->kept_side == 0 ? "left" : "right", stage->kept + 1);
         put_readers(to, stages, index);
     } else
         put_sink(to, stage->sink);
@@ -413,6 +415,11 @@ static void put_reads(qn_buffer *to, const qn_account *account, uint32_t index)
         put_edge(to, (uint32_t[]){parent, account->stages.items[parent].step_count},
                  (uint32_t[]){index, step_after(stage, source)},
                  account->facts[index].ran ? &account->facts[index].steps[source].records_out : NULL);
+    }
+    if (stage->kept != QN_STAGE_NONE) {
+        put(to, "  ");
+        put_edge(to, (uint32_t[]){stage->kept, account->stages.items[stage->kept].step_count},
+                 (uint32_t[]){index, stage->step_count}, NULL);
     }
 }
 

@@ -315,7 +315,7 @@ static void open_grouper(qn_node_kind kind, uint64_t pool_bytes, uint64_t kept_b
         node.fn.join = join_fn;
     open_collator(kind, pool_bytes);
     kit_assert_ok(qn_chain_init(&chain, operators, 1, &world.counter, arrive, NULL, &error), &error);
-    qn_grouper_config config = {&node, &collator, &chain, attempts, kept_bytes_max};
+    qn_grouper_config config = {&node, &collator, NULL, 0, &chain, attempts, kept_bytes_max};
     kit_assert_ok(qn_grouper_create(&grouper, &config, &error), &error);
 }
 
