@@ -142,9 +142,12 @@ static quern_status peek_first(qn_grouper *grouper, const qn_packed **record_out
     return status;
 }
 
-static bool is_of_group(const qn_grouper *grouper, const qn_packed *record)
+/* Groups are in the order of their hashes, and of a tiny key the hash is all there is. */
+static inline bool is_of_group(const qn_grouper *grouper, const qn_packed *record)
 {
-    return record->prefix == grouper->key.prefix &&
+    if (record->prefix != grouper->key.prefix)
+        return false;
+    return QN_TAG_IS_TINY(record->prefix) ||
            qn_collation_compare_keys(&grouper->config.collator->config.collation, record, &grouper->key) == 0;
 }
 
