@@ -357,6 +357,9 @@ static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *gro
         qn_agent_progress_if_due(&run->agent);
     }
     run->source_records[leg] += qn_grouper_get_read_count(grouper);
+    const qn_result *beside = run->from[leg]->beside;
+    if (beside && beside->collated->retired)
+        run->beside_records[leg] += qn_grouper_get_beside_count(grouper);
     qn_agent_leave(&run->agent);
     if (status == QUERN_OK && !run->agent.aborted)
         status = qn_chain_end_turns(&run->groupings[leg], qn_grouper_get_read_count(grouper), failure);
@@ -494,7 +497,7 @@ static void keep_edges(qn_stage_run *run)
         const qn_leg *leg = &stage->legs[i];
         uint64_t read = run->source_records[i];
         run->figures.source_records += read;
-        run->figures.cached_records += is_from_earlier_run(run, i) ? read : 0;
+        run->figures.cached_records += is_from_earlier_run(run, i) ? read : run->beside_records[i];
         run->figures.end_records += run->chains[i].end_records;
         run->edges[leg->first_step] = (qn_edge_stats){read, read, 0};
         uint32_t grouping = has_groups(stage, i);

@@ -35,13 +35,13 @@ typedef struct stream {
     qn_sorter *sorter;
     qn_packed window[WINDOW_COUNT];
     size_t count, next;
+    uint64_t read_count;
 } stream;
 
 struct qn_grouper {
     qn_grouper_config config;
     stream streams[SIDE_COUNT];     /* the second one is of what is beside the collator */
     stream *stream_of[SIDE_COUNT];  /* of each side: both the first one, or each its own */
-    uint64_t read_count;
     qn_packed key; /* the group's: its own copy */
     uint8_t *key_bytes;
     uint64_t key_bytes_max;
@@ -103,7 +103,12 @@ void qn_grouper_destroy(qn_grouper *grouper)
 
 uint64_t qn_grouper_get_read_count(const qn_grouper *grouper)
 {
-    return grouper->read_count;
+    return grouper->streams[0].read_count + grouper->streams[1].read_count;
+}
+
+uint64_t qn_grouper_get_beside_count(const qn_grouper *grouper)
+{
+    return grouper->streams[1].read_count;
 }
 
 /* ---- reading ---- */
@@ -125,7 +130,7 @@ static quern_status peek(stream *from, const qn_packed **record_out, qn_error *e
 static void step(qn_grouper *grouper, uint32_t side)
 {
     grouper->stream_of[side]->next++;
-    grouper->read_count++;
+    grouper->stream_of[side]->read_count++;
 }
 
 /* A record of the next group, of either side; NULL at the end. */

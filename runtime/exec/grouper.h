@@ -35,7 +35,8 @@ void qn_grouper_destroy(qn_grouper *grouper); /* takes NULL */
 /* Works on the next group. *more_out false: there was none. A failure's text names the key. */
 quern_status qn_grouper_next(qn_grouper *grouper, bool *more_out, qn_error *error);
 
-/* Records read so far. */
+/* Records read so far; and of these, those that were beside. */
 uint64_t qn_grouper_get_read_count(const qn_grouper *grouper);
+uint64_t qn_grouper_get_beside_count(const qn_grouper *grouper);
 
 #endif

@@ -196,7 +196,7 @@ static quern_status walk_sides(walk *way, const qn_node *result, const qn_node *
     const qn_node *other = result ? result->other : NULL;
     qn_stage *stage = way->stage;
     quern_status status = QUERN_OK;
-    bool keeps = other && choose_kept_side(result, &stage->kept_side);
+    bool keeps = other && !way->stages->keeps_nothing && choose_kept_side(result, &stage->kept_side);
     if (keeps)
         status = require(way, side_of(result, stage->kept_side)->sorted, &stage->kept);
     if (status == QUERN_OK && !(keeps && stage->kept_side == 0))
@@ -276,7 +276,7 @@ static void count_live(qn_stages *stages)
     }
 }
 
-quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error *error)
+static quern_status add_all(qn_stages *stages, const qn_graph *graph, qn_error *error)
 {
     stages->count = 0;
     for (const qn_sink *sink = graph->sinks; sink; sink = sink->next) {
@@ -288,6 +288,18 @@ quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error
         quern_status status = add_stage(stages, graph->wanted, NULL, 0, error);
         if (status != QUERN_OK)
             return status;
+    }
+    return QUERN_OK;
+}
+
+quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error *error)
+{
+    qn_error failure = {0};
+    stages->keeps_nothing = false;
+    if (add_all(stages, graph, &failure) != QUERN_OK) { /* what is to be kept in order makes stages more */
+        stages->keeps_nothing = true;
+        if (add_all(stages, graph, error) != QUERN_OK)
+            return error->status;
     }
     count_live(stages);
     return QUERN_OK;

@@ -54,6 +54,7 @@ typedef struct qn_stages {
     uint32_t live_max;
     uint32_t store_live_max;  /* of stores only */
     uint32_t moving_live_max; /* of all others, which need more than they keep */
+    bool keeps_nothing;       /* in order, since that would be too many stages */
 } qn_stages;
 
 static inline const qn_node *qn_leg_source(const qn_stage *stage, uint32_t leg)

@@ -152,9 +152,10 @@ static void make_cuts(qn_splitters *splitters, qn_division division, const sampl
 
 static bool has_hot_key(const qn_collation *collation, const sampled *all, size_t count, double hot_weight)
 {
-    for (size_t first = 0, end = 0; first < count; first = end) {
-        end = find_border(collation, all, first, count, first, true, true);
-        if (weight_of(all, first, end) >= hot_weight)
+    for (size_t first = 0, i = 0; i < count; i++) {
+        if (qn_collation_compare_keys(collation, &all[i].record, &all[first].record) != 0)
+            first = i;
+        if (weight_of(all, first, i + 1) >= hot_weight)
             return true;
     }
     return false;
@@ -201,10 +202,12 @@ quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *coll
     else if (count > 0) { /* without records there is nothing to route */
         splitters->count = size - 1;
         make_cuts(splitters, division, all, count);
+    }
+    if (status == QUERN_OK && division == QN_DIVIDE_KEYS) {
         double share = weight_of(all, 0, count) / size;
         splitters->has_hot_key = size > 1 && has_hot_key(collation, all, count, share / HOT_PART);
+        splitters->is_uneven = splitters->count + 1 < size || is_uneven(splitters);
     }
-    splitters->is_uneven = splitters->count + 1 < size || is_uneven(splitters);
     free(all);
     return status;
 }
