@@ -271,8 +271,7 @@ static void open_collated(job *run, uint32_t index, qn_error *error)
     qn_collator_config config = {
         .comm = run->engine->comm,
         .collation = {.kind = collate->kind,
-                      .layout =
-                          qn_layout_of(first, second ? &node->schema : NULL, collate->kind == QN_COLLATE_BY_HASH),
+                      .layout = qn_layout_of(first, second ? &node->schema : NULL, collate->kind == QN_COLLATE_BY_HASH),
                       .descending = collate->descending,
                       .values_descending = collate->values_descending,
                       .compare_keys = collate->compare_keys,

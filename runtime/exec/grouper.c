@@ -40,9 +40,9 @@ typedef struct stream {
 
 struct qn_grouper {
     qn_grouper_config config;
-    stream streams[SIDE_COUNT];     /* the second one is of what is beside the collator */
-    stream *stream_of[SIDE_COUNT];  /* of each side: both the first one, or each its own */
-    qn_packed key; /* the group's: its own copy */
+    stream streams[SIDE_COUNT];    /* the second one is of what is beside the collator */
+    stream *stream_of[SIDE_COUNT]; /* of each side: both the first one, or each its own */
+    qn_packed key;                 /* the group's: its own copy */
     uint8_t *key_bytes;
     uint64_t key_bytes_max;
     kept_values sides[SIDE_COUNT];

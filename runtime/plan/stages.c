@@ -245,7 +245,8 @@ quern_status qn_stages_learn(const qn_stages *stages, qn_graph *graph, qn_error 
     quern_status status = QUERN_OK;
     for (qn_node *node = graph->cached; node && status == QUERN_OK; node = node->next_cached)
         if (node->is_made && was_sorted_to_join(stages, node))
-            status = qn_graph_want_sorted(graph, node, error); /* in front of the others: the loop does not come by it */
+            status =
+                qn_graph_want_sorted(graph, node, error); /* in front of the others: the loop does not come by it */
     return status;
 }
 

@@ -28,7 +28,8 @@ typedef struct qn_collator_config {
     qn_comm *comm;
     qn_collation collation;
     qn_division division;
-    const struct qn_collator *like; /* whose cuts these are too: over, and between keys. Borrowed until fini. NULL: none */
+    const struct qn_collator
+        *like;           /* whose cuts these are too: over, and between keys. Borrowed until fini. NULL: none */
     uint64_t pool_bytes; /* held and sorted records together */
     size_t round_bytes;
     size_t block_bytes; /* of spilled runs */

@@ -469,8 +469,7 @@ START_TEST(two_results_side_by_side_are_read_as_one_with_both_sides)
             world.values_of[round % 2][group] = 0, world.values_of[1 - round % 2][group] += 1; /* a side is empty */
         beside_side = round % 2;
         world.join_type = (quern_join_type)(QUERN_JOIN_INNER + round % 6);
-        run_and_check(round % 3 ? QN_NODE_JOIN : QN_NODE_COGROUP, spills ? 32 << 10 : 64 << 20,
-                      spills ? 300 : 1 << 20);
+        run_and_check(round % 3 ? QN_NODE_JOIN : QN_NODE_COGROUP, spills ? 32 << 10 : 64 << 20, spills ? 300 : 1 << 20);
     }
 }
 END_TEST

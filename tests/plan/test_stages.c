@@ -342,9 +342,12 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        unions_of_unions_are_legs_in_the_order_of_the_graph, a_diamond_makes_its_result_once,
-        a_join_with_itself_has_a_leg_for_each_side,          unions_on_each_side_of_a_join_are_legs_of_that_side,
-        results_that_are_read_late_live_until_then,          the_largest_graphs_are_cut_and_larger_ones_refused,
+        unions_of_unions_are_legs_in_the_order_of_the_graph,
+        a_diamond_makes_its_result_once,
+        a_join_with_itself_has_a_leg_for_each_side,
+        unions_on_each_side_of_a_join_are_legs_of_that_side,
+        results_that_are_read_late_live_until_then,
+        the_largest_graphs_are_cut_and_larger_ones_refused,
         a_side_that_is_kept_in_order_has_no_leg_and_is_made_where_it_is_not_there,
         a_right_side_is_kept_in_order_where_no_left_key_can_be_hot,
         a_side_with_hot_keys_is_joined_anew_and_one_with_uneven_cuts_is_not_kept,
