@@ -607,7 +607,7 @@ START_TEST(a_collator_with_the_cuts_of_another_has_each_key_where_that_one_has_i
                            .key_count = seed % 3 ? 3000 : 4,
                            .value_count = 50,
                            .hot_percent = seed % 4 == 3 ? 60 : 0};
-        sizes how = {(seed % 5 ? 64 : 4096) << 10, 2048, 4096};
+        sizes how = {seed % 5 ? 64 << 10 : 4096 << 10, 2048, 4096};
         uint32_t each = seed % 7 == 6 ? 0 : 300;
         open_world(1 + (uint32_t)kit_random_below(&state, 7), &shape, QN_DIVIDE_KEYS, how, seed);
         if (seed % 8 != 5)
