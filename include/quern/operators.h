@@ -112,7 +112,8 @@ QUERN_API quern_dataset *quern_join(quern_dataset *left, quern_dataset *right, q
  * callbacks are not called, again. Local; lazy. Gives a dataset of the same records in the same order; use that one. They are kept where
  * they were made, nothing is sent: in memory as far as that goes, then in scratch, within the budget; what is kept from earlier runs
  * leaves at least half of the memory to the next. Of a reduction the result itself is
- * kept and not copied, and what is given is the same dataset. Nothing is kept of a run that fails. Until quern_uncache() or the end of
+ * kept and not copied, and what is given is the same dataset. Where later runs join or cogroup it, they sort it once and keep that, too.
+ * Nothing is kept of a run that fails. Until quern_uncache() or the end of
  * the context. NULL on failure. Since 0.1. Read next: quern_uncache(), docs/howto/keep-and-repeat.md. */
 QUERN_API quern_dataset *quern_cache(quern_dataset *in);
 

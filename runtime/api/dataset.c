@@ -396,6 +396,8 @@ quern_status quern_run(quern_context *context)
         status = qn_engine_run(&context->engine, &context->graph, context->counters, &context->error);
         context->running = false;
     }
+    if (status == QUERN_OK)
+        qn_stages_learn(&context->engine.account->stages, &context->graph, qn_dataset_error_of(context));
     qn_graph_forget_sinks(&context->graph);
     return status;
 }

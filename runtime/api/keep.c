@@ -19,6 +19,8 @@ void quern_uncache(quern_dataset *dataset)
 {
     if (!dataset || !dataset->node->is_cached || dataset->context->running)
         return;
+    if (dataset->node->sorted)
+        qn_cache_forget(&dataset->context->engine.cache, dataset->node->sorted);
     qn_cache_forget(&dataset->context->engine.cache, dataset->node);
     qn_graph_uncache(&dataset->context->graph, dataset->node);
 }

@@ -2,6 +2,7 @@
 #include "runtime/data/collation.h"
 
 #include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
 #include "runtime/data/batch.h"
 
 qn_layout qn_layout_of(const quern_schema *schema, const quern_schema *other, bool has_tag)
@@ -31,9 +32,11 @@ static quern_span value_of(const qn_packed *record)
     return (quern_span){record->value, record->value_bytes};
 }
 
-/* By their bytes; most keys that have the same hash are numbers, or the same. */
+/* By their bytes, where the hashes are the same; most of these keys are numbers, or the same. Of a tiny key the hash is all there is. */
 static int compare_hashed(const qn_packed *left, const qn_packed *right)
 {
+    if (QN_TAG_IS_TINY(left->prefix))
+        return 0;
     if (QN_UNLIKELY(left->key_bytes != sizeof(uint64_t) || right->key_bytes != sizeof(uint64_t)))
         return qn_order_compare(QUERN_BYTES, key_of(left), key_of(right));
     uint64_t left_word = qn_order_prefix(QUERN_BYTES, left->key, sizeof(uint64_t));

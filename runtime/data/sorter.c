@@ -491,6 +491,31 @@ quern_status qn_sorter_next(qn_sorter *sorter, qn_packed *records_out, size_t ma
     return status == QUERN_OK ? qn_record_merge_next(&sorter->merge, records_out, max, count_out, error) : status;
 }
 
+uint64_t qn_sorter_get_memory_bytes(const qn_sorter *sorter)
+{
+    uint64_t entry_bytes = sorter->finished ? sizeof(qn_sort_entry) : ENTRY_BYTES;
+    return sorter->used_bytes + sorter->count * entry_bytes + blocks_bytes(sorter, 0);
+}
+
+quern_status qn_sorter_shrink(qn_sorter *sorter, qn_error *error)
+{
+    qn_run run = {0};
+    QN_ASSERT(sorter->finished);
+    close_merge(sorter);
+    if (sorter->count == 0)
+        return QUERN_OK;
+    quern_status status = write_run(sorter, put_memory, &run, error); /* entries are in order */
+    if (status != QUERN_OK)
+        return status;
+    run.level = 0;
+    sorter->runs[sorter->run_count++] = run;
+    sorter->stats.spill_runs++;
+    sorter->count = 0;
+    sorter->used_bytes = 0;
+    release_unused(sorter);
+    return merge_for_reading(sorter, error);
+}
+
 qn_sorter_stats qn_sorter_get_stats(const qn_sorter *sorter)
 {
     qn_sorter_stats stats = sorter->stats;

@@ -55,6 +55,12 @@ quern_status qn_sorter_next(qn_sorter *sorter, qn_packed *records_out, size_t ma
 /* All records are in memory. */
 bool qn_sorter_is_stable(const qn_sorter *sorter);
 
+/* The memory that it takes, with that of the blocks of a reading. */
+uint64_t qn_sorter_get_memory_bytes(const qn_sorter *sorter);
+/* After finish, while nobody reads: what is in memory becomes a run. QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY; it is as good as before
+ * then. */
+quern_status qn_sorter_shrink(qn_sorter *sorter, qn_error *error);
+
 qn_sorter_stats qn_sorter_get_stats(const qn_sorter *sorter);
 
 #endif

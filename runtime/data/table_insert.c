@@ -209,6 +209,8 @@ static inline __attribute__((always_inline)) uint64_t *fetch_slot(const qn_slots
 {
     uint64_t *slot = (uint64_t *)(slots->memory + qn_slots_place(slots, tag) * stride);
     __builtin_prefetch(slot, 1);
+    if (stride > 4 * sizeof *slot) /* most of them are in two lines */
+        __builtin_prefetch((char *)slot + stride - 1, 1);
     return slot;
 }
 

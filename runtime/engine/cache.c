@@ -24,7 +24,10 @@ quern_status qn_cache_add(qn_cache *cache, qn_node *node, qn_result *result, qn_
     if (!cached)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to keep a result");
     *cached = (qn_cached){.node = node, .result = result, .next = cache->first};
-    qn_result_retire(result);
+    if (qn_result_retire(result, error) != QUERN_OK) {
+        free(cached);
+        return error->status;
+    }
     cache->first = cached;
     node->is_made = true;
     return QUERN_OK;

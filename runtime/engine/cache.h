@@ -26,7 +26,8 @@ typedef struct qn_cache {
 
 void qn_cache_fini(qn_cache *cache); /* takes a zeroed one */
 
-/* Takes a result that a run made for the node, which is then made. QUERN_ERROR_NO_MEMORY: nothing is taken. */
+/* Takes a result that a run made for the node, which is then made. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_SCRATCH: nothing
+ * is taken. */
 quern_status qn_cache_add(qn_cache *cache, qn_node *node, qn_result *result, qn_error *error);
 /* The result of a node, borrowed; NULL if it is not here. */
 qn_result *qn_cache_find(const qn_cache *cache, const qn_node *node);

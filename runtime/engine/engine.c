@@ -259,30 +259,38 @@ static void open_reduced(job *run, uint32_t index, qn_error *error)
     qn_result_create_reduced(&run->results[index], &config, error);
 }
 
-/* Of two inputs the second one is the inner side, which comes first. */
+/* Of two inputs the second one is the inner side, which comes first. Where one is kept in order, the records are those of the other. */
 static void open_collated(job *run, uint32_t index, qn_error *error)
 {
-    const qn_node *node = run->stages.items[index].result;
+    const qn_stage *stage = &run->stages.items[index];
+    const qn_node *node = stage->result;
     const qn_collate *collate = &node->of.collate;
-    const quern_schema *first = node->other ? &node->other->schema : &node->schema;
-    qn_division division = node->other ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS;
+    qn_result *beside = stage->kept == QN_STAGE_NONE ? NULL : run->results[stage->kept];
+    const qn_node *second = beside ? NULL : node->other;
+    const quern_schema *first = beside && stage->kept_side == 1 ? &node->schema
+                                : node->other                   ? &node->other->schema
+                                                                : &node->schema;
+    qn_division division = second ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS;
     qn_collator_config config = {
         .comm = run->engine->comm,
         .collation = {.kind = collate->kind,
-                      .layout =
-                          qn_layout_of(first, node->other ? &node->schema : NULL, collate->kind == QN_COLLATE_BY_HASH),
+                      .layout = qn_layout_of(first, second ? &node->schema : NULL, collate->kind == QN_COLLATE_BY_HASH),
                       .descending = collate->descending,
                       .values_descending = collate->values_descending,
                       .compare_keys = collate->compare_keys,
                       .compare_values = collate->compare_values,
                       .user = collate->user},
-        .division = collate->divides_keys ? division : QN_DIVIDE_KEYS,
+        .division = collate->divides_keys && !beside ? division : QN_DIVIDE_KEYS,
+        .like = beside ? beside->collated : NULL,
         .pool_bytes = run->share.pool_bytes,
         .round_bytes = run->share.round_bytes,
         .block_bytes = run->share.block_bytes,
         .scratch_dir = run->engine->settings.scratch_dir,
     };
-    qn_result_create_collated(&run->results[index], &config, error);
+    if (qn_result_create_collated(&run->results[index], &config, error) != QUERN_OK)
+        return;
+    run->results[index]->beside = beside;
+    run->results[index]->beside_side = stage->kept_side == 0 ? QN_SIDE_OUTER : QN_SIDE_INNER;
 }
 
 static quern_status open_result(job *run, uint32_t index, qn_error *error)
@@ -401,15 +409,34 @@ static quern_status run_stages(job *run, qn_error *error)
     return status;
 }
 
+/* What is kept in order tells the planner what it may be used for; alike on all ranks, which have the same cuts. */
+static void judge_sorted(qn_node *node, const qn_result *result)
+{
+    if (result->kind != QN_RESULT_COLLATED)
+        return;
+    node->has_hot_key = result->collated->splitters.has_hot_key;
+    node->is_uneven = result->collated->splitters.is_uneven;
+}
+
+static quern_status keep_result(job *run, uint32_t index, qn_node *node, qn_error *error)
+{
+    judge_sorted(node, run->results[index]);
+    if (node->is_uneven)
+        return QUERN_OK;
+    quern_status status = qn_cache_add(&run->engine->cache, node, run->results[index], error);
+    if (status == QUERN_OK)
+        run->results[index] = NULL;
+    return status;
+}
+
 /* A run that succeeded: what it made for later ones is the cache's now. Local: no memory on one rank means that the others, too, have to
  * work it out again. */
 static quern_status keep_results(job *run, const qn_graph *graph, qn_error *error)
 {
     for (qn_node *node = graph->cached; node; node = node->next_cached)
         for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
-            if (run->stages.items[i].result == node && !run->stages.items[i].is_made &&
-                qn_cache_add(&run->engine->cache, node, run->results[i], error) == QUERN_OK)
-                run->results[i] = NULL;
+            if (run->stages.items[i].result == node && !run->stages.items[i].is_made)
+                keep_result(run, i, node, error);
     quern_status status = qn_comm_agree(run->engine->comm, error);
     if (status == QUERN_OK)
         status = qn_cache_learn_sizes(&run->engine->cache, run->engine->comm, error);

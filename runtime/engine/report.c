@@ -113,8 +113,9 @@ static quern_status check_leg(const qn_stage *stage, uint32_t number, const stag
     if (status != QUERN_OK || !from)
         return status;
     uint64_t given = from->all_merged + sums->read_merged[number] + edges[0].records_out;
-    if (from->all_in != given)
-        return unbalanced("in the result that was read", from->all_in, given, error);
+    uint64_t all_in = from->all_in + (from->beside ? from->beside->all_in : 0);
+    if (all_in != given)
+        return unbalanced("in the result that was read", all_in, given, error);
     return QUERN_OK;
 }
 

@@ -527,6 +527,11 @@ static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *gro
     }
     run->source_records[leg] += qn_grouper_get_read_count(grouper);
     run->source_bytes[leg] += qn_grouper_get_read_bytes(grouper);
+    run->figures.attempts += run->groupings[leg].turn_attempts;
+    run->figures.attempts_failed += run->groupings[leg].turn_attempts_failed;
+    const qn_result *beside = run->from[leg]->beside;
+    if (beside && beside->collated->retired)
+        run->beside_records[leg] += qn_grouper_get_beside_count(grouper);
     qn_agent_leave(&run->agent);
     if (status == QUERN_OK && !run->agent.aborted)
         status = qn_chain_end_turns(&run->groupings[leg], qn_grouper_get_read_count(grouper), failure);
@@ -541,6 +546,8 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
     qn_grouper_config config = {
         .node = run->stage->steps[run->stage->legs[leg].first_step + 1],
         .collator = run->from[leg]->collated,
+        .beside = run->from[leg]->beside ? run->from[leg]->beside->collated : NULL,
+        .beside_side = run->from[leg]->beside_side,
         .chain = &run->groupings[leg],
         .attempt_count_max = run->engine->settings.attempt_count_max,
         .kept_bytes_max = GROUP_BYTES_MAX,
@@ -548,6 +555,8 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
     run->identities = (qn_identities){0};
     qn_agent_leave(&run->agent); /* sorting may take long */
     quern_status status = qn_collator_rewind(config.collator, &failure);
+    if (status == QUERN_OK && config.beside)
+        status = qn_collator_rewind(config.beside, &failure);
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK)
         status = qn_grouper_create(&grouper, &config, &failure);
@@ -660,7 +669,7 @@ static void keep_edges(qn_stage_run *run)
         const qn_leg *leg = &stage->legs[i];
         uint64_t read = run->source_records[i];
         run->figures.source_records += read;
-        run->figures.cached_records += is_from_earlier_run(run, i) ? read : 0;
+        run->figures.cached_records += is_from_earlier_run(run, i) ? read : run->beside_records[i];
         run->figures.end_records += run->chains[i].end_records;
         run->edges[leg->first_step] = (qn_edge_stats){read, read, 0};
         uint32_t grouping = has_groups(stage, i);

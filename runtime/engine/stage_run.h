@@ -75,6 +75,7 @@ struct qn_stage_run {
     qn_stage_figures figures;
     uint64_t source_bytes[QN_LEG_COUNT_MAX];    /* read by each leg: of files, or keys and values of a result */
     uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
+    uint64_t beside_records[QN_LEG_COUNT_MAX];  /* of these, those of a side that an earlier run kept in order */
     qn_hot_keys hot_keys;                       /* of what arrived at the end */
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */
 };

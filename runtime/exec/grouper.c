@@ -32,12 +32,19 @@ struct quern_values {
     uint64_t left_bytes;
 };
 
+/* Records in order. */
+typedef struct stream {
+    qn_sorter *sorter;
+    qn_packed window[WINDOW_COUNT];
+    size_t count, next;
+    uint64_t read_count, read_bytes;
+} stream;
+
 struct qn_grouper {
     qn_grouper_config config;
-    qn_packed window[WINDOW_COUNT];
-    size_t window_count, window_next;
-    uint64_t read_count, read_bytes;
-    qn_packed key; /* the group's: its own copy */
+    stream streams[SIDE_COUNT];    /* the second one is of what is beside the collator */
+    stream *stream_of[SIDE_COUNT]; /* of each side: both the first one, or each its own */
+    qn_packed key;                 /* the group's: its own copy */
     uint8_t *key_bytes;
     uint64_t key_bytes_max;
     kept_values sides[SIDE_COUNT];
@@ -47,6 +54,17 @@ struct qn_grouper {
     qn_error *error;      /* of this turn */
     uint32_t large_count; /* check mode: groups on disk so far */
 };
+
+static void open_streams(qn_grouper *grouper)
+{
+    const qn_grouper_config *config = &grouper->config;
+    grouper->streams[0].sorter = config->collator->sorter;
+    grouper->stream_of[0] = grouper->stream_of[1] = &grouper->streams[0];
+    if (!config->beside)
+        return;
+    grouper->streams[1].sorter = config->beside->sorter;
+    grouper->stream_of[config->beside_side] = &grouper->streams[1];
+}
 
 quern_status qn_grouper_create(qn_grouper **grouper_out, const qn_grouper_config *config, qn_error *error)
 {
@@ -59,6 +77,7 @@ quern_status qn_grouper_create(qn_grouper **grouper_out, const qn_grouper_config
     qn_spill_init(&grouper->spill, collated->scratch_dir, QN_BLOCK_PACKED, collated->block_bytes);
     for (uint32_t side = 0; side < SIDE_COUNT; side++)
         grouper->cursors[side] = (quern_values){.grouper = grouper, .kept = &grouper->sides[side]};
+    open_streams(grouper);
     *grouper_out = grouper;
     return QUERN_OK;
 }
@@ -87,49 +106,72 @@ void qn_grouper_destroy(qn_grouper *grouper)
 
 uint64_t qn_grouper_get_read_count(const qn_grouper *grouper)
 {
-    return grouper->read_count;
+    return grouper->streams[0].read_count + grouper->streams[1].read_count;
+}
+
+uint64_t qn_grouper_get_beside_count(const qn_grouper *grouper)
+{
+    return grouper->streams[1].read_count;
 }
 
 uint64_t qn_grouper_get_read_bytes(const qn_grouper *grouper)
 {
-    return grouper->read_bytes;
+    return grouper->streams[0].read_bytes + grouper->streams[1].read_bytes;
 }
 
 /* ---- reading ---- */
 
 /* The next record, which stays the next until it is stepped over; NULL at the end. */
-static quern_status peek(qn_grouper *grouper, const qn_packed **record_out, qn_error *error)
+static quern_status peek(stream *from, const qn_packed **record_out, qn_error *error)
 {
     *record_out = NULL;
-    if (grouper->window_next == grouper->window_count) {
-        grouper->window_next = grouper->window_count = 0;
-        quern_status status = qn_sorter_next(grouper->config.collator->sorter, grouper->window, WINDOW_COUNT,
-                                             &grouper->window_count, error);
-        if (status != QUERN_OK || grouper->window_count == 0)
+    if (QN_UNLIKELY(from->next == from->count)) {
+        from->next = from->count = 0;
+        quern_status status = qn_sorter_next(from->sorter, from->window, WINDOW_COUNT, &from->count, error);
+        if (status != QUERN_OK || from->count == 0)
             return status;
     }
-    *record_out = &grouper->window[grouper->window_next];
+    *record_out = &from->window[from->next];
     return QUERN_OK;
 }
 
-static void step(qn_grouper *grouper)
+static void step(qn_grouper *grouper, uint32_t side)
 {
-    const qn_packed *record = &grouper->window[grouper->window_next++];
-    grouper->read_bytes += (uint64_t)record->key_bytes + record->value_bytes;
-    grouper->read_count++;
+    stream *from = grouper->stream_of[side];
+    const qn_packed *record = &from->window[from->next++];
+    from->read_bytes += (uint64_t)record->key_bytes + record->value_bytes;
+    from->read_count++;
 }
 
-static bool is_of_group(const qn_grouper *grouper, const qn_packed *record)
+/* A record of the next group, of either side; NULL at the end. */
+static quern_status peek_first(qn_grouper *grouper, const qn_packed **record_out, qn_error *error)
 {
-    return record->prefix == grouper->key.prefix &&
+    const qn_packed *other = NULL;
+    quern_status status = peek(&grouper->streams[0], record_out, error);
+    if (!grouper->config.beside || status != QUERN_OK)
+        return status;
+    status = peek(&grouper->streams[1], &other, error);
+    if (!*record_out ||
+        (other && qn_collation_compare_keys(&grouper->config.collator->config.collation, other, *record_out) < 0))
+        *record_out = other;
+    return status;
+}
+
+/* Groups are in the order of their hashes, and of a tiny key the hash is all there is. */
+static inline bool is_of_group(const qn_grouper *grouper, const qn_packed *record)
+{
+    if (record->prefix != grouper->key.prefix)
+        return false;
+    return QN_TAG_IS_TINY(record->prefix) ||
            qn_collation_compare_keys(&grouper->config.collator->config.collation, record, &grouper->key) == 0;
 }
 
 /* The next record if it is of the group and the side; NULL otherwise. */
 static quern_status peek_side(qn_grouper *grouper, uint32_t side, const qn_packed **record_out, qn_error *error)
 {
-    quern_status status = peek(grouper, record_out, error);
-    if (*record_out && ((*record_out)->side != side || !is_of_group(grouper, *record_out)))
+    quern_status status = peek(grouper->stream_of[side], record_out, error);
+    bool has_sides = !grouper->config.beside;
+    if (*record_out && ((has_sides && (*record_out)->side != side) || !is_of_group(grouper, *record_out)))
         *record_out = NULL;
     return status;
 }
@@ -196,7 +238,7 @@ static quern_status keep_on_disk(qn_grouper *grouper, uint32_t side, qn_error *e
     while (status == QUERN_OK && (status = peek_side(grouper, side, &record, error)) == QUERN_OK && record) {
         status = write_value(&writer, (quern_span){record->value, record->value_bytes}, error);
         kept->count++;
-        step(grouper);
+        step(grouper, side);
     }
     if (status == QUERN_OK)
         status = qn_run_writer_close(&writer, &kept->run, error);
@@ -206,10 +248,11 @@ static quern_status keep_on_disk(qn_grouper *grouper, uint32_t side, qn_error *e
     return status;
 }
 
-static quern_status keep_value(qn_grouper *grouper, kept_values *kept, const qn_packed *record, qn_error *error)
+static quern_status keep_value(qn_grouper *grouper, uint32_t side, const qn_packed *record, qn_error *error)
 {
     const void *data = record->value;
-    bool stays = qn_sorter_is_stable(grouper->config.collator->sorter);
+    kept_values *kept = &grouper->sides[side];
+    bool stays = qn_sorter_is_stable(grouper->stream_of[side]->sorter);
     if (kept->count == kept->capacity) {
         uint64_t capacity = kept->capacity ? 2 * kept->capacity : 64;
         quern_span *values = realloc(kept->values, capacity * sizeof *values);
@@ -236,10 +279,10 @@ static quern_status keep_side(qn_grouper *grouper, uint32_t side, qn_error *erro
             return status;
         if (kept->bytes + record->value_bytes > grouper->config.kept_bytes_max / SIDE_COUNT)
             return keep_on_disk(grouper, side, error);
-        status = keep_value(grouper, kept, record, error);
+        status = keep_value(grouper, side, record, error);
         if (status != QUERN_OK)
             return status;
-        step(grouper);
+        step(grouper, side);
     }
 }
 
@@ -441,7 +484,7 @@ static quern_status run_top(qn_grouper *grouper, qn_error *error)
             status = take_turn(grouper, &(qn_turn){turn_copy, NULL, (void *)(uintptr_t)record}, error);
         if (status != QUERN_OK)
             return status;
-        step(grouper);
+        step(grouper, 0);
     }
     return status;
 }
@@ -467,7 +510,7 @@ static quern_status join_outer(qn_grouper *grouper, qn_error *error)
             status = take_pairs(grouper, &turn, error);
         if (status != QUERN_OK)
             return status;
-        step(grouper);
+        step(grouper, QN_SIDE_OUTER);
     }
     return status;
 }
@@ -498,7 +541,7 @@ static quern_status run_join(qn_grouper *grouper, qn_error *error)
 quern_status qn_grouper_next(qn_grouper *grouper, bool *more_out, qn_error *error)
 {
     const qn_packed *first;
-    quern_status status = peek(grouper, &first, error);
+    quern_status status = peek_first(grouper, &first, error);
     *more_out = first != NULL;
     if (status != QUERN_OK || !first)
         return status;

@@ -6,6 +6,9 @@
  * read (again): a reference each where the result is in memory, a copy otherwise, and on disk when they are many. A join keeps only its
  * inner side, and streams the outer one past it. So memory has a bound, whatever one key has.
  *
+ * The two sides may be in two collated results with the same cuts, one of them kept from earlier: groups are then what a merge of both by key
+ * gives.
+ *
  * A group (of a join, an outer record) is a turn of the chain (chain.h): the unit that is attempted again.
  */
 #ifndef QN_EXEC_GROUPER_H
@@ -19,6 +22,8 @@ typedef struct qn_grouper qn_grouper;
 typedef struct qn_grouper_config {
     const qn_node *node;        /* the operator */
     qn_collator *collator;      /* rewound; borrowed */
+    qn_collator *beside;        /* the same: NULL, or one side is in here, and the other in the collator */
+    uint32_t beside_side;       /* as QN_SIDE_INNER says */
     qn_chain *chain;            /* of that operator alone; borrowed */
     uint32_t attempt_count_max; /* of a turn */
     uint64_t kept_bytes_max;    /* of a group's values, in memory */
@@ -30,8 +35,9 @@ void qn_grouper_destroy(qn_grouper *grouper); /* takes NULL */
 /* Works on the next group. *more_out false: there was none. A failure's text names the key. */
 quern_status qn_grouper_next(qn_grouper *grouper, bool *more_out, qn_error *error);
 
-/* Records read so far, and the bytes of their keys and values. */
+/* Records read so far, and the bytes of their keys and values; and of the records, those that were beside. */
 uint64_t qn_grouper_get_read_count(const qn_grouper *grouper);
 uint64_t qn_grouper_get_read_bytes(const qn_grouper *grouper);
+uint64_t qn_grouper_get_beside_count(const qn_grouper *grouper);
 
 #endif

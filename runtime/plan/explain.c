@@ -218,6 +218,8 @@ static void put_end(qn_buffer *to, const qn_account *account, uint32_t index)
         else if (stage->result->is_cached)
             put(to, ", kept for later runs");
         put_kept(to, account->facts[index].kept);
+        if (stage->kept != QN_STAGE_NONE)
+            put(to, ", %s side kept in order by stage %u", stage->kept_side == 0 ? "left" : "right", stage->kept + 1);
         put_readers(to, stages, index);
     } else
         put_sink(to, stage->sink);
@@ -473,6 +475,11 @@ static void put_reads(qn_buffer *to, const qn_account *account, uint32_t index)
         put(to, "  ");
         put_edge(to, (uint32_t[]){parent, account->stages.items[parent].step_count},
                  (uint32_t[]){index, step_after(stage, source)}, account, index, source);
+    }
+    if (stage->kept != QN_STAGE_NONE) {
+        put(to, "  ");
+        put(to, "s%u_%u -> s%u_%u;\n", stage->kept + 1, account->stages.items[stage->kept].step_count, index + 1,
+            stage->step_count);
     }
 }
 

@@ -375,6 +375,22 @@ void qn_graph_uncache(qn_graph *graph, qn_node *node)
         *at = node->next_cached;
     node->is_cached = node->is_made = false;
     node->next_cached = NULL;
+    if (node->sorted)
+        qn_graph_uncache(graph, node->sorted);
+    node->sorted = NULL;
+}
+
+quern_status qn_graph_want_sorted(qn_graph *graph, qn_node *node, qn_error *error)
+{
+    const qn_collate how = {.kind = QN_COLLATE_BY_HASH};
+    if (node->sorted)
+        return QUERN_OK;
+    node->sorted = qn_graph_add_collate(graph, node, NULL, &how, error);
+    if (!node->sorted)
+        return error->status;
+    node->sorted->name = "keep in order";
+    qn_graph_cache(graph, node->sorted);
+    return QUERN_OK;
 }
 
 static quern_status check_sink(const qn_sink *sink, qn_error *error)

@@ -120,6 +120,12 @@ struct qn_node {
     bool is_cached; /* of a node that makes a result: it is to outlive its run */
     bool is_made;   /* … and does: the engine has it. The two change between runs, alike on all ranks */
     qn_node *next_cached;
+    /* Of a cached node that a run sorted to join it, and that is still there: its sorted form, a collated node of its own, which the next
+     * join makes and keeps. NULL: not yet. */
+    qn_node *sorted;
+    /* Of the sorted form, when it was made: */
+    bool has_hot_key; /* one key has so much that a join had better divide it */
+    bool is_uneven;   /* its cuts would give other records to few ranks: it is not kept */
 };
 
 typedef enum qn_sink_kind {
@@ -229,6 +235,8 @@ qn_node *qn_graph_add_prefix_sum(qn_graph *graph, qn_node *input, qn_error *erro
 /* The result of a node is to outlive its run from now on, or no longer. */
 void qn_graph_cache(qn_graph *graph, qn_node *node);
 void qn_graph_uncache(qn_graph *graph, qn_node *node);
+/* A cached node's sorted form is worth keeping: gives it one, unless it has it. */
+quern_status qn_graph_want_sorted(qn_graph *graph, qn_node *node, qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
 /* Copies the paths of a source. */
 bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_count, qn_text_input *into,

@@ -19,7 +19,7 @@ bool qn_stage_reads(const qn_stage *stage, uint32_t parent)
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
         if (stage->legs[leg].parent == parent)
             return true;
-    return false;
+    return stage->kept == parent && parent != QN_STAGE_NONE;
 }
 
 /* How many legs a dataset has; the recursion is as deep as its unions, which have passed qn_stages_create(). */
@@ -78,7 +78,11 @@ static quern_status add_made(qn_stages *stages, const qn_node *result, qn_error 
     if (stages->count == QN_STAGE_COUNT_MAX)
         return too_many("stages", QN_STAGE_COUNT_MAX, error);
     qn_stage *stage = &stages->items[stages->count];
-    *stage = (qn_stage){.result = result, .schema = result->schema, .last_reader = stages->count, .is_made = true};
+    *stage = (qn_stage){.result = result,
+                        .schema = result->schema,
+                        .last_reader = stages->count,
+                        .kept = QN_STAGE_NONE,
+                        .is_made = true};
     stages->count++;
     return QUERN_OK;
 }
@@ -147,19 +151,71 @@ static quern_status walk_back(walk *way, const qn_node *node, uint32_t union_cou
     return status;
 }
 
+/* ---- sides that are kept in order ---- */
+
+static const qn_node *side_of(const qn_node *result, uint32_t side)
+{
+    return side == 0 ? result->input : result->other;
+}
+
+/* Each key once: then none of them is hot. */
+static bool has_unique_keys(const qn_node *node)
+{
+    while (node->kind == QN_NODE_FILTER || node->kind == QN_NODE_FILTER_BLOCK || node->kind == QN_NODE_SAMPLE)
+        node = node->input;
+    return node->kind == QN_NODE_REDUCE;
+}
+
+/* A join divides keys with many left records among ranks, which cuts that are between keys cannot. */
+static bool may_keep_side(const qn_node *result, uint32_t side)
+{
+    const qn_node *node = side_of(result, side), *sorted = node->sorted;
+    if (!node->is_made || !sorted || sorted->is_uneven)
+        return false;
+    return !result->of.collate.divides_keys || (side == 0 ? !sorted->has_hot_key : has_unique_keys(result->input));
+}
+
+/* The side of a collated result that need not be sorted again. False: none. */
+static bool choose_kept_side(const qn_node *result, uint32_t *side_out)
+{
+    bool found = false;
+    for (uint32_t side = 0; side < 2; side++) {
+        if (!may_keep_side(result, side) || (found && !side_of(result, side)->sorted->is_made))
+            continue;
+        if (found && side_of(result, *side_out)->sorted->is_made)
+            continue;
+        *side_out = side;
+        found = true;
+    }
+    return found;
+}
+
+/* All that leads to the end of a stage. */
+static quern_status walk_sides(walk *way, const qn_node *result, const qn_node *input)
+{
+    const qn_node *other = result ? result->other : NULL;
+    qn_stage *stage = way->stage;
+    quern_status status = QUERN_OK;
+    bool keeps = other && !way->stages->keeps_nothing && choose_kept_side(result, &stage->kept_side);
+    if (keeps)
+        status = require(way, side_of(result, stage->kept_side)->sorted, &stage->kept);
+    if (status == QUERN_OK && !(keeps && stage->kept_side == 0))
+        status = walk_back(way, input, 0);
+    way->side = 1;
+    if (status == QUERN_OK && other && !(keeps && stage->kept_side == 1))
+        status = walk_back(way, other, 0);
+    return status;
+}
+
 /* Appends the stage that ends in a result or an output; those that it reads from come before it. The recursion is as deep as there
  * are results behind each other, at most QN_STAGE_COUNT_MAX. */
 static quern_status add_stage(qn_stages *stages, const qn_node *result, const qn_sink *sink, uint32_t depth,
                               qn_error *error)
 {
     const qn_node *input = result ? result->input : sink->input;
-    qn_stage stage = {.result = result, .sink = sink, .schema = input->schema};
+    qn_stage stage = {.result = result, .sink = sink, .schema = input->schema, .kept = QN_STAGE_NONE};
     walk way = {.stages = stages, .stage = &stage, .depth = depth, .error = error};
-    quern_status status = walk_back(&way, input, 0);
-    if (status == QUERN_OK && result && result->other) {
-        way.side = 1;
-        status = walk_back(&way, result->other, 0);
-    }
+    quern_status status = walk_sides(&way, result, input);
     if (status != QUERN_OK)
         return status;
     if (stages->count == QN_STAGE_COUNT_MAX)
@@ -167,9 +223,31 @@ static quern_status add_stage(qn_stages *stages, const qn_node *result, const qn
     for (uint32_t leg = 0; leg < stage.leg_count; leg++)
         if (stage.legs[leg].parent != QN_STAGE_NONE)
             stages->items[stage.legs[leg].parent].last_reader = stages->count;
+    if (stage.kept != QN_STAGE_NONE)
+        stages->items[stage.kept].last_reader = stages->count;
     stage.last_reader = stages->count;
     stages->items[stages->count++] = stage;
     return QUERN_OK;
+}
+
+static bool was_sorted_to_join(const qn_stages *stages, const qn_node *node)
+{
+    for (uint32_t i = 0; i < stages->count; i++) {
+        const qn_node *result = stages->items[i].result;
+        if (result && result->other && (result->input == node || result->other == node))
+            return true;
+    }
+    return false;
+}
+
+quern_status qn_stages_learn(const qn_stages *stages, qn_graph *graph, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (qn_node *node = graph->cached; node && status == QUERN_OK; node = node->next_cached)
+        if (node->is_made && was_sorted_to_join(stages, node))
+            status =
+                qn_graph_want_sorted(graph, node, error); /* in front of the others: the loop does not come by it */
+    return status;
 }
 
 static bool is_live(const qn_stage *stage, uint32_t now)
@@ -199,7 +277,7 @@ static void count_live(qn_stages *stages)
     }
 }
 
-quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error *error)
+static quern_status add_all(qn_stages *stages, const qn_graph *graph, qn_error *error)
 {
     stages->count = 0;
     for (const qn_sink *sink = graph->sinks; sink; sink = sink->next) {
@@ -211,6 +289,18 @@ quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error
         quern_status status = add_stage(stages, graph->wanted, NULL, 0, error);
         if (status != QUERN_OK)
             return status;
+    }
+    return QUERN_OK;
+}
+
+quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error *error)
+{
+    qn_error failure = {0};
+    stages->keeps_nothing = false;
+    if (add_all(stages, graph, &failure) != QUERN_OK) { /* what is to be kept in order makes stages more */
+        stages->keeps_nothing = true;
+        if (add_all(stages, graph, error) != QUERN_OK)
+            return error->status;
     }
     count_live(stages);
     return QUERN_OK;

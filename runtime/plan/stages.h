@@ -8,6 +8,8 @@
  * that end in the same result are one stage; it is read as often as needed and freed after its last reader, unless it is cached for
  * later runs. A result that is kept from an earlier run is a stage without legs.
  *
+ * Where one side of a join or cogroup is kept in order, by an earlier run or a stage of this one, only the other side has legs.
+ *
  * Everything that records pass is a step with a number: of each leg its source and its operators, and last of all the end.
  *
  *     leg 0:  source 0 ── operator 1 ── operator 2 ──┐
@@ -40,6 +42,8 @@ typedef struct qn_stage {
     const qn_sink *sink;
     quern_schema schema;  /* of the records that arrive there, on side 0 */
     uint32_t last_reader; /* of the result */
+    uint32_t kept;        /* the stage whose result is one side of this one's, in order; or QN_STAGE_NONE */
+    uint32_t kept_side;   /* which of its inputs that is */
     bool is_made;         /* it has no legs and does not run: its result is kept from an earlier run */
 } qn_stage;
 
@@ -50,6 +54,7 @@ typedef struct qn_stages {
     uint32_t live_max;
     uint32_t store_live_max;  /* of stores only */
     uint32_t moving_live_max; /* of all others, which need more than they keep */
+    bool keeps_nothing;       /* in order, since that would be too many stages */
 } qn_stages;
 
 static inline const qn_node *qn_leg_source(const qn_stage *stage, uint32_t leg)
@@ -64,8 +69,12 @@ uint32_t qn_stage_leg_of(const qn_stage *stage, uint32_t step);
  * that it passes. The same in every stage in which the dataset is worked out. */
 uint32_t qn_stage_way_of(const qn_stage *stage, uint32_t leg, uint32_t step);
 
-/* Whether a leg of the stage reads the result of another. */
+/* Whether the stage reads the result of another. */
 bool qn_stage_reads(const qn_stage *stage, uint32_t parent);
+
+/* After a run that succeeded: what it sorted of cached datasets, only to join it, will be sorted again by others like it. Gives those datasets
+ * a sorted form, which the next such run makes. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_stages_learn(const qn_stages *stages, qn_graph *graph, qn_error *error);
 
 /* Cuts everything that the sinks ask for. QUERN_ERROR_INVALID_PLAN beyond the limits above. */
 quern_status qn_stages_create(qn_stages *stages, const qn_graph *graph, qn_error *error);

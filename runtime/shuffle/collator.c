@@ -24,7 +24,7 @@ static uint32_t size_of(const qn_collator *collator)
 
 static uint64_t choose_held_bytes(const qn_collator_config *config)
 {
-    if (config->comm->size == 1)
+    if (config->comm->size == 1 || config->like)
         return 0;
     uint64_t part = config->pool_bytes / HELD_POOL_PART;
     return part < HELD_BYTES_MAX ? part : HELD_BYTES_MAX;
@@ -41,6 +41,10 @@ static quern_status init_exchange(qn_collator *collator, qn_error *error)
     quern_status status =
         qn_rounds_init(&collator->rounds, config->comm, QN_BLOCK_PACKED, config->round_bytes, receive, collator, error);
     collator->half_chunk_bytes = collator->rounds.exchanges[0].stride / 2;
+    if (status == QUERN_OK && config->like) {
+        status = qn_splitters_init_like(&collator->splitters, &config->like->splitters, &config->collation, error);
+        collator->sampled = collator->divided = true;
+    }
     return status;
 }
 
@@ -66,11 +70,17 @@ static void free_held(qn_collator *collator)
     collator->held_bytes = collator->routed_bytes = 0;
 }
 
-void qn_collator_fini(qn_collator *collator)
+static void free_samples(qn_collator *collator)
 {
     for (uint32_t rank = 0; collator->samples && rank < size_of(collator); rank++)
         free((void *)(uintptr_t)collator->samples[rank].packed);
     free(collator->samples);
+    collator->samples = NULL;
+}
+
+void qn_collator_fini(qn_collator *collator)
+{
+    free_samples(collator);
     free(collator->chunks);
     free(collator->line);
     free_held(collator);
@@ -396,7 +406,7 @@ static quern_status receive(void *user, uint32_t from, const uint64_t *rows, uin
     (void)row_count;
     if (collator->discarding)
         return QUERN_OK;
-    if (collator->rounds.completed == 0)
+    if (collator->rounds.completed == 0 && !collator->config.like)
         return keep_sample(collator, from, (const uint8_t *)rows, bytes, error);
     return qn_sorter_append_all(collator->sorter, rows, bytes, error);
 }
@@ -456,17 +466,54 @@ void qn_collator_announce(qn_collator *collator, uint64_t round)
 
 bool qn_collator_is_over(const qn_collator *collator)
 {
-    return collator->ended && (is_alone(collator) || qn_rounds_is_over(&collator->rounds));
+    return collator->retired || (collator->ended && (is_alone(collator) || qn_rounds_is_over(&collator->rounds)));
+}
+
+static quern_status sort(qn_collator *collator, qn_error *error)
+{
+    QN_ASSERT(qn_collator_is_over(collator));
+    if (collator->sorted)
+        return QUERN_OK;
+    quern_status status = qn_sorter_finish(collator->sorter, error);
+    collator->sorted = status == QUERN_OK;
+    return status;
 }
 
 quern_status qn_collator_rewind(qn_collator *collator, qn_error *error)
 {
-    QN_ASSERT(qn_collator_is_over(collator));
-    if (!collator->sorted) {
-        quern_status status = qn_sorter_finish(collator->sorter, error);
-        if (status != QUERN_OK)
-            return status;
-        collator->sorted = true;
-    }
-    return qn_sorter_rewind(collator->sorter, error);
+    quern_status status = sort(collator, error);
+    return status == QUERN_OK ? qn_sorter_rewind(collator->sorter, error) : status;
+}
+
+/* ---- kept ---- */
+
+quern_status qn_collator_retire(qn_collator *collator, qn_error *error)
+{
+    quern_status status = sort(collator, error);
+    if (status == QUERN_OK)
+        status = qn_splitters_keep(&collator->splitters, error);
+    if (status != QUERN_OK)
+        return status;
+    collator->retired = true;
+    free_samples(collator);
+    free(collator->chunks);
+    free(collator->line);
+    collator->chunks = NULL;
+    collator->line = NULL;
+    collator->line_bytes_max = 0;
+    free_held(collator);
+    if (collator->rounds.comm)
+        qn_rounds_fini(&collator->rounds);
+    return QUERN_OK;
+}
+
+uint64_t qn_collator_get_memory_bytes(const qn_collator *collator)
+{
+    return qn_sorter_get_memory_bytes(collator->sorter);
+}
+
+quern_status qn_collator_shrink(qn_collator *collator, qn_error *error)
+{
+    QN_ASSERT(collator->retired);
+    return qn_sorter_shrink(collator->sorter, error);
 }

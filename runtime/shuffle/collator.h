@@ -10,6 +10,9 @@
  *        └──────────────┴──► rounds ──► sorter ──► result
  *                       └── own stretch ──┘
  *
+ * A collator may be given the cuts of another one with the same order of keys, which is read beside it: then there are no samples, each key
+ * is whole on the rank where the other has it, and nothing is held back.
+ *
  * Accounting: records_in + copies = records of the result, summed over all ranks. Copies are of a join's inner records, whose
  * key several ranks have.
  */
@@ -25,6 +28,8 @@ typedef struct qn_collator_config {
     qn_comm *comm;
     qn_collation collation;
     qn_division division;
+    const struct qn_collator
+        *like;           /* whose cuts these are too: over, and between keys. Borrowed until fini. NULL: none */
     uint64_t pool_bytes; /* held and sorted records together */
     size_t round_bytes;
     size_t block_bytes; /* of spilled runs */
@@ -48,7 +53,7 @@ typedef struct qn_collator {
     bool divided; /* the cuts are known */
     bool waiting; /* a record waits for room */
     bool filling; /* a chunk is half full: the next round had better be announced by the time that it is full */
-    bool ended, discarding, sorted;
+    bool ended, discarding, sorted, retired;
     bool under_way;              /* the record that waits is: */
     qn_packed moving;            /* this one; borrows from whoever gave it */
     uint32_t to_rank, last_rank; /* it has yet to go to these */
@@ -82,5 +87,12 @@ bool qn_collator_is_over(const qn_collator *collator);
 /* Sorts, if that is not done yet, and starts (again) at the first record of this rank's result: it is read with
  * qn_sorter_next(). After over. */
 quern_status qn_collator_rewind(qn_collator *collator, qn_error *error);
+
+/* After over, of one that is divided between keys: gives back what only making it needed. QUERN_ERROR_NO_MEMORY: nothing is lost. */
+quern_status qn_collator_retire(qn_collator *collator, qn_error *error);
+/* Memory that a retired one takes. */
+uint64_t qn_collator_get_memory_bytes(const qn_collator *collator);
+/* Writes a retired one to disk, while nobody reads it. QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_collator_shrink(qn_collator *collator, qn_error *error);
 
 #endif

@@ -168,14 +168,19 @@ size_t qn_result_get_local_part_count(const qn_result *result)
     return result->kind == QN_RESULT_STORED ? result->stored->part_count : 1;
 }
 
-void qn_result_retire(qn_result *result)
+quern_status qn_result_retire(qn_result *result, qn_error *error)
 {
+    if (result->kind == QN_RESULT_COLLATED)
+        return qn_collator_retire(result->collated, error);
     if (result->kind == QN_RESULT_REDUCED)
         qn_shuffle_retire(result->reduced);
+    return QUERN_OK;
 }
 
 uint64_t qn_result_get_memory_bytes(const qn_result *result)
 {
+    if (result->kind == QN_RESULT_COLLATED)
+        return qn_collator_get_memory_bytes(result->collated);
     return result->kind == QN_RESULT_STORED ? qn_store_get_memory_bytes(result->stored)
                                             : qn_shuffle_get_memory_bytes(result->reduced);
 }
@@ -196,6 +201,8 @@ quern_status qn_result_shrink(qn_result *result, uint64_t bytes_max, qn_error *e
 {
     if (qn_result_get_memory_bytes(result) <= bytes_max)
         return QUERN_OK;
+    if (result->kind == QN_RESULT_COLLATED)
+        return qn_collator_shrink(result->collated, error);
     return result->kind == QN_RESULT_STORED ? qn_store_shrink(result->stored, bytes_max, error)
                                             : qn_shuffle_shrink(result->reduced, error);
 }

@@ -27,6 +27,10 @@ typedef struct qn_result {
     qn_store *stored;
     uint64_t part_count;         /* of a stored one, on all ranks together; set by its stage */
     uint64_t all_in, all_merged; /* records_in and merged of all ranks; set when the stage is reported */
+    /* Of a collated one: the other side of a join, kept in order and cut at the same keys, to be read beside it. Borrowed; NULL: both
+     * sides are in one. */
+    struct qn_result *beside;
+    uint32_t beside_side; /* as QN_SIDE_INNER says */
 } qn_result;
 
 /* What the balance of records is checked with, and what the report shows. */
@@ -52,8 +56,8 @@ qn_store *qn_result_get_store(qn_result *result);
 uint64_t qn_result_get_part_count(const qn_result *result, uint32_t rank_count);
 size_t qn_result_get_local_part_count(const qn_result *result);
 
-/* For a result that outlives its run: gives back what only making it needed. */
-void qn_result_retire(qn_result *result);
+/* For a result that outlives its run: gives back what only making it needed. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_SCRATCH. */
+quern_status qn_result_retire(qn_result *result, qn_error *error);
 /* Memory that a retired result takes. */
 uint64_t qn_result_get_memory_bytes(const qn_result *result);
 /* What it has in scratch. */

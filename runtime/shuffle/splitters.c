@@ -3,10 +3,12 @@
 
 #include <stdlib.h>
 
+#include "runtime/base/arena.h"
 #include "runtime/base/assert.h"
 
 #define EQUAL_PARTS UINT32_C(65536)
 #define RARE_PART   8               /* a key of less than this part of a rank's share is not divided in a join */
+#define HOT_PART    4               /* a key of this part of a rank's share and more is hot */
 #define GOLDEN_TURN UINT32_C(40503) /* of 2^16: turns spread evenly over all parts, however few there are */
 
 typedef struct sampled {
@@ -148,6 +150,30 @@ static void make_cuts(qn_splitters *splitters, qn_division division, const sampl
     }
 }
 
+static bool has_hot_key(const qn_collation *collation, const sampled *all, size_t count, double hot_weight)
+{
+    for (size_t first = 0, i = 0; i < count; i++) {
+        if (qn_collation_compare_keys(collation, &all[i].record, &all[first].record) != 0)
+            first = i;
+        if (weight_of(all, first, i + 1) >= hot_weight)
+            return true;
+    }
+    return false;
+}
+
+/* Whether a rank's stretch of the words is more than twice as long as if all had the same. */
+static bool is_uneven(const qn_splitters *splitters)
+{
+    const uint64_t most = UINT64_MAX / (splitters->count + 1) * 2;
+    uint64_t before = 0;
+    for (uint32_t i = 0; i < splitters->count; i++) {
+        if (splitters->cuts[i].prefix - before > most)
+            return true;
+        before = splitters->cuts[i].prefix;
+    }
+    return splitters->count > 1 && UINT64_MAX - before > most;
+}
+
 /* Sorts the samples and sums up their weights; behind the last one is the end. */
 static void put_in_order(sampled *all, size_t count, const qn_collation *collation)
 {
@@ -177,6 +203,11 @@ quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *coll
         splitters->count = size - 1;
         make_cuts(splitters, division, all, count);
     }
+    if (status == QUERN_OK && division == QN_DIVIDE_KEYS) {
+        double share = weight_of(all, 0, count) / size;
+        splitters->has_hot_key = size > 1 && has_hot_key(collation, all, count, share / HOT_PART);
+        splitters->is_uneven = splitters->count + 1 < size || is_uneven(splitters);
+    }
     free(all);
     return status;
 }
@@ -184,7 +215,42 @@ quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *coll
 void qn_splitters_fini(qn_splitters *splitters)
 {
     free(splitters->cuts);
+    free(splitters->keys);
     *splitters = (qn_splitters){0};
+}
+
+quern_status qn_splitters_keep(qn_splitters *splitters, qn_error *error)
+{
+    uint64_t bytes = QN_SLACK_BYTES;
+    for (uint32_t i = 0; i < splitters->count; i++)
+        bytes += splitters->cuts[i].record.key_bytes;
+    uint8_t *keys = calloc(1, bytes), *next = keys;
+    if (!keys)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the cuts between ranks");
+    for (uint32_t i = 0; i < splitters->count; i++) {
+        qn_packed *record = &splitters->cuts[i].record;
+        QN_ASSERT(splitters->cuts[i].whole_key);
+        memcpy(next, record->key, record->key_bytes);
+        *record = (qn_packed){.prefix = record->prefix, .key = next, .key_bytes = record->key_bytes};
+        next += record->key_bytes;
+    }
+    free(splitters->keys);
+    splitters->keys = keys;
+    return QUERN_OK;
+}
+
+quern_status qn_splitters_init_like(qn_splitters *splitters, const qn_splitters *from, const qn_collation *collation,
+                                    qn_error *error)
+{
+    *splitters = (qn_splitters){.collation = collation, .count = from->count};
+    splitters->cuts = calloc((size_t)from->count + 1, sizeof *splitters->cuts);
+    if (!splitters->cuts)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the cuts between ranks");
+    for (uint32_t i = 0; i < from->count; i++) {
+        QN_ASSERT(from->cuts[i].whole_key);
+        splitters->cuts[i] = from->cuts[i];
+    }
+    return QUERN_OK;
 }
 
 /* Below 0: the record is before the cut; 0: it is the cut; above: behind it. */

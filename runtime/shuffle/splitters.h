@@ -36,6 +36,9 @@ typedef struct qn_splitters {
     qn_cut *cuts;                  /* [count], ascending */
     uint32_t count;                /* ranks less one; 0 until they are made */
     uint32_t turn;                 /* of records that are equal to a cut */
+    void *keys;                    /* of the cuts, once qn_splitters_keep(); owned */
+    bool has_hot_key;              /* a key has a good part of a rank's share */
+    bool is_uneven;                /* records of other keys, ordered by hash, would go to few of the ranks */
 } qn_splitters;
 
 /* Samples of one rank. */
@@ -49,6 +52,12 @@ typedef struct qn_rank_sample {
 quern_status qn_splitters_init(qn_splitters *splitters, const qn_collation *collation, qn_division division,
                                const qn_rank_sample *samples, uint32_t size, qn_error *error);
 void qn_splitters_fini(qn_splitters *splitters); /* takes a zeroed one */
+/* Of cuts between keys: they borrow nothing any more but the collation. QUERN_ERROR_NO_MEMORY: all is as before. */
+quern_status qn_splitters_keep(qn_splitters *splitters, qn_error *error);
+/* The same cuts between keys, for the records of another collation with the same order of keys. `from` is borrowed until fini.
+ * QUERN_ERROR_NO_MEMORY. */
+quern_status qn_splitters_init_like(qn_splitters *splitters, const qn_splitters *from, const qn_collation *collation,
+                                    qn_error *error);
 
 /* The ranks [*first, *last] that a record goes to: one; only inner records may have several. */
 void qn_splitters_route(qn_splitters *splitters, const qn_packed *record, uint32_t *first, uint32_t *last);

@@ -138,6 +138,30 @@ static qn_sorter_stats check_sort(const batch *records, uint64_t pool_bytes, siz
     return stats;
 }
 
+/* Shrinks a sorter that read some, and compares. */
+static void check_shrunk(const batch *records, uint64_t pool_bytes, size_t block_bytes)
+{
+    qn_packed read[NEXT_MAX];
+    size_t count;
+    kit_assert_ok(make_sorter(pool_bytes, block_bytes), &error);
+    kit_assert_ok(qn_sorter_append_all(sorter, records->bytes, records->used_bytes, &error), &error);
+    kit_assert_ok(qn_sorter_finish(sorter, &error), &error);
+    kit_assert_ok(qn_sorter_next(sorter, read, NEXT_MAX, &count, &error), &error);
+    uint64_t before = qn_sorter_get_memory_bytes(sorter);
+    for (int times = 0; times < 2; times++) {
+        kit_assert_ok(qn_sorter_shrink(sorter, &error), &error);
+        ck_assert_int_eq(qn_sorter_is_stable(sorter), records->count == 0);
+        kit_assert_ok(qn_sorter_rewind(sorter, &error), &error);
+        check_all(records, NEXT_MAX);
+        kit_assert_ok(qn_sorter_rewind(sorter, &error), &error);
+        check_all(records, 7);
+    }
+    if (before > pool_bytes / 2 && pool_bytes > 64 * block_bytes)
+        ck_assert_uint_lt(qn_sorter_get_memory_bytes(sorter), before);
+    qn_sorter_destroy(sorter);
+    sorter = NULL;
+}
+
 /* How the user compares in these tests: by length, longest first. */
 static int compare_lengths(quern_span left, quern_span right, void *user)
 {
@@ -173,7 +197,7 @@ static batch make_batch(size_t count, uint64_t seed)
         uint8_t key[256], value[256];
         uint32_t key_bytes = make_bytes(&state, key_kind, layout->key_bytes, layout->key_varies, key);
         uint32_t value_bytes = make_bytes(&state, value_kind, layout->value_bytes, layout->value_varies, value);
-        uint64_t tag = kit_random(&state) >> (key_kind == 1 ? 62 : 0);
+        uint64_t tag = kit_random(&state) >> (key_kind == 1 ? 62 : 8) << 8 | QN_TAG_LONG; /* any key may have it */
         batch_add(&records, tag, key, key_bytes, value, value_bytes, layout->has_side ? random_below(&state, 2) : 0);
     }
     batch_sort(&records);
@@ -216,6 +240,17 @@ START_TEST(records_of_any_layout_and_collation_come_back_in_order_from_runs)
         batch records = make_batch(1000, seed);
         qn_sorter_stats stats = check_sort(&records, 3000 + 150 * (seed % 40), 256 << seed % 5);
         ck_assert_uint_ge(stats.spill_runs, 2);
+        batch_free(&records);
+    }
+}
+END_TEST
+
+START_TEST(what_was_sorted_is_the_same_when_it_is_written_to_disk_afterwards)
+{
+    for (uint64_t seed = 0; seed < 48; seed++) {
+        make_collation(seed);
+        batch records = make_batch(seed % 16 == 0 ? 0 : 1000, seed);
+        check_shrunk(&records, seed % 3 ? 2 << 20 : 3000 + 150 * (seed % 40), 256 << seed % 5);
         batch_free(&records);
     }
 }
@@ -699,6 +734,7 @@ int main(void)
         records_of_any_layout_and_collation_come_back_in_order_from_memory,
         records_of_any_layout_and_collation_come_back_in_order_from_runs,
         values_that_are_nan_of_many_kinds_come_in_one_order,
+        what_was_sorted_is_the_same_when_it_is_written_to_disk_afterwards,
         nothing_comes_back_from_nothing,
         one_record_comes_back_from_a_pool_that_has_room_for_just_it_and_from_none,
         records_larger_than_the_pool_come_back_among_the_others,

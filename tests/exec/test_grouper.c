@@ -39,7 +39,8 @@ static struct world {
     struct quern_counter counter;
 } world;
 
-static qn_collator collator;
+static qn_collator collator, beside;
+static int beside_side; /* the input that is in `beside`; -1: none */
 static qn_comm comm;
 static qn_node node;
 static qn_chain chain;
@@ -51,6 +52,7 @@ static void set_up(void)
     qn_error_clear(&error);
     memset(&world, 0, sizeof world);
     world.last_group = UINT32_MAX;
+    beside_side = -1;
 }
 
 static void tear_down(void)
@@ -59,6 +61,7 @@ static void tear_down(void)
     grouper = NULL;
     qn_chain_fini(&chain);
     qn_collator_fini(&collator);
+    qn_collator_fini(&beside);
     kit_remove_directory(&directory);
 }
 
@@ -269,16 +272,23 @@ static quern_status arrive(void *user, const qn_batch *batch, qn_error *failure)
 
 static void insert(uint32_t group, uint32_t number, uint32_t input)
 {
+    qn_collator *into = (int)input == beside_side ? &beside : &collator;
     quern_span key = key_of(group), value = value_of(number);
     uint32_t key_bytes = (uint32_t)key.bytes, value_bytes = (uint32_t)value.bytes;
     qn_batch batch = {.block = {1, &key.data, &key_bytes, &value.data, &value_bytes}};
     size_t next = 0;
-    kit_assert_ok(qn_collator_insert(&collator, &batch, input, &next, &error), &error);
+    kit_assert_ok(qn_collator_insert(into, &batch, input, &next, &error), &error);
+}
+
+static void end_collator(qn_collator *filled)
+{
+    kit_assert_ok(qn_collator_end(filled, &error), &error);
+    kit_assert_ok(qn_collator_rewind(filled, &error), &error);
 }
 
 static void open_collator(qn_node_kind kind, uint64_t pool_bytes)
 {
-    bool sides = kind == QN_NODE_COGROUP || kind == QN_NODE_JOIN;
+    bool has_two = kind == QN_NODE_COGROUP || kind == QN_NODE_JOIN, sides = has_two && beside_side < 0;
     comm = (qn_comm){.size = 1, .node_count = 1, .node_size = 1};
     qn_collator_config config = {
         .comm = &comm,
@@ -289,15 +299,18 @@ static void open_collator(qn_node_kind kind, uint64_t pool_bytes)
         .scratch_dir = directory.path,
     };
     kit_assert_ok(qn_collator_init(&collator, &config, &error), &error);
-    for (uint32_t input = 0; input <= sides; input++) /* from the last value to the first */
+    if (beside_side >= 0)
+        kit_assert_ok(qn_collator_init(&beside, &config, &error), &error);
+    for (uint32_t input = 0; input <= has_two; input++) /* from the last value to the first */
         for (uint32_t left = 1, number = 200000; left > 0; number--) {
             left = number;
             for (uint32_t group = 0; group < world.group_count; group++)
                 if (number < world.values_of[input][group])
                     insert(group, number, input);
         }
-    kit_assert_ok(qn_collator_end(&collator, &error), &error);
-    kit_assert_ok(qn_collator_rewind(&collator, &error), &error);
+    end_collator(&collator);
+    if (beside_side >= 0)
+        end_collator(&beside);
 }
 
 static void open_grouper(qn_node_kind kind, uint64_t pool_bytes, uint64_t kept_bytes_max, uint32_t attempts)
@@ -322,7 +335,13 @@ static void open_grouper(qn_node_kind kind, uint64_t pool_bytes, uint64_t kept_b
     kit_assert_ok(qn_chain_init(&chain, operators, 1, &world.counter, arrive, NULL, &error), &error);
     if (world.checks)
         kit_assert_ok(qn_chain_check(&chain, NULL, NULL, &error), &error);
-    qn_grouper_config config = {&node, &collator, &chain, attempts, kept_bytes_max};
+    qn_grouper_config config = {.node = &node,
+                                .collator = &collator,
+                                .beside = beside_side < 0 ? NULL : &beside,
+                                .beside_side = beside_side == 0 ? QN_SIDE_OUTER : QN_SIDE_INNER,
+                                .chain = &chain,
+                                .attempt_count_max = attempts,
+                                .kept_bytes_max = kept_bytes_max};
     kit_assert_ok(qn_grouper_create(&grouper, &config, &error), &error);
 }
 
@@ -398,6 +417,7 @@ static void run_and_check(qn_node_kind kind, uint64_t pool_bytes, uint64_t kept_
     grouper = NULL;
     qn_chain_fini(&chain);
     qn_collator_fini(&collator);
+    qn_collator_fini(&beside);
 }
 
 /* ---- tests ---- */
@@ -449,6 +469,21 @@ START_TEST(joins_pair_each_left_value_with_each_right_one_though_callbacks_fail)
             world.join_type = (quern_join_type)type;
             run_and_check(QN_NODE_JOIN, spills ? 32 << 10 : 64 << 20, spills ? 300 : 1 << 20);
         }
+}
+END_TEST
+
+START_TEST(two_results_side_by_side_are_read_as_one_with_both_sides)
+{
+    uint64_t state = 24;
+    for (int round = 0; round < 24; round++) {
+        bool spills = round / 2 % 2;
+        make_groups(5 + (uint32_t)kit_random_below(&state, 60), 20, true, &state);
+        for (uint32_t group = 0; round % 5 == 4 && group < world.group_count; group++)
+            world.values_of[round % 2][group] = 0, world.values_of[1 - round % 2][group] += 1; /* a side is empty */
+        beside_side = round % 2;
+        world.join_type = (quern_join_type)(QUERN_JOIN_INNER + round % 6);
+        run_and_check(round % 3 ? QN_NODE_JOIN : QN_NODE_COGROUP, spills ? 32 << 10 : 64 << 20, spills ? 300 : 1 << 20);
+    }
 }
 END_TEST
 
@@ -711,6 +746,7 @@ int main(void)
         giant_keys_and_values_are_kept_in_memory_and_on_disk,
         a_group_of_two_hundred_thousand_values_is_read_twice,
         joins_pair_each_left_value_with_each_right_one_though_callbacks_fail,
+        two_results_side_by_side_are_read_as_one_with_both_sides,
         a_callback_that_always_fails_ends_the_job_and_its_key_is_named,
         a_failure_of_the_end_is_passed_on_and_nothing_is_tried_again,
         damaged_values_on_disk_are_an_error_and_not_the_callbacks,

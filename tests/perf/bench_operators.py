@@ -3,8 +3,8 @@
 """Sort, sum by key, join and PageRank against the best bare C programs for the same work: medians and ratios.
 
 The programs of a job run by turns, so that a noisy machine is noisy for all, each on warm memory and with its input in the
-page cache. Start-up is apart: a bare program's clock begins in main, Quern's is the report's elapsed_seconds. What a
-program prints as name=value and the bare one as well (groups=, check=, order=) must be the same. A program of Quern that is
+page cache. Start-up is apart: a bare program's clock begins in main, Quern's is the report's elapsed_seconds; of PageRank both clocks
+are of one iteration, Quern's by the times in its log. What a program prints as name=value and the bare one as well (groups=, check=, order=) must be the same. A program of Quern that is
 not built is left out, and so is DuckDB unless --duckdb names a directory where it is or may be installed."""
 import argparse
 import collections
@@ -34,9 +34,11 @@ INPUTS = {
 }
 
 # {out} is a path of its own for each run, {scratch} a directory, and the names of inputs stand for their paths.
-# The ratio is of bare_clock and quern_clock: figures that the programs print, or elapsed_seconds of the report.
+# The ratio is of bare_clock and quern_clock: figures that the programs print, elapsed_seconds of the report, or the time from one
+# iteration to the next: between stages of the log ({log}) with the name LOGGED. The first iterations do what later ones find done.
 Job = collections.namedtuple("Job", "name bare quern warm_gib unit size bare_clock quern_clock duckdb")
-ELAPSED = "elapsed_seconds"
+ELAPSED, ITERATION = "elapsed_seconds", "iteration_seconds"
+LOGGED, ITERATIONS_BEFORE = "gather both sides", 3
 JOBS = [
     Job("sort", "bare_sort {records1g.bin}", "quern_jobs sort {records1g.bin}", 6, "GB/s", 1e9, "total_s", ELAPSED, None),
     Job("sort_to_file", "bare_sort -o {out} {records1g.bin}", "sortrecords -o {out} {records1g.bin}", 6, "GB/s", 1e9,
@@ -54,8 +56,9 @@ JOBS = [
         "total_s", ELAPSED, None),
     Job("join", "bare_join {joinleft.bin} {joinright.bin}", "quern_jobs join {joinleft.bin} {joinright.bin}", 6, "M rows/s", 110e6,
         "total_s", ELAPSED, "join 10000000 100000000 20000000"),
-    # Quern's has no clock for one iteration: time the example with few and with many.
-    Job("pagerank", "bare_pagerank -n 20 {edges.txt}", None, 4, "M edges/s", 20e6, "iteration_s", None, None),
+    Job("pagerank", "bare_pagerank -n 20 {edges.txt}",
+        "pagerank --iterations 12 --quern-log={log} -o {out} {edges.txt}", 6, "M edges/s", 20e6, "iteration_s", ITERATION,
+        None),
     Job("wordcount", None, None, 6, "GB/s", None, None, None, "wordcount {words}"),
 ]
 UNITS = {"GB/s": 1e9, "M rows/s": 1e6, "M edges/s": 1e6}
@@ -88,13 +91,27 @@ class Bench:
 
     def words(self, text, out):
         """The words of a command, and the input files in it."""
-        paths = {"out": out, "scratch": self.scratch, "words": self.args.words}
+        paths = {"out": out, "scratch": self.scratch, "words": self.args.words, "log": self.log_path()}
         inputs = []
         for name in re.findall(r"\{([^}]+)\}", text):
             if name in INPUTS:
                 paths[name] = self.make_input(name)
                 inputs.append(paths[name])
         return re.sub(r"\{([^}]+)\}", lambda match: paths[match.group(1)], text).split(), inputs
+
+    def log_path(self):
+        return os.path.join(self.scratch, "log")
+
+    def iteration_seconds(self):
+        """The median time from one iteration to the next, by the log of rank 0; None: there are none."""
+        if not os.path.exists(self.log_path()):
+            return None
+        with open(self.log_path(), encoding="utf-8") as file:
+            ends = [float(when) for when, name in re.findall(r"^quern ([0-9.]+) rank 0: stage \d+: '([^']*)'", file.read(),
+                                                             re.MULTILINE) if name == LOGGED]
+        os.unlink(self.log_path())
+        steps = [after - before for before, after in zip(ends, ends[1:])][ITERATIONS_BEFORE:]
+        return statistics.median(steps) if steps else None
 
     def run(self, job, text, wrap):
         """Figures of one run of a command of a job on warm memory. wrap adds what starts it to the words of it."""
@@ -125,7 +142,7 @@ class Bench:
             *words[1:]])
         with open(report, encoding="utf-8") as file:
             whole = json.load(file)
-        figures[ELAPSED] = whole["elapsed_seconds"]
+        figures[ELAPSED], figures[ITERATION] = whole["elapsed_seconds"], self.iteration_seconds()
         return {"seconds": float(figures[job.quern_clock]), **figures,
                 "rss": sum(row["peak_rss_bytes"] for row in whole["ranks"])}
 
@@ -182,7 +199,6 @@ def tell(bench, job, runs):
     for other in "quern", "duckdb":
         if "bare C" in runs and other in runs:
             pairs = [one["seconds"] / two["seconds"] for one, two in zip(runs["bare C"], runs[other])]
-            # PageRank's bare clock is that of an iteration; DuckDB has no such job.
             print("  speed of %s over bare C: %.2f, of neighbouring runs %.2f"
                   % (other, median(runs["bare C"]) / median(runs[other]), statistics.median(pairs)))
     sys.stdout.flush()

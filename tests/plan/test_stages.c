@@ -181,6 +181,122 @@ START_TEST(results_that_are_read_late_live_until_then)
 }
 END_TEST
 
+/* A cached dataset that is there, and whose sorted form is wanted. */
+static qn_node *keep(const qn_node *node)
+{
+    qn_node *kept = qn_graph_add_store(&graph, (qn_node *)(uintptr_t)node, &error);
+    qn_graph_cache(&graph, (qn_node *)(uintptr_t)made(kept));
+    kept->is_made = true;
+    kit_assert_ok(qn_graph_want_sorted(&graph, kept, &error), &error);
+    return kept;
+}
+
+static const qn_stage *last_stage(void)
+{
+    check_readers();
+    return &stages.items[stages.count - 1];
+}
+
+/* The stage that collates, of a graph whose last output reads it. */
+static const qn_stage *collating(void)
+{
+    cut();
+    return &stages.items[last_stage()->legs[0].parent];
+}
+
+START_TEST(a_side_that_is_kept_in_order_has_no_leg_and_is_made_where_it_is_not_there)
+{
+    qn_node *kept = keep(read_text());
+    write_to(join(kept, reduce(read_text())), "out");
+    const qn_stage *gather = collating();
+    ck_assert_uint_eq(stages.count, 5); /* kept, in order, reduction, gather, output */
+    ck_assert_uint_eq(gather->leg_count, 1);
+    ck_assert_uint_eq(gather->legs[0].side, 1);
+    ck_assert_uint_eq(gather->kept_side, 0);
+    ck_assert_ptr_eq(stages.items[gather->kept].result, kept->sorted);
+    ck_assert_uint_eq(stages.items[gather->kept].leg_count, 1);
+    kept->sorted->is_made = true;
+    gather = collating();
+    ck_assert_uint_eq(stages.count, 4);
+    ck_assert(stages.items[gather->kept].is_made);
+}
+END_TEST
+
+START_TEST(a_right_side_is_kept_in_order_where_no_left_key_can_be_hot)
+{
+    qn_node *kept = keep(read_text());
+    write_to(join(reduce(read_text()), kept), "out");
+    const qn_stage *gather = collating();
+    ck_assert_uint_eq(gather->kept_side, 1);
+    ck_assert_uint_eq(gather->legs[0].side, 0);
+    qn_graph_forget_sinks(&graph);
+    write_to(join(map(reduce(read_text())), kept), "out");
+    gather = collating();
+    ck_assert_uint_eq(gather->kept, QN_STAGE_NONE);
+    ck_assert_uint_eq(gather->leg_count, 2);
+}
+END_TEST
+
+START_TEST(a_side_with_hot_keys_is_joined_anew_and_one_with_uneven_cuts_is_not_kept)
+{
+    qn_node *kept = keep(read_text());
+    write_to(join(kept, reduce(read_text())), "out");
+    kept->sorted->has_hot_key = true;
+    ck_assert_uint_eq(collating()->kept, QN_STAGE_NONE);
+    kept->sorted->has_hot_key = false;
+    ck_assert_uint_ne(collating()->kept, QN_STAGE_NONE);
+    kept->sorted->is_uneven = true;
+    ck_assert_uint_eq(collating()->kept, QN_STAGE_NONE);
+}
+END_TEST
+
+START_TEST(of_two_sides_that_may_be_kept_the_one_that_is_there_in_order_is)
+{
+    qn_node *left = keep(read_text()), *right = keep(reduce(read_text()));
+    write_to(join(left, right), "out");
+    ck_assert_uint_eq(collating()->kept_side, 0);
+    left->sorted->has_hot_key = true;
+    ck_assert_uint_eq(collating()->kept, QN_STAGE_NONE); /* the left one could be hot: the right one cannot be kept */
+    left->sorted->has_hot_key = false;
+    qn_graph_forget_sinks(&graph);
+    write_to(join(right, left), "out");
+    ck_assert_uint_eq(collating()->kept_side, 0);
+    left->sorted->is_made = true;
+    ck_assert_uint_eq(collating()->kept_side, 1);
+}
+END_TEST
+
+START_TEST(a_dataset_that_was_joined_gets_a_sorted_form_and_loses_it_with_its_place_in_the_cache)
+{
+    qn_node *kept = qn_graph_add_store(&graph, (qn_node *)(uintptr_t)read_text(), &error);
+    qn_graph_cache(&graph, kept);
+    write_to(join(kept, reduce(read_text())), "out");
+    write_to(reduce(map(kept)), "other");
+    cut();
+    kit_assert_ok(qn_stages_learn(&stages, &graph, &error), &error);
+    ck_assert_ptr_null(kept->sorted); /* the run did not keep it */
+    kept->is_made = true;
+    kit_assert_ok(qn_stages_learn(&stages, &graph, &error), &error);
+    ck_assert_ptr_nonnull(kept->sorted);
+    ck_assert(kept->sorted->is_cached);
+    qn_graph_uncache(&graph, kept);
+    ck_assert_ptr_null(kept->sorted);
+    ck_assert_ptr_null(graph.cached);
+}
+END_TEST
+
+START_TEST(a_graph_that_is_as_large_as_may_be_keeps_nothing_in_order)
+{
+    const qn_node *node = read_text();
+    qn_node *kept = keep(read_text());
+    for (int i = 0; i < 61; i++)
+        node = reduce(node);
+    write_to(join(kept, node), "out");
+    ck_assert_uint_eq(collating()->kept, QN_STAGE_NONE);
+    ck_assert_uint_eq(stages.count, 64);
+}
+END_TEST
+
 static void check_refused(const char *part)
 {
     ck_assert_int_eq(qn_stages_create(&stages, &graph, &error), QUERN_ERROR_INVALID_PLAN);
@@ -226,9 +342,18 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        unions_of_unions_are_legs_in_the_order_of_the_graph, a_diamond_makes_its_result_once,
-        a_join_with_itself_has_a_leg_for_each_side,          unions_on_each_side_of_a_join_are_legs_of_that_side,
-        results_that_are_read_late_live_until_then,          the_largest_graphs_are_cut_and_larger_ones_refused,
+        unions_of_unions_are_legs_in_the_order_of_the_graph,
+        a_diamond_makes_its_result_once,
+        a_join_with_itself_has_a_leg_for_each_side,
+        unions_on_each_side_of_a_join_are_legs_of_that_side,
+        results_that_are_read_late_live_until_then,
+        the_largest_graphs_are_cut_and_larger_ones_refused,
+        a_side_that_is_kept_in_order_has_no_leg_and_is_made_where_it_is_not_there,
+        a_right_side_is_kept_in_order_where_no_left_key_can_be_hot,
+        a_side_with_hot_keys_is_joined_anew_and_one_with_uneven_cuts_is_not_kept,
+        of_two_sides_that_may_be_kept_the_one_that_is_there_in_order_is,
+        a_dataset_that_was_joined_gets_a_sorted_form_and_loses_it_with_its_place_in_the_cache,
+        a_graph_that_is_as_large_as_may_be_keeps_nothing_in_order,
     };
     return kit_run_tests("stages", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

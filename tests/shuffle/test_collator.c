@@ -548,6 +548,187 @@ START_TEST(records_that_differ_behind_thousands_of_bytes_are_divided_where_sampl
 }
 END_TEST
 
+/* ---- cuts of another collator ---- */
+
+static struct follower {
+    qn_collator collator;
+    kit_packed input;
+} followers[RING_SIZE_MAX];
+
+static void insert_all(struct follower *me, size_t *next)
+{
+    for (bool full = false; *next < me->input.count && !full;) {
+        const qn_packed *record = &me->input.items[*next];
+        const void *key = record->key, *value = record->value;
+        qn_batch batch = {.block = {1, &key, &record->key_bytes, &value, &record->value_bytes}};
+        size_t done = 0;
+        if (qn_collator_insert(&me->collator, &batch, 0, &done, &error) != QUERN_OK)
+            ck_abort_msg("%s", error.text);
+        full = done == 0;
+        *next += done;
+    }
+    if (*next == me->input.count && !me->collator.ended)
+        kit_assert_ok(qn_collator_end(&me->collator, &error), &error);
+}
+
+/* Records of other values under the keys of the world, by way of collators that follow those of the world. */
+static void run_followers(const qn_collation *collation, sizes how, uint32_t each)
+{
+    kit_shape shape = world.shape;
+    size_t next[RING_SIZE_MAX] = {0};
+    bool over = false;
+    shape.value_count = 7;
+    for (uint32_t r = 0; r < ring.size; r++) {
+        struct follower *me = &followers[r];
+        *me = (struct follower){0};
+        qn_collator_config config = {.comm = &ring.comms[r],
+                                     .collation = *collation,
+                                     .division = QN_DIVIDE_KEYS,
+                                     .like = &world.ranks[r].collator,
+                                     .pool_bytes = how.pool_bytes,
+                                     .round_bytes = how.round_bytes * ring.size,
+                                     .block_bytes = how.block_bytes,
+                                     .scratch_dir = directory.path};
+        kit_assert_ok(qn_collator_init(&me->collator, &config, &error), &error);
+        for (uint32_t i = 0; i < each; i++)
+            kit_pack_random(&me->input, &shape, &collation->layout, &world.state);
+        kit_unpack(&me->input, &collation->layout);
+    }
+    for (uint64_t turns = 0; !over; turns++) {
+        uint64_t ask;
+        uint32_t ended = 0;
+        if (turns == TURN_COUNT_MAX)
+            ck_abort_msg("the ranks do not end");
+        over = true;
+        for (uint32_t r = 0; r < ring.size; r++) {
+            if (kit_random_below(&world.state, 3) == 0) {
+                ended += followers[r].collator.ended;
+                over &= qn_collator_is_over(&followers[r].collator);
+                continue; /* the others come by */
+            }
+            insert_all(&followers[r], &next[r]);
+            if (qn_collator_progress(&followers[r].collator, &ask, &error) != QUERN_OK)
+                ck_abort_msg("%s", error.text);
+            for (uint32_t to = 0; ask != UINT64_MAX && to < ring.size; to++)
+                qn_collator_announce(&followers[to].collator, ask);
+            ended += followers[r].collator.ended;
+            over &= qn_collator_is_over(&followers[r].collator);
+        }
+        for (uint32_t r = 0; ended == ring.size && r < ring.size; r++)
+            qn_collator_announce(&followers[r].collator, UINT64_MAX);
+    }
+}
+
+/* The first and the last record of what a rank has in both; false: nothing. */
+static bool find_ends(const kit_packed *kept, const kit_packed *moved, const qn_packed **first, const qn_packed **last)
+{
+    *first = *last = NULL;
+    for (int i = 0; i < 2; i++) {
+        const kit_packed *of = i == 0 ? kept : moved;
+        if (of->count == 0)
+            continue;
+        if (!*first || qn_collation_compare_keys(&world.collation, &of->items[0], *first) < 0)
+            *first = &of->items[0];
+        if (!*last || qn_collation_compare_keys(&world.collation, &of->items[of->count - 1], *last) > 0)
+            *last = &of->items[of->count - 1];
+    }
+    return *first != NULL;
+}
+
+/* All keys of a rank, in both, come before those of the next. */
+static void check_side_by_side(uint64_t record_count)
+{
+    kit_packed kept[RING_SIZE_MAX], moved[RING_SIZE_MAX];
+    const qn_packed *before = NULL, *first, *last;
+    uint64_t count = 0;
+    for (uint32_t r = 0; r < ring.size; r++) {
+        kept[r] = read_result(&world.ranks[r].collator);
+        moved[r] = read_result(&followers[r].collator);
+        count += moved[r].count;
+        for (size_t i = 1; i < moved[r].count; i++)
+            if (qn_collation_compare(&world.collation, &moved[r].items[i - 1], &moved[r].items[i]) > 0)
+                ck_abort_msg("rank %u, record %zu: not sorted", r, i);
+        if (!find_ends(&kept[r], &moved[r], &first, &last))
+            continue;
+        if (before)
+            ck_assert_int_lt(qn_collation_compare_keys(&world.collation, before, first), 0);
+        before = last;
+    }
+    ck_assert_uint_eq(count, record_count);
+    for (uint32_t r = 0; r < ring.size; r++) {
+        kit_free_packed(&kept[r]);
+        kit_free_packed(&moved[r]);
+    }
+}
+
+START_TEST(a_collator_with_the_cuts_of_another_has_each_key_where_that_one_has_it)
+{
+    for (uint64_t seed = 0; seed < 16; seed++) {
+        uint64_t state = seed;
+        kit_shape shape = {.kind = QN_COLLATE_BY_HASH,
+                           .key_type = seed % 2 ? QUERN_BYTES : QUERN_U64,
+                           .value_type = QUERN_BYTES,
+                           .key_count = seed % 3 ? 3000 : 4,
+                           .value_count = 50,
+                           .hot_percent = seed % 4 == 3 ? 60 : 0};
+        sizes how = {seed % 5 ? 64 << 10 : 4096 << 10, 2048, 4096};
+        uint32_t each = seed % 7 == 6 ? 0 : 300;
+        open_world(1 + (uint32_t)kit_random_below(&state, 7), &shape, QN_DIVIDE_KEYS, how, seed);
+        if (seed % 8 != 5)
+            fill_inputs(400);
+        run_world();
+        bool retires = seed % 2;
+        for (uint32_t r = 0; retires && r < ring.size; r++) {
+            kit_assert_ok(qn_collator_retire(&world.ranks[r].collator, &error), &error);
+            if (r % 2)
+                kit_assert_ok(qn_collator_shrink(&world.ranks[r].collator, &error), &error);
+        }
+        qn_collation collation = world.collation;
+        run_followers(&collation, how, each);
+        check_side_by_side((uint64_t)each * ring.size);
+        for (uint32_t r = 0; r < ring.size; r++) {
+            qn_collator_fini(&followers[r].collator);
+            kit_free_packed(&followers[r].input);
+        }
+        close_world();
+    }
+}
+END_TEST
+
+static const qn_splitters *cut_hot(uint32_t size, uint32_t hot_percent, uint64_t key_count)
+{
+    kit_shape shape = {.kind = QN_COLLATE_BY_HASH,
+                       .key_type = QUERN_U64,
+                       .value_type = QUERN_U64,
+                       .key_count = key_count,
+                       .value_count = 50,
+                       .hot_percent = hot_percent};
+    open_world(size, &shape, QN_DIVIDE_KEYS, (sizes){1 << 20, 4096, 4096}, 3);
+    fill_inputs(2000);
+    run_world();
+    return &world.ranks[0].collator.splitters;
+}
+
+START_TEST(hot_keys_and_cuts_that_are_uneven_for_others_are_known)
+{
+    const qn_splitters *cuts = cut_hot(4, 0, 100000);
+    ck_assert(!cuts->has_hot_key && !cuts->is_uneven);
+    close_world();
+    cuts = cut_hot(4, 30, 100000);
+    ck_assert(cuts->has_hot_key && !cuts->is_uneven);
+    close_world();
+    cuts = cut_hot(6, 95, 100000);
+    ck_assert(cuts->has_hot_key && cuts->is_uneven);
+    close_world();
+    cuts = cut_hot(7, 0, 2);
+    ck_assert(cuts->has_hot_key && cuts->is_uneven);
+    close_world();
+    cuts = cut_hot(1, 0, 2);
+    ck_assert(!cuts->has_hot_key && !cuts->is_uneven);
+    close_world();
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -560,6 +741,8 @@ int main(void)
         input_with_a_period_is_sampled_all_the_same,
         records_that_differ_late_or_never_are_spread_too,
         records_that_differ_behind_thousands_of_bytes_are_divided_where_samples_have_room,
+        a_collator_with_the_cuts_of_another_has_each_key_where_that_one_has_it,
+        hot_keys_and_cuts_that_are_uneven_for_others_are_known,
     };
     return kit_run_tests("collator", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }
