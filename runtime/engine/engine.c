@@ -421,7 +421,7 @@ static bool is_new_result(const job *run, uint32_t index)
 /* What the rank has at the end, when the tables are gone, beside what other sinks and caches still keep. */
 static uint64_t memory_left_to(const job *run, uint32_t index)
 {
-    uint64_t kept_bytes = qn_cache_get_memory_bytes(&run->engine->cache);
+    uint64_t kept_bytes = qn_cache_get_memory_bytes(&run->engine->cache) + run->engine->settings.held_bytes;
     uint64_t memory_bytes = run->engine->settings.rank_memory_bytes;
     for (uint32_t i = 0; i < run->stages.count; i++) {
         kept_bytes += i != index ? run->writers[i].kept_bytes : 0;

@@ -2,7 +2,7 @@
 /*
  * runtime/engine/settings.h: options with everything decided, and the memory of a rank dealt out.
  *
- * A rank's budget is the node's divided by its ranks. Of it go: the reader and the operators; the rows that top k keeps, and the records
+ * A rank's budget is the node's divided by its ranks. Of it go: what the program has broadcast; the reader and the operators; the rows that top k keeps, and the records
  * that are collected for the program; what is kept of earlier runs; and the rest is shared among the results that exist at the same time. Each has of its share: the buffers of the shuffle's
  * rounds; the blocks that a merge of spilled runs reads; and the rest is the pool of its tables.
  */
@@ -29,6 +29,8 @@ typedef struct qn_settings {
     bool show_progress;
     bool check; /* callbacks */
     bool pin;
+    bool shares_memory;  /* this rank may: one copy a node of what is broadcast */
+    uint64_t held_bytes; /* this rank's part of what the program has broadcast: set apart */
 } qn_settings;
 
 /* Decides. Local, but the same on all ranks of a node with the same options. QUERN_ERROR_BUDGET, QUERN_ERROR_INVALID_OPTION,

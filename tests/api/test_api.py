@@ -42,6 +42,7 @@ PLANS = {
     "api_sorted": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
     "api_groups": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
     "api_joins": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
+    "api_broadcast": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_retry": Plan(ranks(None, 2, 3, 4, 8), 60, True),
     "api_failures": Plan(ranks(None, 1, 2, 4, 7), 40, False),
     "api_stalls": Plan(ranks(None, 2, 3, 4, 8), 90, False),
