@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "runtime/api/context_internal.h"
+#include "runtime/engine/join_table.h"
 #include "runtime/io/listing.h"
 
 static void foresee_inputs(qn_account *account)
@@ -18,7 +19,7 @@ static void foresee_inputs(qn_account *account)
     }
 }
 
-static quern_status explain(const quern_context *context, quern_explain_form form, char **text_out, qn_error *error)
+static quern_status explain(quern_context *context, quern_explain_form form, char **text_out, qn_error *error)
 {
     const qn_account *past = context->engine.account;
     qn_account *pending = NULL;
@@ -29,7 +30,8 @@ static quern_status explain(const quern_context *context, quern_explain_form for
                             "explain: the form must be QUERN_EXPLAIN_TEXT or QUERN_EXPLAIN_DOT");
     if (past && !context->graph.sinks)
         return qn_account_explain(past, form, text_out, error);
-    quern_status status = qn_account_create(&context->graph, &pending, error);
+    quern_status status = qn_account_create(&context->graph, qn_join_table_input_bytes_max(&context->engine),
+                                            qn_join_table_guess_bytes, &context->engine, &pending, error);
     if (status == QUERN_OK) {
         foresee_inputs(pending);
         status = qn_account_explain(pending, form, text_out, error);

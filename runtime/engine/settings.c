@@ -12,24 +12,25 @@
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 
-#define MEMORY_PERCENT        70 /* of what the node allows, by default: the rest is the system's and the page cache's */
-#define READER_BYTES          (11 * MIB / 2) /* a reader's buffer, operators, a part being written, plan and report */
-#define POOL_BYTES_MIN        (2 * MIB)      /* below, every block would spill */
-#define POOL_BYTES_MIN_MANY   (1 * MIB)      /* of each of several reductions: most of them only wait to be read */
-#define ROUND_BYTES_MIN       (64 * KIB)
-#define ROUND_BYTES_MAX       (4 * MIB)
-#define ROUND_BYTES_LIMIT     (1024 * MIB) /* of what is asked for */
-#define ROUND_PART            32           /* of a reduction's share; four such buffers exist */
-#define BLOCK_BYTES_MIN       (8 * KIB)
-#define BLOCK_BYTES_MAX       (256 * KIB)
-#define MERGE_PART            8 /* of a reduction's share, for the blocks of all runs that are merged */
-#define RECORD_PART           8
-#define KEPT_PART             8 /* of the rank's memory, for the rows of top k */
-#define COLLECTED_PART        4 /* of the same, for collected records */
-#define KEPT_EIGHTHS_MAX      5 /* both, and what is broadcast */
-#define RECORD_BYTES_MAX      (1024 * MIB)
-#define ATTEMPT_COUNT_DEFAULT 4
-#define ATTEMPT_COUNT_MAX     8
+#define MEMORY_PERCENT          70 /* of what the node allows, by default: the rest is the system's and the page cache's */
+#define READER_BYTES            (11 * MIB / 2) /* a reader's buffer, operators, a part being written, plan and report */
+#define POOL_BYTES_MIN          (2 * MIB)      /* below, every block would spill */
+#define POOL_BYTES_MIN_MANY     (1 * MIB)      /* of each of several reductions: most of them only wait to be read */
+#define ROUND_BYTES_MIN         (64 * KIB)
+#define ROUND_BYTES_MAX         (4 * MIB)
+#define ROUND_BYTES_LIMIT       (1024 * MIB) /* of what is asked for */
+#define ROUND_PART              32           /* of a reduction's share; four such buffers exist */
+#define BLOCK_BYTES_MIN         (8 * KIB)
+#define BLOCK_BYTES_MAX         (256 * KIB)
+#define MERGE_PART              8 /* of a reduction's share, for the blocks of all runs that are merged */
+#define RECORD_PART             8
+#define KEPT_PART               8 /* of the rank's memory, for the rows of top k */
+#define COLLECTED_PART          4 /* of the same, for collected records */
+#define KEPT_EIGHTHS_MAX        5 /* both, and what is broadcast */
+#define RECORD_BYTES_MAX        (1024 * MIB)
+#define BROADCAST_BYTES_DEFAULT (256 * MIB)
+#define ATTEMPT_COUNT_DEFAULT   4
+#define ATTEMPT_COUNT_MAX       8
 
 static uint64_t clamp(uint64_t number, uint64_t least, uint64_t most)
 {
@@ -143,6 +144,7 @@ static quern_status decide_memory(qn_settings *settings, const quern_options *op
 static void decide_bounds(qn_settings *settings, const quern_options *options)
 {
     settings->least_rank_memory_bytes = settings->rank_memory_bytes; /* until the ranks told each other */
+    settings->least_node_memory_bytes = settings->node_memory_bytes; /* the same */
     settings->round_bytes = options->round_bytes;
     settings->record_bytes_max = options->record_bytes_max
                                      ? options->record_bytes_max
@@ -184,6 +186,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .explain = options->explain,
         .show_progress = options->progress == QUERN_ON,
         .check = options->check == QUERN_ON,
+        .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
         .shares_memory = options->shared_memory != QUERN_OFF,
         .pin = options->pin == QUERN_AUTO ? !comm->in_host : options->pin == QUERN_ON,
     };

@@ -19,6 +19,8 @@ typedef struct qn_settings {
     const char *memory_source; /* what decided it; static */
     uint64_t rank_memory_bytes;
     uint64_t least_rank_memory_bytes; /* of all ranks: for what must be the same everywhere */
+    uint64_t least_node_memory_bytes; /* the same of all nodes */
+    uint64_t broadcast_bytes;         /* of the input of a side of a join that may be a table; the same everywhere */
     uint64_t round_bytes;             /* as asked for, within bounds; 0: by memory */
     uint64_t record_bytes_max;
     uint64_t split_bytes; /* 0: by the input */

@@ -8,6 +8,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/data/key_text.h"
 #include "runtime/exec/chain_internal.h"
+#include "runtime/exec/join_probe.h"
 #include "runtime/exec/reduction_check.h"
 
 #define EMIT_BUFFER_BYTES ((size_t)128 << 10)
@@ -213,8 +214,7 @@ static quern_status callback_failed(struct qn_operator *op, int code, uint32_t o
                         code);
 }
 
-/* After a callback: its code, or a failure behind it that it did not pass on. */
-static quern_status check_callback(struct qn_operator *op, int code, uint32_t origin)
+quern_status qn_operator_check_callback(struct qn_operator *op, int code, uint32_t origin)
 {
     if (QN_UNLIKELY(code != 0))
         return callback_failed(op, code, origin);
@@ -234,7 +234,7 @@ static quern_status run_map(struct qn_operator *op, const qn_batch *batch)
         int code = op->node->fn.map(&in, &given, op->node->user);
         if (QN_LIKELY(code == 0))
             quern_emit(&op->out, given.key, given.value);
-        quern_status status = check_callback(op, code, op->out.origin);
+        quern_status status = qn_operator_check_callback(op, code, op->out.origin);
         if (status != QUERN_OK)
             return status;
     }
@@ -247,7 +247,7 @@ static quern_status run_flat_map(struct qn_operator *op, const qn_batch *batch)
         quern_record in = qn_batch_record(batch, i);
         op->out.origin = qn_batch_origin(batch, i);
         int code = op->node->fn.flat_map(&in, &op->out, op->node->user);
-        quern_status status = check_callback(op, code, op->out.origin);
+        quern_status status = qn_operator_check_callback(op, code, op->out.origin);
         if (status != QUERN_OK)
             return status;
     }
@@ -262,7 +262,7 @@ static quern_status call_with_block(struct qn_operator *op, const qn_batch *batc
     op->out.batch = batch;
     int code = op->node->fn.flat_map_block(&batch->block, &op->out, op->node->user);
     op->out.batch = NULL;
-    quern_status status = check_callback(op, code, op->out.origin);
+    quern_status status = qn_operator_check_callback(op, code, op->out.origin);
     uint64_t emitted = op->stats.records_out + op->out.count - before;
     if (status == QUERN_OK && op->node->kind == QN_NODE_MAP_BLOCK && emitted != batch->block.count) {
         op->out.chain->callback_failed = true;
@@ -389,7 +389,7 @@ static quern_status run_key_by(struct qn_operator *op, const qn_batch *batch)
         int code = op->node->fn.key(&in, &key, op->node->user);
         if (QN_LIKELY(code == 0))
             put_under_key(&op->out, &in, batch->block.value != NULL, key);
-        quern_status status = check_callback(op, code, op->out.origin);
+        quern_status status = qn_operator_check_callback(op, code, op->out.origin);
         if (status != QUERN_OK)
             return status;
     }
@@ -403,7 +403,7 @@ static quern_status run_value_as_key(struct qn_operator *op, const qn_batch *bat
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         op->out.origin = qn_batch_origin(batch, i);
         quern_emit(&op->out, qn_batch_record(batch, i).value, quern_bytes("", 0));
-        status = check_callback(op, 0, op->out.origin);
+        status = qn_operator_check_callback(op, 0, op->out.origin);
     }
     return status;
 }
@@ -415,7 +415,7 @@ static quern_status run_bin(struct qn_operator *op, const qn_batch *batch)
         uint64_t bin = qn_bins_find(&op->node->of.bins, qn_batch_record(batch, i).value);
         op->out.origin = qn_batch_origin(batch, i);
         quern_emit(&op->out, quern_of_u64(&bin), quern_bytes("", 0));
-        status = check_callback(op, 0, op->out.origin);
+        status = qn_operator_check_callback(op, 0, op->out.origin);
     }
     return status;
 }
@@ -455,7 +455,7 @@ static quern_status run_zip(struct qn_operator *op, const qn_batch *batch)
             given.value = quern_of_u64(&index);
         if (QN_LIKELY(code == 0))
             quern_emit(&op->out, given.key, given.value);
-        status = check_callback(op, code, op->out.origin);
+        status = qn_operator_check_callback(op, code, op->out.origin);
     }
     return status;
 }
@@ -482,7 +482,7 @@ static quern_status run_prefix_sum(struct qn_operator *op, const qn_batch *batch
         uint64_t sum = (uint64_t)op->place;
         op->out.origin = qn_batch_origin(batch, i);
         quern_emit(&op->out, in.key, quern_of_u64(&sum));
-        status = check_callback(op, 0, op->out.origin);
+        status = qn_operator_check_callback(op, 0, op->out.origin);
     }
     return status;
 }
@@ -508,7 +508,7 @@ static quern_status run_quantiles(struct qn_operator *op, const qn_batch *batch)
             continue;
         op->out.origin = qn_batch_origin(batch, at - first);
         quern_emit(&op->out, qn_batch_record(batch, at - first).key, quern_of_u64(&wanted->items[i].number));
-        status = check_callback(op, 0, op->out.origin);
+        status = qn_operator_check_callback(op, 0, op->out.origin);
     }
     return status;
 }
@@ -541,8 +541,10 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
     case QN_NODE_GROUP:
     case QN_NODE_TOP_OF_KEY:
     case QN_NODE_COGROUP:
-    case QN_NODE_JOIN:
         QN_ASSERT(!"groups come in turns");
+        break;
+    case QN_NODE_JOIN:
+        status = qn_join_probe_run(op, batch);
         break;
     case QN_NODE_KEY_BY:
         status = run_key_by(op, batch);
@@ -657,7 +659,7 @@ static quern_status attempt_turn(qn_chain *chain, qn_chain_turn_fn fn, void *tur
     uint64_t passed_before = op->stats.records_out;
     chain->callback_failed = chain->end_failed = out->failed = false;
     out->drop_count = *passed_count;
-    quern_status status = check_callback(op, fn(out, turn), 0);
+    quern_status status = qn_operator_check_callback(op, fn(out, turn), 0);
     out->drop_count = 0;
     settle_counters(chain->counters, status == QUERN_OK);
     if (status == QUERN_OK)
@@ -696,6 +698,13 @@ quern_status qn_chain_end_turns(qn_chain *chain, uint64_t record_count, qn_error
 void qn_chain_set_way(qn_chain *chain, uint32_t index, uint32_t way)
 {
     chain->operators[index].way = way;
+}
+
+void qn_chain_set_lookup(qn_chain *chain, uint32_t index, const struct qn_lookup *lookup, int build)
+{
+    QN_ASSERT(chain->operators[index].node->kind == QN_NODE_JOIN);
+    chain->operators[index].lookup = lookup;
+    chain->operators[index].build = build;
 }
 
 void qn_chain_mark(qn_chain *chain)
