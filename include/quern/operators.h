@@ -12,7 +12,7 @@
  *     quern_status status = quern_run(context);
  *
  * Order. Whatever the number of ranks and the schedule, the records come in the same order. Sorting is by key, and of equal
- * keys by value. Groups and joins come in the order of an internal hash of their keys; in a group, values are in their
+ * keys by value. Groups, and joins by sorting, come in the order of an internal hash of their keys; joins by broadcast in that of their large side; in a group, values are in their
  * type's order: bytes as by memcmp(), a prefix first; numbers by size.
  */
 #ifndef QUERN_OPERATORS_H
@@ -101,10 +101,43 @@ typedef enum quern_join_type {
 typedef int (*quern_join_fn)(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out,
                              void *user);
 
-/* Joins on equal keys. Both have keys of the same type; values may differ. Pairs of a key come in the order of the left value, then of
- * the right one. A key with very many left records is divided among ranks, and its right ones copied to these. Local; lazy; a shuffle at
- * run. schema: of what fn emits; user is borrowed until quern_run() returns. QUERN_ERROR_INVALID_PLAN: keys differ, or an unknown type.
- * NULL on failure. Since 0.1. */
+/* How a join is to be made. */
+typedef enum quern_join_strategy {
+    QUERN_JOIN_AUTO = 0,            /* BROADCAST where one side is small, as said below; else SORT */
+    QUERN_JOIN_SORT = 1,            /* both sides are sent and sorted */
+    QUERN_JOIN_BROADCAST_LEFT = 2,  /* the left side becomes a table on each node: INNER and RIGHT only */
+    QUERN_JOIN_BROADCAST_RIGHT = 3, /* the right one: INNER, LEFT, SEMI and ANTI only */
+} quern_join_strategy;
+
+/* How to join. The struct grows at its end; struct_size is handled as in quern_options. */
+typedef struct quern_join_options {
+    size_t struct_size; /* sizeof(quern_join_options); 0 is refused */
+    quern_join_strategy strategy;
+} quern_join_options;
+
+/* Joins on equal keys. Both have keys of the same type; values may differ. Local; lazy. schema: of what fn emits; user is borrowed until
+ * quern_run() returns.
+ *
+ * By sorting, which is a shuffle at run of both sides: the order is that of groups, and pairs of a key come in the order of the left value,
+ * then of the right one. A key with very many left records is divided among ranks, and its right ones copied to these.
+ *
+ * By broadcast: the small side becomes one read-only table on each node, and the other one is not sent at all, whatever keys are
+ * frequent in it: its records come in the order of their dataset, and the pairs of one in the order of the small side's values.
+ * If several outputs read the join, the large side is read for each of them, as it is behind a map.
+ *
+ * The library broadcasts the side (of two the smaller, of equal ones the right) that the type allows, if the files that it is made of, or what
+ * quern_cache() kept of it, have at most as many bytes as the option broadcast says, and as a quarter of the node's memory; if its records
+ * then, with their table, are as small, shared among the results that exist at the same time; and if one
+ * output reads the join. Else it sorts, and so it does where a side that the program chose is too large for memory. So which way is taken, and with it the
+ * order, depends on the input, the options and the node's memory, and not on the number of ranks or the schedule; quern_explain() says which.
+ *
+ * QUERN_ERROR_INVALID_PLAN: keys differ, an unknown type, or a strategy that the type does not allow. QUERN_ERROR_INVALID_ARGUMENT:
+ * struct_size. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_join_with(quern_dataset *left, quern_dataset *right, quern_join_type type,
+                                         quern_schema schema, quern_join_fn fn, void *user,
+                                         const quern_join_options *options);
+
+/* quern_join_with() with QUERN_JOIN_AUTO. Local; lazy. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_join(quern_dataset *left, quern_dataset *right, quern_join_type type,
                                     quern_schema schema, quern_join_fn fn, void *user);
 

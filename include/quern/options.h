@@ -64,7 +64,11 @@ typedef enum quern_explain_form {
     X(explain, quern_explain_form, "explain", FORM, "off",                                                             \
       "show the plan of each run, with its figures, on standard error of rank 0")                                      \
     X(check, quern_switch, "check", SWITCH, "off",                                                                     \
-      "call callbacks more than once, and name the operator that breaks what callbacks promise; slow")
+      "call callbacks more than once, and name the operator that breaks what callbacks promise; slow")                 \
+    X(shared_memory, quern_switch, "shared-memory", SWITCH, "on",                                                      \
+      "hold what is broadcast once a node; off: once a rank")                                                          \
+    X(broadcast_bytes, uint64_t, "broadcast", SIZE, "256M",                                                            \
+      "join by sending a side of at most so much input to every node; 1: never")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <quern/broadcast.h>
 #include <quern/context.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,8 @@ void quern_context_destroy(quern_context *context)
         forget_orphan();
         return;
     }
+    while (context->shared)
+        quern_shared_free(context->shared);
     qn_engine_destroy(&context->engine); /* which keeps results of nodes */
     qn_graph_fini(&context->graph);
     free(context);

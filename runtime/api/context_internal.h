@@ -16,6 +16,7 @@ struct quern_context {
     qn_engine engine;
     qn_graph graph;
     struct quern_counter *counters; /* in the graph's arena */
+    struct quern_shared *shared;    /* all that was broadcast and is not freed */
     qn_error error;                 /* of the last call that failed */
     qn_error build_error;           /* the first failure in building the graph since the last run */
     bool running;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "runtime/api/context_internal.h"
+#include "runtime/engine/join_table.h"
 #include "runtime/io/listing.h"
 #include "runtime/plan/foresee.h"
 
@@ -22,7 +23,7 @@ static void tell_sizes(const quern_context *context, qn_account *account)
     qn_cache_tell_sizes(&context->engine.cache, account);
 }
 
-static quern_status explain(const quern_context *context, quern_explain_form form, char **text_out, qn_error *error)
+static quern_status explain(quern_context *context, quern_explain_form form, char **text_out, qn_error *error)
 {
     const qn_account *past = context->engine.account;
     qn_account *pending = NULL;
@@ -33,7 +34,8 @@ static quern_status explain(const quern_context *context, quern_explain_form for
                             "explain: the form must be QUERN_EXPLAIN_TEXT or QUERN_EXPLAIN_DOT");
     if (past && !context->graph.sinks)
         return qn_account_explain(past, form, text_out, error);
-    quern_status status = qn_account_create(&context->graph, &pending, error);
+    quern_status status = qn_account_create(&context->graph, qn_join_table_input_bytes_max(&context->engine),
+                                            qn_join_table_guess_bytes, &context->engine, &pending, error);
     if (status == QUERN_OK) {
         tell_sizes(context, pending);
         qn_foresee(pending);

@@ -7,6 +7,7 @@
 /* The first versions of the structs ended with their last fields. */
 #define SORT_OPTIONS_FIRST_BYTES  sizeof(quern_sort_options)
 #define GROUP_OPTIONS_FIRST_BYTES sizeof(quern_group_options)
+#define JOIN_OPTIONS_FIRST_BYTES  sizeof(quern_join_options)
 
 quern_dataset *quern_union(quern_dataset *left, quern_dataset *right)
 {
@@ -93,17 +94,30 @@ quern_dataset *quern_cogroup(quern_dataset *left, quern_dataset *right, quern_sc
                         &(qn_node){.kind = QN_NODE_COGROUP, .schema = schema, .fn.cogroup = fn, .user = user});
 }
 
+quern_dataset *quern_join_with(quern_dataset *left, quern_dataset *right, quern_join_type type, quern_schema schema,
+                               quern_join_fn fn, void *user, const quern_join_options *options)
+{
+    quern_join_options known = {.struct_size = sizeof known};
+    if (!qn_dataset_are_together(left, right, "join"))
+        return NULL;
+    quern_context *context = left->context;
+    qn_error *error = qn_dataset_error_of(context);
+    if (!fn)
+        return qn_dataset_refuse(context, "join: the callback is NULL");
+    if (type < QUERN_JOIN_INNER || type > QUERN_JOIN_ANTI)
+        return qn_dataset_refuse(context, "join: the type must be one of quern_join_type");
+    if (qn_struct_read(&known, sizeof known, JOIN_OPTIONS_FIRST_BYTES, options, "join: options",
+                       "set it to sizeof(quern_join_options)", error) != QUERN_OK)
+        return NULL;
+    quern_dataset *together = qn_dataset_wrap(
+        context, qn_graph_add_join_input(&context->graph, left->node, right->node, type, known.strategy, error));
+    return add_grouping(
+        together,
+        &(qn_node){.kind = QN_NODE_JOIN, .schema = schema, .fn.join = fn, .user = user, .of.join_type = type});
+}
+
 quern_dataset *quern_join(quern_dataset *left, quern_dataset *right, quern_join_type type, quern_schema schema,
                           quern_join_fn fn, void *user)
 {
-    if (!qn_dataset_are_together(left, right, "join"))
-        return NULL;
-    if (!fn)
-        return qn_dataset_refuse(left->context, "join: the callback is NULL");
-    if (type < QUERN_JOIN_INNER || type > QUERN_JOIN_ANTI)
-        return qn_dataset_refuse(left->context, "join: the type must be one of quern_join_type");
-    quern_dataset *collated = collate(left, right, &(qn_collate){.kind = QN_COLLATE_BY_HASH, .divides_keys = true});
-    return add_grouping(
-        quern_name(collated, "gather both sides"),
-        &(qn_node){.kind = QN_NODE_JOIN, .schema = schema, .fn.join = fn, .user = user, .of.join_type = type});
+    return quern_join_with(left, right, type, schema, fn, user, NULL);
 }

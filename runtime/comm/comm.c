@@ -37,6 +37,14 @@ quern_status qn_comm_broadcast(qn_comm *comm, void *data, size_t bytes, uint32_t
     return comm->ops->broadcast(comm, data, bytes, root, error);
 }
 
+quern_status qn_comm_broadcast_within(qn_comm *comm, qn_comm_scope scope, void *data, size_t bytes, uint32_t root,
+                                      qn_error *error)
+{
+    QN_ASSERT(scope == QN_COMM_NODE || comm->node_rank == 0);
+    QN_ASSERT(root < (scope == QN_COMM_NODE ? comm->node_size : comm->node_count));
+    return comm->ops->broadcast_within(comm, scope, data, bytes, root, error);
+}
+
 quern_status qn_comm_reduce_sum(qn_comm *comm, uint64_t *numbers, size_t count, qn_error *error)
 {
     return comm->ops->reduce(comm, numbers, count, QN_COMM_SUM, error);

@@ -32,12 +32,20 @@ typedef struct qn_comm {
     bool in_host;        /* somebody else initialised MPI */
 } qn_comm;
 
+/* Some of the ranks. */
+typedef enum qn_comm_scope {
+    QN_COMM_NODE,  /* those of this node, numbered as node_rank */
+    QN_COMM_LEADS, /* the first one of each node, numbered as node; nobody else may call */
+} qn_comm_scope;
+
 typedef struct qn_comm_ops {
     void (*destroy)(qn_comm *comm);
     quern_status (*send)(qn_comm *comm, uint32_t to, const void *data, size_t bytes, qn_error *error);
     quern_status (*announce)(qn_comm *comm, const void *data, size_t bytes, qn_error *error);
     quern_status (*poll)(qn_comm *comm, const void **data_out, size_t *bytes_out, uint32_t *from_out, qn_error *error);
     quern_status (*broadcast)(qn_comm *comm, void *data, size_t bytes, uint32_t root, qn_error *error);
+    quern_status (*broadcast_within)(qn_comm *comm, qn_comm_scope scope, void *data, size_t bytes, uint32_t root,
+                                     qn_error *error);
     quern_status (*reduce)(qn_comm *comm, uint64_t *numbers, size_t count, int operation, qn_error *error);
     quern_status (*gather)(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
     quern_status (*gather_node)(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
@@ -51,6 +59,8 @@ typedef struct qn_comm_ops {
 typedef struct qn_comm_start {
     const void *mpi_comm; /* address of the user's MPI_Comm; NULL: find out what launched us */
     bool singleton; /* take one rank even where the environment promises more; but not where a launcher started more */
+    uint32_t
+        node_size_max; /* ranks beyond so many count as those of another node; 0: no such limit. For tests of several nodes on one machine */
 } qn_comm_start;
 
 /* Collective over what is started. QUERN_ERROR_LAUNCHER, QUERN_ERROR_MPI, QUERN_ERROR_NO_MEMORY. */
@@ -67,6 +77,9 @@ quern_status qn_comm_poll(qn_comm *comm, const void **data_out, size_t *bytes_ou
 
 /* Collectives; every rank must call them in the same order. They wait, asleep. */
 quern_status qn_comm_broadcast(qn_comm *comm, void *data, size_t bytes, uint32_t root, qn_error *error);
+/* The same among some of the ranks, which alone call it. */
+quern_status qn_comm_broadcast_within(qn_comm *comm, qn_comm_scope scope, void *data, size_t bytes, uint32_t root,
+                                      qn_error *error);
 quern_status qn_comm_reduce_sum(qn_comm *comm, uint64_t *numbers, size_t count, qn_error *error);
 quern_status qn_comm_reduce_max(qn_comm *comm, uint64_t *numbers, size_t count, qn_error *error);
 /* `bytes` of every rank to all_out [size * bytes] on rank 0 (NULL elsewhere). */

@@ -27,6 +27,7 @@ typedef struct outgoing {
 typedef struct mpi_comm {
     qn_comm base;
     MPI_Comm control, job, counts, payload, node;
+    MPI_Comm leads;   /* of the first rank of each node, where there are several; else null */
     bool initialised; /* by us: finalise it */
     outgoing *sending;
     uint8_t *incoming; /* the message that the last poll gave */
@@ -161,17 +162,29 @@ static quern_status mpi_poll(qn_comm *base, const void **data_out, size_t *bytes
     return QUERN_OK;
 }
 
-static quern_status mpi_broadcast(qn_comm *base, void *data, size_t bytes, uint32_t root, qn_error *error)
+static quern_status broadcast_on(MPI_Comm on, void *data, size_t bytes, uint32_t root, qn_error *error)
 {
-    mpi_comm *comm = (mpi_comm *)base;
     quern_status status = QUERN_OK;
     for (size_t done = 0; done < bytes && status == QUERN_OK; done += PIECE_BYTES_MAX) {
         size_t piece = bytes - done < PIECE_BYTES_MAX ? bytes - done : PIECE_BYTES_MAX;
         MPI_Request request;
-        MPI_TRY(MPI_Ibcast((uint8_t *)data + done, (int)piece, MPI_BYTE, (int)root, comm->job, &request));
+        MPI_TRY(MPI_Ibcast((uint8_t *)data + done, (int)piece, MPI_BYTE, (int)root, on, &request));
         status = wait_for(&request, error);
     }
     return status;
+}
+
+static quern_status mpi_broadcast(qn_comm *base, void *data, size_t bytes, uint32_t root, qn_error *error)
+{
+    return broadcast_on(((mpi_comm *)base)->job, data, bytes, root, error);
+}
+
+static quern_status mpi_broadcast_within(qn_comm *base, qn_comm_scope scope, void *data, size_t bytes, uint32_t root,
+                                         qn_error *error)
+{
+    mpi_comm *comm = (mpi_comm *)base;
+    MPI_Comm on = scope == QN_COMM_NODE ? comm->node : comm->leads;
+    return on == MPI_COMM_NULL ? QUERN_OK : broadcast_on(on, data, bytes, root, error);
 }
 
 static quern_status mpi_reduce(qn_comm *base, uint64_t *numbers, size_t count, int operation, qn_error *error)
@@ -346,6 +359,7 @@ static void mpi_destroy(qn_comm *base)
     free_comm(&comm->counts);
     free_comm(&comm->payload);
     free_comm(&comm->node);
+    free_comm(&comm->leads);
     if (comm->initialised)
         MPI_Finalize();
     free(comm->incoming);
@@ -358,6 +372,7 @@ static const qn_comm_ops mpi_ops = {
     .announce = mpi_announce,
     .poll = mpi_poll,
     .broadcast = mpi_broadcast,
+    .broadcast_within = mpi_broadcast_within,
     .reduce = mpi_reduce,
     .gather = mpi_gather,
     .gather_node = mpi_gather_node,
@@ -373,14 +388,40 @@ static quern_status duplicate(MPI_Comm from, MPI_Comm *to_out, qn_error *error)
     return QUERN_OK;
 }
 
+/* The ranks that share memory; node_size_max: of each such node at most so many are taken for one. */
+static quern_status split_nodes(mpi_comm *comm, int rank, uint32_t node_size_max, qn_error *error)
+{
+    MPI_Comm whole;
+    int place = 0;
+    MPI_TRY(MPI_Comm_split_type(comm->job, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &comm->node));
+    if (node_size_max > 0) {
+        whole = comm->node;
+        MPI_TRY(MPI_Comm_rank(whole, &place));
+        int code = MPI_Comm_split(whole, place / (int)node_size_max, rank, &comm->node);
+        MPI_Comm_free(&whole);
+        MPI_TRY(code);
+    }
+    MPI_TRY(MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN));
+    return QUERN_OK;
+}
+
+static quern_status split_leads(mpi_comm *comm, uint32_t leads, int rank, qn_error *error)
+{
+    MPI_TRY(MPI_Comm_split(comm->job, leads ? 0 : MPI_UNDEFINED, rank, &comm->leads));
+    if (leads)
+        MPI_TRY(MPI_Comm_set_errhandler(comm->leads, MPI_ERRORS_RETURN));
+    return QUERN_OK;
+}
+
 /* Ranks, and which of them share a node. */
-static quern_status learn_places(mpi_comm *comm, qn_error *error)
+static quern_status learn_places(mpi_comm *comm, uint32_t node_size_max, qn_error *error)
 {
     int rank = 0, size = 0, node_rank = 0, node_size = 0;
     MPI_TRY(MPI_Comm_rank(comm->job, &rank));
     MPI_TRY(MPI_Comm_size(comm->job, &size));
-    MPI_TRY(MPI_Comm_split_type(comm->job, MPI_COMM_TYPE_SHARED, rank, MPI_INFO_NULL, &comm->node));
-    MPI_TRY(MPI_Comm_set_errhandler(comm->node, MPI_ERRORS_RETURN));
+    quern_status status = split_nodes(comm, rank, node_size_max, error);
+    if (status != QUERN_OK)
+        return status;
     MPI_TRY(MPI_Comm_rank(comm->node, &node_rank));
     MPI_TRY(MPI_Comm_size(comm->node, &node_size));
     uint32_t leads = node_rank == 0, node = 0, node_count = 0;
@@ -395,10 +436,10 @@ static quern_status learn_places(mpi_comm *comm, qn_error *error)
     comm->base.node_count = node_count;
     comm->base.node_rank = (uint32_t)node_rank;
     comm->base.node_size = (uint32_t)node_size;
-    return QUERN_OK;
+    return node_count > 1 ? split_leads(comm, leads, rank, error) : QUERN_OK;
 }
 
-static quern_status set_up(mpi_comm *comm, MPI_Comm from, qn_error *error)
+static quern_status set_up(mpi_comm *comm, MPI_Comm from, uint32_t node_size_max, qn_error *error)
 {
     int threads = MPI_THREAD_SINGLE;
     MPI_TRY(MPI_Query_thread(&threads));
@@ -409,18 +450,19 @@ static quern_status set_up(mpi_comm *comm, MPI_Comm from, qn_error *error)
         if (status != QUERN_OK)
             return status;
     }
-    return learn_places(comm, error);
+    return learn_places(comm, node_size_max, error);
 }
 
-static quern_status create_mpi(MPI_Comm from, bool initialised, qn_comm **comm_out, qn_error *error)
+static quern_status create_mpi(MPI_Comm from, bool initialised, uint32_t node_size_max, qn_comm **comm_out,
+                               qn_error *error)
 {
     mpi_comm *comm = calloc(1, sizeof *comm);
     if (!comm)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a communicator");
     comm->base.ops = &mpi_ops;
     comm->base.in_host = !initialised;
-    comm->control = comm->job = comm->counts = comm->payload = comm->node = MPI_COMM_NULL;
-    quern_status status = set_up(comm, from, error);
+    comm->control = comm->job = comm->counts = comm->payload = comm->node = comm->leads = MPI_COMM_NULL;
+    quern_status status = set_up(comm, from, node_size_max, error);
     if (status != QUERN_OK) {
         mpi_destroy(&comm->base);
         return status;
@@ -439,9 +481,9 @@ quern_status qn_comm_create(const qn_comm_start *start, qn_comm **comm_out, qn_e
         return qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "MPI is %s",
                             finalised ? "finalised already" : "not initialised");
     if (start->mpi_comm)
-        return create_mpi(*(const MPI_Comm *)start->mpi_comm, false, comm_out, error);
+        return create_mpi(*(const MPI_Comm *)start->mpi_comm, false, start->node_size_max, comm_out, error);
     if (initialised)
-        return create_mpi(MPI_COMM_WORLD, false, comm_out, error);
+        return create_mpi(MPI_COMM_WORLD, false, start->node_size_max, comm_out, error);
     qn_launch launch = qn_launch_query();
     bool alone = !launch.launched || (start->singleton && launch.rank_count <= 1);
     if (alone) {
@@ -451,7 +493,7 @@ quern_status qn_comm_create(const qn_comm_start *start, qn_comm **comm_out, qn_e
     qn_launch_tune(&launch);
     int threads = MPI_THREAD_SINGLE;
     MPI_TRY(MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &threads));
-    quern_status status = create_mpi(MPI_COMM_WORLD, true, comm_out, error);
+    quern_status status = create_mpi(MPI_COMM_WORLD, true, start->node_size_max, comm_out, error);
     if (status == QUERN_OK && (status = qn_launch_check(&launch, (*comm_out)->size, error)) != QUERN_OK)
         qn_comm_destroy(*comm_out);
     return status;

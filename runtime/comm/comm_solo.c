@@ -77,6 +77,13 @@ static quern_status solo_broadcast(qn_comm *base, void *data, size_t bytes, uint
     return QUERN_OK;
 }
 
+static quern_status solo_broadcast_within(qn_comm *base, qn_comm_scope scope, void *data, size_t bytes, uint32_t root,
+                                          qn_error *error)
+{
+    (void)scope;
+    return solo_broadcast(base, data, bytes, root, error);
+}
+
 static quern_status solo_reduce(qn_comm *base, uint64_t *numbers, size_t count, int operation, qn_error *error)
 {
     (void)base, (void)numbers, (void)count, (void)operation, (void)error;
@@ -116,6 +123,7 @@ static const qn_comm_ops solo_ops = {
     .announce = solo_announce,
     .poll = solo_poll,
     .broadcast = solo_broadcast,
+    .broadcast_within = solo_broadcast_within,
     .reduce = solo_reduce,
     .gather = solo_gather,
     .gather_node = solo_gather,

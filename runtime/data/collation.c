@@ -11,8 +11,8 @@ qn_layout qn_layout_of(const quern_schema *schema, const quern_schema *other, bo
                         .value_types = {schema->value, other ? other->value : schema->value},
                         .has_tag = has_tag,
                         .has_side = other != NULL};
-    layout.key_bytes = qn_schema_key_bytes(schema);
-    layout.key_varies = layout.key_bytes == 0;
+    layout.key_varies = qn_type_varies(schema->key); /* pairs may, though there is a least they have */
+    layout.key_bytes = layout.key_varies ? 0 : qn_schema_key_bytes(schema);
     layout.value_bytes = qn_schema_value_bytes(schema);
     layout.value_varies = (layout.value_bytes == 0 && schema->value != QUERN_NONE) ||
                           (other && qn_schema_value_bytes(other) != layout.value_bytes) ||

@@ -67,6 +67,7 @@ quern_status qn_store_begin_part(qn_store *store, uint64_t number, qn_error *err
     }
     store->parts[store->part_count++] = (qn_store_part){.number = number, .memory_offset = store->used_bytes};
     store->part_open = true;
+    store->open_bytes = 0;
     return QUERN_OK;
 }
 
@@ -85,6 +86,7 @@ quern_status qn_store_end_part(qn_store *store, qn_error *error)
     }
     store->part_open = false;
     store->record_count += part->record_count;
+    store->record_bytes += store->open_bytes;
     return QUERN_OK;
 }
 
@@ -186,6 +188,7 @@ quern_status qn_store_put(qn_store *store, const qn_batch *batch, qn_error *erro
         if (sums)
             part->sum += number_of(store, record.value);
         part->record_count++;
+        store->open_bytes += bytes;
     }
     part->memory_bytes = store->used_bytes - part->memory_offset;
     return status;

@@ -54,7 +54,9 @@ typedef struct qn_store {
     bool writing;
     uint8_t *packed; /* [packed_bytes]: a record on its way to a run */
     uint64_t packed_bytes;
-    uint64_t record_count; /* of all ended parts */
+    uint64_t record_count; /* of all ended parts, */
+    uint64_t record_bytes; /* and as many bytes of packed records */
+    uint64_t open_bytes;   /* of the open part */
     uint64_t spill_runs;
     uint64_t memory_bytes_peak;
 } qn_store;

@@ -8,6 +8,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/engine/join_table.h"
 #include "runtime/engine/report.h"
 #include "runtime/engine/top_k.h"
 
@@ -91,11 +92,14 @@ static quern_status unify_settings(qn_engine *engine, qn_error *error)
 {
     qn_settings *settings = &engine->settings;
     uint64_t asked = settings->round_bytes ? settings->round_bytes : UINT64_MAX;
-    uint64_t largest[] = {~asked, !settings->pin, ~settings->rank_memory_bytes};
-    quern_status status = qn_comm_reduce_max(engine->comm, largest, 3, error);
+    uint64_t largest[] = {~asked, !settings->pin, ~settings->rank_memory_bytes, ~settings->node_memory_bytes,
+                          ~settings->broadcast_bytes};
+    quern_status status = qn_comm_reduce_max(engine->comm, largest, sizeof largest / sizeof *largest, error);
     settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
     settings->pin = !largest[1];
     settings->least_rank_memory_bytes = ~largest[2];
+    settings->least_node_memory_bytes = ~largest[3];
+    settings->broadcast_bytes = ~largest[4];
     return status;
 }
 
@@ -141,6 +145,7 @@ typedef struct job {
     qn_engine *engine;
     qn_stages stages;
     qn_result *results[QN_STAGE_COUNT_MAX];
+    qn_join_table *tables[QN_STAGE_COUNT_MAX];   /* in the place of results of stages that are left out */
     qn_sink_writer writers[QN_STAGE_COUNT_MAX];  /* of the stages that end in one */
     qn_memory_share share;                       /* of each reduction */
     uint64_t store_bytes;                        /* the pool of each store */
@@ -310,6 +315,22 @@ static void close_result(job *run, uint32_t index)
     if (!run->stages.items[index].is_made) /* else it is the cache's */
         qn_result_destroy(run->results[index]);
     run->results[index] = NULL;
+    qn_join_table_destroy(run->tables[index]);
+    run->tables[index] = NULL;
+}
+
+/* What joins of the stage look their records up in. */
+static void lend_tables(const job *run, qn_stage_run *stage_run)
+{
+    const qn_stage *stage = stage_run->stage;
+    for (uint32_t step = 0; step < stage->step_count; step++) {
+        if (!qn_stage_looks_up(stage, step))
+            continue;
+        uint32_t made_by = qn_stages_find(&run->stages, stage->steps[step]->input);
+        QN_ASSERT(made_by != QN_STAGE_NONE && run->tables[made_by]);
+        stage_run->lookups[step] = &run->tables[made_by]->lookup;
+        stage_run->figures.broadcast_bytes += qn_join_table_charge_bytes(run->tables[made_by]);
+    }
 }
 
 static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_run, qn_error *error)
@@ -320,6 +341,7 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
         return status;
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
         stage_run->from[leg] = stage->legs[leg].parent == QN_STAGE_NONE ? NULL : run->results[stage->legs[leg].parent];
+    lend_tables(run, stage_run);
     bool is_stored = qn_result_get_store(run->results[index]) != NULL;
     stage_run->into = is_stored ? NULL : run->results[index];
     stage_run->stored = is_stored ? run->results[index] : NULL;
@@ -392,6 +414,38 @@ static bool is_to_stay(const qn_stage *stage)
     return !stage->result || stage->result->is_cached;
 }
 
+/* The stored side of the join that the stage collates for. */
+static const qn_store *stored_side(const job *run, const qn_node *collate)
+{
+    uint32_t made_by = qn_stages_find(&run->stages, collate->join.stored[collate->build == QN_BUILD_RIGHT]);
+    QN_ASSERT(made_by != QN_STAGE_NONE && run->results[made_by]);
+    return qn_result_get_store(run->results[made_by]);
+}
+
+/* Now that the small side of a join is stored: is it small? Then it becomes a table, and the stage is left out. */
+static quern_status try_table(job *run, uint32_t index, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    const qn_node *collate = run->stages.items[index].result;
+    if (!collate || collate->build == QN_BUILD_NONE ||
+        (!qn_join_is_chosen(collate) && qn_stage_reader_count(&run->stages, index) > 1))
+        return QUERN_OK;
+    uint64_t start_ns = qn_clock_ns();
+    qn_join_table_limit limit = qn_join_table_limit_of(engine, collate, run->stages.live_max);
+    quern_status status = qn_join_table_create(&run->tables[index], engine, stored_side(run, collate), &limit, error);
+    if (status != QUERN_OK || !run->tables[index])
+        return status;
+    qn_log_line(&engine->log, "a table of %llu records for a join, %.3f s",
+                (unsigned long long)run->tables[index]->lookup.record_count, (double)(qn_clock_ns() - start_ns) / 1e9);
+    if (qn_stages_broadcast(&run->stages, index)) {
+        qn_stages_broadcast(&engine->account->stages, index);
+        return QUERN_OK;
+    }
+    qn_join_table_destroy(run->tables[index]);
+    run->tables[index] = NULL;
+    return QUERN_OK;
+}
+
 static quern_status run_stages(job *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
@@ -401,7 +455,9 @@ static quern_status run_stages(job *run, qn_error *error)
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++) {
         if (run->stages.items[i].is_made)
             continue;
-        status = run_stage(run, i, error);
+        status = try_table(run, i, error);
+        if (status == QUERN_OK && !run->stages.items[i].is_left_out)
+            status = run_stage(run, i, error);
         for (uint32_t made = 0; made < i; made++)
             if (run->stages.items[made].last_reader == i && !is_to_stay(&run->stages.items[made]))
                 close_result(run, made);
@@ -454,7 +510,7 @@ static bool is_new_result(const job *run, uint32_t index)
 /* What the rank has at the end, when the tables are gone, beside what other sinks and caches still keep. */
 static uint64_t memory_left_to(const job *run, uint32_t index)
 {
-    uint64_t kept_bytes = qn_cache_get_memory_bytes(&run->engine->cache);
+    uint64_t kept_bytes = qn_cache_get_memory_bytes(&run->engine->cache) + run->engine->settings.held_bytes;
     uint64_t memory_bytes = run->engine->settings.rank_memory_bytes;
     for (uint32_t i = 0; i < run->stages.count; i++) {
         kept_bytes += i != index ? run->writers[i].kept_bytes : 0;
@@ -521,7 +577,7 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
 {
     qn_engine *engine = run->engine;
     quern_status status = check_same_graph(engine, graph, error);
-    if (status == QUERN_OK && qn_account_create(graph, &engine->account, error) == QUERN_OK) {
+    if (status == QUERN_OK && qn_join_tables_choose(engine, graph, error) == QUERN_OK) {
         run->stages = engine->account->stages;
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);

@@ -12,24 +12,25 @@
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 
-#define MEMORY_PERCENT        70 /* of what the node allows, by default: the rest is the system's and the page cache's */
-#define READER_BYTES          (11 * MIB / 2) /* a reader's buffer, operators, a part being written, plan and report */
-#define POOL_BYTES_MIN        (2 * MIB)      /* below, every block would spill */
-#define POOL_BYTES_MIN_MANY   (1 * MIB)      /* of each of several reductions: most of them only wait to be read */
-#define ROUND_BYTES_MIN       (64 * KIB)
-#define ROUND_BYTES_MAX       (4 * MIB)
-#define ROUND_BYTES_LIMIT     (1024 * MIB) /* of what is asked for */
-#define ROUND_PART            32           /* of a reduction's share; four such buffers exist */
-#define BLOCK_BYTES_MIN       (8 * KIB)
-#define BLOCK_BYTES_MAX       (256 * KIB)
-#define MERGE_PART            8 /* of a reduction's share, for the blocks of all runs that are merged */
-#define RECORD_PART           8
-#define KEPT_PART             8 /* of the rank's memory, for the rows of top k */
-#define COLLECTED_PART        4 /* of the same, for collected records */
-#define KEPT_EIGHTHS_MAX      3 /* both */
-#define RECORD_BYTES_MAX      (1024 * MIB)
-#define ATTEMPT_COUNT_DEFAULT 4
-#define ATTEMPT_COUNT_MAX     8
+#define MEMORY_PERCENT          70 /* of what the node allows, by default: the rest is the system's and the page cache's */
+#define READER_BYTES            (11 * MIB / 2) /* a reader's buffer, operators, a part being written, plan and report */
+#define POOL_BYTES_MIN          (2 * MIB)      /* below, every block would spill */
+#define POOL_BYTES_MIN_MANY     (1 * MIB)      /* of each of several reductions: most of them only wait to be read */
+#define ROUND_BYTES_MIN         (64 * KIB)
+#define ROUND_BYTES_MAX         (4 * MIB)
+#define ROUND_BYTES_LIMIT       (1024 * MIB) /* of what is asked for */
+#define ROUND_PART              32           /* of a reduction's share; four such buffers exist */
+#define BLOCK_BYTES_MIN         (8 * KIB)
+#define BLOCK_BYTES_MAX         (256 * KIB)
+#define MERGE_PART              8 /* of a reduction's share, for the blocks of all runs that are merged */
+#define RECORD_PART             8
+#define KEPT_PART               8 /* of the rank's memory, for the rows of top k */
+#define COLLECTED_PART          4 /* of the same, for collected records */
+#define KEPT_EIGHTHS_MAX        5 /* both, and what is broadcast */
+#define RECORD_BYTES_MAX        (1024 * MIB)
+#define BROADCAST_BYTES_DEFAULT (256 * MIB)
+#define ATTEMPT_COUNT_DEFAULT   4
+#define ATTEMPT_COUNT_MAX       8
 
 static uint64_t clamp(uint64_t number, uint64_t least, uint64_t most)
 {
@@ -70,6 +71,7 @@ static quern_status refuse_memory(const qn_settings *settings, const qn_comm *co
     uint64_t least_bytes =
         READER_BYTES + live_count * (pool_bytes_min(live_count) + QN_MERGE_FAN_IN_MAX * BLOCK_BYTES_MIN +
                                      qn_shuffle_buffer_bytes(comm, round_bytes));
+    kept_bytes += settings->held_bytes;
     uint64_t kept_eighths =
         kept_bytes > 0 ? clamp(1 + (kept_bytes - 1) / (settings->rank_memory_bytes / 8), 1, KEPT_EIGHTHS_MAX) : 0;
     uint64_t need_bytes = least_bytes / (6 - kept_eighths) * 8;
@@ -88,7 +90,7 @@ quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm,
     uint64_t round_bytes = choose_round_bytes(settings, comm, live_count);
     uint64_t block_bytes = choose_block_bytes(settings, live_count);
     uint64_t fixed_bytes = qn_shuffle_buffer_bytes(comm, round_bytes) + QN_MERGE_FAN_IN_MAX * block_bytes;
-    uint64_t apart_bytes = READER_BYTES + kept_bytes;
+    uint64_t apart_bytes = READER_BYTES + kept_bytes + settings->held_bytes;
     uint64_t memory_bytes = settings->rank_memory_bytes;
     uint64_t each_bytes = memory_bytes > apart_bytes ? (memory_bytes - apart_bytes) / live_count : 0;
     if (each_bytes < fixed_bytes + pool_bytes_min(live_count))
@@ -100,7 +102,7 @@ quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm,
 uint64_t qn_settings_cached_bytes_max(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
                                       uint64_t kept_bytes)
 {
-    uint64_t apart_bytes = READER_BYTES + kept_bytes, memory_bytes = settings->rank_memory_bytes;
+    uint64_t apart_bytes = READER_BYTES + kept_bytes + settings->held_bytes, memory_bytes = settings->rank_memory_bytes;
     uint64_t room_bytes = memory_bytes > apart_bytes ? memory_bytes - apart_bytes : 0;
     uint64_t round_bytes = choose_round_bytes(settings, comm, live_count);
     uint64_t fixed_bytes =
@@ -117,9 +119,9 @@ uint64_t qn_settings_kept_bytes_max(const qn_settings *settings)
 
 uint64_t qn_settings_collected_bytes_max(const qn_settings *settings, bool reduces)
 {
-    QN_ASSERT(settings->rank_memory_bytes > READER_BYTES);
-    return reduces ? settings->rank_memory_bytes / COLLECTED_PART
-                   : (settings->rank_memory_bytes - READER_BYTES) / COLLECTED_PART * 3;
+    uint64_t memory_bytes = settings->rank_memory_bytes - settings->held_bytes;
+    QN_ASSERT(settings->held_bytes < settings->rank_memory_bytes && memory_bytes > READER_BYTES);
+    return reduces ? memory_bytes / COLLECTED_PART : (memory_bytes - READER_BYTES) / COLLECTED_PART * 3;
 }
 
 static quern_status decide_memory(qn_settings *settings, const quern_options *options, const qn_comm *comm,
@@ -142,6 +144,7 @@ static quern_status decide_memory(qn_settings *settings, const quern_options *op
 static void decide_bounds(qn_settings *settings, const quern_options *options)
 {
     settings->least_rank_memory_bytes = settings->rank_memory_bytes; /* until the ranks told each other */
+    settings->least_node_memory_bytes = settings->node_memory_bytes; /* the same */
     settings->round_bytes = options->round_bytes;
     settings->record_bytes_max = options->record_bytes_max
                                      ? options->record_bytes_max
@@ -183,6 +186,8 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .explain = options->explain,
         .show_progress = options->progress == QUERN_ON,
         .check = options->check == QUERN_ON,
+        .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
+        .shares_memory = options->shared_memory != QUERN_OFF,
         .pin = options->pin == QUERN_AUTO ? !comm->in_host : options->pin == QUERN_ON,
     };
     if (options->attempt_count_max > ATTEMPT_COUNT_MAX)

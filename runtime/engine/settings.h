@@ -2,7 +2,7 @@
 /*
  * runtime/engine/settings.h: options with everything decided, and the memory of a rank dealt out.
  *
- * A rank's budget is the node's divided by its ranks. Of it go: the reader and the operators; the rows that top k keeps, and the records
+ * A rank's budget is the node's divided by its ranks. Of it go: what the program has broadcast; the reader and the operators; the rows that top k keeps, and the records
  * that are collected for the program; what is kept of earlier runs; and the rest is shared among the results that exist at the same time. Each has of its share: the buffers of the shuffle's
  * rounds; the blocks that a merge of spilled runs reads; and the rest is the pool of its tables.
  */
@@ -19,6 +19,8 @@ typedef struct qn_settings {
     const char *memory_source; /* what decided it; static */
     uint64_t rank_memory_bytes;
     uint64_t least_rank_memory_bytes; /* of all ranks: for what must be the same everywhere */
+    uint64_t least_node_memory_bytes; /* the same of all nodes */
+    uint64_t broadcast_bytes;         /* of the input of a side of a join that may be a table; the same everywhere */
     uint64_t round_bytes;             /* as asked for, within bounds; 0: by memory */
     uint64_t record_bytes_max;
     uint64_t split_bytes; /* 0: by the input */
@@ -29,6 +31,8 @@ typedef struct qn_settings {
     bool show_progress;
     bool check; /* callbacks */
     bool pin;
+    bool shares_memory;  /* this rank may: one copy a node of what is broadcast */
+    uint64_t held_bytes; /* this rank's part of what the program has broadcast: set apart */
 } qn_settings;
 
 /* Decides. Local, but the same on all ranks of a node with the same options. QUERN_ERROR_BUDGET, QUERN_ERROR_INVALID_OPTION,

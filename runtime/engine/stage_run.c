@@ -569,7 +569,9 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
 
 static bool has_groups(const qn_stage *stage, uint32_t leg)
 {
-    return stage->legs[leg].operator_count > 0 && qn_node_is_grouping(stage->steps[stage->legs[leg].first_step + 1]);
+    uint32_t first = stage->legs[leg].first_step + 1;
+    return stage->legs[leg].operator_count > 0 && qn_node_is_grouping(stage->steps[first]) &&
+           !qn_stage_looks_up(stage, first);
 }
 
 static quern_status end_part_of_result(qn_stage_run *run)
@@ -741,6 +743,14 @@ static void prepare_samples(qn_stage_run *run, uint32_t leg, uint32_t first_step
         qn_chain_set_way(&run->chains[leg], i, qn_stage_way_of(run->stage, leg, first_step + i));
 }
 
+static void lend_lookups(qn_stage_run *run, uint32_t leg, uint32_t first_step)
+{
+    for (uint32_t i = 0; i < run->chains[leg].operator_count; i++)
+        if (run->lookups[first_step + i])
+            qn_chain_set_lookup(&run->chains[leg], i, run->lookups[first_step + i],
+                                run->stage->steps[first_step + i]->input->build);
+}
+
 /* The result's, as the user knows it: what is gathered for groups is made by an operator that the user did not name. */
 static const char *name_of_result(const qn_stage_run *run)
 {
@@ -781,6 +791,8 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
                                &run->ends[number], error);
     if (status == QUERN_OK)
         prepare_samples(run, number, leg->first_step + 1 + grouping);
+    if (status == QUERN_OK)
+        lend_lookups(run, number, leg->first_step + 1 + grouping);
     if (status == QUERN_OK && run->engine->settings.check)
         status = check_callbacks(run, number, error);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =

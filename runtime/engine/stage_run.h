@@ -34,6 +34,7 @@
     X(spill_runs, "runs spilled from memory")                                                                          \
     X(spilled_bytes, "bytes written to scratch, merged runs included")                                                 \
     X(table_bytes_peak, "the most that the tables took")                                                               \
+    X(broadcast_bytes, "bytes of the tables of broadcast joins: this rank's part of the node's")                       \
     X(work_ns, "time in reading, operators and combining")                                                             \
     X(wait_ns, "time with nothing to do, or waiting for room")                                                         \
     X(shuffle_ns, "time in rounds: packing, exchanging, combining what arrived, spilling it")                          \
@@ -60,7 +61,8 @@ struct qn_stage_run {
     qn_engine *engine;
     const qn_stage *stage;
     qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */
-    qn_result *into;                   /* one of the three is not NULL; this one exchanges records */
+    const struct qn_lookup *lookups[QN_STEP_COUNT_MAX]; /* of the steps that are broadcast joins; borrowed */
+    qn_result *into;                                    /* one of the three is not NULL; this one exchanges records */
     qn_result *stored;
     qn_sink_writer *writer;
     uint64_t first_part[QN_LEG_COUNT_MAX + 1]; /* of the output, that each leg makes; the last one: how many in all */

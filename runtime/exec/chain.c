@@ -8,6 +8,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/data/key_text.h"
 #include "runtime/exec/chain_internal.h"
+#include "runtime/exec/join_probe.h"
 #include "runtime/exec/order_check.h"
 #include "runtime/exec/reduction_check.h"
 
@@ -548,8 +549,10 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
     case QN_NODE_GROUP:
     case QN_NODE_TOP_OF_KEY:
     case QN_NODE_COGROUP:
-    case QN_NODE_JOIN:
         QN_ASSERT(!"groups come in turns");
+        break;
+    case QN_NODE_JOIN:
+        status = qn_join_probe_run(op, batch);
         break;
     case QN_NODE_KEY_BY:
         status = run_key_by(op, batch);
@@ -675,6 +678,13 @@ quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip,
 void qn_chain_set_way(qn_chain *chain, uint32_t index, uint32_t way)
 {
     chain->operators[index].way = way;
+}
+
+void qn_chain_set_lookup(qn_chain *chain, uint32_t index, const struct qn_lookup *lookup, int build)
+{
+    QN_ASSERT(chain->operators[index].node->kind == QN_NODE_JOIN);
+    chain->operators[index].lookup = lookup;
+    chain->operators[index].build = build;
 }
 
 void qn_chain_mark(qn_chain *chain)

@@ -86,6 +86,11 @@ void qn_chain_fini(qn_chain *chain); /* takes a zeroed one */
 /* Which of the ways that lead to a sample this chain is: records of two ways are decided independently. For qn_stage_way_of(). */
 void qn_chain_set_way(qn_chain *chain, uint32_t index, uint32_t way);
 
+struct qn_lookup;
+
+/* The table that operator `index`, a join, looks its records up in (borrowed until fini), and which side it is: QN_BUILD_…. */
+void qn_chain_set_lookup(qn_chain *chain, uint32_t index, const struct qn_lookup *lookup, int build);
+
 /* Whether blocks need identities. */
 static inline bool qn_chain_samples(const qn_chain *chain)
 {

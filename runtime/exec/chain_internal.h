@@ -49,15 +49,17 @@ struct qn_operator {
     uint32_t sampled_origin;         /* the source record whose records it saw last, */
     uint64_t record_count_all;       /* of quantiles: where they are in their input */
     uint64_t sampled_count;          /* and how many */
+    const struct qn_lookup *lookup;  /* of a join by broadcast */
+    int build;                       /* which side that is */
     qn_operator_check *check;        /* check mode, where there is a callback; else NULL */
     quern_emitter out;
 };
 
-/* Runs the operator over a block and sends what it gives to the next one. */
-quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch);
-
 /* After a callback: its code, or a failure behind it that it did not pass on. */
 quern_status qn_operator_outcome(struct qn_operator *op, int code, uint32_t origin);
+
+/* Runs the operator over a block and sends what it gives to the next one. */
+quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch);
 
 /* Sends what the emitter holds to the next operator. */
 quern_status qn_emitter_flush(quern_emitter *out);

@@ -18,12 +18,26 @@
 
 typedef unsigned long long number; /* what printf takes */
 
-quern_status qn_account_create(const qn_graph *graph, qn_account **account_out, qn_error *error)
+/* With the joins as chosen; with none of them a broadcast one, if their stages would be too many. */
+static quern_status cut_again(qn_stages *stages, const qn_graph *graph, qn_error *error)
+{
+    qn_error refused = {0};
+    if (qn_stages_create(stages, graph, &refused) == QUERN_OK)
+        return QUERN_OK;
+    qn_joins_forget(graph);
+    return qn_stages_create(stages, graph, error);
+}
+
+quern_status qn_account_create(const qn_graph *graph, uint64_t table_bytes_max, qn_input_bytes_fn bytes_of, void *user,
+                               qn_account **account_out, qn_error *error)
 {
     qn_account *account = calloc(1, sizeof *account);
     if (!account)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to explain a plan");
+    qn_joins_forget(graph);
     quern_status status = qn_stages_create(&account->stages, graph, error);
+    if (status == QUERN_OK && qn_joins_choose(graph, &account->stages, table_bytes_max, bytes_of, user) > 0)
+        status = cut_again(&account->stages, graph, error);
     if (status != QUERN_OK) {
         free(account);
         return status;
@@ -168,11 +182,27 @@ static const char *reducer_name(const qn_reducer *reducer)
     return "";
 }
 
+/* The stage that stored the side of a join of which a table is made. */
+static uint32_t table_stage(const qn_stages *stages, const qn_node *collate)
+{
+    return qn_stages_find(stages, collate->join.stored[collate->build == QN_BUILD_RIGHT]);
+}
+
+/* Whether the stage has a join whose table is of the result. */
+static bool looks_up_in(const qn_stages *stages, const qn_stage *stage, uint32_t index)
+{
+    for (uint32_t step = 0; step < stage->step_count; step++)
+        if (qn_stage_looks_up(stage, step) && table_stage(stages, stage->steps[step]->input) == index)
+            return true;
+    return false;
+}
+
 static void put_readers(qn_buffer *to, const qn_stages *stages, uint32_t index)
 {
     const char *before = ", read by stage ";
     for (uint32_t i = 0; i < stages->count; i++) {
-        if (!qn_stage_reads(&stages->items[i], index))
+        bool reads = qn_stage_reads(&stages->items[i], index) && !stages->items[i].is_left_out;
+        if (!reads && !looks_up_in(stages, &stages->items[i], index))
             continue;
         put(to, "%s%u", before, i + 1);
         before = ", ";
@@ -213,6 +243,8 @@ static void put_end(qn_buffer *to, const qn_account *account, uint32_t index)
         put_node(to, stage->result);
         if (stage->result->kind == QN_NODE_REDUCE)
             put(to, ", %s", reducer_name(&stage->result->reducer));
+        if (stage->result->build != QN_BUILD_NONE && !account->ran)
+            put(to, ", or a broadcast join of stage %u, if that is small", table_stage(stages, stage->result) + 1);
         if (stage->is_made)
             put(to, ", kept from an earlier run");
         else if (stage->result->is_cached)
@@ -257,7 +289,11 @@ static void put_step(qn_buffer *to, const qn_account *account, uint32_t index, u
     const qn_stage *stage = &account->stages.items[index];
     if (is_source(stage, step))
         put_source(to, stage, qn_stage_leg_of(stage, step));
-    else if (step < stage->step_count)
+    else if (qn_stage_looks_up(stage, step)) {
+        put(to, "broadcast ");
+        put_node(to, stage->steps[step]);
+        put(to, ", table of stage %u", table_stage(&account->stages, stage->steps[step]->input) + 1);
+    } else if (step < stage->step_count)
         put_node(to, stage->steps[step]);
     else
         put_end(to, account, index);
@@ -280,7 +316,9 @@ static void put_stage(qn_buffer *to, const qn_account *account, uint32_t index)
 {
     const qn_stage_facts *facts = &account->facts[index];
     put(to, "stage %u", index + 1);
-    if (account->stages.items[index].is_made)
+    if (account->stages.items[index].is_left_out)
+        put(to, ": left out for a broadcast join");
+    else if (account->stages.items[index].is_made)
         put(to, ": kept");
     else if (facts->ran)
         put(to, ": %s", quern_status_name(facts->status));
@@ -342,6 +380,8 @@ static void put_stage_lines(qn_buffer *to, const qn_account *account, uint32_t i
     const qn_stage_facts *facts = &account->facts[index];
     put_stage(to, account, index);
     put(to, "\n");
+    if (stage->is_left_out)
+        return;
     for (uint32_t step = 0; step <= stage->step_count; step++) {
         put(to, "  %s: ", step_kind(stage, step));
         put_step(to, account, index, step);
@@ -402,21 +442,27 @@ static void put_load(qn_buffer *to, const qn_account *account, uint32_t index, u
         put_foreseen(to, "", facts->gives[step]);
 }
 
+/* An edge with what is on it, if anything is known of that. The load is freed. */
+static void put_loaded_edge(qn_buffer *to, const uint32_t from[2], const uint32_t into[2], qn_buffer *load)
+{
+    put(to, "s%u_%u -> s%u_%u", from[0] + 1, from[1], into[0] + 1, into[1]);
+    if (load->bytes > 0) {
+        put(to, " [label=\"");
+        qn_buffer_append(to, load->data, load->bytes);
+        put(to, "\"]");
+    }
+    to->failed |= load->failed;
+    qn_buffer_fini(load);
+    put(to, ";\n");
+}
+
 /* step: of stage index, whose records are on the edge. */
 static void put_edge(qn_buffer *to, const uint32_t from[2], const uint32_t into[2], const qn_account *account,
                      uint32_t index, uint32_t step)
 {
     qn_buffer load = {0};
-    put(to, "s%u_%u -> s%u_%u", from[0] + 1, from[1], into[0] + 1, into[1]);
     put_load(&load, account, index, step);
-    if (load.bytes > 0) {
-        put(to, " [label=\"");
-        qn_buffer_append(to, load.data, load.bytes);
-        put(to, "\"]");
-    }
-    to->failed |= load.failed;
-    qn_buffer_fini(&load);
-    put(to, ";\n");
+    put_loaded_edge(to, from, into, &load);
 }
 
 /* What a step gives its records to. */
@@ -468,7 +514,7 @@ static void put_cluster(qn_buffer *to, const qn_account *account, uint32_t index
 static void put_reads(qn_buffer *to, const qn_account *account, uint32_t index)
 {
     const qn_stage *stage = &account->stages.items[index];
-    for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
+    for (uint32_t leg = 0; leg < stage->leg_count && !stage->is_left_out; leg++) {
         uint32_t parent = stage->legs[leg].parent, source = stage->legs[leg].first_step;
         if (parent == QN_STAGE_NONE)
             continue;
@@ -478,8 +524,25 @@ static void put_reads(qn_buffer *to, const qn_account *account, uint32_t index)
     }
     if (stage->kept != QN_STAGE_NONE) {
         put(to, "  ");
-        put(to, "s%u_%u -> s%u_%u;\n", stage->kept + 1, account->stages.items[stage->kept].step_count, index + 1,
-            stage->step_count);
+        put_loaded_edge(to, (uint32_t[]){stage->kept, account->stages.items[stage->kept].step_count},
+                        (uint32_t[]){index, stage->step_count}, &(qn_buffer){0});
+    }
+}
+
+/* The edges to its broadcast joins from what their tables are of. */
+static void put_tables(qn_buffer *to, const qn_account *account, uint32_t index)
+{
+    const qn_stage *stage = &account->stages.items[index];
+    for (uint32_t step = 0; step < stage->step_count; step++) {
+        if (!qn_stage_looks_up(stage, step))
+            continue;
+        uint32_t from = table_stage(&account->stages, stage->steps[step]->input);
+        uint32_t end = account->stages.items[from].step_count;
+        qn_buffer load = {0};
+        if (account->facts[from].ran)
+            put(&load, "%llu", (number)account->facts[from].steps[end].records_in);
+        put(to, "  ");
+        put_loaded_edge(to, (uint32_t[]){from, end}, (uint32_t[]){index, step}, &load);
     }
 }
 
@@ -491,9 +554,12 @@ static void put_graph(qn_buffer *to, const qn_account *account)
     put_label(to, &line);
     put(to, ";\n  node [shape=box];\n");
     for (uint32_t i = 0; i < account->stages.count; i++)
-        put_cluster(to, account, i);
-    for (uint32_t i = 0; i < account->stages.count; i++)
+        if (!account->stages.items[i].is_left_out)
+            put_cluster(to, account, i);
+    for (uint32_t i = 0; i < account->stages.count; i++) {
         put_reads(to, account, i);
+        put_tables(to, account, i);
+    }
     put(to, "}\n");
 }
 

@@ -14,7 +14,7 @@
 
 #include <quern/options.h>
 
-#include "runtime/plan/stages.h"
+#include "runtime/plan/join_choice.h"
 
 #define QN_EXPLAIN_PATH_COUNT_MAX 3 /* of a source are shown; of the others the number */
 
@@ -55,9 +55,11 @@ typedef struct qn_account {
     qn_stage_facts facts[QN_STAGE_COUNT_MAX];
 } qn_account;
 
-/* The account of what the graph's sinks ask for, of which nothing ran. The caller frees it. Errors of qn_stages_create(), and
+/* The account of what the graph's sinks ask for, of which nothing ran. Chooses which sides of joins are to be tried as tables; the order of
+ * what it asks for is the same wherever the answers are. The caller frees it. Errors of qn_stages_create(), and
  * QUERN_ERROR_NO_MEMORY. The graph must live as long. */
-quern_status qn_account_create(const qn_graph *graph, qn_account **account_out, qn_error *error);
+quern_status qn_account_create(const qn_graph *graph, uint64_t table_bytes_max, qn_input_bytes_fn bytes_of, void *user,
+                               qn_account **account_out, qn_error *error);
 
 /* The text, ending in NUL; the caller frees it. form: TEXT or DOT. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_account_explain(const qn_account *account, quern_explain_form form, char **text_out, qn_error *error);

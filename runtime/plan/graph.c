@@ -279,6 +279,74 @@ qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_no
         error);
 }
 
+/* Whether a side may be the table: nobody would know of its records without a partner. */
+static bool may_build(quern_join_type type, int side)
+{
+    if (type == QUERN_JOIN_INNER)
+        return true;
+    return side == QN_BUILD_LEFT ? type == QUERN_JOIN_RIGHT
+                                 : type == QUERN_JOIN_LEFT || type == QUERN_JOIN_SEMI || type == QUERN_JOIN_ANTI;
+}
+
+static bool check_strategy(quern_join_type type, quern_join_strategy strategy, qn_error *error)
+{
+    bool is_left = strategy == QUERN_JOIN_BROADCAST_LEFT, is_right = strategy == QUERN_JOIN_BROADCAST_RIGHT;
+    if ((unsigned)strategy > QUERN_JOIN_BROADCAST_RIGHT) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "join: the strategy must be one of quern_join_strategy");
+        return false;
+    }
+    if ((is_left && !may_build(type, QN_BUILD_LEFT)) || (is_right && !may_build(type, QN_BUILD_RIGHT))) {
+        qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
+                     "join: a join of this type cannot broadcast its %s side: left is for inner and right joins, right "
+                     "for inner, left, semi and anti joins; use QUERN_JOIN_AUTO",
+                     is_left ? "left" : "right");
+        return false;
+    }
+    return true;
+}
+
+/* A store of each side that may be the table; nothing works them out until one of them is. */
+static bool add_stores(qn_graph *graph, qn_join_choice *choice, const qn_node *const inputs[2], quern_join_type type,
+                       qn_error *error)
+{
+    for (int side = QN_BUILD_LEFT; side <= QN_BUILD_RIGHT; side++) {
+        const qn_node *input = inputs[side - 1];
+        bool unwanted = choice->strategy == QUERN_JOIN_SORT ||
+                        (side == QN_BUILD_LEFT && choice->strategy == QUERN_JOIN_BROADCAST_RIGHT) ||
+                        (side == QN_BUILD_RIGHT && choice->strategy == QUERN_JOIN_BROADCAST_LEFT);
+        if (unwanted || !may_build(type, side))
+            continue;
+        qn_node *stored = (qn_node *)(uintptr_t)input;
+        if (input->kind != QN_NODE_STORE)
+            stored = qn_graph_add_node(
+                graph, &(qn_node){.kind = QN_NODE_STORE, .input = input, .schema = input->schema}, error);
+        if (!stored)
+            return false;
+        choice->stored[side - 1] = stored;
+    }
+    return true;
+}
+
+qn_node *qn_graph_add_join_input(qn_graph *graph, const qn_node *left, const qn_node *right, quern_join_type type,
+                                 quern_join_strategy strategy, qn_error *error)
+{
+    qn_join_choice choice = {.strategy = strategy};
+    if (!check_strategy(type, strategy, error))
+        return NULL;
+    qn_node *node = qn_graph_add_collate(graph, left, right,
+                                         &(qn_collate){.kind = QN_COLLATE_BY_HASH, .divides_keys = true}, error);
+    digest_number(graph, strategy);
+    if (!node || !add_stores(graph, &choice, (const qn_node *const[]){left, right}, type, error))
+        return NULL;
+    node->join = choice;
+    node->name = "gather both sides";
+    if (choice.stored[0] || choice.stored[1]) {
+        node->next_join = graph->joins;
+        graph->joins = node;
+    }
+    return node;
+}
+
 qn_node *qn_graph_add_store(qn_graph *graph, qn_node *input, qn_error *error)
 {
     if (input->kind == QN_NODE_REDUCE || input->kind == QN_NODE_STORE)

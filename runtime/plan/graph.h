@@ -47,6 +47,8 @@ typedef enum qn_node_kind {
 
 #define QN_DELIMITER_COUNT_MAX 16
 
+typedef struct qn_node qn_node;
+
 typedef struct qn_text_input {
     const char **paths; /* [path_count] */
     size_t path_count;
@@ -56,6 +58,16 @@ typedef struct qn_text_input {
     bool as_stored; /* whatever the files may be packed as */
     quern_text_value value;
 } qn_text_input;
+
+/* How the two inputs of a join may come together other than by sorting: one of them, the built side, as a table on every node. */
+typedef struct qn_join_choice {
+    quern_join_strategy strategy;
+    qn_node *stored[2]; /* of the left and the right input, where that side may be the built one; else NULL */
+} qn_join_choice;
+
+#define QN_BUILD_NONE  0
+#define QN_BUILD_LEFT  1
+#define QN_BUILD_RIGHT 2
 
 /* How a collated result is ordered and divided among ranks. */
 typedef struct qn_collate {
@@ -85,7 +97,6 @@ typedef struct qn_sample {
     uint64_t seed;
 } qn_sample;
 
-typedef struct qn_node qn_node;
 struct qn_node {
     qn_node_kind kind;
     uint32_t number;      /* in the order of making, from 0: the same on all ranks */
@@ -117,6 +128,9 @@ struct qn_node {
         qn_bins bins;              /* QN_NODE_BIN */
         qn_quantiles quantiles;    /* QN_NODE_QUANTILES */
     } of;
+    qn_join_choice join; /* QN_NODE_COLLATE, of a join */
+    qn_node *next_join;
+    int build; /* … the side of which a table is to be tried: QN_BUILD_…; chosen before each run, alike on all ranks */
     bool is_cached; /* of a node that makes a result: it is to outlive its run */
     bool is_made;   /* … and does: the engine has it. The two change between runs, alike on all ranks */
     qn_node *next_cached;
@@ -164,6 +178,7 @@ typedef struct qn_graph {
     uint32_t node_count;
     qn_sink *sinks;
     qn_node *cached;       /* all that are */
+    qn_node *joins;        /* what is collated for joins of which a side may be a table */
     const qn_node *wanted; /* a cached node to be made in the next run, read by an output or not; NULL: none */
     uint64_t digest;       /* of everything asked for: differs if two ranks build different graphs */
 } qn_graph;
@@ -225,6 +240,10 @@ qn_node *qn_graph_add_quantiles(qn_graph *graph, qn_node *sorted, const double *
 /* All records in an order; with `other` (NULL: none) those of two inputs, whose keys are of one type. */
 qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_node *other, const qn_collate *collate,
                               qn_error *error);
+/* The records of two inputs for a join: in an order, or, where the type and the strategy allow, one of them as a table.
+ * QUERN_ERROR_INVALID_PLAN also for a strategy that the type does not allow. */
+qn_node *qn_graph_add_join_input(qn_graph *graph, const qn_node *left, const qn_node *right, quern_join_type type,
+                                 quern_join_strategy strategy, qn_error *error);
 /* A node whose result can be cached: the input itself if it is a reduction or a store, else a store of it. */
 qn_node *qn_graph_add_store(qn_graph *graph, qn_node *input, qn_error *error);
 /* Each record with its place in the order of the input, or with the sum of the values up to it; stores the input if needed. fn NULL: the

@@ -22,12 +22,35 @@ bool qn_stage_reads(const qn_stage *stage, uint32_t parent)
     return stage->kept == parent && parent != QN_STAGE_NONE;
 }
 
+static bool has_source(const qn_stage *stage, const qn_node *node)
+{
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        if (qn_leg_source(stage, leg) == node)
+            return true;
+    return false;
+}
+
+bool qn_stage_looks_up(const qn_stage *stage, uint32_t step)
+{
+    const qn_node *node = step < stage->step_count ? stage->steps[step] : NULL;
+    return node && node->kind == QN_NODE_JOIN && !has_source(stage, node->input);
+}
+
+/* What the records of a node come from, in this stage: of a join by broadcast its large side. */
+static const qn_node *input_of(const qn_stage *stage, const qn_node *node)
+{
+    const qn_node *collated = node->input;
+    if (node->kind != QN_NODE_JOIN || has_source(stage, collated))
+        return collated;
+    return collated->build == QN_BUILD_LEFT ? collated->other : collated->input;
+}
+
 /* How many legs a dataset has; the recursion is as deep as its unions, which have passed qn_stages_create(). */
-static uint32_t count_ways(const qn_node *node)
+static uint32_t count_ways(const qn_stage *stage, const qn_node *node)
 {
     while (node->kind != QN_NODE_UNION && !qn_node_is_source(node))
-        node = node->input;
-    return node->kind == QN_NODE_UNION ? count_ways(node->input) + count_ways(node->other) : 1;
+        node = input_of(stage, node);
+    return node->kind == QN_NODE_UNION ? count_ways(stage, node->input) + count_ways(stage, node->other) : 1;
 }
 
 static bool passes(const qn_stage *stage, uint32_t leg, const qn_node *node)
@@ -46,11 +69,10 @@ uint32_t qn_stage_way_of(const qn_stage *stage, uint32_t leg, uint32_t step)
     uint32_t before = 0;
     for (uint32_t i = 0; i < leg; i++)
         before += passes(stage, i, node);
-    return before % count_ways(node);
+    return before % count_ways(stage, node);
 }
 
-/* The stage that makes a result, if it is there already. */
-static uint32_t find_result(const qn_stages *stages, const qn_node *result)
+uint32_t qn_stages_find(const qn_stages *stages, const qn_node *result)
 {
     for (uint32_t i = 0; i < stages->count; i++)
         if (stages->items[i].result == result)
@@ -93,18 +115,18 @@ static quern_status require(walk *way, const qn_node *source, uint32_t *parent_o
     *parent_out = QN_STAGE_NONE;
     if (!qn_node_makes_result(source))
         return QUERN_OK;
-    if (find_result(way->stages, source) == QN_STAGE_NONE && source->is_made) {
+    if (qn_stages_find(way->stages, source) == QN_STAGE_NONE && source->is_made) {
         quern_status status = add_made(way->stages, source, way->error);
         if (status != QUERN_OK)
             return status;
-    } else if (find_result(way->stages, source) == QN_STAGE_NONE) {
+    } else if (qn_stages_find(way->stages, source) == QN_STAGE_NONE) {
         if (way->depth == QN_STAGE_COUNT_MAX)
             return too_many("stages", QN_STAGE_COUNT_MAX, way->error);
         quern_status status = add_stage(way->stages, source, NULL, way->depth + 1, way->error);
         if (status != QUERN_OK)
             return status;
     }
-    *parent_out = find_result(way->stages, source);
+    *parent_out = qn_stages_find(way->stages, source);
     return QUERN_OK;
 }
 
@@ -196,7 +218,12 @@ static quern_status walk_sides(walk *way, const qn_node *result, const qn_node *
     const qn_node *other = result ? result->other : NULL;
     qn_stage *stage = way->stage;
     quern_status status = QUERN_OK;
-    bool keeps = other && !way->stages->keeps_nothing && choose_kept_side(result, &stage->kept_side);
+    bool is_tried = result && result->build != QN_BUILD_NONE;
+    bool keeps = other && !is_tried && !way->stages->keeps_nothing && choose_kept_side(result, &stage->kept_side);
+    if (is_tried && result->build == QN_BUILD_LEFT)
+        input = result->join.stored[0];
+    if (is_tried && result->build == QN_BUILD_RIGHT)
+        other = result->join.stored[1];
     if (keeps)
         status = require(way, side_of(result, stage->kept_side)->sorted, &stage->kept);
     if (status == QUERN_OK && !(keeps && stage->kept_side == 0))
@@ -233,7 +260,7 @@ static quern_status add_stage(qn_stages *stages, const qn_node *result, const qn
 static bool was_sorted_to_join(const qn_stages *stages, const qn_node *node)
 {
     for (uint32_t i = 0; i < stages->count; i++) {
-        const qn_node *result = stages->items[i].result;
+        const qn_node *result = stages->items[i].is_left_out ? NULL : stages->items[i].result;
         if (result && result->other && (result->input == node || result->other == node))
             return true;
     }
@@ -250,9 +277,26 @@ quern_status qn_stages_learn(const qn_stages *stages, qn_graph *graph, qn_error 
     return status;
 }
 
-static bool is_live(const qn_stage *stage, uint32_t now)
+/* Until when a result may be needed: what the large side of a join reads, as long as the join, if that is by broadcast. */
+static void reach_further(const qn_stages *stages, uint32_t last_needed[QN_STAGE_COUNT_MAX])
 {
-    return stage->result && !stage->is_made && (stage->last_reader >= now || stage->result->is_cached);
+    for (uint32_t i = 0; i < stages->count; i++)
+        last_needed[i] = stages->items[i].last_reader;
+    for (uint32_t i = stages->count; i-- > 0;) {
+        const qn_stage *stage = &stages->items[i];
+        bool is_tried = stage->result && stage->result->build != QN_BUILD_NONE;
+        uint32_t large_side = is_tried && stage->result->build == QN_BUILD_LEFT;
+        for (uint32_t leg = 0; is_tried && leg < stage->leg_count; leg++) {
+            uint32_t parent = stage->legs[leg].parent;
+            if (stage->legs[leg].side == large_side && parent != QN_STAGE_NONE && last_needed[parent] < last_needed[i])
+                last_needed[parent] = last_needed[i];
+        }
+    }
+}
+
+static bool is_live(const qn_stage *stage, uint32_t last_needed, uint32_t now)
+{
+    return stage->result && !stage->is_made && (last_needed >= now || stage->result->is_cached);
 }
 
 static uint32_t larger(uint32_t left, uint32_t right)
@@ -264,12 +308,14 @@ static void count_live(qn_stages *stages)
 {
     stages->store_live_max = stages->moving_live_max = 0;
     stages->live_max = 1;
+    uint32_t last_needed[QN_STAGE_COUNT_MAX];
+    reach_further(stages, last_needed);
     for (uint32_t now = 0; now < stages->count; now++) {
         uint32_t stores = 0, others = 0;
         for (uint32_t i = 0; i <= now; i++) {
             bool is_store = stages->items[i].result && stages->items[i].result->kind == QN_NODE_STORE;
-            stores += is_store && is_live(&stages->items[i], now);
-            others += !is_store && is_live(&stages->items[i], now);
+            stores += is_store && is_live(&stages->items[i], last_needed[i], now);
+            others += !is_store && is_live(&stages->items[i], last_needed[i], now);
         }
         stages->store_live_max = larger(stages->store_live_max, stores);
         stages->moving_live_max = larger(stages->moving_live_max, others);
@@ -285,7 +331,7 @@ static quern_status add_all(qn_stages *stages, const qn_graph *graph, qn_error *
         if (status != QUERN_OK)
             return status;
     }
-    if (graph->wanted && !graph->wanted->is_made && find_result(stages, graph->wanted) == QN_STAGE_NONE) {
+    if (graph->wanted && !graph->wanted->is_made && qn_stages_find(stages, graph->wanted) == QN_STAGE_NONE) {
         quern_status status = add_stage(stages, graph->wanted, NULL, 0, error);
         if (status != QUERN_OK)
             return status;

@@ -44,6 +44,7 @@ typedef struct qn_stage {
     uint32_t last_reader; /* of the result */
     uint32_t kept;        /* the stage whose result is one side of this one's, in order; or QN_STAGE_NONE */
     uint32_t kept_side;   /* which of its inputs that is */
+    bool is_left_out;     /* it does not run: a broadcast join took its place (join_choice.h) */
     bool is_made;         /* it has no legs and does not run: its result is kept from an earlier run */
 } qn_stage;
 
@@ -68,6 +69,12 @@ uint32_t qn_stage_leg_of(const qn_stage *stage, uint32_t step);
 /* A dataset behind unions is fed by several sources, in each stage by that many legs: which of them this leg is for the dataset of a step
  * that it passes. The same in every stage in which the dataset is worked out. */
 uint32_t qn_stage_way_of(const qn_stage *stage, uint32_t leg, uint32_t step);
+
+/* The stage that makes a result; QN_STAGE_NONE. */
+uint32_t qn_stages_find(const qn_stages *stages, const qn_node *result);
+
+/* Whether the step is a join that looks its records up in a table; else what it reads is collated. */
+bool qn_stage_looks_up(const qn_stage *stage, uint32_t step);
 
 /* Whether the stage reads the result of another. */
 bool qn_stage_reads(const qn_stage *stage, uint32_t parent);

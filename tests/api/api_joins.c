@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Joins of all types, against loops over both sides. */
+/* Joins of all types by sorting, against loops over both sides. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +63,13 @@ static quern_dataset *read_side(quern_context *context, const side *from)
     return quern_flat_map(quern_read_text(context, from->path, 1, NULL), bytes_u64, parse, NULL);
 }
 
+static quern_dataset *sorted_join(quern_dataset *left, quern_dataset *right, quern_join_type type, quern_schema schema,
+                                  quern_join_fn fn, void *user)
+{
+    quern_join_options options = {sizeof options, QUERN_JOIN_SORT};
+    return quern_join_with(left, right, type, schema, fn, user, &options);
+}
+
 /* left * 100000 + right, of what is there. */
 static int pair(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out, void *user)
 {
@@ -107,8 +114,8 @@ static void check_all_types(quern_context *context, const side *left, const side
                             const char *failing)
 {
     for (int type = QUERN_JOIN_INNER; type <= QUERN_JOIN_ANTI; type++)
-        quern_write_text(quern_join(read_side(context, left), read_side(context, right), (quern_join_type)type,
-                                    bytes_u64, pair, (void *)(uintptr_t)failing),
+        quern_write_text(sorted_join(read_side(context, left), read_side(context, right), (quern_join_type)type,
+                                     bytes_u64, pair, (void *)(uintptr_t)failing),
                          kit_path("out.%s.%s", name, type_names[type]));
     kit_run(context);
     for (int type = QUERN_JOIN_INNER; type <= QUERN_JOIN_ANTI; type++) {
@@ -166,7 +173,7 @@ static void a_dataset_is_joined_with_itself(void)
     quern_context *context = small_splits(1500, 0);
     kit_text expected = {0};
     quern_dataset *records = read_side(context, &few);
-    quern_write_text(quern_join(records, records, QUERN_JOIN_FULL, bytes_u64, pair, NULL), kit_path("out.itself"));
+    quern_write_text(sorted_join(records, records, QUERN_JOIN_FULL, bytes_u64, pair, NULL), kit_path("out.itself"));
     kit_run(context);
     model_join(&expected, &few, &few, QUERN_JOIN_FULL);
     kit_check_output(kit_path("out.itself"), &expected, false);
@@ -197,8 +204,8 @@ static void reductions_are_joined_and_read_twice(void)
     sum_side(&few, &right);
     quern_dataset *sums = quern_reduce_by_key(read_side(context, &many), QUERN_SUM);
     quern_dataset *others = quern_reduce_by_key(read_side(context, &few), QUERN_SUM);
-    quern_write_text(quern_join(sums, others, QUERN_JOIN_FULL, bytes_u64, pair, NULL), kit_path("out.sums"));
-    quern_write_text(quern_join(sums, sums, QUERN_JOIN_INNER, bytes_u64, pair, NULL), kit_path("out.same_sums"));
+    quern_write_text(sorted_join(sums, others, QUERN_JOIN_FULL, bytes_u64, pair, NULL), kit_path("out.sums"));
+    quern_write_text(sorted_join(sums, sums, QUERN_JOIN_INNER, bytes_u64, pair, NULL), kit_path("out.same_sums"));
     kit_run(context);
     kit_text expected = {0}, same = {0};
     model_join(&expected, &left, &right, QUERN_JOIN_FULL);
@@ -225,9 +232,9 @@ static void joins_are_joined_and_united(void)
     static side middle;
     kit_text expected = {0};
     quern_dataset *first =
-        quern_join(read_side(context, &few), read_side(context, &third), QUERN_JOIN_INNER, bytes_u64, pair, NULL);
+        sorted_join(read_side(context, &few), read_side(context, &third), QUERN_JOIN_INNER, bytes_u64, pair, NULL);
     first = quern_map(quern_union(first, read_side(context, &third)), bytes_u64, to_remainder, NULL);
-    quern_write_text(quern_join(first, read_side(context, &few), QUERN_JOIN_LEFT, bytes_u64, pair, NULL),
+    quern_write_text(sorted_join(first, read_side(context, &few), QUERN_JOIN_LEFT, bytes_u64, pair, NULL),
                      kit_path("out.chain"));
     kit_run(context);
     middle.count = 0;
@@ -304,7 +311,7 @@ static void load_of_a_join_with_a_hot_key(void)
     quern_dataset *lines = quern_read_text(context, paths, 1, NULL);
     quern_dataset *left = quern_flat_map(lines, u64_u64, emit_hot, NULL);
     quern_dataset *right = quern_flat_map(quern_flat_map(lines, bytes_u64, number_line, NULL), u64_u64, emit_all, NULL);
-    quern_dataset *counted = quern_join(left, right, QUERN_JOIN_INNER, u64_u64, count_pair, NULL);
+    quern_dataset *counted = sorted_join(left, right, QUERN_JOIN_INNER, u64_u64, count_pair, NULL);
     quern_write_text(quern_reduce_by_key(counted, QUERN_SUM), kit_path("out.hot"));
     kit_run(context);
     kit_put(&expected, "0\t%d\n", HOT_COUNT);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/plan/join_choice.h: of which side of each join a table is to be tried, and what becomes of the stages if it is one.
+ *
+ * Twice, something is decided. Before a run, from what is known of the inputs: a side that looks small is to be stored by a stage
+ * of its own, and the stages are cut so. When it is stored, from its real size: if it is small, the stage in which both sides would
+ * have been collated is left out, and whoever would have read it reads the other side instead, through the join.
+ *
+ *     stored small side ──┐                            stored small side, of which a table is made
+ *     large side, a, b ───┴ collated: join, c    or    large side, a, b, join, c
+ *
+ * Nothing in it depends on the ranks: every rank decides the same from the same numbers.
+ */
+#ifndef QN_PLAN_JOIN_CHOICE_H
+#define QN_PLAN_JOIN_CHOICE_H
+
+#include "runtime/plan/stages.h"
+
+#define QN_INPUT_BYTES_UNKNOWN UINT64_MAX
+
+/* The bytes of a source, or of what is kept of a result; QN_INPUT_BYTES_UNKNOWN. NULL instead of a function: nothing is known. */
+typedef uint64_t (*qn_input_bytes_fn)(const qn_node *node, void *user);
+
+/* No side of any join is to be tried. */
+void qn_joins_forget(const qn_graph *graph);
+/* Sets node->build of every join of the stages, which were cut with none chosen; they are to be cut again. bytes_max: of a side that is to be
+ * tried where the program did not choose. Returns how many are to be tried. */
+uint32_t qn_joins_choose(const qn_graph *graph, const qn_stages *stages, uint64_t bytes_max, qn_input_bytes_fn bytes_of,
+                         void *user);
+
+/* Whether the program chose the side; else it is broadcast only where the join is read once. */
+static inline bool qn_join_is_chosen(const qn_node *collate)
+{
+    return collate->join.strategy != QUERN_JOIN_AUTO;
+}
+
+/* How many legs read what the stage collates. */
+uint32_t qn_stage_reader_count(const qn_stages *stages, uint32_t index);
+
+/* The stage at index, which collates for a join, is left out: its readers read its large side. False: that would be more legs or
+ * steps than a stage can have, and nothing was changed. */
+bool qn_stages_broadcast(qn_stages *stages, uint32_t index);
+
+#endif

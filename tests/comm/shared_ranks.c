@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tests/comm/shared_ranks.c: bytes that all ranks have: shared_ranks NODE_SIZE_MAX, under mpirun. NODE_SIZE_MAX 0: all ranks are of
+ * one node; else a node is so many ranks of this machine.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/comm/shared.h"
+
+#define SECONDS_MAX 100
+#define LARGE_BYTES ((uint64_t)70 << 20) /* more than /dev/shm has in many containers */
+
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            fail(__LINE__, #condition, error.text);                                                                    \
+    } while (0)
+
+static qn_comm *comm;
+
+/* Ends the job: the launcher takes the other ranks along. */
+static void fail(int line, const char *what, const char *text)
+{
+    fprintf(stderr, "rank %u of %u: line %d: %s (%s)\n", comm ? comm->rank : 0, comm ? comm->size : 0, line, what,
+            text);
+    _exit(1);
+}
+
+static uint8_t byte_of(uint32_t rank, uint64_t at)
+{
+    return (uint8_t)((at * 2654435761u >> 8) + rank * 7 + 1);
+}
+
+/* How many bytes a rank brings; every third one none. */
+static uint64_t bytes_of(uint32_t rank, uint64_t most_bytes)
+{
+    return rank % 3 == 2 ? 0 : most_bytes / (rank + 1) + rank;
+}
+
+/* In the order of nodes, and of the ranks of each. */
+static void check_all(const qn_shared *shared, const uint32_t *nodes, uint64_t most_bytes)
+{
+    qn_error error = {0};
+    const uint8_t *at = shared->data;
+    for (uint32_t node = 0; node < comm->node_count; node++)
+        for (uint32_t rank = 0; rank < comm->size; rank++) {
+            uint64_t bytes = nodes[rank] == node ? bytes_of(rank, most_bytes) : 0;
+            for (uint64_t i = 0; i < bytes; i += i < 5000 ? 1 : 997)
+                CHECK(at[i] == byte_of(rank, i));
+            at += bytes;
+        }
+    CHECK(at == shared->data + shared->bytes);
+}
+
+static void bring(const uint32_t *nodes, uint64_t most_bytes, bool all_share, bool expect_private)
+{
+    qn_error error = {0};
+    qn_shared shared = {0};
+    bool may_share = all_share || comm->node_rank != comm->node_size - 1;
+    qn_shared_wish wish = {bytes_of(comm->rank, most_bytes), 4096, may_share};
+    CHECK(qn_shared_create(&shared, comm, &wish, &error) == QUERN_OK);
+    CHECK(shared.is_private == (expect_private || comm->node_size == 1));
+    for (uint64_t i = 0; i < shared.mine_bytes; i++)
+        shared.mine[i] = byte_of(comm->rank, i);
+    CHECK(qn_shared_spread(&shared, &error) == QUERN_OK);
+    if (qn_shared_helper_number(&shared) == qn_shared_helper_count(&shared) - 1)
+        memset(shared.data + shared.bytes, 42, shared.room_bytes);
+    CHECK(qn_shared_settle(&shared, &error) == QUERN_OK);
+    qn_shared_seal(&shared);
+    check_all(&shared, nodes, most_bytes);
+    CHECK(shared.data[shared.bytes] == 42 && shared.data[shared.bytes + 4095] == 42);
+    qn_shared_destroy(&shared);
+    CHECK(shared.data == NULL);
+}
+
+/* What a rank sees if another one of its node wrote after the seal: nothing may write. */
+static void sealed_memory_cannot_be_written(void)
+{
+    qn_error error = {0};
+    qn_shared shared = {0};
+    qn_shared_wish wish = {comm->rank == 0 ? 10 : 0, 0, true};
+    CHECK(qn_shared_create(&shared, comm, &wish, &error) == QUERN_OK);
+    CHECK(shared.bytes == 10);
+    CHECK(qn_shared_spread(&shared, &error) == QUERN_OK);
+    qn_shared_seal(&shared);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL);
+        *(volatile uint8_t *)shared.data = 1;
+        _exit(0);
+    }
+    int state = 0;
+    CHECK(waitpid(child, &state, 0) == child && WIFSIGNALED(state) && WTERMSIG(state) == SIGSEGV);
+    qn_shared_destroy(&shared);
+}
+
+/* Kilobytes of this process that are its own and no other's, and of a shared file. */
+static void memory_is_there_once_a_node(void)
+{
+    qn_error error = {0};
+    qn_shared shared = {0};
+    qn_shared_wish wish = {0, LARGE_BYTES, true};
+    char line[256];
+    unsigned long long pss = 0, number;
+    CHECK(qn_shared_create(&shared, comm, &wish, &error) == QUERN_OK);
+    for (uint64_t i = 0; i < LARGE_BYTES; i += 4096)
+        shared.data[i] = 1; /* every rank has all pages */
+    CHECK(qn_shared_settle(&shared, &error) == QUERN_OK);
+    FILE *file = fopen("/proc/self/smaps", "r");
+    bool ours = false;
+    while (file && fgets(line, sizeof line, file)) {
+        unsigned long long begin, end;
+        if (sscanf(line, "%llx-%llx ", &begin, &end) == 2)
+            ours = begin == (unsigned long long)(uintptr_t)shared.data;
+        else if (ours && sscanf(line, "Pss: %llu kB", &number) == 1)
+            pss += number;
+    }
+    if (file)
+        fclose(file);
+    CHECK(qn_shared_settle(&shared, &error) == QUERN_OK);
+    uint64_t most = (LARGE_BYTES / comm->node_size >> 10) + 4096;
+    CHECK(shared.is_private || (pss > 0 && pss <= most));
+    CHECK(qn_shared_charge_bytes(&shared) <= LARGE_BYTES / comm->node_size + 1);
+    qn_shared_destroy(&shared);
+}
+
+int main(int argc, char **argv)
+{
+    qn_error error = {0};
+    qn_comm_start start = {.node_size_max = argc > 1 ? (uint32_t)atoi(argv[1]) : 0};
+    alarm(SECONDS_MAX);
+    CHECK(qn_comm_create(&start, &comm, &error) == QUERN_OK);
+    uint32_t *nodes = calloc(comm->size, sizeof *nodes);
+    CHECK(nodes != NULL);
+    CHECK(start.node_size_max == 0 || comm->node_size <= start.node_size_max);
+    CHECK(qn_comm_gather(comm, &comm->node, sizeof comm->node, nodes, &error) == QUERN_OK);
+    CHECK(qn_comm_broadcast(comm, nodes, comm->size * sizeof *nodes, 0, &error) == QUERN_OK);
+    bring(nodes, 100000, true, false);
+    bring(nodes, 0, true, false);
+    bring(nodes, LARGE_BYTES, true, false);
+    bring(nodes, 100000, false, true);
+    sealed_memory_cannot_be_written();
+    memory_is_there_once_a_node();
+    qn_comm_destroy(comm);
+    free(nodes);
+    return 0;
+}
