@@ -103,6 +103,17 @@ void qn_slots_clear(qn_slots *slots)
     set_size(slots, SLOT_COUNT_FIRST);
 }
 
+void qn_slots_restart(qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+{
+    if (slots->used_count > 0)
+        memset(slots->memory, 0, qn_slots_get_bytes(slots));
+    slots->used_count = 0;
+    slots->mixed = slots->sorted = false;
+    slots->tag_first = tag_first;
+    slots->tag_last = tag_last;
+    set_size(slots, slots->slot_count);
+}
+
 /* Makes the reservation hold so many slots. */
 static bool reserve_slots(qn_slots *slots, uint64_t count)
 {

@@ -65,6 +65,9 @@ void qn_slots_fini(qn_slots *slots); /* takes a zeroed one */
 /* Empties it and gives its memory back. */
 void qn_slots_clear(qn_slots *slots);
 
+/* Empties it but keeps its memory and its size, for tags of another range. */
+void qn_slots_restart(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
+
 static inline size_t qn_slots_get_bytes(const qn_slots *slots)
 {
     return (slots->slot_count + slots->pad_count) * slots->stride;

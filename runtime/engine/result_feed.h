@@ -16,7 +16,7 @@ typedef struct qn_result_feed {
     qn_store_reader *stored; /* of a stored result; then the rest is not used */
     qn_sorter *sorter;       /* of a collated one; the same */
     bool has_values;
-    qn_shuffle *shuffle; /* of a reduction */
+    qn_home *home; /* of a reduction */
     bool ordered;
     qn_table_scan scan;        /* not ordered */
     const qn_reducer *reducer; /* borrowed */

@@ -194,14 +194,17 @@ static qn_result_stats stats_of_stored(const qn_store *stored)
 
 static qn_result_stats stats_of_reduced(const qn_shuffle *reduced)
 {
+    uint64_t memory_bytes_peak = reduced->stats.memory_bytes_peak > reduced->home.bytes_peak
+                                     ? reduced->stats.memory_bytes_peak
+                                     : reduced->home.bytes_peak;
     return (qn_result_stats){
         .records_in = reduced->stats.records_in,
-        .records_owned = reduced->stats.records_owned,
-        .merged = reduced->stats.merged,
-        .result_merged = reduced->stats.result_merged,
-        .spill_runs = reduced->stats.spill_runs,
-        .spilled_bytes = reduced->spill.written_bytes,
-        .memory_bytes_peak = reduced->stats.table_bytes_peak,
+        .records_owned = reduced->home.records_owned,
+        .merged = reduced->stats.merged + reduced->home.merged,
+        .result_merged = reduced->home.result_merged,
+        .spill_runs = reduced->home.spill_runs,
+        .spilled_bytes = reduced->home.spill.written_bytes,
+        .memory_bytes_peak = memory_bytes_peak,
     };
 }
 
