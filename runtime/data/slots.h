@@ -85,6 +85,9 @@ static inline bool qn_slots_lacks(const qn_slots *slots, uint64_t coming)
     return slots->used_count + coming > slots->grow_at;
 }
 
+/* Sorts all slots by key, side by side at the front: scans then give them in order. What is put in later mixes them. */
+void qn_slots_sort(qn_slots *slots);
+
 /* How many keys have a tag of [tag_first, tag_last]. */
 uint64_t qn_slots_count_range(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
 

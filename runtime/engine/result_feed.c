@@ -36,12 +36,12 @@ static quern_status open_reduced(qn_result_feed *feed, qn_shuffle *shuffle, cons
     quern_status status = qn_shuffle_finish(shuffle, error);
     if (status != QUERN_OK)
         return status;
-    feed->ordered = ordered || !qn_home_is_tables(feed->home);
-    if (feed->ordered)
+    feed->merged = !qn_home_is_tables(feed->home, ordered);
+    if (feed->merged)
         return qn_home_result_open(feed->home, error);
     for (size_t i = 0; i < QN_BATCH_COUNT_MAX; i++)
         feed->value_sizes[i] = feed->reducer->value_bytes;
-    return qn_home_tables_open(feed->home, error);
+    return qn_home_tables_open(feed->home, ordered, error);
 }
 
 quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *source, bool ordered,
@@ -190,7 +190,7 @@ static quern_status take(qn_result_feed *feed, size_t *count_out, qn_error *erro
 {
     if (feed->sorter)
         return take_from_sorter(feed, count_out, error);
-    return feed->ordered ? take_from_merge(feed, count_out, error) : take_from_tables(feed, count_out, error);
+    return feed->merged ? take_from_merge(feed, count_out, error) : take_from_tables(feed, count_out, error);
 }
 
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error)

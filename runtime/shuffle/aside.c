@@ -61,6 +61,15 @@ static void open_chunks(qn_router *router)
     router->open = true;
 }
 
+bool qn_router_is_half_full(qn_router *router)
+{
+    if (!router->rounds || !router->open)
+        return false;
+    router->looked_at = router->looked_at + 1 < router->size ? router->looked_at + 1 : 0;
+    const qn_rounds_chunk *chunk = &router->chunks[router->looked_at];
+    return chunk->row_count > 0 && chunk->left_bytes < router->rounds->exchanges[0].stride / 2;
+}
+
 void qn_router_close(qn_router *router)
 {
     for (uint32_t to = 0; router->open && to < router->size; to++)

@@ -40,6 +40,7 @@ typedef struct qn_router {
     qn_rounds *rounds;       /* NULL on one rank */
     qn_rounds_chunk *chunks; /* [size]; of the next round, while they are open */
     bool open;
+    uint32_t looked_at;
 } qn_router;
 
 quern_status qn_router_init(qn_router *router, const qn_comm *comm, qn_rounds *rounds, qn_error *error);
@@ -49,6 +50,8 @@ void qn_router_fini(qn_router *router); /* takes a zeroed one */
  * how many of the first went; fewer than all if the chunk of the next one has no room now. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_router_send(qn_router *router, qn_piles *piles, const quern_block *block, size_t from, size_t count,
                             const uint64_t *tags, size_t *done_out, qn_error *error);
+/* Whether a chunk, another one each time, has less than half of its room. */
+bool qn_router_is_half_full(qn_router *router);
 /* Before anyone else puts something into the chunks, and before a round starts. */
 void qn_router_close(qn_router *router);
 

@@ -357,9 +357,10 @@ quern_status qn_home_result_next(qn_home *home, const qn_key **key_out, const ui
     return status;
 }
 
-quern_status qn_home_tables_open(qn_home *home, qn_error *error)
+quern_status qn_home_tables_open(qn_home *home, bool ordered, qn_error *error)
 {
-    QN_ASSERT(qn_home_is_tables(home));
+    QN_ASSERT(qn_home_is_tables(home, ordered));
+    home->in_order = ordered;
     home->table_given = false;
     return open_reader(home, error);
 }
@@ -371,6 +372,10 @@ quern_status qn_home_tables_next(qn_home *home, qn_table **table_out, qn_error *
         quern_status status = qn_piles_reader_next(&home->reader, table_out, error);
         if (status == QUERN_OK && !*table_out)
             home->result_merged = home->reader.merged_count;
+        if (status == QUERN_OK && *table_out && home->in_order) {
+            qn_slots_sort(&(*table_out)->tiny);
+            qn_slots_sort(&(*table_out)->wide);
+        }
         return status;
     }
     if (!home->table_given)

@@ -41,6 +41,7 @@ typedef struct qn_home {
     qn_piles_reader reader; /* of the result */
     qn_merge merge;         /* the result in order */
     bool merge_open, is_settling;
+    bool in_order;          /* the tables of the result */
     bool table_given;       /* to who reads the result as tables */
     uint64_t records_owned; /* that came */
     uint64_t merged;        /* of these, into others */
@@ -78,14 +79,16 @@ quern_status qn_home_finish(qn_home *home, qn_error *error);
 quern_status qn_home_result_open(qn_home *home, qn_error *error);
 quern_status qn_home_result_next(qn_home *home, const qn_key **key_out, const uint64_t **value_out, qn_error *error);
 void qn_home_result_close(qn_home *home); /* takes one that is not open */
-/* The same as tables, in no order, where there are no runs; *table_out NULL at the end. */
-quern_status qn_home_tables_open(qn_home *home, qn_error *error);
+/* The same as tables, where qn_home_is_tables() says so; *table_out NULL at the end. Ordered: scans give their rows in order, and one table
+ * comes behind the other. */
+quern_status qn_home_tables_open(qn_home *home, bool ordered, qn_error *error);
 quern_status qn_home_tables_next(qn_home *home, qn_table **table_out, qn_error *error);
 
-/* Whether there are no runs. */
-static inline bool qn_home_is_tables(const qn_home *home)
+/* Whether it can be read as tables: there are no runs; and in order, what piles become, of keys of one length: a table has two
+ * arrays, of which one is then empty. */
+static inline bool qn_home_is_tables(const qn_home *home, bool ordered)
 {
-    return home->run_count == 0;
+    return home->run_count == 0 && (!ordered || (home->piles.record_count > 0 && !home->piles.layout.key_varies));
 }
 
 /* All that is in memory into one more run; changes nothing where there are too many already. */

@@ -254,10 +254,11 @@ static quern_status insert_aside(qn_shuffle *shuffle, const quern_block *block, 
     shuffle->stats.records_in += done;
     shuffle->stats.records_aside += done;
     qn_aside_count(&shuffle->watch, done);
+    shuffle->wanting |= qn_router_is_half_full(&shuffle->router);
     if (done < count) {
         qn_router_close(&shuffle->router);
         shuffle->waiting = true;
-        shuffle->wanting = qn_rounds_is_open(&shuffle->rounds);
+        shuffle->full = qn_rounds_is_open(&shuffle->rounds);
     }
     return qn_home_count_records(&shuffle->home, piles->record_count - records_before, home_bytes_max(shuffle), error);
 }
@@ -500,14 +501,14 @@ static quern_status start_round(qn_shuffle *shuffle, uint64_t *ask_out, qn_error
         if (status != QUERN_OK)
             return status;
     }
-    if (shuffle->waiting && !shuffle->wanting && qn_rounds_is_open(rounds))
+    if (shuffle->waiting && !shuffle->full && qn_rounds_is_open(rounds))
         shuffle->waiting = false;
-    if ((shuffle->filled || shuffle->waiting) && !qn_rounds_ask(rounds, ask_out))
+    if ((shuffle->filled || shuffle->waiting || shuffle->wanting) && !qn_rounds_ask(rounds, ask_out))
         *ask_out = UINT64_MAX;
     if (!qn_rounds_can_start(rounds))
         return QUERN_OK;
     qn_router_close(&shuffle->router);
-    shuffle->waiting = false;
+    shuffle->waiting = shuffle->wanting = false;
     rounds->more = shuffle->draining;
     rounds->ended = shuffle->ended && !shuffle->draining;
     shuffle->filled = false;

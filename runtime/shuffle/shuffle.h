@@ -65,8 +65,9 @@ typedef struct qn_shuffle {
     qn_home home;
     qn_table outgoing; /* unused on one rank */
     bool draining, ended, discarding;
-    bool waiting; /* a record has no room in its chunk before the next round, */
-    bool wanting; /* and that has to start for it: it is not on its way */
+    bool waiting; /* a record has no room in a chunk now; */
+    bool full;    /* and that is full: a round has to start, not to end, for it */
+    bool wanting; /* chunks with records are half full: the next round had better start before they are full */
     bool lent;    /* long keys in home have their bytes in outgoing */
     bool filled;  /* the open chunks hold all that they can of outgoing */
     qn_drain drain;
