@@ -353,7 +353,7 @@ quern_status qn_home_result_next(qn_home *home, const qn_key **key_out, const ui
 {
     quern_status status = qn_merge_next(&home->merge, key_out, value_out, error);
     if (status == QUERN_OK && !*key_out)
-        home->result_merged = home->merge.merged_count + home->reader.merged_count;
+        home->result_merged = home->merge.merged_count + home->reader.merged_count + home->merged_later;
     return status;
 }
 
@@ -394,7 +394,8 @@ quern_status qn_home_shrink(qn_home *home, bool *shrunk_out, qn_error *error)
         return QUERN_OK;
     uint64_t merged = home->merged;
     quern_status status = write_run(home, has_records(home), &run, error);
-    home->merged = merged; /* what is read of it counts them */
+    home->merged_later += home->merged - merged;
+    home->merged = merged;
     if (status != QUERN_OK)
         return status;
     qn_table_clear(&home->table);
