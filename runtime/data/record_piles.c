@@ -440,8 +440,8 @@ static qn_table_result insert_pile(qn_table *table, qn_piles *piles, uint32_t pi
             return QN_TABLE_OK;
         qn_table_classify(&block, piles->layout.key_type, 0, block.count, &classified);
         size_t tiny = classified.count[QN_CLASS_TINY];
-        qn_table_result result = qn_table_make_room(table, tiny, block.count - tiny, classified.long_bytes,
-                                                    table->wide.reserved_bytes);
+        qn_table_result result =
+            qn_table_make_room(table, tiny, block.count - tiny, classified.long_bytes, table->wide.reserved_bytes);
         if (result == QN_TABLE_OK)
             result = qn_table_insert_block(table, &block, piles->layout.key_type, &classified);
         if (result != QN_TABLE_OK)

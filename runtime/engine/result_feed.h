@@ -16,7 +16,7 @@ typedef struct qn_result_feed {
     qn_store_reader *stored; /* of a stored result; then the rest is not used */
     qn_sorter *sorter;       /* of a collated one; the same */
     bool has_values;
-    qn_home *home; /* of a reduction */
+    qn_home *home;             /* of a reduction */
     bool merged;               /* by a merge; else as tables: */
     qn_table_scan scan;        /* of the present one */
     const qn_reducer *reducer; /* borrowed */

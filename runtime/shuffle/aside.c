@@ -6,9 +6,9 @@
 #include "runtime/base/assert.h"
 
 #define TABLE_BYTES_MIN   ((uint64_t)32 << 20) /* a table of as many bytes is in no cache that is a rank's own */
-#define WINDOW_PART       128 /* records of a window: of table_bytes_min, one for so many bytes */
-#define MERGED_PERCENT    50  /* combining pays from there on */
-#define ASIDE_WINDOWS_MIN 64  /* before it is looked at again */
+#define WINDOW_PART       128                  /* records of a window: of table_bytes_min, one for so many bytes */
+#define MERGED_PERCENT    50                   /* combining pays from there on */
+#define ASIDE_WINDOWS_MIN 64                   /* before it is looked at again */
 
 void qn_aside_watch_init(qn_aside_watch *watch, uint64_t table_bytes_min)
 {
@@ -23,8 +23,8 @@ bool qn_aside_see(qn_aside_watch *watch, uint64_t count, uint64_t merged_count, 
     watch->merged_count += merged_count;
     if (QN_LIKELY(watch->seen_count < watch->window_count))
         return false;
-    watch->is_aside = table_bytes >= watch->table_bytes_min &&
-                      watch->merged_count * 100 < watch->seen_count * MERGED_PERCENT;
+    watch->is_aside =
+        table_bytes >= watch->table_bytes_min && watch->merged_count * 100 < watch->seen_count * MERGED_PERCENT;
     watch->seen_count = watch->merged_count = 0;
     return watch->is_aside;
 }

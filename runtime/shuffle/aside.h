@@ -19,9 +19,9 @@
 #include "runtime/shuffle/rounds.h"
 
 typedef struct qn_aside_watch {
-    uint64_t table_bytes_min;         /* of keys and values, from which on it is judged */
-    uint64_t window_count;            /* records that are judged together */
-    uint64_t seen_count, merged_count; /* in the present window */
+    uint64_t table_bytes_min;              /* of keys and values, from which on it is judged */
+    uint64_t window_count;                 /* records that are judged together */
+    uint64_t seen_count, merged_count;     /* in the present window */
     uint64_t aside_count, aside_count_max; /* records that stepped aside, and how many may before it looks again */
     bool is_aside;
 } qn_aside_watch;

@@ -45,7 +45,8 @@ typedef struct qn_home {
     bool table_given;       /* to who reads the result as tables */
     uint64_t records_owned; /* that came */
     uint64_t merged;        /* of these, into others */
-    uint64_t merged_later;  /* the same when a result that was read already was written to disk: each reading counts them, as before */
+    uint64_t
+        merged_later; /* the same when a result that was read already was written to disk: each reading counts them, as before */
     uint64_t result_merged; /* the same in what gave the result, once it was read to its end */
     uint64_t spill_runs;
     uint64_t bytes_peak; /* of the memory, whenever it was about to shrink */

@@ -217,8 +217,8 @@ quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error)
         rounds->sent_bytes += exchange->sent[to];
         if (rounds->row_counts[to] > 0)
             qn_block_seal((qn_block_header *)(exchange->send_chunks + to * exchange->stride), 0, rounds->row_counts[to],
-                          rounds->packed[to] ? QN_BLOCK_PACKED : rounds->value_words,
-                          exchange->sent[to] - HEADER_BYTES, 0);
+                          rounds->packed[to] ? QN_BLOCK_PACKED : rounds->value_words, exchange->sent[to] - HEADER_BYTES,
+                          0);
         rounds->sent_rows += rounds->row_counts[to];
         rounds->row_counts[to] = 0;
         rounds->packed[to] = false;

@@ -5,15 +5,15 @@
 
 #include "runtime/base/assert.h"
 
-#define CHUNK_COUNT         QN_SLOTS_COMING_MAX /* records that are combined at once */
-#define MOVE_COUNT          128                 /* rows that go into home at once */
-#define FETCH_AHEAD         32                  /* slots whose long keys are on their way into the cache */
-#define FORESIGHT_SHARE     0.04                /* of a drain must be done before it tells how many keys will come */
-#define CHUNK_POOL_PART     16 /* keys routed at once are at most this part of the pool, unless one alone is more */
-#define GROWTH_OF_TEXTS     1.8
-#define FORESIGHT_DONE_MIN  2    /* tasks before the growth in keys is looked at */
-#define UNSEEN_FACTOR_MAX   8.0  /* memory is not staked on more than that, */
-#define SEEN_FACTOR_MAX     32.0 /* or that if the growth was seen */
+#define CHUNK_COUNT        QN_SLOTS_COMING_MAX /* records that are combined at once */
+#define MOVE_COUNT         128                 /* rows that go into home at once */
+#define FETCH_AHEAD        32                  /* slots whose long keys are on their way into the cache */
+#define FORESIGHT_SHARE    0.04                /* of a drain must be done before it tells how many keys will come */
+#define CHUNK_POOL_PART    16 /* keys routed at once are at most this part of the pool, unless one alone is more */
+#define GROWTH_OF_TEXTS    1.8
+#define FORESIGHT_DONE_MIN 2    /* tasks before the growth in keys is looked at */
+#define UNSEEN_FACTOR_MAX  8.0  /* memory is not staked on more than that, */
+#define SEEN_FACTOR_MAX    32.0 /* or that if the growth was seen */
 
 static quern_status receive_rows(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
                                  qn_error *error);

@@ -177,7 +177,8 @@ static void what_stepped_aside_is_read_more_than_once(void)
     quern_dataset *reduced = quern_cache(quern_reduce_by_key(read_rows(context, path), QUERN_MAX));
     int64_t first = 0, second = 0;
     quern_top_k(reduced, MOST, note_most, &first);
-    quern_collect(quern_reduce_by_key(quern_value_as_key(reduced), QUERN_COUNT), QUERN_COLLECT_LOCAL, note_most, &second);
+    quern_collect(quern_reduce_by_key(quern_value_as_key(reduced), QUERN_COUNT), QUERN_COLLECT_LOCAL, note_most,
+                  &second);
     kit_run(context);
     CHECK_SAME(kit_sum((uint64_t)first), MOST * 1000);
     CHECK_SAME(kit_sum((uint64_t)second), ROW_COUNT - 100);

@@ -34,12 +34,12 @@ static void tear_down(void)
 /* ---- records by number ---- */
 
 typedef enum course {
-    DISTINCT,         /* nearly no key comes twice */
-    FEW,              /* few keys */
+    DISTINCT, /* nearly no key comes twice */
+    FEW,      /* few keys */
     FEW_THEN_DISTINCT,
     DISTINCT_THEN_FEW,
-    IN_ORDER,         /* of the hash, as an earlier output is */
-    ONE_HOT,          /* a third are of one key, the rest distinct */
+    IN_ORDER, /* of the hash, as an earlier output is */
+    ONE_HOT,  /* a third are of one key, the rest distinct */
 } course;
 
 typedef struct job {
@@ -139,8 +139,7 @@ static void close_world(const sizes *how)
 static quern_block make_block(const job *of, const sizes *how, uint32_t rank)
 {
     quern_block block = {0, world.key, world.key_bytes, world.value, world.value_bytes};
-    for (uint64_t number = world.next[rank]; number < record_count && block.count < BATCH_COUNT;
-         number += how->ranks) {
+    for (uint64_t number = world.next[rank]; number < record_count && block.count < BATCH_COUNT; number += how->ranks) {
         size_t i = block.count++;
         double real = (double)(number % 1000) / 7;
         world.key[i] = world.keys[i];
@@ -243,7 +242,8 @@ static void read_tables(const job *of, qn_home *home, bool ordered, rows *to)
         qn_table_scan scan = qn_table_scan_of(table, 0, UINT64_MAX);
         for (size_t count; (count = qn_table_scan_take(&scan, slots, 100)) > 0;)
             for (size_t i = 0; i < count; i++) {
-                qn_key key = scan.tiny_left ? qn_key_of_tag(slots[i][0]) : (qn_key){slots[i][0], slots[i][1], slots[i][2]};
+                qn_key key =
+                    scan.tiny_left ? qn_key_of_tag(slots[i][0]) : (qn_key){slots[i][0], slots[i][1], slots[i][2]};
                 add_row(to, &key, qn_table_scan_value(&scan, slots[i]), of->reducer.value_words);
             }
     }
