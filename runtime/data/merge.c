@@ -21,6 +21,21 @@ quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_
                         bytes);
 }
 
+/* The next row of the tables of piles; NULL at the end. */
+static quern_status peek_piles(qn_merge_source *source, const qn_key **key_out, qn_error *error)
+{
+    for (;;) {
+        qn_table *table = NULL;
+        *key_out = source->cursor.tiny.slots ? qn_table_cursor_peek(&source->cursor, &source->value) : NULL;
+        if (*key_out)
+            return QUERN_OK;
+        quern_status status = qn_piles_reader_next(source->piles, &table, error);
+        if (status != QUERN_OK || !table)
+            return status;
+        source->cursor = qn_table_cursor_of(table, 0, UINT64_MAX);
+    }
+}
+
 /* Loads the next row of a source; *more_out false when it is exhausted. */
 static quern_status advance(qn_merge *merge, uint32_t index, bool *more_out, qn_error *error)
 {
@@ -31,13 +46,18 @@ static quern_status advance(qn_merge *merge, uint32_t index, bool *more_out, qn_
         source->value = source->reader.value;
         return status;
     }
-    const qn_key *key = qn_table_cursor_peek(&source->cursor, &source->value);
+    const qn_key *key = NULL;
+    quern_status status = QUERN_OK;
+    if (source->piles)
+        status = peek_piles(source, &key, error);
+    else
+        key = qn_table_cursor_peek(&source->cursor, &source->value);
     *more_out = key != NULL;
     if (key) {
         source->key = *key;
         qn_table_cursor_step(&source->cursor);
     }
-    return QUERN_OK;
+    return status;
 }
 
 static int compare_sources(const qn_merge *merge, uint32_t a, uint32_t b)
@@ -97,13 +117,15 @@ static quern_status add_runs(qn_merge *merge, qn_spill *spill, const qn_run *run
 }
 
 quern_status qn_merge_open(qn_merge *merge, const qn_reducer *reducer, qn_spill *spill, const qn_run *runs,
-                           uint32_t run_count, qn_table *table, qn_error *error)
+                           uint32_t run_count, qn_table *table, qn_piles_reader *piles, qn_error *error)
 {
-    QN_ASSERT(run_count <= QN_MERGE_FAN_IN_MAX);
-    *merge = (qn_merge){.reducer = reducer, .run_count = run_count};
+    QN_ASSERT(run_count <= QN_MERGE_FAN_IN_MAX && (!table || !piles));
+    *merge = (qn_merge){.reducer = reducer, .run_count = run_count, .has_piles = piles != NULL};
     quern_status status = add_runs(merge, spill, runs, error);
-    if (table && status == QUERN_OK) {
-        merge->sources[run_count].cursor = qn_table_cursor_of(table, 0, UINT64_MAX);
+    if ((table || piles) && status == QUERN_OK) {
+        merge->sources[run_count].piles = piles;
+        if (table)
+            merge->sources[run_count].cursor = qn_table_cursor_of(table, 0, UINT64_MAX);
         status = add_source(merge, error);
     }
     if (status != QUERN_OK) {

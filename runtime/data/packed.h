@@ -65,6 +65,17 @@ static inline void qn_packed_encode(const qn_layout *layout, const qn_packed *re
     memcpy(to + record->key_bytes, record->value, record->value_bytes);
 }
 
+/* Record `i` of a block, to be packed without a tag; it borrows the block. Of a layout without values they are left out. */
+static inline qn_packed qn_packed_of(const qn_layout *layout, const quern_block *block, size_t i)
+{
+    qn_packed record = {.key = block->key[i], .key_bytes = block->key_bytes[i], .value = (const uint8_t *)""};
+    if (layout->value_bytes > 0 || layout->value_varies) {
+        record.value = block->value[i];
+        record.value_bytes = block->value_bytes[i];
+    }
+    return record;
+}
+
 /* Reads a record of at most `bytes` bytes; *record_out borrows it. Returns its bytes; 0 if it does not fit: lengths in it are not
  * trusted. */
 static inline uint64_t qn_packed_decode(const qn_layout *layout, const uint8_t *from, uint64_t bytes,

@@ -31,6 +31,7 @@
 #define MIXED_PART            4 /* fuller ones are not mixed but grow, and so are those below a half of what they may cost */
 #define MIXED_FACTOR          UINT64_C(0x9e3779b97f4a7c15) /* odd, its bits evenly spread */
 #define SORT_BITS             8
+#define SORTING_STEPS_PER_KEY 16
 #define STRIDE_MAX            (sizeof(qn_key) + QUERN_FIXED_BYTES_MAX)
 
 static inline __attribute__((always_inline)) uint64_t *slot_at(const qn_slots *slots, uint64_t index)
@@ -101,6 +102,17 @@ void qn_slots_clear(qn_slots *slots)
     slots->used_count = 0;
     slots->mixed = slots->sorted = false;
     set_size(slots, SLOT_COUNT_FIRST);
+}
+
+void qn_slots_restart(qn_slots *slots, uint64_t tag_first, uint64_t tag_last)
+{
+    if (slots->used_count > 0)
+        memset(slots->memory, 0, qn_slots_get_bytes(slots));
+    slots->used_count = 0;
+    slots->mixed = slots->sorted = false;
+    slots->tag_first = tag_first;
+    slots->tag_last = tag_last;
+    set_size(slots, slots->slot_count);
 }
 
 /* Makes the reservation hold so many slots. */
@@ -338,21 +350,57 @@ static void sort_parts(qn_slots *slots, uint64_t begin, uint64_t end, uint32_t b
         sort_parts(slots, at, ends[part], bits);
 }
 
-/* Sorts all of a mixed array, side by side at its front. */
+/* Moves all keys to the front, side by side. Whether a slot is full nobody can predict: it is copied in any case. */
+static inline __attribute__((always_inline)) void move_to_front(qn_slots *slots, size_t stride)
+{
+    uint8_t *end = slots->memory + slots_in_all(slots) * stride, *to = slots->memory;
+    for (uint8_t *slot = slots->memory; slot < end; slot += stride) {
+        uint64_t moving[STRIDE_MAX / 8];
+        bool full = *(const uint64_t *)slot != 0;
+        memcpy(moving, slot, stride);
+        memcpy(to, moving, stride);
+        to += full ? stride : 0;
+    }
+    memset(to, 0, (size_t)(end - to));
+}
+
+/* Sorts the first slots, whose order is that of clusters already. False, and they are in any order, if that takes too many steps. */
+static bool sort_neighbours(qn_slots *slots, uint64_t count)
+{
+    uint64_t moving[STRIDE_MAX / 8], steps_left = SORTING_STEPS_PER_KEY * count;
+    for (uint64_t i = 1; i < count; i++) {
+        uint64_t to = i;
+        if (QN_LIKELY(compare_slots(slots, slot_at(slots, i - 1), slot_at(slots, i)) <= 0))
+            continue;
+        copy_slot(moving, slot_at(slots, i), slots->stride);
+        for (; to > 0 && compare_slots(slots, slot_at(slots, to - 1), moving) > 0; to--)
+            copy_slot(slot_at(slots, to), slot_at(slots, to - 1), slots->stride);
+        copy_slot(slot_at(slots, to), moving, slots->stride);
+        if (i - to > steps_left)
+            return false;
+        steps_left -= i - to;
+    }
+    return true;
+}
+
+/* Sorts all of an array, side by side at its front. */
 static void sort_all(qn_slots *slots)
 {
-    uint64_t end = slots_in_all(slots), count = 0;
-    for (uint64_t i = 0; i < end; i++) {
-        if (*slot_at(slots, i) == 0)
-            continue;
-        if (i != count) {
-            copy_slot(slot_at(slots, count), slot_at(slots, i), slots->stride);
-            memset(slot_at(slots, i), 0, slots->stride);
-        }
-        count++;
-    }
-    sort_parts(slots, 0, count, 64);
+    if (slots->stride == 32)
+        move_to_front(slots, 32);
+    else if (slots->stride == 40)
+        move_to_front(slots, 40);
+    else
+        move_to_front(slots, slots->stride);
+    if (slots->mixed || !sort_neighbours(slots, slots->used_count))
+        sort_parts(slots, 0, slots->used_count, 64);
     slots->sorted = true;
+}
+
+void qn_slots_sort(qn_slots *slots)
+{
+    if (slots->used_count > 0 && !slots->sorted)
+        sort_all(slots);
 }
 
 /* Gives the memory of the slots between back, whole huge pages of it; partial ones later. Returns where it ended. */

@@ -65,6 +65,9 @@ void qn_slots_fini(qn_slots *slots); /* takes a zeroed one */
 /* Empties it and gives its memory back. */
 void qn_slots_clear(qn_slots *slots);
 
+/* Empties it but keeps its memory and its size, for tags of another range. */
+void qn_slots_restart(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);
+
 static inline size_t qn_slots_get_bytes(const qn_slots *slots)
 {
     return (slots->slot_count + slots->pad_count) * slots->stride;
@@ -81,6 +84,9 @@ static inline bool qn_slots_lacks(const qn_slots *slots, uint64_t coming)
 {
     return slots->used_count + coming > slots->grow_at;
 }
+
+/* Sorts all slots by key, side by side at the front: scans then give them in order. What is put in later mixes them. */
+void qn_slots_sort(qn_slots *slots);
 
 /* How many keys have a tag of [tag_first, tag_last]. */
 uint64_t qn_slots_count_range(qn_slots *slots, uint64_t tag_first, uint64_t tag_last);

@@ -36,6 +36,13 @@ void qn_table_clear(qn_table *table)
     qn_arena_reset(&table->long_keys);
 }
 
+void qn_table_restart(qn_table *table, uint64_t tag_first, uint64_t tag_last)
+{
+    qn_slots_restart(&table->tiny, tag_first, tag_last);
+    qn_slots_restart(&table->wide, tag_first, tag_last);
+    qn_arena_rewind(&table->long_keys);
+}
+
 static qn_table_result result_of(qn_slots_result result)
 {
     return result == QN_SLOTS_OK ? QN_TABLE_OK : result == QN_SLOTS_FULL ? QN_TABLE_FULL : QN_TABLE_NO_MEMORY;

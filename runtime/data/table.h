@@ -90,6 +90,9 @@ qn_table_result qn_table_insert_block(qn_table *table, const quern_block *block,
 qn_table_result qn_table_insert(qn_table *table, const qn_entry *entries, size_t count, size_t bytes_max,
                                 size_t *done_out);
 
+/* Empties it but keeps most of its memory, for keys with tags of another range. */
+void qn_table_restart(qn_table *table, uint64_t tag_first, uint64_t tag_last);
+
 /* Empties it and gives its memory back. */
 void qn_table_clear(qn_table *table);
 

@@ -254,8 +254,7 @@ static void open_reduced(job *run, uint32_t index, qn_error *error)
     qn_shuffle_config config = {
         .comm = run->engine->comm,
         .reducer = &stage->result->reducer,
-        .key_type = stage->schema.key,
-        .value_type = stage->schema.value,
+        .schema = stage->result->input->schema,
         .pool_bytes = run->share.pool_bytes,
         .round_bytes = run->share.round_bytes,
         .block_bytes = run->share.block_bytes,

@@ -27,19 +27,21 @@ uint64_t qn_result_feed_begin_part(qn_result_feed *feed, size_t part, uint32_t r
 static quern_status open_reduced(qn_result_feed *feed, qn_shuffle *shuffle, const qn_reducer *reducer, bool ordered,
                                  qn_error *error)
 {
-    feed->shuffle = shuffle;
-    feed->ordered = ordered || !qn_shuffle_result_is_table(shuffle);
+    feed->home = qn_shuffle_get_home(shuffle);
     feed->reducer = reducer;
     qn_arena_init(&feed->long_keys, LONG_KEY_BYTES_MAX / 4);
     feed->values = malloc(8 * QN_BATCH_COUNT_MAX * (size_t)feed->reducer->value_words);
     if (!feed->values)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read a result");
-    if (feed->ordered)
-        return qn_shuffle_result_open(shuffle, error);
+    quern_status status = qn_shuffle_finish(shuffle, error);
+    if (status != QUERN_OK)
+        return status;
+    feed->merged = !qn_home_is_tables(feed->home, ordered);
+    if (feed->merged)
+        return qn_home_result_open(feed->home, error);
     for (size_t i = 0; i < QN_BATCH_COUNT_MAX; i++)
         feed->value_sizes[i] = feed->reducer->value_bytes;
-    feed->scan = qn_table_scan_of(&shuffle->home, 0, UINT64_MAX);
-    return QUERN_OK;
+    return qn_home_tables_open(feed->home, ordered, error);
 }
 
 quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *source, bool ordered,
@@ -102,11 +104,29 @@ static quern_status not_a_value(const qn_result_feed *feed, const uint64_t *slot
     return qn_reducer_failed(feed->reducer, &key, error);
 }
 
-/* As many rows as fit a block, as they lie in the table. */
-static quern_status take_from_table(qn_result_feed *feed, size_t *count_out, qn_error *error)
+/* The next slots of the tables that the result is. */
+static quern_status take_slots(qn_result_feed *feed, const uint64_t **slots, size_t *count_out, qn_error *error)
+{
+    for (;;) {
+        qn_table *table = NULL;
+        *count_out = feed->scan.wide.stride > 0 ? qn_table_scan_take(&feed->scan, slots, QN_BATCH_COUNT_MAX) : 0;
+        if (*count_out > 0)
+            return QUERN_OK;
+        quern_status status = qn_home_tables_next(feed->home, &table, error);
+        if (status != QUERN_OK || !table)
+            return status;
+        feed->scan = qn_table_scan_of(table, 0, UINT64_MAX);
+    }
+}
+
+/* As many rows as fit a block, as they lie in a table. */
+static quern_status take_from_tables(qn_result_feed *feed, size_t *count_out, qn_error *error)
 {
     const uint64_t *slots[QN_BATCH_COUNT_MAX + 1];
-    size_t count = qn_table_scan_take(&feed->scan, slots, QN_BATCH_COUNT_MAX);
+    size_t count = 0;
+    quern_status status = take_slots(feed, slots, &count, error);
+    if (status != QUERN_OK)
+        return status;
     for (size_t i = 0; i < count; i++) {
         uint64_t code = QN_TAG_CODE(slots[i][0]);
         const uint64_t *value = qn_table_scan_value(&feed->scan, slots[i]);
@@ -133,12 +153,12 @@ static quern_status take_from_merge(qn_result_feed *feed, size_t *count_out, qn_
 {
     size_t count = 0;
     uint64_t long_bytes = 0;
-    bool stable = qn_merge_is_stable(&feed->shuffle->merge);
+    bool stable = qn_merge_is_stable(&feed->home->merge);
     qn_arena_rewind(&feed->long_keys);
     while (count < QN_BATCH_COUNT_MAX && long_bytes < LONG_KEY_BYTES_MAX) {
         const qn_key *key;
         const uint64_t *value;
-        quern_status status = qn_shuffle_result_next(feed->shuffle, &key, &value, error);
+        quern_status status = qn_home_result_next(feed->home, &key, &value, error);
         if (status != QUERN_OK)
             return status;
         if (!key)
@@ -170,7 +190,7 @@ static quern_status take(qn_result_feed *feed, size_t *count_out, qn_error *erro
 {
     if (feed->sorter)
         return take_from_sorter(feed, count_out, error);
-    return feed->ordered ? take_from_merge(feed, count_out, error) : take_from_table(feed, count_out, error);
+    return feed->merged ? take_from_merge(feed, count_out, error) : take_from_tables(feed, count_out, error);
 }
 
 quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_error *error)

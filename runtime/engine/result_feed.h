@@ -16,9 +16,9 @@ typedef struct qn_result_feed {
     qn_store_reader *stored; /* of a stored result; then the rest is not used */
     qn_sorter *sorter;       /* of a collated one; the same */
     bool has_values;
-    qn_shuffle *shuffle; /* of a reduction */
-    bool ordered;
-    qn_table_scan scan;        /* not ordered */
+    qn_home *home;             /* of a reduction */
+    bool merged;               /* by a merge; else as tables: */
+    qn_table_scan scan;        /* of the present one */
     const qn_reducer *reducer; /* borrowed */
     qn_arena long_keys;
     uint64_t *values;                            /* [QN_BATCH_COUNT_MAX][value_words] */

@@ -192,8 +192,8 @@ uint64_t qn_result_get_scratch_bytes(const qn_result *result)
         for (size_t i = 0; i < result->stored->part_count; i++)
             for (uint32_t run = 0; run < result->stored->parts[i].run_count; run++)
                 bytes += result->stored->parts[i].runs[run].bytes;
-    for (uint32_t run = 0; result->kind == QN_RESULT_REDUCED && run < result->reduced->run_count; run++)
-        bytes += result->reduced->runs[run].bytes;
+    for (uint32_t run = 0; result->kind == QN_RESULT_REDUCED && run < result->reduced->home.run_count; run++)
+        bytes += result->reduced->home.runs[run].bytes;
     return bytes;
 }
 
@@ -219,14 +219,17 @@ static qn_result_stats stats_of_stored(const qn_store *stored)
 
 static qn_result_stats stats_of_reduced(const qn_shuffle *reduced)
 {
+    uint64_t memory_bytes_peak = reduced->stats.memory_bytes_peak > reduced->home.bytes_peak
+                                     ? reduced->stats.memory_bytes_peak
+                                     : reduced->home.bytes_peak;
     return (qn_result_stats){
         .records_in = reduced->stats.records_in,
-        .records_owned = reduced->stats.records_owned,
-        .merged = reduced->stats.merged,
-        .result_merged = reduced->stats.result_merged,
-        .spill_runs = reduced->stats.spill_runs,
-        .spilled_bytes = reduced->spill.written_bytes,
-        .memory_bytes_peak = reduced->stats.table_bytes_peak,
+        .records_owned = reduced->home.records_owned,
+        .merged = reduced->stats.merged + reduced->home.merged,
+        .result_merged = reduced->home.result_merged,
+        .spill_runs = reduced->home.spill_runs,
+        .spilled_bytes = reduced->home.spill.written_bytes,
+        .memory_bytes_peak = memory_bytes_peak,
     };
 }
 

@@ -34,10 +34,11 @@ quern_status qn_rounds_init(qn_rounds *rounds, qn_comm *comm, uint32_t value_wor
     *rounds =
         (qn_rounds){.comm = comm, .value_words = value_words, .last = UINT64_MAX, .receive = receive, .user = user};
     rounds->row_counts = calloc(comm->size, sizeof *rounds->row_counts);
+    rounds->packed = calloc(comm->size, sizeof *rounds->packed);
     rounds->partial_sent_bytes = calloc(comm->size, sizeof *rounds->partial_sent_bytes);
     rounds->partial_received = calloc(comm->size, sizeof *rounds->partial_received);
     quern_status status = QUERN_OK;
-    if (!rounds->row_counts || !rounds->partial_sent_bytes || !rounds->partial_received)
+    if (!rounds->row_counts || !rounds->packed || !rounds->partial_sent_bytes || !rounds->partial_received)
         status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the shuffle");
     for (uint32_t i = 0; i < QN_ROUNDS_IN_FLIGHT && status == QUERN_OK; i++)
         status = qn_exchange_init(&rounds->exchanges[i], comm, stride, error);
@@ -53,6 +54,7 @@ void qn_rounds_fini(qn_rounds *rounds)
     for (uint32_t from = 0; rounds->partial_received && from < rounds->comm->size; from++)
         free(rounds->partial_received[from].row);
     free(rounds->row_counts);
+    free(rounds->packed);
     free(rounds->partial_sent_bytes);
     free(rounds->partial_received);
     *rounds = (qn_rounds){0};
@@ -131,15 +133,28 @@ bool qn_rounds_is_giant(const qn_rounds *rounds, uint64_t row_bytes)
     return row_bytes > rounds->exchanges[0].stride - HEADER_BYTES;
 }
 
-qn_rounds_chunk qn_rounds_open_chunk(qn_rounds *rounds, uint32_t to)
+static qn_rounds_chunk open_chunk(qn_rounds *rounds, uint32_t to, bool packed)
 {
     qn_exchange *exchange = exchange_of(rounds, rounds->started);
     uint64_t used = exchange->sent[to] ? exchange->sent[to] : HEADER_BYTES;
     bool holds_fragment = exchange->sent[to] != 0 && rounds->row_counts[to] == 0;
     qn_rounds_chunk chunk = {.next = exchange->send_chunks + to * exchange->stride + used};
-    if (exchange->state == QN_EXCHANGE_IDLE && !holds_fragment)
-        chunk.left_bytes = exchange->stride - used;
+    bool holds_others = rounds->row_counts[to] > 0 && rounds->packed[to] != packed;
+    if (exchange->state != QN_EXCHANGE_IDLE || holds_fragment || holds_others)
+        return chunk;
+    chunk.left_bytes = exchange->stride - used;
+    rounds->packed[to] = packed;
     return chunk;
+}
+
+qn_rounds_chunk qn_rounds_open_chunk(qn_rounds *rounds, uint32_t to)
+{
+    return open_chunk(rounds, to, false);
+}
+
+qn_rounds_chunk qn_rounds_open_packed_chunk(qn_rounds *rounds, uint32_t to)
+{
+    return open_chunk(rounds, to, true);
 }
 
 void qn_rounds_close_chunk(qn_rounds *rounds, uint32_t to, const qn_rounds_chunk *chunk)
@@ -202,9 +217,11 @@ quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error)
         rounds->sent_bytes += exchange->sent[to];
         if (rounds->row_counts[to] > 0)
             qn_block_seal((qn_block_header *)(exchange->send_chunks + to * exchange->stride), 0, rounds->row_counts[to],
-                          rounds->value_words, exchange->sent[to] - HEADER_BYTES, 0);
+                          rounds->packed[to] ? QN_BLOCK_PACKED : rounds->value_words, exchange->sent[to] - HEADER_BYTES,
+                          0);
         rounds->sent_rows += rounds->row_counts[to];
         rounds->row_counts[to] = 0;
+        rounds->packed[to] = false;
         exchange->sent[to] |= flags;
     }
     rounds->started++;
@@ -264,14 +281,15 @@ static quern_status receive_chunk(qn_rounds *rounds, uint32_t from, const uint8_
                                   qn_error *error)
 {
     const qn_block_header *header = (const qn_block_header *)chunk;
-    if (!qn_block_verify(header, bytes, rounds->value_words))
+    bool packed = rounds->receive_packed && bytes >= HEADER_BYTES && header->value_words == QN_BLOCK_PACKED;
+    if (!qn_block_verify(header, bytes, packed ? QN_BLOCK_PACKED : rounds->value_words))
         return damaged(from, error);
     rounds->received_bytes += bytes;
     if (header->flags & QN_BLOCK_FRAGMENT)
         return receive_fragment(rounds, from, header, error);
     rounds->received_rows += header->row_count;
-    return rounds->receive(rounds->user, from, (const uint64_t *)(header + 1), header->payload_bytes, header->row_count,
-                           error);
+    qn_rounds_receive_fn receive = packed ? rounds->receive_packed : rounds->receive;
+    return receive(rounds->user, from, (const uint64_t *)(header + 1), header->payload_bytes, header->row_count, error);
 }
 
 /* Hands out a finished round and opens its chunks again, whether that went well or not: the others need the rounds to go on. */

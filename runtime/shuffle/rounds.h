@@ -46,6 +46,8 @@ typedef struct qn_rounds {
     bool more;                                  /* set by the owner: more is waiting for room */
     bool said_ended;                            /* in the newest started round */
     uint32_t *row_counts;                       /* [size] in the open chunks */
+    bool *packed;                               /* [size] the open chunk holds packed records, which is not the rule */
+    qn_rounds_receive_fn receive_packed;        /* for such chunks; NULL: there are none */
     uint64_t *partial_sent_bytes;               /* [size] of the row that is being sent in fragments */
     struct qn_rounds_partial *partial_received; /* [size] */
     qn_rounds_receive_fn receive;
@@ -59,6 +61,12 @@ quern_status qn_rounds_init(qn_rounds *rounds, qn_comm *comm, uint32_t value_wor
                             qn_rounds_receive_fn receive, void *user, qn_error *error);
 void qn_rounds_fini(qn_rounds *rounds); /* takes a zeroed one */
 
+/* Packed records may come as well as rows: they go to this function, and never in fragments. */
+static inline void qn_rounds_accept_packed(qn_rounds *rounds, qn_rounds_receive_fn receive)
+{
+    rounds->receive_packed = receive;
+}
+
 /* Memory of the rounds of this size. */
 size_t qn_rounds_bytes(const qn_comm *comm, size_t round_bytes);
 
@@ -71,6 +79,8 @@ typedef struct qn_rounds_chunk {
 
 /* Opens the chunk for a rank (with no room if the next round is on its way), adds rows as long as there is room, closes it. */
 qn_rounds_chunk qn_rounds_open_chunk(qn_rounds *rounds, uint32_t to);
+/* The same for packed records where rows are the rule. A chunk holds either: there is no room for the others before the next round. */
+qn_rounds_chunk qn_rounds_open_packed_chunk(qn_rounds *rounds, uint32_t to);
 static inline __attribute__((always_inline)) bool qn_rounds_chunk_add(qn_rounds_chunk *chunk, const qn_key *key,
                                                                       const uint64_t *value, uint32_t value_words)
 {

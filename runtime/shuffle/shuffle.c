@@ -5,20 +5,20 @@
 
 #include "runtime/base/assert.h"
 
-#define CHUNK_COUNT         QN_SLOTS_COMING_MAX /* records that are combined at once */
-#define LEVEL_RUN_COUNT_MAX 12                  /* runs of one level before they are merged into one of the next */
-#define MOVE_COUNT          128                 /* rows that go into home at once */
-#define FETCH_AHEAD         32                  /* slots whose long keys are on their way into the cache */
-#define FORESIGHT_SHARE     0.04                /* of a drain must be done before it tells how many keys will come */
-#define CHUNK_POOL_PART     16 /* keys routed at once are at most this part of the pool, unless one alone is more */
-#define GROWTH_OF_TEXTS     1.8
-#define FORESIGHT_DONE_MIN  2    /* tasks before the growth in keys is looked at */
-#define UNSEEN_FACTOR_MAX   8.0  /* memory is not staked on more than that, */
-#define SEEN_FACTOR_MAX     32.0 /* or that if the growth was seen */
-#define LEVEL_COUNT_MAX     (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
+#define CHUNK_COUNT        QN_SLOTS_COMING_MAX /* records that are combined at once */
+#define MOVE_COUNT         128                 /* rows that go into home at once */
+#define FETCH_AHEAD        32                  /* slots whose long keys are on their way into the cache */
+#define FORESIGHT_SHARE    0.04                /* of a drain must be done before it tells how many keys will come */
+#define CHUNK_POOL_PART    16 /* keys routed at once are at most this part of the pool, unless one alone is more */
+#define GROWTH_OF_TEXTS    1.8
+#define FORESIGHT_DONE_MIN 2    /* tasks before the growth in keys is looked at */
+#define UNSEEN_FACTOR_MAX  8.0  /* memory is not staked on more than that, */
+#define SEEN_FACTOR_MAX    32.0 /* or that if the growth was seen */
 
 static quern_status receive_rows(void *user, uint32_t from, const uint64_t *rows, uint64_t bytes, uint64_t row_count,
                                  qn_error *error);
+static quern_status receive_records(void *user, uint32_t from, const uint64_t *records, uint64_t bytes,
+                                    uint64_t record_count, qn_error *error);
 
 uint64_t qn_shuffle_buffer_bytes(const qn_comm *comm, size_t round_bytes)
 {
@@ -37,8 +37,11 @@ static quern_status init_outgoing(qn_shuffle *shuffle, qn_error *error)
     status = qn_table_init(&shuffle->outgoing, config->reducer, 0, UINT64_MAX, config->pool_bytes / 2, error);
     if (status != QUERN_OK)
         return status;
-    return qn_rounds_init(&shuffle->rounds, config->comm, config->reducer->value_words, config->round_bytes,
-                          receive_rows, shuffle, error);
+    status = qn_rounds_init(&shuffle->rounds, config->comm, config->reducer->value_words, config->round_bytes,
+                            receive_rows, shuffle, error);
+    if (status == QUERN_OK)
+        qn_rounds_accept_packed(&shuffle->rounds, receive_records);
+    return status;
 }
 
 quern_status qn_shuffle_init(qn_shuffle *shuffle, const qn_shuffle_config *config, qn_error *error)
@@ -46,11 +49,20 @@ quern_status qn_shuffle_init(qn_shuffle *shuffle, const qn_shuffle_config *confi
     uint32_t rank = config->comm->rank, size = config->comm->size;
     memset(shuffle, 0, sizeof *shuffle);
     shuffle->config = *config;
-    qn_spill_init(&shuffle->spill, config->scratch_dir, config->reducer->value_words, config->block_bytes);
-    quern_status status = qn_table_init(&shuffle->home, config->reducer, qn_range_first(rank, size),
-                                        qn_range_last(rank, size), config->pool_bytes, error);
+    qn_home_config home = {.reducer = config->reducer,
+                           .schema = config->schema,
+                           .tag_first = qn_range_first(rank, size),
+                           .tag_last = qn_range_last(rank, size),
+                           .pool_bytes = config->pool_bytes,
+                           .block_bytes = config->block_bytes,
+                           .scratch_dir = config->scratch_dir};
+    qn_aside_watch_init(&shuffle->watch, config->aside_bytes_min);
+    shuffle->layout = qn_piles_layout(config->reducer, &config->schema);
+    quern_status status = qn_home_init(&shuffle->home, &home, error);
     if (status == QUERN_OK && size > 1)
         status = init_outgoing(shuffle, error);
+    if (status == QUERN_OK)
+        status = qn_router_init(&shuffle->router, config->comm, size > 1 ? &shuffle->rounds : NULL, error);
     if (status != QUERN_OK)
         qn_shuffle_fini(shuffle);
     return status;
@@ -58,16 +70,12 @@ quern_status qn_shuffle_init(qn_shuffle *shuffle, const qn_shuffle_config *confi
 
 void qn_shuffle_fini(qn_shuffle *shuffle)
 {
-    if (shuffle->merge_open)
-        qn_merge_close(&shuffle->merge);
-    shuffle->merge_open = false;
-    if (shuffle->home.reducer)
-        qn_table_fini(&shuffle->home);
+    qn_home_fini(&shuffle->home);
     if (shuffle->outgoing.reducer)
         qn_table_fini(&shuffle->outgoing);
     if (shuffle->rounds.comm)
         qn_rounds_fini(&shuffle->rounds);
-    qn_spill_fini(&shuffle->spill);
+    qn_router_fini(&shuffle->router);
     qn_drain_fini(&shuffle->drain);
     free(shuffle->range_drained);
     shuffle->range_drained = NULL;
@@ -89,95 +97,20 @@ static size_t home_bytes_max(const qn_shuffle *shuffle)
 static size_t outgoing_bytes_max(const qn_shuffle *shuffle)
 {
     uint64_t pool = shuffle->config.pool_bytes;
-    uint64_t home_bytes = qn_table_get_bytes(&shuffle->home);
+    uint64_t home_bytes = qn_home_get_bytes(&shuffle->home);
     uint64_t left = pool > home_bytes ? pool - home_bytes : 0;
     if (left > pool / 2)
         return pool / 2;
     return left > pool / 4 ? left : pool / 4;
 }
 
-/* Writes what a merge gives as one run. */
-static quern_status write_merged(qn_shuffle *shuffle, qn_merge *merge, qn_run *run_out, qn_error *error)
+static void note_bytes(qn_shuffle *shuffle)
 {
-    qn_run_writer writer = {0};
-    quern_status status = qn_run_writer_open(&writer, &shuffle->spill, error);
-    while (status == QUERN_OK) {
-        const qn_key *key;
-        const uint64_t *value;
-        status = qn_merge_next(merge, &key, &value, error);
-        if (status != QUERN_OK || !key)
-            break;
-        status = qn_run_writer_put(&writer, key, value, error);
-    }
-    if (status == QUERN_OK)
-        return qn_run_writer_close(&writer, run_out, error);
-    qn_run_writer_abandon(&writer);
-    return status;
-}
-
-/* The merge struct is large, and spilling happens while no result is open: borrow that one. */
-static quern_status merge_to_run(qn_shuffle *shuffle, const qn_run *runs, uint32_t run_count, qn_table *table,
-                                 qn_run *run_out, qn_error *error)
-{
-    QN_ASSERT(!shuffle->merge_open);
-    quern_status status =
-        qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, runs, run_count, table, error);
-    if (status != QUERN_OK)
-        return status;
-    status = write_merged(shuffle, &shuffle->merge, run_out, error);
-    shuffle->stats.merged += shuffle->merge.merged_count;
-    qn_merge_close(&shuffle->merge);
-    return status;
-}
-
-/* Merges the newest runs into one while there are too many of one level. Newer runs have lower levels, so those of a level are
- * neighbours at the end. */
-static quern_status merge_levels(qn_shuffle *shuffle, qn_error *error)
-{
-    for (;;) {
-        uint32_t level = shuffle->runs[shuffle->run_count - 1].level;
-        uint32_t first = shuffle->run_count;
-        while (first > 0 && shuffle->runs[first - 1].level == level)
-            first--;
-        if (shuffle->run_count - first < LEVEL_RUN_COUNT_MAX || level == LEVEL_COUNT_MAX)
-            return QUERN_OK;
-        qn_run merged;
-        quern_status status =
-            merge_to_run(shuffle, shuffle->runs + first, shuffle->run_count - first, NULL, &merged, error);
-        if (status != QUERN_OK)
-            return status;
-        for (uint32_t i = first; i < shuffle->run_count; i++)
-            qn_spill_drop(&shuffle->spill, &shuffle->runs[i]);
-        merged.level = level + 1;
-        shuffle->runs[first] = merged;
-        shuffle->run_count = first + 1;
-    }
-}
-
-/* Turns home into a run on disk. */
-static quern_status spill_home(qn_shuffle *shuffle, qn_error *error)
-{
-    if (shuffle->run_count == QN_MERGE_FAN_IN_MAX)
-        return qn_error_set(error, QUERN_ERROR_BUDGET, 0,
-                            "the memory budget is too small for the number of distinct keys: too many spilled runs");
-    qn_run run;
-    quern_status status = merge_to_run(shuffle, NULL, 0, &shuffle->home, &run, error);
-    if (status != QUERN_OK)
-        return status;
-    qn_table_clear(&shuffle->home);
-    shuffle->stats.spill_runs++;
-    run.level = 0;
-    shuffle->runs[shuffle->run_count++] = run;
-    return merge_levels(shuffle, error);
-}
-
-static void note_table_bytes(qn_shuffle *shuffle)
-{
-    uint64_t bytes = qn_table_get_bytes(&shuffle->home);
+    uint64_t bytes = qn_home_get_bytes(&shuffle->home);
     if (shuffle->outgoing.reducer)
         bytes += qn_table_get_bytes(&shuffle->outgoing);
-    if (bytes > shuffle->stats.table_bytes_peak)
-        shuffle->stats.table_bytes_peak = bytes;
+    if (bytes > shuffle->stats.memory_bytes_peak)
+        shuffle->stats.memory_bytes_peak = bytes;
 }
 
 static quern_status table_failed(const qn_shuffle *shuffle, qn_table_result result, const qn_table *table,
@@ -188,41 +121,23 @@ static quern_status table_failed(const qn_shuffle *shuffle, qn_table_result resu
     return qn_reducer_failed(shuffle->config.reducer, &table->failed_key, error);
 }
 
-/* All entries into home, spilling as needed. */
 static quern_status insert_home(qn_shuffle *shuffle, const qn_entry *entries, size_t count, qn_error *error)
 {
-    qn_table *home = &shuffle->home;
-    shuffle->stats.records_owned += count;
-    for (size_t next = 0; next < count;) {
-        size_t done = 0;
-        uint64_t keys_before = qn_table_get_count(home);
-        qn_table_result result = qn_table_insert(home, entries + next, count - next, home_bytes_max(shuffle), &done);
-        if (result != QN_TABLE_OK && result != QN_TABLE_FULL)
-            return table_failed(shuffle, result, home, error);
-        shuffle->stats.merged += done - (qn_table_get_count(home) - keys_before);
-        next += done;
-        if (next < count) {
-            note_table_bytes(shuffle);
-            quern_status status = spill_home(shuffle, error);
-            if (status != QUERN_OK)
-                return status;
-        }
-    }
-    return QUERN_OK;
+    return qn_home_insert(&shuffle->home, entries, count, home_bytes_max(shuffle), error);
 }
 
 /* The own range of outgoing into home in one go, if that is empty and has room for it. */
 static quern_status move_own_range(qn_shuffle *shuffle, qn_error *error)
 {
     uint32_t rank = shuffle->config.comm->rank, size = shuffle->config.comm->size;
-    if (qn_table_get_count(&shuffle->home) > 0)
+    if (qn_table_get_count(&shuffle->home.table) > 0)
         return QUERN_OK;
-    qn_table_result result = qn_table_move(&shuffle->home, &shuffle->outgoing, qn_range_first(rank, size),
+    qn_table_result result = qn_table_move(&shuffle->home.table, &shuffle->outgoing, qn_range_first(rank, size),
                                            qn_range_last(rank, size), home_bytes_max(shuffle));
     if (result == QN_TABLE_NO_MEMORY)
-        return table_failed(shuffle, result, &shuffle->home, error);
+        return table_failed(shuffle, result, &shuffle->home.table, error);
     if (result == QN_TABLE_OK) {
-        shuffle->stats.records_owned += qn_table_get_count(&shuffle->home);
+        shuffle->home.records_owned += qn_table_get_count(&shuffle->home.table);
         shuffle->lent = true;
         qn_drain_skip(&shuffle->drain, rank);
         shuffle->range_drained[rank] = true;
@@ -234,74 +149,131 @@ static quern_status move_own_range(qn_shuffle *shuffle, qn_error *error)
 static quern_status start_drain(qn_shuffle *shuffle, qn_error *error)
 {
     uint32_t size = shuffle->config.comm->size;
-    note_table_bytes(shuffle);
+    note_bytes(shuffle);
     qn_drain_start(&shuffle->drain, &shuffle->outgoing);
     memset(shuffle->range_drained, 0, size * sizeof *shuffle->range_drained);
     shuffle->ranges_left = size;
     shuffle->draining = true;
     shuffle->filled = false;
     quern_status status = shuffle->ended ? move_own_range(shuffle, error) : QUERN_OK;
-    shuffle->home_count_before = qn_table_get_count(&shuffle->home);
+    shuffle->home_count_before = qn_table_get_count(&shuffle->home.table);
     return status;
 }
 
-/* How many of the records from `from` on are combined at once: few enough that their long keys are a small part of the pool. */
-static size_t chunk_of(const qn_shuffle *shuffle, const quern_block *block, size_t from)
+static bool may_step_aside(const qn_shuffle *shuffle, const quern_block *block, size_t i)
+{
+    return qn_piles_takes(&shuffle->layout, block->key_bytes[i], block->value ? block->value_bytes[i] : 0);
+}
+
+/* How many of the records from `from` on go the same way as the first of them, uncombined or not: *aside_out. */
+static size_t alike(const qn_shuffle *shuffle, const quern_block *block, size_t from, bool *aside_out)
 {
     size_t count = block->count - from < CHUNK_COUNT ? block->count - from : CHUNK_COUNT;
+    *aside_out = shuffle->watch.is_aside && may_step_aside(shuffle, block, from);
+    if (!shuffle->watch.is_aside || (!shuffle->layout.key_varies && !shuffle->layout.value_varies))
+        return count;
+    for (size_t i = 1; i < count; i++)
+        if (may_step_aside(shuffle, block, from + i) != *aside_out)
+            return i;
+    return count;
+}
+
+/* How many of so many records are combined at once: few enough that their long keys are a small part of the pool. */
+static size_t chunk_of(const qn_shuffle *shuffle, const quern_block *block, size_t from, size_t count)
+{
     uint64_t key_bytes = 0;
     for (size_t i = from; i < from + count; i++)
         key_bytes += block->key_bytes[i];
     return QN_LIKELY(key_bytes <= shuffle->config.pool_bytes / CHUNK_POOL_PART) ? count : 1;
 }
 
-/* Makes room for a chunk. *ready_out false: outgoing has to be drained first. */
-static quern_status make_room(qn_shuffle *shuffle, qn_table *table, const qn_classified *chunk, bool *ready_out,
-                              qn_error *error)
+static uint64_t content_bytes(const qn_table *table)
 {
+    return table->tiny.used_count * table->tiny.stride + table->wide.used_count * table->wide.stride;
+}
+
+/* Combines a chunk into outgoing. *done_out false: that has to be drained first. */
+static quern_status insert_outgoing(qn_shuffle *shuffle, const quern_block *block, const qn_classified *chunk,
+                                    bool *done_out, qn_error *error)
+{
+    qn_table *table = &shuffle->outgoing;
     size_t tiny = chunk->count[QN_CLASS_TINY], wide = chunk->count[QN_CLASS_SHORT] + chunk->count[QN_CLASS_LONG];
-    bool alone = !shuffle->outgoing.reducer;
-    for (*ready_out = true;;) {
-        size_t bytes_max = alone ? home_bytes_max(shuffle) : outgoing_bytes_max(shuffle);
-        qn_table_result result = qn_table_make_room(table, tiny, wide, chunk->long_bytes, bytes_max);
-        if (QN_LIKELY(result == QN_TABLE_OK))
-            return QUERN_OK;
-        if (result != QN_TABLE_FULL)
-            return table_failed(shuffle, result, table, error);
-        note_table_bytes(shuffle);
-        if (!alone) {
-            *ready_out = false;
-            return start_drain(shuffle, error);
-        }
-        quern_status status = spill_home(shuffle, error);
-        if (status != QUERN_OK)
-            return status;
+    qn_table_result result = qn_table_make_room(table, tiny, wide, chunk->long_bytes, outgoing_bytes_max(shuffle));
+    *done_out = result == QN_TABLE_OK;
+    if (result == QN_TABLE_FULL)
+        return start_drain(shuffle, error);
+    uint64_t keys_before = qn_table_get_count(table);
+    if (result == QN_TABLE_OK)
+        result = qn_table_insert_block(table, block, shuffle->config.schema.key, chunk);
+    if (QN_UNLIKELY(result != QN_TABLE_OK))
+        return table_failed(shuffle, result, table, error);
+    shuffle->stats.merged += tiny + wide - (qn_table_get_count(table) - keys_before);
+    return QUERN_OK;
+}
+
+/* Combines records [*next, *next + count) of a block where they are, and watches whether that pays. */
+static quern_status insert_combined(qn_shuffle *shuffle, const quern_block *block, size_t *next, size_t count,
+                                    qn_error *error)
+{
+    qn_table *table = shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home.table;
+    qn_classified chunk;
+    bool done = true;
+    uint64_t keys_before = qn_table_get_count(table);
+    count = chunk_of(shuffle, block, *next, count);
+    qn_table_classify(block, shuffle->config.schema.key, *next, count, &chunk);
+    quern_status status = shuffle->outgoing.reducer
+                              ? insert_outgoing(shuffle, block, &chunk, &done, error)
+                              : qn_home_insert_block(&shuffle->home, block, &chunk, home_bytes_max(shuffle), error);
+    if (status != QUERN_OK || !done)
+        return status;
+    *next += count;
+    shuffle->stats.records_in += count;
+    uint64_t keys_now = qn_table_get_count(table), fresh = keys_now > keys_before ? keys_now - keys_before : 0;
+    bool steps = !shuffle->watch.is_aside && qn_aside_see(&shuffle->watch, count, count - fresh, content_bytes(table));
+    return steps && shuffle->outgoing.reducer ? start_drain(shuffle, error) : QUERN_OK;
+}
+
+/* Sends records [*next, *next + count) of a block as they are. */
+static quern_status insert_aside(qn_shuffle *shuffle, const quern_block *block, size_t *next, size_t count,
+                                 qn_error *error)
+{
+    qn_classified chunk;
+    uint64_t tags[CHUNK_COUNT];
+    size_t done = 0;
+    quern_status status = qn_home_open_piles(&shuffle->home, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_piles *piles = &shuffle->home.piles;
+    uint64_t records_before = piles->record_count;
+    qn_table_classify(block, shuffle->config.schema.key, *next, count, &chunk);
+    qn_piles_hash(shuffle->config.schema.key, block, &chunk, *next, tags);
+    status = qn_router_send(&shuffle->router, piles, block, *next, count, tags, &done, error);
+    if (status != QUERN_OK)
+        return status;
+    *next += done;
+    shuffle->stats.records_in += done;
+    shuffle->stats.records_aside += done;
+    qn_aside_count(&shuffle->watch, done);
+    shuffle->wanting |= qn_router_is_half_full(&shuffle->router);
+    if (done < count) {
+        qn_router_close(&shuffle->router);
+        shuffle->waiting = true;
+        shuffle->full = qn_rounds_is_open(&shuffle->rounds);
     }
+    return qn_home_count_records(&shuffle->home, piles->record_count - records_before, home_bytes_max(shuffle), error);
 }
 
 quern_status qn_shuffle_insert(qn_shuffle *shuffle, const qn_batch *batch, size_t *next, qn_error *error)
 {
     QN_ASSERT(!shuffle->ended);
-    qn_table *table = shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home;
-    quern_type key_type = shuffle->config.key_type;
-    qn_classified chunk;
-    while (*next < batch->block.count && !shuffle->draining) {
-        bool ready = false;
-        size_t count = chunk_of(shuffle, &batch->block, *next);
-        qn_table_classify(&batch->block, key_type, *next, count, &chunk);
-        quern_status status = make_room(shuffle, table, &chunk, &ready, error);
-        if (status != QUERN_OK || !ready)
-            return status;
-        uint64_t keys_before = qn_table_get_count(table);
-        qn_table_result result = qn_table_insert_block(table, &batch->block, key_type, &chunk);
-        if (QN_UNLIKELY(result != QN_TABLE_OK))
-            return table_failed(shuffle, result, table, error);
-        shuffle->stats.records_in += count;
-        shuffle->stats.records_owned += shuffle->outgoing.reducer ? 0 : count;
-        shuffle->stats.merged += count - (qn_table_get_count(table) - keys_before);
-        *next += count;
+    quern_status status = QUERN_OK;
+    while (*next < batch->block.count && !qn_shuffle_is_blocked(shuffle) && status == QUERN_OK) {
+        bool aside = false;
+        size_t count = alike(shuffle, &batch->block, *next, &aside);
+        status = aside ? insert_aside(shuffle, &batch->block, next, count, error)
+                       : insert_combined(shuffle, &batch->block, next, count, error);
     }
-    return QUERN_OK;
+    return status;
 }
 
 /* How many times as many keys there are after each doubling of the input: as it was with the last doubling, once enough was seen; till
@@ -322,7 +294,7 @@ static double growth_of(qn_shuffle *shuffle, uint64_t done, uint64_t key_count)
 
 void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all)
 {
-    qn_table *table = shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home;
+    qn_table *table = shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home.table;
     double growth = growth_of(shuffle, done, qn_table_get_count(table));
     double factor = 1, factor_max = shuffle->foresight.growth > 0 ? SEEN_FACTOR_MAX : UNSEEN_FACTOR_MAX;
     for (double left = (double)all / (double)(done + 1); left > 1 && factor < factor_max; left /= 2)
@@ -359,12 +331,28 @@ static quern_status receive_rows(void *user, uint32_t from, const uint64_t *rows
     return status;
 }
 
+/* Records that other ranks sent as they were, into the piles. */
+static quern_status receive_records(void *user, uint32_t from, const uint64_t *records, uint64_t bytes,
+                                    uint64_t record_count, qn_error *error)
+{
+    qn_shuffle *shuffle = user;
+    (void)from;
+    if (shuffle->discarding)
+        return QUERN_OK;
+    quern_status status = qn_home_open_piles(&shuffle->home, error);
+    if (status == QUERN_OK)
+        status = qn_piles_add_packed(&shuffle->home.piles, (const uint8_t *)records, bytes, record_count, error);
+    if (status != QUERN_OK)
+        return status;
+    return qn_home_count_records(&shuffle->home, record_count, home_bytes_max(shuffle), error);
+}
+
 quern_status qn_shuffle_end(qn_shuffle *shuffle, qn_error *error)
 {
     if (shuffle->ended)
         return QUERN_OK;
     shuffle->ended = true;
-    note_table_bytes(shuffle);
+    note_bytes(shuffle);
     if (shuffle->outgoing.reducer && !shuffle->draining && !shuffle->discarding)
         return start_drain(shuffle, error);
     return QUERN_OK;
@@ -383,6 +371,7 @@ static void finish_drain(qn_shuffle *shuffle)
 void qn_shuffle_discard(qn_shuffle *shuffle)
 {
     shuffle->discarding = true;
+    shuffle->waiting = false;
     if (shuffle->draining)
         finish_drain(shuffle);
     shuffle->ended = true;
@@ -472,18 +461,19 @@ static quern_status move_home(qn_shuffle *shuffle, bool *more_out, qn_error *err
 /* All ranks drain at about the same pace, and no window is special: so what came to home tells what will still come. */
 static void foresee_home(qn_shuffle *shuffle)
 {
-    uint64_t before = shuffle->home_count_before, now = qn_table_get_count(&shuffle->home);
+    uint64_t before = shuffle->home_count_before, now = qn_table_get_count(&shuffle->home.table);
     double share = qn_drain_get_share(&shuffle->drain);
     if (share < FORESIGHT_SHARE || now <= before)
         return;
     double coming = (double)(now - before) * (1 - share) / share;
-    qn_table_expect(&shuffle->home, (uint32_t)(100 * (1 + coming / (double)now)));
+    qn_table_expect(&shuffle->home.table, (uint32_t)(100 * (1 + coming / (double)now)));
 }
 
 /* Moves rows from outgoing to the open chunks and home, once per round. */
 static quern_status fill_chunks(qn_shuffle *shuffle, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    qn_router_close(&shuffle->router);
     for (uint32_t to = 0; to < shuffle->config.comm->size && status == QUERN_OK; to++) {
         bool more = true;
         if (shuffle->range_drained[to])
@@ -511,10 +501,14 @@ static quern_status start_round(qn_shuffle *shuffle, uint64_t *ask_out, qn_error
         if (status != QUERN_OK)
             return status;
     }
-    if (shuffle->filled && !qn_rounds_ask(rounds, ask_out))
+    if (shuffle->waiting && !shuffle->full && qn_rounds_is_open(rounds))
+        shuffle->waiting = false;
+    if ((shuffle->filled || shuffle->waiting || shuffle->wanting) && !qn_rounds_ask(rounds, ask_out))
         *ask_out = UINT64_MAX;
     if (!qn_rounds_can_start(rounds))
         return QUERN_OK;
+    qn_router_close(&shuffle->router);
+    shuffle->waiting = shuffle->wanting = false;
     rounds->more = shuffle->draining;
     rounds->ended = shuffle->ended && !shuffle->draining;
     shuffle->filled = false;
@@ -543,39 +537,17 @@ bool qn_shuffle_is_over(const qn_shuffle *shuffle)
     return shuffle->ended && (!shuffle->outgoing.reducer || qn_rounds_is_over(&shuffle->rounds));
 }
 
-quern_status qn_shuffle_result_open(qn_shuffle *shuffle, qn_error *error)
+quern_status qn_shuffle_finish(qn_shuffle *shuffle, qn_error *error)
 {
     QN_ASSERT(qn_shuffle_is_over(shuffle));
-    note_table_bytes(shuffle);
-    if (shuffle->merge_open)
-        qn_merge_close(&shuffle->merge);
-    shuffle->merge_open = false;
-    quern_status status = qn_merge_open(&shuffle->merge, shuffle->config.reducer, &shuffle->spill, shuffle->runs,
-                                        shuffle->run_count, &shuffle->home, error);
-    shuffle->merge_open = status == QUERN_OK;
-    return status;
-}
-
-quern_status qn_shuffle_result_next(qn_shuffle *shuffle, const qn_key **key_out, const uint64_t **value_out,
-                                    qn_error *error)
-{
-    quern_status status = qn_merge_next(&shuffle->merge, key_out, value_out, error);
-    if (status == QUERN_OK && !*key_out)
-        shuffle->stats.result_merged = shuffle->merge.merged_count;
-    return status;
-}
-
-static void close_merge(qn_shuffle *shuffle)
-{
-    if (shuffle->merge_open)
-        qn_merge_close(&shuffle->merge);
-    shuffle->merge_open = false;
+    note_bytes(shuffle);
+    return qn_home_finish(&shuffle->home, error);
 }
 
 void qn_shuffle_retire(qn_shuffle *shuffle)
 {
     QN_ASSERT(qn_shuffle_is_over(shuffle));
-    close_merge(shuffle);
+    qn_home_result_close(&shuffle->home);
     if (shuffle->rounds.comm)
         qn_rounds_fini(&shuffle->rounds);
     if (shuffle->outgoing.reducer && !shuffle->lent)
@@ -584,24 +556,18 @@ void qn_shuffle_retire(qn_shuffle *shuffle)
 
 uint64_t qn_shuffle_get_memory_bytes(const qn_shuffle *shuffle)
 {
-    uint64_t bytes = qn_table_get_bytes(&shuffle->home) + shuffle->run_count * shuffle->config.block_bytes;
+    uint64_t bytes = qn_home_get_bytes(&shuffle->home) + shuffle->home.run_count * shuffle->config.block_bytes;
     return shuffle->outgoing.reducer ? bytes + qn_table_get_bytes(&shuffle->outgoing) : bytes;
 }
 
 quern_status qn_shuffle_shrink(qn_shuffle *shuffle, qn_error *error)
 {
-    qn_run run;
-    close_merge(shuffle);
-    if (shuffle->run_count == QN_MERGE_FAN_IN_MAX || qn_table_get_count(&shuffle->home) == 0)
-        return QUERN_OK;
-    quern_status status = merge_to_run(shuffle, NULL, 0, &shuffle->home, &run, error);
-    if (status != QUERN_OK)
+    bool shrunk = false;
+    quern_status status = qn_home_shrink(&shuffle->home, &shrunk, error);
+    if (!shrunk)
         return status;
-    qn_table_clear(&shuffle->home);
     if (shuffle->outgoing.reducer)
         qn_table_fini(&shuffle->outgoing); /* what it lent is not needed any more */
     shuffle->lent = false;
-    run.level = 0;
-    shuffle->runs[shuffle->run_count++] = run;
     return QUERN_OK;
 }

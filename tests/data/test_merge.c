@@ -70,7 +70,7 @@ static void put_some(qn_table *table, keykit_set *set, uint64_t percent, uint64_
 
 static quern_status open_merge(const qn_reducer *reducer, const qn_run *runs, uint32_t run_count, qn_table *table)
 {
-    return qn_merge_open(&merge, reducer, &spill, runs, run_count, table, &error);
+    return qn_merge_open(&merge, reducer, &spill, runs, run_count, table, NULL, &error);
 }
 
 /* The merge gives the set's present keys with their values, to the end and not further. */
