@@ -368,7 +368,8 @@ static void check_all_arrived(void)
         called_twice += world.attempts_of[group] == world.fails_of[group] + (world.fails_again ? 4 : 2);
         failed += node.kind == QN_NODE_JOIN ? world.attempts_of[group] : world.fails_of[group];
     }
-    ck_assert_uint_eq(chain.turn_attempts_failed, failed);
+    if (!world.checks) /* what is called twice may fail the second time as well */
+        ck_assert_uint_eq(chain.turn_attempts_failed, failed);
     ck_assert_uint_eq(world.wrong_count, 0);
     ck_assert_uint_eq(qn_grouper_get_read_count(grouper), read);
     qn_edge_stats edge = qn_chain_edge(&chain, 0);
