@@ -9,21 +9,17 @@
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
 #include "runtime/engine/result_feed.h"
+#include "runtime/engine/task_run.h"
 #include "runtime/exec/grouper.h"
 
 #define GROUPS_AT_ONCE 16
 #define GROUP_BYTES_MAX                                                                                                \
     ((uint64_t)1 << 20) /* of a group's values in memory: the part of a reader, which a leg of groups has not */
 
-#define PIECE_BYTES_MAX ((size_t)1 << 20)
-#define PIECE_BYTES_MIN ((size_t)64 << 10)
-#define PIECE_PART      512  /* of a rank's memory is a piece */
-#define SHARES          1024 /* into which a packed file is divided to foresee how much comes */
-
 #define PLACES_AT_ONCE ((uint64_t)1 << 20)
 
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
-static void wait_a_little(qn_stage_run *run, qn_backoff *backoff)
+void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff)
 {
     uint64_t start_ns = qn_clock_ns();
     uint64_t activity = run->agent.activity;
@@ -55,7 +51,7 @@ static quern_status end_in_result(void *user, const qn_batch *batch, qn_error *e
         status = qn_result_insert(run->into, batch, run->stage->legs[end->leg].side, &next, error);
         if (status != QUERN_OK || next == batch->block.count)
             break;
-        wait_a_little(run, &backoff);
+        qn_stage_run_wait(run, &backoff);
     }
     if (run->agent.aborted)
         status = stopped(error);
@@ -76,18 +72,7 @@ static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *err
     return qn_sink_writer_put(end->run->writer, batch, error);
 }
 
-/* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
-static void locate_in_file(const qn_chain *chain, const qn_source *source, qn_error *failure)
-{
-    bool exact = qn_chain_knows_record(chain, failure);
-    uint64_t offset = 0;
-    const char *path = qn_source_locate(source, exact ? chain->failed_origin : 0, &offset);
-    size_t used = strlen(failure->text);
-    snprintf(failure->text + used, sizeof failure->text - used, ", %s at byte %llu of %s",
-             exact ? "on the record" : "in the block of records", (unsigned long long)offset, path);
-}
-
-/* The same in a leg that reads a result. */
+/* Appends to a failure's text where it happened, in a leg that reads a result. */
 static void locate_in_result(const qn_chain *chain, const qn_node *source, const qn_batch *batch, qn_error *failure)
 {
     bool exact = qn_chain_knows_record(chain, failure);
@@ -100,21 +85,13 @@ static void locate_in_result(const qn_chain *chain, const qn_node *source, const
              batch->block.key_bytes[at]);
 }
 
-/* The master says which task failed where there is another attempt; a rank that breaks says it itself. */
-static void name_task(const qn_task *task, qn_error *failure)
-{
-    qn_error bare = *failure;
-    qn_error_clear(failure);
-    qn_error_set(failure, bare.status, 0, "task %u (attempt %u): %s", task->order.task, task->order.attempt, bare.text);
-}
-
 /* A part is an attempt's as a whole. */
-static bool makes_parts(const qn_stage_run *run)
+bool qn_stage_makes_parts(const qn_stage_run *run)
 {
     return run->stored || (run->writer && qn_sink_writer_has_parts(run->writer));
 }
 
-static quern_status begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error)
+quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error)
 {
     uint64_t number = run->first_part[leg] + place;
     if (run->stored)
@@ -124,329 +101,19 @@ static quern_status begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, 
     return qn_sink_writer_begin_part(run->writer, number, run->first_part[run->stage->leg_count], error);
 }
 
-static quern_status end_part(qn_stage_run *run, qn_error *error)
+quern_status qn_stage_end_part(qn_stage_run *run, qn_error *error)
 {
     if (run->stored)
         return qn_store_end_part(run->stored->stored, error);
     return run->writer ? qn_sink_writer_end_part(run->writer, error) : QUERN_OK;
 }
 
-static void drop_part(qn_stage_run *run)
+void qn_stage_drop_part(qn_stage_run *run)
 {
     if (run->stored)
         qn_store_drop_part(run->stored->stored);
     else if (run->writer)
         qn_sink_writer_drop_part(run->writer);
-}
-
-/* An attempt failed: can it be tried elsewhere, and from where on? */
-static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_source *source, uint64_t skip,
-                            qn_error *failure)
-{
-    qn_chain *chain = &run->chains[task->order.leg];
-    bool retryable = chain->callback_failed || failure->status == QUERN_ERROR_INPUT;
-    qn_resume resume = {0};
-    if (makes_parts(run)) {
-        drop_part(run); /* the whole part is made again */
-        qn_chain_roll_back(chain);
-    } else {
-        resume.place = *qn_source_block_place(source);
-        resume.skip = chain->delivered > skip ? chain->delivered : skip;
-    }
-    run->figures.attempts_failed++;
-    if (retryable) {
-        qn_agent_report_failed(&run->agent, task, &resume, true, failure);
-        return;
-    }
-    name_task(task, failure);
-    qn_agent_break(&run->agent, failure);
-}
-
-/* Only legs with a sample pay for identities. */
-static void identify_in_file(qn_stage_run *run, const qn_source *source, qn_batch *batch)
-{
-    qn_source_identify(source, batch->block.count, run->identities.of);
-    batch->identity = run->identities.of;
-}
-
-/* One block: read and worked on outside of the gate. *more_out: there was one. */
-static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source, uint64_t *skip, bool *more_out,
-                              qn_error *failure)
-{
-    qn_batch batch;
-    qn_chain *chain = &run->chains[leg];
-    chain->callback_failed = false;
-    chain->delivered = 0;
-    qn_agent_leave(&run->agent);
-    quern_status status = qn_source_next(source, &batch, failure);
-    *more_out = status == QUERN_OK && batch.block.count > 0;
-    if (*more_out && qn_chain_samples(chain))
-        identify_in_file(run, source, &batch);
-    if (*more_out)
-        status = qn_chain_run(chain, &batch, *skip, failure);
-    if (*more_out && status != QUERN_OK)
-        locate_in_file(chain, source, failure);
-    qn_agent_enter(&run->agent);
-    if (status == QUERN_OK && *more_out) {
-        run->source_records[leg] += batch.block.count;
-        *skip = 0;
-    }
-    if (status == QUERN_OK && run->into)
-        qn_result_note_task(run->into, *more_out ? qn_source_done_bytes(source) : qn_source_task_bytes(source),
-                            qn_source_task_bytes(source));
-    return status;
-}
-
-static quern_status open_task(qn_source *source, const qn_task_order *order, const void *split, size_t bytes,
-                              qn_error *failure)
-{
-    const qn_text_place *place = &order->resume.place;
-    bool resumed = place->started || place->segment > 0 || place->member > 0;
-    return qn_source_open(source, split, bytes, resumed ? place : NULL, failure);
-}
-
-/* The blocks of a task, from where its attempt begins. *skip_out: of a failure, what an earlier attempt had delivered. */
-static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
-                               size_t bytes, uint64_t *skip_out, qn_error *failure)
-{
-    bool more = true;
-    *skip_out = order->resume.skip;
-    run->figures.attempts++;
-    quern_status status = open_task(source, order, split, bytes, failure);
-    if (status == QUERN_OK && run->into)
-        qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
-    while (status == QUERN_OK && more && !run->agent.aborted) {
-        status = run_block(run, order->leg, source, skip_out, &more, failure);
-        qn_agent_progress_if_due(&run->agent);
-    }
-    return status;
-}
-
-static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *task)
-{
-    run->figures.tasks++;
-    run->figures.input_bytes += qn_source_task_bytes(source);
-    run->source_bytes[task->order.leg] += qn_source_task_bytes(source);
-    qn_agent_report_done(&run->agent, task);
-}
-
-static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
-{
-    qn_error failure = {0};
-    uint32_t leg = task->order.leg;
-    uint64_t skip = 0, source_records = run->source_records[leg];
-    if (run->into)
-        qn_result_foresee(run->into, task->order.task, task->order.task_count);
-    qn_chain_mark(&run->chains[leg]);
-    quern_status status = begin_part(run, leg, task->order.place, &failure);
-    if (status == QUERN_OK)
-        status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &failure);
-    if (run->agent.aborted)
-        return;
-    if (status == QUERN_OK)
-        status = end_part(run, &failure);
-    if (status == QUERN_OK) {
-        end_task(run, source, task);
-        return;
-    }
-    if (makes_parts(run))
-        run->source_records[leg] = source_records; /* they will all be read again */
-    give_up_attempt(run, task, source, skip, &failure);
-}
-
-/* ---- lending: loans.h */
-
-/* What is left of a failed attempt of a piece. False: it cannot be tried again, and the rank is broken. */
-static bool leave_piece(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip,
-                        qn_resume *resume_out, qn_error *failure)
-{
-    const qn_chain *chain = &run->chains[task->order.leg];
-    run->figures.attempts_failed++;
-    *resume_out =
-        (qn_resume){.place = *qn_source_block_place(source), .skip = chain->delivered > skip ? chain->delivered : skip};
-    bool is_last = task->order.attempt >= run->engine->settings.attempt_count_max;
-    if (chain->callback_failed && !is_last)
-        return true;
-    name_task(task, failure);
-    qn_agent_break(&run->agent, failure);
-    return false;
-}
-
-/* A piece of another rank's. */
-static void run_lent(qn_stage_run *run, qn_source *source, const qn_task *task)
-{
-    qn_error failure = {0};
-    qn_resume resume = {0};
-    uint64_t skip = 0;
-    quern_status status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &failure);
-    if (run->agent.aborted || (status != QUERN_OK && !leave_piece(run, source, task, skip, &resume, &failure)))
-        return;
-    qn_agent_return(&run->agent, task, &resume, &failure);
-}
-
-/* A piece of this rank's own, until it passes. False: it did not. */
-static bool run_own(qn_stage_run *run, qn_source *source, const qn_task_order *order, const qn_buffer *piece)
-{
-    qn_task task = {.order = *order};
-    for (;; task.order.attempt++) {
-        qn_error failure = {0};
-        uint64_t skip = 0;
-        quern_status status = run_blocks(run, source, &task.order, piece->data, piece->bytes, &skip, &failure);
-        if (run->agent.aborted || status == QUERN_OK)
-            return status == QUERN_OK;
-        if (!leave_piece(run, source, &task, skip, &task.order.resume, &failure))
-            return false;
-    }
-}
-
-/* Works on what came back, then waits until there are no loans. */
-static void settle_loans(qn_stage_run *run, qn_source *worker, bool all)
-{
-    qn_loans *loans = &run->agent.loans;
-    qn_backoff backoff = {0};
-    while (!run->agent.aborted && loans->out_count > 0) {
-        qn_loan *loan = qn_loans_find_failed(loans);
-        if (!loan && !all)
-            return;
-        if (!loan)
-            wait_a_little(run, &backoff);
-        else if (run_own(run, worker, &loan->order, &loan->piece))
-            qn_loans_settle(loans, loan);
-    }
-}
-
-/* Fewer bytes where memory is little: all loans together are a small part of it. */
-static size_t piece_bytes(const qn_stage_run *run)
-{
-    uint64_t bytes = run->engine->settings.rank_memory_bytes / PIECE_PART;
-    return bytes < PIECE_BYTES_MIN ? PIECE_BYTES_MIN : bytes > PIECE_BYTES_MAX ? PIECE_BYTES_MAX : (size_t)bytes;
-}
-
-/* To a helper with a free hand; without one it is worked on here. */
-static void pass_piece(qn_stage_run *run, qn_source *worker, const qn_task *task, const qn_piece *piece, qn_buffer *own)
-{
-    qn_loans *loans = &run->agent.loans;
-    qn_loan *loan = qn_loans_find_free(loans);
-    qn_buffer *bytes = loan ? &loan->piece : own;
-    qn_task_order order = task->order;
-    order.attempt = 1;
-    order.task = loan ? qn_loans_number(loans, loan) : 0;
-    order.resume = (qn_resume){.place = qn_piece_place(piece)};
-    bytes->bytes = 0;
-    qn_piece_encode(piece, bytes);
-    if (bytes->failed) {
-        qn_error failure = {QUERN_ERROR_NO_MEMORY, "no memory for a piece of a packed file"};
-        qn_agent_break(&run->agent, &failure);
-    } else if (loan) {
-        loan->order = order;
-        qn_agent_lend(&run->agent, loan);
-    } else {
-        run_own(run, worker, &order, own);
-    }
-}
-
-/* A packed file: this rank unpacks it, and whoever has nothing to do works on the pieces. */
-static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, const qn_task *task)
-{
-    qn_error failure = {0};
-    qn_buffer own = {0};
-    qn_piece piece = {.bytes = 1};
-    quern_status status = open_task(source, &task->order, task->message, task->bytes, &failure);
-    run->figures.attempts++;
-    while (status == QUERN_OK && piece.bytes > 0 && !run->agent.aborted) {
-        qn_agent_leave(&run->agent);
-        status = qn_source_next_piece(source, piece_bytes(run), &piece, &failure);
-        qn_agent_enter(&run->agent);
-        qn_agent_progress(&run->agent);
-        qn_result_foresee(run->into, (uint64_t)((task->order.task + piece.share) * SHARES),
-                          (uint64_t)task->order.task_count * SHARES);
-        if (status == QUERN_OK && piece.bytes > 0 && !run->agent.aborted)
-            pass_piece(run, worker, task, &piece, &own);
-        settle_loans(run, worker, false);
-    }
-    settle_loans(run, worker, true);
-    qn_buffer_fini(&own);
-    if (run->agent.aborted)
-        return;
-    qn_loans_dismiss(&run->agent.loans);
-    if (status == QUERN_OK) {
-        end_task(run, source, task);
-        return;
-    }
-    run->chains[task->order.leg].delivered = 0; /* of the piece that could not be read */
-    run->chains[task->order.leg].callback_failed = false;
-    give_up_attempt(run, task, source, 0, &failure);
-}
-
-/* Whether a task is one to be lent, in a stage where records may be worked on anywhere. */
-static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
-{
-    return run->into && run->engine->comm->size > 1 && qn_split_is_packed(task->message, task->bytes);
-}
-
-/* The reader of the leg whose task came last: one buffer at a time. */
-typedef struct open_source {
-    qn_source reader;
-    uint32_t leg;
-    bool is_open;
-} open_source;
-
-static qn_source_format format_of(const qn_node *node)
-{
-    qn_source_format format = {.kind = QN_SOURCE_TEXT, .skip_empty = node->text.skip_empty, .value = node->text.value};
-    if (node->kind == QN_NODE_FIXED)
-        return (qn_source_format){.kind = QN_SOURCE_FIXED, .layout = node->of.layout};
-    qn_delimiters_init(&format.delimiters, node->text.delimiters, node->text.delimiter_count);
-    return format;
-}
-
-static void close_reader(open_source *from)
-{
-    if (from->is_open)
-        qn_source_fini(&from->reader);
-    from->is_open = false;
-}
-
-static quern_status open_reader(qn_stage_run *run, open_source *from, uint32_t leg)
-{
-    if (from->is_open && from->leg == leg)
-        return QUERN_OK;
-    close_reader(from);
-    qn_source_format format = format_of(qn_leg_source(run->stage, leg));
-    quern_status status =
-        qn_source_init(&from->reader, &format, run->engine->settings.record_bytes_max, &run->agent.error);
-    from->leg = leg;
-    from->is_open = status == QUERN_OK;
-    return status;
-}
-
-static void run_tasks(qn_stage_run *run)
-{
-    qn_backoff backoff = {0};
-    open_source from = {0}, worker = {0};
-    while (!run->agent.ended && !run->agent.aborted) {
-        qn_task task;
-        if (!qn_agent_take_task(&run->agent, &task)) {
-            wait_a_little(run, &backoff);
-            continue;
-        }
-        qn_backoff_reset(&backoff);
-        uint64_t start_ns = qn_clock_ns();
-        if (open_reader(run, &from, task.order.leg) != QUERN_OK)
-            qn_agent_break(&run->agent, &run->agent.error);
-        else if (task.lender != QN_AGENT_MASTERS)
-            run_lent(run, &from.reader, &task);
-        else if (!is_to_be_lent(run, &task))
-            run_task(run, &from.reader, &task);
-        else if (open_reader(run, &worker, task.order.leg) == QUERN_OK)
-            lend_task(run, &from.reader, &worker.reader, &task);
-        else
-            qn_agent_break(&run->agent, &run->agent.error);
-        close_reader(&worker);
-        run->figures.work_ns += qn_clock_ns() - start_ns;
-        free(task.message);
-    }
-    close_reader(&from);
 }
 
 /* The same block again and again until it passes or there were too many attempts: the data is here and nowhere else. */
@@ -580,7 +247,7 @@ static quern_status end_part_of_result(qn_stage_run *run)
     if (run->agent.aborted)
         return status;
     qn_agent_leave(&run->agent); /* syncing may take long */
-    status = end_part(run, &run->agent.error);
+    status = qn_stage_end_part(run, &run->agent.error);
     qn_agent_enter(&run->agent);
     return status;
 }
@@ -591,7 +258,7 @@ static quern_status run_result_part(qn_stage_run *run, uint32_t leg, qn_result_f
     uint64_t place = qn_result_feed_begin_part(feed, part, run->engine->comm->rank);
     if (run->places[leg])
         qn_chain_begin_part(&run->chains[leg], &run->places[leg][place]);
-    quern_status status = begin_part(run, leg, place, &run->agent.error);
+    quern_status status = qn_stage_begin_part(run, leg, place, &run->agent.error);
     if (status == QUERN_OK)
         status = feed_result(run, leg, feed);
     return status == QUERN_OK ? end_part_of_result(run) : status;
@@ -600,7 +267,7 @@ static quern_status run_result_part(qn_stage_run *run, uint32_t leg, qn_result_f
 /* The groups of this rank are one part. */
 static quern_status run_part_of_groups(qn_stage_run *run, uint32_t leg)
 {
-    quern_status status = begin_part(run, leg, run->engine->comm->rank, &run->agent.error);
+    quern_status status = qn_stage_begin_part(run, leg, run->engine->comm->rank, &run->agent.error);
     if (status == QUERN_OK)
         status = run_groups(run, leg);
     return status == QUERN_OK ? end_part_of_result(run) : status;
@@ -615,7 +282,7 @@ static quern_status run_result(qn_stage_run *run, uint32_t leg)
     size_t part_count = qn_result_get_local_part_count(run->from[leg]);
     qn_agent_leave(&run->agent); /* sorting may take long */
     quern_status status =
-        qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), makes_parts(run), &failure);
+        qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), qn_stage_makes_parts(run), &failure);
     qn_agent_enter(&run->agent);
     keep_failure(run, &failure);
     for (size_t part = 0; part < part_count && status == QUERN_OK && !run->agent.aborted; part++)
@@ -648,7 +315,7 @@ static void finish_rounds(qn_stage_run *run)
 {
     qn_backoff backoff = {0};
     while (!run->agent.ended && run->agent.error.status != QUERN_ERROR_MPI)
-        wait_a_little(run, &backoff);
+        qn_stage_run_wait(run, &backoff);
     if (!run->into)
         return;
     if (!run->agent.aborted && qn_result_end(run->into, &run->agent.error) != QUERN_OK)
@@ -656,7 +323,7 @@ static void finish_rounds(qn_stage_run *run)
     qn_result_announce(run->into, UINT64_MAX);
     qn_backoff_reset(&backoff);
     while (!qn_result_is_over(run->into) && run->agent.error.status != QUERN_ERROR_MPI)
-        wait_a_little(run, &backoff);
+        qn_stage_run_wait(run, &backoff);
 }
 
 static bool is_from_earlier_run(const qn_stage_run *run, uint32_t leg)
@@ -879,7 +546,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     quern_status status = prepare(run, error);
     if (status == QUERN_OK) {
         run_results(run);
-        run_tasks(run);
+        qn_tasks_run(run);
         finish_rounds(run);
         qn_agent_stop(&run->agent);
         finish_store(run);

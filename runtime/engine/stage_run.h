@@ -8,6 +8,7 @@
 #ifndef QN_ENGINE_STAGE_RUN_H
 #define QN_ENGINE_STAGE_RUN_H
 
+#include "runtime/base/clock.h"
 #include "runtime/data/hot_keys.h"
 #include "runtime/engine/agent.h"
 #include "runtime/engine/engine.h"
@@ -81,6 +82,14 @@ struct qn_stage_run {
     qn_hot_keys hot_keys;                       /* of what arrived at the end */
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */
 };
+
+/* What the parts of a stage_run share, inside the gate. A place to wait: progress, and if there was none, sleep. */
+void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff);
+/* Whether an attempt's records are a part, which is dropped as a whole; and such a part, number `place` of its leg. */
+bool qn_stage_makes_parts(const qn_stage_run *run);
+quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error);
+quern_status qn_stage_end_part(qn_stage_run *run, qn_error *error);
+void qn_stage_drop_part(qn_stage_run *run);
 
 /* Collective; the same outcome on all ranks. The run keeps figures and edges. */
 quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error);
