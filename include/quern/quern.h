@@ -15,6 +15,7 @@
 
 #include <quern/context.h>
 #include <quern/dataset.h>
+#include <quern/hdf5.h>
 #include <quern/operators.h>
 #include <quern/options.h>
 #include <quern/status.h>

@@ -50,8 +50,11 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
     master->has_results = result_count > 0;
     if (result_count == stage->leg_count)
         return QUERN_OK;
-    quern_status status = qn_task_list_create(&master->tasks, stage, settings->split_bytes, comm->size,
-                                              samples_input(stage, comm), error);
+    qn_task_cut cut = {.split_bytes = settings->split_bytes,
+                       .record_bytes_max = settings->record_bytes_max,
+                       .worker_count = comm->size,
+                       .scattered = samples_input(stage, comm)};
+    quern_status status = qn_task_list_create(&master->tasks, stage, &cut, error);
     if (status != QUERN_OK)
         return status;
     qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
@@ -145,7 +148,7 @@ static quern_status send_task(qn_master *master, const qn_sched_action *action, 
         order.resume = *master->resumes[action->task];
     qn_message_begin(&master->message, QN_MESSAGE_TASK, master->stage);
     qn_buffer_append(&master->message, &order, sizeof order);
-    qn_split_encode(qn_task_list_split(&master->tasks, leg, task), &master->tasks.legs[leg].listing, &master->message);
+    qn_task_list_encode(&master->tasks, leg, task, &master->message);
     if (master->message.failed)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task message");
     return qn_comm_send(master->comm, action->rank, master->message.data, master->message.bytes, error);

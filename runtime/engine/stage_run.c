@@ -78,8 +78,9 @@ static void locate_in_file(const qn_chain *chain, const qn_source *source, qn_er
     uint64_t offset = 0;
     const char *path = qn_source_locate(source, exact ? chain->failed_origin : 0, &offset);
     size_t used = strlen(failure->text);
-    snprintf(failure->text + used, sizeof failure->text - used, ", %s at byte %llu of %s",
-             exact ? "on the record" : "in the block of records", (unsigned long long)offset, path);
+    snprintf(failure->text + used, sizeof failure->text - used, ", %s at %s %llu of %s",
+             exact ? "on the record" : "in the block of records", qn_source_unit(source), (unsigned long long)offset,
+             path);
 }
 
 /* The same in a leg that reads a result. */
@@ -236,6 +237,8 @@ static qn_source_format format_of(const qn_node *node)
     qn_source_format format = {.kind = QN_SOURCE_TEXT, .skip_empty = node->text.skip_empty, .value = node->text.value};
     if (node->kind == QN_NODE_FIXED)
         return (qn_source_format){.kind = QN_SOURCE_FIXED, .layout = node->of.layout};
+    if (node->kind == QN_NODE_HDF5)
+        return (qn_source_format){.kind = QN_SOURCE_HDF5, .array = node->of.array};
     qn_delimiters_init(&format.delimiters, node->text.delimiters, node->text.delimiter_count);
     return format;
 }

@@ -21,7 +21,17 @@ static quern_status list_leg(qn_listing *listing, const qn_node *source, qn_erro
     return status;
 }
 
-static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_error *error)
+static quern_status list_datasets(qn_task_list *list, qn_hdf5_listing *datasets, const qn_node *source,
+                                  uint64_t record_bytes_max, qn_error *error)
+{
+    quern_status status = qn_hdf5_listing_create(datasets, source->text.paths, source->text.path_count, source->of.array,
+                                                 record_bytes_max, error);
+    list->bytes += datasets->bytes;
+    list->file_count += datasets->file_count;
+    return status;
+}
+
+static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, uint64_t record_bytes_max, qn_error *error)
 {
     list->legs = calloc(stage->leg_count, sizeof *list->legs);
     if (!list->legs)
@@ -31,11 +41,23 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_er
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
         if (stage->legs[i].parent != QN_STAGE_NONE)
             continue;
-        status = list_leg(&list->legs[i].listing, qn_leg_source(stage, i), error);
+        const qn_node *source = qn_leg_source(stage, i);
+        if (source->kind == QN_NODE_HDF5) {
+            status = list_datasets(list, &list->legs[i].datasets, source, record_bytes_max, error);
+            continue;
+        }
+        status = list_leg(&list->legs[i].listing, source, error);
         list->bytes += list->legs[i].listing.bytes;
         list->file_count += list->legs[i].listing.file_count;
     }
     return status;
+}
+
+static quern_status cut_files(qn_task_leg *leg, uint64_t split_bytes, qn_error *error)
+{
+    quern_status status =
+        qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
+    return status == QUERN_OK ? qn_splits_create(&leg->splits, &leg->listing, split_bytes, error) : status;
 }
 
 static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_error *error)
@@ -44,9 +66,9 @@ static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_erro
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
-        status = qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
-        if (status == QUERN_OK)
-            status = qn_splits_create(&leg->splits, &leg->listing, split_bytes, error);
+        status = leg->datasets.count > 0
+                     ? qn_hdf5_splits_create(&leg->splits, &leg->datasets, split_bytes, error)
+                     : cut_files(leg, split_bytes, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
         list->count += leg->splits.count;
@@ -78,14 +100,14 @@ static quern_status scatter(qn_task_list *list, qn_error *error)
     return QUERN_OK;
 }
 
-quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, uint32_t worker_count,
-                                 bool scattered, qn_error *error)
+quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, qn_error *error)
 {
     *list = (qn_task_list){0};
-    quern_status status = list_inputs(list, stage, error);
+    quern_status status = list_inputs(list, stage, cut->record_bytes_max, error);
+    uint64_t split_bytes = cut->split_bytes ? cut->split_bytes : qn_splits_choose_bytes(list->bytes, cut->worker_count);
     if (status == QUERN_OK)
-        status = cut_inputs(list, split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count), error);
-    if (status == QUERN_OK && scattered)
+        status = cut_inputs(list, split_bytes, error);
+    if (status == QUERN_OK && cut->scattered)
         status = scatter(list, error);
     if (status != QUERN_OK)
         qn_task_list_destroy(list);
@@ -97,6 +119,7 @@ void qn_task_list_destroy(qn_task_list *list)
     for (uint32_t i = 0; i < list->leg_count; i++) {
         qn_splits_destroy(&list->legs[i].splits);
         qn_listing_destroy(&list->legs[i].listing);
+        qn_hdf5_listing_destroy(&list->legs[i].datasets);
     }
     free(list->legs);
     free(list->order);
@@ -109,4 +132,13 @@ uint32_t qn_task_list_leg_of(const qn_task_list *list, uint32_t task)
     while (task - list->legs[leg].first_task >= list->legs[leg].splits.count)
         leg++;
     return leg;
+}
+
+void qn_task_list_encode(const qn_task_list *list, uint32_t leg, uint32_t task, qn_buffer *message)
+{
+    const qn_split *split = qn_task_list_split(list, leg, task);
+    if (list->legs[leg].datasets.count > 0)
+        qn_hdf5_split_encode(split, &list->legs[leg].datasets, message);
+    else
+        qn_split_encode(split, &list->legs[leg].listing, message);
 }
