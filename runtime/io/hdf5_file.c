@@ -140,6 +140,23 @@ static void learn_chunks(qn_hdf5_dataset *dataset, hid_t list, hid_t type)
     dataset->chunk_bytes = dataset->is_chunked && H5Pget_nfilters(list) > 0 ? bytes : 0;
 }
 
+/* Filters can be plugins, which HDF5 loads when they are asked for. */
+static quern_status check_filters(hid_t list, const char *file, const char *path, qn_error *error)
+{
+    for (int i = 0; i < H5Pget_nfilters(list); i++) {
+        char name[80] = "";
+        unsigned flags, config;
+        size_t count = 0;
+        H5Z_filter_t filter = H5Pget_filter2(list, (unsigned)i, &flags, &count, NULL, sizeof name, name, &config);
+        if (filter < 0 || H5Zfilter_avail(filter) <= 0)
+            return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                                "%s: dataset %s needs the filter '%s' (number %d), which this HDF5 lacks: install it as a "
+                                "plugin (HDF5_PLUGIN_PATH), or store the dataset without it (h5repack)",
+                                file, path, name, filter);
+    }
+    return QUERN_OK;
+}
+
 static quern_status learn_layout(qn_hdf5_dataset *dataset, hid_t type, const char *file, const char *path,
                                  bool external, qn_error *error)
 {
@@ -155,8 +172,10 @@ static quern_status learn_layout(qn_hdf5_dataset *dataset, hid_t type, const cha
         status = qn_error_set(error, QUERN_ERROR_INPUT, 0,
                               "%s: dataset %s %s, so it may be in other files: set external to follow it", file, path,
                               elsewhere);
-    else if (layout == H5D_CHUNKED)
+    else if (layout == H5D_CHUNKED) {
         learn_chunks(dataset, list, type);
+        status = check_filters(list, file, path, error);
+    }
     H5Pclose(list);
     return status;
 }
