@@ -256,9 +256,26 @@ def damaged(m):
             f.write(content)
 
 
+def statistics(m):
+    """What h5stat says of the columns of numbers that cancel, of NaNs, and of one column without a number."""
+    data = m.rng.standard_normal((9000, 6)) + [0, 1e9, -5, 1e-9, 0, 0]
+    data[m.rng.random((9000, 6)) < 0.01] = numpy.nan
+    data[:, 4] = numpy.nan
+    data[:, 5] = numpy.arange(9000)
+    with m.file("statistics.h5") as f:
+        f.create_dataset("d", data=data, chunks=(700, 2), compression="gzip")
+    lines = []
+    for column in list(data.T) + [data.reshape(-1)]:
+        numbers = column[~numpy.isnan(column)].astype("longdouble")
+        lines.append([len(numbers)] + ([str(float(x)) for x in (numbers.min(), numbers.max(), numbers.mean(), numbers.std())]
+                                       if len(numbers) else ["nan"] * 4) + [len(column) - len(numbers)])
+    with open(m.path("statistics.json"), "w") as f:
+        json.dump(lines, f)
+
+
 def main():
     maker = Maker(sys.argv[1])
-    for make in (layouts, numbers, strings, compounds, groups, others, elsewhere, damaged):
+    for make in (layouts, numbers, strings, compounds, groups, others, elsewhere, damaged, statistics):
         make(maker)
     with open(maker.path("cases.json"), "w") as f:
         json.dump(maker.cases, f)

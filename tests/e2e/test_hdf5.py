@@ -102,5 +102,26 @@ def what_cannot_be_read_is_an_error_that_names_it(t):
         t.check(b"HDF5-DIAG" not in run.stderr, "HDF5 printed", run)
 
 
+@test
+def h5stat_says_of_columns_what_numpy_says(t):
+    make(t)
+    t.use("h5stat")
+    expected = load_json(t.path("h5", "statistics.json"))
+    for args, wanted in (([], expected[:-1]), (["--all"], expected[-1:])):
+        whole = t.succeed(None, "--dataset", "/d", *args, t.path("h5", "statistics.h5")).stdout
+        lines = [line.split("\t") for line in whole.decode().splitlines()]
+        t.check(len(lines) == len(wanted), "%d columns, not %d" % (len(lines), len(wanted)))
+        for i, (got, right) in enumerate(zip(lines, wanted)):
+            exact = [got[0], got[1], got[6]] == [str(i), str(right[0]), str(right[5])]
+            near = all(abs(float(a) - float(b)) <= 1e-15 * abs(float(b)) or a == b for a, b in zip(got[2:6], right[1:5]))
+            t.check(exact and near, "column %d is %s, not %s" % (i, got, right))
+        for n in (2, 3, 7):
+            run = t.succeed(n, "--quern-split-bytes=9999", "--dataset", "/d", *args, t.path("h5", "statistics.h5"))
+            t.check(run.stdout == whole, "%d ranks give other digits" % n, run)
+    t.fail(2, "--dataset", "/e", t.path("h5", "statistics.h5"), naming=("/e", "statistics.h5"))
+    run = t.run(2, t.path("h5", "statistics.h5"))
+    t.check(run.status == 2 and b"usage: h5stat" in run.stderr, "usage expected", run)
+
+
 if __name__ == "__main__":
     main()
