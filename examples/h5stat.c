@@ -77,6 +77,13 @@ static double mean_of(const figures *of)
     return (of->sum + of->sum_rest) / (double)of->count;
 }
 
+/* How far a number is from the mean, which is known to more digits than a double has. */
+static double distance_of(const figures *of, double number)
+{
+    double mean = mean_of(of), rest = (fma(-mean, (double)of->count, of->sum) + of->sum_rest) / (double)of->count;
+    return (number - mean) - rest;
+}
+
 /* A row's elements, each under its column; in the second run the squares of how far they are from the mean. */
 static int spread(const quern_record *in, quern_emitter *out, void *user)
 {
@@ -84,7 +91,7 @@ static int spread(const quern_record *in, quern_emitter *out, void *user)
     for (uint64_t i = 0; i < in->value.bytes / sizeof(double); i++) {
         double number = quern_f64(quern_bytes((const char *)in->value.data + i * sizeof number, sizeof number));
         uint64_t column = of->of_all ? 0 : i;
-        double distance = column < of->column_count ? number - mean_of(&of->columns[column]) : 0;
+        double distance = column < of->column_count ? distance_of(&of->columns[column], number) : 0;
         number = column < of->column_count ? distance * distance : number;
         if (quern_emit(out, quern_of_u64(&column), quern_of_f64(&number)) != 0)
             return 1;
@@ -146,7 +153,8 @@ static quern_status work(quern_context *context, const char *dataset, char **fil
 
 int main(int argc, char **argv)
 {
-    static const struct option names[] = {{"dataset", required_argument, NULL, 'd'}, {"all", no_argument, NULL, 'a'}, {0}};
+    static const struct option names[] = {
+        {"dataset", required_argument, NULL, 'd'}, {"all", no_argument, NULL, 'a'}, {0}};
     const char *values[128] = {0};
     quern_context *context = NULL;
     quern_status status = quern_context_create(&argc, argv, NULL, &context);

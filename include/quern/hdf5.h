@@ -44,14 +44,16 @@ typedef enum quern_hdf5_key {
     /* QUERN_U64, from 0: of a row its index; of an element its index in C order in the whole dataset; of a chunk that of its first element.
      * Each dataset begins at 0 again. */
     QUERN_HDF5_INDEX = 0,
-    QUERN_HDF5_PLACE = 1, /* QUERN_BYTES, to be read by quern_hdf5_place_start() and its like: coordinates, dataset and file */
+    QUERN_HDF5_PLACE =
+        1, /* QUERN_BYTES, to be read by quern_hdf5_place_start() and its like: coordinates, dataset and file */
 } quern_hdf5_key;
 
 /* A member of a compound. */
 typedef struct quern_hdf5_field {
     const char *name;
     quern_type type; /* a number; or QUERN_BYTES: a string of fixed length */
-    uint32_t count;  /* of numbers, where the member is an array of any rank: how many in all; 0: one. Of QUERN_BYTES: bytes, padded with NUL */
+    uint32_t
+        count; /* of numbers, where the member is an array of any rank: how many in all; 0: one. Of QUERN_BYTES: bytes, padded with NUL */
 } quern_hdf5_field;
 
 /* Which datasets, and what of them. The struct grows at its end; struct_size is handled as in quern_options. */
@@ -65,8 +67,9 @@ typedef struct quern_hdf5_options {
     /* Of elements: a number, or QUERN_BYTES for strings, fixed or variable, without their padding (of ELEMENTS only). 0: QUERN_F64.
      * HDF5 converts from any size and order of bytes; enumerations and booleans are integers. With fields it must be 0. */
     quern_type type;
-    const quern_hdf5_field *fields; /* [field_count]: elements are structs of these members, in this order, without padding */
-    size_t field_count;             /* 0: elements are no compounds; at most 64 */
+    const quern_hdf5_field
+        *fields;        /* [field_count]: elements are structs of these members, in this order, without padding */
+    size_t field_count; /* 0: elements are no compounds; at most 64 */
     int convert; /* not 0: numbers that may not fit the type asked for are taken all the same, clipped and rounded as HDF5 does; without it
                   * they are refused by their type, before any work */
     int external; /* not 0: external links, external storage and virtual datasets are followed to other files (where such a source is

@@ -24,8 +24,8 @@ static quern_status list_leg(qn_listing *listing, const qn_node *source, qn_erro
 static quern_status list_datasets(qn_task_list *list, qn_hdf5_listing *datasets, const qn_node *source,
                                   uint64_t record_bytes_max, qn_error *error)
 {
-    quern_status status = qn_hdf5_listing_create(datasets, source->text.paths, source->text.path_count, source->of.array,
-                                                 record_bytes_max, error);
+    quern_status status = qn_hdf5_listing_create(datasets, source->text.paths, source->text.path_count,
+                                                 source->of.array, record_bytes_max, error);
     list->bytes += datasets->bytes;
     list->file_count += datasets->file_count;
     return status;
@@ -66,9 +66,8 @@ static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_erro
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
-        status = leg->datasets.count > 0
-                     ? qn_hdf5_splits_create(&leg->splits, &leg->datasets, split_bytes, error)
-                     : cut_files(leg, split_bytes, error);
+        status = leg->datasets.count > 0 ? qn_hdf5_splits_create(&leg->splits, &leg->datasets, split_bytes, error)
+                                         : cut_files(leg, split_bytes, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
         list->count += leg->splits.count;

@@ -149,10 +149,11 @@ static quern_status check_filters(hid_t list, const char *file, const char *path
         size_t count = 0;
         H5Z_filter_t filter = H5Pget_filter2(list, (unsigned)i, &flags, &count, NULL, sizeof name, name, &config);
         if (filter < 0 || H5Zfilter_avail(filter) <= 0)
-            return qn_error_set(error, QUERN_ERROR_INPUT, 0,
-                                "%s: dataset %s needs the filter '%s' (number %d), which this HDF5 lacks: install it as a "
-                                "plugin (HDF5_PLUGIN_PATH), or store the dataset without it (h5repack)",
-                                file, path, name, filter);
+            return qn_error_set(
+                error, QUERN_ERROR_INPUT, 0,
+                "%s: dataset %s needs the filter '%s' (number %d), which this HDF5 lacks: install it as a "
+                "plugin (HDF5_PLUGIN_PATH), or store the dataset without it (h5repack)",
+                file, path, name, filter);
     }
     return QUERN_OK;
 }
@@ -162,9 +163,9 @@ static quern_status learn_layout(qn_hdf5_dataset *dataset, hid_t type, const cha
 {
     hid_t list = H5Dget_create_plist(dataset->id);
     H5D_layout_t layout = H5Pget_layout(list);
-    const char *elsewhere = layout == H5D_VIRTUAL                ? "is virtual"
+    const char *elsewhere = layout == H5D_VIRTUAL             ? "is virtual"
                             : H5Pget_external_count(list) > 0 ? "has external storage"
-                                                               : NULL;
+                                                              : NULL;
     quern_status status = QUERN_OK;
     if (layout < 0)
         status = qn_hdf5_failed(error, QUERN_ERROR_INPUT, "%s: dataset %s has no known layout", file, path);

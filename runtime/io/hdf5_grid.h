@@ -11,9 +11,9 @@
 #include <quern/hdf5.h>
 #include <stdbool.h>
 
-#define QN_HDF5_RANK_MAX       32
-#define QN_HDF5_BOX_BYTES      ((uint64_t)256 << 10) /* small chunks are taken together up to that */
-#define QN_HDF5_CHUNK_BYTES    ((uint64_t)1 << 20)   /* records of CHUNKS where there are no chunks */
+#define QN_HDF5_RANK_MAX        32
+#define QN_HDF5_BOX_BYTES       ((uint64_t)256 << 10) /* small chunks are taken together up to that */
+#define QN_HDF5_CHUNK_BYTES     ((uint64_t)1 << 20)   /* records of CHUNKS where there are no chunks */
 #define QN_HDF5_PIECE_BYTES_MIN QN_HDF5_BOX_BYTES
 
 typedef struct qn_hdf5_grid {

@@ -32,9 +32,10 @@ static bool is_pattern(const char *text)
 static quern_status too_large(const qn_hdf5_input *input, const char *what, uint64_t bytes, uint64_t bytes_max,
                               qn_error *error)
 {
-    return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
-                        "%s: %s of dataset %s has %llu bytes, more than record-bytes, %llu: raise memory or record-bytes",
-                        input->file, what, input->path, (unsigned long long)bytes, (unsigned long long)bytes_max);
+    return qn_error_set(
+        error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
+        "%s: %s of dataset %s has %llu bytes, more than record-bytes, %llu: raise memory or record-bytes", input->file,
+        what, input->path, (unsigned long long)bytes, (unsigned long long)bytes_max);
 }
 
 static quern_status check_sizes(const qn_hdf5_input *input, const qn_hdf5_grid *grid, const qn_hdf5_dataset *dataset,
@@ -345,11 +346,10 @@ quern_status qn_hdf5_listing_create(qn_hdf5_listing *listing, const char *const 
 {
     qn_hdf5_quiet quiet;
     struct stat about;
-    uint64_t piece_bytes_max =
-        record_bytes_max < QN_HDF5_PIECE_BYTES_MAX ? record_bytes_max : QN_HDF5_PIECE_BYTES_MAX;
-    *listing = (qn_hdf5_listing){.record = form->options.record,
-                                 .piece_bytes_max = piece_bytes_max > QN_HDF5_PIECE_BYTES_MIN ? piece_bytes_max
-                                                                                              : QN_HDF5_PIECE_BYTES_MIN};
+    uint64_t piece_bytes_max = record_bytes_max < QN_HDF5_PIECE_BYTES_MAX ? record_bytes_max : QN_HDF5_PIECE_BYTES_MAX;
+    *listing = (qn_hdf5_listing){
+        .record = form->options.record,
+        .piece_bytes_max = piece_bytes_max > QN_HDF5_PIECE_BYTES_MIN ? piece_bytes_max : QN_HDF5_PIECE_BYTES_MIN};
     walk at = {.listing = listing, .form = form, .record_bytes_max = record_bytes_max};
     qn_arena_init(&listing->texts, 0);
     quern_status status = qn_hdf5_start(error);

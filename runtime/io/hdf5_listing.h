@@ -19,7 +19,7 @@
 #define QN_HDF5_PIECE_BYTES_MAX ((uint64_t)64 << 20)
 
 typedef struct qn_hdf5_input {
-    const char *file, *path; /* in the listing's arena, as all here */
+    const char *file, *path;    /* in the listing's arena, as all here */
     const uint64_t *dims, *box; /* [rank] */
     uint32_t rank;
     uint32_t element_bytes; /* in memory */

@@ -21,8 +21,8 @@ struct qn_hdf5_source {
     uint32_t block_count; /* of the last block */
     /* what is open */
     hid_t file;
-    char *file_path; /* of it; NULL: none is open */
-    char *name;      /* of the dataset, with its file; NULL: none */
+    char *file_path;  /* of it; NULL: none is open */
+    char *name;       /* of the dataset, with its file; NULL: none */
     const char *path; /* of the dataset, in the name */
     qn_hdf5_dataset dataset;
     hid_t transfer;
@@ -208,14 +208,16 @@ static quern_status prepare_places(qn_hdf5_source *source)
     source->place_keys = calloc(QN_BATCH_COUNT_MAX * source->place_bytes + QN_SLACK_BYTES, 1);
     for (uint32_t i = 0; i < QN_BATCH_COUNT_MAX && source->place_keys; i++) {
         uint8_t *key = source->place_keys + i * source->place_bytes;
-        uint8_t *counts = key + 2 * sizeof(uint32_t) + sizeof(uint64_t) * rank, *paths = counts + sizeof(uint64_t) * rank;
+        uint8_t *counts = key + 2 * sizeof(uint32_t) + sizeof(uint64_t) * rank,
+                *paths = counts + sizeof(uint64_t) * rank;
         uint64_t one = 1;
         source->keys[i] = key;
         source->key_bytes[i] = (uint32_t)source->place_bytes;
         memcpy(key, &rank, sizeof rank);
         memcpy(key + 4, &path_bytes, sizeof path_bytes);
         for (uint32_t d = 0; d < rank; d++)
-            memcpy(counts + sizeof one * d, source->form->options.record == QUERN_HDF5_ROWS && d > 0 ? &source->dataset.dims[d] : &one,
+            memcpy(counts + sizeof one * d,
+                   source->form->options.record == QUERN_HDF5_ROWS && d > 0 ? &source->dataset.dims[d] : &one,
                    sizeof one);
         memcpy(paths, source->path, path_bytes);
         memcpy(paths + path_bytes, source->file_path, file_bytes);
@@ -259,13 +261,14 @@ static quern_status have_room(qn_hdf5_source *source, uint64_t bytes, qn_error *
     return QUERN_OK;
 }
 
-static quern_status reading_failed(const qn_hdf5_source *source, qn_error *error)
+static quern_status reading_failed(const qn_hdf5_source *source, const qn_hdf5_piece *piece, qn_error *error)
 {
     if (source->strings_too_long)
         return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
                             "strings of %s that are read at once have more bytes than record-bytes, %llu: raise it",
                             source->name, (unsigned long long)source->record_bytes_max);
-    return qn_hdf5_failed(error, QUERN_ERROR_INPUT, "cannot read %s", source->name);
+    return qn_hdf5_failed(error, QUERN_ERROR_INPUT, "cannot read %s from index %llu of its first dimension on",
+                          source->name, (unsigned long long)piece->start[0]);
 }
 
 static quern_status read_piece(qn_hdf5_source *source, const qn_hdf5_segment *segment, qn_error *error)
@@ -291,7 +294,7 @@ static quern_status read_piece(qn_hdf5_source *source, const qn_hdf5_segment *se
         code = H5Dread(source->dataset.id, source->dataset.memory_type, memory, source->dataset.space, source->transfer,
                        source->buffer);
     if (code < 0)
-        status = reading_failed(source, error);
+        status = reading_failed(source, &piece, error);
     else
         source->piece = piece;
     H5Sclose(memory);
@@ -301,8 +304,7 @@ static quern_status read_piece(qn_hdf5_source *source, const qn_hdf5_segment *se
 static bool is_read(const qn_hdf5_source *source)
 {
     uint64_t record = source->place.scan_offset;
-    return record >= source->piece.first_record &&
-           record - source->piece.first_record < source->piece.record_count;
+    return record >= source->piece.first_record && record - source->piece.first_record < source->piece.record_count;
 }
 
 /* The piece that the place is in, with its box and its dataset. *over_out: behind the last box of the segment. */

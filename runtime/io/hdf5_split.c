@@ -5,7 +5,7 @@
 
 #include "runtime/io/hdf5_listing.h"
 
-#define DATASET_COST_BYTES ((uint64_t)64 << 10)                            /* opening one is worth reading that much */
+#define DATASET_COST_BYTES ((uint64_t)64 << 10)                          /* opening one is worth reading that much */
 #define SEGMENT_BYTES_MIN  (5 * sizeof(uint64_t) + 5 * sizeof(uint32_t)) /* of one in a message */
 
 /* Bytes of so many first boxes, as if all were of one size. */

@@ -44,9 +44,8 @@ hid_t qn_hdf5_type_of(quern_type type)
 static const char *type_name(quern_type type)
 {
     static const char *const names[] = {
-        [QUERN_BYTES] = "QUERN_BYTES", [QUERN_I64] = "QUERN_I64", [QUERN_U64] = "QUERN_U64",
-        [QUERN_I32] = "QUERN_I32",     [QUERN_U32] = "QUERN_U32", [QUERN_F32] = "QUERN_F32",
-        [QUERN_F64] = "QUERN_F64"};
+        [QUERN_BYTES] = "QUERN_BYTES", [QUERN_I64] = "QUERN_I64", [QUERN_U64] = "QUERN_U64", [QUERN_I32] = "QUERN_I32",
+        [QUERN_U32] = "QUERN_U32",     [QUERN_F32] = "QUERN_F32", [QUERN_F64] = "QUERN_F64"};
     return names[type];
 }
 
@@ -57,8 +56,8 @@ static const char *describe(hid_t type, char *room)
 {
     switch (H5Tget_class(type)) {
     case H5T_INTEGER:
-        snprintf(room, WHAT_BYTES_MAX, "%s integers of %zu bits", H5Tget_sign(type) == H5T_SGN_2 ? "signed" : "unsigned",
-                 H5Tget_precision(type));
+        snprintf(room, WHAT_BYTES_MAX, "%s integers of %zu bits",
+                 H5Tget_sign(type) == H5T_SGN_2 ? "signed" : "unsigned", H5Tget_precision(type));
         return room;
     case H5T_FLOAT:
         snprintf(room, WHAT_BYTES_MAX, "floating-point numbers of %zu bytes", H5Tget_size(type));
@@ -200,7 +199,8 @@ static quern_status choose_field(qn_hdf5_dataset *dataset, hid_t type, const que
                               ? choose_string_of_field(member, field, at, &memory, error)
                               : choose_numbers_of_field(member, field, convert, at, &memory, error);
     if (status == QUERN_OK && H5Tinsert(dataset->memory_type, field->name, *offset, memory) < 0)
-        status = qn_hdf5_failed(error, QUERN_ERROR_INPUT, "%s: dataset %s, field '%s'", at->file, at->path, field->name);
+        status =
+            qn_hdf5_failed(error, QUERN_ERROR_INPUT, "%s: dataset %s, field '%s'", at->file, at->path, field->name);
     *offset += memory >= 0 ? H5Tget_size(memory) : 0;
     H5Tclose(memory);
     H5Tclose(member);

@@ -23,10 +23,10 @@ typedef enum qn_source_kind {
 
 typedef struct qn_source_format {
     qn_source_kind kind;
-    qn_delimiters delimiters; /* TEXT */
-    bool skip_empty;          /* TEXT */
-    quern_text_value value;   /* TEXT */
-    qn_record_layout layout;  /* FIXED */
+    qn_delimiters delimiters;   /* TEXT */
+    bool skip_empty;            /* TEXT */
+    quern_text_value value;     /* TEXT */
+    qn_record_layout layout;    /* FIXED */
     const qn_array_form *array; /* HDF5; borrowed as long as the source lives */
 } qn_source_format;
 

@@ -111,14 +111,14 @@ struct qn_node {
     qn_reducer reducer; /* QN_NODE_REDUCE */
     qn_text_input text; /* QN_NODE_TEXT; QN_NODE_FIXED, QN_NODE_HDF5: the paths alone */
     union {
-        qn_collate collate;        /* QN_NODE_COLLATE */
-        quern_join_type join_type; /* QN_NODE_JOIN */
-        uint64_t k;                /* QN_NODE_TOP_OF_KEY */
-        qn_record_layout layout;   /* QN_NODE_FIXED */
+        qn_collate collate;         /* QN_NODE_COLLATE */
+        quern_join_type join_type;  /* QN_NODE_JOIN */
+        uint64_t k;                 /* QN_NODE_TOP_OF_KEY */
+        qn_record_layout layout;    /* QN_NODE_FIXED */
         const qn_array_form *array; /* QN_NODE_HDF5; in the graph's arena */
-        qn_sample sample;          /* QN_NODE_SAMPLE */
-        qn_bins bins;              /* QN_NODE_BIN */
-        qn_quantiles quantiles;    /* QN_NODE_QUANTILES */
+        qn_sample sample;           /* QN_NODE_SAMPLE */
+        qn_bins bins;               /* QN_NODE_BIN */
+        qn_quantiles quantiles;     /* QN_NODE_QUANTILES */
     } of;
     bool is_cached; /* of a node that makes a result: it is to outlive its run */
     bool is_made;   /* … and does: the engine has it. The two change between runs, alike on all ranks */

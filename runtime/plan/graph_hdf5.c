@@ -39,8 +39,9 @@ static uint64_t field_bytes(const quern_hdf5_field *field)
         return 0;
     if (field->type == QUERN_BYTES)
         return field->count;
-    return qn_type_is_number(field->type) ? (uint64_t)quern_number_bytes(field->type) * (field->count ? field->count : 1)
-                                          : 0;
+    return qn_type_is_number(field->type)
+               ? (uint64_t)quern_number_bytes(field->type) * (field->count ? field->count : 1)
+               : 0;
 }
 
 static bool measure(qn_array_form *form, qn_error *error)
@@ -91,7 +92,8 @@ static const qn_array_form *copy_form(qn_graph *graph, const qn_array_form *from
 
 static quern_schema schema_of(const qn_array_form *form)
 {
-    quern_schema schema = {.key = form->options.key == QUERN_HDF5_PLACE ? QUERN_BYTES : QUERN_U64, .value = QUERN_BYTES};
+    quern_schema schema = {.key = form->options.key == QUERN_HDF5_PLACE ? QUERN_BYTES : QUERN_U64,
+                           .value = QUERN_BYTES};
     if (form->options.record != QUERN_HDF5_ELEMENTS)
         return schema;
     schema.value = form->options.field_count > 0 ? QUERN_FIXED : form->options.type;

@@ -36,9 +36,9 @@ static int describe(const quern_record *in, quern_record *out, void *user)
 
 static quern_type type_of(const char *name)
 {
-    static const char *const names[] = {[QUERN_BYTES] = "bytes", [QUERN_I64] = "i64", [QUERN_U64] = "u64",
-                                        [QUERN_I32] = "i32",     [QUERN_U32] = "u32", [QUERN_F32] = "f32",
-                                        [QUERN_F64] = "f64"};
+    static const char *const names[] = {
+        [QUERN_BYTES] = "bytes", [QUERN_I64] = "i64", [QUERN_U64] = "u64", [QUERN_I32] = "i32",
+        [QUERN_U32] = "u32",     [QUERN_F32] = "f32", [QUERN_F64] = "f64"};
     for (int i = 0; i <= QUERN_F64; i++)
         if (names[i] && strcmp(names[i], name) == 0)
             return (quern_type)i;
@@ -77,8 +77,8 @@ int main(int argc, char **argv)
     }
     form.key = has_places ? QUERN_HDF5_PLACE : QUERN_HDF5_INDEX;
     form.dataset = argv[optind];
-    quern_dataset *records = quern_read_hdf5(context, (const char *const *)argv + optind + 1,
-                                             (size_t)(argc - optind - 1), &form);
+    quern_dataset *records =
+        quern_read_hdf5(context, (const char *const *)argv + optind + 1, (size_t)(argc - optind - 1), &form);
     quern_write_text(quern_map(records, (quern_schema){QUERN_BYTES, QUERN_NONE, 0, 0}, describe, &has_places), output);
     if (status == QUERN_OK)
         status = quern_run(context);

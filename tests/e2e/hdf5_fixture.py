@@ -251,7 +251,7 @@ def damaged(m):
         whole = f.read()
     for name, content in {"truncated.h5": whole[:len(whole) // 2], "empty.h5": b"", "text.h5": b"words\n" * 999,
                           "damaged.h5": whole[:at + 50] + b"\xff" * 100 + whole[at + 150:],
-                          "header.h5": whole[:200] + b"\xa5" * 400 + whole[600:]}.items():
+                          "header.h5": whole[:40] + b"\xa5" * 100 + whole[140:]}.items():
         with open(m.path(name), "wb") as f:
             f.write(content)
 

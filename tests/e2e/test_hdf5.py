@@ -52,7 +52,7 @@ def every_dataset_is_read_as_h5py_reads_it(t):
 @test
 def any_number_of_ranks_and_of_splits_gives_the_same(t):
     cases = [case for case in make(t) if case["files"][0].endswith(("layouts.h5", "run-?.h5", "strings.h5"))]
-    for i, case in enumerate(cases[1::4]):
+    for i, case in enumerate(cases[1::7]):
         for n, split in zip(RANKS, (3000, 1, 20000, 1 << 20)):
             dump(t, n, case, "--quern-split-bytes=%d" % split)
         dump(t, 2, case, "--quern-memory=40000000")
@@ -86,7 +86,7 @@ REFUSED = (
     (["-r", "rows"], "/d", "text.h5", ("no HDF5 file",)),
     (["-r", "rows"], "/d", "absent.h5", ("No such file",)),
     (["-r", "rows"], "/d", "absent-*.h5", ("no file is called",)),
-    (["-r", "rows"], "/d", "damaged.h5", ("/d", "row")),
+    (["-r", "rows"], "/d", "damaged.h5", ("/d", "index 100000", "Fletcher32")),
     (["-r", "rows"], "/d", "header.h5", ()),
     (["-r", "rows", "--quern-record-bytes=1000"], "/plain/wide", "layouts.h5", ("/plain/wide", "a row", "record-bytes")),
 )

@@ -34,7 +34,8 @@ static array make_array(uint64_t *state)
 static qn_hdf5_grid make_grid(const array *of, quern_hdf5_record record)
 {
     qn_hdf5_grid grid;
-    ck_assert(qn_hdf5_grid_init(&grid, record, of->rank, of->dims, of->is_chunked ? of->chunk : NULL, of->element_bytes));
+    ck_assert(
+        qn_hdf5_grid_init(&grid, record, of->rank, of->dims, of->is_chunked ? of->chunk : NULL, of->element_bytes));
     ck_assert_uint_eq(qn_hdf5_grid_elements(&grid), of->elements);
     return grid;
 }
@@ -160,12 +161,20 @@ END_TEST
 
 static qn_hdf5_listing make_listing(uint64_t *state, qn_hdf5_input *inputs, qn_hdf5_grid *grids)
 {
-    qn_hdf5_listing listing = {.items = inputs, .count = INPUT_COUNT, .record = QUERN_HDF5_ELEMENTS, .piece_bytes_max = 77};
+    qn_hdf5_listing listing = {
+        .items = inputs, .count = INPUT_COUNT, .record = QUERN_HDF5_ELEMENTS, .piece_bytes_max = 77};
     for (size_t i = 0; i < INPUT_COUNT; i++) {
         array of = make_array(state);
         grids[i] = make_grid(&of, listing.record);
-        inputs[i] = (qn_hdf5_input){"file", "/path", grids[i].dims, grids[i].box, of.rank, of.element_bytes,
-                                    grids[i].box_count, qn_hdf5_grid_box_bytes(&grids[i]), of.elements * of.element_bytes};
+        inputs[i] = (qn_hdf5_input){"file",
+                                    "/path",
+                                    grids[i].dims,
+                                    grids[i].box,
+                                    of.rank,
+                                    of.element_bytes,
+                                    grids[i].box_count,
+                                    qn_hdf5_grid_box_bytes(&grids[i]),
+                                    of.elements * of.element_bytes};
         listing.bytes += inputs[i].bytes;
     }
     return listing;
