@@ -288,7 +288,8 @@ static quern_status read_piece(qn_hdf5_source *source, const qn_hdf5_segment *se
     qn_arena_rewind(&source->strings);
     source->string_bytes = 0;
     source->strings_too_long = false;
-    hid_t memory = H5Screate_simple(1, &elements, NULL);
+    /* Of the same rank: HDF5 goes through chunks element by element where the two selections have other shapes. */
+    hid_t memory = H5Screate_simple((int)segment->grid.rank, count, NULL);
     herr_t code = H5Sselect_hyperslab(source->dataset.space, H5S_SELECT_SET, start, NULL, count, NULL);
     if (code >= 0)
         code = H5Dread(source->dataset.id, source->dataset.memory_type, memory, source->dataset.space, source->transfer,

@@ -45,7 +45,7 @@ int main(int argc, char **argv)
             count[d] = dims[d];
         count[0] = chunk[0] < dims[0] - at[0] ? chunk[0] : dims[0] - at[0];
         hsize_t elements = count[0] * row;
-        hid_t memory = H5Screate_simple(1, &elements, NULL);
+        hid_t memory = H5Screate_simple(dimensions, count, NULL);
         H5Sselect_hyperslab(space, H5S_SELECT_SET, at, NULL, count, NULL);
         if (H5Dread(dataset, H5T_NATIVE_DOUBLE, memory, space, H5P_DEFAULT, numbers) < 0)
             return 1;
