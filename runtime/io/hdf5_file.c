@@ -181,6 +181,18 @@ static quern_status learn_layout(qn_hdf5_dataset *dataset, hid_t type, const cha
     return status;
 }
 
+/* Reading is by whole chunks, so a cache only costs; but with one for a single unpacked chunk its memory is used again for the next. Without it
+ * every chunk's pages are new, which takes as long as unpacking. */
+static quern_status keep_a_chunk(qn_hdf5_dataset *dataset, hid_t file, const char *path, const qn_hdf5_links *links)
+{
+    if (dataset->chunk_bytes == 0)
+        return QUERN_OK;
+    H5Dclose(dataset->id);
+    H5Pset_chunk_cache(links->list, 1, dataset->chunk_bytes, 1);
+    dataset->id = H5Dopen2(file, path, links->list);
+    return dataset->id >= 0 ? QUERN_OK : QUERN_ERROR_INPUT;
+}
+
 quern_status qn_hdf5_dataset_open(qn_hdf5_dataset *dataset, hid_t file, const char *file_path, const char *path,
                                   const qn_array_form *form, qn_error *error)
 {
@@ -194,6 +206,8 @@ quern_status qn_hdf5_dataset_open(qn_hdf5_dataset *dataset, hid_t file, const ch
         status = learn_shape(dataset, file_path, path, error);
     if (status == QUERN_OK)
         status = learn_layout(dataset, type, file_path, path, form->options.external, error);
+    if (status == QUERN_OK && keep_a_chunk(dataset, file, path, &links) != QUERN_OK)
+        status = qn_hdf5_links_failed(&links, file_path, path, error);
     if (status == QUERN_OK)
         status = qn_hdf5_type_choose(dataset, type, file_path, path, form, error);
     if (status == QUERN_OK && dataset->memory_type < 0)

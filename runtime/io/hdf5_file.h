@@ -65,7 +65,7 @@ typedef struct qn_hdf5_dataset {
     H5T_str_t padding;      /* of strings */
 } qn_hdf5_dataset;
 
-/* Opens a dataset that is as wanted, without a cache of chunks: all reading is by whole chunks. file_path is for messages. QUERN_ERROR_INPUT,
+/* Opens a dataset that is as wanted, with a cache of no more than one chunk: all reading is by whole chunks. file_path is for messages. QUERN_ERROR_INPUT,
  * QUERN_ERROR_NO_MEMORY. */
 quern_status qn_hdf5_dataset_open(qn_hdf5_dataset *dataset, hid_t file, const char *file_path, const char *path,
                                   const qn_array_form *form, qn_error *error);
