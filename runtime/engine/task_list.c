@@ -5,6 +5,7 @@
 
 #include "runtime/io/fixed_source.h"
 
+#define DATASET_SPLITS 4 /* of the size chosen, in one task */
 #define LOOK_BYTES_MIN                                                                                                 \
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
@@ -60,13 +61,20 @@ static quern_status cut_files(qn_task_leg *leg, uint64_t split_bytes, qn_error *
     return status == QUERN_OK ? qn_splits_create(&leg->splits, &leg->listing, split_bytes, error) : status;
 }
 
-static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_error *error)
+/* A chunk is unpacked in one go, and the master answers only between blocks: whoever waits for it has more in hand then. */
+static quern_status cut_datasets(qn_task_leg *leg, uint64_t split_bytes, bool is_chosen, qn_error *error)
+{
+    return qn_hdf5_splits_create(&leg->splits, &leg->datasets, is_chosen ? DATASET_SPLITS * split_bytes : split_bytes,
+                                 error);
+}
+
+static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, bool is_chosen, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
-        status = leg->datasets.count > 0 ? qn_hdf5_splits_create(&leg->splits, &leg->datasets, split_bytes, error)
+        status = leg->datasets.count > 0 ? cut_datasets(leg, split_bytes, is_chosen, error)
                                          : cut_files(leg, split_bytes, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
@@ -105,7 +113,7 @@ quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, cons
     quern_status status = list_inputs(list, stage, cut->record_bytes_max, error);
     uint64_t split_bytes = cut->split_bytes ? cut->split_bytes : qn_splits_choose_bytes(list->bytes, cut->worker_count);
     if (status == QUERN_OK)
-        status = cut_inputs(list, split_bytes, error);
+        status = cut_inputs(list, split_bytes, cut->split_bytes == 0, error);
     if (status == QUERN_OK && cut->scattered)
         status = scatter(list, error);
     if (status != QUERN_OK)
