@@ -5,7 +5,7 @@
 #include "runtime/io/hdf5_listing.h"
 #include "tests/kit.h"
 
-#define ELEMENT_COUNT_MAX 30000
+#define ELEMENT_COUNT_MAX 5000
 #define RANK_MAX          4
 
 static qn_error error;
@@ -66,8 +66,8 @@ static uint64_t mark(const array *of, const uint64_t *start, const uint64_t *cou
     memcpy(at, start, of->rank * sizeof *at);
     do {
         uint64_t index = index_of(of, at);
-        ck_assert_uint_lt(index, of->elements);
-        ck_assert_uint_eq(marks[index], 0);
+        if (index >= of->elements || marks[index] != 0) /* an assertion for each takes long */
+            ck_abort_msg("element %llu is in two boxes", (unsigned long long)index);
         marks[index] = number;
         marked++;
     } while (advance(of, start, count, at));
@@ -93,7 +93,8 @@ START_TEST(every_element_is_in_one_box_and_no_chunk_in_two)
             uint64_t first[RANK_MAX];
             for (uint32_t d = 0; d < of.rank; d++)
                 first[d] = at[d] / of.chunk[d] * of.chunk[d];
-            ck_assert_uint_eq(marks[index_of(&of, at)], marks[index_of(&of, first)]);
+            if (marks[index_of(&of, at)] != marks[index_of(&of, first)])
+                ck_abort_msg("a chunk is in two boxes");
         }
         free(marks);
     }
@@ -245,9 +246,9 @@ int main(void)
     Suite *suite = suite_create("hdf5_grid");
     TCase *tests = tcase_create("all");
     tcase_set_timeout(tests, KIT_TEST_SECONDS_MAX);
-    tcase_add_loop_test(tests, every_element_is_in_one_box_and_no_chunk_in_two, 0, 60);
-    tcase_add_loop_test(tests, pieces_are_a_box_in_order_and_within_their_bytes, 0, 200);
-    tcase_add_loop_test(tests, indices_are_those_of_the_coordinates, 0, 200);
+    tcase_add_loop_test(tests, every_element_is_in_one_box_and_no_chunk_in_two, 0, 40);
+    tcase_add_loop_test(tests, pieces_are_a_box_in_order_and_within_their_bytes, 0, 60);
+    tcase_add_loop_test(tests, indices_are_those_of_the_coordinates, 0, 60);
     tcase_add_test(tests, an_array_without_elements_has_no_boxes_and_one_too_large_is_refused);
     tcase_add_loop_test(tests, tasks_are_every_box_once_and_come_back_from_their_messages, 0, 60);
     tcase_add_test(tests, a_message_that_is_cut_short_is_refused);
