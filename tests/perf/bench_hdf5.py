@@ -3,7 +3,7 @@
 """bench_hdf5.py: rows of HDF5 datasets by Quern beside a bare loop of H5Dread(), as ratios of medians; on 1 rank and on 2.
 
 By hand: it needs h5py (start it with the Python that has it) and memory for the file, which is read from the page cache:
-    tests/perf/bench_hdf5.py --programs BUILD/tests/perf [--mib 512] [--runs 5]
+    tests/perf/bench_hdf5.py --programs BUILD/tests/perf [--mib 640] [--runs 5]
 """
 import argparse
 import os
@@ -37,7 +37,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--programs", required=True)
     parser.add_argument("--mpirun", default="mpirun")
-    parser.add_argument("--mib", type=int, default=512)
+    parser.add_argument("--mib", type=int, default=640)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
