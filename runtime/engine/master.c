@@ -55,8 +55,12 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
     master->has_results = result_count > 0;
     if (result_count == stage->leg_count)
         return QUERN_OK;
-    quern_status status = qn_task_list_create(&master->tasks, stage, settings->split_bytes, comm->size,
-                                              choose_turns(stage, settings, comm), number, error);
+    qn_task_cut cut = {.split_bytes = settings->split_bytes,
+                       .record_bytes_max = settings->record_bytes_max,
+                       .worker_count = comm->size,
+                       .turns = choose_turns(stage, settings, comm),
+                       .seed = number};
+    quern_status status = qn_task_list_create(&master->tasks, stage, &cut, error);
     if (status != QUERN_OK)
         return status;
     qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
@@ -81,6 +85,8 @@ static bool is_packed(const qn_master *master, uint32_t turn)
 {
     uint32_t task = qn_task_list_at(&master->tasks, turn);
     const qn_task_leg *leg = &master->tasks.legs[qn_task_list_leg_of(&master->tasks, task)];
+    if (!master->tasks.has_packed || leg->listing.file_count == 0)
+        return false;
     return leg->listing.files[leg->splits.items[task - leg->first_task].file].packing == QN_PACKING_STREAM;
 }
 
@@ -161,7 +167,7 @@ static quern_status send_task(qn_master *master, const qn_sched_action *action, 
         order.resume = *master->resumes[action->task];
     qn_message_begin(&master->message, QN_MESSAGE_TASK, master->stage);
     qn_buffer_append(&master->message, &order, sizeof order);
-    qn_split_encode(qn_task_list_split(&master->tasks, leg, task), &master->tasks.legs[leg].listing, &master->message);
+    qn_task_list_encode(&master->tasks, leg, task, &master->message);
     if (master->message.failed)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task message");
     qn_helpers_give(&master->helpers, action->rank, is_packed(master, action->task));

@@ -8,6 +8,7 @@
 #include "runtime/io/fixed_source.h"
 
 #define STRIDE_BITS_MIN 3 /* tasks of less than an eighth of the average come last */
+#define DATASET_SPLITS  4 /* of the size chosen, in one task */
 #define LOOK_BYTES_MIN                                                                                                 \
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
@@ -24,7 +25,17 @@ static quern_status list_leg(qn_listing *listing, const qn_node *source, qn_erro
     return status;
 }
 
-static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_error *error)
+static quern_status list_datasets(qn_task_list *list, qn_hdf5_listing *datasets, const qn_node *source,
+                                  uint64_t record_bytes_max, qn_error *error)
+{
+    quern_status status = qn_hdf5_listing_create(datasets, source->text.paths, source->text.path_count,
+                                                 source->of.array, record_bytes_max, error);
+    list->bytes += datasets->bytes;
+    list->file_count += datasets->file_count;
+    return status;
+}
+
+static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, uint64_t record_bytes_max, qn_error *error)
 {
     list->legs = calloc(stage->leg_count, sizeof *list->legs);
     if (!list->legs)
@@ -34,7 +45,12 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_er
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
         if (stage->legs[i].parent != QN_STAGE_NONE)
             continue;
-        status = list_leg(&list->legs[i].listing, qn_leg_source(stage, i), error);
+        const qn_node *source = qn_leg_source(stage, i);
+        if (source->kind == QN_NODE_HDF5) {
+            status = list_datasets(list, &list->legs[i].datasets, source, record_bytes_max, error);
+            continue;
+        }
+        status = list_leg(&list->legs[i].listing, source, error);
         list->bytes += list->legs[i].listing.bytes;
         list->file_count += list->legs[i].listing.file_count;
     }
@@ -49,15 +65,28 @@ static bool has_packed(const qn_listing *listing)
     return false;
 }
 
-static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_error *error)
+static quern_status cut_files(qn_task_leg *leg, uint64_t split_bytes, qn_error *error)
+{
+    quern_status status =
+        qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
+    return status == QUERN_OK ? qn_splits_create(&leg->splits, &leg->listing, split_bytes, error) : status;
+}
+
+/* A chunk is unpacked in one go, and the master answers only between blocks: whoever waits for it has more in hand then. */
+static quern_status cut_datasets(qn_task_leg *leg, uint64_t split_bytes, bool is_chosen, qn_error *error)
+{
+    return qn_hdf5_splits_create(&leg->splits, &leg->datasets, is_chosen ? DATASET_SPLITS * split_bytes : split_bytes,
+                                 error);
+}
+
+static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, bool is_chosen, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
-        status = qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
-        if (status == QUERN_OK)
-            status = qn_splits_create(&leg->splits, &leg->listing, split_bytes, error);
+        status = leg->datasets.count > 0 ? cut_datasets(leg, split_bytes, is_chosen, error)
+                                         : cut_files(leg, split_bytes, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
         list->count += leg->splits.count;
@@ -155,21 +184,21 @@ static quern_status put_in_order(qn_task_list *list, qn_task_turns turns, uint64
 }
 
 /* What is cut by itself is cut elsewhere in check mode: where has no meaning either. */
-static uint64_t choose_split_bytes(const qn_task_list *list, uint32_t worker_count, qn_task_turns turns)
+static uint64_t choose_split_bytes(const qn_task_list *list, const qn_task_cut *cut)
 {
-    uint64_t bytes = qn_splits_choose_bytes(list->bytes, worker_count);
-    return turns == QN_TASKS_SHUFFLED ? 1 + bytes / 8 * 5 : bytes;
+    uint64_t bytes = qn_splits_choose_bytes(list->bytes, cut->worker_count);
+    return cut->turns == QN_TASKS_SHUFFLED ? 1 + bytes / 8 * 5 : bytes;
 }
 
-quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, uint32_t worker_count,
-                                 qn_task_turns turns, uint64_t seed, qn_error *error)
+quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, qn_error *error)
 {
     *list = (qn_task_list){0};
-    quern_status status = list_inputs(list, stage, error);
+    quern_status status = list_inputs(list, stage, cut->record_bytes_max, error);
+    uint64_t split_bytes = cut->split_bytes ? cut->split_bytes : choose_split_bytes(list, cut);
     if (status == QUERN_OK)
-        status = cut_inputs(list, split_bytes ? split_bytes : choose_split_bytes(list, worker_count, turns), error);
+        status = cut_inputs(list, split_bytes, cut->split_bytes == 0, error);
     if (status == QUERN_OK)
-        status = put_in_order(list, turns, seed, error);
+        status = put_in_order(list, cut->turns, cut->seed, error);
     if (status != QUERN_OK)
         qn_task_list_destroy(list);
     return status;
@@ -180,6 +209,7 @@ void qn_task_list_destroy(qn_task_list *list)
     for (uint32_t i = 0; i < list->leg_count; i++) {
         qn_splits_destroy(&list->legs[i].splits);
         qn_listing_destroy(&list->legs[i].listing);
+        qn_hdf5_listing_destroy(&list->legs[i].datasets);
     }
     free(list->legs);
     free(list->order);
@@ -192,4 +222,13 @@ uint32_t qn_task_list_leg_of(const qn_task_list *list, uint32_t task)
     while (task - list->legs[leg].first_task >= list->legs[leg].splits.count)
         leg++;
     return leg;
+}
+
+void qn_task_list_encode(const qn_task_list *list, uint32_t leg, uint32_t task, qn_buffer *message)
+{
+    const qn_split *split = qn_task_list_split(list, leg, task);
+    if (list->legs[leg].datasets.count > 0)
+        qn_hdf5_split_encode(split, &list->legs[leg].datasets, message);
+    else
+        qn_split_encode(split, &list->legs[leg].listing, message);
 }

@@ -11,6 +11,7 @@
 #ifndef QN_ENGINE_TASK_LIST_H
 #define QN_ENGINE_TASK_LIST_H
 
+#include "runtime/io/hdf5_listing.h"
 #include "runtime/io/split.h"
 #include "runtime/plan/stages.h"
 
@@ -22,6 +23,7 @@ typedef enum qn_task_turns {
 
 typedef struct qn_task_leg {
     qn_listing listing;
+    qn_hdf5_listing datasets; /* of a leg that reads HDF5, whose listing is empty */
     qn_splits splits;
     uint32_t first_task;
 } qn_task_leg;
@@ -36,9 +38,17 @@ typedef struct qn_task_list {
     uint32_t *order; /* [count]; NULL: as they are */
 } qn_task_list;
 
-/* Lists the inputs and cuts them. split_bytes 0: by the input and the number of workers. seed: of SHUFFLED. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. Local. */
-quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, uint32_t worker_count,
-                                 qn_task_turns turns, uint64_t seed, qn_error *error);
+/* How they are cut. */
+typedef struct qn_task_cut {
+    uint64_t split_bytes; /* 0: by the input and the number of workers */
+    uint64_t record_bytes_max;
+    uint32_t worker_count;
+    qn_task_turns turns;
+    uint64_t seed; /* of SHUFFLED */
+} qn_task_cut;
+
+/* Lists the inputs and cuts them. QUERN_ERROR_INPUT, QUERN_ERROR_RECORD_TOO_LARGE, QUERN_ERROR_NO_MEMORY. Local. */
+quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, qn_error *error);
 void qn_task_list_destroy(qn_task_list *list); /* takes a zeroed one */
 
 /* The task that is the turn-th to be handed out. */
@@ -54,5 +64,8 @@ static inline const qn_split *qn_task_list_split(const qn_task_list *list, uint3
 {
     return &list->legs[leg].splits.items[task - list->legs[leg].first_task];
 }
+
+/* Appends the task as its source reads it. */
+void qn_task_list_encode(const qn_task_list *list, uint32_t leg, uint32_t task, qn_buffer *message);
 
 #endif

@@ -19,8 +19,9 @@ static void locate_in_file(const qn_chain *chain, const qn_source *source, qn_er
     uint64_t offset = 0;
     const char *path = qn_source_locate(source, exact ? chain->failed_origin : 0, &offset);
     size_t used = strlen(failure->text);
-    snprintf(failure->text + used, sizeof failure->text - used, ", %s at byte %llu of %s",
-             exact ? "on the record" : "in the block of records", (unsigned long long)offset, path);
+    snprintf(failure->text + used, sizeof failure->text - used, ", %s at %s %llu of %s",
+             exact ? "on the record" : "in the block of records", qn_source_unit(source), (unsigned long long)offset,
+             path);
 }
 
 /* The master says which task failed where there is another attempt; a rank that breaks says it itself. */
@@ -273,7 +274,8 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
 /* Whether a task is one to be lent, in a stage where records may be worked on anywhere. */
 static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
 {
-    return run->into && run->engine->comm->size > 1 && qn_split_is_packed(task->message, task->bytes);
+    bool reads_files = qn_leg_source(run->stage, task->order.leg)->kind != QN_NODE_HDF5;
+    return run->into && run->engine->comm->size > 1 && reads_files && qn_split_is_packed(task->message, task->bytes);
 }
 
 /* The reader of the leg whose task came last: one buffer at a time. */
@@ -288,6 +290,8 @@ static qn_source_format format_of(const qn_node *node)
     qn_source_format format = {.kind = QN_SOURCE_TEXT, .skip_empty = node->text.skip_empty, .value = node->text.value};
     if (node->kind == QN_NODE_FIXED)
         return (qn_source_format){.kind = QN_SOURCE_FIXED, .layout = node->of.layout};
+    if (node->kind == QN_NODE_HDF5)
+        return (qn_source_format){.kind = QN_SOURCE_HDF5, .array = node->of.array};
     qn_delimiters_init(&format.delimiters, node->text.delimiters, node->text.delimiter_count);
     return format;
 }

@@ -14,6 +14,9 @@ quern_status qn_source_init(qn_source *source, const qn_source_format *format, u
                                    record_bytes_max, error);
     case QN_SOURCE_FIXED:
         return qn_fixed_source_init(&source->of.fixed, &format->layout, record_bytes_max, error);
+    case QN_SOURCE_HDF5:
+        source->of.hdf5 = NULL;
+        return qn_hdf5_source_create(&source->of.hdf5, format->array, record_bytes_max, error);
     }
     QN_ASSERT(!"a format is of a kind");
     return QUERN_ERROR_INTERNAL;
@@ -28,12 +31,18 @@ void qn_source_fini(qn_source *source)
     case QN_SOURCE_FIXED:
         qn_fixed_source_fini(&source->of.fixed);
         return;
+    case QN_SOURCE_HDF5:
+        qn_hdf5_source_destroy(source->of.hdf5);
+        source->of.hdf5 = NULL;
+        return;
     }
 }
 
 quern_status qn_source_open(qn_source *source, const void *message, size_t bytes, const qn_text_place *place,
                             qn_error *error)
 {
+    if (source->kind == QN_SOURCE_HDF5)
+        return qn_hdf5_source_open(source->of.hdf5, message, bytes, place, error);
     if (source->kind == QN_SOURCE_FIXED)
         return qn_fixed_source_open(&source->of.fixed, message, bytes, place, error);
     return qn_text_source_open(&source->of.text, message, bytes, place, error);
@@ -41,6 +50,8 @@ quern_status qn_source_open(qn_source *source, const void *message, size_t bytes
 
 quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *error)
 {
+    if (source->kind == QN_SOURCE_HDF5)
+        return qn_hdf5_source_next(source->of.hdf5, batch_out, error);
     if (source->kind == QN_SOURCE_FIXED)
         return qn_fixed_source_next(&source->of.fixed, batch_out, error);
     return qn_text_source_next(&source->of.text, batch_out, error);
@@ -55,17 +66,23 @@ quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece 
 
 const qn_text_place *qn_source_block_place(const qn_source *source)
 {
+    if (source->kind == QN_SOURCE_HDF5)
+        return qn_hdf5_source_block_place(source->of.hdf5);
     return source->kind == QN_SOURCE_FIXED ? &source->of.fixed.block_place : &source->of.text.block_place;
 }
 
 uint64_t qn_source_task_bytes(const qn_source *source)
 {
+    if (source->kind == QN_SOURCE_HDF5)
+        return qn_hdf5_source_task_bytes(source->of.hdf5);
     return source->kind == QN_SOURCE_FIXED ? qn_fixed_source_task_bytes(&source->of.fixed)
                                            : qn_text_source_task_bytes(&source->of.text);
 }
 
 uint64_t qn_source_done_bytes(const qn_source *source)
 {
+    if (source->kind == QN_SOURCE_HDF5)
+        return 0; /* what a box is of its task is not known here */
     const qn_text_place *place = qn_source_block_place(source);
     const qn_segment *segments = source->kind == QN_SOURCE_FIXED ? source->of.fixed.segments : source->of.text.segments;
     uint64_t bytes = qn_segments_bytes(segments, place->segment);
@@ -79,14 +96,25 @@ uint64_t qn_source_done_bytes(const qn_source *source)
 
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out)
 {
+    if (source->kind == QN_SOURCE_HDF5)
+        return qn_hdf5_source_locate(source->of.hdf5, record, offset_out);
     if (source->kind == QN_SOURCE_FIXED)
         return qn_fixed_source_locate(&source->of.fixed, record, offset_out);
     return qn_text_source_locate(&source->of.text, record, offset_out);
 }
 
-/* The listing's index of the file that the last block is of. */
+const char *qn_source_unit(const qn_source *source)
+{
+    static const char *const units[] = {
+        [QUERN_HDF5_ROWS] = "row", [QUERN_HDF5_ELEMENTS] = "element", [QUERN_HDF5_CHUNKS] = "element"};
+    return source->kind == QN_SOURCE_HDF5 ? units[qn_hdf5_source_record(source->of.hdf5)] : "byte";
+}
+
+/* The listing's index of the file, or dataset, that the last block is of. */
 static uint64_t file_of(const qn_source *source)
 {
+    if (source->kind == QN_SOURCE_HDF5)
+        return qn_hdf5_source_number(source->of.hdf5);
     const qn_segment *segments = source->kind == QN_SOURCE_FIXED ? source->of.fixed.segments : source->of.text.segments;
     return segments[qn_source_block_place(source)->segment].file;
 }
@@ -95,7 +123,8 @@ void qn_source_identify(const qn_source *source, size_t count, uint64_t *identit
 {
     if (count == 0)
         return;
-    uint64_t file = file_of(source), place[2] = {qn_source_block_place(source)->member};
+    bool has_members = source->kind != QN_SOURCE_HDF5;
+    uint64_t file = file_of(source), place[2] = {has_members ? qn_source_block_place(source)->member : 0};
     for (uint32_t i = 0; i < count; i++) {
         qn_source_locate(source, i, &place[1]);
         identities_out[i] = qn_checksum(place, sizeof place, file);

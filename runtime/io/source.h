@@ -12,20 +12,23 @@
 #define QN_IO_SOURCE_H
 
 #include "runtime/io/fixed_source.h"
+#include "runtime/io/hdf5_source.h"
 #include "runtime/io/piece.h"
 #include "runtime/io/text_source.h"
 
 typedef enum qn_source_kind {
     QN_SOURCE_TEXT,
     QN_SOURCE_FIXED,
+    QN_SOURCE_HDF5,
 } qn_source_kind;
 
 typedef struct qn_source_format {
     qn_source_kind kind;
-    qn_delimiters delimiters; /* TEXT */
-    bool skip_empty;          /* TEXT */
-    quern_text_value value;   /* TEXT */
-    qn_record_layout layout;  /* FIXED */
+    qn_delimiters delimiters;   /* TEXT */
+    bool skip_empty;            /* TEXT */
+    quern_text_value value;     /* TEXT */
+    qn_record_layout layout;    /* FIXED */
+    const qn_array_form *array; /* HDF5; borrowed as long as the source lives */
 } qn_source_format;
 
 typedef struct qn_source {
@@ -33,15 +36,16 @@ typedef struct qn_source {
     union {
         qn_text_source text;
         qn_fixed_source fixed;
+        qn_hdf5_source *hdf5;
     } of;
 } qn_source;
 
-/* record_bytes_max < 2^31. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_RECORD_TOO_LARGE. */
+/* Inside the gate. record_bytes_max < 2^31. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_RECORD_TOO_LARGE, QUERN_ERROR_SYSTEM. */
 quern_status qn_source_init(qn_source *source, const qn_source_format *format, uint64_t record_bytes_max,
                             qn_error *error);
 void qn_source_fini(qn_source *source); /* takes a zeroed one */
 
-/* Begins a task (the bytes of qn_split_encode(); copied), at its start (place NULL) or where an attempt of it failed. */
+/* Begins a task (the bytes of qn_split_encode(), or of the format's own; copied), at its start (place NULL) or where an attempt of it failed. */
 quern_status qn_source_open(qn_source *source, const void *message, size_t bytes, const qn_text_place *place,
                             qn_error *error);
 
@@ -60,8 +64,12 @@ uint64_t qn_source_task_bytes(const qn_source *source);
 /* Of these, those in front of the last block. */
 uint64_t qn_source_done_bytes(const qn_source *source);
 
-/* File (a member of an archive with the path of that before it) and byte of a record of the last block. */
+/* File (a member of an archive with the path of that before it; with a dataset behind it) and byte of a record of the last block, or its number in
+ * what qn_source_unit() says. */
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out);
+
+/* "byte", or what records are counted in. Static. */
+const char *qn_source_unit(const qn_source *source);
 
 /* For each of the first `count` records of the last block a number that is its own among all records of the source, the same wherever
  * the input is cut: made of the file's place in the listing, its member and the byte at which the record begins. */

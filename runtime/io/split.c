@@ -19,7 +19,7 @@ uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
     return bytes > SPLIT_BYTES_MAX ? SPLIT_BYTES_MAX : bytes;
 }
 
-static quern_status add_split(qn_splits *splits, const qn_split *split, qn_error *error)
+quern_status qn_splits_add(qn_splits *splits, const qn_split *split, qn_error *error)
 {
     if (splits->count == splits->capacity) {
         uint32_t capacity = splits->capacity ? 2 * splits->capacity : 256;
@@ -47,7 +47,7 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
         uint64_t offset = 0;
         bool is_alone = listing->files[file].packing == QN_PACKING_STREAM; /* it may be lent in pieces */
         if (is_alone && segments > 0) {
-            status = add_split(splits, &open, error);
+            status = qn_splits_add(splits, &open, error);
             cost = segments = 0;
         }
         while (offset < listing->files[file].bytes && status == QUERN_OK) {
@@ -64,13 +64,13 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
             cost += taken + QN_SPLIT_FILE_COST_BYTES * (offset == listing->files[file].bytes);
             segments++;
             if (cost >= split_bytes || segments == QN_SPLIT_SEGMENTS_MAX || is_alone) {
-                status = add_split(splits, &open, error);
+                status = qn_splits_add(splits, &open, error);
                 cost = segments = 0;
             }
         }
     }
     if (segments > 0 && status == QUERN_OK)
-        status = add_split(splits, &open, error);
+        status = qn_splits_add(splits, &open, error);
     if (status != QUERN_OK)
         qn_splits_destroy(splits);
     return status;

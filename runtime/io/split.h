@@ -40,6 +40,8 @@ typedef struct qn_splits {
 
 /* Cuts the listing at about split_bytes (> 0). QUERN_ERROR_INPUT if that gives 2^31 tasks or more. */
 quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint64_t split_bytes, qn_error *error);
+/* Appends one. QUERN_ERROR_INPUT if there are then 2^31 or more; QUERN_ERROR_NO_MEMORY. */
+quern_status qn_splits_add(qn_splits *splits, const qn_split *split, qn_error *error);
 void qn_splits_destroy(qn_splits *splits); /* takes a zeroed one */
 
 /* split_bytes for so many workers, if the user did not say. */

@@ -13,6 +13,7 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/status.h"
+#include "runtime/data/array_form.h"
 #include "runtime/data/bins.h"
 #include "runtime/data/collation.h"
 #include "runtime/data/record_layout.h"
@@ -21,6 +22,7 @@
 typedef enum qn_node_kind {
     QN_NODE_TEXT,
     QN_NODE_FIXED,
+    QN_NODE_HDF5,
     QN_NODE_MAP,
     QN_NODE_FLAT_MAP,
     QN_NODE_FILTER,
@@ -118,15 +120,16 @@ struct qn_node {
     } fn;
     void *user;
     qn_reducer reducer; /* QN_NODE_REDUCE */
-    qn_text_input text; /* QN_NODE_TEXT; QN_NODE_FIXED: the paths alone */
+    qn_text_input text; /* QN_NODE_TEXT; QN_NODE_FIXED, QN_NODE_HDF5: the paths alone */
     union {
-        qn_collate collate;        /* QN_NODE_COLLATE */
-        quern_join_type join_type; /* QN_NODE_JOIN */
-        uint64_t k;                /* QN_NODE_TOP_OF_KEY */
-        qn_record_layout layout;   /* QN_NODE_FIXED */
-        qn_sample sample;          /* QN_NODE_SAMPLE */
-        qn_bins bins;              /* QN_NODE_BIN */
-        qn_quantiles quantiles;    /* QN_NODE_QUANTILES */
+        qn_collate collate;         /* QN_NODE_COLLATE */
+        quern_join_type join_type;  /* QN_NODE_JOIN */
+        uint64_t k;                 /* QN_NODE_TOP_OF_KEY */
+        qn_record_layout layout;    /* QN_NODE_FIXED */
+        const qn_array_form *array; /* QN_NODE_HDF5; in the graph's arena */
+        qn_sample sample;           /* QN_NODE_SAMPLE */
+        qn_bins bins;               /* QN_NODE_BIN */
+        qn_quantiles quantiles;     /* QN_NODE_QUANTILES */
     } of;
     qn_join_choice join; /* QN_NODE_COLLATE, of a join */
     qn_node *next_join;
@@ -198,7 +201,8 @@ static inline bool qn_node_is_grouping(const qn_node *node)
 /* Whether a leg of a stage can begin with the node. */
 static inline bool qn_node_is_source(const qn_node *node)
 {
-    return node->kind == QN_NODE_TEXT || node->kind == QN_NODE_FIXED || qn_node_makes_result(node);
+    return node->kind == QN_NODE_TEXT || node->kind == QN_NODE_FIXED || node->kind == QN_NODE_HDF5 ||
+           qn_node_makes_result(node);
 }
 
 /* Whether the operator has to know how many records, or what sum of them, there are before a part of its input. */
@@ -221,6 +225,9 @@ qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t pat
 /* A source of records of one length: copies. options: of this version's size. */
 qn_node *qn_graph_add_fixed(qn_graph *graph, const char *const *paths, size_t path_count,
                             const quern_fixed_options *options, qn_error *error);
+/* A source of datasets of HDF5 files: copies. options: of this version's size. */
+qn_node *qn_graph_add_hdf5(qn_graph *graph, const char *const *paths, size_t path_count,
+                           const quern_hdf5_options *options, qn_error *error);
 /* The records that a share of all outcomes keeps: fraction is 0 to 1. */
 qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fraction, uint64_t seed, qn_error *error);
 /* Each value's bin as a key without a value: copies. */

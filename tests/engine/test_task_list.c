@@ -47,7 +47,9 @@ static void make_list(size_t large_bytes, size_t small_bytes, uint64_t split_byt
     qn_graph_forget_sinks(&graph);
     kit_assert_ok(qn_graph_add_sink(&graph, &sink, &error), &error);
     kit_assert_ok(qn_stages_create(&stages, &graph, &error), &error);
-    kit_assert_ok(qn_task_list_create(&list, &stages.items[0], split_bytes, 2, turns, seed, &error), &error);
+    const qn_task_cut cut = {
+        .split_bytes = split_bytes, .record_bytes_max = 1 << 20, .worker_count = 2, .turns = turns, .seed = seed};
+    kit_assert_ok(qn_task_list_create(&list, &stages.items[0], &cut, &error), &error);
 }
 
 static void check_each_comes_once(void)

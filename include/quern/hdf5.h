@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * quern/hdf5.h: datasets of HDF5 files as records.
+ *
+ *     const char *files[] = {"run-*.h5"};
+ *     quern_hdf5_options of = {.struct_size = sizeof of, .dataset = "/grid/run-?/temperature", .record = QUERN_HDF5_ELEMENTS};
+ *     quern_dataset *temperatures = quern_read_hdf5(context, files, 1, &of);
+ *     double bounds[] = {250, 275, 300};
+ *     quern_write_text(quern_histogram(temperatures, bounds, 3), "temperatures");
+ *     quern_status status = quern_run(context);
+ *
+ * What a record is. A row: one index of the first dimension with all that lies below it. An element: a number, a string or a struct.
+ * A chunk as it is stored (clipped at the dataset's edges). Its key says where it is: by one number, or in full (a place).
+ *
+ * Who reads. Rank 0 lists the datasets and cuts them along their chunks; a chunk is read, and decompressed, once and by one rank, each
+ * of which opens the files for itself: nothing is collective, and a rank without work keeps nobody waiting. HDF5 is not
+ * thread-safe: it is called on the thread that called quern_run(), and no other thread may use HDF5 meanwhile; callbacks may.
+ *
+ * Limits. Files are trusted as far as the HDF5 library trusts them. A row or a chunk that is a record, and a compressed chunk whatever the
+ * record, must be within the option record-bytes. Rank 0 opens every file once before the work begins.
+ */
+#ifndef QUERN_HDF5_H
+#define QUERN_HDF5_H
+
+#include <quern/dataset.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum quern_hdf5_record {
+    /* The value is QUERN_BYTES: the elements of the row in C order, behind each other, aligned as their type; of a dataset of one dimension one
+     * element. */
+    QUERN_HDF5_ROWS = 0,
+    /* The value is an element, of options.type; with fields QUERN_FIXED. They come box by box, those of a box in C order: boxes are
+     * chunks, or several neighbours where they are small. */
+    QUERN_HDF5_ELEMENTS = 1,
+    /* The value is QUERN_BYTES: the elements of a chunk that are within the dataset, in C order. Of a dataset that is not stored in chunks:
+     * stretches of about 1 MiB. */
+    QUERN_HDF5_CHUNKS = 2,
+} quern_hdf5_record;
+
+typedef enum quern_hdf5_key {
+    /* QUERN_U64, from 0: of a row its index; of an element its index in C order in the whole dataset; of a chunk that of its first element.
+     * Each dataset begins at 0 again. */
+    QUERN_HDF5_INDEX = 0,
+    QUERN_HDF5_PLACE =
+        1, /* QUERN_BYTES, to be read by quern_hdf5_place_start() and its like: coordinates, dataset and file */
+} quern_hdf5_key;
+
+/* A member of a compound. */
+typedef struct quern_hdf5_field {
+    const char *name;
+    quern_type type; /* a number; or QUERN_BYTES: a string of fixed length */
+    uint32_t
+        count; /* of numbers, where the member is an array of any rank: how many in all; 0: one. Of QUERN_BYTES: bytes, padded with NUL */
+} quern_hdf5_field;
+
+/* Which datasets, and what of them. The struct grows at its end; struct_size is handled as in quern_options. */
+typedef struct quern_hdf5_options {
+    size_t struct_size; /* sizeof(quern_hdf5_options); 0 is refused */
+    /* Path in the file, "/group/name"; between slashes *, ? and [...] match as in file names: "/run-?/temperature". What is matched and
+     * is no dataset is passed over; a file without a match is an error. */
+    const char *dataset;
+    quern_hdf5_record record;
+    quern_hdf5_key key;
+    /* Of elements: a number, or QUERN_BYTES for strings, fixed or variable, without their padding (of ELEMENTS only). 0: QUERN_F64.
+     * HDF5 converts from any size and order of bytes; enumerations and booleans are integers. With fields it must be 0. */
+    quern_type type;
+    const quern_hdf5_field
+        *fields;        /* [field_count]: elements are structs of these members, in this order, without padding */
+    size_t field_count; /* 0: elements are no compounds; at most 64 */
+    int convert; /* not 0: numbers that may not fit the type asked for are taken all the same, clipped and rounded as HDF5 does; without it
+                  * they are refused by their type, before any work */
+    int external; /* not 0: external links, external storage and virtual datasets are followed to other files (where such a source is
+                   * missing, HDF5 gives fill values); without it they are refused */
+} quern_hdf5_options;
+
+/* The records of datasets of HDF5 files. paths: files; patterns of file names where no file has that name; and directories with all HDF5 files
+ * below them (others there are passed over). Files in byte order of their paths, datasets within a file in that of theirs, records as they are stored.
+ * Datasets that have no elements have no records; scalar ones are refused. Unlimited dimensions count as far as they
+ * reach when the file is listed. Local. paths and options are copied. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not set, NULL
+ * among the paths, no dataset, types or fields that do not go together, fields of more than QUERN_FIXED_BYTES_MAX bytes for ELEMENTS. At run, naming
+ * file and dataset: QUERN_ERROR_INPUT for what is missing, no HDF5, truncated, of another type, or changes while it is read;
+ * QUERN_ERROR_RECORD_TOO_LARGE: raise record-bytes. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_read_hdf5(quern_context *context, const char *const *paths, size_t path_count,
+                                         const quern_hdf5_options *options);
+
+/*
+ * A place: two uint32_t, the rank of the dataset and the bytes of its path; rank uint64_t, where the record begins; rank uint64_t, how far it
+ * reaches in each dimension; the path of the dataset; and that of the file.
+ */
+
+/* How many dimensions the dataset has. */
+static inline uint32_t quern_hdf5_place_rank(quern_span place)
+{
+    return quern_u32(place);
+}
+
+/* The first index of the record in a dimension, which is below the rank. */
+static inline uint64_t quern_hdf5_place_start(quern_span place, uint32_t dimension)
+{
+    return quern_u64(quern_bytes((const char *)place.data + 8 + 8 * (size_t)dimension, 8));
+}
+
+/* How many indices the record has in a dimension, which is below the rank. */
+static inline uint64_t quern_hdf5_place_count(quern_span place, uint32_t dimension)
+{
+    return quern_hdf5_place_start(place, quern_hdf5_place_rank(place) + dimension);
+}
+
+/* The path of the dataset, as long as the place lives. */
+static inline quern_span quern_hdf5_place_dataset(quern_span place)
+{
+    const char *from = (const char *)place.data;
+    return quern_bytes(from + 8 + 16 * (size_t)quern_hdf5_place_rank(place), quern_u32(quern_bytes(from + 4, 4)));
+}
+
+/* The path of the file, as long as the place lives. */
+static inline quern_span quern_hdf5_place_file(quern_span place)
+{
+    quern_span dataset = quern_hdf5_place_dataset(place);
+    const char *from = (const char *)dataset.data + dataset.bytes;
+    return quern_bytes(from, place.bytes - (size_t)(from - (const char *)place.data));
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

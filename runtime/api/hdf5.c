@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <quern/hdf5.h>
+
+#include "runtime/api/dataset_internal.h"
+
+/* Up to the last field of version 0.1. */
+#define OPTIONS_FIRST_BYTES (offsetof(quern_hdf5_options, external) + sizeof(int))
+
+quern_dataset *quern_read_hdf5(quern_context *context, const char *const *paths, size_t path_count,
+                               const quern_hdf5_options *options)
+{
+    quern_hdf5_options known = {0};
+    if (!context || !qn_dataset_check_paths(context, paths, path_count, "read hdf5"))
+        return NULL;
+    qn_error *error = qn_dataset_error_of(context);
+    if (!options)
+        return qn_dataset_refuse(context, "read hdf5: the options are NULL: the dataset is needed");
+    if (qn_struct_read(&known, sizeof known, OPTIONS_FIRST_BYTES, options, "read hdf5: options",
+                       "set it to sizeof(quern_hdf5_options)", error) != QUERN_OK)
+        return NULL;
+    return qn_dataset_wrap(context, qn_graph_add_hdf5(&context->graph, paths, path_count, &known, error));
+}
