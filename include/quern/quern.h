@@ -15,6 +15,7 @@
 
 #include <quern/context.h>
 #include <quern/dataset.h>
+#include <quern/formats.h>
 #include <quern/operators.h>
 #include <quern/options.h>
 #include <quern/status.h>

@@ -43,7 +43,7 @@ bool qn_dataset_are_together(const quern_dataset *left, const quern_dataset *rig
     return false;
 }
 
-static bool check_paths(quern_context *context, const char *const *paths, size_t path_count, const char *what)
+bool qn_dataset_check_paths(quern_context *context, const char *const *paths, size_t path_count, const char *what)
 {
     bool complete = paths || path_count == 0;
     for (size_t i = 0; i < path_count && complete; i++)
@@ -57,7 +57,7 @@ static bool check_paths(quern_context *context, const char *const *paths, size_t
 quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
                                const quern_text_options *options)
 {
-    if (!context || !check_paths(context, paths, path_count, "read text"))
+    if (!context || !qn_dataset_check_paths(context, paths, path_count, "read text"))
         return NULL;
     quern_text_options known = {.struct_size = sizeof known};
     if (qn_struct_read(&known, sizeof known, TEXT_OPTIONS_FIRST_BYTES, options, "read text: options",
@@ -74,7 +74,7 @@ quern_dataset *quern_read_fixed(quern_context *context, const char *const *paths
                                 const quern_fixed_options *options)
 {
     quern_fixed_options known = {0};
-    if (!context || !check_paths(context, paths, path_count, "read fixed"))
+    if (!context || !qn_dataset_check_paths(context, paths, path_count, "read fixed"))
         return NULL;
     qn_error *error = qn_dataset_error_of(context);
     if (!options)

@@ -13,5 +13,7 @@ quern_dataset *qn_dataset_wrap(quern_context *context, qn_node *node);
 quern_dataset *qn_dataset_refuse(quern_context *context, const char *what);
 /* Whether both are there, and of one context; what: the operator, for the message. */
 bool qn_dataset_are_together(const quern_dataset *left, const quern_dataset *right, const char *what);
+/* Whether none of the paths of a source is NULL; what: the source, for the message. */
+bool qn_dataset_check_paths(quern_context *context, const char *const *paths, size_t path_count, const char *what);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "runtime/io/fixed_source.h"
+#include "runtime/io/sequence_grammar.h"
 
 #define LOOK_BYTES_MIN                                                                                                 \
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
@@ -38,13 +39,24 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_er
     return status;
 }
 
-static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_error *error)
+/* Looks for files that their format does not allow to cut. */
+static quern_status look_for_whole(qn_listing *listing, const qn_node *source, qn_error *error)
+{
+    return source->kind == QN_NODE_SEQUENCES ? qn_sequence_plan(&source->of.records.sequences, listing, error)
+                                             : QUERN_OK;
+}
+
+static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
         status = qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
+        if (status == QUERN_OK && stage->legs[i].parent == QN_STAGE_NONE)
+            status = look_for_whole(&leg->listing, qn_leg_source(stage, i), error);
+        for (size_t file = 0; file < leg->listing.file_count; file++)
+            list->whole_count += leg->listing.files[file].is_whole;
         if (status == QUERN_OK)
             status = qn_splits_create(&leg->splits, &leg->listing, split_bytes, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
@@ -84,7 +96,8 @@ quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint
     *list = (qn_task_list){0};
     quern_status status = list_inputs(list, stage, error);
     if (status == QUERN_OK)
-        status = cut_inputs(list, split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count), error);
+        status = cut_inputs(list, stage,
+                            split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count), error);
     if (status == QUERN_OK && scattered)
         status = scatter(list, error);
     if (status != QUERN_OK)

@@ -24,6 +24,7 @@ typedef struct qn_task_list {
     uint32_t count; /* of tasks */
     uint64_t bytes;
     size_t file_count;
+    size_t whole_count; /* of these, plain files that their format does not allow to cut: one rank reads each */
     uint32_t *order; /* [count]; NULL: as they are */
 } qn_task_list;
 

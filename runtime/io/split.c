@@ -50,7 +50,7 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
                 open = (qn_split){.file = file, .offset = offset};
             uint64_t left = listing->files[file].bytes - offset;
             uint64_t room = split_bytes > cost ? split_bytes - cost : 1;
-            bool cuttable = listing->files[file].packing == QN_PACKING_NONE;
+            bool cuttable = listing->files[file].packing == QN_PACKING_NONE && !listing->files[file].is_whole;
             uint64_t taken = left < room || !cuttable ? left : room;
             offset += taken;
             open.bytes += taken;

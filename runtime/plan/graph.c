@@ -35,6 +35,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "read text";
     case QN_NODE_FIXED:
         return "read fixed";
+    case QN_NODE_SEQUENCES:
+        return "read sequences";
     case QN_NODE_MAP:
         return "map";
     case QN_NODE_FLAT_MAP:

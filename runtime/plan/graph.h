@@ -15,12 +15,14 @@
 #include "runtime/base/status.h"
 #include "runtime/data/bins.h"
 #include "runtime/data/collation.h"
+#include "runtime/data/record_format.h"
 #include "runtime/data/record_layout.h"
 #include "runtime/data/reducer.h"
 
 typedef enum qn_node_kind {
     QN_NODE_TEXT,
     QN_NODE_FIXED,
+    QN_NODE_SEQUENCES,
     QN_NODE_MAP,
     QN_NODE_FLAT_MAP,
     QN_NODE_FILTER,
@@ -107,12 +109,13 @@ struct qn_node {
     } fn;
     void *user;
     qn_reducer reducer; /* QN_NODE_REDUCE */
-    qn_text_input text; /* QN_NODE_TEXT; QN_NODE_FIXED: the paths alone */
+    qn_text_input text; /* QN_NODE_TEXT; other sources: the paths alone */
     union {
         qn_collate collate;        /* QN_NODE_COLLATE */
         quern_join_type join_type; /* QN_NODE_JOIN */
         uint64_t k;                /* QN_NODE_TOP_OF_KEY */
         qn_record_layout layout;   /* QN_NODE_FIXED */
+        qn_record_format records;  /* QN_NODE_SEQUENCES */
         qn_sample sample;          /* QN_NODE_SAMPLE */
         qn_bins bins;              /* QN_NODE_BIN */
         qn_quantiles quantiles;    /* QN_NODE_QUANTILES */
@@ -173,7 +176,7 @@ static inline bool qn_node_is_grouping(const qn_node *node)
 /* Whether a leg of a stage can begin with the node. */
 static inline bool qn_node_is_source(const qn_node *node)
 {
-    return node->kind == QN_NODE_TEXT || node->kind == QN_NODE_FIXED || qn_node_makes_result(node);
+    return node->kind <= QN_NODE_SEQUENCES || qn_node_makes_result(node);
 }
 
 /* Whether the operator has to know how many records, or what sum of them, there are before a part of its input. */
@@ -196,6 +199,9 @@ qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t pat
 /* A source of records of one length: copies. options: of this version's size. */
 qn_node *qn_graph_add_fixed(qn_graph *graph, const char *const *paths, size_t path_count,
                             const quern_fixed_options *options, qn_error *error);
+/* A source of sequences: copies. options: of this version's size; NULL is all defaults. */
+qn_node *qn_graph_add_sequences(qn_graph *graph, const char *const *paths, size_t path_count,
+                                const quern_sequence_options *options, qn_error *error);
 /* The records that a share of all outcomes keeps: fraction is 0 to 1. */
 qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fraction, uint64_t seed, qn_error *error);
 /* Each value's bin as a key without a value: copies. */
