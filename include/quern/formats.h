@@ -25,13 +25,15 @@ extern "C" {
 typedef enum quern_sequence_format {
     QUERN_SEQUENCE_ANY = 0,   /* as each file begins: '>' is FASTA, '@' FASTQ */
     QUERN_SEQUENCE_FASTA = 1, /* sequences of any number of lines */
-    QUERN_SEQUENCE_FASTQ = 2, /* four lines each, or sequences and qualities of several lines, which only one rank can read */
+    QUERN_SEQUENCE_FASTQ =
+        2, /* four lines each, or sequences and qualities of several lines, which only one rank can read */
     QUERN_SEQUENCE_FASTQ_LINES = 3, /* four lines each; anything else fails */
 } quern_sequence_format;
 
 typedef enum quern_sequence_value {
     QUERN_SEQUENCE_BASES = 0, /* the sequence without line breaks */
-    QUERN_SEQUENCE_QUALITIES = 1, /* the sequence and behind it as many qualities: quern_sequence_bases(), quern_sequence_qualities(). FASTQ only */
+    QUERN_SEQUENCE_QUALITIES =
+        1, /* the sequence and behind it as many qualities: quern_sequence_bases(), quern_sequence_qualities(). FASTQ only */
 } quern_sequence_value;
 
 /* Options of sequences. The struct grows at its end; struct_size is handled as in quern_options. */
@@ -46,7 +48,7 @@ typedef struct quern_sequence_options {
     uint32_t overlap_bases; /* at most half of piece_bases */
     int interleaved; /* not 0: records are pairs, of equal names: up to the first blank, "/1" and "/2" apart. They are checked, and come in
                       * one block. Files are then not cut */
-    int as_stored;   /* not 0: files are read as they stand, packed or not */
+    int as_stored; /* not 0: files are read as they stand, packed or not */
 } quern_sequence_options;
 
 /* FASTA and FASTQ files: key is the header line without its '>' or '@', value the sequence as it stands (either case, any letters) without

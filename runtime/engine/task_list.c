@@ -96,8 +96,8 @@ quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint
     *list = (qn_task_list){0};
     quern_status status = list_inputs(list, stage, error);
     if (status == QUERN_OK)
-        status = cut_inputs(list, stage,
-                            split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count), error);
+        status = cut_inputs(list, stage, split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count),
+                            error);
     if (status == QUERN_OK && scattered)
         status = scatter(list, error);
     if (status != QUERN_OK)

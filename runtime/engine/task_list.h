@@ -25,7 +25,7 @@ typedef struct qn_task_list {
     uint64_t bytes;
     size_t file_count;
     size_t whole_count; /* of these, plain files that their format does not allow to cut: one rank reads each */
-    uint32_t *order; /* [count]; NULL: as they are */
+    uint32_t *order;    /* [count]; NULL: as they are */
 } qn_task_list;
 
 /* Lists the inputs and cuts them. split_bytes 0: by the input and the number of workers. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. Local. */

@@ -219,8 +219,7 @@ static quern_status fill_block(qn_record_source *source, bool *done_out, qn_erro
         finding = take_records(source, &view, error);
         /* What was passed over is no part of a block, nor of how much is to be seen for one. */
         bool moved = finding == QN_PASSED || source->place.scan_offset != from;
-        if (finding == QN_MORE && !moved && view.bytes > source->record_bytes_max &&
-            view.bytes >= QN_READ_CHUNK_BYTES)
+        if (finding == QN_MORE && !moved && view.bytes > source->record_bytes_max && view.bytes >= QN_READ_CHUNK_BYTES)
             return too_large(source, from, error);
         end = moved ? chunk_end(source->place.scan_offset) : grow(source, end);
         if (source->count == 0)

@@ -24,7 +24,7 @@ static qn_sequence_kind kind_of(const qn_sequence_format *format, const uint8_t 
     size_t at = 0;
     while (at < bytes && is_blank(data[at]))
         at++;
-    qn_sequence_kind kind = at == bytes      ? QN_SEQUENCES_UNKNOWN
+    qn_sequence_kind kind = at == bytes       ? QN_SEQUENCES_UNKNOWN
                             : data[at] == '>' ? QN_SEQUENCES_FASTA
                             : data[at] == '@' ? QN_SEQUENCES_FASTQ
                                               : QN_SEQUENCES_UNKNOWN;
@@ -451,7 +451,8 @@ static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_er
     if (finding != QN_FOUND)
         return finding;
     if (!are_mates(reads[0].name, reads[1].name))
-        return qn_record_fail(source, view->offset, error, "this record and the one behind it are no pair: their names differ");
+        return qn_record_fail(source, view->offset, error,
+                              "this record and the one behind it are no pair: their names differ");
     finding = give_read(source, view, &reads[0], 0, error);
     if (finding == QN_FOUND)
         finding = give_read(source, view, &reads[1], second, error);
@@ -608,7 +609,8 @@ static quern_status plan_file(const qn_sequence_format *format, qn_input_file *f
 quern_status qn_sequence_plan(const qn_sequence_format *format, qn_listing *listing, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    if (format->format == QUERN_SEQUENCE_FASTA || (format->format == QUERN_SEQUENCE_FASTQ_LINES && !format->interleaved))
+    if (format->format == QUERN_SEQUENCE_FASTA ||
+        (format->format == QUERN_SEQUENCE_FASTQ_LINES && !format->interleaved))
         return QUERN_OK;
     uint8_t *front = malloc(FRONT_BYTES + QN_WINDOW_SLACK_BYTES);
     if (!front)

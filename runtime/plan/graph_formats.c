@@ -35,8 +35,8 @@ qn_node *qn_graph_add_sequences(qn_graph *graph, const char *const *paths, size_
                                                         .interleaved = options->interleaved != 0,
                                                         .piece_bases = options->piece_bases,
                                                         .overlap_bases = options->overlap_bases}};
-    uint64_t noted[] = {options->format,      options->value,           options->piece_bases, options->overlap_bases,
-                        !!options->as_stored, !!options->interleaved};
+    uint64_t noted[] = {options->format,        options->value,       options->piece_bases,
+                        options->overlap_bases, !!options->as_stored, !!options->interleaved};
     qn_graph_note_bytes(graph, noted, sizeof noted);
     return add_source(graph, paths, path_count, options->as_stored, &draft, error);
 }

@@ -58,7 +58,8 @@ static inline void expect(const void *key, size_t key_bytes, const void *value, 
         made.records = realloc(made.records, made.capacity * sizeof *made.records);
         ck_assert_ptr_nonnull(made.records);
     }
-    made.records[made.count] = (expected_record){made.texts.bytes, key_bytes, made.texts.bytes + key_bytes, value_bytes};
+    made.records[made.count] =
+        (expected_record){made.texts.bytes, key_bytes, made.texts.bytes + key_bytes, value_bytes};
     put(&made.texts, key, key_bytes);
     put(&made.texts, value, value_bytes);
     made.count++;

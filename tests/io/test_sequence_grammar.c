@@ -114,7 +114,8 @@ START_TEST(pieces_of_sequences_overlap_as_asked_wherever_the_file_is_cut)
         uint64_t state = seed;
         line_end = seed % 2 ? "\n" : "\r\n";
         qn_source_format format = format_of(QUERN_SEQUENCE_ANY, QUERN_SEQUENCE_BASES);
-        uint32_t piece = 2 + (uint32_t)kit_random_below(&state, 12), overlap = (uint32_t)kit_random_below(&state, piece / 2 + 1);
+        uint32_t piece = 2 + (uint32_t)kit_random_below(&state, 12),
+                 overlap = (uint32_t)kit_random_below(&state, piece / 2 + 1);
         format.records.sequences.piece_bases = piece;
         format.records.sequences.overlap_bases = overlap;
         open_kit(&format, RECORD_BYTES_MAX);
@@ -169,14 +170,16 @@ START_TEST(files_of_many_chunks_and_records_longer_than_chunks_are_whole)
         uint64_t state = seed;
         bool fasta = seed % 3 > 0;
         line_end = seed % 2 ? "\n" : "\r\n";
-        qn_source_format format = format_of(QUERN_SEQUENCE_ANY, fasta ? QUERN_SEQUENCE_BASES : QUERN_SEQUENCE_QUALITIES);
+        qn_source_format format =
+            format_of(QUERN_SEQUENCE_ANY, fasta ? QUERN_SEQUENCE_BASES : QUERN_SEQUENCE_QUALITIES);
         if (seed % 3 == 2) {
             format.records.sequences.piece_bases = 70000;
             format.records.sequences.overlap_bases = 1000;
         }
         open_kit(&format, RECORD_BYTES_MAX);
         if (fasta)
-            make_fasta(8, seed == 1 ? 1900000 : 800000, format.records.sequences.piece_bases, 1000 * (seed % 3 == 2), &state);
+            make_fasta(8, seed == 1 ? 1900000 : 800000, format.records.sequences.piece_bases, 1000 * (seed % 3 == 2),
+                       &state);
         else
             make_fastq(seed == 3 ? 12 : 30000, seed == 3 ? 190000 : 200, false, true, &state);
         write_content();
