@@ -74,6 +74,45 @@ static inline quern_span quern_sequence_qualities(quern_span value)
     return quern_bytes((const char *)value.data + value.bytes / 2, value.bytes / 2);
 }
 
+/* Options of rows. The struct grows at its end; struct_size is handled as in quern_options. */
+typedef struct quern_csv_options {
+    size_t struct_size; /* sizeof(quern_csv_options); 0 is refused */
+    char separator;     /* of fields, an ASCII byte, no quote and no line break; 0: ',' */
+    int no_quotes;      /* not 0: '"' is a letter like others, as in plain TSV; fields hold neither separators nor line breaks */
+    int no_quoted_newlines; /* not 0: no field holds a line break. Then files need not be read beforehand; a field that does fails */
+    int header;             /* not 0: the first row of each file names the columns, and is no record */
+    uint32_t key_column;    /* from 0: the field of it is a row's key */
+    const char *key_name;   /* the column by its name, unquoted, which may be another one in each file; needs header. NULL: by key_column */
+    int ragged;             /* not 0: rows may have other numbers of fields than the first of their file */
+    int as_stored;          /* not 0: files are read as they stand, packed or not */
+} quern_csv_options;
+
+/* Rows of CSV (RFC 4180) or, with another separator, TSV: key is a field, unquoted; value the whole row as it stands, without its line
+ * break, for quern_csv_next_field(). Both QUERN_BYTES. Rows end in "\n" or "\r\n"; empty lines are skipped, and so is the byte order mark of UTF-8. Files are cut
+ * anywhere, in the middle of quoted fields too: before a stage reads files that are to be cut, the ranks count the quotes in them, a
+ * share each, unless there are none or they hold no line breaks. Local. paths and options are copied; options NULL: all
+ * defaults. QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, a separator that cannot be one, key_name without header, or
+ * options.struct_size not set. At run: QUERN_ERROR_INPUT naming file and byte of a quote within a field that does not begin with one, of something
+ * behind a closing quote, of quotes that are not closed, of a row without the key's column or, unless ragged, with another number of fields, and of
+ * a header without key_name; QUERN_ERROR_RECORD_TOO_LARGE: raise record-bytes. NULL on failure. Since 0.1. Read next: docs/howto/read-formats.md. */
+QUERN_API quern_dataset *quern_read_csv(quern_context *context, const char *const *paths, size_t path_count,
+                                        const quern_csv_options *options);
+
+/* Where one is in a row. {row.data, row.bytes, separator, no_quotes}, the rest 0, is its begin. */
+typedef struct quern_csv_cursor {
+    const char *data;
+    size_t bytes;
+    char separator;
+    int no_quotes;
+    size_t at;
+    int ended;
+} quern_csv_cursor;
+
+/* The next field of a row, unquoted: 1 and *field_out; 0 at the end of the row; below 0 if it is no field of RFC 4180, which a row of
+ * quern_read_csv() never has. A field with doubled quotes is written to room, which has as many bytes as the row; the others are
+ * where they stand in it. Local; any thread. Since 0.1. */
+QUERN_API int quern_csv_next_field(quern_csv_cursor *cursor, void *room, quern_span *field_out);
+
 #ifdef __cplusplus
 }
 #endif

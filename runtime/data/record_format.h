@@ -10,6 +10,7 @@
 
 typedef enum qn_record_kind {
     QN_RECORDS_SEQUENCES,
+    QN_RECORDS_ROWS,
 } qn_record_kind;
 
 typedef struct qn_sequence_format {
@@ -20,9 +21,17 @@ typedef struct qn_sequence_format {
     uint32_t overlap_bases; /* at most half of it */
 } qn_sequence_format;
 
+typedef struct qn_row_format {
+    char separator;
+    bool has_quotes, has_quoted_newlines, has_header, is_ragged;
+    uint32_t key_column;
+    const char *key_name; /* NULL: by its number */
+} qn_row_format;
+
 typedef struct qn_record_format {
     qn_record_kind kind;
-    qn_sequence_format sequences;
+    qn_sequence_format sequences; /* SEQUENCES */
+    qn_row_format rows;           /* ROWS */
 } qn_record_format;
 
 #endif

@@ -8,6 +8,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
+#include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
 #include "runtime/exec/grouper.h"
 
@@ -236,7 +237,7 @@ static qn_source_format format_of(const qn_node *node)
     qn_source_format format = {.kind = QN_SOURCE_TEXT, .skip_empty = node->text.skip_empty, .value = node->text.value};
     if (node->kind == QN_NODE_FIXED)
         return (qn_source_format){.kind = QN_SOURCE_FIXED, .layout = node->of.layout};
-    if (node->kind == QN_NODE_SEQUENCES)
+    if (node->kind == QN_NODE_SEQUENCES || node->kind == QN_NODE_ROWS)
         return (qn_source_format){.kind = QN_SOURCE_RECORDS, .records = node->of.records};
     qn_delimiters_init(&format.delimiters, node->text.delimiters, node->text.delimiter_count);
     return format;
@@ -654,6 +655,8 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
         qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
                         run->stage, engine->rank_node, error);
     quern_status status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK && qn_quotes_matter(run->stage))
+        status = qn_quotes_learn(engine->comm, run->stage, is_master ? &run->master.tasks : NULL, error);
     if (status == QUERN_OK)
         status = number_parts(run, error);
     if (status == QUERN_OK)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/io/row_grammar.h"
 #include "runtime/io/sequence_grammar.h"
 
 /* Two records come at once at most. */
@@ -14,6 +15,8 @@ static const qn_grammar *grammar_of(qn_record_kind kind)
     switch (kind) {
     case QN_RECORDS_SEQUENCES:
         return &qn_sequence_grammar;
+    case QN_RECORDS_ROWS:
+        return &qn_row_grammar;
     }
     QN_ASSERT(!"a format is of a kind");
     return NULL;

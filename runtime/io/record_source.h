@@ -30,6 +30,8 @@ typedef struct qn_grammar_state {
     qn_sequence_kind sequences;
     char *header; /* of the sequence that is given in pieces; with QN_SLACK_BYTES behind it */
     size_t header_bytes, header_capacity;
+    uint32_t column_count, key_column; /* of rows: as the first one has them */
+    bool is_quoted;                    /* within quotes, on the way to the first row */
 } qn_grammar_state;
 
 /* What a grammar is shown: bytes of the content from the place on. */

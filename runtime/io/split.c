@@ -8,6 +8,7 @@
 #define SPLIT_BYTES_MAX   ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 64
+#define QUOTED_BIT        (UINT32_C(1) << 31) /* beside the packing */
 #define SEGMENT_BYTES_MIN (5 * sizeof(uint64_t) + sizeof(uint32_t)) /* of one in a message */
 
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
@@ -86,7 +87,8 @@ void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer
         qn_buffer_append_u64(message, file == split->end_file ? split->end_offset : input->bytes);
         qn_buffer_append_u64(message, input->bytes);
         qn_buffer_append_u64(message, file);
-        qn_buffer_append_u32(message, input->packing);
+        bool quoted = file == split->file && split->begins_quoted;
+        qn_buffer_append_u32(message, input->packing | (quoted ? QUOTED_BIT : 0));
         qn_buffer_append_span(message, input->path, strlen(input->path) + 1);
     }
 }
@@ -110,7 +112,9 @@ quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint
         segments[i].end = qn_reader_u64(message);
         segments[i].file_bytes = qn_reader_u64(message);
         segments[i].file = qn_reader_u64(message);
-        segments[i].packing = (qn_packing)qn_reader_u32(message);
+        uint32_t packing = qn_reader_u32(message);
+        segments[i].packing = (qn_packing)(packing & ~QUOTED_BIT);
+        segments[i].begins_quoted = (packing & QUOTED_BIT) != 0;
         segments[i].path = qn_reader_span(message, &path_bytes);
         if (path_bytes == 0 || segments[i].path[path_bytes - 1] != 0)
             message->failed = true;

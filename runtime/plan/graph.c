@@ -37,6 +37,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "read fixed";
     case QN_NODE_SEQUENCES:
         return "read sequences";
+    case QN_NODE_ROWS:
+        return "read csv";
     case QN_NODE_MAP:
         return "map";
     case QN_NODE_FLAT_MAP:

@@ -40,3 +40,35 @@ qn_node *qn_graph_add_sequences(qn_graph *graph, const char *const *paths, size_
     qn_graph_note_bytes(graph, noted, sizeof noted);
     return add_source(graph, paths, path_count, options->as_stored, &draft, error);
 }
+
+static bool may_separate(char byte)
+{
+    return (unsigned char)byte < 0x80 && byte != '"' && byte != '\n' && byte != '\r';
+}
+
+qn_node *qn_graph_add_rows(qn_graph *graph, const char *const *paths, size_t path_count,
+                           const quern_csv_options *options, qn_error *error)
+{
+    qn_node draft = {.kind = QN_NODE_ROWS, .schema = {QUERN_BYTES, QUERN_BYTES, 0}};
+    if (!may_separate(options->separator))
+        return refuse(error, "read csv: the separator must be an ASCII byte, no quote and no line break");
+    if (options->key_name && !options->header)
+        return refuse(error, "read csv: a key by its name needs a header");
+    qn_row_format *rows = &draft.of.records.rows;
+    draft.of.records.kind = QN_RECORDS_ROWS;
+    *rows = (qn_row_format){.separator = options->separator ? options->separator : ',',
+                            .has_quotes = !options->no_quotes,
+                            .has_quoted_newlines = !options->no_quoted_newlines,
+                            .has_header = options->header != 0,
+                            .is_ragged = options->ragged != 0,
+                            .key_column = options->key_column};
+    if (options->key_name && !(rows->key_name = qn_arena_text(&graph->arena, options->key_name))) {
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a dataset");
+        return NULL;
+    }
+    uint64_t noted[] = {(unsigned char)rows->separator, rows->has_quotes, rows->has_quoted_newlines, rows->has_header,
+                        rows->is_ragged,                rows->key_column, !!options->as_stored};
+    qn_graph_note_bytes(graph, noted, sizeof noted);
+    qn_graph_note(graph, rows->key_name ? rows->key_name : "");
+    return add_source(graph, paths, path_count, options->as_stored, &draft, error);
+}

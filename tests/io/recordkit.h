@@ -33,6 +33,7 @@ static qn_error error;
 static qn_source source, resumed;
 static model made;
 static const char *path;
+static bool count_quotes; /* tasks are told whether they begin within quotes */
 
 static inline void put(byte_buffer *to, const void *data, size_t count)
 {
@@ -101,7 +102,10 @@ static inline void make_task(qn_buffer *task, uint64_t begin, uint64_t end)
     qn_buffer_append_u64(task, end);
     qn_buffer_append_u64(task, made.content.bytes);
     qn_buffer_append_u64(task, 0);
-    qn_buffer_append_u32(task, QN_PACKING_NONE);
+    uint32_t quoted = 0;
+    for (uint64_t i = 0; i < begin && count_quotes; i++)
+        quoted ^= made.content.data[i] == '"';
+    qn_buffer_append_u32(task, QN_PACKING_NONE | quoted << 31);
     qn_buffer_append_span(task, path, strlen(path) + 1);
 }
 
