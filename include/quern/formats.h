@@ -78,13 +78,14 @@ static inline quern_span quern_sequence_qualities(quern_span value)
 typedef struct quern_csv_options {
     size_t struct_size; /* sizeof(quern_csv_options); 0 is refused */
     char separator;     /* of fields, an ASCII byte, no quote and no line break; 0: ',' */
-    int no_quotes;      /* not 0: '"' is a letter like others, as in plain TSV; fields hold neither separators nor line breaks */
+    int no_quotes; /* not 0: '"' is a letter like others, as in plain TSV; fields hold neither separators nor line breaks */
     int no_quoted_newlines; /* not 0: no field holds a line break. Then files need not be read beforehand; a field that does fails */
-    int header;             /* not 0: the first row of each file names the columns, and is no record */
-    uint32_t key_column;    /* from 0: the field of it is a row's key */
-    const char *key_name;   /* the column by its name, unquoted, which may be another one in each file; needs header. NULL: by key_column */
-    int ragged;             /* not 0: rows may have other numbers of fields than the first of their file */
-    int as_stored;          /* not 0: files are read as they stand, packed or not */
+    int header;          /* not 0: the first row of each file names the columns, and is no record */
+    uint32_t key_column; /* from 0: the field of it is a row's key */
+    const char *
+        key_name; /* the column by its name, unquoted, which may be another one in each file; needs header. NULL: by key_column */
+    int ragged;    /* not 0: rows may have other numbers of fields than the first of their file */
+    int as_stored; /* not 0: files are read as they stand, packed or not */
 } quern_csv_options;
 
 /* Rows of CSV (RFC 4180) or, with another separator, TSV: key is a field, unquoted; value the whole row as it stands, without its line
@@ -112,6 +113,19 @@ typedef struct quern_csv_cursor {
  * quern_read_csv() never has. A field with doubled quotes is written to room, which has as many bytes as the row; the others are
  * where they stand in it. Local; any thread. Since 0.1. */
 QUERN_API int quern_csv_next_field(quern_csv_cursor *cursor, void *room, quern_span *field_out);
+
+/* Options of whole files. The struct grows at its end; struct_size is handled as in quern_options. */
+typedef struct quern_file_options {
+    size_t struct_size; /* sizeof(quern_file_options); 0 is refused */
+    int as_stored;      /* not 0: files are read as they stand, packed or not, and archives as one file */
+} quern_file_options;
+
+/* Whole files as records: key is the path, as it was named or found below a directory, and of a member of an archive that of the archive, a slash,
+ * and that of the member; value is all its bytes, unpacked. Both QUERN_BYTES. Files and members of no bytes have no record. Each is
+ * read by one rank. Local. paths and options are copied; options NULL: all defaults. QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, or
+ * options.struct_size not set. At run: QUERN_ERROR_INPUT naming the path; QUERN_ERROR_RECORD_TOO_LARGE: raise record-bytes. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_read_files(quern_context *context, const char *const *paths, size_t path_count,
+                                          const quern_file_options *options);
 
 #ifdef __cplusplus
 }

@@ -13,7 +13,7 @@ typedef enum qn_csv_end {
     QN_CSV_NEWLINE,
     QN_CSV_END,  /* of the data */
     QN_CSV_MORE, /* the field is not whole, or not known to be */
-    QN_CSV_BAD,  /* a quote where none can be, or something else behind a closing one; or at_end and the quotes are not closed */
+    QN_CSV_BAD, /* a quote where none can be, or something else behind a closing one; or at_end and the quotes are not closed */
 } qn_csv_end;
 
 typedef struct qn_csv_field {

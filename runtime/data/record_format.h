@@ -11,6 +11,7 @@
 typedef enum qn_record_kind {
     QN_RECORDS_SEQUENCES,
     QN_RECORDS_ROWS,
+    QN_RECORDS_FILES,
 } qn_record_kind;
 
 typedef struct qn_sequence_format {

@@ -91,8 +91,7 @@ static quern_status count_share(const qn_comm *comm, const void *stretches, size
 {
     qn_reader reader = qn_reader_of(stretches, bytes);
     uint8_t *room = malloc(COUNT_BYTES);
-    quern_status status =
-        room ? QUERN_OK : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to count quotes");
+    quern_status status = room ? QUERN_OK : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to count quotes");
     for (uint64_t i = 0; reader.left_bytes > 0 && !reader.failed && status == QUERN_OK; i++) {
         size_t path_bytes = 0;
         uint64_t begin = qn_reader_u64(&reader), end = qn_reader_u64(&reader);

@@ -237,7 +237,7 @@ static qn_source_format format_of(const qn_node *node)
     qn_source_format format = {.kind = QN_SOURCE_TEXT, .skip_empty = node->text.skip_empty, .value = node->text.value};
     if (node->kind == QN_NODE_FIXED)
         return (qn_source_format){.kind = QN_SOURCE_FIXED, .layout = node->of.layout};
-    if (node->kind == QN_NODE_SEQUENCES || node->kind == QN_NODE_ROWS)
+    if (node->kind == QN_NODE_SEQUENCES || node->kind == QN_NODE_ROWS || node->kind == QN_NODE_FILES)
         return (qn_source_format){.kind = QN_SOURCE_RECORDS, .records = node->of.records};
     qn_delimiters_init(&format.delimiters, node->text.delimiters, node->text.delimiter_count);
     return format;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "runtime/io/file_grammar.h"
 #include "runtime/io/fixed_source.h"
 #include "runtime/io/sequence_grammar.h"
 
@@ -39,11 +40,17 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_er
     return status;
 }
 
-/* Looks for files that their format does not allow to cut. */
-static quern_status look_for_whole(qn_listing *listing, const qn_node *source, qn_error *error)
+/* Looks for files that their format does not allow to cut. *count_out: of these, those of which others might be cut. */
+static quern_status look_for_whole(qn_listing *listing, const qn_node *source, size_t *count_out, qn_error *error)
 {
-    return source->kind == QN_NODE_SEQUENCES ? qn_sequence_plan(&source->of.records.sequences, listing, error)
-                                             : QUERN_OK;
+    if (source->kind == QN_NODE_FILES)
+        qn_file_plan(listing);
+    if (source->kind != QN_NODE_SEQUENCES)
+        return QUERN_OK;
+    quern_status status = qn_sequence_plan(&source->of.records.sequences, listing, error);
+    for (size_t i = 0; i < listing->file_count; i++)
+        *count_out += listing->files[i].is_whole;
+    return status;
 }
 
 static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, qn_error *error)
@@ -54,9 +61,7 @@ static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, uint64
         leg->first_task = list->count;
         status = qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
         if (status == QUERN_OK && stage->legs[i].parent == QN_STAGE_NONE)
-            status = look_for_whole(&leg->listing, qn_leg_source(stage, i), error);
-        for (size_t file = 0; file < leg->listing.file_count; file++)
-            list->whole_count += leg->listing.files[file].is_whole;
+            status = look_for_whole(&leg->listing, qn_leg_source(stage, i), &list->whole_count, error);
         if (status == QUERN_OK)
             status = qn_splits_create(&leg->splits, &leg->listing, split_bytes, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)

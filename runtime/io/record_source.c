@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/io/file_grammar.h"
 #include "runtime/io/row_grammar.h"
 #include "runtime/io/sequence_grammar.h"
 
@@ -17,6 +18,8 @@ static const qn_grammar *grammar_of(qn_record_kind kind)
         return &qn_sequence_grammar;
     case QN_RECORDS_ROWS:
         return &qn_row_grammar;
+    case QN_RECORDS_FILES:
+        return &qn_file_grammar;
     }
     QN_ASSERT(!"a format is of a kind");
     return NULL;

@@ -121,14 +121,15 @@ static quern_status read_first_row(qn_record_source *source, qn_error *error)
         quern_status status = qn_content_read(&source->window.content, data, 0, bytes, &got, error);
         qn_view view = {.data = data, .bytes = got, .at_end = got < bytes};
         size_t at = first_row(&view);
-        qn_finding finding =
-            status != QUERN_OK ? QN_FAILED : at == SIZE_MAX ? QN_MORE : learn(source, &view, at, &first, error);
+        qn_finding finding = status != QUERN_OK ? QN_FAILED
+                             : at == SIZE_MAX   ? QN_MORE
+                                                : learn(source, &view, at, &first, error);
         free(data);
         if (finding != QN_MORE)
             return finding == QN_FOUND ? QUERN_OK : error->status;
         if (got > source->record_bytes_max)
-            return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0, "the first row of %s is longer than record-bytes",
-                                source->window.content.name);
+            return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
+                                "the first row of %s is longer than record-bytes", source->window.content.name);
     }
 }
 

@@ -8,7 +8,7 @@
 #define SPLIT_BYTES_MAX   ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 64
-#define QUOTED_BIT        (UINT32_C(1) << 31) /* beside the packing */
+#define QUOTED_BIT        (UINT32_C(1) << 31)                       /* beside the packing */
 #define SEGMENT_BYTES_MIN (5 * sizeof(uint64_t) + sizeof(uint32_t)) /* of one in a message */
 
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)

@@ -24,6 +24,7 @@ typedef enum qn_node_kind {
     QN_NODE_FIXED,
     QN_NODE_SEQUENCES,
     QN_NODE_ROWS,
+    QN_NODE_FILES,
     QN_NODE_MAP,
     QN_NODE_FLAT_MAP,
     QN_NODE_FILTER,
@@ -116,7 +117,7 @@ struct qn_node {
         quern_join_type join_type; /* QN_NODE_JOIN */
         uint64_t k;                /* QN_NODE_TOP_OF_KEY */
         qn_record_layout layout;   /* QN_NODE_FIXED */
-        qn_record_format records;  /* QN_NODE_SEQUENCES, QN_NODE_ROWS */
+        qn_record_format records;  /* QN_NODE_SEQUENCES, ROWS, FILES */
         qn_sample sample;          /* QN_NODE_SAMPLE */
         qn_bins bins;              /* QN_NODE_BIN */
         qn_quantiles quantiles;    /* QN_NODE_QUANTILES */
@@ -177,7 +178,7 @@ static inline bool qn_node_is_grouping(const qn_node *node)
 /* Whether a leg of a stage can begin with the node. */
 static inline bool qn_node_is_source(const qn_node *node)
 {
-    return node->kind <= QN_NODE_ROWS || qn_node_makes_result(node);
+    return node->kind <= QN_NODE_FILES || qn_node_makes_result(node);
 }
 
 /* Whether the operator has to know how many records, or what sum of them, there are before a part of its input. */
@@ -206,6 +207,9 @@ qn_node *qn_graph_add_sequences(qn_graph *graph, const char *const *paths, size_
 /* A source of rows: the same. */
 qn_node *qn_graph_add_rows(qn_graph *graph, const char *const *paths, size_t path_count,
                            const quern_csv_options *options, qn_error *error);
+/* A source of whole files: the same. */
+qn_node *qn_graph_add_files(qn_graph *graph, const char *const *paths, size_t path_count,
+                            const quern_file_options *options, qn_error *error);
 /* The records that a share of all outcomes keeps: fraction is 0 to 1. */
 qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fraction, uint64_t seed, qn_error *error);
 /* Each value's bin as a key without a value: copies. */

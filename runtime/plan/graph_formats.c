@@ -66,9 +66,24 @@ qn_node *qn_graph_add_rows(qn_graph *graph, const char *const *paths, size_t pat
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a dataset");
         return NULL;
     }
-    uint64_t noted[] = {(unsigned char)rows->separator, rows->has_quotes, rows->has_quoted_newlines, rows->has_header,
-                        rows->is_ragged,                rows->key_column, !!options->as_stored};
+    uint64_t noted[] = {(unsigned char)rows->separator,
+                        rows->has_quotes,
+                        rows->has_quoted_newlines,
+                        rows->has_header,
+                        rows->is_ragged,
+                        rows->key_column,
+                        !!options->as_stored};
     qn_graph_note_bytes(graph, noted, sizeof noted);
     qn_graph_note(graph, rows->key_name ? rows->key_name : "");
+    return add_source(graph, paths, path_count, options->as_stored, &draft, error);
+}
+
+qn_node *qn_graph_add_files(qn_graph *graph, const char *const *paths, size_t path_count,
+                            const quern_file_options *options, qn_error *error)
+{
+    qn_node draft = {.kind = QN_NODE_FILES, .schema = {QUERN_BYTES, QUERN_BYTES, 0}};
+    draft.of.records.kind = QN_RECORDS_FILES;
+    uint64_t noted = !!options->as_stored;
+    qn_graph_note_bytes(graph, &noted, sizeof noted);
     return add_source(graph, paths, path_count, options->as_stored, &draft, error);
 }

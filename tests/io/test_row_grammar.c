@@ -9,12 +9,11 @@
 
 static qn_source_format csv(bool has_header)
 {
-    return (qn_source_format){.kind = QN_SOURCE_RECORDS,
-                              .records = {.kind = QN_RECORDS_ROWS,
-                                          .rows = {.separator = ',',
-                                                   .has_quotes = true,
-                                                   .has_quoted_newlines = true,
-                                                   .has_header = has_header}}};
+    return (qn_source_format){
+        .kind = QN_SOURCE_RECORDS,
+        .records = {
+            .kind = QN_RECORDS_ROWS,
+            .rows = {.separator = ',', .has_quotes = true, .has_quoted_newlines = true, .has_header = has_header}}};
 }
 
 static size_t random_field(char *to, const char *letters, uint64_t *state)
@@ -28,8 +27,8 @@ static size_t random_field(char *to, const char *letters, uint64_t *state)
 /* Appends the field, in quotes if it must be or by lot. */
 static void put_field(const char *field, size_t count, const qn_row_format *rows, uint64_t *state)
 {
-    bool must = rows->has_quotes && (memchr(field, '"', count) || memchr(field, '\n', count) || memchr(field, '\r', count) ||
-                                     memchr(field, rows->separator, count));
+    bool must = rows->has_quotes && (memchr(field, '"', count) || memchr(field, '\n', count) ||
+                                     memchr(field, '\r', count) || memchr(field, rows->separator, count));
     bool quoted = rows->has_quotes && (must || kit_random_below(state, 4) == 0);
     if (quoted)
         put_text("\"");
@@ -43,7 +42,8 @@ static void put_field(const char *field, size_t count, const qn_row_format *rows
 }
 
 /* One row; a row that would be an empty line has a letter. */
-static void put_row(size_t column_count, const char *letters, bool is_record, const qn_row_format *rows, uint64_t *state)
+static void put_row(size_t column_count, const char *letters, bool is_record, const qn_row_format *rows,
+                    uint64_t *state)
 {
     char key[16] = "", field[16];
     size_t key_bytes = 0, begin = made.content.bytes;
