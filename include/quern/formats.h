@@ -5,10 +5,10 @@
  * All take paths, packed files and archives as quern_read_text() does. Plain files are read in splits by all ranks; a record belongs to the
  * split in which it begins, and is given once, wherever the files are cut.
  *
+ *     const char *paths[] = {"genome.fa", "reads.fastq.gz"};
  *     quern_sequence_options in_pieces = {.struct_size = sizeof in_pieces, .piece_bases = 65536, .overlap_bases = 20};
- *     quern_dataset *reads = quern_read_sequences(context, paths, path_count, &in_pieces);
- *     quern_dataset *kmers = quern_flat_map_block(reads, kmer_type, emit_kmers_of_21, NULL);
- *     quern_write_text(quern_reduce_by_key(kmers, QUERN_COUNT), "kmers");
+ *     quern_dataset *pieces = quern_read_sequences(context, paths, 2, &in_pieces);
+ *     quern_write_text(quern_reduce_by_key(pieces, QUERN_COUNT), "pieces-of-each");
  *     quern_status status = quern_run(context);
  *
  * Limits: a record, its key and value together, is no longer than the option record-bytes.
