@@ -31,6 +31,7 @@ typedef struct qn_grammar_state {
     char *header; /* of the sequence that is given in pieces; with QN_SLACK_BYTES behind it */
     size_t header_bytes, header_capacity;
     uint32_t column_count, key_column; /* of rows: as the first one has them */
+    uint64_t first_offset;             /* of the first row; UINT64_MAX: not known yet */
     bool is_quoted;                    /* within quotes, on the way to the first row */
 } qn_grammar_state;
 

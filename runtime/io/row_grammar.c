@@ -77,6 +77,7 @@ static qn_finding learn(qn_record_source *source, const qn_view *view, size_t at
     const qn_row_format *format = &source->format.rows;
     qn_grammar_state *state = &source->state;
     const char *name = format->key_name;
+    size_t begin = at;
     state->key_column = format->key_column;
     qn_finding finding = parse_row(source, view, at, format->key_column, name, first, error);
     if (finding != QN_FOUND)
@@ -84,6 +85,7 @@ static qn_finding learn(qn_record_source *source, const qn_view *view, size_t at
     if (name && !first->has_key)
         return qn_record_fail(source, view->offset, error, "the header has no column of the key's name");
     state->column_count = first->column_count;
+    state->first_offset = view->offset + begin;
     for (uint32_t i = 0; name && i < first->column_count; i++) {
         qn_csv_field field;
         qn_csv_field_at((const char *)view->data, view->bytes, at, view->at_end, format->separator, format->has_quotes,
@@ -95,6 +97,16 @@ static qn_finding learn(qn_record_source *source, const qn_view *view, size_t at
     return QN_FOUND;
 }
 
+/* Bytes of the line break at `at`; 0: there is none. */
+static size_t break_bytes(const qn_view *view, size_t at)
+{
+    if (at == view->bytes)
+        return 0;
+    if (view->data[at] == '\r')
+        return at + 1 == view->bytes ? view->at_end : 2 * (view->data[at + 1] == '\n');
+    return view->data[at] == '\n';
+}
+
 /* Where the first row begins: behind empty lines and a mark. SIZE_MAX: not in the view. */
 static size_t first_row(const qn_view *view)
 {
@@ -103,8 +115,8 @@ static size_t first_row(const qn_view *view)
         return SIZE_MAX;
     if (view->bytes >= mark_bytes && memcmp(view->data, byte_order_mark, mark_bytes) == 0)
         at = mark_bytes;
-    while (at < view->bytes && (view->data[at] == '\n' || (view->data[at] == '\r' && view->data[at + 1] == '\n')))
-        at++;
+    for (size_t passed = 1; passed > 0; at += passed)
+        passed = break_bytes(view, at);
     return at < view->bytes || view->at_end ? at : SIZE_MAX;
 }
 
@@ -137,13 +149,9 @@ static quern_status open_rows(qn_record_source *source, qn_error *error)
 {
     const qn_text_place *place = &source->place;
     source->state.column_count = 0;
+    source->state.first_offset = UINT64_MAX;
     source->state.is_quoted = source->segments[place->segment].begins_quoted;
     return place->started && place->scan_offset == 0 ? QUERN_OK : read_first_row(source, error);
-}
-
-static bool is_line_break(const qn_view *view, size_t at)
-{
-    return view->data[at] == '\n' || (view->data[at] == '\r' && at + 1 < view->bytes && view->data[at + 1] == '\n');
 }
 
 static qn_finding give_row(qn_record_source *source, const qn_view *view, size_t at, const row *found, qn_error *error)
@@ -165,28 +173,42 @@ static qn_finding give_row(qn_record_source *source, const qn_view *view, size_t
     return qn_record_add(source, key, (quern_span){view->data + at, found->end - at}, view->offset + at, error);
 }
 
+/* Where a content begins, its first row may not: that one is of the stretch in which it does. */
+static qn_finding pass_front(qn_record_source *source, const qn_view *view)
+{
+    size_t at = first_row(view);
+    if (at == SIZE_MAX)
+        return QN_MORE;
+    source->state.first_offset = at;
+    source->place.scan_offset = at;
+    return at > 0 ? QN_PASSED : QN_FOUND;
+}
+
 static qn_finding next_row(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     row found;
-    bool is_first = view->offset == 0;
-    size_t at = is_first ? first_row(view) : 0;
-    if (at == SIZE_MAX || (!is_first && view->bytes == 0))
+    if (view->offset == 0) {
+        qn_finding finding = pass_front(source, view);
+        if (finding != QN_FOUND)
+            return finding;
+    }
+    bool is_first = view->offset == source->state.first_offset;
+    if (view->bytes == 0)
         return QN_MORE;
-    if (is_first && at == view->bytes)
-        return QN_END;
-    if (!is_first && is_line_break(view, 0)) {
-        source->place.scan_offset++;
+    size_t passed = break_bytes(view, 0);
+    if (passed > 0) {
+        source->place.scan_offset += passed;
         return QN_PASSED;
     }
-    qn_finding finding = is_first ? learn(source, view, at, &found, error)
-                                  : parse_row(source, view, at, source->state.key_column, NULL, &found, error);
+    qn_finding finding = is_first ? learn(source, view, 0, &found, error)
+                                  : parse_row(source, view, 0, source->state.key_column, NULL, &found, error);
     if (finding != QN_FOUND)
         return finding;
     if (is_first && source->format.rows.has_header) {
         source->place.scan_offset = view->offset + found.next;
         return QN_PASSED;
     }
-    return give_row(source, view, at, &found, error);
+    return give_row(source, view, 0, &found, error);
 }
 
 /* Counts quotes to the first line break that is outside of them. The byte before the stretch is in what was counted. */
@@ -194,6 +216,12 @@ static qn_finding enter_rows(qn_record_source *source, const qn_view *view, qn_e
 {
     (void)error;
     bool counts = source->format.rows.has_quotes && source->format.rows.has_quoted_newlines;
+    uint64_t mark_end = sizeof byte_order_mark - 1, begin = source->window.content.begin;
+    if (begin <= mark_end && source->state.first_offset == mark_end && view->offset + view->bytes > mark_end &&
+        mark_end < source->window.content.end) {
+        source->place.scan_offset = mark_end; /* no line break is before the first row */
+        return QN_FOUND;
+    }
     for (size_t at = 0; at < view->bytes; at++) {
         bool is_before = view->offset + at < source->window.content.begin;
         source->state.is_quoted ^= counts && !is_before && view->data[at] == '"';

@@ -13,17 +13,26 @@
 
 /* ---- which of the two ---- */
 
-static bool is_blank(uint8_t byte)
+/* Behind empty lines. */
+static size_t pass_breaks(const qn_view *view, size_t at)
 {
-    return byte == '\n' || byte == '\r';
+    for (; at < view->bytes; at++)
+        if (view->data[at] != '\n' &&
+            !(view->data[at] == '\r' && (at + 1 < view->bytes ? view->data[at + 1] == '\n' : view->at_end)))
+            break;
+    return at;
+}
+
+/* What is at `at`, an empty line or a record, is not seen yet. */
+static bool is_unseen(const qn_view *view, size_t at)
+{
+    return !view->at_end && (at == view->bytes || (at + 1 == view->bytes && view->data[at] == '\r'));
 }
 
 /* UNKNOWN: the first byte that is no line break begins neither. */
 static qn_sequence_kind kind_of(const qn_sequence_format *format, const uint8_t *data, size_t bytes)
 {
-    size_t at = 0;
-    while (at < bytes && is_blank(data[at]))
-        at++;
+    size_t at = pass_breaks(&(qn_view){.data = data, .bytes = bytes}, 0);
     qn_sequence_kind kind = at == bytes       ? QN_SEQUENCES_UNKNOWN
                             : data[at] == '>' ? QN_SEQUENCES_FASTA
                             : data[at] == '@' ? QN_SEQUENCES_FASTQ
@@ -430,13 +439,6 @@ static bool are_mates(quern_span first, quern_span second)
     return bytes == name_bytes(second, '2') && memcmp(first.data, second.data, bytes) == 0;
 }
 
-static size_t pass_breaks(const qn_view *view, size_t at)
-{
-    while (at < view->bytes && is_blank(view->data[at]))
-        at++;
-    return at;
-}
-
 static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     read_record reads[2];
@@ -444,9 +446,10 @@ static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_er
     if (finding != QN_FOUND)
         return finding;
     size_t second = pass_breaks(view, reads[0].next);
+    if (is_unseen(view, second))
+        return QN_MORE;
     if (second == view->bytes)
-        return view->at_end ? qn_record_fail(source, view->offset, error, "this record has no mate behind it")
-                            : QN_MORE;
+        return qn_record_fail(source, view->offset, error, "this record has no mate behind it");
     finding = read_one(source, view, second, &reads[1], error);
     if (finding != QN_FOUND)
         return finding;
@@ -512,11 +515,17 @@ static qn_finding enter_fastq(qn_record_source *source, const qn_view *view)
 }
 
 /* The next stretch's reader finds what looks like a record; if what comes here does not, that is an error now. */
-static qn_finding follow_fastq(qn_record_source *source, const qn_view *view, qn_error *error)
+static qn_finding follow_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     size_t at = pass_breaks(view, 0);
+    if (is_unseen(view, at))
+        return QN_MORE;
     if (at == view->bytes)
-        return view->at_end ? QN_FOUND : QN_MORE;
+        return QN_FOUND;
+    if (source->state.sequences != QN_SEQUENCES_FASTQ)
+        return view->data[at] == '>' || source->state.sequences == QN_SEQUENCES_UNKNOWN
+                   ? QN_FOUND
+                   : qn_record_fail(source, view->offset + at, error, "a sequence of FASTA must begin with '>'");
     qn_finding finding = looks_like_read(view, at);
     if (finding == QN_FOUND || finding == QN_MORE)
         return finding;
@@ -528,10 +537,11 @@ static qn_finding follow_fastq(qn_record_source *source, const qn_view *view, qn
 static qn_finding next_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     qn_text_place *place = &source->place;
-    if (view->bytes == 0)
+    size_t passed = place->inside ? 0 : pass_breaks(view, 0);
+    if (is_unseen(view, passed) && passed == 0)
         return QN_MORE;
-    if (!place->inside && is_blank(view->data[0])) {
-        place->scan_offset += pass_breaks(view, 0);
+    if (passed > 0) {
+        place->scan_offset += passed;
         return QN_PASSED;
     }
     if (source->state.sequences == QN_SEQUENCES_UNKNOWN)
@@ -554,11 +564,6 @@ static qn_finding enter_sequences(qn_record_source *source, const qn_view *view,
 {
     (void)error;
     return source->state.sequences == QN_SEQUENCES_FASTA ? enter_fasta(source, view) : enter_fastq(source, view);
-}
-
-static qn_finding follow_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
-{
-    return source->state.sequences == QN_SEQUENCES_FASTA ? QN_FOUND : follow_fastq(source, view, error);
 }
 
 static void forget_sequences(qn_record_source *source)

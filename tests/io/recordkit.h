@@ -201,6 +201,55 @@ static inline void check_failure(uint64_t begin, uint64_t end, quern_status expe
     qn_buffer_fini(&task);
 }
 
+/* Appends the records of a stretch to `to`. False: it failed. */
+static inline bool read_into(byte_buffer *to, uint64_t begin, uint64_t end)
+{
+    qn_batch batch = {0};
+    qn_buffer task = {0};
+    qn_error_clear(&error);
+    make_task(&task, begin, end);
+    quern_status status = qn_source_open(&source, task.data, task.bytes, NULL, &error);
+    do {
+        status = status == QUERN_OK ? qn_source_next(&source, &batch, &error) : status;
+        for (size_t i = 0; i < batch.block.count && status == QUERN_OK; i++) {
+            put(to, batch.block.key[i], batch.block.key_bytes[i]);
+            put(to, "", 1);
+            put(to, batch.block.value[i], batch.block.value_bytes[i]);
+            put(to, "", 1);
+        }
+    } while (status == QUERN_OK && batch.block.count > 0);
+    qn_error_clear(&error);
+    qn_buffer_fini(&task);
+    return status == QUERN_OK;
+}
+
+/* Contents of such letters by lot: cut in two anywhere they are what they are as a whole, records or a failure. */
+static inline void check_any_text(const char *letters, size_t bytes_max, uint64_t seed_count, uint64_t good_count_min)
+{
+    static byte_buffer whole, parts;
+    uint64_t good_count = 0;
+    for (uint64_t seed = 1; seed <= seed_count; seed++) {
+        uint64_t state = seed;
+        begin_model();
+        for (size_t bytes = 1 + kit_random_below(&state, bytes_max); bytes > 0; bytes--)
+            put(&made.content, letters + kit_random_below(&state, strlen(letters)), 1);
+        write_content();
+        whole.bytes = 0;
+        bool good = read_into(&whole, 0, made.content.bytes);
+        good_count += good && whole.bytes > 0;
+        for (uint64_t cut = 1; cut < made.content.bytes; cut++) {
+            parts.bytes = 0;
+            bool same = (read_into(&parts, 0, cut) && read_into(&parts, cut, made.content.bytes)) == good;
+            if (same && good)
+                same = parts.bytes == whole.bytes && memcmp(parts.data, whole.data, whole.bytes) == 0;
+            if (!same)
+                ck_abort_msg("seed %llu, cut at %llu: %.*s", (unsigned long long)seed, (unsigned long long)cut,
+                             (int)made.content.bytes, made.content.data);
+        }
+    }
+    ck_assert_uint_ge(good_count, good_count_min);
+}
+
 static inline void set_up(void)
 {
     static char text[300];

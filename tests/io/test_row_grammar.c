@@ -197,6 +197,22 @@ START_TEST(what_is_no_row_is_refused_with_file_and_byte)
 }
 END_TEST
 
+START_TEST(any_text_is_the_same_rows_or_a_failure_wherever_it_is_cut)
+{
+    count_quotes = true;
+    qn_source_format format = csv(false);
+    format.records.rows.is_ragged = true;
+    open_kit(&format, RECORD_BYTES_MAX);
+    check_any_text("\"\",a\n\r", 16, 3000, 50);
+    close_kit();
+    format.records.rows.has_quoted_newlines = false;
+    count_quotes = false;
+    open_kit(&format, RECORD_BYTES_MAX);
+    check_any_text("\"\",a\n\r", 16, 3000, 50);
+    close_kit();
+}
+END_TEST
+
 START_TEST(fields_of_a_row_are_given_unquoted)
 {
     char room[64];
@@ -228,6 +244,7 @@ int main(void)
         files_of_many_chunks_and_rows_longer_than_chunks_are_whole,
         a_key_is_found_by_its_name_in_every_header,
         what_is_no_row_is_refused_with_file_and_byte,
+        any_text_is_the_same_rows_or_a_failure_wherever_it_is_cut,
         fields_of_a_row_are_given_unquoted,
     };
     return kit_run_tests("row_grammar", tests, sizeof tests / sizeof *tests, set_up, tear_down);

@@ -323,6 +323,24 @@ START_TEST(a_cut_file_whose_form_changes_or_that_ends_early_fails_in_some_stretc
 }
 END_TEST
 
+START_TEST(any_text_is_the_same_records_or_a_failure_wherever_it_is_cut)
+{
+    qn_source_format format = format_of(QUERN_SEQUENCE_FASTQ_LINES, QUERN_SEQUENCE_QUALITIES);
+    open_kit(&format, RECORD_BYTES_MAX);
+    check_any_text("@+A\n\n", 16, 5000, 1);
+    close_kit();
+    format = format_of(QUERN_SEQUENCE_FASTA, QUERN_SEQUENCE_BASES);
+    open_kit(&format, RECORD_BYTES_MAX);
+    check_any_text(">>A\n\n\r", 20, 1200, 50);
+    close_kit();
+    format.records.sequences.piece_bases = 3;
+    format.records.sequences.overlap_bases = 1;
+    open_kit(&format, RECORD_BYTES_MAX);
+    check_any_text(">>A\n\n\r", 20, 1200, 50);
+    close_kit();
+}
+END_TEST
+
 START_TEST(data_is_cut_behind_its_last_whole_record)
 {
     qn_source_format format = format_of(QUERN_SEQUENCE_ANY, QUERN_SEQUENCE_BASES);
@@ -359,6 +377,7 @@ int main(void)
         pairs_are_given_together_and_must_have_one_name,
         what_is_no_sequence_is_refused_with_file_and_byte,
         a_cut_file_whose_form_changes_or_that_ends_early_fails_in_some_stretch,
+        any_text_is_the_same_records_or_a_failure_wherever_it_is_cut,
         data_is_cut_behind_its_last_whole_record,
     };
     return kit_run_tests("sequence_grammar", tests, sizeof tests / sizeof *tests, set_up, tear_down);
