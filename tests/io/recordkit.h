@@ -240,7 +240,7 @@ static inline void check_any_text(const char *letters, size_t bytes_max, uint64_
         for (uint64_t cut = 1; cut < made.content.bytes; cut++) {
             parts.bytes = 0;
             bool same = (read_into(&parts, 0, cut) && read_into(&parts, cut, made.content.bytes)) == good;
-            if (same && good)
+            if (same && good && whole.bytes + parts.bytes > 0)
                 same = parts.bytes == whole.bytes && memcmp(parts.data, whole.data, whole.bytes) == 0;
             if (!same)
                 ck_abort_msg("seed %llu, cut at %llu: %.*s", (unsigned long long)seed, (unsigned long long)cut,
