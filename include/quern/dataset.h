@@ -55,11 +55,13 @@ typedef enum quern_text_value {
 
 /* Options of a text source. The struct grows at its end; struct_size is handled as in quern_options. */
 typedef struct quern_text_options {
-    size_t struct_size;     /* sizeof(quern_text_options); 0 is refused */
-    const char *delimiters; /* ASCII bytes that end a record, each; NULL: "\n". At most 16 */
+    size_t struct_size; /* sizeof(quern_text_options); 0 is refused */
+    const char *
+        delimiters; /* bytes that end a record, each; NULL: "\n". At most 16. Those that are not ASCII are looked for more slowly */
     int skip_empty;         /* not 0: runs of delimiters count as one, so records are the maximal runs of other bytes */
     quern_text_value value; /* of each record */
     int as_stored;          /* not 0: files are read as they stand, packed or not */
+    size_t delimiter_count; /* bytes of delimiters, among which may be NUL; 0: up to the first NUL */
 } quern_text_options;
 
 /* Text files as records: key is the bytes between delimiters, value what options.value says, without them QUERN_NONE. paths: files, and directories with
@@ -67,7 +69,7 @@ typedef struct quern_text_options {
  * ranks. The last record of a file needs no delimiter. What a file is packed as shows in its content, whatever its name: gzip, bzip2, xz,
  * zstd and lz4 are unpacked, and of archives (tar, zip, 7-Zip, cpio, ISO; compressed or not) each member is a file of its own, whose path is
  * that of the archive, a slash, and that of the member. A packed file is read by one rank. Local. paths, texts and options are copied; options NULL: lines.
- * QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, delimiters that are no ASCII, an unknown options.value, or options.struct_size not set. At run:
+ * QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, no delimiters or more than 16, an unknown options.value, or options.struct_size not set. At run:
  * QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
 QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,
                                          const quern_text_options *options);

@@ -16,6 +16,7 @@
 #include <quern/broadcast.h>
 #include <quern/context.h>
 #include <quern/dataset.h>
+#include <quern/formats.h>
 #include <quern/hdf5.h>
 #include <quern/operators.h>
 #include <quern/options.h>

@@ -65,6 +65,9 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
         return status;
     qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
                     qn_progress_bytes(master->tasks.bytes), master->tasks.file_count, master->tasks.count, comm->size);
+    if (master->tasks.whole_count > 0)
+        qn_progress_say(progress, "%s: %zu files cannot be cut and have one reader each", master->stage_name,
+                        master->tasks.whole_count);
     return start_scheduler(master, settings, rank_node, error);
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
+#include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
 #include "runtime/engine/task_run.h"
 #include "runtime/exec/grouper.h"
@@ -524,6 +525,8 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
         qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
                         run->stage, engine->rank_node, error);
     quern_status status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK && qn_quotes_matter(run->stage))
+        status = qn_quotes_learn(engine->comm, run->stage, is_master ? &run->master.tasks : NULL, error);
     if (status == QUERN_OK)
         status = number_parts(run, error);
     if (status == QUERN_OK)

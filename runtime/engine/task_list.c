@@ -5,7 +5,9 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
+#include "runtime/io/file_grammar.h"
 #include "runtime/io/fixed_source.h"
+#include "runtime/io/sequence_grammar.h"
 
 #define STRIDE_BITS_MIN 3 /* tasks of less than an eighth of the average come last */
 #define DATASET_SPLITS  4 /* of the size chosen, in one task */
@@ -57,6 +59,19 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, uint6
     return status;
 }
 
+/* Looks for files that their format does not allow to cut. *count_out: of these, those of which others might be cut. */
+static quern_status look_for_whole(qn_listing *listing, const qn_node *source, size_t *count_out, qn_error *error)
+{
+    if (source->kind == QN_NODE_FILES)
+        qn_file_plan(listing);
+    if (source->kind != QN_NODE_SEQUENCES)
+        return QUERN_OK;
+    quern_status status = qn_sequence_plan(&source->of.records.sequences, listing, error);
+    for (size_t i = 0; i < listing->file_count; i++)
+        *count_out += listing->files[i].is_whole;
+    return status;
+}
+
 static bool has_packed(const qn_listing *listing)
 {
     for (size_t i = 0; i < listing->file_count; i++)
@@ -65,10 +80,13 @@ static bool has_packed(const qn_listing *listing)
     return false;
 }
 
-static quern_status cut_files(qn_task_leg *leg, uint64_t split_bytes, qn_error *error)
+static quern_status cut_files(qn_task_leg *leg, const qn_node *source, uint64_t split_bytes, size_t *whole_count,
+                              qn_error *error)
 {
     quern_status status =
         qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
+    if (status == QUERN_OK)
+        status = look_for_whole(&leg->listing, source, whole_count, error);
     return status == QUERN_OK ? qn_splits_create(&leg->splits, &leg->listing, split_bytes, error) : status;
 }
 
@@ -79,14 +97,17 @@ static quern_status cut_datasets(qn_task_leg *leg, uint64_t split_bytes, bool is
                                  error);
 }
 
-static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, bool is_chosen, qn_error *error)
+static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, bool is_chosen,
+                               qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
-        status = leg->datasets.count > 0 ? cut_datasets(leg, split_bytes, is_chosen, error)
-                                         : cut_files(leg, split_bytes, error);
+        if (stage->legs[i].parent == QN_STAGE_NONE)
+            status = leg->datasets.count > 0
+                         ? cut_datasets(leg, split_bytes, is_chosen, error)
+                         : cut_files(leg, qn_leg_source(stage, i), split_bytes, &list->whole_count, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
         list->count += leg->splits.count;
@@ -196,7 +217,7 @@ quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, cons
     quern_status status = list_inputs(list, stage, cut->record_bytes_max, error);
     uint64_t split_bytes = cut->split_bytes ? cut->split_bytes : choose_split_bytes(list, cut);
     if (status == QUERN_OK)
-        status = cut_inputs(list, split_bytes, cut->split_bytes == 0, error);
+        status = cut_inputs(list, stage, split_bytes, cut->split_bytes == 0, error);
     if (status == QUERN_OK)
         status = put_in_order(list, cut->turns, cut->seed, error);
     if (status != QUERN_OK)

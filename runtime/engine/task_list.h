@@ -34,8 +34,9 @@ typedef struct qn_task_list {
     uint32_t count; /* of tasks */
     uint64_t bytes;
     size_t file_count;
-    bool has_packed; /* files that only one reader can unpack */
-    uint32_t *order; /* [count]; NULL: as they are */
+    bool has_packed;    /* files that only one reader can unpack */
+    size_t whole_count; /* of these, plain files that their format does not allow to cut: one rank reads each */
+    uint32_t *order;    /* [count]; NULL: as they are */
 } qn_task_list;
 
 /* How they are cut. */

@@ -274,8 +274,9 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
 /* Whether a task is one to be lent, in a stage where records may be worked on anywhere. */
 static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
 {
-    bool reads_files = qn_leg_source(run->stage, task->order.leg)->kind != QN_NODE_HDF5;
-    return run->into && run->engine->comm->size > 1 && reads_files && qn_split_is_packed(task->message, task->bytes);
+    qn_node_kind kind = qn_leg_source(run->stage, task->order.leg)->kind;
+    bool has_pieces = kind == QN_NODE_TEXT || kind == QN_NODE_FIXED;
+    return run->into && run->engine->comm->size > 1 && has_pieces && qn_split_is_packed(task->message, task->bytes);
 }
 
 /* The reader of the leg whose task came last: one buffer at a time. */
@@ -290,6 +291,8 @@ static qn_source_format format_of(const qn_node *node)
     qn_source_format format = {.kind = QN_SOURCE_TEXT, .skip_empty = node->text.skip_empty, .value = node->text.value};
     if (node->kind == QN_NODE_FIXED)
         return (qn_source_format){.kind = QN_SOURCE_FIXED, .layout = node->of.layout};
+    if (node->kind == QN_NODE_SEQUENCES || node->kind == QN_NODE_ROWS || node->kind == QN_NODE_FILES)
+        return (qn_source_format){.kind = QN_SOURCE_RECORDS, .records = node->of.records};
     if (node->kind == QN_NODE_HDF5)
         return (qn_source_format){.kind = QN_SOURCE_HDF5, .array = node->of.array};
     qn_delimiters_init(&format.delimiters, node->text.delimiters, node->text.delimiter_count);

@@ -579,6 +579,9 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
     case QN_NODE_TEXT:
     case QN_NODE_FIXED:
     case QN_NODE_HDF5:
+    case QN_NODE_SEQUENCES:
+    case QN_NODE_ROWS:
+    case QN_NODE_FILES:
     case QN_NODE_UNION:
     case QN_NODE_REDUCE:
     case QN_NODE_COLLATE:

@@ -105,7 +105,7 @@ quern_status qn_hdf5_source_create(qn_hdf5_source **source_out, const qn_array_f
     if (status == QUERN_OK)
         *source_out = source;
     else
-        qn_hdf5_source_destroy(source);
+        qn_hdf5_source_fini(source);
     return status;
 }
 
@@ -138,7 +138,7 @@ static void forget_task(qn_hdf5_source *source)
     source->piece.record_count = 0;
 }
 
-void qn_hdf5_source_destroy(qn_hdf5_source *source)
+void qn_hdf5_source_fini(qn_hdf5_source *source)
 {
     qn_hdf5_quiet quiet;
     if (!source)

@@ -22,7 +22,7 @@ typedef struct qn_hdf5_source qn_hdf5_source;
 /* Inside the gate. form is borrowed until fini. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_SYSTEM. */
 quern_status qn_hdf5_source_create(qn_hdf5_source **source_out, const qn_array_form *form, uint64_t record_bytes_max,
                                    qn_error *error);
-void qn_hdf5_source_destroy(qn_hdf5_source *source); /* takes NULL */
+void qn_hdf5_source_fini(qn_hdf5_source *source); /* takes NULL */
 
 /* As those of text_source.h; the message is that of hdf5_listing.h. */
 quern_status qn_hdf5_source_open(qn_hdf5_source *source, const void *message, size_t bytes, const qn_text_place *place,

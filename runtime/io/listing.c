@@ -34,7 +34,7 @@ static quern_status add_file(qn_listing *listing, const char *path, uint64_t byt
     const char *copy = qn_arena_text(&listing->texts, path);
     if (!copy)
         return no_memory(error);
-    listing->files[listing->file_count++] = (qn_input_file){copy, bytes, QN_PACKING_UNKNOWN};
+    listing->files[listing->file_count++] = (qn_input_file){copy, bytes, QN_PACKING_UNKNOWN, false};
     listing->bytes += bytes;
     return QUERN_OK;
 }

@@ -22,6 +22,7 @@ typedef struct qn_input_file {
     const char *path; /* in the listing's arena */
     uint64_t bytes;   /* when it was listed */
     qn_packing packing;
+    bool is_whole; /* its format does not allow to cut it */
 } qn_input_file;
 
 typedef struct qn_listing {

@@ -11,25 +11,25 @@
 
 bool qn_delimiters_init(qn_delimiters *delimiters, const char *set, size_t count)
 {
+    bool is_ascii = true;
     *delimiters = (qn_delimiters){.has_only = true};
     for (uint8_t low = 0; low < 16; low++)
         delimiters->only[low] = low ^ 1;
     for (size_t i = 0; i < count; i++) {
         uint8_t byte = (uint8_t)set[i];
-        if (byte >= 0x80)
-            return false;
         delimiters->is_delimiter[byte] = 1;
-        delimiters->high[byte >> 4] = (uint8_t)(1u << (byte >> 4)); /* ASCII: eight rows, a bit each */
-        delimiters->low[byte & 15] |= (uint8_t)(1u << (byte >> 4));
+        is_ascii &= byte < 0x80;
+        delimiters->high[byte >> 4] = (uint8_t)(1u << (byte >> 4 & 7)); /* ASCII: eight rows, a bit each */
+        delimiters->low[byte & 15] |= (uint8_t)(1u << (byte >> 4 & 7));
         uint8_t other = delimiters->only[byte & 15];
         delimiters->has_only &= other == byte || (other & 15) != (byte & 15);
         delimiters->only[byte & 15] = byte;
     }
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    delimiters->wide = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+    delimiters->wide = is_ascii && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
 #endif
-    return true;
+    return is_ascii;
 }
 
 typedef uint64_t (*first_bit_fn)(uint64_t bits); /* of 0: anything */

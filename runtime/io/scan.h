@@ -2,7 +2,7 @@
 /*
  * runtime/io/scan.h: where delimiters are in text, 64 bytes at a time.
  *
- * A set of ASCII delimiters is two tables of 16 bytes, looked up by the low and the high half of a byte: they share a bit if
+ * A set of delimiters, if all are ASCII, is two tables of 16 bytes, looked up by the low and the high half of a byte: they share a bit if
  * the byte is a delimiter. If no two delimiters have the same low half, as in white space, one table is enough: the only byte
  * that may be a delimiter there, to be compared with. With AVX2 that is two shuffles or one per 32 bytes; without it, a table of 256.
  */
@@ -24,7 +24,7 @@ typedef struct qn_delimiters {
     bool has_only; /* no two delimiters have the same low half */
 } qn_delimiters;
 
-/* `set`: ASCII bytes. False if one is not. */
+/* `set`: any bytes. False if one is not ASCII: then they are scanned for byte by byte. */
 bool qn_delimiters_init(qn_delimiters *delimiters, const char *set, size_t count);
 
 /*

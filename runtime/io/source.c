@@ -17,44 +17,39 @@ quern_status qn_source_init(qn_source *source, const qn_source_format *format, u
     case QN_SOURCE_HDF5:
         source->of.hdf5 = NULL;
         return qn_hdf5_source_create(&source->of.hdf5, format->array, record_bytes_max, error);
+    case QN_SOURCE_RECORDS:
+        return qn_record_source_init(&source->of.records, &format->records, record_bytes_max, error);
     }
     QN_ASSERT(!"a format is of a kind");
     return QUERN_ERROR_INTERNAL;
 }
 
+/* One line for each kind. */
+#define CALL(source, call, ...)                                                                                        \
+    ((source)->kind == QN_SOURCE_TEXT    ? qn_text_source_##call(&(source)->of.text, ##__VA_ARGS__)                    \
+     : (source)->kind == QN_SOURCE_FIXED ? qn_fixed_source_##call(&(source)->of.fixed, ##__VA_ARGS__)                  \
+                                         : qn_record_source_##call(&(source)->of.records, ##__VA_ARGS__))
+#define FIELD(source, field)                                                                                           \
+    ((source)->kind == QN_SOURCE_TEXT    ? (source)->of.text.field                                                     \
+     : (source)->kind == QN_SOURCE_FIXED ? (source)->of.fixed.field                                                    \
+                                         : (source)->of.records.field)
+
 void qn_source_fini(qn_source *source)
 {
-    switch (source->kind) {
-    case QN_SOURCE_TEXT:
-        qn_text_source_fini(&source->of.text);
-        return;
-    case QN_SOURCE_FIXED:
-        qn_fixed_source_fini(&source->of.fixed);
-        return;
-    case QN_SOURCE_HDF5:
-        qn_hdf5_source_destroy(source->of.hdf5);
+    CALL(source, fini);
+    if (source->kind == QN_SOURCE_HDF5)
         source->of.hdf5 = NULL;
-        return;
-    }
 }
 
 quern_status qn_source_open(qn_source *source, const void *message, size_t bytes, const qn_text_place *place,
                             qn_error *error)
 {
-    if (source->kind == QN_SOURCE_HDF5)
-        return qn_hdf5_source_open(source->of.hdf5, message, bytes, place, error);
-    if (source->kind == QN_SOURCE_FIXED)
-        return qn_fixed_source_open(&source->of.fixed, message, bytes, place, error);
-    return qn_text_source_open(&source->of.text, message, bytes, place, error);
+    return CALL(source, open, message, bytes, place, error);
 }
 
 quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *error)
 {
-    if (source->kind == QN_SOURCE_HDF5)
-        return qn_hdf5_source_next(source->of.hdf5, batch_out, error);
-    if (source->kind == QN_SOURCE_FIXED)
-        return qn_fixed_source_next(&source->of.fixed, batch_out, error);
-    return qn_text_source_next(&source->of.text, batch_out, error);
+    return CALL(source, next, batch_out, error);
 }
 
 quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
@@ -66,17 +61,22 @@ quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece 
 
 const qn_text_place *qn_source_block_place(const qn_source *source)
 {
-    if (source->kind == QN_SOURCE_HDF5)
+    switch (source->kind) {
+    case QN_SOURCE_TEXT:
+        return &source->of.text.block_place;
+    case QN_SOURCE_FIXED:
+        return &source->of.fixed.block_place;
+    case QN_SOURCE_HDF5:
         return qn_hdf5_source_block_place(source->of.hdf5);
-    return source->kind == QN_SOURCE_FIXED ? &source->of.fixed.block_place : &source->of.text.block_place;
+    case QN_SOURCE_RECORDS:
+        break;
+    }
+    return &source->of.records.block_place;
 }
 
 uint64_t qn_source_task_bytes(const qn_source *source)
 {
-    if (source->kind == QN_SOURCE_HDF5)
-        return qn_hdf5_source_task_bytes(source->of.hdf5);
-    return source->kind == QN_SOURCE_FIXED ? qn_fixed_source_task_bytes(&source->of.fixed)
-                                           : qn_text_source_task_bytes(&source->of.text);
+    return CALL(source, task_bytes);
 }
 
 uint64_t qn_source_done_bytes(const qn_source *source)
@@ -84,7 +84,7 @@ uint64_t qn_source_done_bytes(const qn_source *source)
     if (source->kind == QN_SOURCE_HDF5)
         return 0; /* what a box is of its task is not known here */
     const qn_text_place *place = qn_source_block_place(source);
-    const qn_segment *segments = source->kind == QN_SOURCE_FIXED ? source->of.fixed.segments : source->of.text.segments;
+    const qn_segment *segments = FIELD(source, segments);
     uint64_t bytes = qn_segments_bytes(segments, place->segment);
     bool is_inside = place->started && place->scan_offset > segments[place->segment].begin;
     if (!is_inside)
@@ -96,11 +96,7 @@ uint64_t qn_source_done_bytes(const qn_source *source)
 
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out)
 {
-    if (source->kind == QN_SOURCE_HDF5)
-        return qn_hdf5_source_locate(source->of.hdf5, record, offset_out);
-    if (source->kind == QN_SOURCE_FIXED)
-        return qn_fixed_source_locate(&source->of.fixed, record, offset_out);
-    return qn_text_source_locate(&source->of.text, record, offset_out);
+    return CALL(source, locate, record, offset_out);
 }
 
 const char *qn_source_unit(const qn_source *source)
@@ -115,7 +111,7 @@ static uint64_t file_of(const qn_source *source)
 {
     if (source->kind == QN_SOURCE_HDF5)
         return qn_hdf5_source_number(source->of.hdf5);
-    const qn_segment *segments = source->kind == QN_SOURCE_FIXED ? source->of.fixed.segments : source->of.text.segments;
+    const qn_segment *segments = FIELD(source, segments);
     return segments[qn_source_block_place(source)->segment].file;
 }
 

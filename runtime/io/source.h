@@ -2,7 +2,7 @@
 /*
  * runtime/io/source.h: the reader of a task, whatever its files hold.
  *
- * A format is a kind here, a reader of its own (text_source.h, fixed_source.h), and a line in each of the calls below. All
+ * A format is a kind here, a reader of its own (text_source.h, fixed_source.h, record_source.h), and a line in each of the calls below. All
  * readers promise the same. A task is the records that begin in its stretch of the input (split.h). Blocks have 1 to
  * QN_BATCH_COUNT_MAX records and live until the next call. A block is a function of the files and of the place where it begins, so
  * that an attempt can be continued by another reader, on another rank. The choice of the format is made once for a block: it
@@ -14,12 +14,14 @@
 #include "runtime/io/fixed_source.h"
 #include "runtime/io/hdf5_source.h"
 #include "runtime/io/piece.h"
+#include "runtime/io/record_source.h"
 #include "runtime/io/text_source.h"
 
 typedef enum qn_source_kind {
     QN_SOURCE_TEXT,
     QN_SOURCE_FIXED,
     QN_SOURCE_HDF5,
+    QN_SOURCE_RECORDS,
 } qn_source_kind;
 
 typedef struct qn_source_format {
@@ -29,6 +31,7 @@ typedef struct qn_source_format {
     quern_text_value value;     /* TEXT */
     qn_record_layout layout;    /* FIXED */
     const qn_array_form *array; /* HDF5; borrowed as long as the source lives */
+    qn_record_format records;   /* RECORDS */
 } qn_source_format;
 
 typedef struct qn_source {
@@ -37,6 +40,7 @@ typedef struct qn_source {
         qn_text_source text;
         qn_fixed_source fixed;
         qn_hdf5_source *hdf5;
+        qn_record_source records;
     } of;
 } qn_source;
 

@@ -8,6 +8,7 @@
 #define SPLIT_BYTES_MAX   ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 64
+#define QUOTED_BIT        (UINT32_C(1) << 31)                       /* beside the packing */
 #define SEGMENT_BYTES_MIN (5 * sizeof(uint64_t) + sizeof(uint32_t)) /* of one in a message */
 
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
@@ -51,7 +52,7 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
             cost = segments = 0;
         }
         while (offset < listing->files[file].bytes && status == QUERN_OK) {
-            bool cuttable = listing->files[file].packing == QN_PACKING_NONE;
+            bool cuttable = listing->files[file].packing == QN_PACKING_NONE && !listing->files[file].is_whole;
             if (segments == 0)
                 open = (qn_split){.file = file, .offset = offset};
             uint64_t left = listing->files[file].bytes - offset;
@@ -88,7 +89,7 @@ void qn_segment_encode(const qn_segment *segment, qn_buffer *message)
     qn_buffer_append_u64(message, segment->end);
     qn_buffer_append_u64(message, segment->file_bytes);
     qn_buffer_append_u64(message, segment->file);
-    qn_buffer_append_u32(message, segment->packing);
+    qn_buffer_append_u32(message, segment->packing | (segment->begins_quoted ? QUOTED_BIT : 0));
     qn_buffer_append_span(message, segment->path, strlen(segment->path) + 1);
     if (segment->packing == QN_PACKING_INLINE)
         qn_buffer_append_span(message, segment->data, segment->end - segment->begin);
@@ -104,7 +105,8 @@ void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer
                               .end = file == split->end_file ? split->end_offset : input->bytes,
                               .file_bytes = input->bytes,
                               .file = file,
-                              .packing = input->packing};
+                              .packing = input->packing,
+                              .begins_quoted = file == split->file && split->begins_quoted};
         qn_segment_encode(&segment, message);
     }
 }
@@ -121,7 +123,9 @@ static void decode_segment(qn_reader *message, qn_segment *segment)
     segment->end = qn_reader_u64(message);
     segment->file_bytes = qn_reader_u64(message);
     segment->file = qn_reader_u64(message);
-    segment->packing = (qn_packing)qn_reader_u32(message);
+    uint32_t packing = qn_reader_u32(message);
+    segment->packing = (qn_packing)(packing & ~QUOTED_BIT);
+    segment->begins_quoted = (packing & QUOTED_BIT) != 0;
     segment->path = qn_reader_span(message, &path_bytes);
     if (path_bytes == 0 || segment->path[path_bytes - 1] != 0)
         message->failed = true;

@@ -23,6 +23,7 @@ typedef struct qn_segment {
     uint64_t file; /* by its index in the listing */
     qn_packing packing;
     const uint8_t *data; /* INLINE: the bytes [begin, end) of the content, borrowed */
+    bool begins_quoted;  /* of rows: an odd number of quotes is before begin */
 } qn_segment;
 
 typedef struct qn_split {
@@ -31,6 +32,7 @@ typedef struct qn_split {
     size_t end_file; /* the last one, and where to stop in it */
     uint64_t end_offset;
     uint64_t bytes;
+    bool begins_quoted; /* as that of its first segment */
 } qn_split;
 
 typedef struct qn_splits {

@@ -37,6 +37,12 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "read fixed";
     case QN_NODE_HDF5:
         return "read hdf5";
+    case QN_NODE_SEQUENCES:
+        return "read sequences";
+    case QN_NODE_ROWS:
+        return "read csv";
+    case QN_NODE_FILES:
+        return "read files";
     case QN_NODE_MAP:
         return "map";
     case QN_NODE_FLAT_MAP:
@@ -125,12 +131,10 @@ qn_node *qn_graph_add_node(qn_graph *graph, const qn_node *draft, qn_error *erro
 static bool read_delimiters(const quern_text_options *options, qn_text_input *text, qn_error *error)
 {
     const char *delimiters = options && options->delimiters ? options->delimiters : "\n";
-    size_t count = strlen(delimiters);
-    bool fits = count >= 1 && count <= QN_DELIMITER_COUNT_MAX;
-    for (size_t i = 0; i < count && fits; i++)
-        fits = (unsigned char)delimiters[i] < 0x80;
-    if (!fits) {
-        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "read text: delimiters must be 1 to %d ASCII bytes",
+    size_t count =
+        options && options->delimiters && options->delimiter_count > 0 ? options->delimiter_count : strlen(delimiters);
+    if (count < 1 || count > QN_DELIMITER_COUNT_MAX) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "read text: delimiters must be 1 to %d bytes",
                      QN_DELIMITER_COUNT_MAX);
         return false;
     }

@@ -16,6 +16,7 @@
 #include "runtime/data/array_form.h"
 #include "runtime/data/bins.h"
 #include "runtime/data/collation.h"
+#include "runtime/data/record_format.h"
 #include "runtime/data/record_layout.h"
 #include "runtime/data/reducer.h"
 
@@ -23,6 +24,9 @@ typedef enum qn_node_kind {
     QN_NODE_TEXT,
     QN_NODE_FIXED,
     QN_NODE_HDF5,
+    QN_NODE_SEQUENCES,
+    QN_NODE_ROWS,
+    QN_NODE_FILES,
     QN_NODE_MAP,
     QN_NODE_FLAT_MAP,
     QN_NODE_FILTER,
@@ -120,13 +124,14 @@ struct qn_node {
     } fn;
     void *user;
     qn_reducer reducer; /* QN_NODE_REDUCE */
-    qn_text_input text; /* QN_NODE_TEXT; QN_NODE_FIXED, QN_NODE_HDF5: the paths alone */
+    qn_text_input text; /* QN_NODE_TEXT; other sources: the paths alone */
     union {
         qn_collate collate;         /* QN_NODE_COLLATE */
         quern_join_type join_type;  /* QN_NODE_JOIN */
         uint64_t k;                 /* QN_NODE_TOP_OF_KEY */
         qn_record_layout layout;    /* QN_NODE_FIXED */
         const qn_array_form *array; /* QN_NODE_HDF5; in the graph's arena */
+        qn_record_format records;   /* QN_NODE_SEQUENCES, ROWS, FILES */
         qn_sample sample;           /* QN_NODE_SAMPLE */
         qn_bins bins;               /* QN_NODE_BIN */
         qn_quantiles quantiles;     /* QN_NODE_QUANTILES */
@@ -201,8 +206,7 @@ static inline bool qn_node_is_grouping(const qn_node *node)
 /* Whether a leg of a stage can begin with the node. */
 static inline bool qn_node_is_source(const qn_node *node)
 {
-    return node->kind == QN_NODE_TEXT || node->kind == QN_NODE_FIXED || node->kind == QN_NODE_HDF5 ||
-           qn_node_makes_result(node);
+    return node->kind <= QN_NODE_FILES || qn_node_makes_result(node);
 }
 
 /* Whether the operator has to know how many records, or what sum of them, there are before a part of its input. */
@@ -228,6 +232,15 @@ qn_node *qn_graph_add_fixed(qn_graph *graph, const char *const *paths, size_t pa
 /* A source of datasets of HDF5 files: copies. options: of this version's size. */
 qn_node *qn_graph_add_hdf5(qn_graph *graph, const char *const *paths, size_t path_count,
                            const quern_hdf5_options *options, qn_error *error);
+/* A source of sequences: copies. options: of this version's size; NULL is all defaults. */
+qn_node *qn_graph_add_sequences(qn_graph *graph, const char *const *paths, size_t path_count,
+                                const quern_sequence_options *options, qn_error *error);
+/* A source of rows: the same. */
+qn_node *qn_graph_add_rows(qn_graph *graph, const char *const *paths, size_t path_count,
+                           const quern_csv_options *options, qn_error *error);
+/* A source of whole files: the same. */
+qn_node *qn_graph_add_files(qn_graph *graph, const char *const *paths, size_t path_count,
+                            const quern_file_options *options, qn_error *error);
 /* The records that a share of all outcomes keeps: fraction is 0 to 1. */
 qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fraction, uint64_t seed, qn_error *error);
 /* Each value's bin as a key without a value: copies. */

@@ -329,7 +329,7 @@ static void refuse(quern_context *context, int way, quern_dataset *lines)
     const quern_schema empty = {QUERN_BYTES, QUERN_FIXED, 0}, strange = {QUERN_BYTES, (quern_type)77, 0};
     const quern_schema fixed = {QUERN_BYTES, QUERN_FIXED, 12};
     const quern_text_options none = {sizeof none, "", 0, QUERN_TEXT_NO_VALUE},
-                             foreign = {sizeof foreign, "\xc3", 0, QUERN_TEXT_NO_VALUE};
+                             foreign = {sizeof foreign, .delimiters = "\n", .delimiter_count = 17};
     const quern_text_options many = {sizeof many, "0123456789abcdefg", 0, QUERN_TEXT_NO_VALUE};
     const quern_text_options unsized = {0, "\n", 0, QUERN_TEXT_NO_VALUE},
                              short_one = {sizeof(size_t), "\n", 0, QUERN_TEXT_NO_VALUE};

@@ -104,7 +104,7 @@ START_TEST(every_byte_is_told_from_every_delimiter)
         qn_delimiters delimiters;
         char set = (char)delimiter;
         ck_assert(qn_delimiters_init(&delimiters, &set, 1) == (delimiter < 128));
-        for (int wide = 0; delimiter < 128 && wide <= (int)this_machine_is_wide(); wide++) {
+        for (int wide = 0; wide <= (int)(delimiter < 128 && this_machine_is_wide()); wide++) {
             scan_with(&delimiters, wide, data, 256, false, false, BYTES_MAX, &got);
             ck_assert_uint_eq(got.count, 1);
             ck_assert_uint_eq(got.positions[0], (uint32_t)delimiter);

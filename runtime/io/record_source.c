@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/io/record_source.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/io/file_grammar.h"
+#include "runtime/io/row_grammar.h"
+#include "runtime/io/sequence_grammar.h"
+
+/* Two records come at once at most. */
+#define COUNT_FULL (QN_BATCH_COUNT_MAX - 1)
+
+static const qn_grammar *grammar_of(qn_record_kind kind)
+{
+    switch (kind) {
+    case QN_RECORDS_SEQUENCES:
+        return &qn_sequence_grammar;
+    case QN_RECORDS_ROWS:
+        return &qn_row_grammar;
+    case QN_RECORDS_FILES:
+        return &qn_file_grammar;
+    }
+    QN_ASSERT(!"a format is of a kind");
+    return NULL;
+}
+
+quern_status qn_record_source_init(qn_record_source *source, const qn_record_format *format, uint64_t record_bytes_max,
+                                   qn_error *error)
+{
+    QN_ASSERT(record_bytes_max < UINT64_C(1) << 31);
+    memset(source, 0, sizeof *source);
+    source->grammar = grammar_of(format->kind);
+    source->format = *format;
+    source->record_bytes_max = record_bytes_max;
+    return qn_window_init(&source->window, 0, error);
+}
+
+static void close_task(qn_record_source *source)
+{
+    qn_content_leave(&source->window.content);
+    free(source->segments);
+    free(source->message);
+    source->segments = NULL;
+    source->message = NULL;
+    source->segment_count = 0;
+}
+
+void qn_record_source_fini(qn_record_source *source)
+{
+    if (!source->window.buffer)
+        return;
+    close_task(source);
+    qn_window_fini(&source->window);
+    if (source->grammar->fini)
+        source->grammar->fini(source);
+    free(source->joined);
+    source->joined = NULL;
+}
+
+quern_status qn_record_source_open(qn_record_source *source, const void *message, size_t bytes,
+                                   const qn_text_place *place, qn_error *error)
+{
+    close_task(source);
+    source->place = source->block_place = place ? *place : (qn_text_place){0};
+    return qn_split_decode_copy(message, bytes, &source->message, &source->segments, &source->segment_count, error);
+}
+
+static quern_status open_content(qn_record_source *source, qn_error *error)
+{
+    qn_text_place *place = &source->place;
+    qn_content *content = &source->window.content;
+    bool found = false;
+    quern_status status = qn_content_open(content, &source->segments[place->segment], place->member, &found, error);
+    if (status != QUERN_OK)
+        return status;
+    if (!found) {
+        *place = (qn_text_place){.segment = place->segment + 1};
+        return QUERN_OK;
+    }
+    if (!place->started) {
+        place->started = content->begin == 0;
+        place->scan_offset = content->begin > 0 ? content->begin - 1 : 0;
+    }
+    status = source->grammar->open ? source->grammar->open(source, error) : QUERN_OK;
+    qn_window_place(&source->window, place->scan_offset);
+    return status;
+}
+
+static void close_content(qn_record_source *source)
+{
+    source->place = qn_text_place_behind(&source->place, &source->window.content);
+    qn_content_close(&source->window.content);
+}
+
+qn_finding qn_record_fail(const qn_record_source *source, uint64_t offset, qn_error *error, const char *what)
+{
+    qn_error_set(error, QUERN_ERROR_INPUT, 0, "byte %llu of %s: %s", (unsigned long long)offset,
+                 source->window.content.name, what);
+    return QN_FAILED;
+}
+
+static quern_status too_large(const qn_record_source *source, uint64_t offset, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
+                        "the record at byte %llu of %s is longer than record-bytes, %llu", (unsigned long long)offset,
+                        source->window.content.name, (unsigned long long)source->record_bytes_max);
+}
+
+qn_finding qn_record_add(qn_record_source *source, quern_span key, quern_span value, uint64_t offset, qn_error *error)
+{
+    uint32_t at = source->count++;
+    QN_ASSERT(at < QN_BATCH_COUNT_MAX);
+    if (QN_UNLIKELY(key.bytes + value.bytes > source->record_bytes_max)) {
+        too_large(source, offset, error);
+        return QN_FAILED;
+    }
+    source->keys[at] = key.data;
+    source->key_bytes[at] = (uint32_t)key.bytes;
+    source->values[at] = value.data;
+    source->value_bytes[at] = (uint32_t)value.bytes;
+    source->offsets[at] = offset;
+    return QN_FOUND;
+}
+
+uint8_t *qn_record_room(qn_record_source *source, const qn_view *view, qn_error *error)
+{
+    size_t needed = 2 * view->bytes + QN_SLACK_BYTES;
+    if (source->joined_capacity >= needed)
+        return source->joined;
+    QN_ASSERT(source->joined_bytes == 0); /* records of this block would lose what they point to */
+    free(source->joined);
+    source->joined = malloc(needed);
+    source->joined_capacity = source->joined ? needed : 0;
+    if (!source->joined)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to put records of %s together",
+                     source->window.content.name);
+    return source->joined;
+}
+
+/* The bytes from the place up to `end`. */
+static quern_status show(qn_record_source *source, uint64_t end, qn_view *view_out, qn_error *error)
+{
+    qn_window *window = &source->window;
+    uint64_t from = source->place.scan_offset;
+    quern_status status = QUERN_OK;
+    if (qn_window_end(window) < end && !qn_window_is_last(window))
+        status = qn_window_extend(window, from, end, error);
+    uint64_t there = qn_window_end(window) < end ? qn_window_end(window) : end;
+    *view_out = (qn_view){.data = window->data + (from - window->data_offset),
+                          .bytes = there > from ? (size_t)(there - from) : 0,
+                          .offset = from,
+                          .at_end = qn_window_is_last(window) && qn_window_end(window) <= end};
+    return status;
+}
+
+/* What is left of the view behind the place. */
+static qn_view view_behind(const qn_record_source *source, const qn_view *view)
+{
+    size_t passed = (size_t)(source->place.scan_offset - view->offset);
+    return (qn_view){.data = view->data + passed,
+                     .bytes = view->bytes - passed,
+                     .offset = source->place.scan_offset,
+                     .at_end = view->at_end};
+}
+
+/* One step: what is at the place, which is at the begin of the view. */
+static qn_finding find(qn_record_source *source, const qn_view *view, qn_error *error)
+{
+    const qn_grammar *grammar = source->grammar;
+    const qn_text_place *place = &source->place;
+    if (!place->started) {
+        qn_finding finding = grammar->enter(source, view, error);
+        source->place.started = finding == QN_FOUND;
+        return finding == QN_FOUND ? QN_PASSED : finding;
+    }
+    if (view->bytes == 0 && view->at_end)
+        return QN_END;
+    if (place->inside || place->scan_offset < source->window.content.end)
+        return grammar->next(source, view, error);
+    if (source->count > 0)
+        return QN_FULL;
+    qn_finding finding = grammar->follow ? grammar->follow(source, view, error) : QN_FOUND;
+    return finding == QN_FOUND ? QN_END : finding;
+}
+
+/* Goes through a view until a block is full or the view holds no more. */
+static qn_finding take_records(qn_record_source *source, const qn_view *view, qn_error *error)
+{
+    qn_finding finding = QN_FOUND;
+    while (source->count < COUNT_FULL && (finding == QN_FOUND || finding == QN_PASSED)) {
+        qn_view rest = view_behind(source, view);
+        bool entered = source->place.started;
+        finding = find(source, &rest, error);
+        QN_ASSERT(!(finding == QN_MORE && rest.at_end));
+        if (entered != source->place.started)
+            break; /* the first block is seen from its own place */
+    }
+    return finding;
+}
+
+static uint64_t grow(const qn_record_source *source, uint64_t end)
+{
+    uint64_t quarter = (end - source->place.scan_offset) / 4;
+    return end + (quarter / QN_READ_CHUNK_BYTES + 1) * QN_READ_CHUNK_BYTES;
+}
+
+static uint64_t chunk_end(uint64_t offset)
+{
+    return (offset / QN_READ_CHUNK_BYTES + 1) * QN_READ_CHUNK_BYTES;
+}
+
+/* Records of the present content, in a view that grows until there is one. *done_out: the content has none left that is ours. */
+static quern_status fill_block(qn_record_source *source, bool *done_out, qn_error *error)
+{
+    uint64_t end = chunk_end(source->place.scan_offset);
+    qn_finding finding = QN_MORE;
+    while ((finding == QN_MORE || finding == QN_PASSED) && source->count == 0) {
+        qn_view view;
+        uint64_t from = source->place.scan_offset;
+        quern_status status = show(source, end, &view, error);
+        if (status != QUERN_OK)
+            return status;
+        source->joined_bytes = 0;
+        finding = take_records(source, &view, error);
+        /* What was passed over is no part of a block, nor of how much is to be seen for one. */
+        bool moved = finding == QN_PASSED || source->place.scan_offset != from;
+        if (finding == QN_MORE && !moved && view.bytes > source->record_bytes_max && view.bytes >= QN_READ_CHUNK_BYTES)
+            return too_large(source, from, error);
+        end = moved ? chunk_end(source->place.scan_offset) : grow(source, end);
+        if (source->count == 0)
+            source->block_place = source->place;
+    }
+    *done_out = finding == QN_END;
+    return finding == QN_FAILED ? error->status : QUERN_OK;
+}
+
+static void give_block(qn_record_source *source, qn_batch *batch_out)
+{
+    *batch_out = (qn_batch){.block = {.count = source->count, .key = source->keys, .key_bytes = source->key_bytes}};
+    batch_out->block.value = source->values;
+    batch_out->block.value_bytes = source->value_bytes;
+}
+
+quern_status qn_record_source_next(qn_record_source *source, qn_batch *batch_out, qn_error *error)
+{
+    source->count = 0;
+    while (source->place.segment < source->segment_count) {
+        bool is_open = qn_content_is_open(&source->window.content), done = false;
+        source->block_place = source->place;
+        quern_status status = is_open ? fill_block(source, &done, error) : open_content(source, error);
+        if (status != QUERN_OK)
+            return status;
+        if (done && source->count == 0)
+            close_content(source);
+        if (source->count > 0)
+            break;
+    }
+    if (source->count == 0)
+        source->block_place = source->place;
+    give_block(source, batch_out);
+    return QUERN_OK;
+}
+
+uint64_t qn_record_source_task_bytes(const qn_record_source *source)
+{
+    return qn_segments_bytes(source->segments, source->segment_count);
+}
+
+const char *qn_record_source_locate(const qn_record_source *source, uint32_t record, uint64_t *offset_out)
+{
+    *offset_out = source->offsets[record];
+    return source->window.content.name;
+}
+
+/* The block that stands in the source is given up; nothing else of it changes. */
+size_t qn_record_source_cut(qn_record_source *source, const uint8_t *data, size_t bytes)
+{
+    qn_text_place place = source->place;
+    qn_grammar_state state = source->state;
+    qn_view view = {.data = data, .bytes = bytes};
+    qn_finding finding = QN_FOUND;
+    qn_error ignored = {0};
+    source->place = (qn_text_place){.started = true};
+    source->joined_bytes = 0;
+    while (finding == QN_FOUND || finding == QN_PASSED) {
+        source->count = 0;
+        view = view_behind(source, &view);
+        source->joined_bytes = 0;
+        finding = source->grammar->next(source, &view, &ignored);
+        if (source->place.inside) /* within a sequence: not before that one */
+            source->place.scan_offset = source->place.record_offset;
+        if (source->place.inside)
+            break;
+    }
+    size_t cut = (size_t)source->place.scan_offset;
+    source->count = 0;
+    source->place = place;
+    source->state.sequences = state.sequences;
+    return cut;
+}

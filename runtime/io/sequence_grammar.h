@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/io/sequence_grammar.h: FASTA and FASTQ for record_source.h.
+ *
+ * A '>' at the begin of a line begins a record of FASTA, always. Of FASTQ with four lines each, a line that begins with '@'
+ * and has a '+' two lines on is a header: in a record before it the sequence cannot be such a line, since it must not begin with '@' or '+'; the
+ * third line begins with '+'; and two lines behind the qualities is a sequence. Every record of a cut file is held to that form, and a stretch
+ * ends with a look at the record behind it, so that either each record is in exactly one stretch or one of the readers fails: a
+ * file whose form changes further on is refused, never read wrongly.
+ *
+ * With lines of qualities that may begin with anything, nothing can be found in a FASTQ file of several lines. Rank 0 looks at the begin of each large
+ * file and lets such a file be one task.
+ */
+#ifndef QN_IO_SEQUENCE_GRAMMAR_H
+#define QN_IO_SEQUENCE_GRAMMAR_H
+
+#include "runtime/io/record_source.h"
+
+extern const qn_grammar qn_sequence_grammar;
+
+/* Marks the files of a listing, those that are known to be plain, that cannot be cut. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_sequence_plan(const qn_sequence_format *format, qn_listing *listing, qn_error *error);
+
+#endif
