@@ -5,6 +5,7 @@
 
 #include "runtime/io/fixed_source.h"
 
+#define BORDERS_OF_SPLIT 4 /* places where packed files can be cut are so much nearer to each other */
 #define LOOK_BYTES_MIN                                                                                                 \
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
@@ -38,13 +39,24 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, qn_er
     return status;
 }
 
-static quern_status cut_inputs(qn_task_list *list, uint64_t split_bytes, qn_error *error)
+/* Whether readers have to know which byte of what is unpacked that is: records of one length begin at multiples, and text can be told where
+ * it is. */
+static bool needs_offsets(const qn_node *source)
+{
+    return source->kind != QN_NODE_TEXT || source->text.value == QUERN_TEXT_OFFSET ||
+           source->text.value == QUERN_TEXT_PLACE;
+}
+
+static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
         status = qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
+        if (status == QUERN_OK)
+            status = qn_listing_find_units(&leg->listing, split_bytes / BORDERS_OF_SPLIT + 1,
+                                           needs_offsets(qn_leg_source(stage, i)), error);
         if (status == QUERN_OK)
             status = qn_splits_create(&leg->splits, &leg->listing, split_bytes, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
@@ -84,7 +96,8 @@ quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, uint
     *list = (qn_task_list){0};
     quern_status status = list_inputs(list, stage, error);
     if (status == QUERN_OK)
-        status = cut_inputs(list, split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count), error);
+        status = cut_inputs(list, stage, split_bytes ? split_bytes : qn_splits_choose_bytes(list->bytes, worker_count),
+                            error);
     if (status == QUERN_OK && scattered)
         status = scatter(list, error);
     if (status != QUERN_OK)

@@ -57,11 +57,27 @@ uint64_t qn_source_task_bytes(const qn_source *source)
                                            : qn_text_source_task_bytes(&source->of.text);
 }
 
+static const qn_content *content_of(const qn_source *source)
+{
+    return source->kind == QN_SOURCE_FIXED ? &source->of.fixed.window.content : &source->of.text.window.content;
+}
+
+/* The place of a record of the last block, whose content may just have been closed. */
+static qn_content_place place_of(const qn_source *source, uint32_t record)
+{
+    uint64_t offset = 0;
+    if (source->kind == QN_SOURCE_FIXED)
+        qn_fixed_source_locate(&source->of.fixed, record, &offset);
+    else
+        qn_text_source_locate(&source->of.text, record, &offset);
+    return qn_content_place_of(content_of(source), offset);
+}
+
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out)
 {
-    if (source->kind == QN_SOURCE_FIXED)
-        return qn_fixed_source_locate(&source->of.fixed, record, offset_out);
-    return qn_text_source_locate(&source->of.text, record, offset_out);
+    qn_content_place place = place_of(source, record);
+    *offset_out = place.offset;
+    return qn_content_name_of((qn_content *)content_of(source), &place);
 }
 
 /* The listing's index of the file that the last block is of. */
@@ -75,9 +91,9 @@ void qn_source_identify(const qn_source *source, size_t count, uint64_t *identit
 {
     if (count == 0)
         return;
-    uint64_t file = file_of(source), place[2] = {qn_source_block_place(source)->member};
+    uint64_t file = file_of(source);
     for (uint32_t i = 0; i < count; i++) {
-        qn_source_locate(source, i, &place[1]);
-        identities_out[i] = qn_checksum(place, sizeof place, file);
+        qn_content_place place = place_of(source, i);
+        identities_out[i] = qn_checksum(&place, sizeof place, file);
     }
 }
