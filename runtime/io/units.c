@@ -292,8 +292,9 @@ quern_status qn_units_find(qn_units *units, qn_unit_kind kind, int fd, const cha
         qn_units_destroy(units);
         return finder.status;
     }
-    /* Its `logical` is told by nobody. */
-    units->borders[units->count] = (qn_border){.offset = file_bytes, .logical = QN_BYTES_UNKNOWN};
+    /* What it says besides is the finder's. */
+    units->borders[units->count].offset = file_bytes;
+    units->borders[units->count].logical = QN_BYTES_UNKNOWN;
     return QUERN_OK;
 }
 
