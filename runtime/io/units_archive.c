@@ -110,7 +110,7 @@ static bool read_end64(qn_finder *finder, uint64_t end_offset, zip_directory *ou
         qn_le32(end) != 0x06064b50)
         return false;
     *out = (zip_directory){qn_le64(end + 48), qn_le64(end + 40), qn_le64(end + 32)};
-    return true;
+    return out->bytes <= finder->file_bytes && out->begin == qn_le64(locator + 8) - out->bytes;
 }
 
 /* Finds the end of the directory, behind which there may be a comment. */
@@ -127,12 +127,11 @@ static bool find_directory(qn_finder *finder, uint8_t *piece, zip_directory *out
     if (qn_le32(piece + at) != 0x06054b50 || le16(piece + at + 4) != 0)
         return false;
     uint64_t end_offset = from + at;
+    if (read_end64(finder, end_offset, out))
+        return true;
     *out = (zip_directory){qn_le32(piece + at + 16), qn_le32(piece + at + 12), le16(piece + at + 10)};
-    uint64_t behind = out->begin + out->bytes;
-    if (out->begin != UINT32_MAX && out->bytes != UINT32_MAX && out->count != UINT16_MAX)
-        return behind == end_offset; /* elsewhere something was put before the archive: only libarchive knows */
-    return read_end64(finder, end_offset, out) && out->begin < finder->file_bytes &&
-           out->bytes <= finder->file_bytes - out->begin;
+    return out->begin + out->bytes ==
+           end_offset; /* elsewhere something was put before the archive: only libarchive knows */
 }
 
 /* Where the member's header is. */

@@ -288,7 +288,8 @@ static bool next_block(qn_unpacker *unpacker, quern_status *status, qn_error *er
     } while (result == ARCHIVE_RETRY);
     if (result == ARCHIVE_EOF && (offset < 0 || (uint64_t)offset <= unpacker->offset))
         return false;
-    bool is_good = result == ARCHIVE_OK || result == ARCHIVE_WARN || result == ARCHIVE_EOF;
+    /* Warnings are checksums and lengths that are wrong. */
+    bool is_good = result == ARCHIVE_OK || result == ARCHIVE_EOF;
     if (!is_good || offset < 0 || (uint64_t)offset < unpacker->offset) {
         *status = failure_of(unpacker, "cannot unpack the data", error);
         return false;

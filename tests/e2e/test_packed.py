@@ -28,7 +28,7 @@ def streams(data):
         "lbzip2": run("lbzip2", "-c", stdin=data), "xz": run("xz", "-c", stdin=data),
         "xz-blocks": run("xz", "-c", "-T2", "--block-size=100000", stdin=data),
         "zstd": run("zstd", "-c", stdin=data), "pzstd": run("pzstd", "-q", "-c", stdin=data),
-        "lz4": run("lz4", "-c", stdin=data),
+        "lz4": run("lz4", "-c", stdin=data), "pbzip2": run("pbzip2", "-c", "-b1", stdin=data),
         "gzip-twice": run("gzip", "-c", stdin=data[:half]) + run("gzip", "-9", "-c", stdin=data[half:]),
         "bzip2-twice": run("bzip2", "-c", stdin=data[:half]) + run("bzip2", "-c", stdin=data[half:]),
         "xz-twice": run("xz", "-c", stdin=data[:half]) + run("xz", "-c", stdin=data[half:]),
@@ -74,7 +74,7 @@ def compressed_files_are_counted_as_what_is_in_them(t):
     data = text(rng, 120000) + b"x" * 300000 + b" end"
     paths = {name: t.write("streams/" + name + ".txt", content) for name, content in streams(data).items()}
     everything = count_words(*[data] * len(paths))
-    t.check(len(paths) == 15, "all programs are there")
+    t.check(len(paths) == 16, "all programs are there")
     for n, split in ((None, 1 << 20), (1, 1000), (3, 50000), (7, 1 << 20)):
         t.count(n, [t.path("streams")], "--quern-split-bytes=%d" % split, expected=everything)
 
@@ -90,6 +90,83 @@ def members_of_archives_are_files(t):
         expected = once + twice if has_both else once
         for n in (1, 2) if name in ("tar", "zip") else (2,):
             t.count(n, [path], expected=expected)
+
+
+@test
+def giant_and_odd_members_of_a_tar_are_cut_or_not_and_read_the_same(t):
+    """Holes, long names of both kinds, names that are not UTF-8, and a member larger than many splits."""
+    import tarfile
+    rng = random.Random(4)
+    files = {b"giant": text(rng, 60000), b"n" * 180: b"long name", b"\xff\xfe": b"odd name", b"empty": b""}
+    for number in range(60):
+        files[b"small-%d" % number] = text(rng, 200)
+    files[b"last"] = text(rng, 60000)
+    for name, content in files.items():
+        with open(os.path.join(os.fsencode(t.path()), b"tree." + name), "wb") as file:
+            file.write(content)
+    sparse = t.write("holes", b"begin ")
+    with open(sparse, "r+b") as file:
+        file.seek(300000)
+        file.write(b" end")
+    expected = count_words(*files.values(), b"begin " + b"\0" * (300000 - 6) + b" end")
+    for kind, form in (("pax", tarfile.PAX_FORMAT), ("gnu", tarfile.GNU_FORMAT)):
+        path = t.path("odd." + kind)
+        with tarfile.open(path, "w", format=form, encoding="utf-8", errors="surrogateescape") as archive:
+            for name in files:
+                member = os.path.join(t.path(), "tree." + os.fsdecode(name))
+                archive.add(member, os.fsdecode(name))
+            archive.add(sparse, "holes")
+        for n, split in ((1, 5000), (2, 70000), (3, 1 << 20), (7, 1000)):
+            t.count(n, [path], "--quern-split-bytes=%d" % split, expected=expected)
+    run("bsdtar", "-c", "--format", "pax", "-f", t.path("sparse.pax"), "holes", "tree.giant", "tree.last", cwd=t.path())
+    t.count(2, [t.path("sparse.pax")], "--quern-split-bytes=9000",
+            expected=count_words(files[b"giant"], files[b"last"], b"begin " + b"\0" * (300000 - 6) + b" end"))
+
+
+@test
+def what_has_one_reader_says_so_once_and_why(t):
+    rng = random.Random(6)
+    data = text(rng, 60000)
+    for name, content, says in (("one.gz", run("gzip", "-c", stdin=data), "1 reader"),
+                                ("many.gz", run("bgzip", "-c", stdin=data), None)):
+        path = t.write(name, content)
+        out = t.new_output()
+        said = t.succeed(2, "-o", out, "--quern-progress=on", "--quern-split-bytes=20000", path).stderr
+        t.check(said.count(b"1 reader") == (1 if says else 0), "said: %r" % said)
+
+
+@test
+def a_window_larger_than_allowed_is_refused_with_its_remedy(t):
+    rng = random.Random(7)
+    data = text(rng, 300)
+    big = run("zstd", "-c", "--long=31", "--ultra", "-22", "--single-thread", stdin=data)
+    path = t.write("wide.zst", big)
+    t.fail(2, "-o", t.new_output(), path, naming=[path, "128 MiB"])
+
+
+@test
+def a_bomb_is_refused(t):
+    """Compressed twice, so that a few bytes are gigabytes."""
+    line = b"a\n" * (1 << 20)
+    once = b"".join([run("zstd", "-c", "-19", stdin=line)] * 4096)
+    path = t.write("bomb.zst", run("zstd", "-c", "-19", stdin=once))
+    t.check(os.path.getsize(path) < 100000, "a small file")
+    t.fail(2, "-o", t.new_output(), path, naming=[path, "10000 times"])
+
+
+@test
+def encrypted_and_lying_members_are_errors(t):
+    rng = random.Random(9)
+    t.write("tree/one", text(rng, 3000))
+    run("zip", "-q", "-P", "secret", "-r", t.path("secret.zip"), "tree", cwd=t.path())
+    t.fail(2, "-o", t.new_output(), t.path("secret.zip"), naming="secret.zip")
+    run("zip", "-q", "-0", "-r", t.path("lie.zip"), "tree", cwd=t.path())
+    with open(t.path("lie.zip"), "rb") as file:
+        data = bytearray(file.read())
+    at = data.rindex(b"PK\1\2")
+    for field in (20, 24):  # the sizes in the directory
+        data[at + field + 1] ^= 1
+    t.fail(2, "-o", t.new_output(), t.write("lie.zip", bytes(data)), naming="lie.zip")
 
 
 @test
