@@ -163,10 +163,73 @@ def encrypted_and_lying_members_are_errors(t):
     run("zip", "-q", "-0", "-r", t.path("lie.zip"), "tree", cwd=t.path())
     with open(t.path("lie.zip"), "rb") as file:
         data = bytearray(file.read())
-    at = data.rindex(b"PK\1\2")
-    for field in (20, 24):  # the sizes in the directory
-        data[at + field + 1] ^= 1
+    for sizes_at in (data.rindex(b"PK\1\2") + 20, data.rindex(b"PK\3\4") + 18):  # in the directory, before the member
+        for field in (0, 4):
+            data[sizes_at + field + 1] ^= 1
     t.fail(2, "-o", t.new_output(), t.write("lie.zip", bytes(data)), naming="lie.zip")
+
+
+def quern(t, *arguments, **how):
+    return subprocess.run([os.path.realpath(t.options.quern), *arguments], capture_output=True, cwd=t.path(), **how)
+
+
+@test
+def what_quern_packs_is_read_as_the_files_were(t):
+    files = tree(t)
+    rng = random.Random(8)
+    for number in range(3000):
+        files["many/%d/%d" % (number % 10, number)] = content = text(rng, rng.randrange(40))
+        t.write("tree/many/%d/%d" % (number % 10, number), content)
+    expected = count_words(*files.values(), files["one"])  # by its second name too
+    for options in ([], ["--store"]):
+        done = quern(t, "pack", *options, "-o", "packed.zip", "tree")
+        t.check(done.returncode == 0 and not done.stderr, "pack: %r" % done.stderr)
+        run("unzip", "-tqq", t.path("packed.zip"))
+        for n, split in ((1, 1 << 20), (2, 10000), (3, 3000)):
+            t.count(n, [t.path("packed.zip")], "--quern-split-bytes=%d" % split, expected=expected)
+    again = quern(t, "pack", "-o", "tree/itself.zip", "tree")
+    t.check(again.returncode == 0 and "tree/itself.zip" not in run("unzip", "-Z1", t.path("tree/itself.zip")).decode(),
+            "an archive was put into itself")
+    failed = quern(t, "pack", "-o", "bad.zip", "tree", "not-there")
+    t.check(failed.returncode == 1 and b"not-there" in failed.stderr, "a missing file was not told: %r" % failed.stderr)
+    t.check(not [name for name in os.listdir(t.path()) if name.startswith("bad.zip")], "a failed archive was left")
+
+
+@test
+def quern_verify_finds_what_is_missing_or_changed(t):
+    path = t.write("words", text(random.Random(1), 3000))
+    out = t.new_output()
+    t.succeed(2, "-o", out, path)
+    t.check(quern(t, "verify", out).returncode == 0, "a whole output is whole")
+    part = os.path.join(out, "part-00000")
+    with open(part, "rb") as file:
+        whole = file.read()
+    for damaged, says in ((whole[:-1], b"bytes"), (b"X" + whole[1:], b"checksum"), (None, b"part-00000")):
+        if damaged is None:
+            os.remove(part)
+        else:
+            t.write(part, damaged)
+        done = quern(t, "verify", out)
+        t.check(done.returncode == 1 and says in done.stderr, "not found: %r" % done.stderr)
+    os.remove(os.path.join(out, "_SUCCESS"))
+    t.check(b"_SUCCESS" in quern(t, "verify", out).stderr, "a job that failed was not told")
+    t.check(quern(t, "verify").returncode == 2 and quern(t).returncode == 2, "misuse is told")
+
+
+@test
+def flipped_bytes_of_members_are_errors(t):
+    rng = random.Random(12)
+    t.write("tree/one", bytes(rng.choice(b"abcdefghij \n") for _ in range(60000)))
+    made = {"a." + kind: ["bsdtar", "-c", "-a", "-f"] for kind in ("tar.gz", "tar.xz", "tar.bz2", "tar.lz4")}
+    run("bsdtar", "-c", "-f", t.path("bare.tar"), "tree/one", cwd=t.path())
+    made["a.tar.zst"] = ["zstd", "-q", "--check", t.path("bare.tar"), "-o"]  # bsdtar's has no checksums
+    made.update({"stored.zip": ["zip", "-q", "-0"], "deflated.zip": ["zip", "-q"], "a.7z": ["7z", "a", "-bd"]})
+    for name, command in made.items():
+        run(*command, t.path(name), *([] if name == "a.tar.zst" else ["tree/one"]), cwd=t.path())
+        with open(t.path(name), "rb") as file:
+            whole = bytearray(file.read())
+        whole[len(whole) // 2] ^= 4
+        t.fail(1, "-o", t.new_output(), t.write(name, bytes(whole)), naming=name)
 
 
 @test
