@@ -85,6 +85,12 @@ static first_look look_at(const uint8_t *head, size_t bytes)
     return (first_look){LOOKS_PLAIN, QN_UNITS_NONE};
 }
 
+qn_unit_kind qn_unpack_kind_of(const uint8_t *head, size_t bytes)
+{
+    qn_unit_kind kind = look_at(head, bytes).kind;
+    return qn_units_are_members(kind) ? QN_UNITS_NONE : kind;
+}
+
 /* Frames that are left out, as pzstd has them at the begin: what comes behind them counts. */
 static quern_status look_behind_skippable(int fd, const char *path, first_look *look, qn_error *error)
 {

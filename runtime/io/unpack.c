@@ -23,7 +23,9 @@ struct qn_unpacker {
     struct archive *archive;
     qn_gunzip *gunzip; /* what libarchive reads from; NULL: the view */
     qn_archive_view view;
-    qn_decoder *decoder; /* of units; NULL: libarchive */
+    qn_decoder *decoder;  /* of units; NULL: libarchive */
+    qn_decoder *inner;    /* what libarchive reads from, as gunzip */
+    uint8_t *inner_bytes; /* [INPUT_BYTES] */
     int fd;
     const char *path;
     uint64_t first_entry, entry_count; /* before the part; of it so far */
@@ -80,13 +82,33 @@ static la_ssize_t read_gunzip(struct archive *archive, void *user, const void **
     return bytes;
 }
 
-static int open_archive(qn_unpacker *unpacker, bool is_gzip)
+static la_ssize_t read_inner(struct archive *archive, void *user, const void **bytes_out)
 {
-    if (!is_gzip)
+    qn_unpacker *unpacker = user;
+    const char *text = NULL;
+    ptrdiff_t bytes = qn_decoder_read(unpacker->inner, unpacker->inner_bytes, INPUT_BYTES, &text);
+    *bytes_out = unpacker->inner_bytes;
+    if (bytes < 0)
+        archive_set_error(archive, EIO, "%s", text);
+    return bytes;
+}
+
+/* Other compressions than gzip also by our own decoders: they have limits, and can be asked for the rest. */
+static int open_archive(qn_unpacker *unpacker, bool is_gzip, qn_unit_kind kind)
+{
+    if (kind != QN_UNITS_NONE) {
+        unpacker->inner =
+            qn_decoder_create(kind, unpacker->fd, &(qn_border){0}, unpacker->file_bytes, unpacker->file_bytes);
+        unpacker->inner_bytes = malloc(INPUT_BYTES);
+        if (unpacker->inner && unpacker->inner_bytes)
+            return archive_read_open(unpacker->archive, unpacker, NULL, read_inner, NULL);
+    } else if (is_gzip) {
+        unpacker->gunzip = qn_gunzip_create(unpacker->fd);
+        if (unpacker->gunzip)
+            return archive_read_open(unpacker->archive, unpacker->gunzip, NULL, read_gunzip, NULL);
+    } else {
         return qn_archive_view_open(&unpacker->view, unpacker->archive);
-    unpacker->gunzip = qn_gunzip_create(unpacker->fd);
-    if (unpacker->gunzip)
-        return archive_read_open(unpacker->archive, unpacker->gunzip, NULL, read_gunzip, NULL);
+    }
     archive_set_error(unpacker->archive, ENOMEM, "no memory");
     return ARCHIVE_FATAL;
 }
@@ -102,7 +124,9 @@ static quern_status open_file(qn_unpacker *unpacker, const qn_unit_part *part, q
         status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", unpacker->path);
     qn_archive_view_init(&unpacker->view, fd, 0, part->behind.offset, INPUT_BYTES);
     support_formats(unpacker->archive);
-    if (status == QUERN_OK && open_archive(unpacker, qn_gunzip_is_gzip(head, bytes)) < ARCHIVE_WARN)
+    bool is_gzip = qn_gunzip_is_gzip(head, bytes);
+    qn_unit_kind kind = is_gzip ? QN_UNITS_NONE : qn_unpack_kind_of(head, bytes);
+    if (status == QUERN_OK && open_archive(unpacker, is_gzip, kind) < ARCHIVE_WARN)
         status = failure_of(unpacker, "cannot unpack the begin", error);
     return status;
 }
@@ -166,6 +190,8 @@ void qn_unpacker_destroy(qn_unpacker *unpacker)
         archive_read_free(unpacker->archive);
     qn_archive_view_fini(&unpacker->view);
     qn_decoder_destroy(unpacker->decoder);
+    qn_decoder_destroy(unpacker->inner);
+    free(unpacker->inner_bytes);
     qn_gunzip_destroy(unpacker->gunzip);
     free(unpacker->member_path);
     free(unpacker);
@@ -182,13 +208,14 @@ static bool is_file(struct archive_entry *entry)
 bool qn_unpacker_changes_nothing(const qn_unpacker *unpacker)
 {
     return archive_format(unpacker->archive) == ARCHIVE_FORMAT_RAW && archive_filter_count(unpacker->archive) == 1 &&
-           !unpacker->gunzip;
+           !unpacker->gunzip && !unpacker->inner;
 }
 
 bool qn_unpacker_is_bare_tar(const qn_unpacker *unpacker)
 {
     int format = archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK;
-    return format == ARCHIVE_FORMAT_TAR && archive_filter_count(unpacker->archive) == 1 && !unpacker->gunzip;
+    return format == ARCHIVE_FORMAT_TAR && archive_filter_count(unpacker->archive) == 1 && !unpacker->gunzip &&
+           !unpacker->inner;
 }
 
 static quern_status name_member(qn_unpacker *unpacker, struct archive_entry *entry, qn_error *error)
@@ -215,6 +242,23 @@ static quern_status next_unpacked(qn_unpacker *unpacker)
     return QUERN_OK;
 }
 
+/* Behind an archive there is the end of what it is compressed as, with the checksum. */
+static quern_status drain(qn_unpacker *unpacker, qn_error *error)
+{
+    ptrdiff_t got = 0;
+    const char *text = NULL;
+    const void *bytes;
+    do {
+        if (unpacker->gunzip)
+            got = qn_gunzip_next(unpacker->gunzip, &bytes, &text);
+        else if (unpacker->inner)
+            got = qn_decoder_read(unpacker->inner, unpacker->inner_bytes, INPUT_BYTES, &text);
+    } while (got > 0);
+    return got == 0
+               ? QUERN_OK
+               : qn_error_set(error, QUERN_ERROR_INPUT, 0, "cannot unpack the end of %s: %s", unpacker->path, text);
+}
+
 /* To the next file of the archive. */
 static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
 {
@@ -230,7 +274,7 @@ static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
     unpacker->gap_bytes = 0;
     if (result == ARCHIVE_EOF) {
         unpacker->ended = true;
-        return QUERN_OK;
+        return drain(unpacker, error);
     }
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
         return failure_of(unpacker, "cannot go on behind this member", error);
@@ -361,8 +405,8 @@ static quern_status drop_units(qn_unpacker *unpacker, size_t bytes, size_t *got_
 /* How many bytes of the file were read for what was unpacked. */
 static uint64_t packed_bytes(const qn_unpacker *unpacker)
 {
-    if (unpacker->decoder)
-        return qn_decoder_get_packed(unpacker->decoder) - unpacker->begin;
+    if (unpacker->decoder || unpacker->inner)
+        return qn_decoder_get_packed(unpacker->decoder ? unpacker->decoder : unpacker->inner) - unpacker->begin;
     off_t at = unpacker->gunzip ? lseek(unpacker->fd, 0, SEEK_CUR) : 0;
     return unpacker->gunzip ? (at > 0 ? (uint64_t)at : 0) : unpacker->view.read_bytes;
 }

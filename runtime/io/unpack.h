@@ -37,6 +37,9 @@ typedef struct qn_unpacker qn_unpacker;
 quern_status qn_unpack_examine(int fd, const char *path, uint64_t file_bytes, qn_packing *packing_out,
                                qn_unit_kind *kind_out, qn_error *error);
 
+/* By the first bytes of a file alone: in what units it may be compressed. */
+qn_unit_kind qn_unpack_kind_of(const uint8_t *head, size_t bytes);
+
 #define QN_UNPACK_FREE_BYTES ((uint64_t)1 << 30)
 #define QN_UNPACK_RATIO_MAX                                                                                            \
     10000 /* what gives more bytes than that for one, and more than QN_UNPACK_FREE_BYTES, is refused */
