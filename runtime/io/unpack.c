@@ -354,7 +354,7 @@ static size_t take_some(qn_unpacker *unpacker, uint8_t *to, size_t bytes_max)
         unpacker->gap_bytes -= bytes;
     } else {
         bytes = unpacker->block_bytes < bytes_max ? unpacker->block_bytes : bytes_max;
-        if (to)
+        if (to && bytes > 0)
             memcpy(to, unpacker->block, bytes);
         unpacker->block += bytes;
         unpacker->block_bytes -= bytes;
