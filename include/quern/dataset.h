@@ -68,7 +68,7 @@ typedef struct quern_text_options {
  * all regular files below them (symbolic links only where named here), in byte order of their paths; read in splits by all
  * ranks. The last record of a file needs no delimiter. What a file is packed as shows in its content, whatever its name: gzip, bzip2, xz,
  * zstd and lz4 are unpacked, and of archives (tar, zip, 7-Zip, cpio, ISO; compressed or not) each member is a file of its own, whose path is
- * that of the archive, a slash, and that of the member. A packed file is read by one rank. Local. paths, texts and options are copied; options NULL: lines.
+ * that of the archive, a slash, and that of the member. What is packed in one piece is unpacked by one rank. Local. paths, texts and options are copied; options NULL: lines.
  * QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, no delimiters or more than 16, an unknown options.value, or options.struct_size not set. At run:
  * QUERN_ERROR_INPUT naming the path. NULL on failure: see above. Since 0.1. */
 QUERN_API quern_dataset *quern_read_text(quern_context *context, const char *const *paths, size_t path_count,

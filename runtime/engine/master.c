@@ -7,7 +7,8 @@
 
 #include "runtime/base/assert.h"
 
-#define IN_HAND_MAX 2 /* the running task and the next one */
+#define IN_HAND_MAX      2 /* the running task and the next one */
+#define SAID_STREAMS_MAX 10
 
 static quern_status start_scheduler(qn_master *master, const qn_settings *settings, const uint32_t *rank_node,
                                     qn_error *error)
@@ -44,6 +45,22 @@ static qn_task_turns choose_turns(const qn_stage *stage, const qn_settings *sett
     return is_sampled ? QN_TASKS_SCATTERED : QN_TASKS_IN_ORDER;
 }
 
+/* Which packed files one rank each has to read, and why. */
+static void say_streams(const qn_master *master, qn_progress *progress)
+{
+    uint32_t count = 0;
+    for (uint32_t leg = 0; leg < master->tasks.leg_count; leg++) {
+        const qn_listing *listing = &master->tasks.legs[leg].listing;
+        for (size_t i = 0; i < listing->file_count; i++) {
+            const qn_input_file *file = &listing->files[i];
+            if (file->packing == QN_PACKING_STREAM && count++ < SAID_STREAMS_MAX)
+                qn_progress_say(progress, "%s: 1 reader: %s", file->path, qn_listing_why_stream(file));
+        }
+    }
+    if (count > SAID_STREAMS_MAX)
+        qn_progress_say(progress, "%u more packed files have 1 reader each", count - SAID_STREAMS_MAX);
+}
+
 quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
                              uint32_t number, const qn_stage *stage, const uint32_t *rank_node, qn_error *error)
 {
@@ -68,6 +85,7 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
     if (master->tasks.whole_count > 0)
         qn_progress_say(progress, "%s: %zu files cannot be cut and have one reader each", master->stage_name,
                         master->tasks.whole_count);
+    say_streams(master, progress);
     return start_scheduler(master, settings, rank_node, error);
 }
 

@@ -9,8 +9,9 @@
 #include "runtime/io/fixed_source.h"
 #include "runtime/io/sequence_grammar.h"
 
-#define STRIDE_BITS_MIN 3 /* tasks of less than an eighth of the average come last */
-#define DATASET_SPLITS  4 /* of the size chosen, in one task */
+#define STRIDE_BITS_MIN  3 /* tasks of less than an eighth of the average come last */
+#define DATASET_SPLITS   4 /* of the size chosen, in one task */
+#define BORDERS_OF_SPLIT 4 /* places where packed files can be cut are so much nearer to each other */
 #define LOOK_BYTES_MIN                                                                                                 \
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
@@ -59,6 +60,14 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, uint6
     return status;
 }
 
+/* Whether readers have to know which byte of what is unpacked that is: records of one length begin at multiples, and text can be told where
+ * it is. */
+static bool needs_offsets(const qn_node *source)
+{
+    return source->kind != QN_NODE_TEXT || source->text.value == QUERN_TEXT_OFFSET ||
+           source->text.value == QUERN_TEXT_PLACE;
+}
+
 /* Looks for files that their format does not allow to cut. *count_out: of these, those of which others might be cut. */
 static quern_status look_for_whole(qn_listing *listing, const qn_node *source, size_t *count_out, qn_error *error)
 {
@@ -85,6 +94,9 @@ static quern_status cut_files(qn_task_leg *leg, const qn_node *source, uint64_t 
 {
     quern_status status =
         qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
+    bool can_cut_packed = source->kind == QN_NODE_TEXT || source->kind == QN_NODE_FIXED;
+    if (status == QUERN_OK && can_cut_packed)
+        status = qn_listing_find_units(&leg->listing, split_bytes / BORDERS_OF_SPLIT + 1, needs_offsets(source), error);
     if (status == QUERN_OK)
         status = look_for_whole(&leg->listing, source, whole_count, error);
     return status == QUERN_OK ? qn_splits_create(&leg->splits, &leg->listing, split_bytes, error) : status;

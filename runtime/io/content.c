@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "runtime/base/file.h"
 #include "runtime/data/batch.h"
+
+#define UNIT_NAME_BYTES 64
 
 void qn_content_init(qn_content *content)
 {
@@ -20,7 +23,8 @@ void qn_content_fini(qn_content *content)
     if (content->name)
         qn_content_leave(content);
     free(content->joined);
-    content->joined = NULL;
+    free(content->unit_name);
+    content->joined = content->unit_name = NULL;
     content->name = NULL;
 }
 
@@ -66,9 +70,40 @@ static quern_status join_name(qn_content *content, const char *path, const char 
     return QUERN_OK;
 }
 
+/* How a segment is unpacked. */
+static quern_status choose_part(const qn_content *content, const qn_segment *segment, qn_unit_part *part_out,
+                                qn_packing *packing_out, qn_error *error)
+{
+    qn_unit_kind kind = QN_UNITS_NONE;
+    *packing_out = segment->packing;
+    *part_out = segment->part;
+    if (segment->packing != QN_PACKING_UNKNOWN && segment->packing != QN_PACKING_STREAM)
+        return QUERN_OK;
+    quern_status status = qn_unpack_examine(content->fd, segment->path, segment->file_bytes, packing_out, &kind, error);
+    if (segment->packing == QN_PACKING_STREAM)
+        *packing_out = QN_PACKING_STREAM;
+    /* Where libarchive would tell the same places it has it. */
+    *part_out = (qn_unit_part){.kind = qn_units_are_marked(kind) ? kind : QN_UNITS_NONE,
+                               .behind = {.offset = segment->file_bytes, .logical = QN_BYTES_UNKNOWN}};
+    return status;
+}
+
+/* Which records are its own: all of an archive's members; of units those that begin behind the first byte, and at that of the next. */
+static void set_bounds(qn_content *content, const qn_unit_part *part, uint64_t file_bytes)
+{
+    bool is_units = !qn_units_are_members(part->kind);
+    bool has_base = is_units && part->first.logical != QN_BYTES_UNKNOWN;
+    bool has_end = is_units && part->behind.offset < file_bytes;
+    content->base = has_base ? part->first.logical : 0;
+    content->begin = content->base + (is_units && part->first.offset > 0);
+    content->end =
+        has_end && has_base && part->behind.logical != QN_BYTES_UNKNOWN ? part->behind.logical + 1 : QN_BYTES_UNKNOWN;
+    content->bytes = QN_BYTES_UNKNOWN;
+}
+
 /* Enters a member of what is unpacked, from the front again if it is behind. */
-static quern_status enter_member(qn_content *content, const qn_segment *segment, uint64_t member, bool *found_out,
-                                 qn_error *error)
+static quern_status enter_member(qn_content *content, const qn_segment *segment, const qn_unit_part *part,
+                                 uint64_t member, bool *found_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
     if (content->unpacker && !qn_unpacker_can_enter(content->unpacker, member)) {
@@ -76,35 +111,64 @@ static quern_status enter_member(qn_content *content, const qn_segment *segment,
         content->unpacker = NULL;
     }
     if (!content->unpacker)
-        status = qn_unpacker_create(&content->unpacker, content->fd, segment->path, error);
+        status = qn_unpacker_create(&content->unpacker, content->fd, segment->path, segment->file_bytes, part, error);
     if (status == QUERN_OK)
         status = qn_unpacker_enter(content->unpacker, member, found_out, error);
     if (status != QUERN_OK || !*found_out)
         return status;
     content->unpacked = segment;
-    content->begin = 0;
-    content->end = content->bytes = QN_BYTES_UNKNOWN;
+    content->part = *part;
+    set_bounds(content, part, segment->file_bytes);
     const char *path = qn_unpacker_member_path(content->unpacker);
     return path ? join_name(content, segment->path, path, error) : QUERN_OK;
+}
+
+static uint64_t clamp(uint64_t offset, const qn_border *border)
+{
+    uint64_t in = offset > border->data_begin ? offset - border->data_begin : 0;
+    return in < border->data_bytes ? in : border->data_bytes;
+}
+
+/* The bytes of the file, or of a member that is stored in it as it is. */
+static quern_status open_plain(qn_content *content, const qn_segment *segment, bool is_member, qn_error *error)
+{
+    const qn_border *stored = &segment->part.first;
+    content->base = is_member ? stored->data_begin : 0;
+    content->begin = is_member ? clamp(segment->begin, stored) : segment->begin;
+    content->end = is_member ? clamp(segment->end, stored) : segment->end;
+    content->bytes = is_member ? stored->data_bytes : segment->file_bytes;
+    content->entry = is_member ? stored->number : 0;
+    return is_member ? join_name(content, segment->path, stored->member, error) : QUERN_OK;
+}
+
+/* A piece is of any member. */
+static quern_status open_inline(qn_content *content, const qn_segment *segment, bool *found_out)
+{
+    content->base = 0;
+    content->begin = segment->begin;
+    content->end = content->bytes = segment->end;
+    content->entry = 0;
+    *found_out = true;
+    return QUERN_OK;
 }
 
 static quern_status open_packing(qn_content *content, const qn_segment *segment, uint64_t member, bool *found_out,
                                  qn_error *error)
 {
-    qn_packing packing = segment->packing;
-    bool has_file = packing != QN_PACKING_INLINE;
-    quern_status status = content->fd < 0 && has_file ? open_file(content, segment, error) : QUERN_OK;
-    if (status == QUERN_OK && packing == QN_PACKING_UNKNOWN)
-        status = qn_unpack_examine(content->fd, segment->path, segment->file_bytes, &packing, error);
+    if (segment->packing == QN_PACKING_INLINE)
+        return open_inline(content, segment, found_out);
+    qn_packing packing = QN_PACKING_NONE;
+    qn_unit_part part;
+    quern_status status = content->fd < 0 ? open_file(content, segment, error) : QUERN_OK;
+    if (status == QUERN_OK)
+        status = choose_part(content, segment, &part, &packing, error);
     if (status != QUERN_OK)
         return status;
-    if (packing == QN_PACKING_STREAM)
-        return enter_member(content, segment, member, found_out, error);
-    content->begin = segment->begin;
-    content->end = segment->end;
-    content->bytes = segment->file_bytes;
-    *found_out = member == 0 || !has_file; /* a piece is of any member */
-    return QUERN_OK;
+    bool is_stored_member = packing == QN_PACKING_MEMBERS && part.first.member;
+    if (packing != QN_PACKING_NONE && !is_stored_member)
+        return enter_member(content, segment, &part, member, found_out, error);
+    *found_out = member == 0;
+    return open_plain(content, segment, is_stored_member, error);
 }
 
 quern_status qn_content_open(qn_content *content, const qn_segment *segment, uint64_t member, bool *found_out,
@@ -116,7 +180,7 @@ quern_status qn_content_open(qn_content *content, const qn_segment *segment, uin
     content->segment = segment;
     content->member = member;
     content->name = segment->path;
-    quern_status status = content->unpacker ? enter_member(content, segment, member, found_out, error)
+    quern_status status = content->unpacker ? enter_member(content, segment, &content->part, member, found_out, error)
                                             : open_packing(content, segment, member, found_out, error);
     if (status != QUERN_OK || !*found_out)
         qn_content_leave(content);
@@ -128,8 +192,8 @@ static quern_status read_file(const qn_content *content, void *to, uint64_t offs
 {
     uint64_t left = offset < content->bytes ? content->bytes - offset : 0;
     size_t wanted = bytes < left ? bytes : (size_t)left;
-    quern_status status =
-        qn_file_read_at(content->fd, to, wanted, offset, content->name, QUERN_ERROR_INPUT, got_out, error);
+    quern_status status = qn_file_read_at(content->fd, to, wanted, content->base + offset, content->name,
+                                          QUERN_ERROR_INPUT, got_out, error);
     if (status == QUERN_OK && *got_out < wanted)
         status =
             qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s ends at byte %llu; it had %llu bytes when the job began",
@@ -143,13 +207,37 @@ static quern_status seek_unpacked(qn_content *content, uint64_t offset, qn_error
     bool found = true;
     size_t got = 0;
     quern_status status = QUERN_OK;
-    if (qn_unpacker_get_offset(content->unpacker) > offset) {
-        uint64_t bytes = content->bytes;
-        status = enter_member(content, content->segment, content->member, &found, error);
+    if (content->base + qn_unpacker_get_offset(content->unpacker) > offset) {
+        uint64_t bytes = content->bytes, end = content->end;
+        qn_unit_part part = content->part;
+        status = enter_member(content, content->segment, &part, content->member, &found, error);
         content->bytes = bytes;
+        content->end = end;
     }
-    uint64_t ahead = status == QUERN_OK && found ? offset - qn_unpacker_get_offset(content->unpacker) : 0;
-    return ahead > 0 ? qn_unpacker_read(content->unpacker, NULL, ahead, &got, error) : status;
+    uint64_t at = content->base + qn_unpacker_get_offset(content->unpacker);
+    return status == QUERN_OK && found && offset > at
+               ? qn_unpacker_read(content->unpacker, NULL, offset - at, &got, error)
+               : status;
+}
+
+/* Came by the border at the segment's end? Then it is known where that is, and if headers said it before, they have to be right. */
+static quern_status look_for_end(qn_content *content, qn_error *error)
+{
+    const qn_decoder *decoder = qn_unpacker_get_decoder(content->unpacker);
+    uint64_t border = decoder ? qn_decoder_get_border(decoder) : QN_BYTES_UNKNOWN;
+    if (border == QN_BYTES_UNKNOWN)
+        return QUERN_OK;
+    uint64_t end = content->base + border + 1;
+    if (content->end == QN_BYTES_UNKNOWN)
+        content->end = end;
+    if (content->end == end)
+        return QUERN_OK;
+    return qn_error_set(
+        error, QUERN_ERROR_INPUT, 0,
+        "%s is damaged: from its byte %llu to its byte %llu it unpacks to %llu bytes, not to %llu as it "
+        "says",
+        content->name, (unsigned long long)content->part.first.offset, (unsigned long long)content->part.behind.offset,
+        (unsigned long long)border, (unsigned long long)(content->end - 1 - content->base));
 }
 
 quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, size_t bytes, size_t *got_out,
@@ -167,6 +255,8 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     quern_status status = seek_unpacked(content, offset, error);
     if (status == QUERN_OK)
         status = qn_unpacker_read(content->unpacker, to, bytes, got_out, error);
+    if (status == QUERN_OK)
+        status = look_for_end(content, error);
     if (status == QUERN_OK && *got_out < bytes)
         content->bytes = offset + *got_out;
     return status;
@@ -177,4 +267,37 @@ double qn_content_get_share(const qn_content *content)
     off_t at = content->fd >= 0 && content->unpacker ? lseek(content->fd, 0, SEEK_CUR) : 0;
     uint64_t bytes = content->unpacked ? content->unpacked->file_bytes : 0;
     return at <= 0 || bytes == 0 ? 0 : (uint64_t)at >= bytes ? 1 : (double)at / (double)bytes;
+}
+
+qn_content_place qn_content_place_of(const qn_content *content, uint64_t offset)
+{
+    const qn_decoder *decoder = content->unpacker ? qn_unpacker_get_decoder(content->unpacker) : NULL;
+    if (decoder && qn_units_are_marked(content->part.kind)) {
+        qn_mark mark = qn_decoder_mark_of(decoder, offset - content->base);
+        return (qn_content_place){.unit = mark.offset, .offset = offset - content->base - mark.unpacked};
+    }
+    if (content->unpacker)
+        return (qn_content_place){.entry = qn_unpacker_get_entry(content->unpacker), .offset = offset};
+    return (qn_content_place){.entry = content->entry, .offset = offset};
+}
+
+const char *qn_content_name_of(qn_content *content, const qn_content_place *place)
+{
+    if (place->unit == 0)
+        return content->name;
+    size_t bytes = strlen(content->name) + UNIT_NAME_BYTES;
+    free(content->unit_name);
+    content->unit_name = malloc(bytes);
+    if (!content->unit_name)
+        return content->name;
+    snprintf(content->unit_name, bytes, "what is unpacked from byte %llu on of %s", (unsigned long long)place->unit,
+             content->name);
+    return content->unit_name;
+}
+
+void qn_content_forget(qn_content *content, uint64_t offset)
+{
+    qn_decoder *decoder = content->unpacker ? qn_unpacker_get_decoder(content->unpacker) : NULL;
+    if (decoder && offset > content->base)
+        qn_decoder_forget(decoder, offset - content->base);
 }

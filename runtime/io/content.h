@@ -5,6 +5,12 @@
  * Readers of records need not know which. A segment of an archive has several contents, one behind the other, numbered from 0:
  * its members. All others have one. How long unpacked bytes are is known only at their end.
  *
+ * A segment of units (units.h) is what these unpack to, and offsets are those in what the file unpacks to where headers tell them; elsewhere they
+ * count from the segment's begin. Readers may use them as if they were those of a file, with one thing to mind: where
+ * sizes are unknown, `end` is QN_BYTES_UNKNOWN until reading came by it, so it has to be looked at after a read, not only before. Such segments end a byte
+ * behind the border, so that what decides whether a record begins there, the byte before, is the first of the next unit and not the last of
+ * one that would have to be unpacked for it.
+ *
  * States: closed → open → closed. Failures name the file and the member.
  */
 #ifndef QN_IO_CONTENT_H
@@ -13,8 +19,6 @@
 #include "runtime/io/split.h"
 #include "runtime/io/unpack.h"
 
-#define QN_BYTES_UNKNOWN UINT64_MAX
-
 typedef struct qn_content {
     const qn_segment *segment; /* borrowed; NULL: closed */
     uint64_t member;
@@ -22,10 +26,14 @@ typedef struct qn_content {
     uint64_t bytes;      /* of the whole content; QN_BYTES_UNKNOWN until its end was read */
     const char *
         name; /* the path, and that of the member behind it; lives until the next open, with QN_SLACK_BYTES behind it */
-    char *joined; /* the name of a member */
+    char *joined;    /* the name of a member */
+    char *unit_name; /* of the unit that was asked for last */
     int fd;
+    uint64_t base;              /* the offset of the first byte that is unpacked, or in the file */
     qn_unpacker *unpacker;      /* NULL: the file's own bytes */
     const qn_segment *unpacked; /* what the unpacker is of */
+    qn_unit_part part;          /* and how */
+    uint64_t entry;             /* of a member that is stored as it is: its number in the archive */
 } qn_content;
 
 /* A closed one. */
@@ -51,6 +59,21 @@ static inline bool qn_content_is_open(const qn_content *content)
 {
     return content->segment != NULL;
 }
+
+/* Where a byte of it is, wherever the file was cut: unit (0 where offsets say it) and the byte in that. Both of what is
+ * in the window or came with the last read. */
+typedef struct qn_content_place {
+    uint64_t entry; /* the member's number in its archive */
+    uint64_t unit;  /* the byte of the file where the unit begins */
+    uint64_t offset;
+} qn_content_place;
+
+qn_content_place qn_content_place_of(const qn_content *content, uint64_t offset);
+/* What a message calls that of which place.offset is a byte: the content's name, and the unit's. Until the next call. */
+const char *qn_content_name_of(qn_content *content, const qn_content_place *place);
+
+/* Places before this offset are not asked for any more. */
+void qn_content_forget(qn_content *content, uint64_t offset);
 
 /* Reads [offset, offset + bytes); fewer only at the end of the content, whose length is then known. Going back, where the bytes are
  * unpacked, begins at the front again. QUERN_ERROR_INPUT: also if a file has become shorter. */

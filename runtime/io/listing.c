@@ -34,7 +34,8 @@ static quern_status add_file(qn_listing *listing, const char *path, uint64_t byt
     const char *copy = qn_arena_text(&listing->texts, path);
     if (!copy)
         return no_memory(error);
-    listing->files[listing->file_count++] = (qn_input_file){copy, bytes, QN_PACKING_UNKNOWN, false};
+    listing->files[listing->file_count++] =
+        (qn_input_file){.path = copy, .bytes = bytes, .packing = QN_PACKING_UNKNOWN};
     listing->bytes += bytes;
     return QUERN_OK;
 }
@@ -151,7 +152,7 @@ static quern_status examine(qn_input_file *file, qn_error *error)
     int fd = open(file->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", file->path);
-    quern_status status = qn_unpack_examine(fd, file->path, file->bytes, &file->packing, error);
+    quern_status status = qn_unpack_examine(fd, file->path, file->bytes, &file->packing, &file->kind, error);
     close(fd);
     return status;
 }
@@ -163,6 +164,57 @@ quern_status qn_listing_examine(qn_listing *listing, uint64_t bytes_min, qn_erro
         if (listing->files[i].bytes > bytes_min && listing->files[i].packing == QN_PACKING_UNKNOWN)
             status = examine(&listing->files[i], error);
     return status;
+}
+
+static quern_status find_units(qn_listing *listing, qn_input_file *file, uint64_t spacing, bool logical_only,
+                               qn_error *error)
+{
+    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", file->path);
+    quern_status status = qn_units_find(&file->units, file->kind, fd, file->path, file->bytes, spacing, logical_only,
+                                        &listing->texts, error);
+    close(fd);
+    if (status != QUERN_OK)
+        return status;
+    if (file->units.count > 1 || file->units.borders[0].member)
+        file->packing = qn_units_are_members(file->kind) ? QN_PACKING_MEMBERS : QN_PACKING_UNITS;
+    else
+        qn_units_destroy(&file->units);
+    return QUERN_OK;
+}
+
+quern_status qn_listing_find_units(qn_listing *listing, uint64_t spacing, bool logical_only, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < listing->file_count && status == QUERN_OK; i++) {
+        qn_input_file *file = &listing->files[i];
+        if (file->packing == QN_PACKING_STREAM && file->kind != QN_UNITS_NONE && file->bytes > spacing)
+            status = find_units(listing, file, spacing, logical_only, error);
+    }
+    return status;
+}
+
+const char *qn_listing_why_stream(const qn_input_file *file)
+{
+    switch (file->kind) {
+    case QN_UNITS_NONE:
+        return "nothing in its format says where it could be cut";
+    case QN_UNITS_BZIP2:
+        return "it is one stream of bzip2, or bytes of what is in it are asked for (pbzip2 makes many streams)";
+    case QN_UNITS_ZSTD:
+        return "it is one frame of zstd, or bytes of what is in it are asked for and it does not tell sizes (pzstd "
+               "makes many frames)";
+    case QN_UNITS_LZ4:
+        return "it is one frame of lz4, or bytes of what is in it are asked for and it does not tell sizes";
+    case QN_UNITS_BGZF:
+    case QN_UNITS_XZ:
+        return "it is one block (xz -T0 makes many)";
+    case QN_UNITS_TAR:
+    case QN_UNITS_ZIP:
+        return "its members are few, or their directory does not say where they are";
+    }
+    return "";
 }
 
 void qn_listing_take_as_stored(qn_listing *listing)
@@ -221,6 +273,8 @@ bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *b
 
 void qn_listing_destroy(qn_listing *listing)
 {
+    for (size_t i = 0; i < listing->file_count; i++)
+        qn_units_destroy(&listing->files[i].units);
     free(listing->files);
     qn_arena_reset(&listing->texts);
     *listing = (qn_listing){0};

@@ -22,7 +22,9 @@ typedef struct qn_input_file {
     const char *path; /* in the listing's arena */
     uint64_t bytes;   /* when it was listed */
     qn_packing packing;
-    bool is_whole; /* its format does not allow to cut it */
+    bool is_whole;     /* its format does not allow to cut it */
+    qn_unit_kind kind; /* of what is packed */
+    qn_units units;    /* QN_PACKING_UNITS, QN_PACKING_MEMBERS: where it can be cut */
 } qn_input_file;
 
 typedef struct qn_listing {
@@ -40,6 +42,11 @@ quern_status qn_listing_create(qn_listing *listing, const char *const *paths, si
 /* Finds out which files of more than bytes_min bytes are packed: those that are not can be cut. One look costs as much as opening a
  * file, so small ones are left to their readers. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_listing_examine(qn_listing *listing, uint64_t bytes_min, qn_error *error);
+/* Finds out where those that are packed and have more than `spacing` (> 0) bytes can be cut. logical_only: only where it is known which byte of
+ * what is unpacked that is. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_listing_find_units(qn_listing *listing, uint64_t spacing, bool logical_only, qn_error *error);
+/* Why a file that is packed as one stream is one, as a text. */
+const char *qn_listing_why_stream(const qn_input_file *file);
 /* Says that all files are to be taken as they are. */
 void qn_listing_take_as_stored(qn_listing *listing);
 

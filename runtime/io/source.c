@@ -94,9 +94,29 @@ uint64_t qn_source_done_bytes(const qn_source *source)
     return bytes + (done < all ? done : all);
 }
 
+static const qn_content *content_of(const qn_source *source)
+{
+    return source->kind == QN_SOURCE_TEXT    ? &source->of.text.window.content
+           : source->kind == QN_SOURCE_FIXED ? &source->of.fixed.window.content
+                                             : &source->of.records.window.content;
+}
+
+/* The place of a record of the last block, whose content may just have been closed. */
+static qn_content_place place_of(const qn_source *source, uint32_t record)
+{
+    uint64_t offset = 0;
+    CALL(source, locate, record, &offset);
+    return source->kind == QN_SOURCE_HDF5 ? (qn_content_place){.offset = offset}
+                                          : qn_content_place_of(content_of(source), offset);
+}
+
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out)
 {
-    return CALL(source, locate, record, offset_out);
+    if (source->kind == QN_SOURCE_HDF5)
+        return qn_hdf5_source_locate(source->of.hdf5, record, offset_out);
+    qn_content_place place = place_of(source, record);
+    *offset_out = place.offset;
+    return qn_content_name_of((qn_content *)content_of(source), &place);
 }
 
 const char *qn_source_unit(const qn_source *source)
@@ -119,10 +139,9 @@ void qn_source_identify(const qn_source *source, size_t count, uint64_t *identit
 {
     if (count == 0)
         return;
-    bool has_members = source->kind != QN_SOURCE_HDF5;
-    uint64_t file = file_of(source), place[2] = {has_members ? qn_source_block_place(source)->member : 0};
+    uint64_t file = file_of(source);
     for (uint32_t i = 0; i < count; i++) {
-        qn_source_locate(source, i, &place[1]);
-        identities_out[i] = qn_checksum(place, sizeof place, file);
+        qn_content_place place = place_of(source, i);
+        identities_out[i] = qn_checksum(&place, sizeof place, file);
     }
 }

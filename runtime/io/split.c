@@ -20,6 +20,11 @@ uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
     return bytes > SPLIT_BYTES_MAX ? SPLIT_BYTES_MAX : bytes;
 }
 
+static bool has_part(qn_packing packing)
+{
+    return packing == QN_PACKING_UNITS || packing == QN_PACKING_MEMBERS;
+}
+
 quern_status qn_splits_add(qn_splits *splits, const qn_split *split, qn_error *error)
 {
     if (splits->count == splits->capacity) {
@@ -34,6 +39,16 @@ quern_status qn_splits_add(qn_splits *splits, const qn_split *split, qn_error *e
     }
     splits->items[splits->count++] = *split;
     return QUERN_OK;
+}
+
+/* How many bytes of a file a split of so much room gets. */
+static uint64_t take(const qn_input_file *file, uint64_t offset, uint64_t room)
+{
+    uint64_t left = file->bytes - offset;
+    if (has_part(file->packing))
+        return qn_units_cut(&file->units, offset, room) - offset;
+    bool is_cuttable = file->packing == QN_PACKING_NONE && !file->is_whole;
+    return left < room || !is_cuttable ? left : room;
 }
 
 /* Goes through the files taking from each what the open split still has room for. */
@@ -52,12 +67,10 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
             cost = segments = 0;
         }
         while (offset < listing->files[file].bytes && status == QUERN_OK) {
-            bool cuttable = listing->files[file].packing == QN_PACKING_NONE && !listing->files[file].is_whole;
             if (segments == 0)
                 open = (qn_split){.file = file, .offset = offset};
-            uint64_t left = listing->files[file].bytes - offset;
             uint64_t room = split_bytes > cost ? split_bytes - cost : 1;
-            uint64_t taken = left < room || !cuttable ? left : room;
+            uint64_t taken = take(&listing->files[file], offset, room);
             offset += taken;
             open.bytes += taken;
             open.end_file = file;
@@ -83,6 +96,19 @@ void qn_splits_destroy(qn_splits *splits)
     *splits = (qn_splits){0};
 }
 
+static void encode_border(qn_buffer *message, const qn_border *border)
+{
+    const char *member = border->member ? border->member : "";
+    qn_buffer_append_u64(message, border->offset);
+    qn_buffer_append_u64(message, border->logical);
+    qn_buffer_append_u64(message, border->number);
+    qn_buffer_append_u64(message, border->directory);
+    qn_buffer_append_u64(message, border->data_begin);
+    qn_buffer_append_u64(message, border->data_bytes);
+    qn_buffer_append_u32(message, border->member != NULL);
+    qn_buffer_append_span(message, member, strlen(member) + 1);
+}
+
 void qn_segment_encode(const qn_segment *segment, qn_buffer *message)
 {
     qn_buffer_append_u64(message, segment->begin);
@@ -93,27 +119,86 @@ void qn_segment_encode(const qn_segment *segment, qn_buffer *message)
     qn_buffer_append_span(message, segment->path, strlen(segment->path) + 1);
     if (segment->packing == QN_PACKING_INLINE)
         qn_buffer_append_span(message, segment->data, segment->end - segment->begin);
+    if (!has_part(segment->packing))
+        return;
+    qn_buffer_append_u32(message, segment->part.kind);
+    encode_border(message, &segment->part.first);
+    encode_border(message, &segment->part.behind);
+}
+
+/* The part of [offset, end) of a file of units that is read in one go: a stored member is one by itself. */
+static uint64_t next_part(const qn_units *units, uint64_t offset, uint64_t end, qn_unit_part *part_out)
+{
+    size_t first = qn_units_at(units, offset), behind = first + 1;
+    while (!units->borders[first].member && behind < units->count && units->borders[behind].offset < end &&
+           !units->borders[behind].member)
+        behind++;
+    *part_out = (qn_unit_part){units->kind, units->borders[first], units->borders[behind]};
+    return units->borders[behind].offset < end ? units->borders[behind].offset : end;
+}
+
+/* Appends the segments of one file; how many. */
+static uint32_t encode_file(qn_buffer *message, const qn_listing *listing, qn_segment segment)
+{
+    const qn_input_file *input = &listing->files[segment.file];
+    uint32_t count = 0;
+    uint64_t end = segment.end;
+    segment.file_bytes = input->bytes;
+    segment.packing = input->packing;
+    do {
+        if (has_part(input->packing))
+            segment.end = next_part(&input->units, segment.begin, end, &segment.part);
+        qn_segment_encode(&segment, message);
+        segment.begin = segment.end;
+        count++;
+    } while (segment.end < end);
+    return count;
 }
 
 void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer *message)
 {
-    qn_buffer_append_u32(message, (uint32_t)(split->end_file - split->file + 1));
+    size_t count_at = message->bytes;
+    uint32_t count = 0;
+    qn_buffer_append_u32(message, 0);
     for (size_t file = split->file; file <= split->end_file; file++) {
         const qn_input_file *input = &listing->files[file];
         qn_segment segment = {.path = input->path,
                               .begin = file == split->file ? split->offset : 0,
                               .end = file == split->end_file ? split->end_offset : input->bytes,
-                              .file_bytes = input->bytes,
                               .file = file,
-                              .packing = input->packing,
                               .begins_quoted = file == split->file && split->begins_quoted};
-        qn_segment_encode(&segment, message);
+        count += encode_file(message, listing, segment);
     }
+    if (!message->failed)
+        memcpy(message->data + count_at, &count, sizeof count);
 }
 
 static quern_status bad_message(qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a task message is too short");
+}
+
+static void decode_border(qn_reader *message, qn_border *border)
+{
+    size_t member_bytes = 0;
+    border->offset = qn_reader_u64(message);
+    border->logical = qn_reader_u64(message);
+    border->number = qn_reader_u64(message);
+    border->directory = qn_reader_u64(message);
+    border->data_begin = qn_reader_u64(message);
+    border->data_bytes = qn_reader_u64(message);
+    bool has_member = qn_reader_u32(message) != 0;
+    const char *member = qn_reader_span(message, &member_bytes);
+    if (member_bytes == 0 || member[member_bytes - 1] != 0)
+        message->failed = true;
+    border->member = has_member ? member : NULL;
+}
+
+static void decode_part(qn_reader *message, qn_unit_part *part)
+{
+    part->kind = (qn_unit_kind)qn_reader_u32(message);
+    decode_border(message, &part->first);
+    decode_border(message, &part->behind);
 }
 
 static void decode_segment(qn_reader *message, qn_segment *segment)
@@ -129,6 +214,8 @@ static void decode_segment(qn_reader *message, qn_segment *segment)
     segment->path = qn_reader_span(message, &path_bytes);
     if (path_bytes == 0 || segment->path[path_bytes - 1] != 0)
         message->failed = true;
+    if (has_part(segment->packing))
+        decode_part(message, &segment->part);
     if (segment->packing != QN_PACKING_INLINE)
         return;
     segment->data = qn_reader_span(message, &data_bytes);

@@ -3,8 +3,11 @@
  * runtime/io/split.h: the input cut into tasks, and a task's part of it as a message.
  *
  * The files of a listing, one behind the other, are cut into stretches of about equal cost; small files share a task, large ones
- * are cut at byte ranges, but for those that are packed or may be (qn_listing_examine()); one that is known to be packed is a task alone. A stretch may begin and end in the middle of a record; the source gives each record to
+ * are cut at byte ranges, what is packed at borders of its units (units.h) or not at all, and is
+ * then a task alone. A stretch may begin and end in the middle of a record; the source gives each record to
  * the stretch in which it begins.
+ *
+ * Offsets are bytes of files as they are stored: a stretch of units of a file stands for what these unpack to.
  */
 #ifndef QN_IO_SPLIT_H
 #define QN_IO_SPLIT_H
@@ -15,15 +18,16 @@
 #define QN_SPLIT_FILE_COST_BYTES ((uint64_t)16 << 10) /* opening a file is worth reading that much */
 #define QN_SPLIT_SEGMENTS_MAX    4096                 /* files of one task */
 
-/* A byte range of one file. */
+/* A byte range of one file; where that is packed, what content.h makes of it. */
 typedef struct qn_segment {
     const char *path;
-    uint64_t begin, end; /* records that begin in [begin, end); of what is packed all do */
+    uint64_t begin, end; /* of what is not packed: records that begin in [begin, end) are its */
     uint64_t file_bytes;
     uint64_t file; /* by its index in the listing */
     qn_packing packing;
     const uint8_t *data; /* INLINE: the bytes [begin, end) of the content, borrowed */
     bool begins_quoted;  /* of rows: an odd number of quotes is before begin */
+    qn_unit_part part;   /* QN_PACKING_UNITS, QN_PACKING_MEMBERS */
 } qn_segment;
 
 typedef struct qn_split {

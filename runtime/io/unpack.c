@@ -10,21 +10,27 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/io/archive_view.h"
 #include "runtime/io/gunzip.h"
 
-#define INPUT_BYTES     ((size_t)256 << 10) /* that libarchive reads at a time */
-#define HEAD_BYTES      512                 /* of a file, in which most formats show themselves: a header of tar */
-#define ISO_OFFSET      32769               /* where an image of ISO 9660 has its name */
-#define ISO_NAME        "CD001"
-#define MEMBER_NONE     UINT64_MAX
-#define SUM_AT          148 /* the checksum in a header of tar, in octal digits */
-#define SUM_BYTES       8
-#define MAGIC_BYTES_MAX 10
+#define INPUT_BYTES   ((size_t)256 << 10) /* that libarchive reads at a time */
+#define HEAD_BYTES    512                 /* of a file, in which most formats show themselves: a header of tar */
+#define MEMBERS_BYTES ((size_t)64 << 10)  /* the same of some members of a zip, where it goes from place to place */
+#define DROPPED_BYTES ((size_t)64 << 10)
+#define MEMBER_NONE   UINT64_MAX
 
 struct qn_unpacker {
     struct archive *archive;
-    qn_gunzip *gunzip; /* what libarchive reads from; NULL: the file itself */
+    qn_gunzip *gunzip; /* what libarchive reads from; NULL: the view */
+    qn_archive_view view;
+    qn_decoder *decoder;  /* of units; NULL: libarchive */
+    qn_decoder *inner;    /* what libarchive reads from, as gunzip */
+    uint8_t *inner_bytes; /* [INPUT_BYTES] */
+    int fd;
     const char *path;
+    uint64_t first_entry, entry_count; /* before the part; of it so far */
+    uint64_t begin, file_bytes;        /* of the part; of the file */
+    uint64_t unpacked;                 /* of all members */
     bool has_members;
     bool ended;
     uint64_t member; /* the present one; MEMBER_NONE: before the first */
@@ -34,80 +40,6 @@ struct qn_unpacker {
     size_t block_bytes;
     uint64_t gap_bytes;
 };
-
-/* What a file may begin with. With text, these bytes may be text after all. */
-typedef struct magic {
-    uint8_t bytes[MAGIC_BYTES_MAX];
-    uint8_t count;
-    bool is_text;
-} magic;
-
-static const magic magics[] = {
-    {{0x1f, 0x8b, 8}, 3, false},                    /* gzip, BGZF */
-    {{'B', 'Z', 'h'}, 3, true},                     /* bzip2 */
-    {{0xfd, '7', 'z', 'X', 'Z', 0}, 6, false},      /* xz */
-    {{0x28, 0xb5, 0x2f, 0xfd}, 4, false},           /* zstd */
-    {{0x04, 0x22, 0x4d, 0x18}, 4, false},           /* lz4 */
-    {{0x02, 0x21, 0x4c, 0x18}, 4, false},           /* lz4, the old frame */
-    {{'P', 'K', 3, 4}, 4, false},                   /* zip */
-    {{'P', 'K', 5, 6}, 4, false},                   /* zip without members */
-    {{'7', 'z', 0xbc, 0xaf, 0x27, 0x1c}, 6, false}, /* 7-Zip */
-    {{'0', '7', '0', '7', '0', '1'}, 6, true},      /* cpio */
-    {{'0', '7', '0', '7', '0', '2'}, 6, true},
-    {{'0', '7', '0', '7', '0', '7'}, 6, true},
-};
-
-/* Frames that decoders of zstd and of lz4 leave out: pzstd begins with one. */
-static bool is_skippable_frame(const uint8_t *head)
-{
-    return (head[0] & 0xf0) == 0x50 && head[1] == 0x2a && head[2] == 0x4d && head[3] == 0x18;
-}
-
-/* Whether the checksum of a header of tar is right. Its own bytes count as spaces. */
-static bool is_tar_header(const uint8_t *head)
-{
-    uint32_t sum = SUM_BYTES * ' ', said = 0;
-    for (size_t i = 0; i < HEAD_BYTES; i++)
-        if (i < SUM_AT || i >= SUM_AT + SUM_BYTES)
-            sum += head[i];
-    for (size_t i = SUM_AT; i < SUM_AT + SUM_BYTES; i++)
-        if (head[i] >= '0' && head[i] <= '7')
-            said = 8 * said + (head[i] - (uint32_t)'0');
-    return said == sum && head[0] != 0;
-}
-
-typedef enum appearance {
-    LOOKS_PLAIN,
-    LOOKS_PACKED,
-    LOOKS_LIKE_EITHER,
-} appearance;
-
-static appearance look_at(const uint8_t *head, size_t bytes)
-{
-    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
-        if (bytes >= magics[i].count && memcmp(head, magics[i].bytes, magics[i].count) == 0)
-            return magics[i].is_text ? LOOKS_LIKE_EITHER : LOOKS_PACKED;
-    if (bytes >= 4 && is_skippable_frame(head))
-        return LOOKS_PACKED;
-    return bytes == HEAD_BYTES && is_tar_header(head) ? LOOKS_LIKE_EITHER : LOOKS_PLAIN;
-}
-
-static quern_status look_at_file(int fd, const char *path, uint64_t file_bytes, appearance *appearance_out,
-                                 qn_error *error)
-{
-    uint8_t head[HEAD_BYTES];
-    size_t bytes = 0;
-    quern_status status = qn_file_read_at(fd, head, sizeof head, 0, path, QUERN_ERROR_INPUT, &bytes, error);
-    if (status != QUERN_OK)
-        return status;
-    *appearance_out = look_at(head, bytes);
-    if (*appearance_out != LOOKS_PLAIN || file_bytes < ISO_OFFSET + sizeof ISO_NAME)
-        return QUERN_OK;
-    status = qn_file_read_at(fd, head, sizeof ISO_NAME - 1, ISO_OFFSET, path, QUERN_ERROR_INPUT, &bytes, error);
-    if (status == QUERN_OK && bytes == sizeof ISO_NAME - 1 && memcmp(head, ISO_NAME, bytes) == 0)
-        *appearance_out = LOOKS_LIKE_EITHER;
-    return status;
-}
 
 static quern_status no_memory(const char *path, qn_error *error)
 {
@@ -150,42 +82,98 @@ static la_ssize_t read_gunzip(struct archive *archive, void *user, const void **
     return bytes;
 }
 
-static int open_archive(qn_unpacker *unpacker, int fd, const uint8_t *head, size_t head_bytes)
+static la_ssize_t read_inner(struct archive *archive, void *user, const void **bytes_out)
 {
-    if (!qn_gunzip_is_gzip(head, head_bytes))
-        return archive_read_open_fd(unpacker->archive, fd, INPUT_BYTES);
-    unpacker->gunzip = qn_gunzip_create(fd);
-    if (unpacker->gunzip)
-        return archive_read_open(unpacker->archive, unpacker->gunzip, NULL, read_gunzip, NULL);
+    qn_unpacker *unpacker = user;
+    const char *text = NULL;
+    ptrdiff_t bytes = qn_decoder_read(unpacker->inner, unpacker->inner_bytes, INPUT_BYTES, &text);
+    *bytes_out = unpacker->inner_bytes;
+    if (bytes < 0)
+        archive_set_error(archive, EIO, "%s", text);
+    return bytes;
+}
+
+/* Other compressions than gzip also by our own decoders: they have limits, and can be asked for the rest. */
+static int open_archive(qn_unpacker *unpacker, bool is_gzip, qn_unit_kind kind)
+{
+    if (kind != QN_UNITS_NONE) {
+        unpacker->inner =
+            qn_decoder_create(kind, unpacker->fd, &(qn_border){0}, unpacker->file_bytes, unpacker->file_bytes);
+        unpacker->inner_bytes = malloc(INPUT_BYTES);
+        if (unpacker->inner && unpacker->inner_bytes)
+            return archive_read_open(unpacker->archive, unpacker, NULL, read_inner, NULL);
+    } else if (is_gzip) {
+        unpacker->gunzip = qn_gunzip_create(unpacker->fd);
+        if (unpacker->gunzip)
+            return archive_read_open(unpacker->archive, unpacker->gunzip, NULL, read_gunzip, NULL);
+    } else {
+        return qn_archive_view_open(&unpacker->view, unpacker->archive);
+    }
     archive_set_error(unpacker->archive, ENOMEM, "no memory");
     return ARCHIVE_FATAL;
 }
 
-static quern_status open_file(qn_unpacker *unpacker, int fd, qn_error *error)
+/* Whatever it is: the whole file. */
+static quern_status open_file(qn_unpacker *unpacker, const qn_unit_part *part, qn_error *error)
 {
     uint8_t head[HEAD_BYTES];
     size_t bytes = 0;
+    int fd = unpacker->fd;
     quern_status status = qn_file_read_at(fd, head, sizeof head, 0, unpacker->path, QUERN_ERROR_INPUT, &bytes, error);
     if (status == QUERN_OK && lseek(fd, 0, SEEK_SET) < 0)
         status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", unpacker->path);
-    if (status == QUERN_OK && open_archive(unpacker, fd, head, bytes) < ARCHIVE_WARN)
+    qn_archive_view_init(&unpacker->view, fd, 0, part->behind.offset, INPUT_BYTES);
+    support_formats(unpacker->archive);
+    bool is_gzip = qn_gunzip_is_gzip(head, bytes);
+    qn_unit_kind kind = is_gzip ? QN_UNITS_NONE : qn_unpack_kind_of(head, bytes);
+    if (status == QUERN_OK && open_archive(unpacker, is_gzip, kind) < ARCHIVE_WARN)
         status = failure_of(unpacker, "cannot unpack the begin", error);
     return status;
 }
 
-quern_status qn_unpacker_create(qn_unpacker **unpacker_out, int fd, const char *path, qn_error *error)
+/* Some of the members. */
+static quern_status open_members(qn_unpacker *unpacker, const qn_unit_part *part, qn_error *error)
+{
+    const qn_border *first = &part->first, *behind = &part->behind;
+    if (part->kind == QN_UNITS_ZIP) {
+        archive_read_support_format_zip_seekable(unpacker->archive);
+        qn_archive_view_init_zip(&unpacker->view, unpacker->fd, first->directory, behind->directory,
+                                 behind->number - first->number, MEMBERS_BYTES);
+    } else {
+        archive_read_support_format_tar(unpacker->archive);
+        qn_archive_view_init(&unpacker->view, unpacker->fd, first->offset, behind->offset, INPUT_BYTES);
+    }
+    if (qn_archive_view_open(&unpacker->view, unpacker->archive) < ARCHIVE_WARN)
+        return failure_of(unpacker, "cannot unpack the begin of a part", error);
+    return QUERN_OK;
+}
+
+static quern_status open_part(qn_unpacker *unpacker, const qn_unit_part *part, qn_error *error)
+{
+    if (part->kind != QN_UNITS_NONE && !qn_units_are_members(part->kind)) {
+        unpacker->decoder =
+            qn_decoder_create(part->kind, unpacker->fd, &part->first, part->behind.offset, unpacker->file_bytes);
+        return unpacker->decoder ? QUERN_OK : no_memory(unpacker->path, error);
+    }
+    unpacker->archive = archive_read_new();
+    if (!unpacker->archive)
+        return no_memory(unpacker->path, error);
+    return part->kind == QN_UNITS_NONE ? open_file(unpacker, part, error) : open_members(unpacker, part, error);
+}
+
+quern_status qn_unpacker_create(qn_unpacker **unpacker_out, int fd, const char *path, uint64_t file_bytes,
+                                const qn_unit_part *part, qn_error *error)
 {
     qn_unpacker *unpacker = calloc(1, sizeof *unpacker);
     if (!unpacker)
         return no_memory(path, error);
+    unpacker->fd = fd;
     unpacker->path = path;
+    unpacker->file_bytes = file_bytes;
     unpacker->member = MEMBER_NONE;
-    unpacker->archive = archive_read_new();
-    quern_status status = unpacker->archive ? QUERN_OK : no_memory(path, error);
-    if (status == QUERN_OK) {
-        support_formats(unpacker->archive);
-        status = open_file(unpacker, fd, error);
-    }
+    unpacker->begin = part->first.offset;
+    unpacker->first_entry = part->first.number;
+    quern_status status = open_part(unpacker, part, error);
     if (status != QUERN_OK) {
         qn_unpacker_destroy(unpacker);
         return status;
@@ -198,7 +186,12 @@ void qn_unpacker_destroy(qn_unpacker *unpacker)
 {
     if (!unpacker)
         return;
-    archive_read_free(unpacker->archive);
+    if (unpacker->archive)
+        archive_read_free(unpacker->archive);
+    qn_archive_view_fini(&unpacker->view);
+    qn_decoder_destroy(unpacker->decoder);
+    qn_decoder_destroy(unpacker->inner);
+    free(unpacker->inner_bytes);
     qn_gunzip_destroy(unpacker->gunzip);
     free(unpacker->member_path);
     free(unpacker);
@@ -212,10 +205,17 @@ static bool is_file(struct archive_entry *entry)
 }
 
 /* What is text after all has no filter and no format. */
-static bool is_as_it_was(const qn_unpacker *unpacker)
+bool qn_unpacker_changes_nothing(const qn_unpacker *unpacker)
 {
     return archive_format(unpacker->archive) == ARCHIVE_FORMAT_RAW && archive_filter_count(unpacker->archive) == 1 &&
-           !unpacker->gunzip;
+           !unpacker->gunzip && !unpacker->inner;
+}
+
+bool qn_unpacker_is_bare_tar(const qn_unpacker *unpacker)
+{
+    int format = archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK;
+    return format == ARCHIVE_FORMAT_TAR && archive_filter_count(unpacker->archive) == 1 && !unpacker->gunzip &&
+           !unpacker->inner;
 }
 
 static quern_status name_member(qn_unpacker *unpacker, struct archive_entry *entry, qn_error *error)
@@ -233,19 +233,48 @@ static quern_status name_member(qn_unpacker *unpacker, struct archive_entry *ent
     return unpacker->member_path ? QUERN_OK : no_memory(unpacker->path, error);
 }
 
+/* To what units unpack to. */
+static quern_status next_unpacked(qn_unpacker *unpacker)
+{
+    unpacker->ended = unpacker->member != MEMBER_NONE;
+    unpacker->member++; /* from none to 0 */
+    unpacker->offset = 0;
+    return QUERN_OK;
+}
+
+/* Behind an archive there is the end of what it is compressed as, with the checksum. */
+static quern_status drain(qn_unpacker *unpacker, qn_error *error)
+{
+    ptrdiff_t got = 0;
+    const char *text = NULL;
+    const void *bytes;
+    do {
+        if (unpacker->gunzip)
+            got = qn_gunzip_next(unpacker->gunzip, &bytes, &text);
+        else if (unpacker->inner)
+            got = qn_decoder_read(unpacker->inner, unpacker->inner_bytes, INPUT_BYTES, &text);
+    } while (got > 0);
+    return got == 0
+               ? QUERN_OK
+               : qn_error_set(error, QUERN_ERROR_INPUT, 0, "cannot unpack the end of %s: %s", unpacker->path, text);
+}
+
 /* To the next file of the archive. */
 static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
 {
+    if (unpacker->decoder)
+        return next_unpacked(unpacker);
     struct archive_entry *entry = NULL;
     int result;
     do {
         result = archive_read_next_header(unpacker->archive, &entry);
+        unpacker->entry_count++;
     } while (result == ARCHIVE_RETRY || ((result == ARCHIVE_OK || result == ARCHIVE_WARN) && !is_file(entry)));
     unpacker->block_bytes = 0;
     unpacker->gap_bytes = 0;
     if (result == ARCHIVE_EOF) {
         unpacker->ended = true;
-        return QUERN_OK;
+        return drain(unpacker, error);
     }
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
         return failure_of(unpacker, "cannot go on behind this member", error);
@@ -276,6 +305,16 @@ const char *qn_unpacker_member_path(const qn_unpacker *unpacker)
     return unpacker->has_members ? unpacker->member_path : NULL;
 }
 
+uint64_t qn_unpacker_get_entry(const qn_unpacker *unpacker)
+{
+    return unpacker->has_members ? unpacker->first_entry + unpacker->entry_count - 1 : 0;
+}
+
+qn_decoder *qn_unpacker_get_decoder(const qn_unpacker *unpacker)
+{
+    return unpacker->decoder;
+}
+
 uint64_t qn_unpacker_get_offset(const qn_unpacker *unpacker)
 {
     return unpacker->offset;
@@ -293,7 +332,8 @@ static bool next_block(qn_unpacker *unpacker, quern_status *status, qn_error *er
     } while (result == ARCHIVE_RETRY);
     if (result == ARCHIVE_EOF && (offset < 0 || (uint64_t)offset <= unpacker->offset))
         return false;
-    bool is_good = result == ARCHIVE_OK || result == ARCHIVE_WARN || result == ARCHIVE_EOF;
+    /* Warnings are checksums and lengths that are wrong. */
+    bool is_good = result == ARCHIVE_OK || result == ARCHIVE_EOF;
     if (!is_good || offset < 0 || (uint64_t)offset < unpacker->offset) {
         *status = failure_of(unpacker, "cannot unpack the data", error);
         return false;
@@ -314,7 +354,7 @@ static size_t take_some(qn_unpacker *unpacker, uint8_t *to, size_t bytes_max)
         unpacker->gap_bytes -= bytes;
     } else {
         bytes = unpacker->block_bytes < bytes_max ? unpacker->block_bytes : bytes_max;
-        if (to)
+        if (to && bytes > 0)
             memcpy(to, unpacker->block, bytes);
         unpacker->block += bytes;
         unpacker->block_bytes -= bytes;
@@ -323,7 +363,7 @@ static size_t take_some(qn_unpacker *unpacker, uint8_t *to, size_t bytes_max)
     return bytes;
 }
 
-quern_status qn_unpacker_read(qn_unpacker *unpacker, void *to, size_t bytes, size_t *got_out, qn_error *error)
+static quern_status read_archive(qn_unpacker *unpacker, void *to, size_t bytes, size_t *got_out, qn_error *error)
 {
     size_t got = 0;
     quern_status status = QUERN_OK;
@@ -336,25 +376,61 @@ quern_status qn_unpacker_read(qn_unpacker *unpacker, void *to, size_t bytes, siz
     return status;
 }
 
-/* Whether libarchive takes a file of text for packed. One that it cannot make sense of is text. */
-static quern_status ask_libarchive(int fd, const char *path, qn_packing *packing_out, qn_error *error)
+static quern_status read_units(qn_unpacker *unpacker, void *to, size_t bytes, size_t *got_out, qn_error *error)
 {
-    qn_unpacker *unpacker = NULL;
-    bool found = false;
-    quern_status status = qn_unpacker_create(&unpacker, fd, path, error);
-    if (status != QUERN_OK)
-        return status;
-    qn_error unread = {0};
-    bool made_sense = qn_unpacker_enter(unpacker, 0, &found, &unread) == QUERN_OK;
-    *packing_out = made_sense && !is_as_it_was(unpacker) ? QN_PACKING_STREAM : QN_PACKING_NONE;
-    qn_unpacker_destroy(unpacker);
+    const char *text = NULL;
+    ptrdiff_t got = qn_decoder_read(unpacker->decoder, to, bytes, &text);
+    if (got < 0)
+        return qn_error_set(error, QUERN_ERROR_INPUT, 0, "cannot unpack %s at its byte %llu: %s", unpacker->path,
+                            (unsigned long long)qn_decoder_get_packed(unpacker->decoder), text);
+    unpacker->offset += (uint64_t)got;
+    *got_out = (size_t)got;
     return QUERN_OK;
 }
 
-quern_status qn_unpack_examine(int fd, const char *path, uint64_t file_bytes, qn_packing *packing_out, qn_error *error)
+static quern_status drop_units(qn_unpacker *unpacker, size_t bytes, size_t *got_out, qn_error *error)
 {
-    appearance looks = LOOKS_PLAIN;
-    quern_status status = look_at_file(fd, path, file_bytes, &looks, error);
-    *packing_out = looks == LOOKS_PLAIN ? QN_PACKING_NONE : QN_PACKING_STREAM;
-    return status == QUERN_OK && looks == LOOKS_LIKE_EITHER ? ask_libarchive(fd, path, packing_out, error) : status;
+    size_t all = 0, got = 1;
+    uint8_t *dropped = malloc(DROPPED_BYTES);
+    quern_status status = dropped ? QUERN_OK : no_memory(unpacker->path, error);
+    while (status == QUERN_OK && all < bytes && got > 0) {
+        status = read_units(unpacker, dropped, bytes - all < DROPPED_BYTES ? bytes - all : DROPPED_BYTES, &got, error);
+        all += status == QUERN_OK ? got : 0;
+    }
+    free(dropped);
+    *got_out = all;
+    return status;
+}
+
+/* How many bytes of the file were read for what was unpacked. */
+static uint64_t packed_bytes(const qn_unpacker *unpacker)
+{
+    if (unpacker->decoder || unpacker->inner)
+        return qn_decoder_get_packed(unpacker->decoder ? unpacker->decoder : unpacker->inner) - unpacker->begin;
+    off_t at = unpacker->gunzip ? lseek(unpacker->fd, 0, SEEK_CUR) : 0;
+    return unpacker->gunzip ? (at > 0 ? (uint64_t)at : 0) : unpacker->view.read_bytes;
+}
+
+/* No text that people have is so regular; nested compression made to harm is. */
+static quern_status check_ratio(const qn_unpacker *unpacker, qn_error *error)
+{
+    if (unpacker->unpacked < QN_UNPACK_FREE_BYTES || unpacker->unpacked / QN_UNPACK_RATIO_MAX <= packed_bytes(unpacker))
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                        "%s unpacks to more than %u times its size: unpack it yourself if that is meant",
+                        unpacker->path, QN_UNPACK_RATIO_MAX);
+}
+
+quern_status qn_unpacker_read(qn_unpacker *unpacker, void *to, size_t bytes, size_t *got_out, qn_error *error)
+{
+    quern_status status;
+    *got_out = 0;
+    if (!unpacker->decoder)
+        status = read_archive(unpacker, to, bytes, got_out, error);
+    else if (to)
+        status = read_units(unpacker, to, bytes, got_out, error);
+    else
+        status = drop_units(unpacker, bytes, got_out, error);
+    unpacker->unpacked += *got_out;
+    return status == QUERN_OK ? check_ratio(unpacker, error) : status;
 }

@@ -90,6 +90,7 @@ quern_status qn_window_extend(qn_window *window, uint64_t kept, uint64_t end, qn
         end = window->content.bytes;
     size_t coming_bytes = end > data_end ? end - data_end : 0, got = 0;
     QN_ASSERT(kept_bytes <= window->data_bytes);
+    qn_content_forget(&window->content, kept < data_end ? kept : data_end);
     quern_status status = make_room(window, kept_bytes, coming_bytes, error);
     if (status == QUERN_OK)
         status =

@@ -477,6 +477,7 @@ def is_sanitized(path):
 def parse_options():
     parser = argparse.ArgumentParser(description="End-to-end tests of word count; prints TAP.")
     parser.add_argument("--wordcount", required=True, help="the program")
+    parser.add_argument("--quern", help="the command quern")
     parser.add_argument("--mpirun", default="mpirun", help="the launcher")
     parser.add_argument("--keep", action="store_true", help="keep the tests' directories")
     parser.add_argument("--slow", action="store_true", default=os.environ.get("E2E_SLOW") == "1",

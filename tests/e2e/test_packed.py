@@ -29,7 +29,7 @@ def streams(data):
         "lbzip2": run("lbzip2", "-c", stdin=data), "xz": run("xz", "-c", stdin=data),
         "xz-blocks": run("xz", "-c", "-T2", "--block-size=100000", stdin=data),
         "zstd": run("zstd", "-c", stdin=data), "pzstd": run("pzstd", "-q", "-c", stdin=data),
-        "lz4": run("lz4", "-c", stdin=data),
+        "lz4": run("lz4", "-c", stdin=data), "pbzip2": run("pbzip2", "-c", "-b1", stdin=data),
         "gzip-twice": run("gzip", "-c", stdin=data[:half]) + run("gzip", "-9", "-c", stdin=data[half:]),
         "bzip2-twice": run("bzip2", "-c", stdin=data[:half]) + run("bzip2", "-c", stdin=data[half:]),
         "xz-twice": run("xz", "-c", stdin=data[:half]) + run("xz", "-c", stdin=data[half:]),
@@ -75,7 +75,7 @@ def compressed_files_are_counted_as_what_is_in_them(t):
     data = text(rng, 120000) + b"x" * 300000 + b" end"
     paths = {name: t.write("streams/" + name + ".txt", content) for name, content in streams(data).items()}
     everything = count_words(*[data] * len(paths))
-    t.check(len(paths) == 15, "all programs are there")
+    t.check(len(paths) == 16, "all programs are there")
     for n, split in ((None, 1 << 20), (1, 1 << 20), (2, 1000), (3, 50000), (7, 1000)):
         t.count(n, [t.path("streams")], "--quern-split-bytes=%d" % split, expected=everything)
 
@@ -105,6 +105,146 @@ def members_of_archives_are_files(t):
         expected = once + twice if has_both else once
         for n in (1, 2) if name in ("tar", "zip") else (2,):
             t.count(n, [path], expected=expected)
+
+
+@test
+def giant_and_odd_members_of_a_tar_are_cut_or_not_and_read_the_same(t):
+    """Holes, long names of both kinds, names that are not UTF-8, and a member larger than many splits."""
+    import tarfile
+    rng = random.Random(4)
+    files = {b"giant": text(rng, 60000), b"n" * 180: b"long name", b"\xff\xfe": b"odd name", b"empty": b""}
+    for number in range(60):
+        files[b"small-%d" % number] = text(rng, 200)
+    files[b"last"] = text(rng, 60000)
+    for name, content in files.items():
+        with open(os.path.join(os.fsencode(t.path()), b"tree." + name), "wb") as file:
+            file.write(content)
+    sparse = t.write("holes", b"begin ")
+    with open(sparse, "r+b") as file:
+        file.seek(300000)
+        file.write(b" end")
+    expected = count_words(*files.values(), b"begin " + b"\0" * (300000 - 6) + b" end")
+    for kind, form in (("pax", tarfile.PAX_FORMAT), ("gnu", tarfile.GNU_FORMAT)):
+        path = t.path("odd." + kind)
+        with tarfile.open(path, "w", format=form, encoding="utf-8", errors="surrogateescape") as archive:
+            for name in files:
+                member = os.path.join(t.path(), "tree." + os.fsdecode(name))
+                archive.add(member, os.fsdecode(name))
+            archive.add(sparse, "holes")
+        for n, split in ((1, 5000), (2, 70000), (3, 1 << 20), (7, 1000)):
+            t.count(n, [path], "--quern-split-bytes=%d" % split, expected=expected)
+    run("bsdtar", "-c", "--format", "pax", "-f", t.path("sparse.pax"), "holes", "tree.giant", "tree.last", cwd=t.path())
+    t.count(2, [t.path("sparse.pax")], "--quern-split-bytes=9000",
+            expected=count_words(files[b"giant"], files[b"last"], b"begin " + b"\0" * (300000 - 6) + b" end"))
+
+
+@test
+def what_has_one_reader_says_so_once_and_why(t):
+    rng = random.Random(6)
+    data = text(rng, 60000)
+    for name, content, says in (("one.gz", run("gzip", "-c", stdin=data), "1 reader"),
+                                ("many.gz", run("bgzip", "-c", stdin=data), None)):
+        path = t.write(name, content)
+        out = t.new_output()
+        said = t.succeed(2, "-o", out, "--quern-progress=on", "--quern-split-bytes=20000", path).stderr
+        t.check(said.count(b"1 reader") == (1 if says else 0), "said: %r" % said)
+
+
+@test
+def a_window_larger_than_allowed_is_refused_with_its_remedy(t):
+    rng = random.Random(7)
+    data = text(rng, 300)
+    big = run("zstd", "-c", "--long=31", "--ultra", "-22", "--single-thread", stdin=data)
+    path = t.write("wide.zst", big)
+    t.fail(2, "-o", t.new_output(), path, naming=[path, "128 MiB"])
+
+
+@test
+def a_bomb_is_refused(t):
+    """Compressed twice, so that a few bytes are gigabytes."""
+    line = b"a\n" * (1 << 20)
+    once = b"".join([run("zstd", "-c", "-19", stdin=line)] * 4096)
+    path = t.write("bomb.zst", run("zstd", "-c", "-19", stdin=once))
+    t.check(os.path.getsize(path) < 100000, "a small file")
+    t.fail(2, "-o", t.new_output(), path, naming=[path, "10000 times"])
+
+
+@test
+def encrypted_and_lying_members_are_errors(t):
+    rng = random.Random(9)
+    t.write("tree/one", text(rng, 3000))
+    run("zip", "-q", "-P", "secret", "-r", t.path("secret.zip"), "tree", cwd=t.path())
+    t.fail(2, "-o", t.new_output(), t.path("secret.zip"), naming="secret.zip")
+    run("zip", "-q", "-0", "-r", t.path("lie.zip"), "tree", cwd=t.path())
+    with open(t.path("lie.zip"), "rb") as file:
+        data = bytearray(file.read())
+    for sizes_at in (data.rindex(b"PK\1\2") + 20, data.rindex(b"PK\3\4") + 18):  # in the directory, before the member
+        for field in (0, 4):
+            data[sizes_at + field + 1] ^= 1
+    t.fail(2, "-o", t.new_output(), t.write("lie.zip", bytes(data)), naming="lie.zip")
+
+
+def quern(t, *arguments, **how):
+    return subprocess.run([os.path.realpath(t.options.quern), *arguments], capture_output=True, cwd=t.path(), **how)
+
+
+@test
+def what_quern_packs_is_read_as_the_files_were(t):
+    files = tree(t)
+    rng = random.Random(8)
+    for number in range(3000):
+        files["many/%d/%d" % (number % 10, number)] = content = text(rng, rng.randrange(40))
+        t.write("tree/many/%d/%d" % (number % 10, number), content)
+    expected = count_words(*files.values(), files["one"])  # by its second name too
+    for options in ([], ["--store"]):
+        done = quern(t, "pack", *options, "-o", "packed.zip", "tree")
+        t.check(done.returncode == 0 and not done.stderr, "pack: %r" % done.stderr)
+        run("unzip", "-tqq", t.path("packed.zip"))
+        for n, split in ((1, 1 << 20), (2, 10000), (3, 3000)):
+            t.count(n, [t.path("packed.zip")], "--quern-split-bytes=%d" % split, expected=expected)
+    again = quern(t, "pack", "-o", "tree/itself.zip", "tree")
+    t.check(again.returncode == 0 and "tree/itself.zip" not in run("unzip", "-Z1", t.path("tree/itself.zip")).decode(),
+            "an archive was put into itself")
+    failed = quern(t, "pack", "-o", "bad.zip", "tree", "not-there")
+    t.check(failed.returncode == 1 and b"not-there" in failed.stderr, "a missing file was not told: %r" % failed.stderr)
+    t.check(not [name for name in os.listdir(t.path()) if name.startswith("bad.zip")], "a failed archive was left")
+
+
+@test
+def quern_verify_finds_what_is_missing_or_changed(t):
+    path = t.write("words", text(random.Random(1), 3000))
+    out = t.new_output()
+    t.succeed(2, "-o", out, path)
+    t.check(quern(t, "verify", out).returncode == 0, "a whole output is whole")
+    part = os.path.join(out, "part-00000")
+    with open(part, "rb") as file:
+        whole = file.read()
+    for damaged, says in ((whole[:-1], b"bytes"), (b"X" + whole[1:], b"checksum"), (None, b"part-00000")):
+        if damaged is None:
+            os.remove(part)
+        else:
+            t.write(part, damaged)
+        done = quern(t, "verify", out)
+        t.check(done.returncode == 1 and says in done.stderr, "not found: %r" % done.stderr)
+    os.remove(os.path.join(out, "_SUCCESS"))
+    t.check(b"_SUCCESS" in quern(t, "verify", out).stderr, "a job that failed was not told")
+    t.check(quern(t, "verify").returncode == 2 and quern(t).returncode == 2, "misuse is told")
+
+
+@test
+def flipped_bytes_of_members_are_errors(t):
+    rng = random.Random(12)
+    t.write("tree/one", bytes(rng.choice(b"abcdefghij \n") for _ in range(60000)))
+    made = {"a." + kind: ["bsdtar", "-c", "-a", "-f"] for kind in ("tar.gz", "tar.xz", "tar.bz2", "tar.lz4")}
+    run("bsdtar", "-c", "-f", t.path("bare.tar"), "tree/one", cwd=t.path())
+    made["a.tar.zst"] = ["zstd", "-q", "--check", t.path("bare.tar"), "-o"]  # bsdtar's has no checksums
+    made.update({"stored.zip": ["zip", "-q", "-0"], "deflated.zip": ["zip", "-q"], "a.7z": ["7z", "a", "-bd"]})
+    for name, command in made.items():
+        run(*command, t.path(name), *([] if name == "a.tar.zst" else ["tree/one"]), cwd=t.path())
+        with open(t.path(name), "rb") as file:
+            whole = bytearray(file.read())
+        whole[len(whole) // 2] ^= 4
+        t.fail(1, "-o", t.new_output(), t.write(name, bytes(whole)), naming=name)
 
 
 @test

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tests/io/test_units.c: wherever a packed file is cut, its records are those of what is in it, each once, in order, with
+ * the same identities; a block begun again is the same; damage and lies are errors.
+ */
+#include "runtime/io/source.h"
+#include "tests/kit.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <bzlib.h>
+#include <libdeflate.h>
+#include <lz4frame.h>
+#include <lzma.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define PIECE_COUNT      60
+#define RECORD_COUNT_MAX 200000
+#define PACKED_MAX       ((size_t)8 << 20)
+
+static kit_directory directory;
+static qn_error error;
+static qn_source source, resumed;
+static uint8_t *text; /* what all files unpack to */
+static size_t text_bytes;
+static size_t piece_ends[PIECE_COUNT];
+static uint8_t packed[PACKED_MAX];
+static size_t packed_bytes;
+
+static void set_up(void)
+{
+    kit_make_directory(&directory);
+    qn_error_clear(&error);
+    uint64_t state = 11;
+    text_bytes = 0;
+    text = kit_take((size_t)4 << 20);
+    for (size_t i = 0; i < PIECE_COUNT; i++) {
+        static const uint64_t sizes[] = {0, 1, 2, 30, 3000, 60000};
+        size_t bytes = sizes[kit_random_below(&state, 6)];
+        for (size_t n = 0; n < bytes; n++)
+            text[text_bytes + n] = (uint8_t) " \nabcdefghijklm"[kit_random_below(&state, 15)];
+        text_bytes += bytes;
+        piece_ends[i] = text_bytes;
+    }
+}
+
+static void tear_down(void)
+{
+    free(text);
+    kit_remove_directory(&directory);
+}
+
+static void put_bgzf(const uint8_t *data, size_t bytes)
+{
+    uint8_t *to = packed + packed_bytes;
+    static const uint8_t head[] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 6, 0, 'B', 'C', 2, 0};
+    struct libdeflate_compressor *compressor = libdeflate_alloc_compressor(1);
+    memcpy(to, head, sizeof head);
+    size_t got = libdeflate_deflate_compress(compressor, data, bytes, to + 18, 65536 - 26);
+    libdeflate_free_compressor(compressor);
+    ck_assert_uint_gt(got, 0);
+    uint32_t all = (uint32_t)(18 + got + 8 - 1), sum = libdeflate_crc32(0, data, bytes), said = (uint32_t)bytes;
+    to[16] = (uint8_t)all;
+    to[17] = (uint8_t)(all >> 8);
+    memcpy(to + 18 + got, &sum, 4);
+    memcpy(to + 22 + got, &said, 4);
+    packed_bytes += 18 + got + 8;
+}
+
+static void put_zstd(const uint8_t *data, size_t bytes, bool sized)
+{
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, sized);
+    ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+    packed_bytes += ZSTD_compress2(context, packed + packed_bytes, PACKED_MAX - packed_bytes, data, bytes);
+    ZSTD_freeCCtx(context);
+}
+
+static void put_zstd_sized(const uint8_t *data, size_t bytes)
+{
+    put_zstd(data, bytes, true);
+}
+
+static void put_zstd_unsized(const uint8_t *data, size_t bytes)
+{
+    static const uint8_t skipped[] = {0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3};
+    memcpy(packed + packed_bytes, skipped, sizeof skipped);
+    packed_bytes += sizeof skipped;
+    put_zstd(data, bytes, false);
+}
+
+static void put_lz4(const uint8_t *data, size_t bytes)
+{
+    LZ4F_preferences_t how = {.frameInfo = {.contentChecksumFlag = 1, .blockChecksumFlag = bytes % 2}};
+    how.frameInfo.contentSize = bytes % 3 == 0 ? bytes : 0;
+    packed_bytes += LZ4F_compressFrame(packed + packed_bytes, PACKED_MAX - packed_bytes, data, bytes, &how);
+}
+
+static void put_bzip2(const uint8_t *data, size_t bytes)
+{
+    unsigned got = (unsigned)(PACKED_MAX - packed_bytes);
+    ck_assert_int_eq(BZ2_bzBuffToBuffCompress((char *)packed + packed_bytes, &got, (char *)(uintptr_t)data,
+                                              (unsigned)bytes, 1, 0, 0),
+                     BZ_OK);
+    packed_bytes += got;
+}
+
+static void put_xz(const uint8_t *data, size_t bytes)
+{
+    ck_assert_int_eq(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC64, NULL, data, bytes, packed, &packed_bytes, PACKED_MAX),
+                     LZMA_OK);
+}
+
+typedef struct packer {
+    const char *name;
+    void (*put)(const uint8_t *data, size_t bytes);
+    qn_unit_kind kind;
+    bool tells_sizes;
+} packer;
+
+static const packer packers[] = {
+    {"bgzf", put_bgzf, QN_UNITS_BGZF, true},          {"zstd-sized", put_zstd_sized, QN_UNITS_ZSTD, true},
+    {"zstd", put_zstd_unsized, QN_UNITS_ZSTD, false}, {"lz4", put_lz4, QN_UNITS_LZ4, false},
+    {"bzip2", put_bzip2, QN_UNITS_BZIP2, false},      {"xz", put_xz, QN_UNITS_XZ, true},
+};
+#define PACKER_COUNT (sizeof packers / sizeof *packers)
+
+static const char *write_packed(const char *name)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s", kit_path(&directory, name));
+    kit_write_file(path, packed, packed_bytes);
+    return path;
+}
+
+static const char *pack(const packer *by)
+{
+    packed_bytes = 0;
+    for (size_t i = 0, begin = 0; i < PIECE_COUNT; begin = piece_ends[i++])
+        by->put(text + begin, piece_ends[i] - begin);
+    return write_packed(by->name);
+}
+
+static void list_file(qn_listing *listing, const char *path, uint64_t spacing, bool logical_only)
+{
+    kit_assert_ok(qn_listing_create(listing, &path, 1, &error), &error);
+    if (spacing == 0)
+        return;
+    kit_assert_ok(qn_listing_examine(listing, 0, &error), &error);
+    kit_assert_ok(qn_listing_find_units(listing, spacing, logical_only, &error), &error);
+}
+
+/* What was read: keys one behind the other with a newline behind each, and identities. */
+typedef struct reading {
+    qn_buffer keys;
+    uint64_t *identities; /* [RECORD_COUNT_MAX] */
+    size_t count;
+    quern_status status;
+} reading;
+
+static void fini_reading(reading *done)
+{
+    qn_buffer_fini(&done->keys);
+    free(done->identities);
+}
+
+static void check_resumption(const qn_buffer *task, const qn_batch *batch)
+{
+    qn_batch again;
+    kit_assert_ok(qn_source_open(&resumed, task->data, task->bytes, qn_source_block_place(&source), &error), &error);
+    kit_assert_ok(qn_source_next(&resumed, &again, &error), &error);
+    size_t wrong_count = again.block.count != batch->block.count;
+    for (size_t i = 0; i < batch->block.count && wrong_count == 0; i++)
+        wrong_count += again.block.key_bytes[i] != batch->block.key_bytes[i] ||
+                       memcmp(again.block.key[i], batch->block.key[i], again.block.key_bytes[i]) != 0;
+    ck_assert_uint_eq(wrong_count, 0);
+}
+
+static void read_task(const qn_buffer *task, bool resume, reading *to)
+{
+    qn_batch batch = {0};
+    to->status = qn_source_open(&source, task->data, task->bytes, NULL, &error);
+    while (to->status == QUERN_OK) {
+        to->status = qn_source_next(&source, &batch, &error);
+        if (to->status != QUERN_OK || batch.block.count == 0)
+            return;
+        ck_assert_uint_le(to->count + batch.block.count, RECORD_COUNT_MAX);
+        qn_source_identify(&source, batch.block.count, to->identities + to->count);
+        to->count += batch.block.count;
+        for (size_t i = 0; i < batch.block.count; i++) {
+            qn_buffer_append(&to->keys, batch.block.key[i], batch.block.key_bytes[i]);
+            qn_buffer_append(&to->keys, "\n", 1);
+        }
+        if (resume)
+            check_resumption(task, &batch);
+    }
+}
+
+static reading read_all(const qn_source_format *format, const qn_listing *listing, uint64_t split_bytes, bool resume,
+                        uint32_t *task_count_out)
+{
+    qn_splits splits;
+    qn_buffer task = {0};
+    reading got = {.identities = kit_take(RECORD_COUNT_MAX * sizeof(uint64_t))};
+    kit_assert_ok(qn_source_init(&source, format, 1 << 30, &error), &error);
+    kit_assert_ok(qn_source_init(&resumed, format, 1 << 30, &error), &error);
+    kit_assert_ok(qn_splits_create(&splits, listing, split_bytes, &error), &error);
+    for (uint32_t i = 0; i < splits.count && got.status == QUERN_OK; i++) {
+        task.bytes = 0;
+        qn_split_encode(&splits.items[i], listing, &task);
+        read_task(&task, resume, &got);
+    }
+    *task_count_out = splits.count;
+    qn_source_fini(&source);
+    qn_source_fini(&resumed);
+    qn_splits_destroy(&splits);
+    qn_buffer_fini(&task);
+    return got;
+}
+
+static qn_source_format lines_or_words(bool words)
+{
+    qn_source_format format = {.kind = QN_SOURCE_TEXT, .skip_empty = words};
+    ck_assert(qn_delimiters_init(&format.delimiters, words ? " \n" : "\n", words ? 2 : 1));
+    return format;
+}
+
+static reading read_file(const qn_source_format *format, const char *path, uint64_t spacing, uint64_t split_bytes,
+                         bool resume, uint32_t *task_count_out)
+{
+    qn_listing listing;
+    list_file(&listing, path, spacing, format->kind == QN_SOURCE_FIXED);
+    reading got = read_all(format, &listing, split_bytes, resume, task_count_out);
+    qn_listing_destroy(&listing);
+    return got;
+}
+
+static void check_same_keys(const reading *expected, const reading *got, const char *name)
+{
+    ck_assert_msg(got->status == QUERN_OK, "%s: %s", name, error.text);
+    ck_assert_msg(got->count == expected->count && got->keys.bytes == expected->keys.bytes &&
+                      memcmp(got->keys.data, expected->keys.data, expected->keys.bytes) == 0,
+                  "%s: other records: %zu, not %zu", name, got->count, expected->count);
+}
+
+START_TEST(records_and_identities_are_the_same_wherever_a_packed_file_is_cut)
+{
+    uint32_t tasks;
+    for (int words = 0; words < 2; words++) {
+        qn_source_format format = lines_or_words(words);
+        const char *plain = kit_path(&directory, "plain");
+        kit_write_file(plain, text, text_bytes);
+        reading expected = read_file(&format, plain, 0, UINT64_MAX, false, &tasks);
+        for (size_t i = 0; i < PACKER_COUNT; i++) {
+            const char *path = pack(&packers[i]);
+            reading whole = read_file(&format, path, 0, UINT64_MAX, false, &tasks);
+            check_same_keys(&expected, &whole, packers[i].name);
+            for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes = split_bytes * 7 + 3) {
+                reading got = read_file(&format, path, split_bytes, split_bytes, split_bytes > 1000, &tasks);
+                ck_assert_msg(split_bytes > 1 || tasks > 15, "%s: %u tasks", packers[i].name, tasks);
+                check_same_keys(&expected, &got, packers[i].name);
+                ck_assert_msg(memcmp(got.identities, whole.identities, got.count * sizeof(uint64_t)) == 0, "%s",
+                              packers[i].name);
+                fini_reading(&got);
+            }
+            fini_reading(&whole);
+        }
+        fini_reading(&expected);
+    }
+}
+END_TEST
+
+START_TEST(records_of_one_length_are_cut_where_sizes_are_told_and_read_as_one_elsewhere)
+{
+    qn_source_format format = {.kind = QN_SOURCE_FIXED, .layout = {.record_bytes = 7, .key_bytes = 7}};
+    uint32_t tasks;
+    size_t cut = text_bytes % 7;
+    piece_ends[PIECE_COUNT - 1] = text_bytes -= cut;
+    for (size_t i = 0; i + 1 < PIECE_COUNT; i++)
+        piece_ends[i] = piece_ends[i] < text_bytes ? piece_ends[i] : text_bytes;
+    const char *plain = kit_path(&directory, "plain");
+    kit_write_file(plain, text, text_bytes);
+    reading expected = read_file(&format, plain, 0, UINT64_MAX, false, &tasks);
+    for (size_t i = 0; i < PACKER_COUNT; i++) {
+        const char *path = pack(&packers[i]);
+        reading got = read_file(&format, path, 1, 1, true, &tasks);
+        check_same_keys(&expected, &got, packers[i].name);
+        ck_assert_msg((tasks > 15) == packers[i].tells_sizes, "%s: %u tasks", packers[i].name, tasks);
+        fini_reading(&got);
+    }
+    fini_reading(&expected);
+}
+END_TEST
+
+START_TEST(a_flipped_bit_anywhere_is_an_error_or_changes_nothing)
+{
+    uint64_t state = 8;
+    uint32_t tasks;
+    qn_source_format format = lines_or_words(false);
+    const char *plain = kit_path(&directory, "plain");
+    kit_write_file(plain, text, text_bytes);
+    reading expected = read_file(&format, plain, 0, UINT64_MAX, false, &tasks);
+    for (size_t i = 0; i < PACKER_COUNT; i++) {
+        pack(&packers[i]);
+        size_t error_count = 0;
+        for (unsigned n = 0; n < 60; n++) {
+            size_t at = 20 + kit_random_below(&state, packed_bytes - 20);
+            packed[at] ^= (uint8_t)(1u << n % 8);
+            const char *path = write_packed("flipped");
+            qn_error_clear(&error);
+            reading got = read_file(&format, path, 1 + n * 100, 1 + n * 100, false, &tasks);
+            error_count += got.status != QUERN_OK;
+            if (got.status == QUERN_OK)
+                check_same_keys(&expected, &got, packers[i].name);
+            else
+                ck_assert_ptr_nonnull(strstr(error.text, path));
+            fini_reading(&got);
+            packed[at] ^= (uint8_t)(1u << n % 8);
+        }
+        ck_assert_msg(error_count > 30, "%s: %zu errors", packers[i].name, error_count);
+    }
+    fini_reading(&expected);
+}
+END_TEST
+
+START_TEST(a_truncated_file_is_an_error)
+{
+    uint32_t tasks;
+    qn_source_format format = lines_or_words(false);
+    for (size_t i = 0; i < PACKER_COUNT; i++) {
+        pack(&packers[i]);
+        packed_bytes -= packed_bytes / 3;
+        const char *path = write_packed("truncated");
+        for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes *= 300) {
+            qn_error_clear(&error);
+            reading got = read_file(&format, path, split_bytes, split_bytes, false, &tasks);
+            /* What ends with a whole unit is whole. */
+            ck_assert_msg(got.status == QUERN_ERROR_INPUT, "%s", packers[i].name);
+            fini_reading(&got);
+        }
+    }
+}
+END_TEST
+
+/* Members of the pieces, some of them in directories; format by libarchive's code. */
+static const char *pack_members(const char *name, int format, const char *options)
+{
+    static char path[256];
+    snprintf(path, sizeof path, "%s", kit_path(&directory, name));
+    struct archive *archive = archive_write_new();
+    ck_assert_int_eq(archive_write_set_format(archive, format), ARCHIVE_OK);
+    ck_assert_int_eq(archive_write_set_options(archive, options), ARCHIVE_OK);
+    ck_assert_int_eq(archive_write_open_filename(archive, path), ARCHIVE_OK);
+    for (size_t i = 0, begin = 0; i < PIECE_COUNT; begin = piece_ends[i++]) {
+        struct archive_entry *entry = archive_entry_new();
+        char member[300];
+        snprintf(member, sizeof member, "%s/%0*zu", i % 3 ? "d\xc3\xa9" : "e",
+                 i % 7 > 0                            ? 3
+                 : format == ARCHIVE_FORMAT_TAR_USTAR ? 90
+                                                      : 180,
+                 i);
+        archive_entry_set_pathname(entry, member);
+        archive_entry_set_filetype(entry, i % 11 == 5 ? AE_IFDIR : AE_IFREG);
+        archive_entry_set_perm(entry, 0644);
+        size_t bytes = i % 11 == 5 ? 0 : piece_ends[i] - begin;
+        archive_entry_set_size(entry, (la_int64_t)bytes);
+        ck_assert_int_ge(archive_write_header(archive, entry), ARCHIVE_WARN);
+        if (bytes > 0)
+            ck_assert_int_eq(archive_write_data(archive, text + begin, bytes), (la_ssize_t)bytes);
+        archive_entry_free(entry);
+    }
+    ck_assert_int_eq(archive_write_close(archive), ARCHIVE_OK);
+    archive_write_free(archive);
+    return path;
+}
+
+START_TEST(members_are_the_same_wherever_an_archive_is_cut)
+{
+    const struct {
+        const char *name, *options;
+        int format;
+    } archives[] = {{"ustar", "", ARCHIVE_FORMAT_TAR_USTAR},
+                    {"pax", "", ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE},
+                    {"gnu", "", ARCHIVE_FORMAT_TAR_GNUTAR},
+                    {"zip", "zip:compression=deflate", ARCHIVE_FORMAT_ZIP},
+                    {"stored", "zip:compression=store", ARCHIVE_FORMAT_ZIP},
+                    {"zip64", "zip:zip64", ARCHIVE_FORMAT_ZIP}};
+    for (size_t i = 0; i < sizeof archives / sizeof *archives; i++) {
+        uint32_t tasks;
+        qn_source_format format = lines_or_words(false);
+        format.value = QUERN_TEXT_PLACE;
+        const char *path = pack_members(archives[i].name, archives[i].format, archives[i].options);
+        reading whole = read_file(&format, path, 0, UINT64_MAX, false, &tasks);
+        ck_assert_msg(whole.status == QUERN_OK && whole.count > 1000, "%s: %s", archives[i].name, error.text);
+        for (uint64_t split_bytes = 1; split_bytes < text_bytes; split_bytes = split_bytes * 5 + 1) {
+            reading got = read_file(&format, path, split_bytes + 40, split_bytes + 40, split_bytes > 100, &tasks);
+            ck_assert_msg(split_bytes > 1 || tasks > 20, "%s: %u tasks", archives[i].name, tasks);
+            check_same_keys(&whole, &got, archives[i].name);
+            ck_assert_msg(memcmp(got.identities, whole.identities, got.count * sizeof(uint64_t)) == 0, "%s",
+                          archives[i].name);
+            fini_reading(&got);
+        }
+        fini_reading(&whole);
+    }
+}
+END_TEST
+
+START_TEST(a_frame_that_lies_about_its_length_is_an_error)
+{
+    uint32_t tasks;
+    qn_source_format format = lines_or_words(false);
+    packed_bytes = 0;
+    size_t begins[3];
+    for (size_t i = 0; i < 3; i++) {
+        begins[i] = packed_bytes;
+        put_zstd(text, 50000 - i, true);
+    }
+    packed[begins[1] + 5]--; /* the low byte of the length: one byte more than it says */
+    const char *path = write_packed("lie");
+    reading got = read_file(&format, path, 1, 1, false, &tasks);
+    ck_assert_uint_eq(tasks, 3);
+    ck_assert_int_eq(got.status, QUERN_ERROR_INPUT);
+    fini_reading(&got);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        records_and_identities_are_the_same_wherever_a_packed_file_is_cut,
+        records_of_one_length_are_cut_where_sizes_are_told_and_read_as_one_elsewhere,
+        a_flipped_bit_anywhere_is_an_error_or_changes_nothing,
+        a_truncated_file_is_an_error,
+        members_are_the_same_wherever_an_archive_is_cut,
+        a_frame_that_lies_about_its_length_is_an_error,
+    };
+    return kit_run_tests("units", tests, sizeof tests / sizeof *tests, set_up, tear_down);
+}

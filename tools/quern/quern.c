@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The command `quern`: what goes with the library and is no job. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/quern/commands.h"
+
+typedef struct command {
+    const char *name, *usage, *what;
+    int (*run)(int argc, char **argv);
+} command;
+
+static const command commands[] = {
+    {"pack", "[--store] -o ARCHIVE.zip PATH...", "many small files as one archive, which is read at full speed",
+     quern_command_pack},
+    {"verify", "DIR...", "are outputs whole, as their manifests say", quern_command_verify},
+};
+
+int quern_command_fail(int number, const char *format, ...)
+{
+    va_list arguments;
+    fputs("quern: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, number != 0 ? ": %s\n" : "\n", strerror(number));
+    return 1;
+}
+
+static void print_usage(FILE *to)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(to, "%s quern %s %s\n           %s\n", i == 0 ? "usage:" : "      ", commands[i].name,
+                commands[i].usage, commands[i].what);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        print_usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        int status = commands[i].run(argc - 1, argv + 1);
+        if (status == QUERN_COMMAND_MISUSED)
+            print_usage(stderr);
+        return status;
+    }
+    print_usage(stderr);
+    return QUERN_COMMAND_MISUSED;
+}

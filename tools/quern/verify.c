@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* quern verify: whether an output is whole: _SUCCESS is there, and each part has the bytes and the checksum that _MANIFEST.json says. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "tools/quern/commands.h"
+
+#define PIECE_BYTES   ((size_t)1 << 20)
+#define PATH_BYTES    4096
+#define CHECKSUM_TEXT 17
+
+static int sum_file(const char *path, uint64_t *bytes_out, char checksum[CHECKSUM_TEXT])
+{
+    static char piece[PIECE_BYTES];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    XXH3_state_t *state = XXH3_createState();
+    ssize_t got = fd >= 0 && state ? 1 : -1;
+    *bytes_out = 0;
+    if (state)
+        XXH3_64bits_reset(state);
+    while (got > 0) {
+        do {
+            got = read(fd, piece, sizeof piece);
+        } while (got < 0 && errno == EINTR);
+        if (got > 0)
+            XXH3_64bits_update(state, piece, (size_t)got);
+        *bytes_out += got > 0 ? (uint64_t)got : 0;
+    }
+    int number = errno;
+    if (state)
+        snprintf(checksum, CHECKSUM_TEXT, "%016" PRIx64, (uint64_t)XXH3_64bits_digest(state));
+    XXH3_freeState(state);
+    if (fd >= 0)
+        close(fd);
+    return got < 0 ? quern_command_fail(number, "cannot read %s", path) : 0;
+}
+
+static int verify_part(const char *directory, const json_t *part)
+{
+    const char *name = json_string_value(json_object_get(part, "name"));
+    const char *said = json_string_value(json_object_get(part, "xxh3_64"));
+    const json_t *bytes_said = json_object_get(part, "bytes");
+    char path[PATH_BYTES], checksum[CHECKSUM_TEXT];
+    uint64_t bytes = 0;
+    if (!name || !said || !json_is_integer(bytes_said) || strchr(name, '/') ||
+        snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path)
+        return quern_command_fail(0, "%s/_MANIFEST.json has a part that is not one", directory);
+    if (sum_file(path, &bytes, checksum) != 0)
+        return 1;
+    if (bytes != (uint64_t)json_integer_value(bytes_said))
+        return quern_command_fail(0, "%s has %" PRIu64 " bytes, not %" PRIu64 " as its manifest says", path, bytes,
+                                  (uint64_t)json_integer_value(bytes_said));
+    if (strcmp(checksum, said) != 0)
+        return quern_command_fail(0, "%s has the checksum %s, not %s as its manifest says", path, checksum, said);
+    return 0;
+}
+
+static int verify_parts(const char *directory, const json_t *manifest)
+{
+    const json_t *parts = json_object_get(manifest, "parts"), *version = json_object_get(manifest, "quern_manifest");
+    uint64_t bytes = 0;
+    if (!json_is_array(parts) || json_integer_value(version) != 1)
+        return quern_command_fail(0, "%s/_MANIFEST.json is not a manifest of this version", directory);
+    for (size_t i = 0; i < json_array_size(parts); i++) {
+        const json_t *part = json_array_get(parts, i);
+        if (verify_part(directory, part) != 0)
+            return 1;
+        bytes += (uint64_t)json_integer_value(json_object_get(part, "bytes"));
+    }
+    printf("%s: %zu parts of %" PRIu64 " bytes are as they were written\n", directory, json_array_size(parts), bytes);
+    return 0;
+}
+
+static int verify(const char *directory)
+{
+    char path[PATH_BYTES];
+    json_error_t error;
+    if (snprintf(path, sizeof path, "%s/_SUCCESS", directory) >= (int)sizeof path)
+        return quern_command_fail(ENAMETOOLONG, "%s", directory);
+    if (access(path, F_OK) != 0)
+        return quern_command_fail(errno, "%s is not there, so the job did not end well", path);
+    snprintf(path, sizeof path, "%s/_MANIFEST.json", directory);
+    json_t *manifest = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!manifest)
+        return quern_command_fail(0, "cannot read %s: %s", path, error.text);
+    int status = verify_parts(directory, manifest);
+    json_decref(manifest);
+    return status;
+}
+
+int quern_command_verify(int argc, char **argv)
+{
+    int status = 0;
+    if (argc < 2 || argv[1][0] == '-')
+        return QUERN_COMMAND_MISUSED;
+    for (int i = 1; i < argc; i++)
+        status |= verify(argv[i]);
+    return status;
+}
