@@ -28,7 +28,9 @@ quern_status qn_source_init(qn_source *source, const qn_source_format *format, u
 #define CALL(source, call, ...)                                                                                        \
     ((source)->kind == QN_SOURCE_TEXT    ? qn_text_source_##call(&(source)->of.text, ##__VA_ARGS__)                    \
      : (source)->kind == QN_SOURCE_FIXED ? qn_fixed_source_##call(&(source)->of.fixed, ##__VA_ARGS__)                  \
+     : (source)->kind == QN_SOURCE_HDF5  ? qn_hdf5_source_##call((source)->of.hdf5, ##__VA_ARGS__)                     \
                                          : qn_record_source_##call(&(source)->of.records, ##__VA_ARGS__))
+/* Of all but HDF5. */
 #define FIELD(source, field)                                                                                           \
     ((source)->kind == QN_SOURCE_TEXT    ? (source)->of.text.field                                                     \
      : (source)->kind == QN_SOURCE_FIXED ? (source)->of.fixed.field                                                    \
