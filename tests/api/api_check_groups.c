@@ -29,6 +29,7 @@ static quern_context *begin(quern_switch check)
 {
     quern_options options;
     quern_options_init(&options);
+    options.broadcast_bytes = 1; /* joins by sorting, however small */
     options.split_bytes = 1000;
     options.check = check;
     options.report_path = kit_path("report.json");

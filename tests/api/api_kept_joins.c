@@ -56,6 +56,7 @@ static quern_context *start(uint64_t memory_mib)
 {
     quern_options options;
     quern_options_init(&options);
+    options.broadcast_bytes = 1; /* joins by sorting, however small */
     options.split_bytes = 1500;
     options.attempt_count_max = 4;
     options.memory_bytes = memory_mib * (uint64_t)kit_size() << 20;

@@ -117,6 +117,7 @@ static void run_all(uint64_t task_count, const char *const *path)
 {
     quern_options options;
     quern_options_init(&options);
+    options.broadcast_bytes = 1; /* joins by sorting, however small */
     options.split_bytes = task_count > 0 ? ROW_COUNT * sizeof(row) / task_count + 1 : 0;
     options.report_path = kit_path("report.json");
     quern_context *context = kit_context(&options);

@@ -42,7 +42,7 @@ PLANS = {
     "api_outputs": Plan(ranks(None, 1, 2, 3, 7), 60, False),
     "api_keep": Plan(ranks(None, 1, 2, 3, 7), 240, True),
     "api_iterate": Plan(ranks(None, 1, 2, 3, 7), 240, True),
-    "api_distinct": Plan(ranks(None, 2, 3), 240, True),
+    "api_distinct": Plan(ranks(None, 2, 3), 240, False),
     "api_sorted": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
     "api_groups": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
     "api_joins": Plan(ranks(None, 1, 2, 3, 4, 7, 8), 90, True),
