@@ -85,7 +85,7 @@ static quern_status count_stretch(const char *path, uint64_t begin, uint64_t end
     return status;
 }
 
-/* This rank's share of the stretches: every so-manieth. */
+/* This rank's share of the stretches: stretch i is of rank i modulo their number. */
 static quern_status count_share(const qn_comm *comm, const void *stretches, size_t bytes, uint64_t *counts,
                                 qn_error *error)
 {

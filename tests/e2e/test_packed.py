@@ -232,6 +232,29 @@ def quern_verify_finds_what_is_missing_or_changed(t):
 
 
 @test
+def quern_verify_looks_at_each_piece_of_one_file(t):
+    out = t.new_output()
+    t.succeed(3, "-o", out, t.write("words", text(random.Random(2), 3000)))
+    with open(os.path.join(out, "_MANIFEST.json")) as file:
+        manifest = json.load(file)
+    whole, pieces = b"", []
+    for part in manifest["parts"]:  # as an output with one_file: docs/output.md
+        path = os.path.join(out, part.pop("name"))
+        pieces.append(dict(part, offset=len(whole)))
+        with open(path, "rb") as file:
+            whole += file.read()
+        os.remove(path)
+    manifest["parts"] = [{"name": "part-00000", "bytes": len(whole), "records": 0, "pieces": pieces}]
+    t.write(os.path.join(out, "_MANIFEST.json"), json.dumps(manifest).encode())
+    part, last = os.path.join(out, "part-00000"), len(whole) - 1
+    for content, says in ((whole, None), (whole[:-1], b"bytes"), (whole + b"x", b"bytes"),
+                          (whole[:last] + bytes([whole[last] ^ 1]), b"checksum"), (b"X" + whole[1:], b"checksum")):
+        t.write(part, content)
+        done = quern(t, "verify", out)
+        t.check(done.returncode == (says is not None) and (says or b"") in done.stderr, "%s: %r" % (says, done.stderr))
+
+
+@test
 def flipped_bytes_of_members_are_errors(t):
     rng = random.Random(12)
     t.write("tree/one", bytes(rng.choice(b"abcdefghij \n") for _ in range(60000)))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* quern verify: whether an output is whole: _SUCCESS is there, and each part has the bytes and the checksum that _MANIFEST.json says. */
+/*
+ * quern verify: whether an output is whole: _SUCCESS is there, and each part has the bytes and the checksum that _MANIFEST.json says. A part that
+ * was joined of pieces has a checksum for each of them.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,50 +20,80 @@
 #define PATH_BYTES    4096
 #define CHECKSUM_TEXT 17
 
-static int sum_file(const char *path, uint64_t *bytes_out, char checksum[CHECKSUM_TEXT])
+/* The checksum of the next bytes_max bytes, or of what there is. */
+static int sum_bytes(int fd, const char *path, uint64_t bytes_max, uint64_t *bytes_out, char checksum[CHECKSUM_TEXT])
 {
-    static char piece[PIECE_BYTES];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    static char room[PIECE_BYTES];
     XXH3_state_t *state = XXH3_createState();
-    ssize_t got = fd >= 0 && state ? 1 : -1;
+    ssize_t got = state ? 1 : -1;
     *bytes_out = 0;
     if (state)
         XXH3_64bits_reset(state);
-    while (got > 0) {
+    while (got > 0 && *bytes_out < bytes_max) {
+        uint64_t left = bytes_max - *bytes_out;
         do {
-            got = read(fd, piece, sizeof piece);
+            got = read(fd, room, left < sizeof room ? (size_t)left : sizeof room);
         } while (got < 0 && errno == EINTR);
         if (got > 0)
-            XXH3_64bits_update(state, piece, (size_t)got);
+            XXH3_64bits_update(state, room, (size_t)got);
         *bytes_out += got > 0 ? (uint64_t)got : 0;
     }
     int number = errno;
     if (state)
         snprintf(checksum, CHECKSUM_TEXT, "%016" PRIx64, (uint64_t)XXH3_64bits_digest(state));
     XXH3_freeState(state);
-    if (fd >= 0)
-        close(fd);
     return got < 0 ? quern_command_fail(number, "cannot read %s", path) : 0;
+}
+
+/* What comes next in the file against what the manifest says of it: of a part, or of a piece of one. */
+static int verify_bytes(int fd, const char *path, const json_t *said)
+{
+    const char *checksum_said = json_string_value(json_object_get(said, "xxh3_64"));
+    const json_t *bytes_said = json_object_get(said, "bytes");
+    char checksum[CHECKSUM_TEXT];
+    uint64_t bytes = 0;
+    if (!checksum_said || !json_is_integer(bytes_said))
+        return quern_command_fail(0, "the manifest has no bytes or no checksum of %s", path);
+    if (sum_bytes(fd, path, (uint64_t)json_integer_value(bytes_said), &bytes, checksum) != 0)
+        return 1;
+    if (bytes != (uint64_t)json_integer_value(bytes_said))
+        return quern_command_fail(0, "%s has %" PRIu64 " bytes, not %" PRIu64 " as its manifest says", path, bytes,
+                                  (uint64_t)json_integer_value(bytes_said));
+    if (strcmp(checksum, checksum_said) != 0)
+        return quern_command_fail(0, "%s has the checksum %s, not %s as its manifest says", path, checksum,
+                                  checksum_said);
+    return 0;
+}
+
+/* Nothing is behind the last byte, which is that of the part's length. */
+static int verify_end(int fd, const char *path, const json_t *part)
+{
+    off_t bytes = lseek(fd, 0, SEEK_END);
+    json_int_t said = json_integer_value(json_object_get(part, "bytes"));
+    return bytes == said ? 0
+                         : quern_command_fail(0, "%s has %lld bytes, not %" JSON_INTEGER_FORMAT " as its manifest says",
+                                              path, (long long)bytes, said);
 }
 
 static int verify_part(const char *directory, const json_t *part)
 {
     const char *name = json_string_value(json_object_get(part, "name"));
-    const char *said = json_string_value(json_object_get(part, "xxh3_64"));
-    const json_t *bytes_said = json_object_get(part, "bytes");
-    char path[PATH_BYTES], checksum[CHECKSUM_TEXT];
-    uint64_t bytes = 0;
-    if (!name || !said || !json_is_integer(bytes_said) || strchr(name, '/') ||
-        snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path)
+    const json_t *pieces = json_object_get(part, "pieces");
+    char path[PATH_BYTES];
+    int status = 0;
+    if (!name || strchr(name, '/') || snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path)
         return quern_command_fail(0, "%s/_MANIFEST.json has a part that is not one", directory);
-    if (sum_file(path, &bytes, checksum) != 0)
-        return 1;
-    if (bytes != (uint64_t)json_integer_value(bytes_said))
-        return quern_command_fail(0, "%s has %" PRIu64 " bytes, not %" PRIu64 " as its manifest says", path, bytes,
-                                  (uint64_t)json_integer_value(bytes_said));
-    if (strcmp(checksum, said) != 0)
-        return quern_command_fail(0, "%s has the checksum %s, not %s as its manifest says", path, checksum, said);
-    return 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return quern_command_fail(errno, "cannot read %s", path);
+    for (size_t i = 0; status == 0 && i < json_array_size(pieces); i++)
+        status = verify_bytes(fd, path, json_array_get(pieces, i));
+    if (!pieces)
+        status = verify_bytes(fd, path, part);
+    if (status == 0)
+        status = verify_end(fd, path, part);
+    close(fd);
+    return status;
 }
 
 static int verify_parts(const char *directory, const json_t *manifest)
