@@ -37,77 +37,120 @@ static quern_status put_packed(const qn_store *stored, qn_shared *packed, qn_err
     return status;
 }
 
-/* The records of the parts before this rank's. */
-static quern_status count_before(qn_comm *comm, const qn_shared *memory, uint64_t mine, uint64_t *before_out,
-                                 qn_error *error)
+/* A sum over the parts of the table before this rank's, and over all. */
+static quern_status sum_parts(qn_comm *comm, const qn_shared *shared, uint64_t mine, uint64_t *before_out,
+                              uint64_t *all_out, qn_error *error)
 {
-    uint64_t *counts = calloc(comm->node_size, sizeof *counts);
-    if (!counts)
+    uint32_t number = qn_shared_helper_number(shared), count = qn_shared_helper_count(shared);
+    uint64_t *sums = calloc(comm->node_size, sizeof *sums);
+    if (!sums)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to build a table");
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
-        status = qn_comm_gather_node(comm, &mine, sizeof mine, counts, error);
+        status = qn_comm_gather_node(comm, &mine, sizeof mine, sums, error);
     *before_out = 0;
-    for (uint32_t i = 0; status == QUERN_OK && i < qn_shared_helper_number(memory); i++)
-        *before_out += counts[i];
-    free(counts);
+    *all_out = count == 1 ? mine : 0; /* who builds alone has it all */
+    for (uint32_t i = 0; status == QUERN_OK && count > 1 && i < count; i++) {
+        *before_out += i < number ? sums[i] : 0;
+        *all_out += sums[i];
+    }
+    free(sums);
     return status;
 }
 
-static quern_status build(qn_engine *engine, qn_join_table *table, qn_error *error)
-{
-    qn_lookup *lookup = &table->lookup;
-    qn_shared *memory = &table->memory;
-    uint64_t before = 0;
-    qn_lookup_attach(lookup, table->packed.data, memory->data);
-    qn_lookup_part part = qn_lookup_part_of(lookup, qn_shared_helper_number(memory), qn_shared_helper_count(memory));
-    quern_status status = count_before(engine->comm, memory, qn_lookup_count(lookup, part), &before, error);
-    if (status != QUERN_OK)
-        return status;
-    qn_lookup_place(lookup, part, before);
-    status = qn_shared_settle(memory, error);
-    if (status == QUERN_OK) {
-        qn_lookup_fill(lookup, part);
-        status = qn_shared_settle(memory, error);
-    }
-    if (status == QUERN_OK) {
-        qn_lookup_order(lookup, part);
-        status = qn_shared_settle(memory, error);
-    }
-    return status;
-}
+/* What is being built, and within what. */
+typedef struct building {
+    qn_engine *engine;
+    qn_join_table *table;
+    qn_shared counts; /* of the records of each line; goes when the table stands */
+    uint64_t bytes_max;
+    bool has_room; /* so far; the same on all ranks */
+} building;
 
-/* Memory for the packed records and the table, within what a rank may take for it. *got_out: there is. Where a node has no memory,
- * or needs a copy for each rank and that is too much, sorting is the way. */
-static quern_status reserve(qn_engine *engine, qn_join_table *table, const qn_store *stored, uint64_t bytes_max,
-                            bool *got_out, qn_error *error)
+/* Memory that the ranks of a node have in common, within what a rank may take for the table. Where a node has none, or needs a copy for
+ * each rank and that is too much, sorting is the way. Collective. */
+static quern_status reserve(building *on, qn_shared *shared, uint64_t mine_bytes, uint64_t room_bytes, qn_error *error)
 {
-    qn_comm *comm = engine->comm;
-    bool may_share = engine->settings.shares_memory;
+    qn_comm *comm = on->engine->comm;
     qn_error refused = {0};
-    qn_shared_wish packed = {.bytes = stored->record_bytes, .may_share = may_share};
-    qn_shared_wish memory = {.room_bytes = qn_lookup_bytes(&table->lookup), .may_share = may_share};
-    quern_status status = qn_shared_create(&table->packed, comm, &packed, &refused);
-    if (status == QUERN_OK)
-        status = qn_shared_create(&table->memory, comm, &memory, &refused);
-    uint64_t too_much = status == QUERN_OK && qn_join_table_charge_bytes(table) > bytes_max / comm->node_size + 2;
+    qn_shared_wish wish = {mine_bytes, room_bytes, on->engine->settings.shares_memory};
+    quern_status status = qn_shared_create(shared, comm, &wish, &refused);
+    uint64_t charge_bytes = qn_join_table_charge_bytes(on->table) + qn_shared_charge_bytes(&on->counts);
+    uint64_t too_much = status == QUERN_OK && charge_bytes > on->bytes_max / comm->node_size + 3;
+    if (status == QUERN_OK && on->counts.comm && shared->is_private != on->counts.is_private)
+        too_much = 1; /* who counted together cannot fill alone */
     if (status == QUERN_OK)
         status = qn_comm_reduce_max(comm, &too_much, 1, &refused);
     if (status != QUERN_OK && status != QUERN_ERROR_NO_MEMORY)
         return qn_error_set(error, status, 0, "%s", refused.text);
-    *got_out = status == QUERN_OK && !too_much;
+    on->has_room = status == QUERN_OK && !too_much;
     return QUERN_OK;
 }
 
-static quern_status fill(qn_engine *engine, qn_join_table *table, const qn_store *stored, qn_error *error)
+/* All packed records on all nodes. */
+static quern_status bring(building *on, const qn_store *stored, qn_error *error)
 {
-    put_packed(stored, &table->packed, error);
-    quern_status status = qn_comm_agree(engine->comm, error);
+    qn_shared *packed = &on->table->packed;
+    quern_status status = reserve(on, packed, stored->record_bytes, 0, error);
+    if (status != QUERN_OK || !on->has_room)
+        return status;
+    put_packed(stored, packed, error);
+    status = qn_comm_agree(on->engine->comm, error);
+    return status == QUERN_OK ? qn_shared_spread(packed, error) : status;
+}
+
+/* How many records belong to each line; and room for them. */
+static quern_status count(building *on, uint64_t *before_out, qn_error *error)
+{
+    qn_lookup *lookup = &on->table->lookup;
+    uint64_t overflow_count = 0;
+    quern_status status = reserve(on, &on->counts, 0, qn_lookup_count_bytes(lookup), error);
+    if (status != QUERN_OK || !on->has_room)
+        return status;
+    uint32_t number = qn_shared_helper_number(&on->counts), helpers = qn_shared_helper_count(&on->counts);
+    qn_lookup_attach_counts(lookup, on->table->packed.data, on->counts.data);
+    qn_lookup_count(lookup, qn_lookup_records_of(lookup, number, helpers));
+    status = qn_shared_settle(&on->counts, error);
+    if (status == QUERN_OK) {
+        uint64_t mine = qn_lookup_overflow(lookup, qn_lookup_lines_of(lookup, number, helpers));
+        status = sum_parts(on->engine->comm, &on->counts, mine, before_out, &overflow_count, error);
+    }
     if (status == QUERN_OK)
-        status = qn_shared_spread(&table->packed, error);
-    if (status == QUERN_OK)
-        status = build(engine, table, error);
-    if (status != QUERN_OK)
+        status = reserve(on, &on->table->memory, 0, qn_lookup_bytes(lookup, overflow_count), error);
+    return status;
+}
+
+static quern_status fill(building *on, uint64_t before, qn_error *error)
+{
+    qn_lookup *lookup = &on->table->lookup;
+    qn_shared *memory = &on->table->memory;
+    uint32_t number = qn_shared_helper_number(&on->counts), helpers = qn_shared_helper_count(&on->counts);
+    qn_lookup_part lines = qn_lookup_lines_of(lookup, number, helpers);
+    qn_lookup_attach(lookup, memory->data);
+    qn_lookup_place(lookup, lines, before);
+    quern_status status = qn_shared_settle(memory, error);
+    if (status == QUERN_OK) {
+        qn_lookup_fill(lookup, qn_lookup_records_of(lookup, number, helpers));
+        status = qn_shared_settle(memory, error);
+    }
+    if (status == QUERN_OK) {
+        qn_lookup_order(lookup, lines);
+        status = qn_shared_settle(memory, error);
+    }
+    return status;
+}
+
+static quern_status build(building *on, const qn_store *stored, qn_error *error)
+{
+    qn_join_table *table = on->table;
+    uint64_t before = 0;
+    quern_status status = bring(on, stored, error);
+    if (status == QUERN_OK && on->has_room)
+        status = count(on, &before, error);
+    if (status == QUERN_OK && on->has_room)
+        status = fill(on, before, error);
+    qn_shared_destroy(&on->counts);
+    if (status != QUERN_OK || !on->has_room)
         return status;
     if (table->lookup.is_compact)
         qn_shared_destroy(&table->packed);
@@ -121,25 +164,22 @@ quern_status qn_join_table_create(qn_join_table **table_out, qn_engine *engine, 
                                   const qn_join_table_limit *limit, qn_error *error)
 {
     uint64_t all[] = {stored->record_count, stored->record_bytes};
-    bool got = false;
+    building on = {.engine = engine, .table = calloc(1, sizeof *on.table), .bytes_max = limit->bytes_max};
     *table_out = NULL;
-    qn_join_table *table = calloc(1, sizeof *table);
-    if (!table)
+    if (!on.table)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a table");
     quern_status status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
         status = qn_comm_reduce_sum(engine->comm, all, 2, error);
     if (status == QUERN_OK && all[0] <= QN_LOOKUP_RECORD_COUNT_MAX && all[1] <= limit->record_bytes_max) {
-        table->lookup = qn_lookup_of(&stored->layout, all[0], all[1]);
-        if (all[1] + qn_lookup_bytes(&table->lookup) <= limit->bytes_max)
-            status = reserve(engine, table, stored, limit->bytes_max, &got, error);
+        on.table->lookup = qn_lookup_of(&stored->layout, all[0], all[1]);
+        if (all[1] + qn_lookup_bytes(&on.table->lookup, 0) <= limit->bytes_max)
+            status = build(&on, stored, error);
     }
-    if (status == QUERN_OK && got)
-        status = fill(engine, table, stored, error);
-    if (status == QUERN_OK && got)
-        *table_out = table;
+    if (status == QUERN_OK && on.has_room)
+        *table_out = on.table;
     else
-        qn_join_table_destroy(table);
+        qn_join_table_destroy(on.table);
     return status;
 }
 
