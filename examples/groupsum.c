@@ -7,6 +7,9 @@
 #include <quern/quern.h>
 #include <stdio.h>
 
+/* So many digits are within 64 bits, whatever they are. */
+#define SAFE_DIGITS_MAX 18
+
 /* The integer that these bytes are, all of them. */
 static int read_integer(const char *text, const char *end, int64_t *number_out)
 {
@@ -15,9 +18,9 @@ static int read_integer(const char *text, const char *end, int64_t *number_out)
     text += text < end && (*text == '-' || *text == '+');
     if (text == end)
         return -1;
-    for (; text < end; text++) {
+    for (int is_safe = end - text <= SAFE_DIGITS_MAX; text < end; text++) {
         uint64_t digit = (uint64_t)(unsigned char)*text - '0';
-        if (digit > 9 || size > (most - digit) / 10)
+        if (digit > 9 || (!is_safe && size > (most - digit) / 10))
             return -1;
         size = 10 * size + digit;
     }

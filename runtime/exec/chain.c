@@ -174,6 +174,20 @@ static int refuse_size(quern_emitter *out, size_t bytes)
     return 1;
 }
 
+/* Most fields are short; a call for each would be most of what it costs to emit one. */
+static inline void copy_field(uint8_t *to, const void *from, size_t bytes)
+{
+    uint64_t first, last;
+    if (bytes < sizeof first || bytes > 2 * sizeof first) {
+        memcpy(to, from, bytes);
+        return;
+    }
+    memcpy(&first, from, sizeof first);
+    memcpy(&last, (const uint8_t *)from + bytes - sizeof last, sizeof last);
+    memcpy(to, &first, sizeof first);
+    memcpy(to + bytes - sizeof last, &last, sizeof last); /* over a part of the first */
+}
+
 int quern_emit(quern_emitter *out, quern_span key, quern_span value)
 {
     const quern_schema *schema = &out->owner->node->schema;
@@ -193,7 +207,7 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
         return 1;
     size_t at = out->count++;
     uint8_t *value_to = to + aligned(key.bytes);
-    memcpy(to, key.data, key.bytes);
+    copy_field(to, key.data, key.bytes);
     if (QN_UNLIKELY(op->key_shape.has_floats))
         qn_key_canonicalise(schema->key, to, key.bytes);
     out->key[at] = to;
@@ -203,7 +217,7 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
     out->value_bytes[at] = (uint32_t)value_bytes;
     if (value_bytes > 0) {
         memset(value_to + aligned(value_bytes) - FIELD_ALIGN, 0, FIELD_ALIGN);
-        memcpy(value_to, value.data, value_bytes);
+        copy_field(value_to, value.data, value_bytes);
     }
     out->used_bytes += aligned(key.bytes) + aligned(value_bytes);
     return 0;
@@ -377,7 +391,7 @@ static void put_under_key(quern_emitter *out, const quern_record *in, bool has_v
     if (QN_UNLIKELY(!to))
         return;
     size_t at = out->count++;
-    memcpy(to, key.data, key.bytes);
+    copy_field(to, key.data, key.bytes);
     if (QN_UNLIKELY(op->key_shape.has_floats))
         qn_key_canonicalise(schema->key, to, key.bytes);
     out->key[at] = to;

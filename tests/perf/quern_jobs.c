@@ -5,6 +5,7 @@
  *
  *     quern_jobs sort RECORDS        100-byte records by their first 10 bytes
  *     quern_jobs ints ROWS           rows of two int64: sums of the second by the first
+ *     quern_jobs text LINES          lines key<TAB>integer: sums by key
  *     quern_jobs join BUILD PROBE    rows of two int64 each, on the first
  */
 #include <inttypes.h>
@@ -61,6 +62,30 @@ static quern_dataset *read_records(quern_context *context, const char *path)
     return quern_read_fixed(context, &path, 1, &records);
 }
 
+/* Lines are as `generate` makes them: digits only, of which no sum overflows. */
+static int parse_lines(const quern_block *lines, quern_emitter *out, void *user)
+{
+    (void)user;
+    for (size_t i = 0; i < lines->count; i++) {
+        const char *line = lines->key[i], *end = line + lines->key_bytes[i];
+        const char *tab = memchr(line, '\t', lines->key_bytes[i]);
+        int64_t number = 0;
+        if (!tab)
+            return quern_fail(out, i, "the line has no tab");
+        for (const char *digit = tab + 1; digit < end; digit++)
+            number = 10 * number + (*digit - '0');
+        if (quern_emit(out, quern_bytes(line, (size_t)(tab - line)), quern_of_i64(&number)) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static quern_dataset *read_lines(quern_context *context, const char *path)
+{
+    const quern_schema sums = {.key = QUERN_BYTES, .value = QUERN_I64};
+    return quern_flat_map_block(quern_read_text(context, &path, 1, NULL), sums, parse_lines, NULL);
+}
+
 /* The left side streams past the right one: the probe is the left one. NULL: no such job. */
 static quern_dataset *make_job(quern_context *context, int argc, char **argv, const char **figure_out)
 {
@@ -71,6 +96,10 @@ static quern_dataset *make_job(quern_context *context, int argc, char **argv, co
     if (argc == 3 && strcmp(argv[1], "ints") == 0) {
         *figure_out = "groups";
         return quern_reduce_by_key(read_ints(context, argv[2]), QUERN_SUM);
+    }
+    if (argc == 3 && strcmp(argv[1], "text") == 0) {
+        *figure_out = "groups";
+        return quern_reduce_by_key(read_lines(context, argv[2]), QUERN_SUM);
     }
     if (argc == 4 && strcmp(argv[1], "join") == 0) {
         *figure_out = "matches";
@@ -91,7 +120,7 @@ int main(int argc, char **argv)
     quern_collect(quern_filter_block(job, look_and_drop, NULL), QUERN_COLLECT_ROOT, none, NULL);
     quern_status status = job ? quern_run(context) : QUERN_ERROR_INVALID_ARGUMENT;
     if (status != QUERN_OK && speaks)
-        fprintf(stderr, "quern_jobs: %s\nusage: quern_jobs sort FILE | ints FILE | join FILE FILE\n",
+        fprintf(stderr, "quern_jobs: %s\nusage: quern_jobs sort FILE | ints FILE | text FILE | join FILE FILE\n",
                 quern_context_error_text(context));
     if (status == QUERN_OK && speaks)
         printf("%s=%" PRId64 "\n", figure, quern_counter_value(left_count));
