@@ -32,13 +32,34 @@ quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, 
     return QUERN_OK;
 }
 
-quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset, const char *path,
-                              quern_status failure, qn_error *error)
+void qn_file_set_direct(int fd, qn_direct *direct, bool on)
+{
+    if (direct->is_on == on || (on && direct->is_refused))
+        return;
+    int flags = fcntl(fd, F_GETFL);
+    bool is_set = flags >= 0 && fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+    direct->is_on = is_set ? on : direct->is_on;
+    direct->is_refused = direct->is_refused || !is_set;
+}
+
+bool qn_file_can_go_on(int fd, qn_direct *direct)
+{
+    if (errno == EINTR)
+        return true;
+    if (errno != EINVAL || !direct->is_on)
+        return false;
+    qn_file_set_direct(fd, direct, false);
+    direct->is_refused = true;
+    return !direct->is_on;
+}
+
+quern_status qn_file_write_direct(int fd, qn_direct *direct, const void *data, size_t bytes, uint64_t offset,
+                                  const char *path, quern_status failure, qn_error *error)
 {
     size_t done_bytes = 0;
     while (done_bytes < bytes) {
         ssize_t put = pwrite(fd, (const char *)data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
-        if (put < 0 && errno == EINTR)
+        if (put < 0 && qn_file_can_go_on(fd, direct))
             continue;
         if (put <= 0)
             return qn_error_set(error, failure, put < 0 ? errno : ENOSPC, "cannot write %s at byte %llu", path,
@@ -46,6 +67,13 @@ quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t o
         done_bytes += (size_t)put;
     }
     return QUERN_OK;
+}
+
+quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset, const char *path,
+                              quern_status failure, qn_error *error)
+{
+    qn_direct direct = {0};
+    return qn_file_write_direct(fd, &direct, data, bytes, offset, path, failure, error);
 }
 
 quern_status qn_file_create(const char *path, const void *data, size_t bytes, qn_error *error)

@@ -9,6 +9,18 @@
 
 #include "runtime/base/status.h"
 
+/* Whether an open file is read and written past the page cache. A zeroed one is of a file that was opened as usual. */
+typedef struct qn_direct {
+    bool is_on;
+    bool is_refused; /* by the file system, which is not asked again */
+} qn_direct;
+
+/* From now on, if the file system can. What is transferred then has to be whole pages, in memory and in the file. */
+void qn_file_set_direct(int fd, qn_direct *direct, bool on);
+/* After a call failed: whether it may succeed when it is made again. It was interrupted, or the file system could not do it past the
+ * cache, which is not tried any more. */
+bool qn_file_can_go_on(int fd, qn_direct *direct);
+
 /* Reads up to `bytes` at `offset`, fewer only at the end of the file. Interruptions are retried. `path` is for messages.
  * `failure` is the status to give (INPUT, SCRATCH). */
 quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, quern_status failure,
@@ -16,6 +28,9 @@ quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, 
 /* Writes all of it. `failure` is the status to give (OUTPUT, SCRATCH). */
 quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset, const char *path,
                               quern_status failure, qn_error *error);
+/* The same, of a file that may be direct. */
+quern_status qn_file_write_direct(int fd, qn_direct *direct, const void *data, size_t bytes, uint64_t offset,
+                                  const char *path, quern_status failure, qn_error *error);
 /* Creates `path` (which must not exist) with the content, synced to disk. */
 quern_status qn_file_create(const char *path, const void *data, size_t bytes, qn_error *error);
 /* fsync of a directory, so that names in it are durable. File systems that cannot do it are accepted. */

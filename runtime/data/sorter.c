@@ -300,6 +300,13 @@ static quern_status spill_memory(qn_sorter *sorter, qn_error *error)
     return add_run(sorter, run, error);
 }
 
+quern_status qn_sorter_spill_early(qn_sorter *sorter, qn_error *error)
+{
+    uint64_t bytes = sorter->used_bytes + sorter->count * ENTRY_BYTES;
+    QN_ASSERT(!sorter->finished);
+    return bytes / 3 >= sorter->config.pool_bytes / 4 ? spill_memory(sorter, error) : QUERN_OK;
+}
+
 /* A record that is too large for the pool becomes a run. */
 static quern_status spill_giant(qn_sorter *sorter, const void *packed, uint64_t bytes, qn_error *error)
 {

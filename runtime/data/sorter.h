@@ -45,6 +45,9 @@ quern_status qn_sorter_append(qn_sorter *sorter, const qn_packed *record, const 
 quern_status qn_sorter_append_all(qn_sorter *sorter, const void *packed, uint64_t bytes, qn_error *error);
 
 /* No more records: sorts what is in memory. */
+/* Before finish: what is in memory becomes a run already if it nearly fills it. For who has to wait anyhow: then all ranks write at the
+ * same time, instead of each while the others wait for it. QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_sorter_spill_early(qn_sorter *sorter, qn_error *error);
 quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error);
 
 /* Starts, or starts again, at the first record; one reading at a time. After finish. */

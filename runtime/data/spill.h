@@ -16,6 +16,7 @@
 #ifndef QN_DATA_SPILL_H
 #define QN_DATA_SPILL_H
 
+#include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/data/compress.h"
 #include "runtime/data/row.h"
@@ -37,8 +38,7 @@ typedef struct qn_run {
 typedef struct qn_spill {
     const char *directory; /* borrowed */
     int fd;                /* -1 until the first run */
-    bool is_direct;        /* now: the page cache is passed by */
-    bool can_be_direct;    /* as far as is known */
+    qn_direct direct;      /* the page cache is passed by */
     char *left_directory;  /* owned; to be removed with the file; NULL: none */
     uint64_t end;          /* of the file */
     uint32_t value_words;

@@ -14,19 +14,7 @@ quern_status qn_spill_open_file(qn_spill *spill, qn_error *error)
     quern_status status = qn_file_open_scratch(spill->directory, &spill->fd, &spill->left_directory, error);
     if (status != QUERN_OK)
         return status;
-    spill->can_be_direct = true;
     return QUERN_OK;
-}
-
-/* Where the file system refuses, it is not asked again. */
-static void set_direct(qn_spill *spill, bool direct)
-{
-    if (spill->is_direct == direct || (direct && !spill->can_be_direct))
-        return;
-    int flags = fcntl(spill->fd, F_GETFL);
-    bool is_set = flags >= 0 && fcntl(spill->fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
-    spill->is_direct = is_set ? direct : spill->is_direct;
-    spill->can_be_direct = spill->can_be_direct && is_set;
 }
 
 void qn_spill_close_file(qn_spill *spill)
@@ -36,18 +24,6 @@ void qn_spill_close_file(qn_spill *spill)
     spill->fd = -1;
     qn_file_remove_scratch(spill->left_directory);
     spill->left_directory = NULL;
-}
-
-/* Whether a call that just failed may succeed when it is made again. */
-static bool can_go_on(qn_spill *spill)
-{
-    if (errno == EINTR)
-        return true;
-    if (errno != EINVAL || !spill->is_direct)
-        return false;
-    set_direct(spill, false);
-    spill->can_be_direct = false;
-    return !spill->is_direct;
 }
 
 static quern_status write_failed(const qn_spill *spill, int reason, qn_error *error)
@@ -70,16 +46,16 @@ static void leave_cache(const qn_spill *spill, uint64_t bytes, uint64_t offset)
 quern_status qn_spill_write(qn_spill *spill, bool cached, const uint8_t *data, uint64_t bytes, uint64_t offset,
                             qn_error *error)
 {
-    set_direct(spill, !cached);
+    qn_file_set_direct(spill->fd, &spill->direct, !cached);
     for (uint64_t done_bytes = 0; done_bytes < bytes;) {
         ssize_t put = pwrite(spill->fd, data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
-        if (put < 0 && can_go_on(spill))
+        if (put < 0 && qn_file_can_go_on(spill->fd, &spill->direct))
             continue;
         if (put <= 0)
             return write_failed(spill, put < 0 ? errno : ENOSPC, error);
         done_bytes += (uint64_t)put;
     }
-    if (!cached && !spill->is_direct)
+    if (!cached && !spill->direct.is_on)
         leave_cache(spill, bytes, offset);
     return QUERN_OK;
 }
@@ -87,11 +63,11 @@ quern_status qn_spill_write(qn_spill *spill, bool cached, const uint8_t *data, u
 quern_status qn_spill_read(qn_spill *spill, bool cached, uint8_t *data, uint64_t bytes, uint64_t offset,
                            uint64_t *bytes_out, qn_error *error)
 {
-    set_direct(spill, !cached);
+    qn_file_set_direct(spill->fd, &spill->direct, !cached);
     uint64_t done_bytes = 0;
     while (done_bytes < bytes) {
         ssize_t got = pread(spill->fd, data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
-        if (got < 0 && can_go_on(spill))
+        if (got < 0 && qn_file_can_go_on(spill->fd, &spill->direct))
             continue;
         if (got < 0)
             return qn_error_set(error, QUERN_ERROR_SCRATCH, errno, "cannot read what was spilled to %s at byte %llu",

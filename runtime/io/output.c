@@ -18,6 +18,8 @@
 #include "runtime/base/file.h"
 
 #define WRITE_BUFFER_BYTES ((size_t)1 << 20)
+#define DIRECT_BYTES_MIN   ((uint64_t)64 << 20) /* of a part, from which on it is not cached */
+#define PAGE_BYTES         4096
 #define NUMBER_DIGITS_MIN  5
 #define PREPARE_COUNT_MAX  10
 #define TEMPORARY_PREFIX   ".part-"
@@ -174,12 +176,20 @@ static char *final_path(const char *directory, int digits, uint64_t number, quer
     return path;
 }
 
+/* What is synced in the end anyhow goes past the page cache if it is much: a copy less, and no crowd in front of the disk. */
+static bool goes_direct(const qn_part *part, const void *data, size_t bytes)
+{
+    bool whole_pages = ((uintptr_t)data | bytes | part->summary.bytes) % PAGE_BYTES == 0;
+    return whole_pages && part->summary.bytes >= DIRECT_BYTES_MIN;
+}
+
 static quern_status write_out(void *user, const void *data, size_t bytes, qn_error *error)
 {
     qn_part *part = user;
     XXH3_64bits_update(part->checksum, data, bytes);
-    quern_status status =
-        qn_file_write_at(part->fd, data, bytes, part->summary.bytes, part->temporary_path, QUERN_ERROR_OUTPUT, error);
+    qn_file_set_direct(part->fd, &part->direct, goes_direct(part, data, bytes));
+    quern_status status = qn_file_write_direct(part->fd, &part->direct, data, bytes, part->summary.bytes,
+                                               part->temporary_path, QUERN_ERROR_OUTPUT, error);
     if (status == QUERN_OK)
         part->summary.bytes += bytes;
     return status;
@@ -202,7 +212,7 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
     *part = (qn_part){.style = *style, .fd = -1, .summary.number = number};
     part->path = final_path(directory, digits, number, style->compression);
     part->temporary_path = temporary_path(directory, digits, number);
-    part->buffer = malloc(WRITE_BUFFER_BYTES);
+    part->buffer = aligned_alloc(PAGE_BYTES, WRITE_BUFFER_BYTES);
     part->checksum = XXH3_createState();
     if (!part->path || !part->temporary_path || !part->buffer || !part->checksum) {
         qn_part_close(part, true);
@@ -220,17 +230,21 @@ static quern_status flush_part(qn_part *part, const void *data, size_t bytes, qn
     return part->packer ? qn_packer_write(part->packer, data, bytes, error) : write_out(part, data, bytes, error);
 }
 
+/* The buffer is filled to its end, so that what is written are whole pages. */
 quern_status qn_part_write(qn_part *part, const void *data, size_t bytes, qn_error *error)
 {
-    if (part->used_bytes + bytes > WRITE_BUFFER_BYTES) {
-        quern_status status = flush_part(part, part->buffer, part->used_bytes, error);
+    const uint8_t *from = data;
+    while (part->used_bytes + bytes > WRITE_BUFFER_BYTES) {
+        size_t fits = WRITE_BUFFER_BYTES - part->used_bytes;
+        memcpy(part->buffer + part->used_bytes, from, fits);
+        quern_status status = flush_part(part, part->buffer, WRITE_BUFFER_BYTES, error);
         if (status != QUERN_OK)
             return status;
         part->used_bytes = 0;
+        from += fits;
+        bytes -= fits;
     }
-    if (bytes > WRITE_BUFFER_BYTES)
-        return flush_part(part, data, bytes, error);
-    memcpy(part->buffer + part->used_bytes, data, bytes);
+    memcpy(part->buffer + part->used_bytes, from, bytes);
     part->used_bytes += bytes;
     return QUERN_OK;
 }

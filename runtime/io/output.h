@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "runtime/base/buffer.h"
+#include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/io/output_lock.h"
 #include "runtime/io/packer.h"
@@ -67,6 +68,7 @@ typedef struct qn_part {
     size_t used_bytes;
     void *checksum; /* XXH3 state */
     qn_part_summary summary;
+    qn_direct direct;
 } qn_part;
 
 /* Opens part `number` of part_count. The directory is borrowed during the call; the part must stay where it is. */

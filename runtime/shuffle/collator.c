@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/pages.h"
 #include "runtime/shuffle/sample_bytes.h"
 
 #define HELD_BYTES_MAX   ((uint64_t)64 << 20) /* enough for a good sample */
 #define HELD_POOL_PART   4
-#define SAMPLE_COUNT_MAX 4096 /* of a rank */
+#define LONG_WAIT_NS     2000000 /* of others who do not come */
+#define SAMPLE_COUNT_MAX 4096    /* of a rank */
 #define SAMPLE_COUNT_MIN 32
 #define SAMPLES_MAX      65536                /* of all ranks, about: every rank sorts them */
 #define GOLDEN_TURN      UINT32_C(2654435769) /* of 2^32: turns are spread evenly, and with no period */
@@ -426,13 +428,25 @@ static bool has_more(const qn_collator *collator)
     return collator->waiting || (collator->divided && collator->routed_bytes < collator->held_bytes);
 }
 
+/* Other ranks do not come to the next round: most likely they write a run. What is in memory here would be written soon, and is so now. */
+static quern_status use_wait(qn_collator *collator, qn_error *error)
+{
+    uint64_t now_ns = qn_clock_ns();
+    if (collator->waits_since_ns == 0)
+        collator->waits_since_ns = now_ns;
+    if (now_ns - collator->waits_since_ns < LONG_WAIT_NS)
+        return QUERN_OK;
+    return qn_sorter_spill_early(collator->sorter, error);
+}
+
 static quern_status start_round(qn_collator *collator, uint64_t *ask_out, qn_error *error)
 {
     qn_rounds *rounds = &collator->rounds;
     if ((has_more(collator) || collator->filling) && !qn_rounds_ask(rounds, ask_out))
         *ask_out = UINT64_MAX;
     if (!qn_rounds_can_start(rounds))
-        return QUERN_OK;
+        return collator->waiting ? use_wait(collator, error) : QUERN_OK;
+    collator->waits_since_ns = 0;
     if (!collator->sampled && !collator->discarding)
         put_samples(collator);
     collator->sampled = true;

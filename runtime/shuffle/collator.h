@@ -49,9 +49,10 @@ typedef struct qn_collator {
     qn_rounds_chunk *chunks; /* [size] of the next round, while chunks_open */
     bool chunks_open;
     size_t half_chunk_bytes;
-    bool sampled; /* the round of samples has begun */
-    bool divided; /* the cuts are known */
-    bool waiting; /* a record waits for room */
+    bool sampled;            /* the round of samples has begun */
+    bool divided;            /* the cuts are known */
+    bool waiting;            /* a record waits for room */
+    uint64_t waits_since_ns; /* for a round; 0: it does not */
     bool filling; /* a chunk is half full: the next round had better be announced by the time that it is full */
     bool ended, discarding, sorted, retired;
     bool under_way;              /* the record that waits is: */

@@ -256,9 +256,9 @@ START_TEST(runs_behind_the_first_bytes_of_a_file_pass_by_the_page_cache_where_th
     qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
     spill.cached_bytes_max = 1 << 20;
     qn_run first = write_packed(20000, true);
-    ck_assert(!spill.is_direct);
+    ck_assert(!spill.direct.is_on);
     qn_run second = write_packed(20000, true);
-    ck_assert(spill.is_direct == spill.can_be_direct);
+    ck_assert(spill.direct.is_on != spill.direct.is_refused);
     ck_assert(first.is_cached && !second.is_cached);
     check_packed(&first, true);
     check_packed(&second, true);
