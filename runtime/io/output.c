@@ -16,6 +16,7 @@
 #include <xxhash.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/pages.h"
 
 #define WRITE_BUFFER_BYTES ((size_t)1 << 20)
 #define DIRECT_BYTES_MIN   ((uint64_t)64 << 20) /* of a part, from which on it is not cached */
@@ -212,7 +213,7 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
     *part = (qn_part){.style = *style, .fd = -1, .summary.number = number};
     part->path = final_path(directory, digits, number, style->compression);
     part->temporary_path = temporary_path(directory, digits, number);
-    part->buffer = aligned_alloc(PAGE_BYTES, WRITE_BUFFER_BYTES);
+    part->buffer = qn_pages_reserve(WRITE_BUFFER_BYTES, false);
     part->checksum = XXH3_createState();
     if (!part->path || !part->temporary_path || !part->buffer || !part->checksum) {
         qn_part_close(part, true);
@@ -263,7 +264,7 @@ quern_status qn_part_finish(qn_part *part, qn_error *error)
         status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot close %s", part->temporary_path);
     part->fd = -1;
     part->summary.checksum = XXH3_64bits_digest(part->checksum);
-    free(part->buffer);
+    qn_pages_unreserve(part->buffer, WRITE_BUFFER_BYTES);
     part->buffer = NULL;
     return status;
 }
@@ -286,7 +287,7 @@ void qn_part_close(qn_part *part, bool keep)
     }
     free(part->path);
     free(part->temporary_path);
-    free(part->buffer);
+    qn_pages_unreserve(part->buffer, WRITE_BUFFER_BYTES);
     if (part->checksum)
         XXH3_freeState(part->checksum);
     *part = (qn_part){.fd = -1};

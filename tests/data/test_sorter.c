@@ -352,6 +352,28 @@ START_TEST(a_small_pool_makes_many_runs_and_few_levels)
 }
 END_TEST
 
+START_TEST(a_memory_that_is_nearly_full_becomes_a_run_early_and_another_does_not)
+{
+    make_plain_collation();
+    batch records = make_batch(3000, 2);
+    const uint64_t full_bytes = records.used_bytes + 3000 * 32; /* with two entries a record */
+    kit_assert_ok(make_sorter(2 * full_bytes, 4096), &error);
+    kit_assert_ok(qn_sorter_append_all(sorter, records.bytes, records.used_bytes, &error), &error);
+    kit_assert_ok(qn_sorter_spill_early(sorter, &error), &error);
+    ck_assert_uint_eq(qn_sorter_get_stats(sorter).spill_runs, 0);
+    qn_sorter_destroy(sorter);
+
+    kit_assert_ok(make_sorter(full_bytes / 5 * 6, 4096), &error);
+    kit_assert_ok(qn_sorter_append_all(sorter, records.bytes, records.used_bytes, &error), &error);
+    kit_assert_ok(qn_sorter_spill_early(sorter, &error), &error);
+    kit_assert_ok(qn_sorter_spill_early(sorter, &error), &error); /* of what is empty */
+    ck_assert_uint_eq(qn_sorter_get_stats(sorter).spill_runs, 1);
+    kit_assert_ok(qn_sorter_finish(sorter, &error), &error);
+    check_all(&records, NEXT_MAX);
+    batch_free(&records);
+}
+END_TEST
+
 START_TEST(orders_that_make_sorts_slow_do_not)
 {
     enum { COUNT = 100000 };
@@ -739,6 +761,7 @@ int main(void)
         one_record_comes_back_from_a_pool_that_has_room_for_just_it_and_from_none,
         records_larger_than_the_pool_come_back_among_the_others,
         a_small_pool_makes_many_runs_and_few_levels,
+        a_memory_that_is_nearly_full_becomes_a_run_early_and_another_does_not,
         orders_that_make_sorts_slow_do_not,
         keys_that_begin_with_each_other_and_end_in_zeros_are_told_apart,
         sorted_records_are_compared_once_and_others_as_often_as_a_merge_sort_does,
