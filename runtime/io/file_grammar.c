@@ -3,10 +3,10 @@
 
 static qn_finding next_file(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    const char *name = source->window.content.name;
+    const char *name = source->task.window.content.name;
     if (!view->at_end)
         return QN_MORE;
-    source->place.scan_offset = view->offset + view->bytes;
+    source->task.place.scan_offset = view->offset + view->bytes;
     return qn_record_add(source, (quern_span){name, strlen(name)}, (quern_span){view->data, view->bytes}, view->offset,
                          error);
 }

@@ -8,7 +8,7 @@
 #ifndef QN_IO_PIECE_H
 #define QN_IO_PIECE_H
 
-#include "runtime/io/text_source.h"
+#include "runtime/io/task_reader.h"
 
 typedef struct qn_piece {
     const uint8_t *data; /* borrowed from the reader until its next call */

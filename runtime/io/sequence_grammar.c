@@ -45,7 +45,7 @@ static qn_sequence_kind kind_of(const qn_sequence_format *format, const uint8_t 
 static quern_status no_kind(const qn_record_source *source, qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s begins with neither '>' nor '@': it is no FASTA or FASTQ file",
-                        source->window.content.name);
+                        source->task.window.content.name);
 }
 
 /* ---- headers that are needed again ---- */
@@ -77,7 +77,8 @@ static quern_status read_header(qn_record_source *source, qn_error *error)
         size_t got = 0;
         if (!data)
             return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the name of a sequence");
-        status = qn_content_read(&source->window.content, data, source->place.record_offset, bytes, &got, error);
+        status =
+            qn_content_read(&source->task.window.content, data, source->task.place.record_offset, bytes, &got, error);
         qn_view view = {.data = (const uint8_t *)data, .bytes = got, .at_end = status != QUERN_OK || got < bytes};
         qn_line line;
         bool whole = qn_view_line(&view, 0, &line);
@@ -95,14 +96,14 @@ static quern_status open_sequences(qn_record_source *source, qn_error *error)
     size_t got = 0;
     quern_status status = QUERN_OK;
     source->state.sequences = kind_of(&source->format.sequences, NULL, 0);
-    bool at_front = source->place.started && source->place.scan_offset == 0;
+    bool at_front = source->task.place.started && source->task.place.scan_offset == 0;
     if (!at_front && source->state.sequences == QN_SEQUENCES_UNKNOWN) {
-        status = qn_content_read(&source->window.content, front, 0, sizeof front, &got, error);
+        status = qn_content_read(&source->task.window.content, front, 0, sizeof front, &got, error);
         source->state.sequences = kind_of(&source->format.sequences, front, got);
         if (status == QUERN_OK && source->state.sequences == QN_SEQUENCES_UNKNOWN)
             status = no_kind(source, error);
     }
-    return status == QUERN_OK && source->place.inside ? read_header(source, error) : status;
+    return status == QUERN_OK && source->task.place.inside ? read_header(source, error) : status;
 }
 
 /* ---- FASTA ---- */
@@ -224,7 +225,7 @@ static qn_finding give_bases(qn_record_source *source, const bases *given, quern
 static qn_finding give_piece(qn_record_source *source, const qn_view *view, const bases *given, quern_span key,
                              qn_error *error)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     if (!place->inside) {
         if (source->count > 0)
             return QN_FULL; /* the kept header is that of one sequence in a block */
@@ -240,7 +241,7 @@ static qn_finding give_piece(qn_record_source *source, const qn_view *view, cons
 
 static qn_finding next_fasta(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     quern_span key = span_of(source->state.header, source->state.header_bytes);
     size_t most = source->format.sequences.piece_bases > 0 ? source->format.sequences.piece_bases : SIZE_MAX;
     size_t at = 0;
@@ -274,16 +275,16 @@ static qn_finding enter_fasta(qn_record_source *source, const qn_view *view)
             break;
         at = (size_t)(found - view->data);
         if (view->data[at - 1] == '\n') {
-            source->place.scan_offset = view->offset + at;
+            source->task.place.scan_offset = view->offset + at;
             return QN_FOUND;
         }
         at++;
     }
-    if (view->at_end || view->offset + view->bytes >= source->window.content.end)
+    if (view->at_end || view->offset + view->bytes >= source->task.window.content.end)
         return QN_END;
     if (view->bytes < 2)
         return QN_MORE;
-    source->place.scan_offset = view->offset + view->bytes - 1;
+    source->task.place.scan_offset = view->offset + view->bytes - 1;
     return QN_PASSED;
 }
 
@@ -389,7 +390,7 @@ static qn_finding read_long(qn_record_source *source, const qn_view *view, size_
 /* A content of which only a part is ours. */
 static bool is_cut(const qn_record_source *source)
 {
-    const qn_content *content = &source->window.content;
+    const qn_content *content = &source->task.window.content;
     return content->begin > 0 || content->end < content->bytes;
 }
 
@@ -459,7 +460,7 @@ static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_er
     finding = give_read(source, view, &reads[0], 0, error);
     if (finding == QN_FOUND)
         finding = give_read(source, view, &reads[1], second, error);
-    source->place.scan_offset = view->offset + reads[1].next;
+    source->task.place.scan_offset = view->offset + reads[1].next;
     return finding;
 }
 
@@ -469,7 +470,7 @@ static qn_finding next_fastq(qn_record_source *source, const qn_view *view, qn_e
     qn_finding finding = read_one(source, view, 0, &found, error);
     if (finding != QN_FOUND)
         return finding;
-    source->place.scan_offset = view->offset + found.next;
+    source->task.place.scan_offset = view->offset + found.next;
     return give_read(source, view, &found, 0, error);
 }
 
@@ -497,20 +498,20 @@ static qn_finding enter_fastq(qn_record_source *source, const qn_view *view)
     while (finding != QN_MORE && from < view->bytes &&
            (found = memchr(view->data + from, '\n', view->bytes - from)) != NULL) {
         size_t line = (size_t)(found - view->data) + 1;
-        if (view->offset + line >= source->window.content.end)
+        if (view->offset + line >= source->task.window.content.end)
             return QN_END;
         finding = looks_like_read(view, line);
         from = finding == QN_MORE ? line - 1 : line;
         if (finding == QN_FOUND) {
-            source->place.scan_offset = view->offset + line;
+            source->task.place.scan_offset = view->offset + line;
             return QN_FOUND;
         }
     }
-    if (view->at_end || (finding != QN_MORE && view->offset + view->bytes >= source->window.content.end))
+    if (view->at_end || (finding != QN_MORE && view->offset + view->bytes >= source->task.window.content.end))
         return QN_END;
     if (finding != QN_MORE) /* the next break is behind the view */
         from = view->bytes > 0 ? view->bytes - 1 : 0;
-    source->place.scan_offset = view->offset + from;
+    source->task.place.scan_offset = view->offset + from;
     return from > 0 ? QN_PASSED : QN_MORE;
 }
 
@@ -536,7 +537,7 @@ static qn_finding follow_sequence(qn_record_source *source, const qn_view *view,
 
 static qn_finding next_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     size_t passed = place->inside ? 0 : pass_breaks(view, 0);
     if (is_unseen(view, passed) && passed == 0)
         return QN_MORE;

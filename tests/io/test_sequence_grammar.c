@@ -201,7 +201,7 @@ START_TEST(a_long_sequence_in_pieces_needs_memory_for_a_piece_only)
     make_fasta(4, 1900000, 4096, 0, &state);
     write_content();
     check_stretches(made.content.bytes, 0, true);
-    ck_assert_uint_le(source.of.records.window.capacity_bytes, source.of.records.window.capacity_first);
+    ck_assert_uint_le(source.of.records.task.window.capacity_bytes, source.of.records.task.window.capacity_first);
     close_kit();
 }
 END_TEST
