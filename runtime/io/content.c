@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/file.h"
 #include "runtime/data/batch.h"
 
@@ -147,7 +148,7 @@ static quern_status open_inline(qn_content *content, const qn_segment *segment, 
     content->base = 0;
     content->begin = segment->begin;
     content->end = content->bytes = segment->end;
-    content->entry = 0;
+    content->entry = segment->entry;
     *found_out = true;
     return QUERN_OK;
 }
@@ -246,6 +247,7 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     *got_out = 0;
     if (content->segment->packing == QN_PACKING_INLINE) {
         uint64_t left = offset < content->bytes ? content->bytes - offset : 0;
+        QN_ASSERT(offset >= content->segment->begin);
         *got_out = bytes < left ? bytes : (size_t)left;
         memcpy(to, content->segment->data + (offset - content->segment->begin), *got_out);
         return QUERN_OK;

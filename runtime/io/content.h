@@ -60,6 +60,13 @@ static inline bool qn_content_is_open(const qn_content *content)
     return content->segment != NULL;
 }
 
+/* Whether it was cut behind: there are units of the file that are other segments'. */
+static inline bool qn_content_goes_on(const qn_content *content)
+{
+    return content->segment->packing == QN_PACKING_UNITS &&
+           content->segment->part.behind.offset < content->segment->file_bytes;
+}
+
 /* Where a byte of it is, wherever the file was cut: unit (0 where offsets say it) and the byte in that. Both of what is
  * in the window or came with the last read. */
 typedef struct qn_content_place {

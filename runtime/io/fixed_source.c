@@ -212,8 +212,8 @@ quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, 
     return QUERN_OK;
 }
 
-/* Has whole records in the window, as many as there are in bytes_min: up to the border. */
-static quern_status have_piece(void *user, size_t bytes_min, uint64_t *border_out, qn_error *error)
+/* Has whole records in the window, as many as there are in bytes_min: and no more. */
+static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, qn_error *error)
 {
     qn_fixed_source *source = user;
     const qn_content *content = &source->task.window.content;
@@ -222,11 +222,13 @@ static quern_status have_piece(void *user, size_t bytes_min, uint64_t *border_ou
     quern_status status = qn_window_extend(&source->task.window, begin, end, error);
     if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
         status = check_file(&source->layout, content->name, content->bytes, error);
-    *border_out = qn_window_end(&source->task.window);
+    *end_out = qn_window_end(&source->task.window);
+    if (status == QUERN_OK)
+        source->task.place.scan_offset = *end_out;
     return status;
 }
 
-const qn_task_format qn_fixed_task_format = {enter_content, have_piece};
+const qn_task_format qn_fixed_task_format = {.enter = enter_content, .next_piece = next_piece};
 
 const char *qn_fixed_source_locate(const qn_fixed_source *source, uint32_t record, uint64_t *offset_out)
 {

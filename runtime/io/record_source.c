@@ -54,12 +54,12 @@ static quern_status enter_content(void *user, qn_error *error)
         place->started = content->begin == 0;
         place->scan_offset = content->begin > 0 ? content->begin - 1 : 0;
     }
-    quern_status status = source->grammar->open ? source->grammar->open(source, error) : QUERN_OK;
     qn_window_place(&source->task.window, place->scan_offset);
-    return status;
+    if (content->segment->packing != QN_PACKING_INLINE)
+        return source->grammar->open ? source->grammar->open(source, error) : QUERN_OK;
+    qn_reader told = qn_reader_of(content->segment->told, content->segment->told_bytes);
+    return source->grammar->hear ? source->grammar->hear(source, &told, error) : QUERN_OK;
 }
-
-static const qn_task_format record_task_format = {.enter = enter_content};
 
 qn_finding qn_record_fail(const qn_record_source *source, uint64_t offset, qn_error *error, const char *what)
 {
@@ -214,8 +214,9 @@ quern_status qn_record_source_next(qn_record_source *source, qn_batch *batch_out
     while (source->task.place.segment < source->task.segment_count) {
         bool is_open = qn_content_is_open(&source->task.window.content), done = false;
         source->task.block_place = source->task.place;
-        quern_status status = is_open ? fill_block(source, &done, error)
-                                      : qn_task_reader_open_content(&source->task, &record_task_format, source, error);
+        quern_status status = is_open
+                                  ? fill_block(source, &done, error)
+                                  : qn_task_reader_open_content(&source->task, &qn_record_task_format, source, error);
         if (status != QUERN_OK)
             return status;
         if (done && source->count == 0)
@@ -228,6 +229,67 @@ quern_status qn_record_source_next(qn_record_source *source, qn_batch *batch_out
     give_block(source, batch_out);
     return QUERN_OK;
 }
+
+/* Where the last record ends, behind which the place is, or within whose sequence. */
+static uint64_t record_end(const qn_record_source *source)
+{
+    return source->task.place.inside ? source->state.bases_end : source->task.place.scan_offset;
+}
+
+/* Passes over the records of a view. Behind the last at which a piece may end the place stays, and *end_out is where that is; unchanged if there is none. A
+ * '\r' at the end of a piece would be taken for one of a line break. */
+static qn_finding pass_records(qn_record_source *source, const qn_view *view, uint64_t *end_out, qn_error *error)
+{
+    qn_text_place last = source->task.place;
+    qn_finding finding = QN_FOUND;
+    while (finding == QN_FOUND || finding == QN_PASSED) {
+        qn_view rest = view_behind(source, view);
+        source->count = 0;
+        source->joined_bytes = 0;
+        finding = find(source, &rest, error);
+        uint64_t end = record_end(source);
+        bool is_end = finding == QN_FOUND && !(source->task.place.inside && view->data[end - view->offset - 1] == '\r');
+        if (!is_end && finding != QN_END)
+            continue;
+        last = source->task.place;
+        *end_out = end;
+    }
+    source->count = 0;
+    source->task.place = last;
+    return finding;
+}
+
+/* What is wrong with a record is told when a piece begins with it. */
+static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, qn_error *error)
+{
+    qn_record_source *source = user;
+    const qn_text_place from = source->task.place;
+    uint64_t end = from.scan_offset + bytes_min;
+    for (*end_out = UINT64_MAX;; end = grow(source, end)) {
+        qn_view view;
+        quern_status status = show(source, end, &view, error);
+        if (status != QUERN_OK)
+            return status;
+        qn_finding finding = pass_records(source, &view, end_out, error);
+        if (*end_out != UINT64_MAX) {
+            qn_error_clear(error);
+            return QUERN_OK;
+        }
+        if (finding == QN_FAILED)
+            return error->status;
+        if (view.bytes > source->record_bytes_max && view.bytes >= QN_READ_CHUNK_BYTES)
+            return too_large(source, from.scan_offset, error);
+    }
+}
+
+static void tell(const void *user, qn_buffer *to)
+{
+    const qn_record_source *source = user;
+    if (source->grammar->tell)
+        source->grammar->tell(source, to);
+}
+
+const qn_task_format qn_record_task_format = {.enter = enter_content, .next_piece = next_piece, .tell = tell};
 
 const char *qn_record_source_locate(const qn_record_source *source, uint32_t record, uint64_t *offset_out)
 {

@@ -32,6 +32,7 @@ typedef struct qn_grammar_state {
     uint32_t column_count, key_column; /* of rows: as the first one has them */
     uint64_t first_offset;             /* of the first row; UINT64_MAX: not known yet */
     bool is_quoted;                    /* within quotes, on the way to the first row */
+    uint64_t bases_end;                /* of the last piece of a sequence that goes on behind it */
 } qn_grammar_state;
 
 /* What a grammar is shown: bytes of the content from the place on. */
@@ -56,6 +57,10 @@ typedef struct qn_record_source qn_record_source;
 typedef struct qn_grammar {
     /* A content was opened, its place is in source->task.place, nothing of it is in the window. May be NULL. */
     quern_status (*open)(qn_record_source *source, qn_error *error);
+    /* Appends what a reader that begins at the place has to know of what came before, and takes it from there, instead of open, for a content that
+     * is a piece (piece.h). NULL: nothing. */
+    void (*tell)(const qn_record_source *source, qn_buffer *to);
+    quern_status (*hear)(qn_record_source *source, qn_reader *told, qn_error *error);
     /* Finds the first record that begins at content.begin or behind. The view begins a byte before, or where an earlier call said QN_PASSED.
      * Not called where begin is 0. NULL: contents are never cut. */
     qn_finding (*enter)(qn_record_source *source, const qn_view *view, qn_error *error);
@@ -92,6 +97,7 @@ void qn_record_source_fini(qn_record_source *source); /* takes a zeroed one */
 
 /* As those of text_source.h. */
 quern_status qn_record_source_next(qn_record_source *source, qn_batch *batch_out, qn_error *error);
+extern const qn_task_format qn_record_task_format;
 const char *qn_record_source_locate(const qn_record_source *source, uint32_t record, uint64_t *offset_out);
 
 /* The last place in data[0 … bytes) at which a record begins or ends for certain, data[0] being one at which a record of the open content begins:

@@ -154,6 +154,23 @@ static quern_status open_rows(qn_record_source *source, qn_error *error)
     return place->started && place->scan_offset == 0 ? QUERN_OK : read_first_row(source, error);
 }
 
+static void tell_rows(const qn_record_source *source, qn_buffer *to)
+{
+    qn_buffer_append_u32(to, source->state.column_count);
+    qn_buffer_append_u32(to, source->state.key_column);
+    qn_buffer_append_u64(to, source->state.first_offset);
+}
+
+static quern_status hear_rows(qn_record_source *source, qn_reader *told, qn_error *error)
+{
+    if (source->task.window.content.begin == 0)
+        return open_rows(source, error); /* the first row is in the piece */
+    source->state.column_count = qn_reader_u32(told);
+    source->state.key_column = qn_reader_u32(told);
+    source->state.first_offset = qn_reader_u64(told);
+    return told->failed ? qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a piece of a file says too little") : QUERN_OK;
+}
+
 static qn_finding give_row(qn_record_source *source, const qn_view *view, size_t at, const row *found, qn_error *error)
 {
     quern_span key = {found->key.data, found->key.bytes};
@@ -238,6 +255,8 @@ static qn_finding enter_rows(qn_record_source *source, const qn_view *view, qn_e
 
 const qn_grammar qn_row_grammar = {
     .open = open_rows,
+    .tell = tell_rows,
+    .hear = hear_rows,
     .enter = enter_rows,
     .next = next_row,
 };

@@ -106,6 +106,30 @@ static quern_status open_sequences(qn_record_source *source, qn_error *error)
     return status == QUERN_OK && source->task.place.inside ? read_header(source, error) : status;
 }
 
+static void tell_sequences(const qn_record_source *source, qn_buffer *to)
+{
+    const qn_grammar_state *state = &source->state;
+    qn_buffer_append_u32(to, state->sequences);
+    qn_buffer_append_span(to, state->header, source->task.place.inside ? state->header_bytes : 0);
+}
+
+static quern_status hear_sequences(qn_record_source *source, qn_reader *told, qn_error *error)
+{
+    const qn_text_place *place = &source->task.place;
+    size_t bytes = 0;
+    if (source->task.window.content.begin == 0)
+        return open_sequences(source, error); /* the front is in the piece */
+    source->state.sequences = (qn_sequence_kind)qn_reader_u32(told);
+    const char *header = qn_reader_span(told, &bytes);
+    if (told->failed)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a piece of a file says too little");
+    if (!place->inside)
+        return QUERN_OK;
+    if (place->record_offset >= source->task.window.content.begin)
+        return read_header(source, error);
+    return keep_header(source, header, bytes, error) ? QUERN_OK : error->status;
+}
+
 /* ---- FASTA ---- */
 
 /* A sequence, or a piece of it. */
@@ -235,6 +259,7 @@ static qn_finding give_piece(qn_record_source *source, const qn_view *view, cons
         place->inside = true;
         key = span_of(source->state.header, key.bytes);
     }
+    source->state.bases_end = view->offset + given->end;
     place->scan_offset = view->offset + step_back(view, given->end, source->format.sequences.overlap_bases);
     return give_bases(source, given, key, view->offset, error);
 }
@@ -387,11 +412,13 @@ static qn_finding read_long(qn_record_source *source, const qn_view *view, size_
                : finding;
 }
 
-/* A content of which only a part is ours. */
+/* A content of which only a part is ours, from borders that nobody knows for certain. */
 static bool is_cut(const qn_record_source *source)
 {
     const qn_content *content = &source->task.window.content;
-    return content->begin > 0 || content->end < content->bytes;
+    if (!content->segment || content->segment->packing == QN_PACKING_INLINE)
+        return false;
+    return content->begin > 0 || content->end < content->bytes || qn_content_goes_on(content);
 }
 
 static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t at, read_record *to, qn_error *error)
@@ -575,6 +602,8 @@ static void forget_sequences(qn_record_source *source)
 
 const qn_grammar qn_sequence_grammar = {
     .open = open_sequences,
+    .tell = tell_sequences,
+    .hear = hear_sequences,
     .enter = enter_sequences,
     .next = next_sequence,
     .follow = follow_sequence,

@@ -62,7 +62,9 @@ quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *er
 
 quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
 {
-    const qn_task_format *format = source->kind == QN_SOURCE_FIXED ? &qn_fixed_task_format : &qn_text_task_format;
+    const qn_task_format *format = source->kind == QN_SOURCE_FIXED     ? &qn_fixed_task_format
+                                   : source->kind == QN_SOURCE_RECORDS ? &qn_record_task_format
+                                                                       : &qn_text_task_format;
     return qn_task_reader_next_piece((qn_task_reader *)task_of(source), format, &source->of, bytes_min, piece_out,
                                      error);
 }

@@ -27,6 +27,7 @@ void qn_task_reader_fini(qn_task_reader *task)
         return;
     close_task(task);
     qn_window_fini(&task->window);
+    qn_buffer_fini(&task->told);
 }
 
 quern_status qn_task_reader_open(qn_task_reader *task, const void *message, size_t bytes, const qn_text_place *place,
@@ -84,25 +85,39 @@ uint64_t qn_task_reader_done_bytes(const qn_task_reader *task)
     return bytes + (done < all ? done : all);
 }
 
+/* Of the open content; of 0 bytes if nothing is left of that. */
+static quern_status take_piece(qn_task_reader *task, const qn_task_format *format, void *source, size_t bytes_min,
+                               qn_piece *piece_out, qn_error *error)
+{
+    const qn_text_place from = task->place;
+    const qn_window *window = &task->window;
+    uint64_t end = 0;
+    task->told.bytes = 0;
+    if (format->tell)
+        format->tell(source, &task->told);
+    if (task->told.failed)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a piece of %s", window->content.name);
+    quern_status status = format->next_piece(source, bytes_min, &end, error);
+    if (status != QUERN_OK)
+        return status;
+    *piece_out = qn_piece_of(task, &from, end);
+    task->place.started = true;
+    if (qn_window_is_last(window) && task->place.scan_offset == qn_window_end(window))
+        qn_task_reader_close_content(task);
+    return QUERN_OK;
+}
+
 quern_status qn_task_reader_next_piece(qn_task_reader *task, const qn_task_format *format, void *source,
                                        size_t bytes_min, qn_piece *piece_out, qn_error *error)
 {
+    quern_status status = QUERN_OK;
     *piece_out = (qn_piece){0};
-    while (piece_out->bytes == 0 && task->place.segment < task->segment_count) {
-        bool is_open = qn_content_is_open(&task->window.content);
-        uint64_t border = 0;
-        quern_status status = is_open ? format->find_border(source, bytes_min, &border, error)
-                                      : qn_task_reader_open_content(task, format, source, error);
+    while (status == QUERN_OK && piece_out->bytes == 0 && task->place.segment < task->segment_count) {
         task->block_place = task->place;
-        if (status != QUERN_OK)
-            return status;
-        if (!is_open)
-            continue;
-        *piece_out = qn_piece_of(&task->window, &task->segments[task->place.segment], &task->place, border);
-        task->place.scan_offset = border;
-        task->place.started = true;
-        if (qn_window_is_last(&task->window) && border == qn_window_end(&task->window))
-            qn_task_reader_close_content(task);
+        if (qn_content_is_open(&task->window.content))
+            status = take_piece(task, format, source, bytes_min, piece_out, error);
+        else
+            status = qn_task_reader_open_content(task, format, source, error);
     }
-    return QUERN_OK;
+    return status;
 }

@@ -27,6 +27,7 @@ typedef struct qn_task_reader {
     qn_window window;    /* on the present content */
     qn_text_place place; /* of the next block */
     qn_text_place block_place;
+    qn_buffer told; /* with a piece */
 } qn_task_reader;
 
 /* Without a task. kept_bytes_max: of the window. QUERN_ERROR_NO_MEMORY. */
@@ -41,8 +42,11 @@ quern_status qn_task_reader_open(qn_task_reader *task, const void *message, size
 typedef struct qn_task_format {
     /* A content was opened: puts the place at its first record, if it does not stand at one, and the window there. */
     quern_status (*enter)(void *source, qn_error *error);
-    /* Has whole records in the window, from the place on and of about bytes_min bytes, and tells where they end. */
-    quern_status (*find_border)(void *source, size_t bytes_min, uint64_t *border_out, qn_error *error);
+    /* Has whole records in the window, from the place on and of about bytes_min bytes, tells where they end and moves the place behind them.
+     * A failure leaves the place where it was. */
+    quern_status (*next_piece)(void *source, size_t bytes_min, uint64_t *end_out, qn_error *error);
+    /* NULL: who reads a piece needs to know nothing. Appends what is to be known where the place is. */
+    void (*tell)(const void *source, qn_buffer *to);
 } qn_task_format;
 
 /* Opens the content at the place; where there is none the place goes to the next segment. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */

@@ -275,7 +275,7 @@ static bool find_border(const qn_text_source *source, uint64_t *border_out)
 }
 
 /* Has whole records in the window, up to the border. */
-static quern_status have_records(void *user, size_t bytes_min, uint64_t *border_out, qn_error *error)
+static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, qn_error *error)
 {
     qn_text_source *source = user;
     uint64_t begin = source->task.place.scan_offset;
@@ -283,16 +283,18 @@ static quern_status have_records(void *user, size_t bytes_min, uint64_t *border_
     while (status == QUERN_OK) {
         if (qn_window_end(&source->task.window) < begin + bytes_min && !qn_window_is_last(&source->task.window))
             status = qn_window_extend(&source->task.window, begin, begin + bytes_min, error);
-        if (status != QUERN_OK || find_border(source, border_out))
-            return status;
-        if (bytes_min > source->record_bytes_max)
-            return too_large(source, begin, error);
+        if (status == QUERN_OK && find_border(source, end_out))
+            break;
+        if (status == QUERN_OK && bytes_min > source->record_bytes_max)
+            status = too_large(source, begin, error);
         bytes_min *= 2;
     }
+    if (status == QUERN_OK)
+        source->task.place.scan_offset = *end_out;
     return status;
 }
 
-const qn_task_format qn_text_task_format = {enter_content, have_records};
+const qn_task_format qn_text_task_format = {.enter = enter_content, .next_piece = next_piece};
 
 const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out)
 {

@@ -124,6 +124,7 @@ START_TEST(files_of_many_chunks_and_rows_longer_than_chunks_are_whole)
         write_content();
         check_stretches(made.content.bytes, 0, true);
         check_stretches(1 + made.content.bytes / 11, kit_random_below(&state, 1000), seed == 1);
+        check_pieces(100000 * seed);
         close_kit();
     }
     qn_source_format format = csv(false);
@@ -141,6 +142,7 @@ START_TEST(files_of_many_chunks_and_rows_longer_than_chunks_are_whole)
     write_content();
     check_stretches(made.content.bytes, 0, true);
     check_stretches(300001, 77, true);
+    check_pieces(300001);
     close_kit();
 }
 END_TEST
