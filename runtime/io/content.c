@@ -264,6 +264,23 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     return status;
 }
 
+quern_status qn_content_read_front(qn_content *content, void *to, size_t bytes, size_t *got_out, qn_error *error)
+{
+    if (!qn_content_is_behind_units(content))
+        return qn_content_read(content, to, 0, bytes, got_out, error);
+    const qn_segment *segment = content->segment;
+    qn_unit_part all = {.kind = segment->part.kind, .behind.offset = segment->file_bytes};
+    qn_unpacker *unpacker = NULL;
+    bool found = false;
+    quern_status status = qn_unpacker_create(&unpacker, content->fd, segment->path, segment->file_bytes, &all, error);
+    if (status == QUERN_OK)
+        status = qn_unpacker_enter(unpacker, 0, &found, error);
+    if (status == QUERN_OK)
+        status = qn_unpacker_read(unpacker, to, bytes, got_out, error);
+    qn_unpacker_destroy(unpacker);
+    return status;
+}
+
 double qn_content_get_share(const qn_content *content)
 {
     off_t at = content->fd >= 0 && content->unpacker ? lseek(content->fd, 0, SEEK_CUR) : 0;

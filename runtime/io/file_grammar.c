@@ -12,9 +12,3 @@ static qn_finding next_file(qn_record_source *source, const qn_view *view, qn_er
 }
 
 const qn_grammar qn_file_grammar = {.next = next_file};
-
-void qn_file_plan(qn_listing *listing)
-{
-    for (size_t i = 0; i < listing->file_count; i++)
-        listing->files[i].is_whole = true;
-}

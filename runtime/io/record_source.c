@@ -63,8 +63,8 @@ static quern_status enter_content(void *user, qn_error *error)
 
 qn_finding qn_record_fail(const qn_record_source *source, uint64_t offset, qn_error *error, const char *what)
 {
-    qn_error_set(error, QUERN_ERROR_INPUT, 0, "byte %llu of %s: %s", (unsigned long long)offset,
-                 source->task.window.content.name, what);
+    const char *name = qn_task_reader_locate(&source->task, &offset);
+    qn_error_set(error, QUERN_ERROR_INPUT, 0, "byte %llu of %s: %s", (unsigned long long)offset, name, what);
     return QN_FAILED;
 }
 

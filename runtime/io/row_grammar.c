@@ -7,6 +7,8 @@
 
 #define FRONT_BYTES ((size_t)64 << 10) /* read at once where the first row is looked at again */
 
+#define FIRST_ROW_ELSEWHERE (UINT64_MAX - 1) /* offsets count from where the segment's units begin, and it is before */
+
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 /* A row as it stands. */
@@ -130,7 +132,7 @@ static quern_status read_first_row(qn_record_source *source, qn_error *error)
         if (!data)
             return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the first row of %s",
                                 source->task.window.content.name);
-        quern_status status = qn_content_read(&source->task.window.content, data, 0, bytes, &got, error);
+        quern_status status = qn_content_read_front(&source->task.window.content, data, bytes, &got, error);
         qn_view view = {.data = data, .bytes = got, .at_end = got < bytes};
         size_t at = first_row(&view);
         qn_finding finding = status != QUERN_OK ? QN_FAILED
@@ -151,7 +153,13 @@ static quern_status open_rows(qn_record_source *source, qn_error *error)
     source->state.column_count = 0;
     source->state.first_offset = UINT64_MAX;
     source->state.is_quoted = source->task.segments[place->segment].begins_quoted;
-    return place->started && place->scan_offset == 0 ? QUERN_OK : read_first_row(source, error);
+    if (place->started && place->scan_offset == 0)
+        return QUERN_OK;
+    quern_status status = read_first_row(source, error);
+    const qn_content *content = &source->task.window.content;
+    if (qn_content_is_behind_units(content) && !qn_content_knows_offsets(content))
+        source->state.first_offset = FIRST_ROW_ELSEWHERE;
+    return status;
 }
 
 static void tell_rows(const qn_record_source *source, qn_buffer *to)

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/io/sequence_grammar.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "runtime/base/file.h"
-
-#define FRONT_BYTES  ((size_t)64 << 10) /* of a file, from which its form is known */
-#define HEADER_BYTES ((size_t)4 << 10)  /* read at once where a header is read again */
+#define HEADER_BYTES ((size_t)4 << 10) /* read at once where a header is read again */
 
 /* ---- which of the two ---- */
 
@@ -98,7 +92,7 @@ static quern_status open_sequences(qn_record_source *source, qn_error *error)
     source->state.sequences = kind_of(&source->format.sequences, NULL, 0);
     bool at_front = source->task.place.started && source->task.place.scan_offset == 0;
     if (!at_front && source->state.sequences == QN_SEQUENCES_UNKNOWN) {
-        status = qn_content_read(&source->task.window.content, front, 0, sizeof front, &got, error);
+        status = qn_content_read_front(&source->task.window.content, front, sizeof front, &got, error);
         source->state.sequences = kind_of(&source->format.sequences, front, got);
         if (status == QUERN_OK && source->state.sequences == QN_SEQUENCES_UNKNOWN)
             status = no_kind(source, error);
@@ -612,8 +606,13 @@ const qn_grammar qn_sequence_grammar = {
 
 /* ---- before any reading ---- */
 
-/* Whether what a file begins with is records that can be found from its middle. */
-static bool front_can_be_cut(const qn_sequence_format *format, const uint8_t *data, size_t bytes, bool at_end)
+bool qn_sequence_needs_front(const qn_sequence_format *format)
+{
+    return format->format != QUERN_SEQUENCE_FASTA &&
+           (format->format != QUERN_SEQUENCE_FASTQ_LINES || format->interleaved);
+}
+
+bool qn_sequence_can_be_cut(const qn_sequence_format *format, const uint8_t *data, size_t bytes, bool at_end)
 {
     qn_view view = {.data = data, .bytes = bytes, .at_end = at_end};
     if (kind_of(format, data, bytes) != QN_SEQUENCES_FASTQ)
@@ -627,32 +626,4 @@ static bool front_can_be_cut(const qn_sequence_format *format, const uint8_t *da
         at = finding == QN_FOUND ? pass_breaks(&view, found.next) : at;
     }
     return finding == QN_FOUND || finding == QN_MORE;
-}
-
-static quern_status plan_file(const qn_sequence_format *format, qn_input_file *file, uint8_t *front, qn_error *error)
-{
-    size_t got = 0;
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", file->path);
-    quern_status status = qn_file_read_at(fd, front, FRONT_BYTES, 0, file->path, QUERN_ERROR_INPUT, &got, error);
-    close(fd);
-    file->is_whole = !front_can_be_cut(format, front, got, got < FRONT_BYTES);
-    return status;
-}
-
-quern_status qn_sequence_plan(const qn_sequence_format *format, qn_listing *listing, qn_error *error)
-{
-    quern_status status = QUERN_OK;
-    if (format->format == QUERN_SEQUENCE_FASTA ||
-        (format->format == QUERN_SEQUENCE_FASTQ_LINES && !format->interleaved))
-        return QUERN_OK;
-    uint8_t *front = malloc(FRONT_BYTES + QN_WINDOW_SLACK_BYTES);
-    if (!front)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to look at the input");
-    for (size_t i = 0; i < listing->file_count && status == QUERN_OK; i++)
-        if (listing->files[i].packing == QN_PACKING_NONE)
-            status = plan_file(format, &listing->files[i], front, error);
-    free(front);
-    return status;
 }

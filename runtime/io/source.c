@@ -99,9 +99,8 @@ const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t 
 {
     if (source->kind == QN_SOURCE_HDF5)
         return qn_hdf5_source_locate(source->of.hdf5, record, offset_out);
-    qn_content_place place = place_of(source, record);
-    *offset_out = place.offset;
-    return qn_content_name_of((qn_content *)&task_of(source)->window.content, &place);
+    CALL(source, locate, record, offset_out);
+    return qn_task_reader_locate(task_of(source), offset_out);
 }
 
 const char *qn_source_unit(const qn_source *source)

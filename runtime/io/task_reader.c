@@ -60,12 +60,21 @@ void qn_task_reader_close_content(qn_task_reader *task)
     qn_content_close(content);
 }
 
+const char *qn_task_reader_locate(const qn_task_reader *task, uint64_t *offset)
+{
+    const qn_content *content = &task->window.content;
+    qn_content_place place = qn_content_place_of(content, *offset);
+    *offset = place.offset;
+    return qn_content_name_of((qn_content *)content, &place); /* whose text it keeps */
+}
+
 quern_status qn_task_reader_too_large(const qn_task_reader *task, uint64_t offset, uint64_t record_bytes_max,
                                       qn_error *error)
 {
+    const char *name = qn_task_reader_locate(task, &offset);
     return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
                         "the record at byte %llu of %s is longer than record-bytes, %llu", (unsigned long long)offset,
-                        task->window.content.name, (unsigned long long)record_bytes_max);
+                        name, (unsigned long long)record_bytes_max);
 }
 
 uint64_t qn_task_reader_bytes(const qn_task_reader *task)

@@ -55,6 +55,8 @@ quern_status qn_task_reader_open_content(qn_task_reader *task, const qn_task_for
 /* The place goes to what comes behind the content. */
 void qn_task_reader_close_content(qn_task_reader *task);
 
+/* Where a byte of the open content is, for messages: the offset in what is returned, until the next call. */
+const char *qn_task_reader_locate(const qn_task_reader *task, uint64_t *offset);
 /* QUERN_ERROR_RECORD_TOO_LARGE: of the record at a byte of the content. */
 quern_status qn_task_reader_too_large(const qn_task_reader *task, uint64_t offset, uint64_t record_bytes_max,
                                       qn_error *error);

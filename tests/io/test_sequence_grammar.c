@@ -2,7 +2,7 @@
 /*
  * tests/io/test_sequence_grammar.c: sequences of FASTA and FASTQ are those that were written, wherever files are cut.
  */
-#include "runtime/io/sequence_grammar.h"
+#include "runtime/io/record_plan.h"
 #include "tests/io/recordkit.h"
 
 static const char *line_end = "\n";
@@ -155,7 +155,7 @@ START_TEST(fastq_of_several_lines_is_read_as_one_task_and_is_not_cut)
         qn_input_file file = {path, made.content.bytes, QN_PACKING_NONE, false};
         qn_listing listing = {.files = &file, .file_count = 1, .bytes = file.bytes};
         qn_splits splits;
-        kit_assert_ok(qn_sequence_plan(&format.records.sequences, &listing, &error), &error);
+        kit_assert_ok(qn_record_plan(&format.records, &listing, &error), &error);
         ck_assert(file.is_whole);
         kit_assert_ok(qn_splits_create(&splits, &listing, 10, &error), &error);
         ck_assert_uint_eq(splits.count, 1);
@@ -232,7 +232,7 @@ START_TEST(pairs_are_given_together_and_must_have_one_name)
     check_failure(0, made.content.bytes, QUERN_ERROR_INPUT, "names differ");
     qn_input_file file = {path, made.content.bytes, QN_PACKING_NONE, false};
     qn_listing listing = {.files = &file, .file_count = 1, .bytes = file.bytes};
-    kit_assert_ok(qn_sequence_plan(&format.records.sequences, &listing, &error), &error);
+    kit_assert_ok(qn_record_plan(&format.records, &listing, &error), &error);
     ck_assert(file.is_whole);
     close_kit();
 }
