@@ -526,6 +526,32 @@ START_TEST(members_are_the_same_wherever_an_archive_is_cut)
 }
 END_TEST
 
+START_TEST(a_damaged_header_in_a_tar_is_an_error_and_loses_no_member)
+{
+    uint32_t tasks;
+    qn_source_format format = lines_or_words(false);
+    size_t bytes = 0, header_count = 0;
+    const char *path = pack_members("damaged", ARCHIVE_FORMAT_TAR_USTAR, "");
+    char *made = kit_read_file(path, &bytes);
+    for (size_t at = 512; at + 512 <= bytes && header_count < 12; at += 512) {
+        if (memcmp(made + at + 257, "ustar", 5) != 0)
+            continue;
+        header_count++;
+        made[at + 100] ^= 1;
+        kit_write_file(path, made, bytes);
+        for (uint64_t split_bytes = 1; split_bytes < bytes; split_bytes *= 300) {
+            reading got = read_file(&format, path, split_bytes, split_bytes, false, &tasks);
+            ck_assert_msg(got.status == QUERN_ERROR_INPUT, "the header at %zu, splits of %llu", at,
+                          (unsigned long long)split_bytes);
+            fini_reading(&got);
+        }
+        made[at + 100] ^= 1;
+    }
+    ck_assert_uint_eq(header_count, 12);
+    free(made);
+}
+END_TEST
+
 START_TEST(a_frame_that_lies_about_its_length_is_an_error)
 {
     uint32_t tasks;
@@ -554,6 +580,7 @@ int main(void)
         a_flipped_bit_anywhere_is_an_error_or_changes_nothing,
         a_truncated_file_is_an_error,
         members_are_the_same_wherever_an_archive_is_cut,
+        a_damaged_header_in_a_tar_is_an_error_and_loses_no_member,
         a_frame_that_lies_about_its_length_is_an_error,
     };
     return kit_run_tests("units", tests, sizeof tests / sizeof *tests, set_up, tear_down);
