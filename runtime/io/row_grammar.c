@@ -137,6 +137,7 @@ static quern_status read_first_row(qn_record_source *source, qn_error *error)
         size_t at = first_row(&view);
         qn_finding finding = status != QUERN_OK ? QN_FAILED
                              : at == SIZE_MAX   ? QN_MORE
+                             : at == got        ? QN_FOUND /* there is none, nor any other */
                                                 : learn(source, &view, at, &first, error);
         free(data);
         if (finding != QN_MORE)

@@ -356,7 +356,8 @@ static size_t take_some(qn_unpacker *unpacker, uint8_t *to, size_t bytes_max)
         bytes = unpacker->block_bytes < bytes_max ? unpacker->block_bytes : bytes_max;
         if (to && bytes > 0)
             memcpy(to, unpacker->block, bytes);
-        unpacker->block += bytes;
+        if (bytes > 0) /* else there may be no block */
+            unpacker->block += bytes;
         unpacker->block_bytes -= bytes;
     }
     unpacker->offset += bytes;
