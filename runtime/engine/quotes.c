@@ -28,10 +28,11 @@ bool qn_quotes_matter(const qn_stage *stage)
     return matter;
 }
 
-/* A split that ends within a file has a stretch: what it has of that file. */
+/* A split that ends within a file has a stretch: what it has of that file. Members of archives are not cut where quotes matter. */
 static bool ends_within(const qn_task_leg *leg, const qn_split *split)
 {
-    return split->end_offset < leg->listing.files[split->end_file].bytes;
+    return leg->listing.files[split->end_file].packing == QN_PACKING_NONE &&
+           split->end_offset < leg->listing.files[split->end_file].bytes;
 }
 
 static void put_stretches(const qn_stage *stage, const qn_task_list *tasks, qn_buffer *to, uint64_t *count)

@@ -5,9 +5,8 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
-#include "runtime/io/file_grammar.h"
 #include "runtime/io/fixed_source.h"
-#include "runtime/io/sequence_grammar.h"
+#include "runtime/io/record_plan.h"
 
 #define STRIDE_BITS_MIN  3 /* tasks of less than an eighth of the average come last */
 #define DATASET_SPLITS   4 /* of the size chosen, in one task */
@@ -64,20 +63,18 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, uint6
  * it is. */
 static bool needs_offsets(const qn_node *source)
 {
-    return source->kind != QN_NODE_TEXT || source->text.value == QUERN_TEXT_OFFSET ||
-           source->text.value == QUERN_TEXT_PLACE;
+    bool is_told = source->text.value == QUERN_TEXT_OFFSET || source->text.value == QUERN_TEXT_PLACE;
+    return source->kind == QN_NODE_FIXED || (source->kind == QN_NODE_TEXT && is_told);
 }
 
 /* Looks for files that their format does not allow to cut. *count_out: of these, those of which others might be cut. */
 static quern_status look_for_whole(qn_listing *listing, const qn_node *source, size_t *count_out, qn_error *error)
 {
-    if (source->kind == QN_NODE_FILES)
-        qn_file_plan(listing);
-    if (source->kind != QN_NODE_SEQUENCES)
+    if (source->kind == QN_NODE_TEXT || source->kind == QN_NODE_FIXED)
         return QUERN_OK;
-    quern_status status = qn_sequence_plan(&source->of.records.sequences, listing, error);
-    for (size_t i = 0; i < listing->file_count; i++)
-        *count_out += listing->files[i].is_whole;
+    quern_status status = qn_record_plan(&source->of.records, listing, error);
+    for (size_t i = 0; i < listing->file_count && source->kind == QN_NODE_SEQUENCES; i++)
+        *count_out += listing->files[i].is_whole && listing->files[i].packing == QN_PACKING_NONE;
     return status;
 }
 
@@ -94,8 +91,7 @@ static quern_status cut_files(qn_task_leg *leg, const qn_node *source, uint64_t 
 {
     quern_status status =
         qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
-    bool can_cut_packed = source->kind == QN_NODE_TEXT || source->kind == QN_NODE_FIXED;
-    if (status == QUERN_OK && can_cut_packed)
+    if (status == QUERN_OK)
         status = qn_listing_find_units(&leg->listing, split_bytes / BORDERS_OF_SPLIT + 1, needs_offsets(source), error);
     if (status == QUERN_OK)
         status = look_for_whole(&leg->listing, source, whole_count, error);

@@ -275,7 +275,7 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
 static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
 {
     qn_node_kind kind = qn_leg_source(run->stage, task->order.leg)->kind;
-    bool has_pieces = kind == QN_NODE_TEXT || kind == QN_NODE_FIXED;
+    bool has_pieces = kind != QN_NODE_HDF5;
     return run->into && run->engine->comm->size > 1 && has_pieces && qn_split_is_packed(task->message, task->bytes);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/file.h"
 #include "runtime/data/batch.h"
 
@@ -147,7 +148,7 @@ static quern_status open_inline(qn_content *content, const qn_segment *segment, 
     content->base = 0;
     content->begin = segment->begin;
     content->end = content->bytes = segment->end;
-    content->entry = 0;
+    content->entry = segment->entry;
     *found_out = true;
     return QUERN_OK;
 }
@@ -246,6 +247,7 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     *got_out = 0;
     if (content->segment->packing == QN_PACKING_INLINE) {
         uint64_t left = offset < content->bytes ? content->bytes - offset : 0;
+        QN_ASSERT(offset >= content->segment->begin);
         *got_out = bytes < left ? bytes : (size_t)left;
         memcpy(to, content->segment->data + (offset - content->segment->begin), *got_out);
         return QUERN_OK;
@@ -259,6 +261,23 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
         status = look_for_end(content, error);
     if (status == QUERN_OK && *got_out < bytes)
         content->bytes = offset + *got_out;
+    return status;
+}
+
+quern_status qn_content_read_front(qn_content *content, void *to, size_t bytes, size_t *got_out, qn_error *error)
+{
+    if (!qn_content_is_behind_units(content))
+        return qn_content_read(content, to, 0, bytes, got_out, error);
+    const qn_segment *segment = content->segment;
+    qn_unit_part all = {.kind = segment->part.kind, .behind.offset = segment->file_bytes};
+    qn_unpacker *unpacker = NULL;
+    bool found = false;
+    quern_status status = qn_unpacker_create(&unpacker, content->fd, segment->path, segment->file_bytes, &all, error);
+    if (status == QUERN_OK)
+        status = qn_unpacker_enter(unpacker, 0, &found, error);
+    if (status == QUERN_OK)
+        status = qn_unpacker_read(unpacker, to, bytes, got_out, error);
+    qn_unpacker_destroy(unpacker);
     return status;
 }
 

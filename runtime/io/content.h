@@ -60,6 +60,25 @@ static inline bool qn_content_is_open(const qn_content *content)
     return content->segment != NULL;
 }
 
+/* Whether it is of units that are not the first of the file. */
+static inline bool qn_content_is_behind_units(const qn_content *content)
+{
+    return content->segment->packing == QN_PACKING_UNITS && content->segment->part.first.offset > 0;
+}
+
+/* Whether an offset is that in what the whole file unpacks to. */
+static inline bool qn_content_knows_offsets(const qn_content *content)
+{
+    return content->segment->packing != QN_PACKING_UNITS || content->segment->part.first.logical != QN_BYTES_UNKNOWN;
+}
+
+/* Whether it was cut behind: there are units of the file that are other segments'. */
+static inline bool qn_content_goes_on(const qn_content *content)
+{
+    return content->segment->packing == QN_PACKING_UNITS &&
+           content->segment->part.behind.offset < content->segment->file_bytes;
+}
+
 /* Where a byte of it is, wherever the file was cut: unit (0 where offsets say it) and the byte in that. Both of what is
  * in the window or came with the last read. */
 typedef struct qn_content_place {
@@ -79,6 +98,9 @@ void qn_content_forget(qn_content *content, uint64_t offset);
  * unpacked, begins at the front again. QUERN_ERROR_INPUT: also if a file has become shorter. */
 quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, size_t bytes, size_t *got_out,
                              qn_error *error);
+
+/* The same of the first bytes of the whole content, wherever the segment begins in it. */
+quern_status qn_content_read_front(qn_content *content, void *to, size_t bytes, size_t *got_out, qn_error *error);
 
 /* The part of the segment's file that was read, from 0 to 1. */
 double qn_content_get_share(const qn_content *content);

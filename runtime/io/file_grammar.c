@@ -3,18 +3,12 @@
 
 static qn_finding next_file(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    const char *name = source->window.content.name;
+    const char *name = source->task.window.content.name;
     if (!view->at_end)
         return QN_MORE;
-    source->place.scan_offset = view->offset + view->bytes;
+    source->task.place.scan_offset = view->offset + view->bytes;
     return qn_record_add(source, (quern_span){name, strlen(name)}, (quern_span){view->data, view->bytes}, view->offset,
                          error);
 }
 
 const qn_grammar qn_file_grammar = {.next = next_file};
-
-void qn_file_plan(qn_listing *listing)
-{
-    for (size_t i = 0; i < listing->file_count; i++)
-        listing->files[i].is_whole = true;
-}

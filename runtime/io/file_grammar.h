@@ -9,7 +9,4 @@
 
 extern const qn_grammar qn_file_grammar;
 
-/* Marks all files of a listing as not to be cut. */
-void qn_file_plan(qn_listing *listing);
-
 #endif

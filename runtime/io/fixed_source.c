@@ -6,7 +6,6 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/data/type.h"
-#include "runtime/io/piece.h"
 
 /* Whether so many bytes are a header and whole records. */
 static quern_status check_file(const qn_record_layout *layout, const char *name, uint64_t bytes, qn_error *error)
@@ -55,7 +54,7 @@ static quern_status take_memory(qn_fixed_source *source, qn_error *error)
 {
     const qn_record_layout *layout = &source->layout;
     quern_status status =
-        qn_window_init(&source->window, (size_t)source->block_count_max * layout->record_bytes, error);
+        qn_task_reader_init(&source->task, (size_t)source->block_count_max * layout->record_bytes, error);
     if (must_align(layout)) /* zeros stay behind values that are no whole words */
         source->aligned_values = calloc(source->block_count_max, 8 * value_words(layout));
     if (has_floats(layout))
@@ -87,64 +86,33 @@ quern_status qn_fixed_source_init(qn_fixed_source *source, const qn_record_layou
     return take_memory(source, error);
 }
 
-static void close_task(qn_fixed_source *source)
-{
-    qn_content_leave(&source->window.content);
-    free(source->segments);
-    free(source->message);
-    source->segments = NULL;
-    source->message = NULL;
-    source->segment_count = 0;
-}
-
 void qn_fixed_source_fini(qn_fixed_source *source)
 {
     if (source->layout.record_bytes == 0)
         return;
-    close_task(source);
-    qn_window_fini(&source->window);
+    qn_task_reader_fini(&source->task);
     free(source->aligned_values);
     free(source->canonical_keys);
     *source = (qn_fixed_source){0};
 }
 
-quern_status qn_fixed_source_open(qn_fixed_source *source, const void *message, size_t bytes,
-                                  const qn_text_place *place, qn_error *error)
+static quern_status enter_content(void *user, qn_error *error)
 {
-    close_task(source);
-    source->place = source->block_place = place ? *place : (qn_text_place){0};
-    return qn_split_decode_copy(message, bytes, &source->message, &source->segments, &source->segment_count, error);
-}
-
-/* Opens the content at the place, or goes to the next segment where there is none. */
-static quern_status open_content(qn_fixed_source *source, qn_error *error)
-{
-    qn_text_place *place = &source->place;
-    qn_content *content = &source->window.content;
-    bool found = false;
-    quern_status status = qn_content_open(content, &source->segments[place->segment], place->member, &found, error);
-    if (status == QUERN_OK && !found)
-        *place = (qn_text_place){.segment = place->segment + 1};
-    if (status != QUERN_OK || !found)
-        return status;
+    qn_fixed_source *source = user;
+    qn_text_place *place = &source->task.place;
+    const qn_content *content = &source->task.window.content;
     if (!place->started)
         place->scan_offset = qn_record_border(&source->layout, content->begin);
     place->started = true;
-    qn_window_place(&source->window, place->scan_offset);
+    qn_window_place(&source->task.window, place->scan_offset);
     return content->bytes == QN_BYTES_UNKNOWN ? QUERN_OK
                                               : check_file(&source->layout, content->name, content->bytes, error);
-}
-
-static void close_content(qn_fixed_source *source)
-{
-    source->place = qn_text_place_behind(&source->place, &source->window.content);
-    qn_content_close(&source->window.content);
 }
 
 /* How many records there are before `end`, from the place on: as many as a block has at most. */
 static uint32_t count_records(const qn_fixed_source *source, uint64_t end)
 {
-    uint64_t begin = source->place.scan_offset;
+    uint64_t begin = source->task.place.scan_offset;
     if (begin >= end)
         return 0;
     uint64_t count = (end - begin - 1) / source->layout.record_bytes + 1;
@@ -154,11 +122,11 @@ static uint32_t count_records(const qn_fixed_source *source, uint64_t end)
 /* Reads to the end of a chunk behind `needed_end`, but not what is of the next task. */
 static quern_status read_on(qn_fixed_source *source, uint64_t needed_end, qn_error *error)
 {
-    const qn_content *content = &source->window.content;
+    const qn_content *content = &source->task.window.content;
     uint64_t end = (needed_end + QN_READ_CHUNK_BYTES - 1) / QN_READ_CHUNK_BYTES * QN_READ_CHUNK_BYTES;
     if (content->end != QN_BYTES_UNKNOWN && end > qn_record_border(&source->layout, content->end))
         end = qn_record_border(&source->layout, content->end);
-    quern_status status = qn_window_extend(&source->window, source->place.scan_offset, end, error);
+    quern_status status = qn_window_extend(&source->task.window, source->task.place.scan_offset, end, error);
     /* Now the length of what is unpacked may be known. */
     if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
         status = check_file(&source->layout, content->name, content->bytes, error);
@@ -168,10 +136,10 @@ static quern_status read_on(qn_fixed_source *source, uint64_t needed_end, qn_err
 /* The records of the next block, in the window. 0: there are none left. */
 static quern_status have_records(qn_fixed_source *source, uint32_t *count_out, qn_error *error)
 {
-    const qn_content *content = &source->window.content;
+    const qn_content *content = &source->task.window.content;
     *count_out = count_records(source, content->end);
-    uint64_t needed_end = source->place.scan_offset + (uint64_t)*count_out * source->layout.record_bytes;
-    if (*count_out == 0 || needed_end <= qn_window_end(&source->window))
+    uint64_t needed_end = source->task.place.scan_offset + (uint64_t)*count_out * source->layout.record_bytes;
+    if (*count_out == 0 || needed_end <= qn_window_end(&source->task.window))
         return QUERN_OK;
     quern_status status = read_on(source, needed_end, error);
     if (status == QUERN_OK && content->bytes < needed_end)
@@ -202,7 +170,8 @@ static void canonicalise_keys(qn_fixed_source *source, uint32_t count)
 static void give_block(qn_fixed_source *source, uint32_t count, qn_batch *batch_out)
 {
     const qn_record_layout *layout = &source->layout;
-    const uint8_t *record = source->window.data + (source->place.scan_offset - source->window.data_offset);
+    const uint8_t *record =
+        source->task.window.data + (source->task.place.scan_offset - source->task.window.data_offset);
     bool has_value = layout->value_type != QUERN_NONE;
     for (uint32_t i = 0; i < count; i++, record += layout->record_bytes) {
         source->keys[i] = record + layout->key_offset;
@@ -221,66 +190,48 @@ static void give_block(qn_fixed_source *source, uint32_t count, qn_batch *batch_
 
 quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, qn_error *error)
 {
-    while (source->place.segment < source->segment_count) {
+    while (source->task.place.segment < source->task.segment_count) {
         uint32_t count = 0;
-        bool is_open = qn_content_is_open(&source->window.content);
-        quern_status status = is_open ? have_records(source, &count, error) : open_content(source, error);
-        source->block_place = source->place;
+        bool is_open = qn_content_is_open(&source->task.window.content);
+        quern_status status = is_open
+                                  ? have_records(source, &count, error)
+                                  : qn_task_reader_open_content(&source->task, &qn_fixed_task_format, source, error);
+        source->task.block_place = source->task.place;
         if (status != QUERN_OK)
             return status;
         if (is_open && count == 0)
-            close_content(source);
+            qn_task_reader_close_content(&source->task);
         if (count == 0)
             continue;
         give_block(source, count, batch_out);
-        source->place.scan_offset += (uint64_t)count * source->layout.record_bytes;
+        source->task.place.scan_offset += (uint64_t)count * source->layout.record_bytes;
         return QUERN_OK;
     }
-    source->block_place = source->place;
+    source->task.block_place = source->task.place;
     *batch_out = (qn_batch){.block = {.count = 0, .key = source->keys, .key_bytes = source->key_bytes}};
     return QUERN_OK;
 }
 
-/* Has whole records in the window, as many as there are in bytes_min: up to the border. */
-static quern_status have_piece(qn_fixed_source *source, size_t bytes_min, uint64_t *border_out, qn_error *error)
+/* Has whole records in the window, as many as there are in bytes_min: and no more. */
+static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, qn_error *error)
 {
-    const qn_content *content = &source->window.content;
-    uint64_t begin = source->place.scan_offset, record_bytes = source->layout.record_bytes;
+    qn_fixed_source *source = user;
+    const qn_content *content = &source->task.window.content;
+    uint64_t begin = source->task.place.scan_offset, record_bytes = source->layout.record_bytes;
     uint64_t end = begin + (bytes_min + record_bytes - 1) / record_bytes * record_bytes;
-    quern_status status = qn_window_extend(&source->window, begin, end, error);
+    quern_status status = qn_window_extend(&source->task.window, begin, end, error);
     if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
         status = check_file(&source->layout, content->name, content->bytes, error);
-    *border_out = qn_window_end(&source->window);
+    *end_out = qn_window_end(&source->task.window);
+    if (status == QUERN_OK)
+        source->task.place.scan_offset = *end_out;
     return status;
 }
 
-quern_status qn_fixed_source_next_piece(qn_fixed_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
-{
-    *piece_out = (qn_piece){0};
-    while (piece_out->bytes == 0 && source->place.segment < source->segment_count) {
-        bool is_open = qn_content_is_open(&source->window.content);
-        uint64_t border = 0;
-        quern_status status = is_open ? have_piece(source, bytes_min, &border, error) : open_content(source, error);
-        source->block_place = source->place;
-        if (status != QUERN_OK)
-            return status;
-        if (!is_open)
-            continue;
-        *piece_out = qn_piece_of(&source->window, &source->segments[source->place.segment], &source->place, border);
-        source->place.scan_offset = border;
-        if (piece_out->bytes == 0)
-            close_content(source);
-    }
-    return QUERN_OK;
-}
-
-uint64_t qn_fixed_source_task_bytes(const qn_fixed_source *source)
-{
-    return qn_segments_bytes(source->segments, source->segment_count);
-}
+const qn_task_format qn_fixed_task_format = {.enter = enter_content, .next_piece = next_piece};
 
 const char *qn_fixed_source_locate(const qn_fixed_source *source, uint32_t record, uint64_t *offset_out)
 {
-    *offset_out = source->block_place.scan_offset + (uint64_t)record * source->layout.record_bytes;
-    return source->window.content.name;
+    *offset_out = source->task.block_place.scan_offset + (uint64_t)record * source->layout.record_bytes;
+    return source->task.window.content.name;
 }

@@ -14,17 +14,12 @@
 #define QN_IO_FIXED_SOURCE_H
 
 #include "runtime/data/record_layout.h"
-#include "runtime/io/text_source.h"
+#include "runtime/io/task_reader.h"
 
 typedef struct qn_fixed_source {
     qn_record_layout layout;
     uint32_t block_count_max; /* records of a block */
-    qn_segment *segments;
-    uint32_t segment_count;
-    uint8_t *message;    /* that the segments' paths live in */
-    qn_window window;    /* on the present content */
-    qn_text_place place; /* of the next block */
-    qn_text_place block_place;
+    qn_task_reader task;
     uint8_t *canonical_keys;  /* [block_count_max][key_bytes] and slack; NULL: keys are referred to */
     uint64_t *aligned_values; /* [block_count_max][words of a value]; NULL: values are referred to */
     const void *keys[QN_BATCH_COUNT_MAX];
@@ -43,12 +38,8 @@ quern_status qn_fixed_source_init(qn_fixed_source *source, const qn_record_layou
 void qn_fixed_source_fini(qn_fixed_source *source); /* takes a zeroed one */
 
 /* As those of text_source.h. */
-quern_status qn_fixed_source_open(qn_fixed_source *source, const void *message, size_t bytes,
-                                  const qn_text_place *place, qn_error *error);
 quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, qn_error *error);
-quern_status qn_fixed_source_next_piece(qn_fixed_source *source, size_t bytes_min, struct qn_piece *piece_out,
-                                        qn_error *error);
-uint64_t qn_fixed_source_task_bytes(const qn_fixed_source *source);
+extern const qn_task_format qn_fixed_task_format;
 const char *qn_fixed_source_locate(const qn_fixed_source *source, uint32_t record, uint64_t *offset_out);
 
 #endif

@@ -197,6 +197,8 @@ quern_status qn_listing_find_units(qn_listing *listing, uint64_t spacing, bool l
 
 const char *qn_listing_why_stream(const qn_input_file *file)
 {
+    if (file->is_whole)
+        return "its records cannot be found from its middle";
     switch (file->kind) {
     case QN_UNITS_NONE:
         return "nothing in its format says where it could be cut";

@@ -3,14 +3,17 @@
 
 #include <string.h>
 
-qn_piece qn_piece_of(const qn_window *window, const qn_segment *segment, const qn_text_place *from, uint64_t end)
+qn_piece qn_piece_of(const qn_task_reader *task, const qn_text_place *from, uint64_t end)
 {
+    const qn_window *window = &task->window;
     return (qn_piece){.data = window->data + (from->scan_offset - window->data_offset),
                       .bytes = end - from->scan_offset,
                       .offset = from->scan_offset,
-                      .member = from->member,
-                      .file = segment->file,
+                      .place = *from,
+                      .file = task->segments[from->segment].file,
+                      .entry = qn_content_place_of(&window->content, from->scan_offset).entry,
                       .name = window->content.name,
+                      .told = &task->told,
                       .share = qn_content_get_share(&window->content)};
 }
 
@@ -22,12 +25,18 @@ void qn_piece_encode(const qn_piece *piece, qn_buffer *message)
                           .file_bytes = piece->offset + piece->bytes,
                           .file = piece->file,
                           .packing = QN_PACKING_INLINE,
-                          .data = piece->data};
+                          .data = piece->data,
+                          .entry = piece->entry,
+                          .told = piece->told->data,
+                          .told_bytes = piece->told->bytes};
     qn_buffer_append_u32(message, 1);
     qn_segment_encode(&segment, message);
 }
 
 qn_text_place qn_piece_place(const qn_piece *piece)
 {
-    return (qn_text_place){.started = true, .member = piece->member, .scan_offset = piece->offset};
+    qn_text_place place = piece->place;
+    place.segment = 0;
+    place.started = true;
+    return place;
 }

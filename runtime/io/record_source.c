@@ -33,78 +33,44 @@ quern_status qn_record_source_init(qn_record_source *source, const qn_record_for
     source->grammar = grammar_of(format->kind);
     source->format = *format;
     source->record_bytes_max = record_bytes_max;
-    return qn_window_init(&source->window, 0, error);
-}
-
-static void close_task(qn_record_source *source)
-{
-    qn_content_leave(&source->window.content);
-    free(source->segments);
-    free(source->message);
-    source->segments = NULL;
-    source->message = NULL;
-    source->segment_count = 0;
+    return qn_task_reader_init(&source->task, 0, error);
 }
 
 void qn_record_source_fini(qn_record_source *source)
 {
-    if (!source->window.buffer)
-        return;
-    close_task(source);
-    qn_window_fini(&source->window);
-    if (source->grammar->fini)
+    qn_task_reader_fini(&source->task);
+    if (source->grammar && source->grammar->fini)
         source->grammar->fini(source);
     free(source->joined);
     source->joined = NULL;
 }
 
-quern_status qn_record_source_open(qn_record_source *source, const void *message, size_t bytes,
-                                   const qn_text_place *place, qn_error *error)
+static quern_status enter_content(void *user, qn_error *error)
 {
-    close_task(source);
-    source->place = source->block_place = place ? *place : (qn_text_place){0};
-    return qn_split_decode_copy(message, bytes, &source->message, &source->segments, &source->segment_count, error);
-}
-
-static quern_status open_content(qn_record_source *source, qn_error *error)
-{
-    qn_text_place *place = &source->place;
-    qn_content *content = &source->window.content;
-    bool found = false;
-    quern_status status = qn_content_open(content, &source->segments[place->segment], place->member, &found, error);
-    if (status != QUERN_OK)
-        return status;
-    if (!found) {
-        *place = (qn_text_place){.segment = place->segment + 1};
-        return QUERN_OK;
-    }
+    qn_record_source *source = user;
+    qn_text_place *place = &source->task.place;
+    const qn_content *content = &source->task.window.content;
     if (!place->started) {
         place->started = content->begin == 0;
         place->scan_offset = content->begin > 0 ? content->begin - 1 : 0;
     }
-    status = source->grammar->open ? source->grammar->open(source, error) : QUERN_OK;
-    qn_window_place(&source->window, place->scan_offset);
-    return status;
-}
-
-static void close_content(qn_record_source *source)
-{
-    source->place = qn_text_place_behind(&source->place, &source->window.content);
-    qn_content_close(&source->window.content);
+    qn_window_place(&source->task.window, place->scan_offset);
+    if (content->segment->packing != QN_PACKING_INLINE)
+        return source->grammar->open ? source->grammar->open(source, error) : QUERN_OK;
+    qn_reader told = qn_reader_of(content->segment->told, content->segment->told_bytes);
+    return source->grammar->hear ? source->grammar->hear(source, &told, error) : QUERN_OK;
 }
 
 qn_finding qn_record_fail(const qn_record_source *source, uint64_t offset, qn_error *error, const char *what)
 {
-    qn_error_set(error, QUERN_ERROR_INPUT, 0, "byte %llu of %s: %s", (unsigned long long)offset,
-                 source->window.content.name, what);
+    const char *name = qn_task_reader_locate(&source->task, &offset);
+    qn_error_set(error, QUERN_ERROR_INPUT, 0, "byte %llu of %s: %s", (unsigned long long)offset, name, what);
     return QN_FAILED;
 }
 
 static quern_status too_large(const qn_record_source *source, uint64_t offset, qn_error *error)
 {
-    return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
-                        "the record at byte %llu of %s is longer than record-bytes, %llu", (unsigned long long)offset,
-                        source->window.content.name, (unsigned long long)source->record_bytes_max);
+    return qn_task_reader_too_large(&source->task, offset, source->record_bytes_max, error);
 }
 
 qn_finding qn_record_add(qn_record_source *source, quern_span key, quern_span value, uint64_t offset, qn_error *error)
@@ -134,15 +100,15 @@ uint8_t *qn_record_room(qn_record_source *source, const qn_view *view, qn_error 
     source->joined_capacity = source->joined ? needed : 0;
     if (!source->joined)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to put records of %s together",
-                     source->window.content.name);
+                     source->task.window.content.name);
     return source->joined;
 }
 
 /* The bytes from the place up to `end`. */
 static quern_status show(qn_record_source *source, uint64_t end, qn_view *view_out, qn_error *error)
 {
-    qn_window *window = &source->window;
-    uint64_t from = source->place.scan_offset;
+    qn_window *window = &source->task.window;
+    uint64_t from = source->task.place.scan_offset;
     quern_status status = QUERN_OK;
     if (qn_window_end(window) < end && !qn_window_is_last(window))
         status = qn_window_extend(window, from, end, error);
@@ -157,10 +123,10 @@ static quern_status show(qn_record_source *source, uint64_t end, qn_view *view_o
 /* What is left of the view behind the place. */
 static qn_view view_behind(const qn_record_source *source, const qn_view *view)
 {
-    size_t passed = (size_t)(source->place.scan_offset - view->offset);
+    size_t passed = (size_t)(source->task.place.scan_offset - view->offset);
     return (qn_view){.data = view->data + passed,
                      .bytes = view->bytes - passed,
-                     .offset = source->place.scan_offset,
+                     .offset = source->task.place.scan_offset,
                      .at_end = view->at_end};
 }
 
@@ -168,15 +134,15 @@ static qn_view view_behind(const qn_record_source *source, const qn_view *view)
 static qn_finding find(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     const qn_grammar *grammar = source->grammar;
-    const qn_text_place *place = &source->place;
+    const qn_text_place *place = &source->task.place;
     if (!place->started) {
         qn_finding finding = grammar->enter(source, view, error);
-        source->place.started = finding == QN_FOUND;
+        source->task.place.started = finding == QN_FOUND;
         return finding == QN_FOUND ? QN_PASSED : finding;
     }
     if (view->bytes == 0 && view->at_end)
         return QN_END;
-    if (place->inside || place->scan_offset < source->window.content.end)
+    if (place->inside || place->scan_offset < source->task.window.content.end)
         return grammar->next(source, view, error);
     if (source->count > 0)
         return QN_FULL;
@@ -190,10 +156,10 @@ static qn_finding take_records(qn_record_source *source, const qn_view *view, qn
     qn_finding finding = QN_FOUND;
     while (source->count < COUNT_FULL && (finding == QN_FOUND || finding == QN_PASSED)) {
         qn_view rest = view_behind(source, view);
-        bool entered = source->place.started;
+        bool entered = source->task.place.started;
         finding = find(source, &rest, error);
         QN_ASSERT(!(finding == QN_MORE && rest.at_end));
-        if (entered != source->place.started)
+        if (entered != source->task.place.started)
             break; /* the first block is seen from its own place */
     }
     return finding;
@@ -201,7 +167,7 @@ static qn_finding take_records(qn_record_source *source, const qn_view *view, qn
 
 static uint64_t grow(const qn_record_source *source, uint64_t end)
 {
-    uint64_t quarter = (end - source->place.scan_offset) / 4;
+    uint64_t quarter = (end - source->task.place.scan_offset) / 4;
     return end + (quarter / QN_READ_CHUNK_BYTES + 1) * QN_READ_CHUNK_BYTES;
 }
 
@@ -213,23 +179,23 @@ static uint64_t chunk_end(uint64_t offset)
 /* Records of the present content, in a view that grows until there is one. *done_out: the content has none left that is ours. */
 static quern_status fill_block(qn_record_source *source, bool *done_out, qn_error *error)
 {
-    uint64_t end = chunk_end(source->place.scan_offset);
+    uint64_t end = chunk_end(source->task.place.scan_offset);
     qn_finding finding = QN_MORE;
     while ((finding == QN_MORE || finding == QN_PASSED) && source->count == 0) {
         qn_view view;
-        uint64_t from = source->place.scan_offset;
+        uint64_t from = source->task.place.scan_offset;
         quern_status status = show(source, end, &view, error);
         if (status != QUERN_OK)
             return status;
         source->joined_bytes = 0;
         finding = take_records(source, &view, error);
         /* What was passed over is no part of a block, nor of how much is to be seen for one. */
-        bool moved = finding == QN_PASSED || source->place.scan_offset != from;
+        bool moved = finding == QN_PASSED || source->task.place.scan_offset != from;
         if (finding == QN_MORE && !moved && view.bytes > source->record_bytes_max && view.bytes >= QN_READ_CHUNK_BYTES)
             return too_large(source, from, error);
-        end = moved ? chunk_end(source->place.scan_offset) : grow(source, end);
+        end = moved ? chunk_end(source->task.place.scan_offset) : grow(source, end);
         if (source->count == 0)
-            source->block_place = source->place;
+            source->task.block_place = source->task.place;
     }
     *done_out = finding == QN_END;
     return finding == QN_FAILED ? error->status : QUERN_OK;
@@ -245,57 +211,115 @@ static void give_block(qn_record_source *source, qn_batch *batch_out)
 quern_status qn_record_source_next(qn_record_source *source, qn_batch *batch_out, qn_error *error)
 {
     source->count = 0;
-    while (source->place.segment < source->segment_count) {
-        bool is_open = qn_content_is_open(&source->window.content), done = false;
-        source->block_place = source->place;
-        quern_status status = is_open ? fill_block(source, &done, error) : open_content(source, error);
+    while (source->task.place.segment < source->task.segment_count) {
+        bool is_open = qn_content_is_open(&source->task.window.content), done = false;
+        source->task.block_place = source->task.place;
+        quern_status status = is_open
+                                  ? fill_block(source, &done, error)
+                                  : qn_task_reader_open_content(&source->task, &qn_record_task_format, source, error);
         if (status != QUERN_OK)
             return status;
         if (done && source->count == 0)
-            close_content(source);
+            qn_task_reader_close_content(&source->task);
         if (source->count > 0)
             break;
     }
     if (source->count == 0)
-        source->block_place = source->place;
+        source->task.block_place = source->task.place;
     give_block(source, batch_out);
     return QUERN_OK;
 }
 
-uint64_t qn_record_source_task_bytes(const qn_record_source *source)
+/* Where the last record ends, behind which the place is, or within whose sequence. */
+static uint64_t record_end(const qn_record_source *source)
 {
-    return qn_segments_bytes(source->segments, source->segment_count);
+    return source->task.place.inside ? source->state.bases_end : source->task.place.scan_offset;
 }
+
+/* Passes over the records of a view. Behind the last at which a piece may end the place stays, and *end_out is where that is; unchanged if there is none. A
+ * '\r' at the end of a piece would be taken for one of a line break. */
+static qn_finding pass_records(qn_record_source *source, const qn_view *view, uint64_t *end_out, qn_error *error)
+{
+    qn_text_place last = source->task.place;
+    qn_finding finding = QN_FOUND;
+    while (finding == QN_FOUND || finding == QN_PASSED) {
+        qn_view rest = view_behind(source, view);
+        source->count = 0;
+        source->joined_bytes = 0;
+        finding = find(source, &rest, error);
+        uint64_t end = record_end(source);
+        bool is_end = finding == QN_FOUND && !(source->task.place.inside && view->data[end - view->offset - 1] == '\r');
+        if (!is_end && finding != QN_END)
+            continue;
+        last = source->task.place;
+        *end_out = end;
+    }
+    source->count = 0;
+    source->task.place = last;
+    return finding;
+}
+
+/* What is wrong with a record is told when a piece begins with it. */
+static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, qn_error *error)
+{
+    qn_record_source *source = user;
+    const qn_text_place from = source->task.place;
+    uint64_t end = from.scan_offset + bytes_min;
+    for (*end_out = UINT64_MAX;; end = grow(source, end)) {
+        qn_view view;
+        quern_status status = show(source, end, &view, error);
+        if (status != QUERN_OK)
+            return status;
+        qn_finding finding = pass_records(source, &view, end_out, error);
+        if (*end_out != UINT64_MAX) {
+            qn_error_clear(error);
+            return QUERN_OK;
+        }
+        if (finding == QN_FAILED)
+            return error->status;
+        if (view.bytes > source->record_bytes_max && view.bytes >= QN_READ_CHUNK_BYTES)
+            return too_large(source, from.scan_offset, error);
+    }
+}
+
+static void tell(const void *user, qn_buffer *to)
+{
+    const qn_record_source *source = user;
+    if (source->grammar->tell)
+        source->grammar->tell(source, to);
+}
+
+const qn_task_format qn_record_task_format = {.enter = enter_content, .next_piece = next_piece, .tell = tell};
 
 const char *qn_record_source_locate(const qn_record_source *source, uint32_t record, uint64_t *offset_out)
 {
     *offset_out = source->offsets[record];
-    return source->window.content.name;
+    return source->task.window.content.name;
 }
 
 /* The block that stands in the source is given up; nothing else of it changes. */
 size_t qn_record_source_cut(qn_record_source *source, const uint8_t *data, size_t bytes)
 {
-    qn_text_place place = source->place;
+    qn_text_place place = source->task.place;
     qn_grammar_state state = source->state;
     qn_view view = {.data = data, .bytes = bytes};
     qn_finding finding = QN_FOUND;
     qn_error ignored = {0};
-    source->place = (qn_text_place){.started = true};
+    source->task.place = (qn_text_place){.started = true};
     source->joined_bytes = 0;
     while (finding == QN_FOUND || finding == QN_PASSED) {
         source->count = 0;
         view = view_behind(source, &view);
         source->joined_bytes = 0;
         finding = source->grammar->next(source, &view, &ignored);
-        if (source->place.inside) /* within a sequence: not before that one */
-            source->place.scan_offset = source->place.record_offset;
-        if (source->place.inside)
+        if (source->task.place.inside) /* within a sequence: not before that one */
+            source->task.place.scan_offset = source->task.place.record_offset;
+        if (source->task.place.inside)
             break;
     }
-    size_t cut = (size_t)source->place.scan_offset;
+    size_t cut = (size_t)source->task.place.scan_offset;
     source->count = 0;
-    source->place = place;
+    source->task.place = place;
     source->state.sequences = state.sequences;
     return cut;
 }

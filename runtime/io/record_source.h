@@ -16,8 +16,7 @@
 
 #include "runtime/data/batch.h"
 #include "runtime/data/record_format.h"
-#include "runtime/io/text_source.h"
-#include "runtime/io/window.h"
+#include "runtime/io/task_reader.h"
 
 typedef enum qn_sequence_kind {
     QN_SEQUENCES_UNKNOWN,
@@ -33,6 +32,7 @@ typedef struct qn_grammar_state {
     uint32_t column_count, key_column; /* of rows: as the first one has them */
     uint64_t first_offset;             /* of the first row; UINT64_MAX: not known yet */
     bool is_quoted;                    /* within quotes, on the way to the first row */
+    uint64_t bases_end;                /* of the last piece of a sequence that goes on behind it */
 } qn_grammar_state;
 
 /* What a grammar is shown: bytes of the content from the place on. */
@@ -55,8 +55,12 @@ typedef enum qn_finding {
 typedef struct qn_record_source qn_record_source;
 
 typedef struct qn_grammar {
-    /* A content was opened, its place is in source->place, nothing of it is in the window. May be NULL. */
+    /* A content was opened, its place is in source->task.place, nothing of it is in the window. May be NULL. */
     quern_status (*open)(qn_record_source *source, qn_error *error);
+    /* Appends what a reader that begins at the place has to know of what came before, and takes it from there, instead of open, for a content that
+     * is a piece (piece.h). NULL: nothing. */
+    void (*tell)(const qn_record_source *source, qn_buffer *to);
+    quern_status (*hear)(qn_record_source *source, qn_reader *told, qn_error *error);
     /* Finds the first record that begins at content.begin or behind. The view begins a byte before, or where an earlier call said QN_PASSED.
      * Not called where begin is 0. NULL: contents are never cut. */
     qn_finding (*enter)(qn_record_source *source, const qn_view *view, qn_error *error);
@@ -73,12 +77,7 @@ struct qn_record_source {
     const qn_grammar *grammar;
     qn_record_format format; /* borrows its texts */
     uint64_t record_bytes_max;
-    qn_segment *segments;
-    uint32_t segment_count;
-    uint8_t *message; /* that the segments' paths live in */
-    qn_window window; /* on the present content */
-    qn_text_place place;
-    qn_text_place block_place;
+    qn_task_reader task;
     bool has_values;
     uint32_t count; /* of the block */
     const void *keys[QN_BATCH_COUNT_MAX];
@@ -97,10 +96,8 @@ quern_status qn_record_source_init(qn_record_source *source, const qn_record_for
 void qn_record_source_fini(qn_record_source *source); /* takes a zeroed one */
 
 /* As those of text_source.h. */
-quern_status qn_record_source_open(qn_record_source *source, const void *message, size_t bytes,
-                                   const qn_text_place *place, qn_error *error);
 quern_status qn_record_source_next(qn_record_source *source, qn_batch *batch_out, qn_error *error);
-uint64_t qn_record_source_task_bytes(const qn_record_source *source);
+extern const qn_task_format qn_record_task_format;
 const char *qn_record_source_locate(const qn_record_source *source, uint32_t record, uint64_t *offset_out);
 
 /* The last place in data[0 … bytes) at which a record begins or ends for certain, data[0] being one at which a record of the open content begins:

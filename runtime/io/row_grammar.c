@@ -7,6 +7,8 @@
 
 #define FRONT_BYTES ((size_t)64 << 10) /* read at once where the first row is looked at again */
 
+#define FIRST_ROW_ELSEWHERE (UINT64_MAX - 1) /* offsets count from where the segment's units begin, and it is before */
+
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 /* A row as it stands. */
@@ -129,29 +131,53 @@ static quern_status read_first_row(qn_record_source *source, qn_error *error)
         row first;
         if (!data)
             return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the first row of %s",
-                                source->window.content.name);
-        quern_status status = qn_content_read(&source->window.content, data, 0, bytes, &got, error);
+                                source->task.window.content.name);
+        quern_status status = qn_content_read_front(&source->task.window.content, data, bytes, &got, error);
         qn_view view = {.data = data, .bytes = got, .at_end = got < bytes};
         size_t at = first_row(&view);
         qn_finding finding = status != QUERN_OK ? QN_FAILED
                              : at == SIZE_MAX   ? QN_MORE
+                             : at == got        ? QN_FOUND /* there is none, nor any other */
                                                 : learn(source, &view, at, &first, error);
         free(data);
         if (finding != QN_MORE)
             return finding == QN_FOUND ? QUERN_OK : error->status;
         if (got > source->record_bytes_max)
             return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
-                                "the first row of %s is longer than record-bytes", source->window.content.name);
+                                "the first row of %s is longer than record-bytes", source->task.window.content.name);
     }
 }
 
 static quern_status open_rows(qn_record_source *source, qn_error *error)
 {
-    const qn_text_place *place = &source->place;
+    const qn_text_place *place = &source->task.place;
     source->state.column_count = 0;
     source->state.first_offset = UINT64_MAX;
-    source->state.is_quoted = source->segments[place->segment].begins_quoted;
-    return place->started && place->scan_offset == 0 ? QUERN_OK : read_first_row(source, error);
+    source->state.is_quoted = source->task.segments[place->segment].begins_quoted;
+    if (place->started && place->scan_offset == 0)
+        return QUERN_OK;
+    quern_status status = read_first_row(source, error);
+    const qn_content *content = &source->task.window.content;
+    if (qn_content_is_behind_units(content) && !qn_content_knows_offsets(content))
+        source->state.first_offset = FIRST_ROW_ELSEWHERE;
+    return status;
+}
+
+static void tell_rows(const qn_record_source *source, qn_buffer *to)
+{
+    qn_buffer_append_u32(to, source->state.column_count);
+    qn_buffer_append_u32(to, source->state.key_column);
+    qn_buffer_append_u64(to, source->state.first_offset);
+}
+
+static quern_status hear_rows(qn_record_source *source, qn_reader *told, qn_error *error)
+{
+    if (source->task.window.content.begin == 0)
+        return open_rows(source, error); /* the first row is in the piece */
+    source->state.column_count = qn_reader_u32(told);
+    source->state.key_column = qn_reader_u32(told);
+    source->state.first_offset = qn_reader_u64(told);
+    return told->failed ? qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a piece of a file says too little") : QUERN_OK;
 }
 
 static qn_finding give_row(qn_record_source *source, const qn_view *view, size_t at, const row *found, qn_error *error)
@@ -169,7 +195,7 @@ static qn_finding give_row(qn_record_source *source, const qn_view *view, size_t
         key = (quern_span){room, qn_csv_unquote(&found->key, (char *)room)};
         source->joined_bytes += key.bytes;
     }
-    source->place.scan_offset = view->offset + found->next;
+    source->task.place.scan_offset = view->offset + found->next;
     return qn_record_add(source, key, (quern_span){view->data + at, found->end - at}, view->offset + at, error);
 }
 
@@ -180,7 +206,7 @@ static qn_finding pass_front(qn_record_source *source, const qn_view *view)
     if (at == SIZE_MAX)
         return QN_MORE;
     source->state.first_offset = at;
-    source->place.scan_offset = at;
+    source->task.place.scan_offset = at;
     return at > 0 ? QN_PASSED : QN_FOUND;
 }
 
@@ -197,7 +223,7 @@ static qn_finding next_row(qn_record_source *source, const qn_view *view, qn_err
         return QN_MORE;
     size_t passed = break_bytes(view, 0);
     if (passed > 0) {
-        source->place.scan_offset += passed;
+        source->task.place.scan_offset += passed;
         return QN_PASSED;
     }
     qn_finding finding = is_first ? learn(source, view, 0, &found, error)
@@ -205,7 +231,7 @@ static qn_finding next_row(qn_record_source *source, const qn_view *view, qn_err
     if (finding != QN_FOUND)
         return finding;
     if (is_first && source->format.rows.has_header) {
-        source->place.scan_offset = view->offset + found.next;
+        source->task.place.scan_offset = view->offset + found.next;
         return QN_PASSED;
     }
     return give_row(source, view, 0, &found, error);
@@ -216,28 +242,30 @@ static qn_finding enter_rows(qn_record_source *source, const qn_view *view, qn_e
 {
     (void)error;
     bool counts = source->format.rows.has_quotes && source->format.rows.has_quoted_newlines;
-    uint64_t mark_end = sizeof byte_order_mark - 1, begin = source->window.content.begin;
+    uint64_t mark_end = sizeof byte_order_mark - 1, begin = source->task.window.content.begin;
     if (begin <= mark_end && source->state.first_offset == mark_end && view->offset + view->bytes > mark_end &&
-        mark_end < source->window.content.end) {
-        source->place.scan_offset = mark_end; /* no line break is before the first row */
+        mark_end < source->task.window.content.end) {
+        source->task.place.scan_offset = mark_end; /* no line break is before the first row */
         return QN_FOUND;
     }
     for (size_t at = 0; at < view->bytes; at++) {
-        bool is_before = view->offset + at < source->window.content.begin;
+        bool is_before = view->offset + at < source->task.window.content.begin;
         source->state.is_quoted ^= counts && !is_before && view->data[at] == '"';
         if (view->data[at] == '\n' && !source->state.is_quoted) {
-            source->place.scan_offset = view->offset + at + 1;
+            source->task.place.scan_offset = view->offset + at + 1;
             return QN_FOUND;
         }
-        if (view->offset + at + 1 >= source->window.content.end)
+        if (view->offset + at + 1 >= source->task.window.content.end)
             return QN_END;
     }
-    source->place.scan_offset = view->offset + view->bytes;
+    source->task.place.scan_offset = view->offset + view->bytes;
     return view->at_end ? QN_END : view->bytes > 0 ? QN_PASSED : QN_MORE;
 }
 
 const qn_grammar qn_row_grammar = {
     .open = open_rows,
+    .tell = tell_rows,
+    .hear = hear_rows,
     .enter = enter_rows,
     .next = next_row,
 };

@@ -1,15 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/io/sequence_grammar.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "runtime/base/file.h"
-
-#define FRONT_BYTES  ((size_t)64 << 10) /* of a file, from which its form is known */
-#define HEADER_BYTES ((size_t)4 << 10)  /* read at once where a header is read again */
+#define HEADER_BYTES ((size_t)4 << 10) /* read at once where a header is read again */
 
 /* ---- which of the two ---- */
 
@@ -45,7 +39,7 @@ static qn_sequence_kind kind_of(const qn_sequence_format *format, const uint8_t 
 static quern_status no_kind(const qn_record_source *source, qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s begins with neither '>' nor '@': it is no FASTA or FASTQ file",
-                        source->window.content.name);
+                        source->task.window.content.name);
 }
 
 /* ---- headers that are needed again ---- */
@@ -77,7 +71,8 @@ static quern_status read_header(qn_record_source *source, qn_error *error)
         size_t got = 0;
         if (!data)
             return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the name of a sequence");
-        status = qn_content_read(&source->window.content, data, source->place.record_offset, bytes, &got, error);
+        status =
+            qn_content_read(&source->task.window.content, data, source->task.place.record_offset, bytes, &got, error);
         qn_view view = {.data = (const uint8_t *)data, .bytes = got, .at_end = status != QUERN_OK || got < bytes};
         qn_line line;
         bool whole = qn_view_line(&view, 0, &line);
@@ -95,14 +90,38 @@ static quern_status open_sequences(qn_record_source *source, qn_error *error)
     size_t got = 0;
     quern_status status = QUERN_OK;
     source->state.sequences = kind_of(&source->format.sequences, NULL, 0);
-    bool at_front = source->place.started && source->place.scan_offset == 0;
+    bool at_front = source->task.place.started && source->task.place.scan_offset == 0;
     if (!at_front && source->state.sequences == QN_SEQUENCES_UNKNOWN) {
-        status = qn_content_read(&source->window.content, front, 0, sizeof front, &got, error);
+        status = qn_content_read_front(&source->task.window.content, front, sizeof front, &got, error);
         source->state.sequences = kind_of(&source->format.sequences, front, got);
         if (status == QUERN_OK && source->state.sequences == QN_SEQUENCES_UNKNOWN)
             status = no_kind(source, error);
     }
-    return status == QUERN_OK && source->place.inside ? read_header(source, error) : status;
+    return status == QUERN_OK && source->task.place.inside ? read_header(source, error) : status;
+}
+
+static void tell_sequences(const qn_record_source *source, qn_buffer *to)
+{
+    const qn_grammar_state *state = &source->state;
+    qn_buffer_append_u32(to, state->sequences);
+    qn_buffer_append_span(to, state->header, source->task.place.inside ? state->header_bytes : 0);
+}
+
+static quern_status hear_sequences(qn_record_source *source, qn_reader *told, qn_error *error)
+{
+    const qn_text_place *place = &source->task.place;
+    size_t bytes = 0;
+    if (source->task.window.content.begin == 0)
+        return open_sequences(source, error); /* the front is in the piece */
+    source->state.sequences = (qn_sequence_kind)qn_reader_u32(told);
+    const char *header = qn_reader_span(told, &bytes);
+    if (told->failed)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a piece of a file says too little");
+    if (!place->inside)
+        return QUERN_OK;
+    if (place->record_offset >= source->task.window.content.begin)
+        return read_header(source, error);
+    return keep_header(source, header, bytes, error) ? QUERN_OK : error->status;
 }
 
 /* ---- FASTA ---- */
@@ -224,7 +243,7 @@ static qn_finding give_bases(qn_record_source *source, const bases *given, quern
 static qn_finding give_piece(qn_record_source *source, const qn_view *view, const bases *given, quern_span key,
                              qn_error *error)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     if (!place->inside) {
         if (source->count > 0)
             return QN_FULL; /* the kept header is that of one sequence in a block */
@@ -234,13 +253,14 @@ static qn_finding give_piece(qn_record_source *source, const qn_view *view, cons
         place->inside = true;
         key = span_of(source->state.header, key.bytes);
     }
+    source->state.bases_end = view->offset + given->end;
     place->scan_offset = view->offset + step_back(view, given->end, source->format.sequences.overlap_bases);
     return give_bases(source, given, key, view->offset, error);
 }
 
 static qn_finding next_fasta(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     quern_span key = span_of(source->state.header, source->state.header_bytes);
     size_t most = source->format.sequences.piece_bases > 0 ? source->format.sequences.piece_bases : SIZE_MAX;
     size_t at = 0;
@@ -274,16 +294,16 @@ static qn_finding enter_fasta(qn_record_source *source, const qn_view *view)
             break;
         at = (size_t)(found - view->data);
         if (view->data[at - 1] == '\n') {
-            source->place.scan_offset = view->offset + at;
+            source->task.place.scan_offset = view->offset + at;
             return QN_FOUND;
         }
         at++;
     }
-    if (view->at_end || view->offset + view->bytes >= source->window.content.end)
+    if (view->at_end || view->offset + view->bytes >= source->task.window.content.end)
         return QN_END;
     if (view->bytes < 2)
         return QN_MORE;
-    source->place.scan_offset = view->offset + view->bytes - 1;
+    source->task.place.scan_offset = view->offset + view->bytes - 1;
     return QN_PASSED;
 }
 
@@ -386,11 +406,13 @@ static qn_finding read_long(qn_record_source *source, const qn_view *view, size_
                : finding;
 }
 
-/* A content of which only a part is ours. */
+/* A content of which only a part is ours, from borders that nobody knows for certain. */
 static bool is_cut(const qn_record_source *source)
 {
-    const qn_content *content = &source->window.content;
-    return content->begin > 0 || content->end < content->bytes;
+    const qn_content *content = &source->task.window.content;
+    if (!content->segment || content->segment->packing == QN_PACKING_INLINE)
+        return false;
+    return content->begin > 0 || content->end < content->bytes || qn_content_goes_on(content);
 }
 
 static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t at, read_record *to, qn_error *error)
@@ -459,7 +481,7 @@ static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_er
     finding = give_read(source, view, &reads[0], 0, error);
     if (finding == QN_FOUND)
         finding = give_read(source, view, &reads[1], second, error);
-    source->place.scan_offset = view->offset + reads[1].next;
+    source->task.place.scan_offset = view->offset + reads[1].next;
     return finding;
 }
 
@@ -469,7 +491,7 @@ static qn_finding next_fastq(qn_record_source *source, const qn_view *view, qn_e
     qn_finding finding = read_one(source, view, 0, &found, error);
     if (finding != QN_FOUND)
         return finding;
-    source->place.scan_offset = view->offset + found.next;
+    source->task.place.scan_offset = view->offset + found.next;
     return give_read(source, view, &found, 0, error);
 }
 
@@ -497,20 +519,20 @@ static qn_finding enter_fastq(qn_record_source *source, const qn_view *view)
     while (finding != QN_MORE && from < view->bytes &&
            (found = memchr(view->data + from, '\n', view->bytes - from)) != NULL) {
         size_t line = (size_t)(found - view->data) + 1;
-        if (view->offset + line >= source->window.content.end)
+        if (view->offset + line >= source->task.window.content.end)
             return QN_END;
         finding = looks_like_read(view, line);
         from = finding == QN_MORE ? line - 1 : line;
         if (finding == QN_FOUND) {
-            source->place.scan_offset = view->offset + line;
+            source->task.place.scan_offset = view->offset + line;
             return QN_FOUND;
         }
     }
-    if (view->at_end || (finding != QN_MORE && view->offset + view->bytes >= source->window.content.end))
+    if (view->at_end || (finding != QN_MORE && view->offset + view->bytes >= source->task.window.content.end))
         return QN_END;
     if (finding != QN_MORE) /* the next break is behind the view */
         from = view->bytes > 0 ? view->bytes - 1 : 0;
-    source->place.scan_offset = view->offset + from;
+    source->task.place.scan_offset = view->offset + from;
     return from > 0 ? QN_PASSED : QN_MORE;
 }
 
@@ -536,7 +558,7 @@ static qn_finding follow_sequence(qn_record_source *source, const qn_view *view,
 
 static qn_finding next_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     size_t passed = place->inside ? 0 : pass_breaks(view, 0);
     if (is_unseen(view, passed) && passed == 0)
         return QN_MORE;
@@ -574,6 +596,8 @@ static void forget_sequences(qn_record_source *source)
 
 const qn_grammar qn_sequence_grammar = {
     .open = open_sequences,
+    .tell = tell_sequences,
+    .hear = hear_sequences,
     .enter = enter_sequences,
     .next = next_sequence,
     .follow = follow_sequence,
@@ -582,8 +606,13 @@ const qn_grammar qn_sequence_grammar = {
 
 /* ---- before any reading ---- */
 
-/* Whether what a file begins with is records that can be found from its middle. */
-static bool front_can_be_cut(const qn_sequence_format *format, const uint8_t *data, size_t bytes, bool at_end)
+bool qn_sequence_needs_front(const qn_sequence_format *format)
+{
+    return format->format != QUERN_SEQUENCE_FASTA &&
+           (format->format != QUERN_SEQUENCE_FASTQ_LINES || format->interleaved);
+}
+
+bool qn_sequence_can_be_cut(const qn_sequence_format *format, const uint8_t *data, size_t bytes, bool at_end)
 {
     qn_view view = {.data = data, .bytes = bytes, .at_end = at_end};
     if (kind_of(format, data, bytes) != QN_SEQUENCES_FASTQ)
@@ -597,32 +626,4 @@ static bool front_can_be_cut(const qn_sequence_format *format, const uint8_t *da
         at = finding == QN_FOUND ? pass_breaks(&view, found.next) : at;
     }
     return finding == QN_FOUND || finding == QN_MORE;
-}
-
-static quern_status plan_file(const qn_sequence_format *format, qn_input_file *file, uint8_t *front, qn_error *error)
-{
-    size_t got = 0;
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", file->path);
-    quern_status status = qn_file_read_at(fd, front, FRONT_BYTES, 0, file->path, QUERN_ERROR_INPUT, &got, error);
-    close(fd);
-    file->is_whole = !front_can_be_cut(format, front, got, got < FRONT_BYTES);
-    return status;
-}
-
-quern_status qn_sequence_plan(const qn_sequence_format *format, qn_listing *listing, qn_error *error)
-{
-    quern_status status = QUERN_OK;
-    if (format->format == QUERN_SEQUENCE_FASTA ||
-        (format->format == QUERN_SEQUENCE_FASTQ_LINES && !format->interleaved))
-        return QUERN_OK;
-    uint8_t *front = malloc(FRONT_BYTES + QN_WINDOW_SLACK_BYTES);
-    if (!front)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to look at the input");
-    for (size_t i = 0; i < listing->file_count && status == QUERN_OK; i++)
-        if (listing->files[i].packing == QN_PACKING_NONE)
-            status = plan_file(format, &listing->files[i], front, error);
-    free(front);
-    return status;
 }

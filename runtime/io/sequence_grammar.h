@@ -9,7 +9,7 @@
  * file whose form changes further on is refused, never read wrongly.
  *
  * With lines of qualities that may begin with anything, nothing can be found in a FASTQ file of several lines. Rank 0 looks at the begin of each large
- * file and lets such a file be one task.
+ * file and lets such a file be one task (record_plan.h).
  */
 #ifndef QN_IO_SEQUENCE_GRAMMAR_H
 #define QN_IO_SEQUENCE_GRAMMAR_H
@@ -18,7 +18,8 @@
 
 extern const qn_grammar qn_sequence_grammar;
 
-/* Marks the files of a listing, those that are known to be plain, that cannot be cut. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
-quern_status qn_sequence_plan(const qn_sequence_format *format, qn_listing *listing, qn_error *error);
+/* Whether only the front of a file shows that it can be cut, and whether one that begins so can: its records can be found from its middle. */
+bool qn_sequence_needs_front(const qn_sequence_format *format);
+bool qn_sequence_can_be_cut(const qn_sequence_format *format, const uint8_t *data, size_t bytes, bool at_end);
 
 #endif

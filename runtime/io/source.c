@@ -30,11 +30,15 @@ quern_status qn_source_init(qn_source *source, const qn_source_format *format, u
      : (source)->kind == QN_SOURCE_FIXED ? qn_fixed_source_##call(&(source)->of.fixed, ##__VA_ARGS__)                  \
      : (source)->kind == QN_SOURCE_HDF5  ? qn_hdf5_source_##call((source)->of.hdf5, ##__VA_ARGS__)                     \
                                          : qn_record_source_##call(&(source)->of.records, ##__VA_ARGS__))
+
 /* Of all but HDF5. */
-#define FIELD(source, field)                                                                                           \
-    ((source)->kind == QN_SOURCE_TEXT    ? (source)->of.text.field                                                     \
-     : (source)->kind == QN_SOURCE_FIXED ? (source)->of.fixed.field                                                    \
-                                         : (source)->of.records.field)
+static const qn_task_reader *task_of(const qn_source *source)
+{
+    QN_ASSERT(source->kind != QN_SOURCE_HDF5);
+    return source->kind == QN_SOURCE_TEXT    ? &source->of.text.task
+           : source->kind == QN_SOURCE_FIXED ? &source->of.fixed.task
+                                             : &source->of.records.task;
+}
 
 void qn_source_fini(qn_source *source)
 {
@@ -46,7 +50,9 @@ void qn_source_fini(qn_source *source)
 quern_status qn_source_open(qn_source *source, const void *message, size_t bytes, const qn_text_place *place,
                             qn_error *error)
 {
-    return CALL(source, open, message, bytes, place, error);
+    if (source->kind == QN_SOURCE_HDF5)
+        return qn_hdf5_source_open(source->of.hdf5, message, bytes, place, error);
+    return qn_task_reader_open((qn_task_reader *)task_of(source), message, bytes, place, error);
 }
 
 quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *error)
@@ -56,51 +62,28 @@ quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *er
 
 quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
 {
-    if (source->kind == QN_SOURCE_FIXED)
-        return qn_fixed_source_next_piece(&source->of.fixed, bytes_min, piece_out, error);
-    return qn_text_source_next_piece(&source->of.text, bytes_min, piece_out, error);
+    const qn_task_format *format = source->kind == QN_SOURCE_FIXED     ? &qn_fixed_task_format
+                                   : source->kind == QN_SOURCE_RECORDS ? &qn_record_task_format
+                                                                       : &qn_text_task_format;
+    return qn_task_reader_next_piece((qn_task_reader *)task_of(source), format, &source->of, bytes_min, piece_out,
+                                     error);
 }
 
 const qn_text_place *qn_source_block_place(const qn_source *source)
 {
-    switch (source->kind) {
-    case QN_SOURCE_TEXT:
-        return &source->of.text.block_place;
-    case QN_SOURCE_FIXED:
-        return &source->of.fixed.block_place;
-    case QN_SOURCE_HDF5:
-        return qn_hdf5_source_block_place(source->of.hdf5);
-    case QN_SOURCE_RECORDS:
-        break;
-    }
-    return &source->of.records.block_place;
+    return source->kind == QN_SOURCE_HDF5 ? qn_hdf5_source_block_place(source->of.hdf5) : &task_of(source)->block_place;
 }
 
 uint64_t qn_source_task_bytes(const qn_source *source)
 {
-    return CALL(source, task_bytes);
+    return source->kind == QN_SOURCE_HDF5 ? qn_hdf5_source_task_bytes(source->of.hdf5)
+                                          : qn_task_reader_bytes(task_of(source));
 }
 
 uint64_t qn_source_done_bytes(const qn_source *source)
 {
-    if (source->kind == QN_SOURCE_HDF5)
-        return 0; /* what a box is of its task is not known here */
-    const qn_text_place *place = qn_source_block_place(source);
-    const qn_segment *segments = FIELD(source, segments);
-    uint64_t bytes = qn_segments_bytes(segments, place->segment);
-    bool is_inside = place->started && place->scan_offset > segments[place->segment].begin;
-    if (!is_inside)
-        return bytes;
-    uint64_t done = place->scan_offset - segments[place->segment].begin; /* of what is unpacked there may be more */
-    uint64_t all = segments[place->segment].end - segments[place->segment].begin;
-    return bytes + (done < all ? done : all);
-}
-
-static const qn_content *content_of(const qn_source *source)
-{
-    return source->kind == QN_SOURCE_TEXT    ? &source->of.text.window.content
-           : source->kind == QN_SOURCE_FIXED ? &source->of.fixed.window.content
-                                             : &source->of.records.window.content;
+    /* What a box is of its task is not known here. */
+    return source->kind == QN_SOURCE_HDF5 ? 0 : qn_task_reader_done_bytes(task_of(source));
 }
 
 /* The place of a record of the last block, whose content may just have been closed. */
@@ -109,16 +92,15 @@ static qn_content_place place_of(const qn_source *source, uint32_t record)
     uint64_t offset = 0;
     CALL(source, locate, record, &offset);
     return source->kind == QN_SOURCE_HDF5 ? (qn_content_place){.offset = offset}
-                                          : qn_content_place_of(content_of(source), offset);
+                                          : qn_content_place_of(&task_of(source)->window.content, offset);
 }
 
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out)
 {
     if (source->kind == QN_SOURCE_HDF5)
         return qn_hdf5_source_locate(source->of.hdf5, record, offset_out);
-    qn_content_place place = place_of(source, record);
-    *offset_out = place.offset;
-    return qn_content_name_of((qn_content *)content_of(source), &place);
+    CALL(source, locate, record, offset_out);
+    return qn_task_reader_locate(task_of(source), offset_out);
 }
 
 const char *qn_source_unit(const qn_source *source)
@@ -133,8 +115,8 @@ static uint64_t file_of(const qn_source *source)
 {
     if (source->kind == QN_SOURCE_HDF5)
         return qn_hdf5_source_number(source->of.hdf5);
-    const qn_segment *segments = FIELD(source, segments);
-    return segments[qn_source_block_place(source)->segment].file;
+    const qn_task_reader *task = task_of(source);
+    return task->segments[task->block_place.segment].file;
 }
 
 void qn_source_identify(const qn_source *source, size_t count, uint64_t *identities_out)

@@ -117,8 +117,11 @@ void qn_segment_encode(const qn_segment *segment, qn_buffer *message)
     qn_buffer_append_u64(message, segment->file);
     qn_buffer_append_u32(message, segment->packing | (segment->begins_quoted ? QUOTED_BIT : 0));
     qn_buffer_append_span(message, segment->path, strlen(segment->path) + 1);
-    if (segment->packing == QN_PACKING_INLINE)
+    if (segment->packing == QN_PACKING_INLINE) {
         qn_buffer_append_span(message, segment->data, segment->end - segment->begin);
+        qn_buffer_append_u64(message, segment->entry);
+        qn_buffer_append_span(message, segment->told, segment->told_bytes);
+    }
     if (!has_part(segment->packing))
         return;
     qn_buffer_append_u32(message, segment->part.kind);
@@ -219,6 +222,8 @@ static void decode_segment(qn_reader *message, qn_segment *segment)
     if (segment->packing != QN_PACKING_INLINE)
         return;
     segment->data = qn_reader_span(message, &data_bytes);
+    segment->entry = qn_reader_u64(message);
+    segment->told = qn_reader_span(message, &segment->told_bytes);
     if (segment->begin > segment->end || data_bytes != segment->end - segment->begin)
         message->failed = true;
 }

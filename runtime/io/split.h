@@ -26,8 +26,11 @@ typedef struct qn_segment {
     uint64_t file; /* by its index in the listing */
     qn_packing packing;
     const uint8_t *data; /* INLINE: the bytes [begin, end) of the content, borrowed */
-    bool begins_quoted;  /* of rows: an odd number of quotes is before begin */
-    qn_unit_part part;   /* QN_PACKING_UNITS, QN_PACKING_MEMBERS */
+    uint64_t entry;      /* INLINE: the content's number in its archive */
+    const uint8_t *told; /* INLINE: [told_bytes], what the format's reader has to know, borrowed */
+    size_t told_bytes;
+    bool begins_quoted; /* of rows: an odd number of quotes is before begin */
+    qn_unit_part part;  /* QN_PACKING_UNITS, QN_PACKING_MEMBERS */
 } qn_segment;
 
 typedef struct qn_split {

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/io/piece.h"
 
 quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *delimiters, bool skip_empty,
                                  quern_text_value value, uint64_t record_bytes_max, qn_error *error)
@@ -13,96 +12,60 @@ quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *de
     QN_ASSERT(record_bytes_max < UINT64_C(1) << 31);
     *source = (qn_text_source){
         .delimiters = *delimiters, .skip_empty = skip_empty, .value = value, .record_bytes_max = record_bytes_max};
-    return qn_window_init(&source->window, 0, error);
-}
-
-static void close_task(qn_text_source *source)
-{
-    qn_content_leave(&source->window.content);
-    free(source->segments);
-    free(source->message);
-    source->segments = NULL;
-    source->message = NULL;
-    source->segment_count = 0;
+    return qn_task_reader_init(&source->task, 0, error);
 }
 
 void qn_text_source_fini(qn_text_source *source)
 {
-    if (!source->window.buffer)
-        return;
-    close_task(source);
-    qn_window_fini(&source->window);
+    qn_task_reader_fini(&source->task);
     free(source->places);
     source->places = NULL;
 }
 
-quern_status qn_text_source_open(qn_text_source *source, const void *message, size_t bytes, const qn_text_place *place,
-                                 qn_error *error)
+/* Where the first record may begin: a byte before the segment, which tells whether a record begins exactly there. */
+static quern_status enter_content(void *user, qn_error *error)
 {
-    close_task(source);
-    source->place = source->block_place = place ? *place : (qn_text_place){0};
-    return qn_split_decode_copy(message, bytes, &source->message, &source->segments, &source->segment_count, error);
-}
-
-/* Opens the content at the place and sets the place to where its first record may begin: a byte before the segment,
- * which tells whether a record begins exactly there. Where there is no such content, goes to the next segment. */
-static quern_status open_content(qn_text_source *source, qn_error *error)
-{
-    qn_text_place *place = &source->place;
-    qn_content *content = &source->window.content;
-    bool found = false;
-    quern_status status = qn_content_open(content, &source->segments[place->segment], place->member, &found, error);
-    if (status != QUERN_OK)
-        return status;
-    if (!found) {
-        *place = (qn_text_place){.segment = place->segment + 1};
-        return QUERN_OK;
-    }
+    (void)error;
+    qn_text_source *source = user;
+    qn_text_place *place = &source->task.place;
+    const qn_content *content = &source->task.window.content;
     if (!place->started) {
         place->scan_offset = content->begin > 0 ? content->begin - 1 : 0;
         place->record_offset = place->scan_offset;
         /* Within a content the byte before decides; at its begin nothing is before, as if a delimiter were. */
         place->inside = content->begin > 0;
     }
-    qn_window_place(&source->window, place->inside && place->started ? place->record_offset : place->scan_offset);
+    qn_window_place(&source->task.window, place->inside && place->started ? place->record_offset : place->scan_offset);
     return QUERN_OK;
-}
-
-static void close_content(qn_text_source *source)
-{
-    source->place = qn_text_place_behind(&source->place, &source->window.content);
-    qn_content_close(&source->window.content);
 }
 
 static quern_status too_large(const qn_text_source *source, uint64_t offset, qn_error *error)
 {
-    return qn_error_set(error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
-                        "the record at byte %llu of %s is longer than record-bytes, %llu", (unsigned long long)offset,
-                        source->window.content.name, (unsigned long long)source->record_bytes_max);
+    return qn_task_reader_too_large(&source->task, offset, source->record_bytes_max, error);
 }
 
 /* Reads a chunk behind what the window holds of the open record. */
 static quern_status read_chunk(qn_text_source *source, qn_error *error)
 {
-    uint64_t kept = source->place.inside ? source->place.record_offset : source->place.scan_offset;
-    uint64_t data_end = qn_window_end(&source->window);
+    uint64_t kept = source->task.place.inside ? source->task.place.record_offset : source->task.place.scan_offset;
+    uint64_t data_end = qn_window_end(&source->task.window);
     if (data_end > kept && data_end - kept > source->record_bytes_max)
         return too_large(source, kept, error);
-    return qn_window_advance(&source->window, kept, error);
+    return qn_window_advance(&source->task.window, kept, error);
 }
 
 /* Scans as much of the buffer as makes a block. Returns how many positions there are. */
 static size_t scan_some(qn_text_source *source, size_t first)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     size_t positions_max =
         source->skip_empty ? 2 * QN_BATCH_COUNT_MAX - 2 * QN_SCAN_STEP_BYTES : QN_BATCH_COUNT_MAX - QN_SCAN_STEP_BYTES;
     bool inside = place->inside;
     size_t end = 0;
-    size_t count =
-        qn_scan(&source->delimiters, source->window.data, place->scan_offset - source->window.data_offset,
-                source->window.data_bytes, source->skip_empty, &inside, source->positions + first, positions_max, &end);
-    place->scan_offset = source->window.data_offset + end;
+    size_t count = qn_scan(&source->delimiters, source->task.window.data,
+                           place->scan_offset - source->task.window.data_offset, source->task.window.data_bytes,
+                           source->skip_empty, &inside, source->positions + first, positions_max, &end);
+    place->scan_offset = source->task.window.data_offset + end;
     if (source->skip_empty)
         place->inside = inside;
     return first + count;
@@ -111,57 +74,57 @@ static size_t scan_some(qn_text_source *source, size_t first)
 /* Runs of other bytes than delimiters: positions are begin, end, begin, end … */
 static size_t take_runs(qn_text_source *source, bool at_end)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     size_t first = 0;
     if (place->inside)
-        source->positions[first++] = (uint32_t)(place->record_offset - source->window.data_offset);
+        source->positions[first++] = (uint32_t)(place->record_offset - source->task.window.data_offset);
     size_t count = scan_some(source, first);
-    if (count % 2 == 1 && at_end && place->scan_offset == qn_window_end(&source->window)) {
-        source->positions[count++] = (uint32_t)source->window.data_bytes;
+    if (count % 2 == 1 && at_end && place->scan_offset == qn_window_end(&source->task.window)) {
+        source->positions[count++] = (uint32_t)source->task.window.data_bytes;
         place->inside = false;
     }
     for (size_t i = 0; i < count / 2; i++) {
-        source->keys[i] = source->window.data + source->positions[2 * i];
+        source->keys[i] = source->task.window.data + source->positions[2 * i];
         source->key_bytes[i] = source->positions[2 * i + 1] - source->positions[2 * i];
     }
     if (count % 2 == 1)
-        place->record_offset = source->window.data_offset + source->positions[count - 1];
+        place->record_offset = source->task.window.data_offset + source->positions[count - 1];
     return count / 2;
 }
 
 /* What stands between delimiters, empty or not: positions are the delimiters. A record is always open, but for the end of a file. */
 static size_t take_lines(qn_text_source *source, bool at_end)
 {
-    qn_text_place *place = &source->place;
+    qn_text_place *place = &source->task.place;
     if (!place->inside)
         place->record_offset = place->scan_offset;
     place->inside = true;
     size_t count = scan_some(source, 0);
-    uint64_t data_end = qn_window_end(&source->window);
-    uint32_t begin = (uint32_t)(place->record_offset - source->window.data_offset);
+    uint64_t data_end = qn_window_end(&source->task.window);
+    uint32_t begin = (uint32_t)(place->record_offset - source->task.window.data_offset);
     for (size_t i = 0; i < count; i++) {
-        source->keys[i] = source->window.data + begin;
+        source->keys[i] = source->task.window.data + begin;
         source->key_bytes[i] = source->positions[i] - begin;
         begin = source->positions[i] + 1;
     }
-    if (at_end && place->scan_offset == data_end && begin < source->window.data_bytes) {
-        source->keys[count] = source->window.data + begin;
-        source->key_bytes[count++] = (uint32_t)source->window.data_bytes - begin;
-        begin = (uint32_t)source->window.data_bytes;
+    if (at_end && place->scan_offset == data_end && begin < source->task.window.data_bytes) {
+        source->keys[count] = source->task.window.data + begin;
+        source->key_bytes[count++] = (uint32_t)source->task.window.data_bytes - begin;
+        begin = (uint32_t)source->task.window.data_bytes;
     }
-    place->record_offset = source->window.data_offset + begin;
+    place->record_offset = source->task.window.data_offset + begin;
     return count;
 }
 
 /* Where a segment starts inside a file: drops what belongs to the record before it. True when that is found. */
 static bool skip_foreign(qn_text_source *source)
 {
-    qn_text_place *place = &source->place;
-    uint64_t at = place->scan_offset - source->window.data_offset;
-    while (at < source->window.data_bytes && !source->delimiters.is_delimiter[source->window.data[at]])
+    qn_text_place *place = &source->task.place;
+    uint64_t at = place->scan_offset - source->task.window.data_offset;
+    while (at < source->task.window.data_bytes && !source->delimiters.is_delimiter[source->task.window.data[at]])
         at++;
-    bool found = at < source->window.data_bytes;
-    place->scan_offset = source->window.data_offset + at + found;
+    bool found = at < source->task.window.data_bytes;
+    place->scan_offset = source->task.window.data_offset + at + found;
     place->record_offset = place->scan_offset;
     place->started = found;
     place->inside = !found;
@@ -171,32 +134,32 @@ static bool skip_foreign(qn_text_source *source)
 /* Makes sure that the place is at a record of ours. False: it is not yet, or the content has none and is closed. */
 static bool enter_records(qn_text_source *source)
 {
-    const qn_content *content = &source->window.content;
-    bool found = source->place.started || content->begin == 0 || skip_foreign(source);
+    const qn_content *content = &source->task.window.content;
+    bool found = source->task.place.started || content->begin == 0 || skip_foreign(source);
     /* The first record of ours begins behind a delimiter: if that is not before the segment's end, there is none. */
-    bool behind = source->place.scan_offset >= content->end && !(found && source->place.inside);
-    if ((!found && qn_window_is_last(&source->window)) || behind) {
-        close_content(source);
+    bool behind = source->task.place.scan_offset >= content->end && !(found && source->task.place.inside);
+    if ((!found && qn_window_is_last(&source->task.window)) || behind) {
+        qn_task_reader_close_content(&source->task);
         return false;
     }
-    source->place.started = found;
+    source->task.place.started = found;
     return found;
 }
 
 /* Records of the present content, from what is in the window. *done_out: nothing is left that is ours. */
 static size_t take_records(qn_text_source *source, bool *done_out)
 {
-    const qn_content *content = &source->window.content;
-    qn_text_place *place = &source->place;
-    bool at_end = qn_window_is_last(&source->window);
+    const qn_content *content = &source->task.window.content;
+    qn_text_place *place = &source->task.place;
+    bool at_end = qn_window_is_last(&source->task.window);
     size_t count = source->skip_empty ? take_runs(source, at_end) : take_lines(source, at_end);
     /* Records that begin behind the segment are somebody else's. */
-    while (count > 0 &&
-           source->window.data_offset + (uint64_t)((const uint8_t *)source->keys[count - 1] - source->window.data) >=
-               content->end)
+    while (count > 0 && source->task.window.data_offset +
+                                (uint64_t)((const uint8_t *)source->keys[count - 1] - source->task.window.data) >=
+                            content->end)
         count--;
     uint64_t next_offset = place->inside ? place->record_offset : place->scan_offset;
-    *done_out = next_offset >= content->end || (at_end && place->scan_offset == qn_window_end(&source->window));
+    *done_out = next_offset >= content->end || (at_end && place->scan_offset == qn_window_end(&source->task.window));
     return count;
 }
 
@@ -222,7 +185,7 @@ static uint8_t *take_places(qn_text_source *source, size_t bytes)
 /* Where the records of a block are, as their values. */
 static quern_status give_places(qn_text_source *source, size_t count, qn_error *error)
 {
-    const char *path = source->window.content.name;
+    const char *path = source->task.window.content.name;
     size_t path_bytes = source->value == QUERN_TEXT_OFFSET ? 0 : strlen(path);
     size_t step_bytes = (sizeof(uint64_t) + path_bytes + 7) & ~(size_t)7;
     uint8_t *places =
@@ -247,7 +210,7 @@ static quern_status give_places(qn_text_source *source, size_t count, qn_error *
 /* A buffer that is no longer than a record may be holds none that is too long: the ordinary case. */
 static quern_status check_lengths(const qn_text_source *source, size_t count, qn_error *error)
 {
-    if (QN_LIKELY(source->window.data_bytes <= source->record_bytes_max))
+    if (QN_LIKELY(source->task.window.data_bytes <= source->record_bytes_max))
         return QUERN_OK;
     for (uint32_t i = 0; i < count; i++) {
         if (source->key_bytes[i] > source->record_bytes_max) {
@@ -263,8 +226,8 @@ static quern_status check_lengths(const qn_text_source *source, size_t count, qn
 static quern_status have_bytes(qn_text_source *source, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    while (status == QUERN_OK && source->place.scan_offset >= qn_window_end(&source->window) &&
-           !qn_window_is_last(&source->window))
+    while (status == QUERN_OK && source->task.place.scan_offset >= qn_window_end(&source->task.window) &&
+           !qn_window_is_last(&source->task.window))
         status = read_chunk(source, error);
     return status;
 }
@@ -272,19 +235,21 @@ static quern_status have_bytes(qn_text_source *source, qn_error *error)
 quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    while (source->place.segment < source->segment_count) {
-        bool is_open = qn_content_is_open(&source->window.content);
-        status = is_open ? have_bytes(source, error) : open_content(source, error);
-        source->block_place = source->place; /* another attempt begins here: what came before was handed out */
+    while (source->task.place.segment < source->task.segment_count) {
+        bool is_open = qn_content_is_open(&source->task.window.content);
+        status = is_open ? have_bytes(source, error)
+                         : qn_task_reader_open_content(&source->task, &qn_text_task_format, source, error);
+        source->task.block_place =
+            source->task.place; /* another attempt begins here: what came before was handed out */
         if (status != QUERN_OK)
             return status;
         if (!is_open || !enter_records(source))
             continue;
-        source->block_place = source->place;
+        source->task.block_place = source->task.place;
         bool done = false;
         size_t count = take_records(source, &done);
         if (done)
-            close_content(source);
+            qn_task_reader_close_content(&source->task);
         if (count > 0) {
             give_block(source, count, batch_out);
             status = check_lengths(source, count, error);
@@ -293,15 +258,15 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
         }
     }
     give_block(source, 0, batch_out);
-    source->block_place = source->place;
+    source->task.block_place = source->task.place;
     return QUERN_OK;
 }
 
 /* Behind the last delimiter of the window, or of the content. False: there is none from the place on. */
 static bool find_border(const qn_text_source *source, uint64_t *border_out)
 {
-    const qn_window *window = &source->window;
-    size_t begin = source->place.scan_offset - window->data_offset, at = window->data_bytes;
+    const qn_window *window = &source->task.window;
+    size_t begin = source->task.place.scan_offset - window->data_offset, at = window->data_bytes;
     if (!qn_window_is_last(window))
         while (at > begin && !source->delimiters.is_delimiter[window->data[at - 1]])
             at--;
@@ -310,50 +275,30 @@ static bool find_border(const qn_text_source *source, uint64_t *border_out)
 }
 
 /* Has whole records in the window, up to the border. */
-static quern_status have_records(qn_text_source *source, size_t bytes_min, uint64_t *border_out, qn_error *error)
+static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, qn_error *error)
 {
-    uint64_t begin = source->place.scan_offset;
+    qn_text_source *source = user;
+    uint64_t begin = source->task.place.scan_offset;
     quern_status status = QUERN_OK;
     while (status == QUERN_OK) {
-        if (qn_window_end(&source->window) < begin + bytes_min && !qn_window_is_last(&source->window))
-            status = qn_window_extend(&source->window, begin, begin + bytes_min, error);
-        if (status != QUERN_OK || find_border(source, border_out))
-            return status;
-        if (bytes_min > source->record_bytes_max)
-            return too_large(source, begin, error);
+        if (qn_window_end(&source->task.window) < begin + bytes_min && !qn_window_is_last(&source->task.window))
+            status = qn_window_extend(&source->task.window, begin, begin + bytes_min, error);
+        if (status == QUERN_OK && find_border(source, end_out))
+            break;
+        if (status == QUERN_OK && bytes_min > source->record_bytes_max)
+            status = too_large(source, begin, error);
         bytes_min *= 2;
     }
+    if (status == QUERN_OK)
+        source->task.place.scan_offset = *end_out;
     return status;
 }
 
-quern_status qn_text_source_next_piece(qn_text_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
-{
-    *piece_out = (qn_piece){0};
-    while (piece_out->bytes == 0 && source->place.segment < source->segment_count) {
-        bool is_open = qn_content_is_open(&source->window.content);
-        uint64_t border = 0;
-        quern_status status = is_open ? have_records(source, bytes_min, &border, error) : open_content(source, error);
-        source->block_place = source->place;
-        if (status != QUERN_OK)
-            return status;
-        if (!is_open)
-            continue;
-        *piece_out = qn_piece_of(&source->window, &source->segments[source->place.segment], &source->place, border);
-        source->place.scan_offset = border;
-        source->place.started = true;
-        if (qn_window_is_last(&source->window) && border == qn_window_end(&source->window))
-            close_content(source);
-    }
-    return QUERN_OK;
-}
-
-uint64_t qn_text_source_task_bytes(const qn_text_source *source)
-{
-    return qn_segments_bytes(source->segments, source->segment_count);
-}
+const qn_task_format qn_text_task_format = {.enter = enter_content, .next_piece = next_piece};
 
 const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out)
 {
-    *offset_out = source->window.data_offset + (uint64_t)((const uint8_t *)source->keys[record] - source->window.data);
-    return source->window.content.name;
+    *offset_out =
+        source->task.window.data_offset + (uint64_t)((const uint8_t *)source->keys[record] - source->task.window.data);
+    return source->task.window.content.name;
 }

@@ -51,43 +51,51 @@ static bool is_giant(qn_finder *finder, struct archive *archive, struct archive_
     return border->member != NULL;
 }
 
+typedef struct tar_walk {
+    uint64_t number, bordered;
+    bool behind_giant, ended;
+} tar_walk;
+
 /* The next entry: a border where enough came before it, before and behind a giant. false: there are none left. */
-static bool find_next_member(qn_finder *finder, struct archive *archive, uint64_t number, uint64_t *bordered,
-                             bool *behind_giant)
+static bool find_next_member(qn_finder *finder, struct archive *archive, tar_walk *walk)
 {
     struct archive_entry *entry = NULL;
     int result = archive_read_next_header(archive, &entry);
+    walk->ended = result == ARCHIVE_EOF;
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
         return false;
     qn_border border = {
-        .offset = (uint64_t)archive_read_header_position(archive), .logical = QN_BYTES_UNKNOWN, .number = number};
-    bool was_giant = *behind_giant;
-    *behind_giant = is_giant(finder, archive, entry, border.offset, &border);
-    if (number == 0 && *behind_giant)
+        .offset = (uint64_t)archive_read_header_position(archive), .logical = QN_BYTES_UNKNOWN, .number = walk->number};
+    bool was_giant = walk->behind_giant;
+    walk->behind_giant = is_giant(finder, archive, entry, border.offset, &border);
+    if (walk->number == 0 && walk->behind_giant)
         finder->units->borders[0] = border;
-    bool wanted = *behind_giant || was_giant || number - *bordered >= QN_ENTRIES_OF_PART_MAX;
+    bool wanted = walk->behind_giant || was_giant || walk->number - walk->bordered >= QN_ENTRIES_OF_PART_MAX;
     size_t before = finder->units->count;
-    if (number > 0 && !qn_finder_add(finder, &border, wanted))
+    if (walk->number > 0 && !qn_finder_add(finder, &border, wanted))
         return false;
     if (finder->units->count > before)
-        *bordered = number;
+        walk->bordered = walk->number;
+    walk->number++;
     return finder->status == QUERN_OK;
 }
 
 void qn_find_tar_members(qn_finder *finder)
 {
     qn_archive_view view;
-    uint64_t number = 0, bordered = 0;
-    bool behind_giant = false;
+    tar_walk walk = {0};
     qn_archive_view_init(&view, finder->fd, 0, finder->file_bytes, SCAN_BYTES);
     struct archive *archive = archive_read_new();
     if (archive) {
         archive_read_support_format_tar(archive);
         if (qn_archive_view_open(&view, archive) == ARCHIVE_OK)
-            while (find_next_member(finder, archive, number, &bordered, &behind_giant))
-                number++;
+            while (find_next_member(finder, archive, &walk))
+                ;
         archive_read_free(archive);
     }
+    /* What makes no sense behind a giant is for its reader to find: who reads a giant's bytes looks at nothing else. */
+    if (!walk.ended)
+        finder->units->borders[finder->units->count - 1].member = NULL;
     qn_archive_view_fini(&view);
 }
 

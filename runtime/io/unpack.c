@@ -266,10 +266,10 @@ static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
         return next_unpacked(unpacker);
     struct archive_entry *entry = NULL;
     int result;
-    do {
+    do { /* to try again would be to look for the next header that makes sense, and to lose what is before it */
         result = archive_read_next_header(unpacker->archive, &entry);
         unpacker->entry_count++;
-    } while (result == ARCHIVE_RETRY || ((result == ARCHIVE_OK || result == ARCHIVE_WARN) && !is_file(entry)));
+    } while ((result == ARCHIVE_OK || result == ARCHIVE_WARN) && !is_file(entry));
     unpacker->block_bytes = 0;
     unpacker->gap_bytes = 0;
     if (result == ARCHIVE_EOF) {
@@ -356,7 +356,8 @@ static size_t take_some(qn_unpacker *unpacker, uint8_t *to, size_t bytes_max)
         bytes = unpacker->block_bytes < bytes_max ? unpacker->block_bytes : bytes_max;
         if (to && bytes > 0)
             memcpy(to, unpacker->block, bytes);
-        unpacker->block += bytes;
+        if (bytes > 0) /* else there may be no block */
+            unpacker->block += bytes;
         unpacker->block_bytes -= bytes;
     }
     unpacker->offset += bytes;

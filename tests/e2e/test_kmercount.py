@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """test_kmercount.py: k-mers of FASTA and FASTQ files by the example, against Python and, where it is installed, Jellyfish; prints TAP."""
 import collections
+import json
+import os
 import random
 import shutil
 import subprocess
@@ -96,6 +98,65 @@ def kmers_over_the_pieces_of_a_long_sequence_are_counted_once(t):
     path = t.write("x", b">x\n" + wrap(sequence, 61, b"\n"))
     for k in (30, 1024):
         check_lines(t, output(t, 2, "-k", str(k), path), kmers_of([sequence], k))
+
+
+def packed_forms(t, name, content):
+    """The same file packed in every way: as one stream, in units that end anywhere in it, and as members of archives."""
+    third = len(content) // 3
+    parts = content[:third], content[third:2 * third], content[2 * third:]
+    def run(*command, stdin=None, cwd=None):
+        return subprocess.run(command, input=stdin, stdout=subprocess.PIPE, check=True, cwd=cwd).stdout
+
+    directory = t.path("packed")
+    shutil.rmtree(directory, ignore_errors=True)
+    os.makedirs(directory)
+    for i in (1, 2):  # members, one of them large enough to be cut by bytes
+        with open(os.path.join(directory, "%d%s" % (i, name)), "wb") as file:
+            file.write(content if i == 1 else b"")
+    t.write("packed.tar", run("tar", "-C", directory, "-cf", "-", "."))
+    if os.path.exists(t.path("packed.zip")):  # zip would add to it
+        os.remove(t.path("packed.zip"))
+    run("zip", "-q", "-r", t.path("packed.zip"), ".", cwd=directory)
+    return {
+        "gzip": t.write("x.gz", run("gzip", "-c", stdin=content)),
+        "bgzip": t.write("x.bgzf", run("bgzip", "-c", stdin=content)),
+        "zstd": t.write("x.zst", b"".join(run("zstd", "-c", "-q", stdin=part) for part in parts)),
+        "lz4": t.write("x.lz4", b"".join(run("lz4", "-c", "-q", stdin=part) for part in parts)),
+        "bzip2": t.write("x.bz2", b"".join(run("bzip2", "-c", stdin=part) for part in parts)),
+        "xz": t.write("x.xz", run("xz", "-c", "--block-size=20000", stdin=content)),
+        "tar": t.path("packed.tar"), "zip": t.path("packed.zip"),
+        "tar.gz": t.write("x.tar.gz", run("gzip", "-c", stdin=run("tar", "-C", directory, "-cf", "-", "."))),
+    }
+
+
+@test
+def kmers_of_packed_files_are_the_same_on_any_number_of_ranks(t):
+    t.use("kmercount")
+    rng = random.Random(12)
+    reads = [bases(rng, rng.randint(0, 300)) for _ in range(400)]
+    long = [bases(rng, 120000), bases(rng, 10)]
+    for name, content, sequences in ((".fq", fastq(rng, reads), reads), (".fq", fastq(rng, reads, width=50), reads),
+                                     (".fa", fasta(rng, reads), reads), (".fa", fasta(rng, long), long)):
+        expected = kmers_of(sequences, 21)
+        for how, path in packed_forms(t, name, content).items():
+            for n in (1, 3, 7) if content[:1] == b"@" and how in ("gzip", "zstd") else (2,):
+                split = rng.choice((500, 5000, 50000))
+                check_lines(t, output(t, n, "--quern-split-bytes=%d" % split, "-k", "21", path), expected)
+
+
+@test
+def one_packed_file_is_work_for_all_ranks(t):
+    t.use("kmercount")
+    rng = random.Random(13)
+    reads = [bases(rng, 200) for _ in range(12000)]
+    content = fastq(rng, reads)
+    forms = packed_forms(t, ".fq", content)
+    for how in ("gzip", "bgzip", "zstd", "tar"):
+        report = t.path("report.json")
+        output(t, 3, "--quern-split-bytes=100000", "--quern-report=" + report, "-k", "21", forms[how])
+        with open(report) as file:
+            attempts = [rank["attempts"] for rank in json.load(file)["stages"][0]["ranks"]]
+        t.check(sum(count > 0 for count in attempts) > 1, "%s: only one rank worked: %s" % (how, attempts))
 
 
 @test

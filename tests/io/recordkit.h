@@ -30,7 +30,7 @@ typedef struct model {
 
 static kit_directory directory;
 static qn_error error;
-static qn_source source, resumed;
+static qn_source source, worker, resumed;
 static model made;
 static const char *path;
 static bool count_quotes; /* tasks are told whether they begin within quotes */
@@ -80,12 +80,14 @@ static inline void open_kit(const qn_source_format *format, uint64_t record_byte
 {
     qn_error_clear(&error);
     kit_assert_ok(qn_source_init(&source, format, record_bytes_max, &error), &error);
+    kit_assert_ok(qn_source_init(&worker, format, record_bytes_max, &error), &error);
     kit_assert_ok(qn_source_init(&resumed, format, record_bytes_max, &error), &error);
 }
 
 static inline void close_kit(void)
 {
     qn_source_fini(&source);
+    qn_source_fini(&worker);
     qn_source_fini(&resumed);
 }
 
@@ -94,7 +96,7 @@ static inline void write_content(void)
     kit_write_file(path, made.content.data, made.content.bytes);
 }
 
-static inline void make_task(qn_buffer *task, uint64_t begin, uint64_t end)
+static inline void make_packed_task(qn_buffer *task, uint64_t begin, uint64_t end, qn_packing packing)
 {
     task->bytes = 0;
     qn_buffer_append_u32(task, 1);
@@ -105,8 +107,13 @@ static inline void make_task(qn_buffer *task, uint64_t begin, uint64_t end)
     uint32_t quoted = 0;
     for (uint64_t i = 0; i < begin && count_quotes; i++)
         quoted ^= made.content.data[i] == '"';
-    qn_buffer_append_u32(task, QN_PACKING_NONE | quoted << 31);
+    qn_buffer_append_u32(task, packing | quoted << 31);
     qn_buffer_append_span(task, path, strlen(path) + 1);
+}
+
+static inline void make_task(qn_buffer *task, uint64_t begin, uint64_t end)
+{
+    make_packed_task(task, begin, end, QN_PACKING_NONE);
 }
 
 static inline bool is_record(const qn_batch *batch, size_t i, const expected_record *wanted)
@@ -116,10 +123,10 @@ static inline bool is_record(const qn_batch *batch, size_t i, const expected_rec
            memcmp(batch->block.value[i], made.texts.data + wanted->value, wanted->value_bytes) == 0;
 }
 
-static inline void check_resumption(const qn_buffer *task, size_t first, size_t count)
+static inline void check_resumption(const qn_source *of, const qn_buffer *task, size_t first, size_t count)
 {
     qn_batch again = {0};
-    qn_text_place place = *qn_source_block_place(&source);
+    qn_text_place place = *qn_source_block_place(of);
     kit_assert_ok(qn_source_open(&resumed, task->data, task->bytes, &place, &error), &error);
     kit_assert_ok(qn_source_next(&resumed, &again, &error), &error);
     bool same = again.block.count == count;
@@ -149,7 +156,7 @@ static inline quern_status run_stretch(uint64_t begin, uint64_t end, size_t *at,
                              (int)batch.block.key_bytes[i], (const char *)batch.block.key[i],
                              (int)batch.block.value_bytes[i] % 200, (const char *)batch.block.value[i]);
         if (resume)
-            check_resumption(&task, *at, batch.block.count);
+            check_resumption(&source, &task, *at, batch.block.count);
         *at += batch.block.count;
     }
     qn_buffer_fini(&task);
@@ -168,6 +175,46 @@ static inline void check_stretches(uint64_t stretch, uint64_t less, bool resume)
                   (unsigned long long)stretch);
 }
 
+/* The next piece of so many bytes of the content, as a task of its own for `worker`. False: there is none left, or *status says why. */
+static inline bool open_piece(size_t bytes_min, qn_buffer *lent, quern_status *status)
+{
+    qn_piece piece = {0};
+    *status = qn_source_next_piece(&source, bytes_min, &piece, &error);
+    if (*status != QUERN_OK || piece.bytes == 0)
+        return false;
+    qn_text_place place = qn_piece_place(&piece);
+    lent->bytes = 0;
+    qn_piece_encode(&piece, lent);
+    *status = qn_source_open(&worker, lent->data, lent->bytes, &place, &error);
+    return *status == QUERN_OK;
+}
+
+/* The records of a content that one reader cuts into pieces and others read. */
+static inline void check_pieces(size_t bytes_min)
+{
+    size_t at = 0;
+    quern_status status;
+    qn_buffer task = {0}, lent = {0};
+    make_packed_task(&task, 0, made.content.bytes, QN_PACKING_STREAM);
+    kit_assert_ok(qn_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+    while (open_piece(bytes_min, &lent, &status)) {
+        qn_batch batch;
+        while ((status = qn_source_next(&worker, &batch, &error)) == QUERN_OK && batch.block.count > 0) {
+            ck_assert_uint_le(batch.block.count, QN_BATCH_COUNT_MAX);
+            for (size_t i = 0; i < batch.block.count; i++)
+                ck_assert_msg(at + i < made.count && is_record(&batch, i, &made.records[at + i]),
+                              "record %zu of pieces of %zu is another", at + i, bytes_min);
+            check_resumption(&worker, &lent, at, batch.block.count);
+            at += batch.block.count;
+        }
+        kit_assert_ok(status, &error);
+    }
+    kit_assert_ok(status, &error);
+    ck_assert_msg(at == made.count, "%zu records of %zu, in pieces of %zu", at, made.count, bytes_min);
+    qn_buffer_fini(&task);
+    qn_buffer_fini(&lent);
+}
+
 /* Cut in two at every byte, and in small pieces. */
 static inline void check_every_cut(void)
 {
@@ -181,6 +228,8 @@ static inline void check_every_cut(void)
     for (uint64_t stretch = 1; stretch < 30; stretch++)
         check_stretches(stretch, stretch / 2, true);
     check_stretches(made.content.bytes, 0, true);
+    for (size_t bytes_min = 1; bytes_min < 2 * made.content.bytes; bytes_min = bytes_min * 3 / 2 + 1)
+        check_pieces(bytes_min);
 }
 
 /* One task fails, with these words. */
@@ -201,16 +250,13 @@ static inline void check_failure(uint64_t begin, uint64_t end, quern_status expe
     qn_buffer_fini(&task);
 }
 
-/* Appends the records of a stretch to `to`. False: it failed. */
-static inline bool read_into(byte_buffer *to, uint64_t begin, uint64_t end)
+/* Appends what `from` reads to `to`. */
+static inline quern_status read_all_into(byte_buffer *to, qn_source *from)
 {
     qn_batch batch = {0};
-    qn_buffer task = {0};
-    qn_error_clear(&error);
-    make_task(&task, begin, end);
-    quern_status status = qn_source_open(&source, task.data, task.bytes, NULL, &error);
+    quern_status status = QUERN_OK;
     do {
-        status = status == QUERN_OK ? qn_source_next(&source, &batch, &error) : status;
+        status = qn_source_next(from, &batch, &error);
         for (size_t i = 0; i < batch.block.count && status == QUERN_OK; i++) {
             put(to, batch.block.key[i], batch.block.key_bytes[i]);
             put(to, "", 1);
@@ -218,8 +264,36 @@ static inline bool read_into(byte_buffer *to, uint64_t begin, uint64_t end)
             put(to, "", 1);
         }
     } while (status == QUERN_OK && batch.block.count > 0);
+    return status;
+}
+
+/* Appends the records of a stretch to `to`. False: it failed. */
+static inline bool read_into(byte_buffer *to, uint64_t begin, uint64_t end)
+{
+    qn_buffer task = {0};
+    qn_error_clear(&error);
+    make_task(&task, begin, end);
+    quern_status status = qn_source_open(&source, task.data, task.bytes, NULL, &error);
+    if (status == QUERN_OK)
+        status = read_all_into(to, &source);
     qn_error_clear(&error);
     qn_buffer_fini(&task);
+    return status == QUERN_OK;
+}
+
+/* The same of all of the content, in pieces. */
+static inline bool read_pieces_into(byte_buffer *to, size_t bytes_min)
+{
+    quern_status status;
+    qn_buffer task = {0}, lent = {0};
+    qn_error_clear(&error);
+    make_packed_task(&task, 0, made.content.bytes, QN_PACKING_STREAM);
+    kit_assert_ok(qn_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+    while (open_piece(bytes_min, &lent, &status) && (status = read_all_into(to, &worker)) == QUERN_OK)
+        ;
+    qn_error_clear(&error);
+    qn_buffer_fini(&task);
+    qn_buffer_fini(&lent);
     return status == QUERN_OK;
 }
 
@@ -237,6 +311,13 @@ static inline void check_any_text(const char *letters, size_t bytes_max, uint64_
         whole.bytes = 0;
         bool good = read_into(&whole, 0, made.content.bytes);
         good_count += good && whole.bytes > 0;
+        parts.bytes = 0;
+        bool is_same = read_pieces_into(&parts, 1 + seed % 20) == good;
+        if (is_same && good && whole.bytes > 0)
+            is_same = parts.bytes == whole.bytes && memcmp(parts.data, whole.data, whole.bytes) == 0;
+        if (!is_same)
+            ck_abort_msg("seed %llu, in pieces: %.*s", (unsigned long long)seed, (int)made.content.bytes,
+                         made.content.data);
         for (uint64_t cut = 1; cut < made.content.bytes; cut++) {
             parts.bytes = 0;
             bool same = (read_into(&parts, 0, cut) && read_into(&parts, cut, made.content.bytes)) == good;

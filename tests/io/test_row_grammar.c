@@ -124,6 +124,7 @@ START_TEST(files_of_many_chunks_and_rows_longer_than_chunks_are_whole)
         write_content();
         check_stretches(made.content.bytes, 0, true);
         check_stretches(1 + made.content.bytes / 11, kit_random_below(&state, 1000), seed == 1);
+        check_pieces(100000 * seed);
         close_kit();
     }
     qn_source_format format = csv(false);
@@ -141,6 +142,7 @@ START_TEST(files_of_many_chunks_and_rows_longer_than_chunks_are_whole)
     write_content();
     check_stretches(made.content.bytes, 0, true);
     check_stretches(300001, 77, true);
+    check_pieces(300001);
     close_kit();
 }
 END_TEST
@@ -213,6 +215,19 @@ START_TEST(any_text_is_the_same_rows_or_a_failure_wherever_it_is_cut)
 }
 END_TEST
 
+START_TEST(a_file_of_breaks_alone_has_no_rows_wherever_it_is_cut)
+{
+    qn_source_format format = csv(true);
+    format.records.rows.has_header = true;
+    format.records.rows.key_name = "k";
+    open_kit(&format, RECORD_BYTES_MAX);
+    begin_model();
+    put_text("\xef\xbb\xbf\n\r\n\n");
+    check_every_cut();
+    close_kit();
+}
+END_TEST
+
 START_TEST(fields_of_a_row_are_given_unquoted)
 {
     char room[64];
@@ -245,6 +260,7 @@ int main(void)
         a_key_is_found_by_its_name_in_every_header,
         what_is_no_row_is_refused_with_file_and_byte,
         any_text_is_the_same_rows_or_a_failure_wherever_it_is_cut,
+        a_file_of_breaks_alone_has_no_rows_wherever_it_is_cut,
         fields_of_a_row_are_given_unquoted,
     };
     return kit_run_tests("row_grammar", tests, sizeof tests / sizeof *tests, set_up, tear_down);

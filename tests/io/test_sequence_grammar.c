@@ -2,7 +2,7 @@
 /*
  * tests/io/test_sequence_grammar.c: sequences of FASTA and FASTQ are those that were written, wherever files are cut.
  */
-#include "runtime/io/sequence_grammar.h"
+#include "runtime/io/record_plan.h"
 #include "tests/io/recordkit.h"
 
 static const char *line_end = "\n";
@@ -151,10 +151,11 @@ START_TEST(fastq_of_several_lines_is_read_as_one_task_and_is_not_cut)
         make_fastq(40, 60, true, true, &state);
         write_content();
         check_stretches(made.content.bytes, 0, true);
+        check_pieces(1 + seed * seed);
         qn_input_file file = {path, made.content.bytes, QN_PACKING_NONE, false};
         qn_listing listing = {.files = &file, .file_count = 1, .bytes = file.bytes};
         qn_splits splits;
-        kit_assert_ok(qn_sequence_plan(&format.records.sequences, &listing, &error), &error);
+        kit_assert_ok(qn_record_plan(&format.records, &listing, &error), &error);
         ck_assert(file.is_whole);
         kit_assert_ok(qn_splits_create(&splits, &listing, 10, &error), &error);
         ck_assert_uint_eq(splits.count, 1);
@@ -186,6 +187,7 @@ START_TEST(files_of_many_chunks_and_records_longer_than_chunks_are_whole)
         check_stretches(made.content.bytes, 0, true);
         check_stretches(1 + made.content.bytes / 7, kit_random_below(&state, 1000), true);
         check_stretches(1 + made.content.bytes / 40, kit_random_below(&state, 1000), false);
+        check_pieces(70000 * seed);
         close_kit();
     }
 }
@@ -201,7 +203,8 @@ START_TEST(a_long_sequence_in_pieces_needs_memory_for_a_piece_only)
     make_fasta(4, 1900000, 4096, 0, &state);
     write_content();
     check_stretches(made.content.bytes, 0, true);
-    ck_assert_uint_le(source.of.records.window.capacity_bytes, source.of.records.window.capacity_first);
+    check_pieces((size_t)1 << 20);
+    ck_assert_uint_le(source.of.records.task.window.capacity_bytes, source.of.records.task.window.capacity_first);
     close_kit();
 }
 END_TEST
@@ -219,6 +222,8 @@ START_TEST(pairs_are_given_together_and_must_have_one_name)
     expect_texts("b", "");
     write_content();
     check_stretches(made.content.bytes, 0, true);
+    for (size_t bytes_min = 1; bytes_min < 60; bytes_min++)
+        check_pieces(bytes_min);
     put_text("@c/1\nA\n+\nI\n");
     write_content();
     check_failure(0, made.content.bytes, QUERN_ERROR_INPUT, "no mate");
@@ -227,7 +232,7 @@ START_TEST(pairs_are_given_together_and_must_have_one_name)
     check_failure(0, made.content.bytes, QUERN_ERROR_INPUT, "names differ");
     qn_input_file file = {path, made.content.bytes, QN_PACKING_NONE, false};
     qn_listing listing = {.files = &file, .file_count = 1, .bytes = file.bytes};
-    kit_assert_ok(qn_sequence_plan(&format.records.sequences, &listing, &error), &error);
+    kit_assert_ok(qn_record_plan(&format.records, &listing, &error), &error);
     ck_assert(file.is_whole);
     close_kit();
 }

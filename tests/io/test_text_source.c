@@ -97,8 +97,8 @@ static void make_task(qn_buffer *message, uint64_t begin, uint64_t end, uint64_t
 static void check_resumption(const qn_buffer *task, const qn_batch *block)
 {
     qn_batch again;
-    qn_text_place place = source.block_place;
-    quern_status status = qn_text_source_open(&resumed, task->data, task->bytes, &place, &error);
+    qn_text_place place = source.task.block_place;
+    quern_status status = qn_task_reader_open(&resumed.task, task->data, task->bytes, &place, &error);
     if (status == QUERN_OK)
         status = qn_text_source_next(&resumed, &again, &error);
     if (status != QUERN_OK || again.block.count != block->block.count)
@@ -135,7 +135,7 @@ static bool value_is_place(const quern_record *given, uint64_t begin)
 static void run_task(const qn_buffer *task, const content *file, records *out, size_t resume_every)
 {
     size_t block_count = 0;
-    if (qn_text_source_open(&source, task->data, task->bytes, NULL, &error) != QUERN_OK)
+    if (qn_task_reader_open(&source.task, task->data, task->bytes, NULL, &error) != QUERN_OK)
         ck_abort_msg("%s", error.text);
     for (qn_batch batch;; block_count++) {
         quern_status status = qn_text_source_next(&source, &batch, &error);
@@ -364,7 +364,7 @@ START_TEST(a_buffer_that_a_giant_record_made_large_shrinks_and_goes_on)
     model_split(&file, "\n", true, &expected);
     open_sources("\n", true, RECORD_BYTES_MAX);
     check_cuts(&file, NULL, 0, &expected, 10000);
-    ck_assert_uint_le(source.window.capacity_bytes, (size_t)4 << 20);
+    ck_assert_uint_le(source.task.window.capacity_bytes, (size_t)4 << 20);
     close_sources();
     free(file.data);
 }
@@ -373,10 +373,11 @@ END_TEST
 /* As far behind a page's begin as in the file, within the buffer, with room for the scan. */
 static void check_data(const qn_text_source *of)
 {
-    size_t behind = (size_t)(of->window.data - of->window.buffer);
-    ck_assert_uint_eq((uintptr_t)of->window.buffer % QN_PAGE_SMALL_BYTES, 0);
-    ck_assert_uint_eq(behind % QN_PAGE_SMALL_BYTES, of->window.data_offset % QN_PAGE_SMALL_BYTES);
-    ck_assert_uint_le(behind + of->window.data_bytes + QN_SCAN_STEP_BYTES + QN_SLACK_BYTES, of->window.capacity_bytes);
+    size_t behind = (size_t)(of->task.window.data - of->task.window.buffer);
+    ck_assert_uint_eq((uintptr_t)of->task.window.buffer % QN_PAGE_SMALL_BYTES, 0);
+    ck_assert_uint_eq(behind % QN_PAGE_SMALL_BYTES, of->task.window.data_offset % QN_PAGE_SMALL_BYTES);
+    ck_assert_uint_le(behind + of->task.window.data_bytes + QN_SCAN_STEP_BYTES + QN_SLACK_BYTES,
+                      of->task.window.capacity_bytes);
 }
 
 /* A record of so many bytes is open at the end of the first chunk, and goes on behind it; the segment begins at `begin`. */
@@ -400,7 +401,7 @@ static void check_kept(content *file, size_t kept, size_t behind, uint64_t begin
         foreign++;
     got.count = 0;
     qn_batch batch, again;
-    kit_assert_ok(qn_text_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+    kit_assert_ok(qn_task_reader_open(&source.task, task.data, task.bytes, NULL, &error), &error);
     for (;;) {
         kit_assert_ok(qn_text_source_next(&source, &batch, &error), &error);
         if (batch.block.count == 0)
@@ -408,13 +409,14 @@ static void check_kept(content *file, size_t kept, size_t behind, uint64_t begin
         check_data(&source);
         for (size_t i = 0; i < batch.block.count; i++)
             records_add(&got,
-                        source.window.data_offset + (size_t)((const uint8_t *)batch.block.key[i] - source.window.data),
+                        source.task.window.data_offset +
+                            (size_t)((const uint8_t *)batch.block.key[i] - source.task.window.data),
                         batch.block.key_bytes[i]);
         bool is_kept = batch.block.key_bytes[0] >= kept + behind || batch.block.count < 100;
         if (!is_kept)
             continue;
-        qn_text_place place = source.block_place; /* inside the record, if it was kept */
-        kit_assert_ok(qn_text_source_open(&resumed, task.data, task.bytes, &place, &error), &error);
+        qn_text_place place = source.task.block_place; /* inside the record, if it was kept */
+        kit_assert_ok(qn_task_reader_open(&resumed.task, task.data, task.bytes, &place, &error), &error);
         kit_assert_ok(qn_text_source_next(&resumed, &again, &error), &error);
         check_data(&resumed);
         ck_assert_uint_eq(again.block.count, batch.block.count);
@@ -467,15 +469,15 @@ START_TEST(giant_records_lie_in_their_buffer_as_in_the_file)
         qn_buffer task = {0};
         uint64_t begin = kit_random_below(&state, 10000);
         make_task(&task, begin, file.bytes, file.bytes);
-        kit_assert_ok(qn_text_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+        kit_assert_ok(qn_task_reader_open(&source.task, task.data, task.bytes, NULL, &error), &error);
         for (qn_batch batch;;) {
             kit_assert_ok(qn_text_source_next(&source, &batch, &error), &error);
             if (batch.block.count == 0)
                 break;
             check_data(&source);
             for (size_t i = 0; i < batch.block.count; i++) {
-                uint64_t offset =
-                    source.window.data_offset + (size_t)((const uint8_t *)batch.block.key[i] - source.window.data);
+                uint64_t offset = source.task.window.data_offset +
+                                  (size_t)((const uint8_t *)batch.block.key[i] - source.task.window.data);
                 if (memcmp(file.data + offset, batch.block.key[i], batch.block.key_bytes[i]) != 0)
                     ck_abort_msg("the record at %llu is another", (unsigned long long)offset);
             }
@@ -516,12 +518,12 @@ START_TEST(what_follows_a_block_that_is_begun_again_is_the_same_to_the_end)
     qn_buffer task = {0};
     make_task(&task, 1000, file.bytes, file.bytes);
     open_sources(" \n", true, RECORD_BYTES_MAX);
-    kit_assert_ok(qn_text_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+    kit_assert_ok(qn_task_reader_open(&source.task, task.data, task.bytes, NULL, &error), &error);
     qn_batch block, again;
     for (int i = 0; i < 5; i++)
         kit_assert_ok(qn_text_source_next(&source, &block, &error), &error);
-    qn_text_place place = source.block_place;
-    kit_assert_ok(qn_text_source_open(&resumed, task.data, task.bytes, &place, &error), &error);
+    qn_text_place place = source.task.block_place;
+    kit_assert_ok(qn_task_reader_open(&resumed.task, task.data, task.bytes, &place, &error), &error);
     int block_count = 0;
     do {
         kit_assert_ok(qn_text_source_next(&resumed, &again, &error), &error);
@@ -583,7 +585,7 @@ START_TEST(a_source_takes_one_task_after_another_finished_or_not)
     make_task(&task, 0, file.bytes, file.bytes);
     for (int round = 0; round < 5; round++) {
         qn_batch batch;
-        kit_assert_ok(qn_text_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+        kit_assert_ok(qn_task_reader_open(&source.task, task.data, task.bytes, NULL, &error), &error);
         for (int i = 0; i < round * 20; i++)
             kit_assert_ok(qn_text_source_next(&source, &batch, &error), &error);
     }
@@ -599,7 +601,7 @@ END_TEST
 static quern_status run_to_the_end(const qn_buffer *task)
 {
     qn_batch batch = {0};
-    quern_status status = qn_text_source_open(&source, task->data, task->bytes, NULL, &error);
+    quern_status status = qn_task_reader_open(&source.task, task->data, task->bytes, NULL, &error);
     do {
         if (status == QUERN_OK)
             status = qn_text_source_next(&source, &batch, &error);
@@ -662,13 +664,13 @@ START_TEST(an_attempt_after_a_failed_read_begins_where_the_failure_was)
     qn_batch batch = {0};
     size_t count = 0;
     make_task(&task, 0, file.bytes, file.bytes);
-    quern_status status = qn_text_source_open(&source, task.data, task.bytes, NULL, &error);
+    quern_status status = qn_task_reader_open(&source.task, task.data, task.bytes, NULL, &error);
     for (; (status = qn_text_source_next(&source, &batch, &error)) == QUERN_OK; count += batch.block.count)
         ck_assert_uint_gt(batch.block.count, 0);
     ck_assert_int_eq(status, QUERN_ERROR_INPUT);
     kit_write_file(path, file.data, file.bytes);
     qn_error_clear(&error);
-    kit_assert_ok(qn_text_source_open(&resumed, task.data, task.bytes, &source.block_place, &error), &error);
+    kit_assert_ok(qn_task_reader_open(&resumed.task, task.data, task.bytes, &source.task.block_place, &error), &error);
     do {
         kit_assert_ok(qn_text_source_next(&resumed, &batch, &error), &error);
         count += batch.block.count;
@@ -716,7 +718,7 @@ START_TEST(a_message_cut_anywhere_is_an_error)
     open_sources(" ", true, RECORD_BYTES_MAX);
     for (size_t bytes = 0; bytes < task.bytes; bytes++) {
         qn_error_clear(&error);
-        ck_assert_int_eq(qn_text_source_open(&source, task.data, bytes, NULL, &error), QUERN_ERROR_INTERNAL);
+        ck_assert_int_eq(qn_task_reader_open(&source.task, task.data, bytes, NULL, &error), QUERN_ERROR_INTERNAL);
     }
     close_sources();
     close_sources();

@@ -3,6 +3,7 @@
  * tests/io/test_units.c: wherever a packed file is cut, its records are those of what is in it, each once, in order, with
  * the same identities; a block begun again is the same; damage and lies are errors.
  */
+#include "runtime/io/record_plan.h"
 #include "runtime/io/source.h"
 #include "tests/kit.h"
 
@@ -191,6 +192,8 @@ static void read_task(const qn_buffer *task, bool resume, reading *to)
         for (size_t i = 0; i < batch.block.count; i++) {
             qn_buffer_append(&to->keys, batch.block.key[i], batch.block.key_bytes[i]);
             qn_buffer_append(&to->keys, "\n", 1);
+            if (source.kind == QN_SOURCE_RECORDS)
+                qn_buffer_append_span(&to->keys, batch.block.value[i], batch.block.value_bytes[i]);
         }
         if (resume)
             check_resumption(task, &batch);
@@ -231,6 +234,8 @@ static reading read_file(const qn_source_format *format, const char *path, uint6
 {
     qn_listing listing;
     list_file(&listing, path, spacing, format->kind == QN_SOURCE_FIXED);
+    if (format->kind == QN_SOURCE_RECORDS)
+        kit_assert_ok(qn_record_plan(&format->records, &listing, &error), &error);
     reading got = read_all(format, &listing, split_bytes, resume, task_count_out);
     qn_listing_destroy(&listing);
     return got;
@@ -259,6 +264,121 @@ START_TEST(records_and_identities_are_the_same_wherever_a_packed_file_is_cut)
             for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes = split_bytes * 7 + 3) {
                 reading got = read_file(&format, path, split_bytes, split_bytes, split_bytes > 1000, &tasks);
                 ck_assert_msg(split_bytes > 1 || tasks > 15, "%s: %u tasks", packers[i].name, tasks);
+                check_same_keys(&expected, &got, packers[i].name);
+                ck_assert_msg(memcmp(got.identities, whole.identities, got.count * sizeof(uint64_t)) == 0, "%s",
+                              packers[i].name);
+                fini_reading(&got);
+            }
+            fini_reading(&whole);
+        }
+        fini_reading(&expected);
+    }
+}
+END_TEST
+
+/* ---- sequences and rows, in files whose units end anywhere in them */
+
+typedef enum form {
+    FORM_FASTQ,
+    FORM_FASTQ_PAIRS, /* these and the next two cannot be cut */
+    FORM_FASTQ_OF_LINES,
+    FORM_ROWS_WITH_BREAKS,
+    FORM_FASTA,
+    FORM_FASTA_PIECES,
+    FORM_ROWS,
+    FORM_ROWS_WITH_HEADER,
+    FORM_COUNT,
+} form;
+
+static bool is_uncut(form of)
+{
+    return of == FORM_FASTQ_PAIRS || of == FORM_FASTQ_OF_LINES || of == FORM_ROWS_WITH_BREAKS;
+}
+
+static qn_source_format format_of(form of)
+{
+    qn_source_format format = {.kind = QN_SOURCE_RECORDS};
+    bool is_rows = of == FORM_ROWS || of == FORM_ROWS_WITH_HEADER || of == FORM_ROWS_WITH_BREAKS;
+    format.records.kind = is_rows ? QN_RECORDS_ROWS : QN_RECORDS_SEQUENCES;
+    format.records.sequences.interleaved = of == FORM_FASTQ_PAIRS;
+    format.records.sequences.piece_bases = of == FORM_FASTA_PIECES ? 100 : 0;
+    format.records.sequences.overlap_bases = of == FORM_FASTA_PIECES ? 20 : 0;
+    format.records.rows = (qn_row_format){.separator = ',',
+                                          .has_quotes = true,
+                                          .has_quoted_newlines = of == FORM_ROWS_WITH_BREAKS,
+                                          .has_header = of == FORM_ROWS_WITH_HEADER,
+                                          .key_name = of == FORM_ROWS_WITH_HEADER ? "key" : NULL};
+    return format;
+}
+
+static void put_letters(const char *letters, size_t count, uint64_t *state)
+{
+    for (size_t of = strlen(letters); count > 0; count--)
+        text[text_bytes++] = (uint8_t)letters[kit_random_below(state, of)];
+}
+
+static void put_text(const char *what)
+{
+    memcpy(text + text_bytes, what, strlen(what));
+    text_bytes += strlen(what);
+}
+
+static void put_record(form of, size_t number, uint64_t *state)
+{
+    char name[32];
+    size_t count = kit_random_below(state, 120);
+    snprintf(name, sizeof name, "%zu", of == FORM_FASTQ_PAIRS ? number / 2 : number);
+    bool is_rows = format_of(of).records.kind == QN_RECORDS_ROWS,
+         is_fasta = of == FORM_FASTA || of == FORM_FASTA_PIECES;
+    put_text(is_rows ? "\"" : is_fasta ? ">" : "@");
+    put_text(name);
+    if (is_rows) {
+        put_letters(of == FORM_ROWS_WITH_BREAKS ? "ab,\n" : "ab,", count, state);
+        put_text("\",x\n");
+        return;
+    }
+    put_text("\n");
+    put_letters("ACGT", is_fasta ? 10 * count : count, state);
+    put_text(of == FORM_FASTQ_OF_LINES ? "\nACGT\n" : "\n");
+    if (is_fasta)
+        return;
+    put_text("+\n");
+    put_letters("@+>I", count, state);
+    put_text(of == FORM_FASTQ_OF_LINES ? "\n@@++\n" : "\n");
+}
+
+static void make_text(form of, uint64_t seed)
+{
+    uint64_t state = seed;
+    text_bytes = 0;
+    if (of == FORM_ROWS_WITH_HEADER)
+        put_text("other,key\n");
+    for (size_t i = 0; i < 250; i++)
+        put_record(of, i, &state);
+    for (size_t i = 0; i < PIECE_COUNT; i++)
+        piece_ends[i] = i + 1 == PIECE_COUNT
+                            ? text_bytes
+                            : kit_random_below(&state, 2 + text_bytes / PIECE_COUNT) + text_bytes * i / PIECE_COUNT;
+}
+
+START_TEST(sequences_and_rows_are_the_same_wherever_a_packed_file_is_cut)
+{
+    uint32_t tasks;
+    for (form of = 0; of < FORM_COUNT; of++) {
+        qn_source_format format = format_of(of);
+        make_text(of, 1 + (uint64_t)of);
+        const char *plain = kit_path(&directory, "plain");
+        kit_write_file(plain, text, text_bytes);
+        reading expected = read_file(&format, plain, 0, UINT64_MAX, false, &tasks);
+        ck_assert_msg(expected.status == QUERN_OK && expected.count >= 250, "%s", error.text);
+        for (size_t i = 0; i < PACKER_COUNT; i++) {
+            const char *path = pack(&packers[i]);
+            reading whole = read_file(&format, path, 0, UINT64_MAX, false, &tasks);
+            check_same_keys(&expected, &whole, packers[i].name);
+            for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes = split_bytes * 20 + 3) {
+                reading got = read_file(&format, path, split_bytes, split_bytes, split_bytes > 20, &tasks);
+                ck_assert_msg(is_uncut(of) ? tasks == 1 : split_bytes > 1 || tasks > 15, "%s: %u tasks",
+                              packers[i].name, tasks);
                 check_same_keys(&expected, &got, packers[i].name);
                 ck_assert_msg(memcmp(got.identities, whole.identities, got.count * sizeof(uint64_t)) == 0, "%s",
                               packers[i].name);
@@ -406,6 +526,32 @@ START_TEST(members_are_the_same_wherever_an_archive_is_cut)
 }
 END_TEST
 
+START_TEST(a_damaged_header_in_a_tar_is_an_error_and_loses_no_member)
+{
+    uint32_t tasks;
+    qn_source_format format = lines_or_words(false);
+    size_t bytes = 0, header_count = 0;
+    const char *path = pack_members("damaged", ARCHIVE_FORMAT_TAR_USTAR, "");
+    char *made = kit_read_file(path, &bytes);
+    for (size_t at = 512; at + 512 <= bytes && header_count < 12; at += 512) {
+        if (memcmp(made + at + 257, "ustar", 5) != 0)
+            continue;
+        header_count++;
+        made[at + 100] ^= 1;
+        kit_write_file(path, made, bytes);
+        for (uint64_t split_bytes = 1; split_bytes < bytes; split_bytes *= 300) {
+            reading got = read_file(&format, path, split_bytes, split_bytes, false, &tasks);
+            ck_assert_msg(got.status == QUERN_ERROR_INPUT, "the header at %zu, splits of %llu", at,
+                          (unsigned long long)split_bytes);
+            fini_reading(&got);
+        }
+        made[at + 100] ^= 1;
+    }
+    ck_assert_uint_eq(header_count, 12);
+    free(made);
+}
+END_TEST
+
 START_TEST(a_frame_that_lies_about_its_length_is_an_error)
 {
     uint32_t tasks;
@@ -429,10 +575,12 @@ int main(void)
 {
     const TTest *const tests[] = {
         records_and_identities_are_the_same_wherever_a_packed_file_is_cut,
+        sequences_and_rows_are_the_same_wherever_a_packed_file_is_cut,
         records_of_one_length_are_cut_where_sizes_are_told_and_read_as_one_elsewhere,
         a_flipped_bit_anywhere_is_an_error_or_changes_nothing,
         a_truncated_file_is_an_error,
         members_are_the_same_wherever_an_archive_is_cut,
+        a_damaged_header_in_a_tar_is_an_error_and_loses_no_member,
         a_frame_that_lies_about_its_length_is_an_error,
     };
     return kit_run_tests("units", tests, sizeof tests / sizeof *tests, set_up, tear_down);

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""make_corpus.py: writes the files that the fuzzers begin with, small ones, into corpus/; run where a format or a first byte changes.
+
+usage: make_corpus.py    Files that a fuzzer found (named found-…) stay.
+"""
+import bz2
+import gzip
+import io
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import tarfile
+import zipfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+U64 = struct.Struct("<Q").pack
+U32 = struct.Struct("<I").pack
+
+
+def put(fuzzer, name, data):
+    directory = os.path.join(HERE, "corpus", fuzzer)
+    os.makedirs(directory, exist_ok=True)
+    with open(os.path.join(directory, name), "wb") as file:
+        file.write(data)
+
+
+def text():
+    content = b"one two\n\nthree  four\r\n" + b"a" * 40 + b"\nlast"
+    for choice in (0, 4, 2, 7, 8, 0xf0, 0xf3, 0xf9):
+        put("text", "text-%02x" % choice, bytes([choice, 5 + choice]) + content)
+
+
+def records():
+    fasta = b">one x\nACGT\nACG\n\n>two\r\nA\r\nC\r\n>three\n>\nAC"
+    fastq = b"@one x\nACGT\n+\n@@+>\n@two\n\n+\n\n@three\nAC\n+one\n+@\n"
+    lines = b"@one/1\nAC\nGT\n+\nII\n@@\n@one/2\nA\n+\n+\n"
+    rows = b'\xef\xbb\xbfk,b\n1,"x ""y"" \n z"\n\n"2",\r\n3,4'
+    for choice, content in ((0, fasta), (4, fasta), (0x20, fasta), (0xe0, fasta), (2, fastq), (10, fastq), (4, fastq),
+                            (6, lines), (14, lines), (20, lines), (1, rows), (0x91, rows), (0x31, rows), (9, rows.replace(b"\n z", b"")),
+                            (5, rows), (0x21, rows), (3, rows.replace(b",", b"\t"))):
+        put("records", "records-%02x-%d" % (choice, len(content)), bytes([choice, 3 + choice]) + content)
+
+
+def bgzf(data):
+    body = gzip.compress(data, mtime=0)[10:]
+    return b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x06\x00BC\x02\x00" + struct.pack("<H", 18 + len(body) - 1) + body
+
+
+def by_program(*command, data):
+    return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+def zipped(method):
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as archive:
+        for i in range(3):
+            archive.writestr(zipfile.ZipInfo("d/%d" % i), b"one %d\ntwo\n" % i * 9, compress_type=method)
+    return made.getvalue()
+
+
+def tarred(form):
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=form) as archive:
+        for i in range(3):
+            entry = tarfile.TarInfo("d/%d" % i * (1 + 40 * (i == 1)))
+            entry.size = 600 * (i == 2) + 20
+            archive.addfile(entry, io.BytesIO(b"one %d\n" % i * 200))
+    return made.getvalue()[:5120]
+
+
+def packed_file():
+    parts = [b"one\ntwo three\n" * 4, b"four\nfi", b"ve\n" + b"s" * 300 + b"\n"]
+    made = {
+        "plain": b"".join(parts), "gzip": b"".join(gzip.compress(part, mtime=0) for part in parts), "bgzf": b"".join(map(bgzf, parts)),
+        "bzip2": b"".join(map(bz2.compress, parts)), "xz": b"".join(map(lzma.compress, parts)),
+        "zstd": b"".join(by_program("zstd", "-q", "-c", data=part) for part in parts),
+        "zstd-skipped": b"".join(b"\x50\x2a\x4d\x18\x03\0\0\0abc" + by_program("zstd", "-q", "-c", "--check", data=part) for part in parts),
+        "lz4": b"".join(by_program("lz4", "-q", "-c", "-BX", data=part) for part in parts),
+        "zip": zipped(zipfile.ZIP_DEFLATED), "zip-stored": zipped(zipfile.ZIP_STORED),
+        "ustar": tarred(tarfile.USTAR_FORMAT), "gnu": tarred(tarfile.GNU_FORMAT), "pax": tarred(tarfile.PAX_FORMAT),
+        "tar.gz": gzip.compress(tarred(tarfile.USTAR_FORMAT), mtime=0), "like-bzip2": b"BZh is text\n", "like-cpio": b"070701 is text\n",
+    }
+    for name, data in made.items():
+        put("packed_file", name, b"\x00" + data)
+        if name in ("bgzf", "zstd", "ustar", "zip"):
+            put("packed_file", name + "-wide", b"\x60" + data)
+
+
+def span(data):
+    return U64(len(data)) + data
+
+
+def segment(packing, rest=b""):
+    return U64(0) + U64(5) + U64(9) + U64(1) + U32(packing) + span(b"path\0") + rest
+
+
+def border(member):
+    return b"".join(map(U64, range(6))) + U32(member is not None) + span((member or b"") + b"\0")
+
+
+def messages():
+    put("messages", "split-plain", b"\0" + U32(2) + segment(0) + segment(0x80000001))
+    put("messages", "split-units", b"\0" + U32(1) + segment(3, U32(1) + border(None) + border(None)))
+    put("messages", "split-members", b"\0" + U32(1) + segment(4, U32(6) + border(b"member") + border(None)))
+    put("messages", "split-piece", b"\0" + U32(1) + segment(5, span(b"piece") + U64(7) + span(b"told")))
+    for choice in (0, 1, 4, 5, 0x10, 0x30, 0x25, 0x35):
+        put("messages", "records-%02x" % choice, bytes([1, choice]) + (U32(3) + U32(2) + bytes(range(16))) * 3)
+
+
+def others():
+    for kind in range(3):
+        put("spill", "changed-%d" % kind, bytes([kind, 0, 1, 7, 3, 200, 0, 16, 0, 255]))
+        put("spill", "same-%d" % kind, bytes([kind]))
+    for i, lines in enumerate((b"--quern-memory=64M\nfile\n--quern-split-bytes\n1000", b"--quern-progress=on\n--\n--quern-nothing",
+                               b"--quern-memory=1e99", b"--quern-report=x\n\n-o\ny", b"--quern-pin=off\n--quern-retries=3")):
+        put("options", "options-%d" % i, lines)
+    part = b'{"name":"part-0","bytes":7,"records":1,"checksum":"xxh3:%s"}'
+    for i, parts in enumerate((part % b"0" * 1, b"", b'{"name":"part-0","bytes":7,"pieces":[%s]}' % (part % b"1"), b'{"name":"../part-0","bytes":-1}')):
+        put("manifest", "manifest-%d" % i, b'{"quern_manifest":1,"parts":[%s]}' % parts)
+
+
+def main():
+    for root, _, names in os.walk(os.path.join(HERE, "corpus")):
+        for name in names:
+            if not name.startswith("found-"):
+                os.remove(os.path.join(root, name))
+    for write in (text, records, packed_file, messages, others):
+        write()
+
+
+if __name__ == "__main__":
+    assert shutil.which("zstd") and shutil.which("lz4"), "zstd and lz4 are needed"
+    main()
