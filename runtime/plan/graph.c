@@ -506,6 +506,7 @@ quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *
     digest_number(graph, sink->collect_to);
     digest_number(graph, (uint64_t)sink->compression << 32 | (uint64_t)sink->csv << 1 | sink->one_file);
     digest_number(graph, (uint64_t)sink->level);
+    digest_number(graph, sink->archive);
     if (sink->directory)
         digest(graph, sink->directory, strlen(sink->directory));
     sink->next = NULL;

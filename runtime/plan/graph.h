@@ -171,6 +171,7 @@ struct qn_sink {
     quern_compression compression;
     int level;
     bool one_file;
+    quern_archive archive;       /* then one_file, too */
     uint64_t k;                  /* TOP_K */
     quern_collect_to collect_to; /* COLLECT */
     quern_each_fn each;
