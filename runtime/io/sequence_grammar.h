@@ -18,6 +18,9 @@
 
 extern const qn_grammar qn_sequence_grammar;
 
+/* Whether two header lines are of mates: the same but for what follows a blank, and "/1" and "/2" in front of that. */
+bool qn_sequence_are_mates(quern_span first, quern_span second);
+
 /* Marks the files of a listing, those that are known to be plain, that cannot be cut. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_sequence_plan(const qn_sequence_format *format, qn_listing *listing, qn_error *error);
 

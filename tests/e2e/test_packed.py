@@ -5,6 +5,7 @@ import json
 import os
 import random
 import subprocess
+import tarfile
 
 from harness import count_words, main, test
 
