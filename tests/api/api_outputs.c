@@ -223,6 +223,39 @@ static void an_output_is_the_input_of_the_next_job_by_its_directory(void)
     quern_context_destroy(context);
 }
 
+static int fail_always(const quern_record *in, quern_record *out, void *user)
+{
+    (void)in;
+    (void)out;
+    (void)user;
+    return 1;
+}
+
+/* Before the members are put together, since another stage failed, and while they are made. */
+static void a_job_that_fails_leaves_no_archive(void)
+{
+    for (size_t i = 0; i < sizeof wraps / sizeof *wraps; i++) {
+        quern_context *context = context_with(20000);
+        const char *directory = strdup(kit_path("failed.%zu", i));
+        quern_output_options options = {
+            .struct_size = sizeof options, .compression = wraps[i].compression, .archive = wraps[i].archive};
+        quern_write_files(counts_of(context), directory, &options);
+        quern_write_text(quern_map(counts_of(context), (quern_schema){QUERN_BYTES, QUERN_U64, 0, 0}, fail_always, NULL),
+                         kit_path("failed.text"));
+        kit_run_fails(context, QUERN_ERROR_CALLBACK);
+        kit_check_no_output(directory);
+        if (wraps[i].compression == QUERN_GZIP) {
+            options.level = 77;
+            quern_write_files(counts_of(context), directory, &options);
+            CHECK_HAS(kit_run_fails(context, QUERN_ERROR_OUTPUT), "compress");
+            kit_check_no_output(directory);
+        }
+        kit_barrier();
+        free((void *)(uintptr_t)directory);
+        quern_context_destroy(context);
+    }
+}
+
 static void options_that_there_are_not_are_refused(void)
 {
     const quern_output_options bad[] = {
@@ -254,6 +287,7 @@ int main(int argc, char **argv)
     RUN(compressed_and_joined_outputs_hold_the_same_bytes, 30);
     RUN(archives_are_read_by_the_programs_that_everybody_has, 30);
     RUN(archives_have_many_members_and_empty_ones, 60);
+    RUN(a_job_that_fails_leaves_no_archive, 60);
     RUN(an_output_is_the_input_of_the_next_job_by_its_directory, 10);
     RUN(options_that_there_are_not_are_refused, 10);
     return kit_finish();
