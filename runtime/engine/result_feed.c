@@ -56,12 +56,12 @@ quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const 
     return qn_collator_rewind(result->collated, error);
 }
 
-quern_status qn_result_feed_open_memory(qn_result_feed *feed, const qn_node *source, qn_error *error)
+quern_status qn_result_feed_open_memory(qn_result_feed *feed, const qn_node *source, bool scattered, qn_error *error)
 {
     feed->memory = calloc(1, sizeof *feed->memory);
     if (!feed->memory)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read arrays in memory");
-    return qn_memory_source_open(feed->memory, source->of.arrays, &source->schema, error);
+    return qn_memory_source_open(feed->memory, source->of.arrays, &source->schema, scattered, error);
 }
 
 void qn_result_feed_close(qn_result_feed *feed)

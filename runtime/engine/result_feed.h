@@ -35,8 +35,8 @@ typedef struct qn_result_feed {
 /* Begins at the first record. `source`: the node whose result it is. ordered: a reduction's, by hash and bytes. */
 quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const qn_node *source, bool ordered,
                                  qn_error *error);
-/* The same of the arrays of a source, which are one part. */
-quern_status qn_result_feed_open_memory(qn_result_feed *feed, const qn_node *source, qn_error *error);
+/* The same of the arrays of a source, which are one part. scattered: as memory_source.h says. */
+quern_status qn_result_feed_open_memory(qn_result_feed *feed, const qn_node *source, bool scattered, qn_error *error);
 /* Goes to one of the parts that are here (qn_result_get_local_part_count()); returns its place in the order of all. To be called
  * before the first block. */
 uint64_t qn_result_feed_begin_part(qn_result_feed *feed, size_t part, uint32_t rank);

@@ -294,11 +294,17 @@ static quern_status run_part_of_groups(qn_stage_run *run, uint32_t leg)
     return status == QUERN_OK ? end_part_of_result(run) : status;
 }
 
+/* Whether the first records decide how all are divided; their order has no meaning then. */
+static bool is_sampled(const qn_stage_run *run)
+{
+    return run->engine->comm->size > 1 && run->into && run->into->kind == QN_RESULT_COLLATED;
+}
+
 static quern_status open_feed(qn_stage_run *run, uint32_t leg, qn_result_feed *feed, qn_error *failure)
 {
     const qn_node *source = qn_leg_source(run->stage, leg);
     if (!run->from[leg])
-        return qn_result_feed_open_memory(feed, source, failure);
+        return qn_result_feed_open_memory(feed, source, is_sampled(run), failure);
     return qn_result_feed_open(feed, run->from[leg], source, qn_stage_makes_parts(run), failure);
 }
 

@@ -7,23 +7,45 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/assert.h"
 
+#define STRETCH_ELEMENTS ((uint64_t)16 * QN_BATCH_COUNT_MAX)
+
 static size_t value_words(const qn_memory_source *source)
 {
     return (source->value_size + 7) / 8;
 }
 
+static uint64_t stretches_of(const qn_memory_source *source, uint64_t count)
+{
+    return count / source->stretch_elements + (count % source->stretch_elements != 0);
+}
+
+static void count_stretches(qn_memory_source *source, bool scattered)
+{
+    qn_memory_begin at = {0};
+    for (size_t i = 0; i < source->arrays->count; i++) {
+        source->begins[i] = at;
+        at.stretches += stretches_of(source, source->arrays->items[i].count);
+        at.elements += source->arrays->items[i].count;
+    }
+    source->begins[source->arrays->count] = at;
+    while (scattered && (uint64_t)1 << source->turn_bits < at.stretches)
+        source->turn_bits++;
+}
+
 quern_status qn_memory_source_open(qn_memory_source *source, const qn_memory_arrays *arrays, const quern_schema *schema,
-                                   qn_error *error)
+                                   bool scattered, qn_error *error)
 {
     *source = (qn_memory_source){.arrays = arrays,
                                  .schema = *schema,
                                  .key_size = qn_schema_key_bytes(schema),
-                                 .value_size = qn_schema_value_bytes(schema)};
+                                 .value_size = qn_schema_value_bytes(schema),
+                                 .stretch_elements = scattered ? STRETCH_ELEMENTS : UINT64_MAX};
     QN_ASSERT(source->key_size > 0);
     source->copied_keys = malloc((size_t)QN_BATCH_COUNT_MAX * source->key_size + QN_SLACK_BYTES);
     if (source->value_size > 0) /* zeros stay behind values that are no whole words */
         source->aligned_values = calloc(QN_BATCH_COUNT_MAX, 8 * value_words(source));
-    if (!source->copied_keys || (source->value_size > 0 && !source->aligned_values)) {
+    source->begins = calloc(arrays->count + 1, sizeof *source->begins);
+    if (!source->copied_keys || !source->begins || (source->value_size > 0 && !source->aligned_values)) {
         qn_memory_source_close(source);
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read arrays in memory");
     }
@@ -31,6 +53,7 @@ quern_status qn_memory_source_open(qn_memory_source *source, const qn_memory_arr
         source->key_bytes[i] = source->key_size;
         source->value_bytes[i] = source->value_size;
     }
+    count_stretches(source, scattered);
     return QUERN_OK;
 }
 
@@ -38,6 +61,7 @@ void qn_memory_source_close(qn_memory_source *source)
 {
     free(source->copied_keys);
     free(source->aligned_values);
+    free(source->begins);
     *source = (qn_memory_source){0};
 }
 
@@ -92,25 +116,61 @@ static void refer_to_values(qn_memory_source *source, const quern_memory_array *
     }
 }
 
-/* Past arrays that are through. */
-static void find_array(qn_memory_source *source)
+/* The last array that begins at or before the stretch: the one that has it, since those without elements have none. */
+static size_t find_array(const qn_memory_source *source, uint64_t stretch)
 {
-    const qn_memory_arrays *arrays = source->arrays;
-    while (source->array < arrays->count && source->next == arrays->items[source->array].count) {
-        source->passed += arrays->items[source->array++].count;
-        source->next = 0;
+    size_t first = 0, end = source->arrays->count;
+    while (end - first > 1) {
+        size_t middle = first + (end - first) / 2;
+        if (source->begins[middle].stretches <= stretch)
+            first = middle;
+        else
+            end = middle;
     }
+    return first;
+}
+
+static void go_to_stretch(qn_memory_source *source, uint64_t stretch)
+{
+    source->array = find_array(source, stretch);
+    uint64_t all = source->arrays->items[source->array].count;
+    uint64_t within = stretch - source->begins[source->array].stretches;
+    source->next = within == 0 ? 0 : within * source->stretch_elements;
+    source->end = all - source->next < source->stretch_elements ? all : source->next + source->stretch_elements;
+}
+
+static uint64_t reversed(uint64_t number, uint32_t bits)
+{
+    uint64_t result = 0;
+    for (uint32_t i = 0; i < bits; i++)
+        result |= (number >> i & 1) << (bits - 1 - i);
+    return result;
+}
+
+/* False: all are through. */
+static bool take_stretch(qn_memory_source *source)
+{
+    uint64_t count = source->begins[source->arrays->count].stretches;
+    uint64_t turns = source->turn_bits > 0 ? (uint64_t)1 << source->turn_bits : count;
+    while (source->turn < turns) {
+        uint64_t stretch = source->turn_bits > 0 ? reversed(source->turn, source->turn_bits) : source->turn;
+        source->turn++;
+        if (stretch >= count)
+            continue;
+        go_to_stretch(source, stretch);
+        return true;
+    }
+    return false;
 }
 
 void qn_memory_source_next(qn_memory_source *source, qn_batch *batch_out)
 {
     size_t count = 0;
-    find_array(source);
-    source->block_array = source->array;
-    source->block_next = source->next;
-    if (source->array < source->arrays->count) {
+    if (source->next < source->end || take_stretch(source)) {
         const quern_memory_array *array = array_at(source, source->array);
-        count = array->count - source->next < QN_BATCH_COUNT_MAX ? array->count - source->next : QN_BATCH_COUNT_MAX;
+        count = source->end - source->next < QN_BATCH_COUNT_MAX ? source->end - source->next : QN_BATCH_COUNT_MAX;
+        source->block_array = source->array;
+        source->block_next = source->next;
         refer_to_keys(source, array, source->next, count);
         if (source->aligned_values)
             refer_to_values(source, array, source->next, count);
@@ -125,5 +185,5 @@ void qn_memory_source_next(qn_memory_source *source, qn_batch *batch_out)
 
 uint64_t qn_memory_source_number(const qn_memory_source *source)
 {
-    return source->passed + source->block_next;
+    return source->begins[source->block_array].elements + source->block_next;
 }
