@@ -261,6 +261,13 @@ typedef enum quern_compression {
     QUERN_LZ4 = 3,  /* .lz4 */
 } quern_compression;
 
+/* Whether parts are members of one file. */
+typedef enum quern_archive {
+    QUERN_NO_ARCHIVE = 0,
+    QUERN_TAR = 1, /* .tar; compressed: .tar.gz, .tar.zst, .tar.lz4 */
+    QUERN_ZIP = 2, /* .zip, with zip64 where it has to be; its members are stored or, with QUERN_GZIP, deflated */
+} quern_archive;
+
 /* How to write files. The struct grows at its end; struct_size is handled as in quern_options. */
 typedef struct quern_output_options {
     size_t struct_size; /* sizeof(quern_output_options); 0 is refused */
@@ -268,11 +275,12 @@ typedef struct quern_output_options {
     quern_compression compression;
     int level;    /* of the compression; 0: its own default */
     int one_file; /* not 0: all ranks write their parts into one, at places that they work out from the sizes */
+    quern_archive archive; /* not 0: the same, with each part a member, part-00000 and so on */
 } quern_output_options;
 
 /* quern_write_text() with these options. Directory, manifest and errors are the same. The parts of a compressed output can be put one behind the other,
- * too, so one file of them is a compressed file. one_file takes the output's size on disk twice for a moment. Local; lazy; copies. options NULL: all
- * defaults. QUERN_ERROR_INVALID_ARGUMENT: struct_size, or a value that there is not; a level that the compression does not know comes
+ * too, so one file of them is a compressed file. one_file and archive take the output's size on disk twice for a moment. Local; lazy; copies. options NULL: all
+ * defaults. QUERN_ERROR_INVALID_ARGUMENT: struct_size, a value that there is not, or a zip with a compression other than QUERN_GZIP; a level that the compression does not know comes
  * from quern_run(). Since 0.1. */
 QUERN_API quern_status quern_write_files(quern_dataset *in, const char *directory, const quern_output_options *options);
 

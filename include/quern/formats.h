@@ -62,6 +62,31 @@ typedef struct quern_sequence_options {
 QUERN_API quern_dataset *quern_read_sequences(quern_context *context, const char *const *paths, size_t path_count,
                                               const quern_sequence_options *options);
 
+/* Two files of reads, the first and the second mates, as records of both: the key is a pair of the header lines, QUERN_PAIR(QUERN_BYTES,
+ * QUERN_BYTES), the value QUERN_BYTES, for quern_first_mate() and quern_second_mate(), each of which is what quern_read_sequences() gives as
+ * value. Record n of the one and of the other are mates: their names must be equal up to the first blank, "/1" and "/2" apart. Either path
+ * is a file, packed or not, or a directory, whose files are one behind the other. Files need not have their records at the same bytes, nor be packed
+ * alike. The order of the records is that of a reduction by their number. Local; lazy. At run the records of both are stored, on
+ * their ranks and out of core, and each is sent once to where its mate is (a shuffle): two to three times what reading packed files costs, ten times what plain ones do. Paths and options
+ * are copied; options NULL: all defaults. QUERN_ERROR_INVALID_ARGUMENT: a path is NULL, interleaved or piece_bases is
+ * set, or as quern_read_sequences(). At run: QUERN_ERROR_CALLBACK naming both files, the number of a record, from 1, and the names, if names
+ * differ or one file has more records; which of several such records is named may differ from run to run; and what
+ * quern_read_sequences() fails with. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_read_sequence_pairs(quern_context *context, const char *first_path,
+                                                   const char *second_path, const quern_sequence_options *options);
+
+/* Of a value of quern_read_sequence_pairs(), the first mate. */
+static inline quern_span quern_first_mate(quern_span value)
+{
+    return quern_pair_first(QUERN_PAIR(QUERN_BYTES, QUERN_BYTES), value);
+}
+
+/* The other one. */
+static inline quern_span quern_second_mate(quern_span value)
+{
+    return quern_pair_second(QUERN_PAIR(QUERN_BYTES, QUERN_BYTES), value);
+}
+
 /* The first half of a value of QUERN_SEQUENCE_QUALITIES. */
 static inline quern_span quern_sequence_bases(quern_span value)
 {

@@ -18,6 +18,7 @@
 #include <quern/dataset.h>
 #include <quern/formats.h>
 #include <quern/hdf5.h>
+#include <quern/memory.h>
 #include <quern/operators.h>
 #include <quern/options.h>
 #include <quern/status.h>

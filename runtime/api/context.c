@@ -101,6 +101,7 @@ void quern_context_destroy(quern_context *context)
         quern_shared_free(context->shared);
     qn_engine_destroy(&context->engine); /* which keeps results of nodes */
     qn_graph_fini(&context->graph);
+    qn_pairings_destroy(context->pairings);
     free(context);
 }
 

@@ -17,6 +17,7 @@ struct quern_context {
     qn_graph graph;
     struct quern_counter *counters; /* in the graph's arena */
     struct quern_shared *shared;    /* all that was broadcast and is not freed */
+    struct qn_pairing *pairings;    /* of all datasets of pairs */
     qn_error error;                 /* of the last call that failed */
     qn_error build_error;           /* the first failure in building the graph since the last run */
     bool running;
@@ -30,6 +31,9 @@ typedef struct qn_orphan {
 } qn_orphan;
 
 qn_orphan *qn_orphan_get(void);
+
+/* What datasets of pairs need as long as they are there. Takes NULL. */
+void qn_pairings_destroy(struct qn_pairing *pairing);
 
 /* Reads a sized struct of the caller's into `to`, the library's own, [to_bytes] and zeroed: what is missing in a shorter one stays
  * zero. first_bytes: its size in the first version that had it. NULL is all defaults. QUERN_ERROR_INVALID_ARGUMENT, the text

@@ -277,6 +277,13 @@ static quern_status write_files(quern_dataset *in, qn_sink_kind kind, const char
 /* Up to the last field of version 0.1. */
 #define OUTPUT_OPTIONS_FIRST_BYTES (offsetof(quern_output_options, one_file) + sizeof(int))
 
+static bool can_archive(const quern_output_options *options)
+{
+    if (options->archive == QUERN_ZIP)
+        return options->compression <= QUERN_GZIP;
+    return options->archive == QUERN_NO_ARCHIVE || options->archive == QUERN_TAR;
+}
+
 /* False: a value that there is not. */
 static bool read_output(const quern_output_options *options, qn_sink *draft, qn_error *error)
 {
@@ -287,11 +294,17 @@ static bool read_output(const quern_output_options *options, qn_sink *draft, qn_
                      has_form ? "compression" : "form", has_form ? "quern_compression" : "quern_form");
         return false;
     }
+    if (!can_archive(options)) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
+                     "write files: the archive is none of quern_archive, or a zip with a compression other than gzip");
+        return false;
+    }
     draft->kind = options->form == QUERN_FORM_FIXED ? QN_SINK_FIXED : QN_SINK_TEXT;
     draft->csv = options->form == QUERN_FORM_CSV;
     draft->compression = options->compression;
     draft->level = options->level;
-    draft->one_file = options->one_file;
+    draft->one_file = options->one_file || options->archive;
+    draft->archive = options->archive;
     return true;
 }
 

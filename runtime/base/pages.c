@@ -28,9 +28,15 @@ void *qn_pages_reserve(size_t bytes, bool huge)
         munmap(mapped, front_bytes);
     if (front_bytes + kept_bytes < mapped_bytes)
         munmap(aligned + kept_bytes, mapped_bytes - front_bytes - kept_bytes);
-    if (huge && bytes >= QN_PAGE_HUGE_BYTES)
-        madvise(aligned, kept_bytes, MADV_HUGEPAGE);
+    if (huge)
+        qn_pages_advise_huge(aligned, bytes);
     return aligned;
+}
+
+void qn_pages_advise_huge(void *memory, size_t bytes)
+{
+    if (bytes >= QN_PAGE_HUGE_BYTES)
+        madvise(memory, kept_bytes_of(bytes), MADV_HUGEPAGE);
 }
 
 void qn_pages_unreserve(void *memory, size_t bytes)

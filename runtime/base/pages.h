@@ -18,6 +18,9 @@
 
 /* Reserves `bytes` of zeroed memory, aligned to 2 MiB; NULL if the system refuses. huge: advise huge pages. */
 void *qn_pages_reserve(size_t bytes, bool huge);
+/* Advises huge pages for a reservation that was made without: of what begins small and may stay so. A huge page takes as long to be
+ * zeroed as a small job takes in all. */
+void qn_pages_advise_huge(void *memory, size_t bytes);
 /* Ends a reservation of the same size. Takes NULL. */
 void qn_pages_unreserve(void *memory, size_t bytes);
 /* Gives the memory of [memory, memory + bytes) back; it reads as zero afterwards. Inner whole 4 KiB pages only; partial pages

@@ -15,6 +15,7 @@
 #define SORT_BY_INSERTION_MAX 48
 #define CROWDED_PART          4 /* an array that is crowded and cannot grow counts as full from this part of its keys on */
 #define HUGE_BYTES_MIN        (8 * QN_PAGE_HUGE_BYTES) /* below that budget, whole huge pages would be too coarse */
+#define HUGE_FROM_BYTES       (QN_PAGE_HUGE_BYTES / 4) /* below that size, too dear */
 #define DOUBLING_BYTES_MAX    ((uint64_t)4 << 20) /* smaller ones at least double; larger ones grow by half at least */
 #define STRETCHES_MAX         2                   /* that a probe may skip without a crowd being called one */
 #define LOAD_PERCENT_MAX      50                  /* a fuller array is slower, and so is an emptier one */
@@ -74,7 +75,7 @@ bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, ui
     uint32_t stride = 8 * (1 + key_words + value_words);
     size_t least_bytes = (size_t)(SLOT_COUNT_FIRST + PAD_COUNT_FIRST) * stride;
     size_t reserved_bytes = bytes_max > least_bytes ? bytes_max : least_bytes;
-    uint8_t *memory = qn_pages_reserve(reserved_bytes, reserved_bytes >= HUGE_BYTES_MIN);
+    uint8_t *memory = qn_pages_reserve(reserved_bytes, false);
     if (!memory)
         return false;
     *slots = (qn_slots){
@@ -128,6 +129,7 @@ static bool reserve_slots(qn_slots *slots, uint64_t count)
     qn_pages_unreserve(slots->memory, slots->reserved_bytes);
     slots->memory = memory;
     slots->reserved_bytes = bytes;
+    slots->is_huge = bytes >= HUGE_BYTES_MIN;
     return true;
 }
 
@@ -256,12 +258,22 @@ static inline __attribute__((always_inline)) bool move_windows(qn_slots *slots, 
  * unmoved ones; but for the first few, which are too near the begin, and where a crowd reaches the last slot: what is left then is taken
  * out and put in again. False: no memory; the content is then lost, and with it the job.
  */
+/* A table that is no longer small is on huge pages from now on, cleared or not. */
+static void make_huge(qn_slots *slots)
+{
+    if (slots->is_huge || slots->reserved_bytes < HUGE_BYTES_MIN || qn_slots_get_bytes(slots) < HUGE_FROM_BYTES)
+        return;
+    qn_pages_advise_huge(slots->memory, slots->reserved_bytes);
+    slots->is_huge = true;
+}
+
 static bool grow_to(qn_slots *slots, uint64_t slot_count)
 {
     uint64_t end = slots_in_all(slots);
     if (!reserve_slots(slots, slot_count + slots->pad_count))
         return false;
     set_size(slots, slot_count);
+    make_huge(slots);
     if (slots->stride == 16)
         return move_windows(slots, end, 16);
     return slots->stride == 32 ? move_windows(slots, end, 32) : move_windows(slots, end, slots->stride);

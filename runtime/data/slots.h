@@ -47,6 +47,7 @@ typedef struct qn_slots {
     uint32_t expected_percent;           /* keys expected in the end, of those of now */
     bool crowded;                        /* a probe was too long */
     bool mixed;                          /* not in the order of tags */
+    bool is_huge;                        /* on huge pages since it grew */
     bool sorted;                         /* it was mixed, and is now sorted: the slots [0, used_count) */
     uint64_t stretch_begin, stretch_end; /* full slots in ascending order of tags */
     size_t reserved_bytes;

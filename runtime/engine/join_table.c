@@ -232,11 +232,20 @@ static uint64_t kept_bytes(const qn_engine *engine, const qn_node *node)
     return kept && kept->stored ? kept->stored->record_bytes : QN_INPUT_BYTES_UNKNOWN;
 }
 
+/* What this rank has of a source of arrays. */
+static uint64_t memory_bytes(const qn_node *node)
+{
+    uint64_t record_bytes = qn_schema_key_bytes(&node->schema) + qn_schema_value_bytes(&node->schema);
+    return qn_memory_arrays_count_elements(node->of.arrays) * record_bytes;
+}
+
 uint64_t qn_join_table_guess_bytes(const qn_node *node, void *engine)
 {
     uint64_t bytes = QN_INPUT_BYTES_UNKNOWN;
     if (node->is_made)
         return kept_bytes(engine, node);
+    if (node->kind == QN_NODE_MEMORY) /* what this rank has is not what all have */
+        return QN_INPUT_BYTES_UNKNOWN;
     return qn_listing_foresee(node->text.paths, node->text.path_count, &bytes) ? bytes : QN_INPUT_BYTES_UNKNOWN;
 }
 
@@ -259,6 +268,8 @@ static uint64_t ask_all(survey *on, const qn_node *node)
     uint64_t bytes = 0, sums[] = {0, 0}; /* ranks that do not know, and bytes */
     if (node->is_made)
         bytes = kept_bytes(on->engine, node);
+    else if (node->kind == QN_NODE_MEMORY)
+        bytes = memory_bytes(node);
     else if (on->engine->comm->rank == 0)
         bytes = listed_bytes(node);
     sums[0] = bytes == QN_INPUT_BYTES_UNKNOWN;

@@ -66,11 +66,11 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
 {
     *master =
         (qn_master){.comm = comm, .progress = progress, .stage = number, .stage_name = qn_leg_source(stage, 0)->name};
-    uint32_t result_count = 0;
+    uint32_t task_leg_count = 0;
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
-        result_count += stage->legs[leg].parent != QN_STAGE_NONE;
-    master->has_results = result_count > 0;
-    if (result_count == stage->leg_count)
+        task_leg_count += qn_leg_has_tasks(stage, leg);
+    master->has_results = task_leg_count < stage->leg_count;
+    if (task_leg_count == 0)
         return QUERN_OK;
     qn_task_cut cut = {.split_bytes = settings->split_bytes,
                        .record_bytes_max = settings->record_bytes_max,

@@ -56,8 +56,20 @@ quern_status qn_result_feed_open(qn_result_feed *feed, qn_result *result, const 
     return qn_collator_rewind(result->collated, error);
 }
 
+quern_status qn_result_feed_open_memory(qn_result_feed *feed, const qn_node *source, bool scattered, qn_error *error)
+{
+    feed->memory = calloc(1, sizeof *feed->memory);
+    if (!feed->memory)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to read arrays in memory");
+    return qn_memory_source_open(feed->memory, source->of.arrays, &source->schema, scattered, error);
+}
+
 void qn_result_feed_close(qn_result_feed *feed)
 {
+    if (feed->memory)
+        qn_memory_source_close(feed->memory);
+    free(feed->memory);
+    feed->memory = NULL;
     if (feed->stored)
         qn_store_reader_close(feed->stored);
     free(feed->stored);
@@ -197,6 +209,10 @@ quern_status qn_result_feed_next(qn_result_feed *feed, qn_batch *batch_out, qn_e
 {
     if (feed->stored)
         return qn_store_reader_next(feed->stored, batch_out, error);
+    if (feed->memory) {
+        qn_memory_source_next(feed->memory, batch_out);
+        return QUERN_OK;
+    }
     size_t count = 0;
     quern_status status = take(feed, &count, error);
     if (status != QUERN_OK)

@@ -20,6 +20,11 @@ quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, co
     return qn_output_prepare(&writer->output, sink->directory, error);
 }
 
+static qn_part_style style_of(const qn_sink *sink)
+{
+    return (qn_part_style){sink->compression, sink->level, sink->csv, sink->archive};
+}
+
 static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
 {
     if (writer->part_count == writer->part_capacity) {
@@ -31,7 +36,7 @@ static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t 
         writer->part_capacity = capacity;
     }
     const qn_sink *sink = writer->sink;
-    const qn_part_style style = {sink->compression, sink->level, sink->csv};
+    const qn_part_style style = style_of(sink);
     quern_status status =
         qn_part_open(&writer->parts[writer->part_count], sink->directory, number, part_count, &style, error);
     if (status != QUERN_OK)
@@ -135,6 +140,16 @@ static quern_status collect_summaries(qn_sink_writer *writer, qn_comm *comm, qn_
     return QUERN_OK;
 }
 
+static void seal(qn_sink_writer *writer, const qn_part_summary *summaries, size_t count, qn_error *error)
+{
+    const qn_sink *sink = writer->sink;
+    const qn_part_style style = style_of(sink);
+    if (sink->archive != QUERN_NO_ARCHIVE)
+        qn_output_seal_archive(&writer->output, summaries, count, &style, error);
+    else
+        qn_output_seal(&writer->output, summaries, count, sink->compression, sink->one_file, error);
+}
+
 static quern_status commit_parts(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
 {
     quern_status status = QUERN_OK;
@@ -143,14 +158,16 @@ static quern_status commit_parts(qn_sink_writer *writer, qn_comm *comm, qn_error
     return qn_comm_agree(comm, error);
 }
 
-/* Where each part begins in the one file; [count], on all ranks. NULL: no memory. */
-static uint64_t *share_offsets(const qn_part_summary *summaries, uint64_t count, qn_comm *comm, qn_error *error)
+/* Begins the one file. Where each part begins in it; [count], on all ranks. NULL: a failure. */
+static uint64_t *begin_file(qn_sink_writer *writer, const qn_part_summary *summaries, uint64_t count, qn_comm *comm,
+                            qn_error *error)
 {
-    uint64_t *offsets = calloc(count + 1, sizeof *offsets), offset = 0;
+    const qn_part_style style = style_of(writer->sink);
+    uint64_t *offsets = calloc(count + 1, sizeof *offsets);
     if (!offsets)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to join %llu parts", (unsigned long long)count);
-    for (uint64_t i = 0; offsets && comm->rank == 0 && i < count; offset += summaries[i++].bytes)
-        offsets[i] = offset;
+    else if (comm->rank == 0)
+        qn_output_join_begin(&writer->output, summaries, count, &style, offsets, error);
     if (qn_comm_agree(comm, error) == QUERN_OK &&
         qn_comm_broadcast(comm, offsets, count * sizeof *offsets, 0, error) == QUERN_OK)
         return offsets;
@@ -164,12 +181,9 @@ static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *su
 {
     const qn_sink *sink = writer->sink;
     quern_status status = qn_comm_broadcast(comm, &count, sizeof count, 0, error);
-    uint64_t *offsets = status == QUERN_OK ? share_offsets(summaries, count, comm, error) : NULL;
+    uint64_t *offsets = status == QUERN_OK ? begin_file(writer, summaries, count, comm, error) : NULL;
     if (!offsets)
         return error->status;
-    if (comm->rank == 0)
-        qn_output_join_begin(&writer->output, count, sink->compression, error);
-    status = qn_comm_agree(comm, error);
     for (size_t i = 0; status == QUERN_OK && i < writer->part_count; i++) {
         const qn_part *part = &writer->parts[i];
         status = qn_part_join(part, sink->directory, count, offsets[part->summary.number], error);
@@ -195,7 +209,7 @@ quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_err
         status = sink->one_file ? join_parts(writer, summaries, count, comm, error) : commit_parts(writer, comm, error);
     if (status == QUERN_OK) {
         if (comm->rank == 0)
-            qn_output_seal(&writer->output, summaries, count, sink->compression, sink->one_file, error);
+            seal(writer, summaries, count, error);
         status = qn_comm_agree(comm, error);
     }
     free(summaries);

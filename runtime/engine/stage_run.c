@@ -8,6 +8,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
+#include "runtime/engine/memory_leg.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
 #include "runtime/engine/task_run.h"
@@ -86,6 +87,16 @@ static void locate_in_result(const qn_chain *chain, const qn_node *source, const
              batch->block.key_bytes[at]);
 }
 
+/* feed: NULL where groups come from elsewhere. */
+static void locate(const qn_stage_run *run, const qn_chain *chain, const qn_node *source, const qn_result_feed *feed,
+                   const qn_batch *batch, qn_error *failure)
+{
+    if (feed && feed->memory)
+        qn_memory_leg_locate(chain, feed->memory, run->engine->comm->rank, failure);
+    else
+        locate_in_result(chain, source, batch, failure);
+}
+
 /* A part is an attempt's as a whole. */
 bool qn_stage_makes_parts(const qn_stage_run *run)
 {
@@ -118,8 +129,8 @@ void qn_stage_drop_part(qn_stage_run *run)
 }
 
 /* The same block again and again until it passes or there were too many attempts: the data is here and nowhere else. */
-static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_batch *batch,
-                                     qn_error *error)
+static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_result_feed *feed,
+                                     const qn_batch *batch, qn_error *error)
 {
     uint64_t skip = 0;
     qn_chain *chain = &run->chains[leg];
@@ -131,7 +142,7 @@ static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_n
             return QUERN_OK;
         run->figures.attempts_failed++;
         if (!chain->callback_failed || attempt == run->engine->settings.attempt_count_max) {
-            locate_in_result(chain, source, batch, &failure);
+            locate(run, chain, source, feed, batch, &failure);
             return qn_error_set(error, failure.status, 0, "%s", failure.text);
         }
         skip = chain->delivered > skip ? chain->delivered : skip;
@@ -145,6 +156,14 @@ static void keep_failure(qn_stage_run *run, const qn_error *failure)
         run->agent.error = *failure;
 }
 
+static void identify(qn_stage_run *run, uint32_t leg, const qn_result_feed *feed, qn_batch *batch)
+{
+    if (feed->memory)
+        qn_memory_leg_identify(run, leg, feed->memory, batch);
+    else
+        qn_identities_make(&run->identities, batch, qn_leg_source(run->stage, leg)->kind != QN_NODE_REDUCE);
+}
+
 static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed *feed)
 {
     quern_status status = QUERN_OK;
@@ -154,10 +173,10 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
     do {
         status = qn_result_feed_next(feed, &batch, &failure);
         if (status == QUERN_OK && qn_chain_samples(&run->chains[leg]))
-            qn_identities_make(&run->identities, &batch, qn_leg_source(run->stage, leg)->kind != QN_NODE_REDUCE);
+            identify(run, leg, feed, &batch);
         qn_agent_leave(&run->agent);
         if (status == QUERN_OK && batch.block.count > 0)
-            status = run_result_block(run, leg, qn_leg_source(run->stage, leg), &batch, &failure);
+            status = run_result_block(run, leg, qn_leg_source(run->stage, leg), feed, &batch, &failure);
         qn_agent_enter(&run->agent);
         if (status == QUERN_OK) {
             run->source_records[leg] += batch.block.count;
@@ -178,7 +197,8 @@ static quern_status end_in_chain(void *user, const qn_batch *batch, qn_error *er
     if (qn_chain_samples(&end->run->chains[end->leg]))
         qn_identities_make(&end->run->identities, &numbered, true);
     numbered.origin = NULL; /* they are the source records of the chain that follows */
-    return run_result_block(end->run, end->leg, stage->steps[stage->legs[end->leg].first_step + 1], &numbered, error);
+    return run_result_block(end->run, end->leg, stage->steps[stage->legs[end->leg].first_step + 1], NULL, &numbered,
+                            error);
 }
 
 /* Group by group, outside the gate but for progress now and then. */
@@ -274,16 +294,29 @@ static quern_status run_part_of_groups(qn_stage_run *run, uint32_t leg)
     return status == QUERN_OK ? end_part_of_result(run) : status;
 }
 
+/* Whether the first records decide how all are divided; their order has no meaning then. */
+static bool is_sampled(const qn_stage_run *run)
+{
+    return run->engine->comm->size > 1 && run->into && run->into->kind == QN_RESULT_COLLATED;
+}
+
+static quern_status open_feed(qn_stage_run *run, uint32_t leg, qn_result_feed *feed, qn_error *failure)
+{
+    const qn_node *source = qn_leg_source(run->stage, leg);
+    if (!run->from[leg])
+        return qn_result_feed_open_memory(feed, source, is_sampled(run), failure);
+    return qn_result_feed_open(feed, run->from[leg], source, qn_stage_makes_parts(run), failure);
+}
+
 static quern_status run_result(qn_stage_run *run, uint32_t leg)
 {
     if (has_groups(run->stage, leg))
         return run_part_of_groups(run, leg);
     qn_result_feed feed = {0};
     qn_error failure = {0};
-    size_t part_count = qn_result_get_local_part_count(run->from[leg]);
+    size_t part_count = run->from[leg] ? qn_result_get_local_part_count(run->from[leg]) : 1;
     qn_agent_leave(&run->agent); /* sorting may take long */
-    quern_status status =
-        qn_result_feed_open(&feed, run->from[leg], qn_leg_source(run->stage, leg), qn_stage_makes_parts(run), &failure);
+    quern_status status = open_feed(run, leg, &feed, &failure);
     qn_agent_enter(&run->agent);
     keep_failure(run, &failure);
     for (size_t part = 0; part < part_count && status == QUERN_OK && !run->agent.aborted; part++)
@@ -292,14 +325,14 @@ static quern_status run_result(qn_stage_run *run, uint32_t leg)
     return status;
 }
 
-/* All legs that read results. If there is one, the master waits to hear that they are through. */
+/* All legs that read what is here: results and memory. If there is one, the master waits to hear that they are through. */
 static void run_results(qn_stage_run *run)
 {
     uint64_t start_ns = qn_clock_ns();
     quern_status status = QUERN_OK;
     uint32_t count = 0;
     for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK && !run->agent.aborted; leg++) {
-        if (!run->from[leg])
+        if (qn_leg_has_tasks(run->stage, leg))
             continue;
         status = run_result(run, leg);
         count++;
@@ -387,6 +420,14 @@ static void keep_figures(qn_stage_run *run)
     figures->received_bytes = rounds->received_bytes;
 }
 
+static uint64_t count_parts(const qn_stage_run *run, uint32_t leg)
+{
+    if (!qn_leg_has_tasks(run->stage, leg))
+        return run->from[leg] ? qn_result_get_part_count(run->from[leg], run->engine->comm->size)
+                              : run->engine->comm->size;
+    return run->master.tasks.legs ? run->master.tasks.legs[leg].splits.count : 0;
+}
+
 /* Every rank learns where in the output the parts of a leg begin: only the master knows how many tasks there are. */
 static quern_status number_parts(qn_stage_run *run, qn_error *error)
 {
@@ -396,10 +437,7 @@ static quern_status number_parts(qn_stage_run *run, qn_error *error)
         run->first_part[leg] = next;
         if (leg == stage->leg_count)
             break;
-        bool is_source = stage->legs[leg].parent == QN_STAGE_NONE;
-        next += !is_source               ? qn_result_get_part_count(run->from[leg], run->engine->comm->size)
-                : run->master.tasks.legs ? run->master.tasks.legs[leg].splits.count
-                                         : 0;
+        next += count_parts(run, leg);
     }
     return qn_comm_broadcast(run->engine->comm, run->first_part, (stage->leg_count + 1) * sizeof *run->first_part, 0,
                              error);
@@ -531,6 +569,8 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
         status = number_parts(run, error);
     if (status == QUERN_OK)
         status = learn_all_places(run, error);
+    if (status == QUERN_OK)
+        status = qn_memory_legs_learn(run, error);
     if (status == QUERN_OK)
         status = qn_agent_start(&run->agent, engine->comm, engine->stage_number, is_master ? &run->master : NULL,
                                 run->into, error);

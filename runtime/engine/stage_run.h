@@ -2,7 +2,7 @@
 /*
  * runtime/engine/stage_run.h: one stage on one rank, from its first record to its last round.
  *
- * A rank reads its parts of the earlier results that legs of the stage read, leg after leg; then the tasks that the master hands out,
+ * A rank reads its parts of the earlier results that legs of the stage read, or its arrays in memory, leg after leg; then the tasks that the master hands out,
  * each of one leg; sends each block through the leg's chain; and puts what comes out into the stage's result or sink.
  */
 #ifndef QN_ENGINE_STAGE_RUN_H
@@ -74,6 +74,8 @@ struct qn_stage_run {
     qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
     qn_chain groupings[QN_LEG_COUNT_MAX]; /* of that one; its end is the chain of the others */
     qn_leg_end ends[QN_LEG_COUNT_MAX];
+    uint64_t first_element
+        [QN_LEG_COUNT_MAX];   /* of a leg that reads memory, and needs it: how many elements lower ranks have */
     qn_identities identities; /* of the block that is being worked on, in legs with a sample */
     qn_stage_figures figures;
     uint64_t source_bytes[QN_LEG_COUNT_MAX];    /* read by each leg: of files, or keys and values of a result */

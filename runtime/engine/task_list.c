@@ -45,7 +45,7 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, uint6
     list->leg_count = stage->leg_count;
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
-        if (stage->legs[i].parent != QN_STAGE_NONE)
+        if (!qn_leg_has_tasks(stage, i))
             continue;
         const qn_node *source = qn_leg_source(stage, i);
         if (source->kind == QN_NODE_HDF5) {
@@ -112,7 +112,7 @@ static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, uint64
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
-        if (stage->legs[i].parent == QN_STAGE_NONE)
+        if (qn_leg_has_tasks(stage, i))
             status = leg->datasets.count > 0
                          ? cut_datasets(leg, split_bytes, is_chosen, error)
                          : cut_files(leg, qn_leg_source(stage, i), split_bytes, &list->whole_count, error);

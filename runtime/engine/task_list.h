@@ -29,7 +29,7 @@ typedef struct qn_task_leg {
 } qn_task_leg;
 
 typedef struct qn_task_list {
-    qn_task_leg *legs; /* [leg_count] as in the stage; those that read results are empty */
+    qn_task_leg *legs; /* [leg_count] as in the stage; those that read results or memory are empty */
     uint32_t leg_count;
     uint32_t count; /* of tasks */
     uint64_t bytes;

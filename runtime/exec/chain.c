@@ -596,6 +596,7 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
     case QN_NODE_SEQUENCES:
     case QN_NODE_ROWS:
     case QN_NODE_FILES:
+    case QN_NODE_MEMORY:
     case QN_NODE_UNION:
     case QN_NODE_REDUCE:
     case QN_NODE_COLLATE:

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/pages.h"
+#include "runtime/io/deflater.h"
+#include "runtime/io/output_archive.h"
 
 #define WRITE_BUFFER_BYTES ((size_t)1 << 20)
 #define DIRECT_BYTES_MIN   ((uint64_t)64 << 20) /* of a part, from which on it is not cached */
@@ -139,6 +142,7 @@ void qn_output_release(qn_output *output)
 {
     free(output->joined_path);
     free(output->joined_temporary_path);
+    free(output->joined_offsets);
     qn_output_lock_drop(&output->lock);
     *output = (qn_output){0};
 }
@@ -168,10 +172,11 @@ static char *temporary_path(const char *directory, int digits, uint64_t number)
     return path;
 }
 
-static char *final_path(const char *directory, int digits, uint64_t number, quern_compression compression)
+static char *final_path(const char *directory, int digits, uint64_t number, const qn_part_style *style)
 {
     char *path = NULL;
-    const char *suffix = qn_compression_suffix(compression);
+    char suffix[16];
+    qn_part_style_suffix(style, suffix);
     if (asprintf(&path, "%s/part-%0*" PRIu64 "%s", directory, digits, number, suffix) < 0)
         return NULL;
     return path;
@@ -203,6 +208,8 @@ static quern_status open_part(qn_part *part, qn_error *error)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create %s", part->temporary_path);
     if (part->style.compression == QUERN_NOT_COMPRESSED)
         return QUERN_OK;
+    if (part->style.archive == QUERN_ZIP)
+        return qn_deflater_create(&part->deflater, part->style.level, write_out, part, error);
     return qn_packer_create(&part->packer, part->style.compression, part->style.level, write_out, part, error);
 }
 
@@ -211,7 +218,7 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
 {
     int digits = digits_of(part_count);
     *part = (qn_part){.style = *style, .fd = -1, .summary.number = number};
-    part->path = final_path(directory, digits, number, style->compression);
+    part->path = final_path(directory, digits, number, style);
     part->temporary_path = temporary_path(directory, digits, number);
     part->buffer = qn_pages_reserve(WRITE_BUFFER_BYTES, false);
     part->checksum = XXH3_createState();
@@ -226,9 +233,19 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
     return status;
 }
 
+static quern_status pack_part(qn_part *part, const void *data, size_t bytes, qn_error *error)
+{
+    if (part->deflater)
+        return qn_deflater_write(part->deflater, data, bytes, error);
+    return part->packer ? qn_packer_write(part->packer, data, bytes, error) : write_out(part, data, bytes, error);
+}
+
 static quern_status flush_part(qn_part *part, const void *data, size_t bytes, qn_error *error)
 {
-    return part->packer ? qn_packer_write(part->packer, data, bytes, error) : write_out(part, data, bytes, error);
+    part->summary.content_bytes += bytes;
+    if (part->style.archive == QUERN_ZIP)
+        part->summary.crc32 = libdeflate_crc32(part->summary.crc32, data, bytes);
+    return pack_part(part, data, bytes, error);
 }
 
 /* The buffer is filled to its end, so that what is written are whole pages. */
@@ -250,14 +267,34 @@ quern_status qn_part_write(qn_part *part, const void *data, size_t bytes, qn_err
     return QUERN_OK;
 }
 
-quern_status qn_part_finish(qn_part *part, qn_error *error)
+static void destroy_packers(qn_part *part)
 {
+    qn_packer_destroy(part->packer);
+    qn_deflater_destroy(part->deflater);
+    part->packer = NULL;
+    part->deflater = NULL;
+}
+
+/* The last bytes: of a member of a tar with what pads it. */
+static quern_status end_content(qn_part *part, qn_error *error)
+{
+    static const uint8_t zeros[512];
     quern_status status = flush_part(part, part->buffer, part->used_bytes, error);
+    uint64_t padding_bytes = qn_archive_padding(&part->style, part->summary.content_bytes);
     part->used_bytes = 0;
+    if (status == QUERN_OK && padding_bytes > 0)
+        status = pack_part(part, zeros, padding_bytes, error);
     if (status == QUERN_OK && part->packer)
         status = qn_packer_end(part->packer, error);
-    qn_packer_destroy(part->packer);
-    part->packer = NULL;
+    if (status == QUERN_OK && part->deflater)
+        status = qn_deflater_end(part->deflater, error);
+    destroy_packers(part);
+    return status;
+}
+
+quern_status qn_part_finish(qn_part *part, qn_error *error)
+{
+    quern_status status = end_content(part, error);
     if (status == QUERN_OK && fsync(part->fd) != 0)
         status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", part->temporary_path);
     if (close(part->fd) != 0 && status == QUERN_OK)
@@ -278,7 +315,7 @@ quern_status qn_part_commit(qn_part *part, qn_error *error)
 
 void qn_part_close(qn_part *part, bool keep)
 {
-    qn_packer_destroy(part->packer);
+    destroy_packers(part);
     if (part->fd >= 0 && part->path)
         close(part->fd);
     if (!keep && part->path) {
@@ -293,19 +330,41 @@ void qn_part_close(qn_part *part, bool keep)
     *part = (qn_part){.fd = -1};
 }
 
-quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, quern_compression compression,
-                                  qn_error *error)
+/* Where each part is to go; of an archive all else is written. */
+static quern_status place_parts(qn_output *output, int fd, const qn_part_summary *summaries, uint64_t count,
+                                const qn_part_style *style, qn_error *error)
 {
-    int digits = digits_of(part_count + 1);
-    output->joined_path = final_path(output->directory, digits_of(1), 0, compression);
-    output->joined_temporary_path = temporary_path(output->directory, digits, part_count);
-    if (!output->joined_path || !output->joined_temporary_path)
+    uint64_t *offsets = output->joined_offsets;
+    if (style->archive != QUERN_NO_ARCHIVE) {
+        quern_status status = qn_archive_write_frame(fd, output->joined_temporary_path, style, digits_of(count),
+                                                     summaries, count, offsets, &output->joined_bytes, error);
+        if (status == QUERN_OK && fsync(fd) != 0)
+            status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", output->joined_temporary_path);
+        return status;
+    }
+    for (uint64_t i = 0; i < count; output->joined_bytes += summaries[i++].bytes)
+        offsets[i] = output->joined_bytes;
+    return QUERN_OK;
+}
+
+quern_status qn_output_join_begin(qn_output *output, const qn_part_summary *summaries, uint64_t count,
+                                  const qn_part_style *style, uint64_t *offsets_out, qn_error *error)
+{
+    int digits = digits_of(count + 1);
+    output->joined_path = final_path(output->directory, digits_of(1), 0, style);
+    output->joined_temporary_path = temporary_path(output->directory, digits, count);
+    output->joined_offsets = calloc(count + 1, sizeof *output->joined_offsets);
+    if (!output->joined_path || !output->joined_temporary_path || !output->joined_offsets)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
     int fd = open(output->joined_temporary_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd < 0)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create %s", output->joined_temporary_path);
-    close(fd);
-    return QUERN_OK;
+    quern_status status = place_parts(output, fd, summaries, count, style, error);
+    if (close(fd) != 0 && status == QUERN_OK)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot close %s", output->joined_temporary_path);
+    if (status == QUERN_OK)
+        memcpy(offsets_out, output->joined_offsets, count * sizeof *offsets_out);
+    return status;
 }
 
 /* Piece by piece, in the kernel where it can. */
@@ -424,11 +483,41 @@ static json_t *describe_joined(const qn_part_summary *summaries, size_t count, q
     return NULL;
 }
 
-static char *manifest_text(const qn_part_summary *summaries, size_t count, quern_compression compression,
-                           bool is_one_file)
+/* Of a member: its name and content, and where its bytes are as they are stored, with their checksum. */
+static json_t *describe_member(const qn_part_summary *summary, int digits, uint64_t offset)
 {
-    json_t *parts =
-        is_one_file ? describe_joined(summaries, count, compression) : describe_parts(summaries, count, compression);
+    char name[64], checksum[32];
+    snprintf(name, sizeof name, "part-%0*" PRIu64, digits, summary->number);
+    snprintf(checksum, sizeof checksum, "%016" PRIx64, summary->checksum);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:s}", "name", name, "content_bytes",
+                     (json_int_t)summary->content_bytes, "records", (json_int_t)summary->records, "offset",
+                     (json_int_t)offset, "bytes", (json_int_t)summary->bytes, "xxh3_64", checksum);
+}
+
+static json_t *describe_archive(const qn_output *output, const qn_part_summary *summaries, size_t count,
+                                const qn_part_style *style)
+{
+    char name[64], suffix[16];
+    json_int_t records = 0;
+    json_t *members = json_array();
+    bool complete = members != NULL;
+    qn_part_style_suffix(style, suffix);
+    snprintf(name, sizeof name, "part-%0*d%s", NUMBER_DIGITS_MIN, 0, suffix);
+    for (size_t i = 0; complete && i < count; i++) {
+        json_t *member = describe_member(&summaries[i], digits_of(count), output->joined_offsets[i]);
+        complete = json_array_append_new(members, member) == 0;
+        records += (json_int_t)summaries[i].records;
+    }
+    if (complete)
+        return json_pack("[{s:s, s:I, s:I, s:o}]", "name", name, "bytes", (json_int_t)output->joined_bytes, "records",
+                         records, "members", members);
+    json_decref(members);
+    return NULL;
+}
+
+/* Takes the parts. */
+static char *manifest_text(json_t *parts)
+{
     json_t *manifest = parts ? json_pack("{s:i, s:o}", "quern_manifest", 1, "parts", parts) : NULL;
     char *text = manifest ? print_json(manifest) : NULL;
     json_decref(manifest);
@@ -481,10 +570,10 @@ static quern_status seal(qn_output *output, const char *manifest, qn_error *erro
     return status == QUERN_OK ? qn_file_sync_directory(output->directory, error) : status;
 }
 
-quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count,
-                            quern_compression compression, bool is_one_file, qn_error *error)
+/* Takes the parts; NULL: there was no memory for them. */
+static quern_status seal_parts(qn_output *output, json_t *parts, qn_error *error)
 {
-    char *text = manifest_text(summaries, count, compression, is_one_file);
+    char *text = manifest_text(parts);
     if (!text)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest of %s", output->directory);
     quern_status status = seal(output, text, error);
@@ -492,4 +581,18 @@ quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries,
     if (status != QUERN_OK)
         qn_output_unseal(output);
     return status;
+}
+
+quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count,
+                            quern_compression compression, bool is_one_file, qn_error *error)
+{
+    json_t *parts =
+        is_one_file ? describe_joined(summaries, count, compression) : describe_parts(summaries, count, compression);
+    return seal_parts(output, parts, error);
+}
+
+quern_status qn_output_seal_archive(qn_output *output, const qn_part_summary *summaries, size_t count,
+                                    const qn_part_style *style, qn_error *error)
+{
+    return seal_parts(output, describe_archive(output, summaries, count, style), error);
 }

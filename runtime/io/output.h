@@ -27,6 +27,8 @@ typedef struct qn_output {
     bool created;                              /* it was absent */
     bool has_manifest, has_success;            /* written by this job */
     char *joined_path, *joined_temporary_path; /* of one file; NULL: parts stay apart */
+    uint64_t *joined_offsets;                  /* [count] where each part is in it */
+    uint64_t joined_bytes;
     qn_output_lock lock;
 } qn_output;
 
@@ -48,6 +50,10 @@ typedef struct qn_part_summary {
     uint64_t bytes;
     uint64_t records;
     uint64_t checksum; /* XXH3, 64 bits, seed 0 */
+    /* of a member of an archive: */
+    uint64_t content_bytes; /* before compression, without padding */
+    uint32_t crc32;         /* of them; for zip only */
+    uint32_t unused;
 } qn_part_summary;
 
 /* How parts are written. */
@@ -55,12 +61,14 @@ typedef struct qn_part_style {
     quern_compression compression;
     int level;
     bool csv;
+    quern_archive archive;
 } qn_part_style;
 
 /* One part being written. */
 typedef struct qn_part {
     qn_part_style style;
-    qn_packer *packer; /* NULL: bytes are written as they are */
+    qn_packer *packer;            /* NULL: bytes are written as they are */
+    struct qn_deflater *deflater; /* of a member of a zip; the same */
     char *temporary_path;
     char *path;
     int fd;
@@ -82,10 +90,11 @@ quern_status qn_part_commit(qn_part *part, qn_error *error);
 /* Removes the file, under whichever name, unless kept; frees everything. Takes a zeroed one. */
 void qn_part_close(qn_part *part, bool keep);
 
-/* One file instead of parts: rank 0 begins it, all ranks copy theirs, at the sum of the bytes of those before them; when all have, rank 0
- * commits it, and the others' parts are closed without being kept. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
-quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, quern_compression compression,
-                                  qn_error *error);
+/* One file instead of parts: rank 0 begins it and works out where they go, behind each other; of an archive it writes what stands between
+ * them. All ranks copy theirs there; when all have, rank 0 commits it, and the others' parts are closed without being kept. summaries:
+ * [count] by number. offsets_out: [count]. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_output_join_begin(qn_output *output, const qn_part_summary *summaries, uint64_t count,
+                                  const qn_part_style *style, uint64_t *offsets_out, qn_error *error);
 quern_status qn_part_join(const qn_part *part, const char *directory, uint64_t part_count, uint64_t offset,
                           qn_error *error);
 quern_status qn_output_join_commit(qn_output *output, qn_error *error);
@@ -95,5 +104,8 @@ quern_status qn_output_join_commit(qn_output *output, qn_error *error);
  * QUERN_ERROR_NO_MEMORY. */
 quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count,
                             quern_compression compression, bool is_one_file, qn_error *error);
+/* The same of an archive, whose parts are its members. */
+quern_status qn_output_seal_archive(qn_output *output, const qn_part_summary *summaries, size_t count,
+                                    const qn_part_style *style, qn_error *error);
 
 #endif

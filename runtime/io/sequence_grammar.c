@@ -455,7 +455,7 @@ static size_t name_bytes(quern_span name, char mate)
     return bytes >= 2 && text[bytes - 2] == '/' && text[bytes - 1] == mate ? bytes - 2 : bytes;
 }
 
-static bool are_mates(quern_span first, quern_span second)
+bool qn_sequence_are_mates(quern_span first, quern_span second)
 {
     size_t bytes = name_bytes(first, '1');
     return bytes == name_bytes(second, '2') && memcmp(first.data, second.data, bytes) == 0;
@@ -475,7 +475,7 @@ static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_er
     finding = read_one(source, view, second, &reads[1], error);
     if (finding != QN_FOUND)
         return finding;
-    if (!are_mates(reads[0].name, reads[1].name))
+    if (!qn_sequence_are_mates(reads[0].name, reads[1].name))
         return qn_record_fail(source, view->offset, error,
                               "this record and the one behind it are no pair: their names differ");
     finding = give_read(source, view, &reads[0], 0, error);

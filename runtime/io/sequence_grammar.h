@@ -21,5 +21,7 @@ extern const qn_grammar qn_sequence_grammar;
 /* Whether only the front of a file shows that it can be cut, and whether one that begins so can: its records can be found from its middle. */
 bool qn_sequence_needs_front(const qn_sequence_format *format);
 bool qn_sequence_can_be_cut(const qn_sequence_format *format, const uint8_t *data, size_t bytes, bool at_end);
+/* Whether two header lines are of mates: the same but for what follows a blank, and "/1" and "/2" in front of that. */
+bool qn_sequence_are_mates(quern_span first, quern_span second);
 
 #endif

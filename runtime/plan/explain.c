@@ -149,7 +149,7 @@ static void put_source(qn_buffer *to, const qn_stage *stage, uint32_t leg)
     if (parent != QN_STAGE_NONE)
         put(to, "result of stage %u, ", parent + 1);
     put_node(to, source);
-    if (parent == QN_STAGE_NONE)
+    if (qn_leg_has_tasks(stage, leg))
         put_paths(to, &source->text);
 }
 

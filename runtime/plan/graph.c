@@ -11,11 +11,13 @@ void qn_graph_init(qn_graph *graph)
 {
     *graph = (qn_graph){0};
     qn_arena_init(&graph->arena, 0);
+    qn_arena_init(&graph->sink_arena, 0);
 }
 
 void qn_graph_fini(qn_graph *graph)
 {
     qn_arena_reset(&graph->arena);
+    qn_arena_reset(&graph->sink_arena);
 }
 
 static void digest(qn_graph *graph, const void *data, size_t bytes)
@@ -43,6 +45,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "read csv";
     case QN_NODE_FILES:
         return "read files";
+    case QN_NODE_MEMORY:
+        return "read memory";
     case QN_NODE_MAP:
         return "map";
     case QN_NODE_FLAT_MAP:
@@ -489,8 +493,10 @@ quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *
     quern_status status = check_sink(draft, error);
     if (status != QUERN_OK)
         return status;
-    qn_sink *sink = qn_arena_copy(&graph->arena, draft, sizeof *draft);
-    if (sink && draft->directory && !(sink->directory = qn_arena_text(&graph->arena, draft->directory)))
+    if (!graph->sinks) /* nobody asks for the plan of the last run any more */
+        qn_arena_rewind(&graph->sink_arena);
+    qn_sink *sink = qn_arena_copy(&graph->sink_arena, draft, sizeof *draft);
+    if (sink && draft->directory && !(sink->directory = qn_arena_text(&graph->sink_arena, draft->directory)))
         sink = NULL;
     if (!sink)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an output");
@@ -500,6 +506,7 @@ quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *
     digest_number(graph, sink->collect_to);
     digest_number(graph, (uint64_t)sink->compression << 32 | (uint64_t)sink->csv << 1 | sink->one_file);
     digest_number(graph, (uint64_t)sink->level);
+    digest_number(graph, sink->archive);
     if (sink->directory)
         digest(graph, sink->directory, strlen(sink->directory));
     sink->next = NULL;

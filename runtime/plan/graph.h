@@ -16,6 +16,7 @@
 #include "runtime/data/array_form.h"
 #include "runtime/data/bins.h"
 #include "runtime/data/collation.h"
+#include "runtime/data/memory_arrays.h"
 #include "runtime/data/record_format.h"
 #include "runtime/data/record_layout.h"
 #include "runtime/data/reducer.h"
@@ -27,6 +28,7 @@ typedef enum qn_node_kind {
     QN_NODE_SEQUENCES,
     QN_NODE_ROWS,
     QN_NODE_FILES,
+    QN_NODE_MEMORY,
     QN_NODE_MAP,
     QN_NODE_FLAT_MAP,
     QN_NODE_FILTER,
@@ -132,6 +134,7 @@ struct qn_node {
         qn_record_layout layout;    /* QN_NODE_FIXED */
         const qn_array_form *array; /* QN_NODE_HDF5; in the graph's arena */
         qn_record_format records;   /* QN_NODE_SEQUENCES, ROWS, FILES */
+        qn_memory_arrays *arrays;   /* QN_NODE_MEMORY; in the graph's arena. They change between runs */
         qn_sample sample;           /* QN_NODE_SAMPLE */
         qn_bins bins;               /* QN_NODE_BIN */
         qn_quantiles quantiles;     /* QN_NODE_QUANTILES */
@@ -168,6 +171,7 @@ struct qn_sink {
     quern_compression compression;
     int level;
     bool one_file;
+    quern_archive archive;       /* then one_file, too */
     uint64_t k;                  /* TOP_K */
     quern_collect_to collect_to; /* COLLECT */
     quern_each_fn each;
@@ -183,6 +187,7 @@ static inline bool qn_sink_is_of_files(const qn_sink *sink)
 
 typedef struct qn_graph {
     qn_arena arena;
+    qn_arena sink_arena; /* of the outputs of one run: a program that runs for long asks for many */
     uint32_t node_count;
     qn_sink *sinks;
     qn_node *cached;       /* all that are */
@@ -206,7 +211,7 @@ static inline bool qn_node_is_grouping(const qn_node *node)
 /* Whether a leg of a stage can begin with the node. */
 static inline bool qn_node_is_source(const qn_node *node)
 {
-    return node->kind <= QN_NODE_FILES || qn_node_makes_result(node);
+    return node->kind <= QN_NODE_MEMORY || qn_node_makes_result(node);
 }
 
 /* Whether the operator has to know how many records, or what sum of them, there are before a part of its input. */
@@ -241,6 +246,12 @@ qn_node *qn_graph_add_rows(qn_graph *graph, const char *const *paths, size_t pat
 /* A source of whole files: the same. */
 qn_node *qn_graph_add_files(qn_graph *graph, const char *const *paths, size_t path_count,
                             const quern_file_options *options, qn_error *error);
+/* A source of arrays of this rank, which are copied, not what they point to. */
+qn_node *qn_graph_add_memory(qn_graph *graph, const quern_schema *schema, const quern_memory_array *arrays,
+                             size_t array_count, qn_error *error);
+/* Other arrays for such a node. A failure leaves the old ones. */
+quern_status qn_graph_renew_memory(qn_graph *graph, const qn_node *node, const quern_memory_array *arrays,
+                                   size_t array_count, qn_error *error);
 /* The records that a share of all outcomes keeps: fraction is 0 to 1. */
 qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fraction, uint64_t seed, qn_error *error);
 /* Each value's bin as a key without a value: copies. */

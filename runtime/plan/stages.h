@@ -63,6 +63,13 @@ static inline const qn_node *qn_leg_source(const qn_stage *stage, uint32_t leg)
     return stage->steps[stage->legs[leg].first_step];
 }
 
+/* Whether the leg reads files, which the master lists and cuts into tasks; else what it reads is on the ranks already: a result, or their
+ * arrays in memory. */
+static inline bool qn_leg_has_tasks(const qn_stage *stage, uint32_t leg)
+{
+    return stage->legs[leg].parent == QN_STAGE_NONE && qn_leg_source(stage, leg)->kind != QN_NODE_MEMORY;
+}
+
 /* The leg that a step belongs to; leg_count for the end. */
 uint32_t qn_stage_leg_of(const qn_stage *stage, uint32_t step);
 

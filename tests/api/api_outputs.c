@@ -62,6 +62,20 @@ static kit_text unpacked(const char *output, const way *how, bool one_file)
     return kit_read(plain);
 }
 
+static int count_any(const quern_record *record, void *user)
+{
+    (void)record;
+    ++*(uint64_t *)user;
+    return 0;
+}
+
+static int keep_some(const quern_record *in, int *keep_out, void *user)
+{
+    (void)user;
+    *keep_out = in->key.bytes <= 6; /* up to key-99 */
+    return 0;
+}
+
 static void check_way(quern_context *context, const way *how, bool one_file, const kit_text *expected)
 {
     const char *output = kit_path("out.%s.%d", how->name, one_file);
@@ -97,6 +111,96 @@ static void compressed_and_joined_outputs_hold_the_same_bytes(void)
     quern_context_destroy(context);
 }
 
+typedef struct wrap {
+    quern_archive archive;
+    quern_compression compression;
+    const char *suffix;
+    const char *readers[3]; /* programs that print the members one after the other */
+} wrap;
+
+#define PYTHON_ZIP                                                                                                     \
+    "python3 -c 'import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); assert z.testzip() is None; "                  \
+    "[sys.stdout.buffer.write(z.read(n)) for n in z.namelist()]'"
+#define PYTHON_TAR                                                                                                     \
+    "python3 -c 'import sys, tarfile; t = tarfile.open(sys.argv[1]); "                                                 \
+    "[sys.stdout.buffer.write(t.extractfile(m).read()) for m in t]'"
+
+static const wrap wraps[] = {
+    {QUERN_TAR, QUERN_NOT_COMPRESSED, ".tar", {"tar -xOf", "bsdtar -xOf", PYTHON_TAR}},
+    {QUERN_TAR, QUERN_GZIP, ".tar.gz", {"tar -xzOf", "bsdtar -xOf", PYTHON_TAR}},
+    {QUERN_TAR, QUERN_ZSTD, ".tar.zst", {"tar --zstd -xOf", "bsdtar -xOf"}},
+    {QUERN_TAR, QUERN_LZ4, ".tar.lz4", {"tar -I lz4 -xOf", "bsdtar -xOf"}},
+    {QUERN_ZIP, QUERN_NOT_COMPRESSED, ".zip", {"unzip -p", "bsdtar -xOf", PYTHON_ZIP}},
+    {QUERN_ZIP, QUERN_GZIP, ".zip", {"unzip -p", "bsdtar -xOf", PYTHON_ZIP}},
+};
+
+static void check_readers(const wrap *how, const char *directory, const kit_text *expected)
+{
+    for (size_t i = 0; i < sizeof how->readers / sizeof *how->readers && how->readers[i]; i++) {
+        const char *plain = kit_path("members");
+        char command[2000];
+        snprintf(command, sizeof command, "%s '%s/part-00000%s' > '%s'", how->readers[i], directory, how->suffix,
+                 plain);
+        if (system(command) != 0)
+            kit_fail(__FILE__, __LINE__, "%s", command);
+        kit_text got = kit_read(plain);
+        CHECK_SAME(got.bytes, expected->bytes);
+        CHECK(memcmp(got.data, expected->data, got.bytes) == 0);
+        kit_free(&got);
+    }
+}
+
+static void archives_are_read_by_the_programs_that_everybody_has(void)
+{
+    quern_context *context = context_with(20000);
+    quern_write_text(counts_of(context), kit_path("wrap.text"));
+    kit_run(context);
+    kit_text expected = {0};
+    if (kit_rank() == 0)
+        expected = kit_read_output(kit_path("wrap.text"));
+    for (size_t i = 0; i < sizeof wraps / sizeof *wraps; i++) {
+        const char *directory = strdup(kit_path("wrap.%zu", i));
+        const quern_output_options options = {
+            .struct_size = sizeof options, .compression = wraps[i].compression, .archive = wraps[i].archive};
+        CHECK_STATUS(quern_write_files(counts_of(context), directory, &options), QUERN_OK, "");
+        kit_run(context);
+        if (kit_rank() == 0)
+            check_readers(&wraps[i], directory, &expected);
+        uint64_t count = 0;
+        quern_collect(quern_read_text(context, &directory, 1, NULL), QUERN_COLLECT_ROOT, count_any, &count);
+        kit_run(context);
+        if (kit_rank() == 0)
+            CHECK_SAME(count, 9000);
+        kit_barrier();
+        free((void *)(uintptr_t)directory);
+    }
+    kit_free(&expected);
+    quern_context_destroy(context);
+}
+
+/* Parts of a few lines, or none. */
+static void archives_have_many_members_and_empty_ones(void)
+{
+    for (size_t i = 0; i < sizeof wraps / sizeof *wraps; i += 5) {
+        quern_context *context = context_with(6000);
+        const char *directory = strdup(kit_path("many.%zu", i));
+        const quern_output_options options = {
+            .struct_size = sizeof options, .compression = wraps[i].compression, .archive = wraps[i].archive};
+        quern_write_files(quern_filter(quern_read_text(context, input, 1, NULL), keep_some, NULL), directory, &options);
+        kit_run(context);
+        kit_text expected = {0};
+        for (uint64_t line = 0; line < LINE_COUNT; line++)
+            if (line * 7919 % 9000 < 100)
+                kit_put(&expected, "key-%" PRIu64 "\n", line * 7919 % 9000);
+        if (kit_rank() == 0)
+            check_readers(&wraps[i], directory, &expected);
+        kit_free(&expected);
+        kit_barrier();
+        free((void *)(uintptr_t)directory);
+        quern_context_destroy(context);
+    }
+}
+
 static int count_line(const quern_record *record, void *user)
 {
     CHECK(record->value.bytes == 0);
@@ -119,12 +223,47 @@ static void an_output_is_the_input_of_the_next_job_by_its_directory(void)
     quern_context_destroy(context);
 }
 
+static int fail_always(const quern_record *in, quern_record *out, void *user)
+{
+    (void)in;
+    (void)out;
+    (void)user;
+    return 1;
+}
+
+/* Before the members are put together, since another stage failed, and while they are made. */
+static void a_job_that_fails_leaves_no_archive(void)
+{
+    for (size_t i = 0; i < sizeof wraps / sizeof *wraps; i++) {
+        quern_context *context = context_with(20000);
+        const char *directory = strdup(kit_path("failed.%zu", i));
+        quern_output_options options = {
+            .struct_size = sizeof options, .compression = wraps[i].compression, .archive = wraps[i].archive};
+        quern_write_files(counts_of(context), directory, &options);
+        quern_write_text(quern_map(counts_of(context), (quern_schema){QUERN_BYTES, QUERN_U64, 0, 0}, fail_always, NULL),
+                         kit_path("failed.text"));
+        kit_run_fails(context, QUERN_ERROR_CALLBACK);
+        kit_check_no_output(directory);
+        if (wraps[i].compression == QUERN_GZIP) {
+            options.level = 77;
+            quern_write_files(counts_of(context), directory, &options);
+            CHECK_HAS(kit_run_fails(context, QUERN_ERROR_OUTPUT), "compress");
+            kit_check_no_output(directory);
+        }
+        kit_barrier();
+        free((void *)(uintptr_t)directory);
+        quern_context_destroy(context);
+    }
+}
+
 static void options_that_there_are_not_are_refused(void)
 {
     const quern_output_options bad[] = {
         {.struct_size = 0},
         {.struct_size = sizeof bad[0], .form = (quern_form)3},
         {.struct_size = sizeof bad[0], .compression = (quern_compression)4},
+        {.struct_size = sizeof bad[0], .archive = (quern_archive)3},
+        {.struct_size = sizeof bad[0], .archive = QUERN_ZIP, .compression = QUERN_ZSTD},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         quern_context *context = context_with(0);
@@ -146,6 +285,9 @@ int main(int argc, char **argv)
     kit_start(&argc, &argv);
     make_input();
     RUN(compressed_and_joined_outputs_hold_the_same_bytes, 30);
+    RUN(archives_are_read_by_the_programs_that_everybody_has, 30);
+    RUN(archives_have_many_members_and_empty_ones, 60);
+    RUN(a_job_that_fails_leaves_no_archive, 60);
     RUN(an_output_is_the_input_of_the_next_job_by_its_directory, 10);
     RUN(options_that_there_are_not_are_refused, 10);
     return kit_finish();

@@ -36,6 +36,8 @@ PLANS = {
     "api_per_record": Plan(ranks(None, 1, 2, 3, 7), 60, True),
     "api_hdf5": Plan(ranks(None, 1, 2, 3, 7), 60, True),
     "api_formats": Plan(ranks(None, 1, 2, 3, 7), 90, True),
+    "api_memory": Plan(ranks(None, 1, 2, 3, 7), 90, True),
+    "api_pairs": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_places": Plan(ranks(None, 3), 60, True),
     "api_sample": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_collect": Plan(ranks(None, 1, 2, 3, 7), 90, True),
@@ -70,6 +72,8 @@ CHECKED = {
                        "a_users_comparison_orders_and_bytes_decide_what_it_calls_equal",
                        "results_are_sorted_and_sorted_again", "load_of_a_sort_with_a_hot_key",
                        "unions_are_reduced_and_sorted")),
+    "api_memory": (3, ()),
+    "api_pairs": (2, ("every_pair_comes_once_however_files_are_packed",)),
     "api_places": (3, ()),
     "api_retry": (3, ()),
     "api_broadcast_join": (2, ("keys_of_bytes_of_any_length", "keys_that_are_numbers")),
@@ -95,7 +99,7 @@ def legs_of(edges, results):
     """The steps before the end: a leg begins at the first one, and where a text, an earlier stage's result or a kept dataset is read."""
     legs = [[edges[0]]]
     for edge in edges[1:-1]:
-        if edge["name"] in ("read text", "read fixed", "store") or edge["name"] in results:
+        if edge["name"] in ("read text", "read fixed", "read memory", "read sequences", "store") or edge["name"] in results:
             legs.append([])
         legs[-1].append(edge)
     return legs

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import subprocess
+import tarfile
 
 from harness import count_words, main, test
 
@@ -251,6 +252,44 @@ def quern_verify_looks_at_each_piece_of_one_file(t):
                           (whole[:last] + bytes([whole[last] ^ 1]), b"checksum"), (b"X" + whole[1:], b"checksum")):
         t.write(part, content)
         done = quern(t, "verify", out)
+        t.check(done.returncode == (says is not None) and (says or b"") in done.stderr, "%s: %r" % (says, done.stderr))
+
+
+@test
+def quern_verify_looks_at_the_members_of_archives(t):
+    out = t.new_output()
+    t.succeed(3, "-o", out, t.write("words", text(random.Random(2), 3000)))
+    manifest_path = os.path.join(out, "_MANIFEST.json")
+    with open(manifest_path) as file:
+        manifest = json.load(file)
+    tar, members = os.path.join(out, "part-00000.tar"), []
+    with tarfile.open(tar, "w") as archive:  # as an output with archive: docs/output.md
+        for part in manifest["parts"]:
+            path = os.path.join(out, part["name"])
+            archive.add(path, part["name"])
+            members.append(dict(part, content_bytes=part["bytes"]))
+            os.remove(path)
+    with tarfile.open(tar) as archive:
+        for member in members:
+            member["offset"] = archive.getmember(member["name"]).offset_data
+    with open(tar, "rb") as file:
+        whole = file.read()
+
+    def verify(content, listed):
+        t.write(tar, content)
+        parts = [{"name": "part-00000.tar", "bytes": len(whole), "records": 0, "members": listed}]
+        t.write(manifest_path, json.dumps(dict(manifest, parts=parts)).encode())
+        return quern(t, "verify", out)
+
+    at = members[-1]["offset"]
+    for content, listed, says in (
+            (whole, members, None), (whole[:-1], members, b"bytes"),
+            (whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:], members, b"checksum"),
+            (whole[:at - 512] + b"X" + whole[at - 511:], members, b"cannot read"),
+            (whole, members[:-1], b"member"),
+            (whole, members[:-1] + [dict(members[-1], name="another")], b"another"),
+            (whole, members[:-1] + [dict(members[-1], content_bytes=1)], b"bytes")):
+        done = verify(content, listed)
         t.check(done.returncode == (says is not None) and (says or b"") in done.stderr, "%s: %r" % (says, done.stderr))
 
 

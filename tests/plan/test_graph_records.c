@@ -53,6 +53,23 @@ static uint64_t digest_of(unsigned choice)
     return digest;
 }
 
+START_TEST(outputs_of_a_thousand_runs_take_the_memory_of_one)
+{
+    const qn_node *lines = read_lines();
+    size_t held_bytes = 0;
+    for (int run = 0; run < 1000; run++) {
+        qn_sink text = {.kind = QN_SINK_TEXT, .input = lines, .directory = "a directory whose name is not too short"};
+        ck_assert_int_eq(qn_graph_add_sink(&graph, &text, &error), QUERN_OK);
+        ck_assert_int_eq(qn_graph_add_sink(&graph, &text, &error), QUERN_OK);
+        ck_assert_ptr_nonnull(graph.sinks->next);
+        qn_graph_forget_sinks(&graph);
+        if (run == 0)
+            held_bytes = graph.arena.held_bytes + graph.sink_arena.held_bytes;
+    }
+    ck_assert_uint_eq(graph.arena.held_bytes + graph.sink_arena.held_bytes, held_bytes);
+}
+END_TEST
+
 START_TEST(every_argument_is_in_the_digest)
 {
     uint64_t digests[13];
@@ -123,6 +140,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         every_argument_is_in_the_digest,
+        outputs_of_a_thousand_runs_take_the_memory_of_one,
         the_ways_to_a_dataset_are_numbered_alike_wherever_it_is_used,
     };
     return kit_run_tests("graph_records", tests, sizeof tests / sizeof *tests, set_up, tear_down);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * quern verify: whether an output is whole: _SUCCESS is there, and each part has the bytes and the checksum that _MANIFEST.json says. A part that
- * was joined of pieces has a checksum for each of them.
+ * was joined of pieces has a checksum for each of them; an archive one for each of its members, as they are stored, and is read from its begin to
+ * its end.
  */
+#include <archive.h>
+#include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -65,6 +68,75 @@ static int verify_bytes(int fd, const char *path, const json_t *said)
     return 0;
 }
 
+/* The bytes of each member, compressed or not, at the place that the manifest says. */
+static int verify_members(int fd, const char *path, const json_t *members)
+{
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < json_array_size(members); i++) {
+        const json_t *member = json_array_get(members, i);
+        if (lseek(fd, (off_t)json_integer_value(json_object_get(member, "offset")), SEEK_SET) < 0)
+            status = quern_command_fail(errno, "cannot read %s", path);
+        else
+            status = verify_bytes(fd, path, member);
+    }
+    return status;
+}
+
+/* What is left of an entry is read; -1: it cannot be. */
+static la_int64_t count_content(struct archive *archive)
+{
+    static char room[PIECE_BYTES];
+    la_int64_t bytes = 0;
+    la_ssize_t got;
+    while ((got = archive_read_data(archive, room, sizeof room)) > 0)
+        bytes += got;
+    return got < 0 ? -1 : bytes;
+}
+
+static int verify_entry(struct archive *archive, struct archive_entry *entry, const char *path, const json_t *member)
+{
+    const char *name = json_string_value(json_object_get(member, "name")), *got = archive_entry_pathname(entry);
+    if (!name || !got || strcmp(name, got) != 0)
+        return quern_command_fail(0, "%s has the member %s, not %s as its manifest says", path, got ? got : "?",
+                                  name ? name : "?");
+    la_int64_t bytes = count_content(archive);
+    if (bytes < 0)
+        return quern_command_fail(0, "cannot read %s in %s: %s", name, path, archive_error_string(archive));
+    if (bytes == json_integer_value(json_object_get(member, "content_bytes")))
+        return 0;
+    return quern_command_fail(0, "%s in %s has %lld bytes, not what its manifest says", name, path, (long long)bytes);
+}
+
+static int verify_entries(struct archive *archive, const char *path, const json_t *members)
+{
+    struct archive_entry *entry;
+    size_t count = 0;
+    int result = ARCHIVE_OK, status = 0;
+    while (status == 0 && (result = archive_read_next_header(archive, &entry)) == ARCHIVE_OK)
+        status = verify_entry(archive, entry, path, json_array_get(members, count++));
+    if (status == 0 && result != ARCHIVE_EOF)
+        return quern_command_fail(0, "cannot read %s: %s", path, archive_error_string(archive));
+    if (status == 0 && count != json_array_size(members))
+        return quern_command_fail(0, "%s has %zu members, not %zu as its manifest says", path, count,
+                                  json_array_size(members));
+    return status;
+}
+
+/* As any other program reads it. */
+static int verify_archive(const char *path, const json_t *members)
+{
+    struct archive *archive = archive_read_new();
+    if (!archive)
+        return quern_command_fail(ENOMEM, "cannot read %s", path);
+    archive_read_support_filter_all(archive);
+    archive_read_support_format_all(archive);
+    int status = archive_read_open_filename(archive, path, PIECE_BYTES) == ARCHIVE_OK
+                     ? verify_entries(archive, path, members)
+                     : quern_command_fail(0, "cannot read %s: %s", path, archive_error_string(archive));
+    archive_read_free(archive);
+    return status;
+}
+
 /* Nothing is behind the last byte, which is that of the part's length. */
 static int verify_end(int fd, const char *path, const json_t *part)
 {
@@ -78,7 +150,7 @@ static int verify_end(int fd, const char *path, const json_t *part)
 static int verify_part(const char *directory, const json_t *part)
 {
     const char *name = json_string_value(json_object_get(part, "name"));
-    const json_t *pieces = json_object_get(part, "pieces");
+    const json_t *pieces = json_object_get(part, "pieces"), *members = json_object_get(part, "members");
     char path[PATH_BYTES];
     int status = 0;
     if (!name || strchr(name, '/') || snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path)
@@ -88,12 +160,14 @@ static int verify_part(const char *directory, const json_t *part)
         return quern_command_fail(errno, "cannot read %s", path);
     for (size_t i = 0; status == 0 && i < json_array_size(pieces); i++)
         status = verify_bytes(fd, path, json_array_get(pieces, i));
-    if (!pieces)
+    if (members)
+        status = verify_members(fd, path, members);
+    else if (!pieces)
         status = verify_bytes(fd, path, part);
     if (status == 0)
         status = verify_end(fd, path, part);
     close(fd);
-    return status;
+    return status == 0 && members ? verify_archive(path, members) : status;
 }
 
 static int verify_parts(const char *directory, const json_t *manifest)
