@@ -71,6 +71,11 @@ quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void
     return comm->ops->collect(comm, mine, bytes, all_out, bytes_out, error);
 }
 
+const void *qn_comm_get_mpi(const qn_comm *comm)
+{
+    return comm->ops->get_mpi(comm);
+}
+
 quern_status qn_comm_agree(qn_comm *comm, qn_error *error)
 {
     /* The largest of (size - rank) among those with a failure tells the lowest of them. */

@@ -51,6 +51,7 @@ typedef struct qn_comm_ops {
     quern_status (*gather_node)(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
     quern_status (*collect)(qn_comm *comm, const void *mine, size_t bytes, void **all_out, size_t *bytes_out,
                             qn_error *error);
+    const void *(*get_mpi)(const qn_comm *comm);
     quern_status (*exchange_start)(struct qn_exchange *exchange, qn_error *error);
     quern_status (*exchange_test)(struct qn_exchange *exchange, qn_error *error);
 } qn_comm_ops;
@@ -93,6 +94,10 @@ quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void
 /* Everybody gets the same outcome: that of the lowest rank that has a failure, or QUERN_OK. Collective. The texts of other ranks'
  * failures are lost. */
 quern_status qn_comm_agree(qn_comm *comm, qn_error *error);
+
+/* The address of an MPI_Comm of these ranks, for a library that talks to others by itself, as HDF5 does, while nobody else
+ * does; NULL: a process without MPI. It lives as long as comm. */
+const void *qn_comm_get_mpi(const qn_comm *comm);
 
 /* A number per rank that says how much it sends, with two flags. */
 #define QN_EXCHANGE_ENDED      (UINT64_C(1) << 63) /* the sender will never send again */

@@ -366,6 +366,11 @@ static void mpi_destroy(qn_comm *base)
     free(comm);
 }
 
+static const void *mpi_get_mpi(const qn_comm *base)
+{
+    return &((const mpi_comm *)base)->job;
+}
+
 static const qn_comm_ops mpi_ops = {
     .destroy = mpi_destroy,
     .send = mpi_send,
@@ -377,6 +382,7 @@ static const qn_comm_ops mpi_ops = {
     .gather = mpi_gather,
     .gather_node = mpi_gather_node,
     .collect = mpi_collect,
+    .get_mpi = mpi_get_mpi,
     .exchange_start = mpi_exchange_start,
     .exchange_test = mpi_exchange_test,
 };

@@ -117,6 +117,12 @@ static quern_status solo_exchange(qn_exchange *exchange, qn_error *error)
     return QUERN_ERROR_INTERNAL;
 }
 
+static const void *solo_get_mpi(const qn_comm *base)
+{
+    (void)base;
+    return NULL;
+}
+
 static const qn_comm_ops solo_ops = {
     .destroy = solo_destroy,
     .send = solo_send,
@@ -128,6 +134,7 @@ static const qn_comm_ops solo_ops = {
     .gather = solo_gather,
     .gather_node = solo_gather,
     .collect = solo_collect,
+    .get_mpi = solo_get_mpi,
     .exchange_start = solo_exchange,
     .exchange_test = solo_exchange,
 };

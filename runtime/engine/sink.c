@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/engine/array_delivery.h"
 #include "runtime/engine/collect.h"
 #include "runtime/engine/top_k.h"
+#include "runtime/io/array_rows.h"
 #include "runtime/io/fixed_format.h"
 #include "runtime/io/text_format.h"
 
@@ -20,7 +22,7 @@ quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, co
     return qn_output_prepare(&writer->output, sink->directory, error);
 }
 
-static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+quern_status qn_sink_writer_add_part(qn_sink_writer *writer, qn_part **part_out, qn_error *error)
 {
     if (writer->part_count == writer->part_capacity) {
         size_t capacity = writer->part_capacity ? 2 * writer->part_capacity : 8;
@@ -30,14 +32,21 @@ static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t 
         writer->parts = parts;
         writer->part_capacity = capacity;
     }
-    const qn_sink *sink = writer->sink;
-    const qn_part_style style = {sink->compression, sink->level, sink->csv};
-    quern_status status =
-        qn_part_open(&writer->parts[writer->part_count], sink->directory, number, part_count, &style, error);
-    if (status != QUERN_OK)
-        return status;
-    writer->part_count++;
+    *part_out = &writer->parts[writer->part_count++];
+    **part_out = (qn_part){.fd = -1};
     return QUERN_OK;
+}
+
+static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+{
+    const qn_sink *sink = writer->sink;
+    const qn_part_style style = {sink->compression, sink->level, sink->csv, sink->kind == QN_SINK_HDF5};
+    qn_part *part = NULL;
+    quern_status status = qn_sink_writer_add_part(writer, &part, error);
+    if (status == QUERN_OK &&
+        (status = qn_part_open(part, sink->directory, number, part_count, &style, error)) != QUERN_OK)
+        writer->part_count--;
+    return status;
 }
 
 quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
@@ -83,6 +92,8 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
     qn_part *part = &writer->parts[writer->part_count - 1];
     if (writer->sink->kind == QN_SINK_FIXED)
         return qn_fixed_put(part, &batch->block, error);
+    if (writer->sink->kind == QN_SINK_HDF5)
+        return qn_array_rows_put(part, writer->sink->array, &batch->block, error);
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record record = qn_batch_record(batch, i);
         status = part->style.csv ? qn_csv_put(part, &writer->schema, &record, error)
@@ -98,6 +109,8 @@ quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint6
         return qn_top_k_deliver(writer, comm, memory_bytes, error);
     case QN_SINK_COLLECT:
         return qn_collect_deliver(writer, comm, memory_bytes, error);
+    case QN_SINK_HDF5:
+        return qn_array_deliver(writer, comm, memory_bytes, error);
     case QN_SINK_TEXT:
     case QN_SINK_FIXED:
         break;
@@ -111,9 +124,8 @@ static int compare_numbers(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* Rank 0 learns of all parts; *all_out is freed by the caller. */
-static quern_status collect_summaries(qn_sink_writer *writer, qn_comm *comm, qn_part_summary **all_out,
-                                      size_t *count_out, qn_error *error)
+quern_status qn_sink_writer_collect_summaries(qn_sink_writer *writer, qn_comm *comm, qn_part_summary **all_out,
+                                              size_t *count_out, qn_error *error)
 {
     qn_part_summary *mine = calloc(writer->part_count + 1, sizeof *mine);
     if (!mine)
@@ -158,6 +170,11 @@ static uint64_t *share_offsets(const qn_part_summary *summaries, uint64_t count,
     return NULL;
 }
 
+static const char *suffix_of(const qn_sink *sink)
+{
+    return sink->kind == QN_SINK_HDF5 ? ".h5" : qn_compression_suffix(sink->compression);
+}
+
 /* All ranks write their parts into one file. */
 static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *summaries, uint64_t count, qn_comm *comm,
                                qn_error *error)
@@ -168,7 +185,7 @@ static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *su
     if (!offsets)
         return error->status;
     if (comm->rank == 0)
-        qn_output_join_begin(&writer->output, count, sink->compression, error);
+        qn_output_join_begin(&writer->output, count, suffix_of(sink), error);
     status = qn_comm_agree(comm, error);
     for (size_t i = 0; status == QUERN_OK && i < writer->part_count; i++) {
         const qn_part *part = &writer->parts[i];
@@ -183,6 +200,23 @@ static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *su
     return qn_comm_agree(comm, error);
 }
 
+/* The one file is whole already. */
+static quern_status commit_joined(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+{
+    if (comm->rank == 0)
+        qn_output_join_commit(&writer->output, error);
+    return qn_comm_agree(comm, error);
+}
+
+static quern_status commit_files(qn_sink_writer *writer, const qn_part_summary *summaries, uint64_t count,
+                                 qn_comm *comm, qn_error *error)
+{
+    if (!writer->sink->one_file)
+        return commit_parts(writer, comm, error);
+    return writer->sink->kind == QN_SINK_HDF5 ? commit_joined(writer, comm, error)
+                                              : join_parts(writer, summaries, count, comm, error);
+}
+
 quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
 {
     const qn_sink *sink = writer->sink;
@@ -190,12 +224,12 @@ quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_err
         return QUERN_OK;
     qn_part_summary *summaries = NULL;
     size_t count = 0;
-    quern_status status = collect_summaries(writer, comm, &summaries, &count, error);
+    quern_status status = qn_sink_writer_collect_summaries(writer, comm, &summaries, &count, error);
     if (status == QUERN_OK)
-        status = sink->one_file ? join_parts(writer, summaries, count, comm, error) : commit_parts(writer, comm, error);
+        status = commit_files(writer, summaries, count, comm, error);
     if (status == QUERN_OK) {
         if (comm->rank == 0)
-            qn_output_seal(&writer->output, summaries, count, sink->compression, sink->one_file, error);
+            qn_output_seal(&writer->output, summaries, count, suffix_of(sink), sink->one_file, error);
         status = qn_comm_agree(comm, error);
     }
     free(summaries);

@@ -54,6 +54,7 @@ typedef struct qn_part_style {
     quern_compression compression;
     int level;
     bool csv;
+    bool is_passing; /* read back by this run, then removed: neither synced nor summed up */
 } qn_part_style;
 
 /* One part being written. */
@@ -80,18 +81,22 @@ quern_status qn_part_commit(qn_part *part, qn_error *error);
 /* Removes the file, under whichever name, unless kept; frees everything. Takes a zeroed one. */
 void qn_part_close(qn_part *part, bool keep);
 
+/* Where a part is until it has its name: freed by the caller; NULL: no memory. */
+char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count);
+/* And its name: suffix is what it ends in. */
+char *qn_part_final_path(const char *directory, uint64_t number, uint64_t part_count, const char *suffix);
+
 /* One file instead of parts: rank 0 begins it, all ranks copy theirs, at the sum of the bytes of those before them; when all have, rank 0
- * commits it, and the others' parts are closed without being kept. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
-quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, quern_compression compression,
-                                  qn_error *error);
+ * commits it, and the others' parts are closed without being kept. suffix: of the file's name. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, const char *suffix, qn_error *error);
 quern_status qn_part_join(const qn_part *part, const char *directory, uint64_t part_count, uint64_t offset,
                           qn_error *error);
 quern_status qn_output_join_commit(qn_output *output, qn_error *error);
 
 /* Rank 0, when all parts have their names: manifest, then _SUCCESS, all durable; the lock's file goes in between. summaries:
- * [count] by number; of one file, the pieces of it. On failure neither of the two is left, unless somebody else's. QUERN_ERROR_OUTPUT,
+ * [count] by number; of one file, the pieces of it. suffix: of their names. On failure neither of the two is left, unless somebody else's. QUERN_ERROR_OUTPUT,
  * QUERN_ERROR_NO_MEMORY. */
-quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count,
-                            quern_compression compression, bool is_one_file, qn_error *error);
+quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count, const char *suffix,
+                            bool is_one_file, qn_error *error);
 
 #endif
