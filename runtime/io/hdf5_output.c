@@ -23,7 +23,7 @@ struct qn_hdf5_output {
     bool is_converted;
     void *room;
     void *background; /* what HDF5 converts beside; NULL: nothing is converted */
-    int reserved_fd; /* open where room was reserved beyond the file's end */
+    int reserved_fd;  /* open where room was reserved beyond the file's end */
 };
 
 static bool is_filtered(const qn_array_output *form)

@@ -21,7 +21,7 @@ KINDS = {"i32": "<i4", "u32": "<u4", "i64": "<i8", "u64": "<u8", "f32": "<f4", "
 
 class Maker:
     def __init__(self, directory):
-        self.directory, self.cases = directory, {}
+        self.directory, self.cases, self.sorts = directory, {}, {}
         self.rng = numpy.random.default_rng(7)
 
     def path(self, name):
@@ -31,6 +31,20 @@ class Maker:
         records.tofile(self.path(name + ".raw"))
         numpy.save(self.path(name + ".npy"), answer)
         self.cases[name] = dict(args=["-d", dataset] + args, file=self.path(name + ".raw"), dataset=dataset, **more)
+
+
+    def sort(self, name, by, files, parts, dataset="/t", args=(), **more):
+        """The rows of all parts, stably by what `by` takes of them; NaN last."""
+        rows = numpy.concatenate(parts).astype(parts[0].dtype)
+        keys = by(rows)
+        numbers = numpy.unique(keys, return_inverse=True)[1].reshape(-1)  # of equal keys the same; NaN above all
+        last = numpy.isnan(keys) if keys.dtype.kind == "f" else numpy.zeros(len(keys), bool)
+        if "--descending" in args:
+            numbers = -numbers
+        answer = rows[numpy.lexsort((numbers * ~last, last))]
+        numpy.save(self.path(name + ".npy"), answer)
+        self.sorts[name] = dict(args=["--dataset", dataset] + list(args), files=[self.path(f) for f in files],
+                                dataset=dataset, **more)
 
 
 def pair(keys, values):
@@ -133,12 +147,48 @@ def models(m):
            pair(numpy.arange(len(small), dtype="<u8"), small.astype("<u4")), small)
 
 
+def sorts(m):
+    kind = numpy.dtype([("word", "S9"), ("x", "<f4"), ("n", ">i2"), ("flag", "?"), ("grid", "<u2", (2,)), ("big", "<u8")])
+    parts = []
+    for i, count in enumerate((7001, 0, 5003)):
+        table = numpy.zeros(count, dtype=kind)
+        table["word"] = [b"w%d" % j for j in m.rng.integers(0, 999, count)]
+        table["x"] = m.rng.integers(-50, 50, count) / 4
+        table["x"][::97], table["x"][1::131], table["x"][2::89] = numpy.nan, -0.0, numpy.inf
+        table["n"], table["big"] = m.rng.integers(-300, 300, count), m.rng.integers(0, 1 << 63, count, dtype="u8") * 2
+        table["flag"], table["grid"] = m.rng.integers(0, 2, count), m.rng.integers(0, 9, (count, 2))
+        parts.append(table)
+        with h5py.File(m.path("table%d.h5" % i), "w") as f:
+            chunked = dict(chunks=(300,), compression=3, shuffle=True) if count else {}
+            f.create_dataset("t", data=table, **chunked).attrs["of"] = "file %d" % i
+    files = ["table%d.h5" % i for i in range(3)]
+    of_first = {"chunks": [300], "attributes": {"of": "file 0"}, "filters": ["gzip", "shuffle"]}
+    for name in ("word", "x", "n", "flag", "big"):
+        m.sort("by_" + name, lambda t: t[name], files[:1], parts[:1], args=["--by", name], **of_first)
+        m.sort("by_%s_down" % name, lambda t: t[name], files[:1], parts[:1], args=["--by", name, "--descending"], **of_first)
+        m.sort("all_by_" + name, lambda t: t[name], files, parts, args=["--by", name], **of_first)
+    matrix = m.rng.integers(-9, 9, (9001, 4)).astype(">f8")
+    matrix[::50, 2] = numpy.nan
+    with h5py.File(m.path("matrix.h5"), "w") as f:
+        f.create_dataset("a/m", data=matrix, maxshape=(None, 4), chunks=(100, 3))
+        f["line"] = matrix[:, 1].astype("<i8")
+        f["texts"] = numpy.array([b"%d" % x for x in m.rng.integers(0, 500, 4001)], dtype="S4")
+        f.create_dataset("lists", (3,), dtype=h5py.string_dtype())
+        f["nested"] = numpy.zeros(3, dtype=[("a", [("b", "<i4")])])
+    m.sort("column", lambda t: t[:, 2], ["matrix.h5"], [matrix], "/a/m", ["--by", "2"], chunks=[100, 4], filters=[])
+    m.sort("column_down", lambda t: t[:, 2], ["matrix.h5"], [matrix], "/a/m", ["--by", "2", "--descending"], filters=[])
+    m.sort("line", lambda t: t, ["matrix.h5"], [matrix[:, 1].astype("<i8")], "/line", ["--by", "0"], filters=[])
+    texts = numpy.array(h5py.File(m.path("matrix.h5"), "r")["texts"])
+    m.sort("texts", lambda t: t, ["matrix.h5"], [texts], "/texts", ["--by", "0"], filters=[])
+
+
 def make(directory):
     maker = Maker(directory)
-    for part in (numbers, rows, compounds, models):
+    for part in (numbers, rows, compounds, models, sorts):
         part(maker)
-    with open(maker.path("cases.json"), "w") as f:
-        json.dump(maker.cases, f)
+    for name, cases in (("cases.json", maker.cases), ("sorts.json", maker.sorts)):
+        with open(maker.path(name), "w") as f:
+            json.dump(cases, f)
 
 
 def plain_attribute(value):
@@ -156,18 +206,22 @@ def complain(text):
 
 
 def check(directory, name, out):
-    with open(os.path.join(directory, "cases.json")) as f:
-        case = json.load(f)[name]
+    case = {}
+    for path in ("cases.json", "sorts.json"):
+        with open(os.path.join(directory, path)) as f:
+            case = case or json.load(f).get(name, {})
     answer = numpy.load(os.path.join(directory, name + ".npy"))
-    paths, parts = sorted(glob.glob(os.path.join(out, "part-*.h5"))), []
+    filters = case.get("filters", [kind for flag, kind in (("-z", "gzip"), ("-s", "shuffle")) if flag in case["args"]])
+    paths, parts = [out] if os.path.isfile(out) else sorted(glob.glob(os.path.join(out, "part-*.h5"))), []
     for path in paths:
         with h5py.File(path, "r") as f:
             d = f[case["dataset"]]
             parts.append(d[...])
             if d.dtype != answer.dtype:
                 complain("the type is %s, not %s" % (d.dtype, answer.dtype))
-            if "-z" in case["args"] and len(d) and d.compression != "gzip" or d.shuffle != ("-s" in case["args"] and len(d) > 0):
-                complain("the filters are others")
+            found = [kind for kind, there in (("gzip", d.compression == "gzip"), ("shuffle", d.shuffle)) if there]
+            if len(d) and found != filters:
+                complain("the filters are %s, not %s" % (found, filters))
             if len(paths) == 1 and "chunks" in case and list(d.chunks) != case["chunks"]:
                 complain("chunks are %s, not %s" % (d.chunks, case["chunks"]))
             got = {key: plain_attribute(d.attrs[key]) for key in d.attrs}
