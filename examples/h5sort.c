@@ -324,6 +324,7 @@ static quern_status sort(quern_context *context, job *of, const char *output)
                                .field_count = of->field_count};
     quern_hdf5_write_options as = {.struct_size = sizeof as,
                                    .dataset = of->dataset,
+                                   .files = QUERN_HDF5_AT_PATH,
                                    .type = of->element.type,
                                    .string_bytes = is_text ? of->element.count : 0,
                                    .fields = of->fields,

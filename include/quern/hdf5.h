@@ -151,6 +151,9 @@ typedef enum quern_hdf5_files {
     QUERN_HDF5_PER_RANK =
         1, /* part-00000.h5 and so on, one for each rank: the records of the first come first. A rank without records
                                 writes a dataset without rows */
+    QUERN_HDF5_AT_PATH =
+        2, /* the path is that of the file, which all ranks write. Its manifest is beside it, PATH.manifest.json; until it is
+                                whole there is a directory beside it, PATH.unfinished */
 } quern_hdf5_files;
 
 /* A number or a text that says something of a dataset. */
@@ -189,14 +192,13 @@ typedef struct quern_hdf5_write_options {
                     * bytes, enumerations, members by their names */
 } quern_hdf5_write_options;
 
-/* Writes a dataset of HDF5 to a file, or files, in directory, which must not exist, or be empty but for what a killed job left there
- * (docs/output.md). Whole or absent, with _MANIFEST.json and _SUCCESS, as all outputs; quern_read_hdf5() takes the
- * directory. Local; lazy; copies. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not set, no dataset, types, fields or sizes that do not
+/* Writes a dataset of HDF5. path: a directory, which must not exist, or be empty but for what a killed job left there (docs/output.md); it then has a
+ * file, or files, _MANIFEST.json and _SUCCESS, as all outputs, and quern_read_hdf5() takes it. Or, as options.files says, a file, which must not
+ * exist. Whole or absent. Local; lazy; copies. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not set, no dataset, types, fields or sizes that do not
  * go together or do not fit the records. At run: QUERN_ERROR_OUTPUT_EXISTS (before any work); QUERN_ERROR_INPUT for the file of
  * the model; QUERN_ERROR_OUTPUT for a disk that is full, a record that has not the bytes of a row or is longer than its string, and one file on
  * several ranks where HDF5 was built without MPI (write a file per rank); QUERN_ERROR_BUDGET: a chunk takes more than memory allows. Since 0.1. */
-QUERN_API quern_status quern_write_hdf5(quern_dataset *in, const char *directory,
-                                        const quern_hdf5_write_options *options);
+QUERN_API quern_status quern_write_hdf5(quern_dataset *in, const char *path, const quern_hdf5_write_options *options);
 
 #ifdef __cplusplus
 }

@@ -23,15 +23,15 @@ quern_dataset *quern_read_hdf5(quern_context *context, const char *const *paths,
     return qn_dataset_wrap(context, qn_graph_add_hdf5(&context->graph, paths, path_count, &known, error));
 }
 
-quern_status quern_write_hdf5(quern_dataset *in, const char *directory, const quern_hdf5_write_options *options)
+quern_status quern_write_hdf5(quern_dataset *in, const char *path, const quern_hdf5_write_options *options)
 {
     quern_hdf5_write_options known = {0};
     if (!in)
         return QUERN_ERROR_INVALID_ARGUMENT;
     qn_error *error = qn_dataset_error_of(in->context);
-    const char *missing = !options                    ? "write hdf5: the options are NULL: the dataset is needed"
-                          : !directory || !*directory ? "write hdf5: the directory is missing"
-                                                      : NULL;
+    const char *missing = !options          ? "write hdf5: the options are NULL: the dataset is needed"
+                          : !path || !*path ? "write hdf5: the path is missing"
+                                            : NULL;
     if (missing) {
         qn_dataset_refuse(in->context, missing);
         return QUERN_ERROR_INVALID_ARGUMENT;
@@ -39,5 +39,5 @@ quern_status quern_write_hdf5(quern_dataset *in, const char *directory, const qu
     if (qn_struct_read(&known, sizeof known, WRITE_OPTIONS_FIRST_BYTES, options, "write hdf5: options",
                        "set it to sizeof(quern_hdf5_write_options)", error) != QUERN_OK)
         return QUERN_ERROR_INVALID_ARGUMENT;
-    return qn_graph_add_hdf5_sink(&in->context->graph, in->node, directory, &known, error);
+    return qn_graph_add_hdf5_sink(&in->context->graph, in->node, path, &known, error);
 }

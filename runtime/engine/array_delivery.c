@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "runtime/io/array_file.h"
 #include "runtime/io/array_rows.h"
 #include "runtime/io/file_sum.h"
 #include "runtime/io/hdf5_output.h"
@@ -170,11 +171,11 @@ static quern_status name_file(writing *of, uint64_t part_count, qn_part *part, q
     part->temporary_path = of->is_shared ? qn_part_temporary_path(directory, part_count, part_count + 1)
                                          : qn_part_temporary_path(directory, part_count + rank, part_count + size);
     of->path = part->temporary_path;
-    part->path = of->is_shared ? NULL : qn_part_final_path(directory, rank, size, ".h5");
+    part->path = of->is_shared ? NULL : qn_array_file_path(directory, rank, size);
     if (!part->temporary_path || (!part->path && !of->is_shared))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
     if (of->is_shared && rank == 0)
-        return qn_output_join_begin(&of->writer->output, part_count, ".h5", error);
+        return qn_array_file_begin(&of->writer->output, of->path, error);
     return QUERN_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "runtime/engine/array_delivery.h"
 #include "runtime/engine/collect.h"
 #include "runtime/engine/top_k.h"
+#include "runtime/io/array_file.h"
 #include "runtime/io/array_rows.h"
 #include "runtime/io/fixed_format.h"
 #include "runtime/io/text_format.h"
@@ -19,7 +20,8 @@ quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, co
         return qn_collect_init(writer, error);
     if (!qn_sink_is_of_files(sink) || comm->rank != 0)
         return QUERN_OK;
-    return qn_output_prepare(&writer->output, sink->directory, error);
+    quern_status status = sink->path ? qn_array_file_check(sink->path, error) : QUERN_OK;
+    return status == QUERN_OK ? qn_output_prepare(&writer->output, sink->directory, error) : status;
 }
 
 quern_status qn_sink_writer_add_part(qn_sink_writer *writer, qn_part **part_out, qn_error *error)
@@ -170,11 +172,6 @@ static uint64_t *share_offsets(const qn_part_summary *summaries, uint64_t count,
     return NULL;
 }
 
-static const char *suffix_of(const qn_sink *sink)
-{
-    return sink->kind == QN_SINK_HDF5 ? ".h5" : qn_compression_suffix(sink->compression);
-}
-
 /* All ranks write their parts into one file. */
 static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *summaries, uint64_t count, qn_comm *comm,
                                qn_error *error)
@@ -185,7 +182,7 @@ static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *su
     if (!offsets)
         return error->status;
     if (comm->rank == 0)
-        qn_output_join_begin(&writer->output, count, suffix_of(sink), error);
+        qn_output_join_begin(&writer->output, count, sink->compression, error);
     status = qn_comm_agree(comm, error);
     for (size_t i = 0; status == QUERN_OK && i < writer->part_count; i++) {
         const qn_part *part = &writer->parts[i];
@@ -201,10 +198,10 @@ static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *su
 }
 
 /* The one file is whole already. */
-static quern_status commit_joined(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+static quern_status commit_array(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
 {
     if (comm->rank == 0)
-        qn_output_join_commit(&writer->output, error);
+        qn_array_file_commit(&writer->output, writer->sink->path, error);
     return qn_comm_agree(comm, error);
 }
 
@@ -213,7 +210,7 @@ static quern_status commit_files(qn_sink_writer *writer, const qn_part_summary *
 {
     if (!writer->sink->one_file)
         return commit_parts(writer, comm, error);
-    return writer->sink->kind == QN_SINK_HDF5 ? commit_joined(writer, comm, error)
+    return writer->sink->kind == QN_SINK_HDF5 ? commit_array(writer, comm, error)
                                               : join_parts(writer, summaries, count, comm, error);
 }
 
@@ -228,8 +225,10 @@ quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_err
     if (status == QUERN_OK)
         status = commit_files(writer, summaries, count, comm, error);
     if (status == QUERN_OK) {
-        if (comm->rank == 0)
-            qn_output_seal(&writer->output, summaries, count, suffix_of(sink), sink->one_file, error);
+        if (comm->rank == 0 && sink->kind == QN_SINK_HDF5)
+            qn_array_file_seal(&writer->output, sink->path, summaries, count, sink->one_file, error);
+        else if (comm->rank == 0)
+            qn_output_seal(&writer->output, summaries, count, sink->compression, sink->one_file, error);
         status = qn_comm_agree(comm, error);
     }
     free(summaries);

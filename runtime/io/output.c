@@ -137,6 +137,9 @@ void qn_output_release(qn_output *output)
     free(output->joined_path);
     free(output->joined_temporary_path);
     qn_output_lock_drop(&output->lock);
+    if (output->manifest_path && output->directory)
+        rmdir(output->directory); /* there was only work in it */
+    free(output->manifest_path);
     *output = (qn_output){0};
 }
 
@@ -165,9 +168,10 @@ static char *temporary_path(const char *directory, int digits, uint64_t number)
     return path;
 }
 
-static char *final_path(const char *directory, int digits, uint64_t number, const char *suffix)
+static char *final_path(const char *directory, int digits, uint64_t number, quern_compression compression)
 {
     char *path = NULL;
+    const char *suffix = qn_compression_suffix(compression);
     if (asprintf(&path, "%s/part-%0*" PRIu64 "%s", directory, digits, number, suffix) < 0)
         return NULL;
     return path;
@@ -176,11 +180,6 @@ static char *final_path(const char *directory, int digits, uint64_t number, cons
 char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count)
 {
     return temporary_path(directory, digits_of(part_count), number);
-}
-
-char *qn_part_final_path(const char *directory, uint64_t number, uint64_t part_count, const char *suffix)
-{
-    return final_path(directory, digits_of(part_count), number, suffix);
 }
 
 static quern_status write_out(void *user, const void *data, size_t bytes, qn_error *error)
@@ -210,7 +209,7 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
 {
     int digits = digits_of(part_count);
     *part = (qn_part){.style = *style, .fd = -1, .summary.number = number};
-    part->path = final_path(directory, digits, number, qn_compression_suffix(style->compression));
+    part->path = final_path(directory, digits, number, style->compression);
     part->temporary_path = temporary_path(directory, digits, number);
     part->buffer = malloc(WRITE_BUFFER_BYTES);
     part->checksum = XXH3_createState();
@@ -288,10 +287,11 @@ void qn_part_close(qn_part *part, bool keep)
     *part = (qn_part){.fd = -1};
 }
 
-quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, const char *suffix, qn_error *error)
+quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, quern_compression compression,
+                                  qn_error *error)
 {
     int digits = digits_of(part_count + 1);
-    output->joined_path = final_path(output->directory, digits_of(1), 0, suffix);
+    output->joined_path = final_path(output->directory, digits_of(1), 0, compression);
     output->joined_temporary_path = temporary_path(output->directory, digits, part_count);
     if (!output->joined_path || !output->joined_temporary_path)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
@@ -360,10 +360,10 @@ quern_status qn_output_join_commit(qn_output *output, qn_error *error)
     return QUERN_OK;
 }
 
-static json_t *describe_part(const qn_part_summary *summary, int digits, const char *suffix)
+static json_t *describe_part(const qn_part_summary *summary, int digits, quern_compression compression)
 {
     char name[64], checksum[32];
-    snprintf(name, sizeof name, "part-%0*" PRIu64 "%s", digits, summary->number, suffix);
+    snprintf(name, sizeof name, "part-%0*" PRIu64 "%s", digits, summary->number, qn_compression_suffix(compression));
     snprintf(checksum, sizeof checksum, "%016" PRIx64, summary->checksum);
     return json_pack("{s:s, s:I, s:I, s:s}", "name", name, "bytes", (json_int_t)summary->bytes, "records",
                      (json_int_t)summary->records, "xxh3_64", checksum);
@@ -382,13 +382,13 @@ static char *print_json(const json_t *json)
     return text;
 }
 
-static json_t *describe_parts(const qn_part_summary *summaries, size_t count, const char *suffix)
+static json_t *describe_parts(const qn_part_summary *summaries, size_t count, quern_compression compression)
 {
     int digits = digits_of(count);
     json_t *parts = json_array();
     bool complete = parts != NULL;
     for (size_t i = 0; complete && i < count; i++)
-        complete = json_array_append_new(parts, describe_part(&summaries[i], digits, suffix)) == 0;
+        complete = json_array_append_new(parts, describe_part(&summaries[i], digits, compression)) == 0;
     if (complete)
         return parts;
     json_decref(parts);
@@ -396,13 +396,13 @@ static json_t *describe_parts(const qn_part_summary *summaries, size_t count, co
 }
 
 /* One part, with the pieces that it was made of: a checksum of the whole would have to be read again. */
-static json_t *describe_joined(const qn_part_summary *summaries, size_t count, const char *suffix)
+static json_t *describe_joined(const qn_part_summary *summaries, size_t count, quern_compression compression)
 {
     char name[64];
     json_int_t bytes = 0, records = 0;
     json_t *pieces = json_array();
     bool complete = pieces != NULL;
-    snprintf(name, sizeof name, "part-%0*d%s", NUMBER_DIGITS_MIN, 0, suffix);
+    snprintf(name, sizeof name, "part-%0*d%s", NUMBER_DIGITS_MIN, 0, qn_compression_suffix(compression));
     for (size_t i = 0; complete && i < count; i++) {
         char checksum[32];
         snprintf(checksum, sizeof checksum, "%016" PRIx64, summaries[i].checksum);
@@ -418,9 +418,8 @@ static json_t *describe_joined(const qn_part_summary *summaries, size_t count, c
     return NULL;
 }
 
-static char *manifest_text(const qn_part_summary *summaries, size_t count, const char *suffix, bool is_one_file)
+char *qn_output_manifest_text(json_t *parts)
 {
-    json_t *parts = is_one_file ? describe_joined(summaries, count, suffix) : describe_parts(summaries, count, suffix);
     json_t *manifest = parts ? json_pack("{s:i, s:o}", "quern_manifest", 1, "parts", parts) : NULL;
     char *text = manifest ? print_json(manifest) : NULL;
     json_decref(manifest);
@@ -457,6 +456,8 @@ void qn_output_unseal(qn_output *output)
         unlink(output->joined_temporary_path);
     if (output->joined_path)
         unlink(output->joined_path);
+    if (output->joined_path && output->manifest_path)
+        unlink(output->manifest_path);
 }
 
 static quern_status seal(qn_output *output, const char *manifest, qn_error *error)
@@ -473,15 +474,22 @@ static quern_status seal(qn_output *output, const char *manifest, qn_error *erro
     return status == QUERN_OK ? qn_file_sync_directory(output->directory, error) : status;
 }
 
-quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count, const char *suffix,
-                            bool is_one_file, qn_error *error)
+quern_status qn_output_seal_text(qn_output *output, const char *manifest, qn_error *error)
 {
-    char *text = manifest_text(summaries, count, suffix, is_one_file);
-    if (!text)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest of %s", output->directory);
-    quern_status status = seal(output, text, error);
-    free(text);
+    quern_status status = seal(output, manifest, error);
     if (status != QUERN_OK)
         qn_output_unseal(output);
+    return status;
+}
+
+quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count,
+                            quern_compression compression, bool is_one_file, qn_error *error)
+{
+    char *text = qn_output_manifest_text(is_one_file ? describe_joined(summaries, count, compression)
+                                                     : describe_parts(summaries, count, compression));
+    if (!text)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest of %s", output->directory);
+    quern_status status = qn_output_seal_text(output, text, error);
+    free(text);
     return status;
 }

@@ -20,12 +20,15 @@
 #include "runtime/io/output_lock.h"
 #include "runtime/io/packer.h"
 
+struct json_t;
+
 /* The directory, on rank 0. */
 typedef struct qn_output {
     const char *directory;                     /* borrowed; NULL: not prepared */
     bool created;                              /* it was absent */
     bool has_manifest, has_success;            /* written by this job */
     char *joined_path, *joined_temporary_path; /* of one file; NULL: parts stay apart */
+    char *manifest_path; /* of a file beside which it is, then without _SUCCESS; NULL: it is in the directory */
     qn_output_lock lock;
 } qn_output;
 
@@ -70,6 +73,9 @@ typedef struct qn_part {
     qn_part_summary summary;
 } qn_part;
 
+/* Where a part is until it has its name: freed by the caller; NULL: no memory. */
+char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count);
+
 /* Opens part `number` of part_count. The directory is borrowed during the call; the part must stay where it is. */
 quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count,
                           const qn_part_style *style, qn_error *error);
@@ -81,22 +87,22 @@ quern_status qn_part_commit(qn_part *part, qn_error *error);
 /* Removes the file, under whichever name, unless kept; frees everything. Takes a zeroed one. */
 void qn_part_close(qn_part *part, bool keep);
 
-/* Where a part is until it has its name: freed by the caller; NULL: no memory. */
-char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count);
-/* And its name: suffix is what it ends in. */
-char *qn_part_final_path(const char *directory, uint64_t number, uint64_t part_count, const char *suffix);
-
 /* One file instead of parts: rank 0 begins it, all ranks copy theirs, at the sum of the bytes of those before them; when all have, rank 0
- * commits it, and the others' parts are closed without being kept. suffix: of the file's name. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
-quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, const char *suffix, qn_error *error);
+ * commits it, and the others' parts are closed without being kept. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_output_join_begin(qn_output *output, uint64_t part_count, quern_compression compression,
+                                  qn_error *error);
 quern_status qn_part_join(const qn_part *part, const char *directory, uint64_t part_count, uint64_t offset,
                           qn_error *error);
 quern_status qn_output_join_commit(qn_output *output, qn_error *error);
 
 /* Rank 0, when all parts have their names: manifest, then _SUCCESS, all durable; the lock's file goes in between. summaries:
- * [count] by number; of one file, the pieces of it. suffix: of their names. On failure neither of the two is left, unless somebody else's. QUERN_ERROR_OUTPUT,
+ * [count] by number; of one file, the pieces of it. On failure neither of the two is left, unless somebody else's. QUERN_ERROR_OUTPUT,
  * QUERN_ERROR_NO_MEMORY. */
-quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count, const char *suffix,
-                            bool is_one_file, qn_error *error);
+quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries, size_t count,
+                            quern_compression compression, bool is_one_file, qn_error *error);
+/* The same with a manifest that is a text already. */
+quern_status qn_output_seal_text(qn_output *output, const char *manifest, qn_error *error);
+/* A manifest of parts that are described already, which it takes; freed by the caller. NULL: no memory, or parts is NULL. */
+char *qn_output_manifest_text(struct json_t *parts);
 
 #endif

@@ -221,7 +221,7 @@ static void put_sink(qn_buffer *to, const qn_sink *sink)
         return;
     case QN_SINK_HDF5:
         put(to, "write hdf5, ");
-        put_quoted(to, sink->directory);
+        put_quoted(to, sink->path ? sink->path : sink->directory);
         put(to, ", dataset ");
         put_quoted(to, sink->array->options.dataset);
         return;

@@ -166,6 +166,7 @@ struct qn_sink {
     qn_sink_kind kind;
     const qn_node *input;
     const char *directory; /* of part files; NULL for the others */
+    const char *path;      /* HDF5, of one file that is not in the directory, which is then to be removed; else NULL */
     bool csv;              /* TEXT */
     quern_compression compression;
     int level;
@@ -281,7 +282,7 @@ void qn_graph_uncache(qn_graph *graph, qn_node *node);
 quern_status qn_graph_want_sorted(qn_graph *graph, qn_node *node, qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
 /* A sink that writes HDF5: copies. options: of this version's size. QUERN_ERROR_INVALID_ARGUMENT, QUERN_ERROR_NO_MEMORY. */
-quern_status qn_graph_add_hdf5_sink(qn_graph *graph, const qn_node *input, const char *directory,
+quern_status qn_graph_add_hdf5_sink(qn_graph *graph, const qn_node *input, const char *path,
                                     const quern_hdf5_write_options *options, qn_error *error);
 /* Copies the paths of a source. */
 bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_count, qn_text_input *into,

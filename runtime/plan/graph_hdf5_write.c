@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Sinks of graph.h that write HDF5: what they are made with is checked against the records. */
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/data/batch.h"
@@ -10,6 +11,7 @@
 #define ATTRIBUTE_COUNT_MAX 4096
 #define CHUNK_BYTES_DEFAULT ((uint64_t)1 << 20)
 #define CHUNK_BYTES_MAX     ((uint64_t)64 << 20)
+#define WORK_SUFFIX         ".unfinished"
 #define DEFLATE_LEVEL_MAX   9
 
 typedef quern_hdf5_write_options write_options;
@@ -62,7 +64,7 @@ static bool check_layout(const write_options *options, qn_error *error)
 {
     if (!options->dataset || strspn(options->dataset, "/") == strlen(options->dataset))
         return refuse(error, "the dataset is missing");
-    if ((unsigned)options->files > QUERN_HDF5_PER_RANK)
+    if ((unsigned)options->files > QUERN_HDF5_AT_PATH)
         return refuse(error, "files is none of quern_hdf5_files");
     if (options->row_rank > ROW_RANK_MAX || (options->row_rank > 0 && !options->row_dims))
         return refuse(error, "a row may have 31 dimensions");
@@ -250,17 +252,30 @@ static const qn_array_output *copy_form(qn_graph *graph, const qn_array_output *
     return form;
 }
 
-quern_status qn_graph_add_hdf5_sink(qn_graph *graph, const qn_node *input, const char *directory,
+/* Until the file is whole, all is in a directory beside it. */
+static bool name_work(qn_graph *graph, qn_sink *draft, const char *path, qn_error *error)
+{
+    size_t bytes = strlen(path) + sizeof WORK_SUFFIX;
+    char *work = qn_arena_take(&graph->arena, bytes);
+    draft->directory = work;
+    draft->path = qn_arena_text(&graph->arena, path);
+    if (work && draft->path)
+        return snprintf(work, bytes, "%s" WORK_SUFFIX, path) > 0;
+    qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an output");
+    return false;
+}
+
+quern_status qn_graph_add_hdf5_sink(qn_graph *graph, const qn_node *input, const char *path,
                                     const quern_hdf5_write_options *options, qn_error *error)
 {
     qn_array_output form = {.options = *options};
     if (!check_layout(options, error) || !check_fields(options, error) || !check_attributes(options, error) ||
         !fit(&form, &input->schema, error))
         return error->status;
-    qn_sink draft = {.kind = QN_SINK_HDF5,
-                     .input = input,
-                     .directory = directory,
-                     .one_file = options->files == QUERN_HDF5_ONE_FILE};
+    qn_sink draft = {
+        .kind = QN_SINK_HDF5, .input = input, .directory = path, .one_file = options->files != QUERN_HDF5_PER_RANK};
+    if (options->files == QUERN_HDF5_AT_PATH && !name_work(graph, &draft, path, error))
+        return error->status;
     if (!(draft.array = copy_form(graph, &form, error)))
         return error->status;
     return qn_graph_add_sink(graph, &draft, error);

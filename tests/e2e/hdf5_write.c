@@ -103,6 +103,9 @@ static void add_option(quern_hdf5_write_options *as, int option, char *text)
     case 'p':
         as->files = QUERN_HDF5_PER_RANK;
         return;
+    case 'P':
+        as->files = QUERN_HDF5_AT_PATH;
+        return;
     case 'a':
         attributes[as->attribute_count++] = attribute_of(text);
         return;
@@ -129,7 +132,7 @@ int main(int argc, char **argv)
     quern_fixed_options from = {.struct_size = sizeof from};
     const char *output = NULL;
     int is_cut = 0, is_sorted = 0;
-    for (int option; (option = getopt(argc, argv, "o:d:t:b:f:kD:c:z:spa:l:m:LK:V:CSF:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "o:d:t:b:f:kD:c:z:spPa:l:m:LK:V:CSF:")) != -1;) {
         output = option == 'o' ? optarg : output;
         is_cut |= option == 'C';
         is_sorted |= option == 'S';

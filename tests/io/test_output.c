@@ -93,7 +93,7 @@ START_TEST(a_committed_and_sealed_output_is_its_parts_a_manifest_and_success)
         qn_part_close(&parts[i], true);
     }
     check_names("part-00000 part-00001 part-00002 ");
-    kit_assert_ok(qn_output_seal(&output, summaries, 3, "", false, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 3, QUERN_NOT_COMPRESSED, false, &error), &error);
     check_names("_MANIFEST.json _SUCCESS part-00000 part-00001 part-00002 ");
     for (int i = 0; i < 3; i++) {
         char name[32];
@@ -111,7 +111,7 @@ START_TEST(the_manifest_lists_the_parts_with_bytes_records_and_checksum)
 {
     qn_part_summary summaries[] = {{0, 6, 1, 0x1234}, {1, 0, 0, UINT64_MAX}, {2, UINT64_C(1) << 40, 77, 1}};
     prepare();
-    kit_assert_ok(qn_output_seal(&output, summaries, 3, "", false, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 3, QUERN_NOT_COMPRESSED, false, &error), &error);
     json_error_t problem;
     json_t *manifest = json_load_file(in_out("_MANIFEST.json"), 0, &problem);
     ck_assert_msg(manifest != NULL, "%s", problem.text);
@@ -341,7 +341,7 @@ START_TEST(a_seal_that_fails_keeps_what_others_wrote)
     qn_part_summary summary = {0, 1, 1, 1};
     prepare();
     kit_write_file(in_out("_MANIFEST.json"), "theirs", 6);
-    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, "", false, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, QUERN_NOT_COMPRESSED, false, &error), QUERN_ERROR_OUTPUT);
     qn_output_unseal(&output);
     check_names("_MANIFEST.json ");
 }
@@ -380,18 +380,18 @@ START_TEST(a_seal_that_fails_leaves_no_seal)
     qn_part_summary summary = {0, 1, 1, 1};
     prepare();
     ck_assert_int_eq(mkdir(in_out("_SUCCESS"), 0700), 0);
-    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, "", false, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, QUERN_NOT_COMPRESSED, false, &error), QUERN_ERROR_OUTPUT);
     check_names("_SUCCESS ");
     ck_assert_int_eq(rmdir(in_out("_SUCCESS")), 0);
     qn_error_clear(&error);
-    kit_assert_ok(qn_output_seal(&output, &summary, 1, "", false, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, &summary, 1, QUERN_NOT_COMPRESSED, false, &error), &error);
     check_names("_MANIFEST.json _SUCCESS ");
     qn_output_unseal(&output);
     check_names("");
     qn_output_unseal(&output);
     qn_error_clear(&error);
     ck_assert_int_eq(rmdir(out), 0);
-    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, "", false, &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_seal(&output, &summary, 1, QUERN_NOT_COMPRESSED, false, &error), QUERN_ERROR_OUTPUT);
 }
 END_TEST
 
@@ -460,7 +460,7 @@ START_TEST(refused_memory_gives_a_whole_manifest_or_an_error)
     qn_part_summary summaries[40] = {{0}};
     size_t whole_bytes = 0;
     prepare();
-    kit_assert_ok(qn_output_seal(&output, summaries, 40, "", false, &error), &error);
+    kit_assert_ok(qn_output_seal(&output, summaries, 40, QUERN_NOT_COMPRESSED, false, &error), &error);
     free(kit_read_file(in_out("_MANIFEST.json"), &whole_bytes));
     qn_output_unseal(&output);
     json_set_alloc_funcs(refusing_malloc, free);
@@ -468,7 +468,7 @@ START_TEST(refused_memory_gives_a_whole_manifest_or_an_error)
     for (;; failure_count++) {
         qn_error_clear(&error);
         allocations_left = failure_count;
-        quern_status status = qn_output_seal(&output, summaries, 40, "", false, &error);
+        quern_status status = qn_output_seal(&output, summaries, 40, QUERN_NOT_COMPRESSED, false, &error);
         bool refused = allocations_left == ONE_REFUSED;
         allocations_left = -1;
         size_t bytes = 0;
