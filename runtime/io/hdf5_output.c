@@ -107,6 +107,44 @@ static hid_t create_dataset(hid_t file, const qn_array_output *form, hid_t type,
     return dataset;
 }
 
+static bool select_rows(const qn_array_output *form, hid_t space, uint64_t first, uint64_t count)
+{
+    hsize_t start[QN_HDF5_RANK_MAX] = {first}, counts[QN_HDF5_RANK_MAX] = {count};
+    if (count == 0)
+        return H5Sselect_none(space) >= 0;
+    for (uint32_t d = 0; d < form->options.row_rank; d++)
+        counts[1 + d] = form->options.row_dims[d];
+    return H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, counts, NULL) >= 0;
+}
+
+/* Of the last chunk, if there is more of it than of the dataset: HDF5 will read it before it writes it. */
+static bool begin_edge(hid_t dataset, const qn_array_output *form, hid_t type, uint64_t first, uint64_t rows)
+{
+    hid_t memory = create_space(form, rows), space = H5Dget_space(dataset);
+    void *empty = calloc(rows * row_elements_of(form), H5Tget_size(type));
+    bool begun = empty && select_rows(form, space, first, rows) &&
+                 H5Dwrite(dataset, type, memory, space, H5P_DEFAULT, empty) >= 0;
+    free(empty);
+    H5Sclose(space);
+    H5Sclose(memory);
+    return begun;
+}
+
+/* Of compressed chunks each gets a few bytes, and so its place in the index. For where one has no place yet when all ranks open the dataset, HDF5
+ * gives it one by writing it, in collective calls; and when they write, it (1.10) takes chunks without a place for one and the same. */
+static bool begin_chunks(hid_t dataset, const qn_array_output *form, hid_t type, uint64_t row_count)
+{
+    static const uint64_t nothing = 0;
+    uint64_t chunk_rows = form->chunk_rows < row_count ? form->chunk_rows : row_count;
+    hsize_t start[QN_HDF5_RANK_MAX] = {0};
+    if (!is_filtered(form) || row_count == 0)
+        return true;
+    for (; row_count - start[0] >= chunk_rows; start[0] += chunk_rows)
+        if (H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, start, sizeof nothing, &nothing) < 0)
+            return false;
+    return start[0] == row_count || begin_edge(dataset, form, type, start[0], row_count - start[0]);
+}
+
 static quern_status fill_file(hid_t file, const char *path, const qn_array_output *form, uint64_t row_count,
                               const qn_hdf5_model *model, qn_error *error)
 {
@@ -117,7 +155,7 @@ static quern_status fill_file(hid_t file, const char *path, const qn_array_outpu
     if (status == QUERN_OK) {
         type = H5Tcopy(stored >= 0 ? stored : memory); /* a copy of a named type has no name */
         dataset = create_dataset(file, form, type, row_count);
-        if (dataset < 0)
+        if (dataset < 0 || !begin_chunks(dataset, form, type, row_count))
             status = qn_hdf5_failed(error, QUERN_ERROR_OUTPUT, "%s: cannot make the dataset %s", path,
                                     form->options.dataset);
     }
@@ -324,16 +362,6 @@ static bool convert(qn_hdf5_output *output, uint64_t count)
                       output->background, H5P_DEFAULT) >= 0;
 }
 
-static bool select_rows(qn_hdf5_output *output, hid_t memory, uint64_t first, uint64_t count)
-{
-    hsize_t start[QN_HDF5_RANK_MAX] = {first}, counts[QN_HDF5_RANK_MAX] = {count};
-    if (count == 0)
-        return H5Sselect_none(output->space) >= 0 && H5Sselect_none(memory) >= 0;
-    for (uint32_t d = 0; d < output->form->options.row_rank; d++)
-        counts[1 + d] = output->form->options.row_dims[d];
-    return H5Sselect_hyperslab(output->space, H5S_SELECT_SET, start, NULL, counts, NULL) >= 0;
-}
-
 quern_status qn_hdf5_output_write(qn_hdf5_output *output, uint64_t first, uint64_t count, qn_error *error)
 {
     qn_hdf5_quiet quiet;
@@ -342,9 +370,12 @@ quern_status qn_hdf5_output_write(qn_hdf5_output *output, uint64_t first, uint64
     qn_hdf5_quiet_begin(&quiet);
     hid_t memory = create_space(output->form, count > 0 ? count : 1);
     bool converted = convert(output, count); /* a rank that could not takes part all the same */
-    if (!select_rows(output, memory, first, converted ? count : 0) ||
-        H5Dwrite(output->dataset, output->stored_type, memory, output->space, output->transfer, output->room) < 0 ||
-        !converted)
+    uint64_t taken = converted ? count : 0;
+    bool selected = select_rows(output->form, output->space, first, taken);
+    if (taken == 0)
+        selected &= H5Sselect_none(memory) >= 0;
+    if (H5Dwrite(output->dataset, output->stored_type, memory, output->space, output->transfer, output->room) < 0 ||
+        !selected || !converted)
         status = qn_hdf5_failed(error, QUERN_ERROR_OUTPUT, "cannot write %s", output->path);
     H5Sclose(memory);
     qn_hdf5_quiet_end(&quiet);

@@ -77,9 +77,9 @@ def rows(m):
     cube = m.rng.integers(-9, 9, (3001, 4, 3, 2)).astype("<i4")
     m.case("cube", ["-K", "u64", "-V", "bytes:96", "-t", "i32", "-D", "4", "-D", "3", "-D", "2", "-s", "-z", "4", "-c", "64"],
            pair(index[:3001], cube), cube, chunks=[64, 4, 3, 2])
-    wide = m.rng.standard_normal((40, 300000))
-    m.case("wide", ["-K", "u64", "-V", "bytes:2400000", "-t", "f64", "-D", "300000"], pair(index[:40], wide), wide,
-           chunks=[1, 300000])
+    wide = m.rng.standard_normal((40, 30000))
+    m.case("wide", ["-K", "u64", "-V", "bytes:240000", "-t", "f64", "-D", "30000"], pair(index[:40], wide), wide,
+           chunks=[4, 30000])
 
 
 def compounds(m):

@@ -64,10 +64,9 @@ def every_kind_of_element_is_what_h5py_reads(t):
 @test
 def any_number_of_ranks_gives_the_same_elements_in_one_file_or_many(t):
     cases = make(t)
-    for name in ("i32", "few", "none", "cube", "words_sorted", "model"):
+    for name in ("few", "none", "cube", "words_sorted", "model"):
         for n in (1, 2, 3, 7):
-            write(t, n, cases[name], name, "--quern-split-bytes=30000")
-            write(t, n, cases[name], name, "--quern-split-bytes=9999", "-p")
+            write(t, n, cases[name], name, "--quern-split-bytes=30000", *(["-p"] if n == 3 else []))
 
 
 @test
@@ -76,8 +75,8 @@ def memory_bounds_what_is_written_at_once(t):
     for name in ("i32", "rows", "words_sorted"):
         write(t, 2, cases[name], name, "--quern-memory=40000000")
     case = cases["wide"]
-    run = t.fail(2, "-o", t.new_output(), *case["args"], "-c", "20", "-z", "1", "--quern-memory=40000000", case["file"],
-                 naming=("a chunk of 20 rows", "smaller chunks"))
+    run = t.fail(2, "-o", t.new_output(), *case["args"], "-c", "40", "-z", "1", "--quern-memory=40000000", case["file"],
+                 naming=("a chunk of 40 rows", "smaller chunks"))
     t.no_output(t.path("out4"), run)
 
 
@@ -115,7 +114,7 @@ def a_file_at_its_own_path_is_whole_or_absent(t):
 
 REFUSED = (
     (["-V", "u32", "-t", "f64"], "numbers of another type"),
-    (["-V", "bytes:8"], "say their type"),
+    (["-V", "fixed:8"], "say their type"),
     (["-V", "bytes:8", "-t", "bytes"], "string_bytes"),
     (["-V", "fixed:8", "-t", "f64", "-D", "2"], "has not the bytes of the record"),
     (["-V", "u32", "-z", "10"], "deflate_level"),
@@ -173,10 +172,11 @@ def a_killed_job_leaves_no_file_and_the_next_one_takes_its_place(t):
     for n, out in ((3, t.path("killed.h5")), (2, t.path("killed2.h5"))):
         job = t.start(n, "-P", "-o", out, *case["args"], "-z", "9", big)
         temporary = out + ".unfinished"
-        found = wait_until(lambda: os.path.isdir(temporary) and any(n.startswith(".part") for n in os.listdir(temporary)), 20)
-        for pid in job.rank_pids().values() if found else ():
+        found = wait_until(lambda: os.path.isdir(temporary) and len(os.listdir(temporary)) > 1, 20)
+        for pid in job.pids() if found else ():
             try:
-                os.kill(pid, signal.SIGKILL)
+                if os.path.samefile("/proc/%d/exe" % pid, t.program):
+                    os.kill(pid, signal.SIGKILL)
             except OSError:
                 pass
         run = job.wait()
