@@ -51,7 +51,7 @@ typedef struct qn_comm_ops {
     quern_status (*gather_node)(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
     quern_status (*collect)(qn_comm *comm, const void *mine, size_t bytes, void **all_out, size_t *bytes_out,
                             qn_error *error);
-    const void *(*get_mpi)(const qn_comm *comm);
+    bool (*share_hdf5)(const qn_comm *comm, int64_t access_list);
     quern_status (*exchange_start)(struct qn_exchange *exchange, qn_error *error);
     quern_status (*exchange_test)(struct qn_exchange *exchange, qn_error *error);
 } qn_comm_ops;
@@ -95,9 +95,9 @@ quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void
  * failures are lost. */
 quern_status qn_comm_agree(qn_comm *comm, qn_error *error);
 
-/* The address of an MPI_Comm of these ranks, for a library that talks to others by itself, as HDF5 does, while nobody else
- * does; NULL: a process without MPI. It lives as long as comm. */
-const void *qn_comm_get_mpi(const qn_comm *comm);
+/* Files that HDF5 opens with this access list (a hid_t) are then opened, written and closed by all ranks together: it talks to the other ranks by
+ * itself, while nobody else does. Nothing to do for one rank. False: HDF5 does not know how. Local. */
+bool qn_comm_share_hdf5(const qn_comm *comm, int64_t access_list);
 
 /* A number per rank that says how much it sends, with two flags. */
 #define QN_EXCHANGE_ENDED      (UINT64_C(1) << 63) /* the sender will never send again */

@@ -117,10 +117,10 @@ static quern_status solo_exchange(qn_exchange *exchange, qn_error *error)
     return QUERN_ERROR_INTERNAL;
 }
 
-static const void *solo_get_mpi(const qn_comm *base)
+static bool solo_share_hdf5(const qn_comm *base, int64_t access_list)
 {
-    (void)base;
-    return NULL;
+    (void)base, (void)access_list;
+    return true;
 }
 
 static const qn_comm_ops solo_ops = {
@@ -134,7 +134,7 @@ static const qn_comm_ops solo_ops = {
     .gather = solo_gather,
     .gather_node = solo_gather,
     .collect = solo_collect,
-    .get_mpi = solo_get_mpi,
+    .share_hdf5 = solo_share_hdf5,
     .exchange_start = solo_exchange,
     .exchange_test = solo_exchange,
 };

@@ -127,11 +127,16 @@ static quern_status write_rounds(writing *of, qn_hdf5_output *output, qn_error *
     return agree_if_shared(of, error);
 }
 
+static bool share(void *user, int64_t access_list)
+{
+    return qn_comm_share_hdf5(user, access_list);
+}
+
 /* Between create and here all is by one rank; from open to close the ranks of a shared file go together. */
 static quern_status write_file(writing *of, qn_error *error)
 {
     qn_hdf5_output *output = NULL;
-    const void *mpi = of->is_shared && of->comm->size > 1 ? qn_comm_get_mpi(of->comm) : NULL;
+    bool is_together = of->is_shared && of->comm->size > 1;
     if (!of->is_shared || of->comm->rank == 0)
         qn_hdf5_output_create(of->path, of->form, of->row_count, error);
     quern_status status = agree_if_shared(of, error);
@@ -139,7 +144,7 @@ static quern_status write_file(writing *of, qn_error *error)
         qn_hdf5_output_prepare(&output, of->path, of->form, of->rows_at_once, error);
     status = agree_if_shared(of, error);
     if (status == QUERN_OK)
-        qn_hdf5_output_open(output, mpi, error);
+        qn_hdf5_output_open(output, is_together ? share : NULL, of->comm, error);
     status = agree_if_shared(of, error);
     if (status == QUERN_OK)
         write_rounds(of, output, error);

@@ -291,15 +291,15 @@ quern_status qn_hdf5_output_prepare(qn_hdf5_output **output_out, const char *pat
     return status;
 }
 
-static bool go_parallel(qn_hdf5_output *output, hid_t access, const void *mpi)
+/* Chunks that are not compressed are written each by its rank; of compressed ones HDF5 has to know of all. */
+static bool write_together(qn_hdf5_output *output)
 {
 #ifdef H5_HAVE_PARALLEL
-    return H5Pset_fapl_mpio(access, *(const MPI_Comm *)mpi, MPI_INFO_NULL) >= 0 &&
-           H5Pset_dxpl_mpio(output->transfer, H5FD_MPIO_COLLECTIVE) >= 0 &&
+    return H5Pset_dxpl_mpio(output->transfer, H5FD_MPIO_COLLECTIVE) >= 0 &&
            (is_filtered(output->form) ||
             H5Pset_dxpl_mpio_collective_opt(output->transfer, H5FD_MPIO_INDIVIDUAL_IO) >= 0);
 #else
-    (void)output, (void)access, (void)mpi;
+    (void)output;
     return false;
 #endif
 }
@@ -315,13 +315,13 @@ static hid_t dataset_access(const qn_hdf5_output *output, bool is_alone)
     return access;
 }
 
-quern_status qn_hdf5_output_open(qn_hdf5_output *output, const void *mpi, qn_error *error)
+quern_status qn_hdf5_output_open(qn_hdf5_output *output, qn_hdf5_share_fn share, void *user, qn_error *error)
 {
     qn_hdf5_quiet quiet;
     quern_status status = QUERN_OK;
     qn_hdf5_quiet_begin(&quiet);
-    hid_t access = qn_hdf5_access_create(), of_dataset = dataset_access(output, !mpi);
-    if (!mpi || go_parallel(output, access, mpi))
+    hid_t access = qn_hdf5_access_create(), of_dataset = dataset_access(output, !share);
+    if (!share || (share(user, access) && write_together(output)))
         output->file = H5Fopen(output->path, H5F_ACC_RDWR, access);
     if (output->file >= 0)
         output->dataset = H5Dopen2(output->file, output->form->options.dataset, of_dataset);

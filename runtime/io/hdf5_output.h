@@ -31,9 +31,11 @@ quern_status qn_hdf5_output_create(const char *path, const qn_array_output *form
  * QUERN_ERROR_NO_MEMORY. */
 quern_status qn_hdf5_output_prepare(qn_hdf5_output **output_out, const char *path, const qn_array_output *form,
                                     uint64_t rows_max, qn_error *error);
-/* mpi: the address of an MPI_Comm, of which all ranks then call this, write and close together; NULL: this rank is alone.
- * QUERN_ERROR_OUTPUT. */
-quern_status qn_hdf5_output_open(qn_hdf5_output *output, const void *mpi, qn_error *error);
+/* Makes an access list of HDF5 (a hid_t) one of several ranks. False: it cannot. */
+typedef bool (*qn_hdf5_share_fn)(void *user, int64_t access_list);
+
+/* share: of the ranks that then call this, write and close together; NULL: this rank is alone. QUERN_ERROR_OUTPUT. */
+quern_status qn_hdf5_output_open(qn_hdf5_output *output, qn_hdf5_share_fn share, void *user, qn_error *error);
 /* Sees that the disk has room for so many rows more. Local, by one of the ranks. QUERN_ERROR_OUTPUT. */
 quern_status qn_hdf5_output_reserve(qn_hdf5_output *output, uint64_t row_count, qn_error *error);
 /* Where the rows of the next write belong. */
