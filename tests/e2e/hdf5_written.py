@@ -165,7 +165,9 @@ def sorts(m):
     of_first = {"chunks": [300], "attributes": {"of": "file 0"}, "filters": ["gzip", "shuffle"]}
     for name in ("word", "x", "n", "flag", "big"):
         m.sort("by_" + name, lambda t: t[name], files[:1], parts[:1], args=["--by", name], **of_first)
+    for name in ("word", "x", "big"):
         m.sort("by_%s_down" % name, lambda t: t[name], files[:1], parts[:1], args=["--by", name, "--descending"], **of_first)
+    for name in ("word", "x"):
         m.sort("all_by_" + name, lambda t: t[name], files, parts, args=["--by", name], **of_first)
     matrix = m.rng.integers(-9, 9, (9001, 4)).astype(">f8")
     matrix[::50, 2] = numpy.nan

@@ -64,7 +64,7 @@ def every_kind_of_element_is_what_h5py_reads(t):
 @test
 def any_number_of_ranks_gives_the_same_elements_in_one_file_or_many(t):
     cases = make(t)
-    for name in ("few", "none", "cube", "words_sorted", "model"):
+    for name in ("none", "cube", "model"):
         for n in (1, 2, 3, 7):
             write(t, n, cases[name], name, "--quern-split-bytes=30000", *(["-p"] if n == 3 else []))
 
