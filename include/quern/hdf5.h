@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * quern/hdf5.h: datasets of HDF5 files as records.
+ * quern/hdf5.h: datasets of HDF5 files as records, and records as a dataset.
  *
  *     const char *files[] = {"run-*.h5"};
  *     quern_hdf5_options of = {.struct_size = sizeof of, .dataset = "/grid/run-?/temperature", .record = QUERN_HDF5_ELEMENTS};
@@ -123,6 +123,82 @@ static inline quern_span quern_hdf5_place_file(quern_span place)
     const char *from = (const char *)dataset.data + dataset.bytes;
     return quern_bytes(from, place.bytes - (size_t)(from - (const char *)place.data));
 }
+
+/*
+ * Writing: the records of a dataset become the elements, or the rows, of one dataset of HDF5.
+ *
+ *     quern_hdf5_field fields[] = {{"word", QUERN_BYTES, 24}, {"count", QUERN_U64, 0}};
+ *     quern_hdf5_write_options as = {.struct_size = sizeof as, .dataset = "/counts", .fields = fields, .field_count = 2,
+ *                                    .with_key = 1, .deflate_level = 1, .shuffle = 1};
+ *     quern_write_hdf5(quern_reduce_by_key(words, QUERN_SUM), "counts", &as);
+ *
+ * What an element is. Without fields: the value (of datasets without values the key), which is a number, a string of
+ * string_bytes, or a row: numbers of `type`, as many as row_dims say. With fields: a compound of them, without padding; they describe the
+ * value's bytes from the first to the last, and with_key the key's before them.
+ *
+ * Order. Of a sorted dataset the sorted one; of a reduction that of its text output; otherwise that of the input. So the dataset's content is the
+ * same whatever the number of ranks.
+ *
+ * Who writes. The records are first written as they are to files in the output directory, as large together as the dataset is without
+ * compression. When the work is done each rank has a stretch of whole chunks, which it reads, compresses and writes: into the
+ * one file by collective calls, in which a rank that has no more takes part with nothing, or into a file of its own. The output is then twice on disk
+ * until the run ends. HDF5 is called on the thread that called quern_run().
+ */
+
+/* Which files there are. */
+typedef enum quern_hdf5_files {
+    QUERN_HDF5_ONE_FILE = 0, /* part-00000.h5, written by all ranks */
+    QUERN_HDF5_PER_RANK =
+        1, /* part-00000.h5 and so on, one for each rank: the records of the first come first. A rank without records
+                                writes a dataset without rows */
+    QUERN_HDF5_AT_PATH =
+        2, /* the path is that of the file, which all ranks write. Its manifest is beside it, PATH.manifest.json; until it is
+                                whole there is a directory beside it, PATH.unfinished */
+} quern_hdf5_files;
+
+/* A number or a text that says something of a dataset. */
+typedef struct quern_hdf5_attribute {
+    const char *name;
+    quern_type type; /* QUERN_I64, QUERN_F64 or QUERN_BYTES: which of the next three it is */
+    int64_t integer;
+    double number;
+    const char *text; /* UTF-8; becomes a string of fixed length */
+} quern_hdf5_attribute;
+
+/* How to write. The struct grows at its end; struct_size is handled as in quern_options. */
+typedef struct quern_hdf5_write_options {
+    size_t struct_size;  /* sizeof(quern_hdf5_write_options); 0 is refused */
+    const char *dataset; /* path in the file, "/group/name"; its groups are made */
+    quern_hdf5_files files;
+    /* Of elements without fields: a number, or QUERN_BYTES for strings. 0: that of the records, which must then be numbers. */
+    quern_type type;
+    uint32_t string_bytes;          /* of QUERN_BYTES; shorter ones are padded with NUL, longer ones end the run */
+    const quern_hdf5_field *fields; /* [field_count]: elements are compounds. A single field for a key or a value of
+                                       QUERN_BYTES is padded, as strings are; several need exactly their bytes */
+    size_t field_count;             /* at most 64 */
+    int with_key;                   /* not 0: the first field is the key */
+    const uint64_t *row_dims; /* [row_rank]: the value is a row of so many elements in C order; NULL: one element */
+    uint32_t row_rank;        /* at most 31; the dataset has one dimension more */
+    uint64_t
+        chunk_rows; /* of a chunk; 0: about 1 MiB of them. A chunk is at most 64 MiB, and no larger than the dataset */
+    int deflate_level;                      /* 1 to 9: chunks are compressed; 0: not */
+    int shuffle;                            /* not 0: bytes of equal weight together, which helps compression */
+    const quern_hdf5_attribute *attributes; /* [attribute_count], of the dataset */
+    size_t attribute_count;
+    /* This dataset of this file is the model. Its attributes are copied, before the others, which replace those of the same name; references to
+     * objects, as those of netCDF-4's dimensions, mean nothing in another file and are left out. NULL: there is none. */
+    const char *like_file, *like_dataset;
+    int like_type; /* not 0: elements are stored in the model's type, and converted as HDF5 does: numbers of other sizes and orders of
+                    * bytes, enumerations, members by their names */
+} quern_hdf5_write_options;
+
+/* Writes a dataset of HDF5. path: a directory, which must not exist, or be empty but for what a killed job left there (docs/output.md); it then has a
+ * file, or files, _MANIFEST.json and _SUCCESS, as all outputs, and quern_read_hdf5() takes it. Or, as options.files says, a file, which must not
+ * exist. Whole or absent. Local; lazy; copies. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not set, no dataset, types, fields or sizes that do not
+ * go together or do not fit the records. At run: QUERN_ERROR_OUTPUT_EXISTS (before any work); QUERN_ERROR_INPUT for the file of
+ * the model; QUERN_ERROR_OUTPUT for a disk that is full, a record that has not the bytes of a row or is longer than its string, and one file on
+ * several ranks where HDF5 was built without MPI (write a file per rank); QUERN_ERROR_BUDGET: a chunk takes more than memory allows. Since 0.1. */
+QUERN_API quern_status quern_write_hdf5(quern_dataset *in, const char *path, const quern_hdf5_write_options *options);
 
 #ifdef __cplusplus
 }

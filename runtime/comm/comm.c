@@ -71,6 +71,11 @@ quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void
     return comm->ops->collect(comm, mine, bytes, all_out, bytes_out, error);
 }
 
+bool qn_comm_share_hdf5(const qn_comm *comm, int64_t access_list)
+{
+    return comm->size == 1 || comm->ops->share_hdf5(comm, access_list);
+}
+
 quern_status qn_comm_agree(qn_comm *comm, qn_error *error)
 {
     /* The largest of (size - rank) among those with a failure tells the lowest of them. */

@@ -51,6 +51,7 @@ typedef struct qn_comm_ops {
     quern_status (*gather_node)(qn_comm *comm, const void *mine, size_t bytes, void *all_out, qn_error *error);
     quern_status (*collect)(qn_comm *comm, const void *mine, size_t bytes, void **all_out, size_t *bytes_out,
                             qn_error *error);
+    bool (*share_hdf5)(const qn_comm *comm, int64_t access_list);
     quern_status (*exchange_start)(struct qn_exchange *exchange, qn_error *error);
     quern_status (*exchange_test)(struct qn_exchange *exchange, qn_error *error);
 } qn_comm_ops;
@@ -93,6 +94,10 @@ quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void
 /* Everybody gets the same outcome: that of the lowest rank that has a failure, or QUERN_OK. Collective. The texts of other ranks'
  * failures are lost. */
 quern_status qn_comm_agree(qn_comm *comm, qn_error *error);
+
+/* Files that HDF5 opens with this access list (a hid_t) are then opened, written and closed by all ranks together: it talks to the other ranks by
+ * itself, while nobody else does. Nothing to do for one rank. False: HDF5 does not know how. Local. */
+bool qn_comm_share_hdf5(const qn_comm *comm, int64_t access_list);
 
 /* A number per rank that says how much it sends, with two flags. */
 #define QN_EXCHANGE_ENDED      (UINT64_C(1) << 63) /* the sender will never send again */

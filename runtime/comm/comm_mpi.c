@@ -5,6 +5,7 @@
  */
 #define OMPI_SKIP_MPICXX  1
 #define MPICH_SKIP_MPICXX 1
+#include <hdf5.h>
 #include <mpi.h>
 #include <stdlib.h>
 #include <string.h>
@@ -366,6 +367,16 @@ static void mpi_destroy(qn_comm *base)
     free(comm);
 }
 
+static bool mpi_share_hdf5(const qn_comm *base, int64_t access_list)
+{
+#ifdef H5_HAVE_PARALLEL
+    return H5Pset_fapl_mpio((hid_t)access_list, ((const mpi_comm *)base)->job, MPI_INFO_NULL) >= 0;
+#else
+    (void)base, (void)access_list;
+    return false;
+#endif
+}
+
 static const qn_comm_ops mpi_ops = {
     .destroy = mpi_destroy,
     .send = mpi_send,
@@ -377,6 +388,7 @@ static const qn_comm_ops mpi_ops = {
     .gather = mpi_gather,
     .gather_node = mpi_gather_node,
     .collect = mpi_collect,
+    .share_hdf5 = mpi_share_hdf5,
     .exchange_start = mpi_exchange_start,
     .exchange_test = mpi_exchange_test,
 };

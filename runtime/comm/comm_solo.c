@@ -117,6 +117,12 @@ static quern_status solo_exchange(qn_exchange *exchange, qn_error *error)
     return QUERN_ERROR_INTERNAL;
 }
 
+static bool solo_share_hdf5(const qn_comm *base, int64_t access_list)
+{
+    (void)base, (void)access_list;
+    return true;
+}
+
 static const qn_comm_ops solo_ops = {
     .destroy = solo_destroy,
     .send = solo_send,
@@ -128,6 +134,7 @@ static const qn_comm_ops solo_ops = {
     .gather = solo_gather,
     .gather_node = solo_gather,
     .collect = solo_collect,
+    .share_hdf5 = solo_share_hdf5,
     .exchange_start = solo_exchange,
     .exchange_test = solo_exchange,
 };

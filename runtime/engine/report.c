@@ -147,6 +147,8 @@ static const char *end_name(const qn_stage *stage)
         return "write text";
     case QN_SINK_FIXED:
         return "write fixed";
+    case QN_SINK_HDF5:
+        return "write hdf5";
     case QN_SINK_TOP_K:
         return "top k";
     case QN_SINK_COLLECT:

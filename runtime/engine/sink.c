@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/engine/array_delivery.h"
 #include "runtime/engine/collect.h"
 #include "runtime/engine/top_k.h"
+#include "runtime/io/array_file.h"
+#include "runtime/io/array_rows.h"
 #include "runtime/io/fixed_format.h"
 #include "runtime/io/text_format.h"
 
@@ -17,15 +20,20 @@ quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, co
         return qn_collect_init(writer, error);
     if (!qn_sink_is_of_files(sink) || comm->rank != 0)
         return QUERN_OK;
-    return qn_output_prepare(&writer->output, sink->directory, error);
+    quern_status status = sink->path ? qn_array_file_check(sink->path, error) : QUERN_OK;
+    return status == QUERN_OK ? qn_output_prepare(&writer->output, sink->directory, error) : status;
 }
 
 static qn_part_style style_of(const qn_sink *sink)
 {
-    return (qn_part_style){sink->compression, sink->level, sink->csv, sink->archive};
+    return (qn_part_style){.compression = sink->compression,
+                           .level = sink->level,
+                           .csv = sink->csv,
+                           .archive = sink->archive,
+                           .is_passing = sink->kind == QN_SINK_HDF5};
 }
 
-static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+quern_status qn_sink_writer_add_part(qn_sink_writer *writer, qn_part **part_out, qn_error *error)
 {
     if (writer->part_count == writer->part_capacity) {
         size_t capacity = writer->part_capacity ? 2 * writer->part_capacity : 8;
@@ -35,14 +43,21 @@ static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t 
         writer->parts = parts;
         writer->part_capacity = capacity;
     }
+    *part_out = &writer->parts[writer->part_count++];
+    **part_out = (qn_part){.fd = -1};
+    return QUERN_OK;
+}
+
+static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+{
     const qn_sink *sink = writer->sink;
     const qn_part_style style = style_of(sink);
-    quern_status status =
-        qn_part_open(&writer->parts[writer->part_count], sink->directory, number, part_count, &style, error);
-    if (status != QUERN_OK)
-        return status;
-    writer->part_count++;
-    return QUERN_OK;
+    qn_part *part = NULL;
+    quern_status status = qn_sink_writer_add_part(writer, &part, error);
+    if (status == QUERN_OK &&
+        (status = qn_part_open(part, sink->directory, number, part_count, &style, error)) != QUERN_OK)
+        writer->part_count--;
+    return status;
 }
 
 quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
@@ -88,6 +103,8 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
     qn_part *part = &writer->parts[writer->part_count - 1];
     if (writer->sink->kind == QN_SINK_FIXED)
         return qn_fixed_put(part, &batch->block, error);
+    if (writer->sink->kind == QN_SINK_HDF5)
+        return qn_array_rows_put(part, writer->sink->array, &batch->block, error);
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record record = qn_batch_record(batch, i);
         status = part->style.csv ? qn_csv_put(part, &writer->schema, &record, error)
@@ -103,6 +120,8 @@ quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint6
         return qn_top_k_deliver(writer, comm, memory_bytes, error);
     case QN_SINK_COLLECT:
         return qn_collect_deliver(writer, comm, memory_bytes, error);
+    case QN_SINK_HDF5:
+        return qn_array_deliver(writer, comm, memory_bytes, error);
     case QN_SINK_TEXT:
     case QN_SINK_FIXED:
         break;
@@ -116,9 +135,8 @@ static int compare_numbers(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-/* Rank 0 learns of all parts; *all_out is freed by the caller. */
-static quern_status collect_summaries(qn_sink_writer *writer, qn_comm *comm, qn_part_summary **all_out,
-                                      size_t *count_out, qn_error *error)
+quern_status qn_sink_writer_collect_summaries(qn_sink_writer *writer, qn_comm *comm, qn_part_summary **all_out,
+                                              size_t *count_out, qn_error *error)
 {
     qn_part_summary *mine = calloc(writer->part_count + 1, sizeof *mine);
     if (!mine)
@@ -144,7 +162,9 @@ static void seal(qn_sink_writer *writer, const qn_part_summary *summaries, size_
 {
     const qn_sink *sink = writer->sink;
     const qn_part_style style = style_of(sink);
-    if (sink->archive != QUERN_NO_ARCHIVE)
+    if (sink->kind == QN_SINK_HDF5)
+        qn_array_file_seal(&writer->output, sink->path, summaries, count, sink->one_file, error);
+    else if (sink->archive != QUERN_NO_ARCHIVE)
         qn_output_seal_archive(&writer->output, summaries, count, &style, error);
     else
         qn_output_seal(&writer->output, summaries, count, sink->compression, sink->one_file, error);
@@ -197,6 +217,23 @@ static quern_status join_parts(qn_sink_writer *writer, const qn_part_summary *su
     return qn_comm_agree(comm, error);
 }
 
+/* The one file is whole already. */
+static quern_status commit_array(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
+{
+    if (comm->rank == 0)
+        qn_array_file_commit(&writer->output, writer->sink->path, error);
+    return qn_comm_agree(comm, error);
+}
+
+static quern_status commit_files(qn_sink_writer *writer, const qn_part_summary *summaries, uint64_t count,
+                                 qn_comm *comm, qn_error *error)
+{
+    if (!writer->sink->one_file)
+        return commit_parts(writer, comm, error);
+    return writer->sink->kind == QN_SINK_HDF5 ? commit_array(writer, comm, error)
+                                              : join_parts(writer, summaries, count, comm, error);
+}
+
 quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
 {
     const qn_sink *sink = writer->sink;
@@ -204,9 +241,9 @@ quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_err
         return QUERN_OK;
     qn_part_summary *summaries = NULL;
     size_t count = 0;
-    quern_status status = collect_summaries(writer, comm, &summaries, &count, error);
+    quern_status status = qn_sink_writer_collect_summaries(writer, comm, &summaries, &count, error);
     if (status == QUERN_OK)
-        status = sink->one_file ? join_parts(writer, summaries, count, comm, error) : commit_parts(writer, comm, error);
+        status = commit_files(writer, summaries, count, comm, error);
     if (status == QUERN_OK) {
         if (comm->rank == 0)
             seal(writer, summaries, count, error);

@@ -18,7 +18,7 @@ struct qn_top_row;
 typedef struct qn_sink_writer {
     const qn_sink *sink;
     quern_schema schema;
-    /* text, fixed */
+    /* text, fixed, HDF5 */
     qn_part *parts; /* [part_count], finished but for the last while it is open */
     size_t part_count, part_capacity;
     bool part_open;
@@ -53,10 +53,16 @@ void qn_sink_writer_drop_part(qn_sink_writer *writer); /* the open one */
 
 quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, qn_error *error);
 
-/* Collective; every rank, when all is written. deliver: top k and collected records to the user; memory_bytes: what this rank may
+/* Collective; every rank, when all is written. deliver: top k and collected records to the user, rows
+ * into files of HDF5; memory_bytes: what this rank may
  * take for what it keeps and what it gets from others. commit: files get their names. */
 quern_status qn_sink_writer_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t memory_bytes, qn_error *error);
 quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_error *error);
+/* Room for a part, empty; it is one from then on. *part_out: until the next one. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_sink_writer_add_part(qn_sink_writer *writer, qn_part **part_out, qn_error *error);
+/* Collective. Rank 0 learns of all parts, by number; *all_out is freed by the caller. */
+quern_status qn_sink_writer_collect_summaries(qn_sink_writer *writer, qn_comm *comm, qn_part_summary **all_out,
+                                              size_t *count_out, qn_error *error);
 /* Frees; without keep every file is removed (the directory too, in qn_sink_writer_withdraw). Takes a zeroed one. */
 void qn_sink_writer_fini(qn_sink_writer *writer, bool keep);
 /* Rank 0, after all ranks removed their files. */

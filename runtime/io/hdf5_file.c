@@ -51,7 +51,7 @@ quern_status qn_hdf5_failed(qn_error *error, quern_status status, const char *fo
     return qn_error_set(error, status, 0, "%s%s%s", what, *reason ? ": " : "", reason);
 }
 
-static hid_t create_access(void)
+hid_t qn_hdf5_access_create(void)
 {
     H5AC_cache_config_t cache = {.version = H5AC__CURR_CACHE_CONFIG_VERSION};
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -70,7 +70,7 @@ quern_status qn_hdf5_file_open(const char *path, hid_t *file_out, qn_error *erro
 {
     if (access(path, R_OK) != 0)
         return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", path);
-    hid_t access = create_access();
+    hid_t access = qn_hdf5_access_create();
     hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
     quern_status status =
         file >= 0 ? QUERN_OK : qn_hdf5_failed(error, QUERN_ERROR_INPUT, "cannot open %s as HDF5", path);

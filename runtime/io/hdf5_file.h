@@ -37,6 +37,9 @@ quern_status qn_hdf5_failed(qn_error *error, quern_status status, const char *fo
 
 /* What follows is called while quiet. */
 
+/* How files are opened: with the driver of POSIX calls, unless another is set, and a small cache of metadata. */
+hid_t qn_hdf5_access_create(void);
+
 /* Opens for reading: *file_out is to be given to H5Fclose(). QUERN_ERROR_INPUT. */
 quern_status qn_hdf5_file_open(const char *path, hid_t *file_out, qn_error *error);
 

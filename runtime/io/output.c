@@ -144,6 +144,9 @@ void qn_output_release(qn_output *output)
     free(output->joined_temporary_path);
     free(output->joined_offsets);
     qn_output_lock_drop(&output->lock);
+    if (output->manifest_path && output->directory)
+        rmdir(output->directory); /* there was only work in it */
+    free(output->manifest_path);
     *output = (qn_output){0};
 }
 
@@ -189,10 +192,16 @@ static bool goes_direct(const qn_part *part, const void *data, size_t bytes)
     return whole_pages && part->summary.bytes >= DIRECT_BYTES_MIN;
 }
 
+char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count)
+{
+    return temporary_path(directory, digits_of(part_count), number);
+}
+
 static quern_status write_out(void *user, const void *data, size_t bytes, qn_error *error)
 {
     qn_part *part = user;
-    XXH3_64bits_update(part->checksum, data, bytes);
+    if (!part->style.is_passing)
+        XXH3_64bits_update(part->checksum, data, bytes);
     qn_file_set_direct(part->fd, &part->direct, goes_direct(part, data, bytes));
     quern_status status = qn_file_write_direct(part->fd, &part->direct, data, bytes, part->summary.bytes,
                                                part->temporary_path, QUERN_ERROR_OUTPUT, error);
@@ -295,7 +304,7 @@ static quern_status end_content(qn_part *part, qn_error *error)
 quern_status qn_part_finish(qn_part *part, qn_error *error)
 {
     quern_status status = end_content(part, error);
-    if (status == QUERN_OK && fsync(part->fd) != 0)
+    if (status == QUERN_OK && !part->style.is_passing && fsync(part->fd) != 0)
         status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", part->temporary_path);
     if (close(part->fd) != 0 && status == QUERN_OK)
         status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot close %s", part->temporary_path);
@@ -515,8 +524,7 @@ static json_t *describe_archive(const qn_output *output, const qn_part_summary *
     return NULL;
 }
 
-/* Takes the parts. */
-static char *manifest_text(json_t *parts)
+char *qn_output_manifest_text(json_t *parts)
 {
     json_t *manifest = parts ? json_pack("{s:i, s:o}", "quern_manifest", 1, "parts", parts) : NULL;
     char *text = manifest ? print_json(manifest) : NULL;
@@ -554,6 +562,8 @@ void qn_output_unseal(qn_output *output)
         unlink(output->joined_temporary_path);
     if (output->joined_path)
         unlink(output->joined_path);
+    if (output->joined_path && output->manifest_path)
+        unlink(output->manifest_path);
 }
 
 static quern_status seal(qn_output *output, const char *manifest, qn_error *error)
@@ -570,16 +580,22 @@ static quern_status seal(qn_output *output, const char *manifest, qn_error *erro
     return status == QUERN_OK ? qn_file_sync_directory(output->directory, error) : status;
 }
 
+quern_status qn_output_seal_text(qn_output *output, const char *manifest, qn_error *error)
+{
+    quern_status status = seal(output, manifest, error);
+    if (status != QUERN_OK)
+        qn_output_unseal(output);
+    return status;
+}
+
 /* Takes the parts; NULL: there was no memory for them. */
 static quern_status seal_parts(qn_output *output, json_t *parts, qn_error *error)
 {
-    char *text = manifest_text(parts);
+    char *text = qn_output_manifest_text(parts);
     if (!text)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the manifest of %s", output->directory);
-    quern_status status = seal(output, text, error);
+    quern_status status = qn_output_seal_text(output, text, error);
     free(text);
-    if (status != QUERN_OK)
-        qn_output_unseal(output);
     return status;
 }
 

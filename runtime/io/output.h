@@ -21,6 +21,8 @@
 #include "runtime/io/output_lock.h"
 #include "runtime/io/packer.h"
 
+struct json_t;
+
 /* The directory, on rank 0. */
 typedef struct qn_output {
     const char *directory;                     /* borrowed; NULL: not prepared */
@@ -29,6 +31,7 @@ typedef struct qn_output {
     char *joined_path, *joined_temporary_path; /* of one file; NULL: parts stay apart */
     uint64_t *joined_offsets;                  /* [count] where each part is in it */
     uint64_t joined_bytes;
+    char *manifest_path; /* of a file beside which it is, then without _SUCCESS; NULL: it is in the directory */
     qn_output_lock lock;
 } qn_output;
 
@@ -62,6 +65,7 @@ typedef struct qn_part_style {
     int level;
     bool csv;
     quern_archive archive;
+    bool is_passing; /* read back by this run, then removed: neither synced nor summed up */
 } qn_part_style;
 
 /* One part being written. */
@@ -78,6 +82,9 @@ typedef struct qn_part {
     qn_part_summary summary;
     qn_direct direct;
 } qn_part;
+
+/* Where a part is until it has its name: freed by the caller; NULL: no memory. */
+char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count);
 
 /* Opens part `number` of part_count. The directory is borrowed during the call; the part must stay where it is. */
 quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count,
@@ -107,5 +114,9 @@ quern_status qn_output_seal(qn_output *output, const qn_part_summary *summaries,
 /* The same of an archive, whose parts are its members. */
 quern_status qn_output_seal_archive(qn_output *output, const qn_part_summary *summaries, size_t count,
                                     const qn_part_style *style, qn_error *error);
+/* The same with a manifest that is a text already. */
+quern_status qn_output_seal_text(qn_output *output, const char *manifest, qn_error *error);
+/* A manifest of parts that are described already, which it takes; freed by the caller. NULL: no memory, or parts is NULL. */
+char *qn_output_manifest_text(struct json_t *parts);
 
 #endif

@@ -219,6 +219,12 @@ static void put_sink(qn_buffer *to, const qn_sink *sink)
         put(to, "write %s, ", sink->kind == QN_SINK_FIXED ? "fixed" : sink->csv ? "csv" : "text");
         put_quoted(to, sink->directory);
         return;
+    case QN_SINK_HDF5:
+        put(to, "write hdf5, ");
+        put_quoted(to, sink->path ? sink->path : sink->directory);
+        put(to, ", dataset ");
+        put_quoted(to, sink->array->options.dataset);
+        return;
     case QN_SINK_TOP_K:
         put(to, "top k, %llu largest", (number)sink->k);
         return;

@@ -14,6 +14,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/status.h"
 #include "runtime/data/array_form.h"
+#include "runtime/data/array_output.h"
 #include "runtime/data/bins.h"
 #include "runtime/data/collation.h"
 #include "runtime/data/memory_arrays.h"
@@ -158,22 +159,25 @@ typedef enum qn_sink_kind {
     QN_SINK_FIXED,
     QN_SINK_TOP_K,
     QN_SINK_COLLECT,
+    QN_SINK_HDF5,
 } qn_sink_kind;
 
-#define QN_SINK_KIND_COUNT 4
+#define QN_SINK_KIND_COUNT 5
 
 typedef struct qn_sink qn_sink;
 struct qn_sink {
     qn_sink_kind kind;
     const qn_node *input;
     const char *directory; /* of part files; NULL for the others */
+    const char *path;      /* HDF5, of one file that is not in the directory, which is then to be removed; else NULL */
     bool csv;              /* TEXT */
     quern_compression compression;
     int level;
     bool one_file;
-    quern_archive archive;       /* then one_file, too */
-    uint64_t k;                  /* TOP_K */
-    quern_collect_to collect_to; /* COLLECT */
+    quern_archive archive;        /* then one_file, too */
+    const qn_array_output *array; /* HDF5; in the graph's arena */
+    uint64_t k;                   /* TOP_K */
+    quern_collect_to collect_to;  /* COLLECT */
     quern_each_fn each;
     void *user;
     qn_sink *next; /* in the order of asking */
@@ -182,7 +186,7 @@ struct qn_sink {
 /* Whether it writes part files. */
 static inline bool qn_sink_is_of_files(const qn_sink *sink)
 {
-    return sink->kind == QN_SINK_TEXT || sink->kind == QN_SINK_FIXED;
+    return sink->kind == QN_SINK_TEXT || sink->kind == QN_SINK_FIXED || sink->kind == QN_SINK_HDF5;
 }
 
 typedef struct qn_graph {
@@ -288,6 +292,9 @@ void qn_graph_uncache(qn_graph *graph, qn_node *node);
 /* A cached node's sorted form is worth keeping: gives it one, unless it has it. */
 quern_status qn_graph_want_sorted(qn_graph *graph, qn_node *node, qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
+/* A sink that writes HDF5: copies. options: of this version's size. QUERN_ERROR_INVALID_ARGUMENT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_graph_add_hdf5_sink(qn_graph *graph, const qn_node *input, const char *path,
+                                    const quern_hdf5_write_options *options, qn_error *error);
 /* Copies the paths of a source. */
 bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_count, qn_text_input *into,
                          qn_error *error);

@@ -202,6 +202,102 @@ static void options_that_do_not_go_together_are_refused(void)
     quern_context_destroy(context);
 }
 
+/* ---- writing ---- */
+
+static int stumble(const quern_record *in, quern_record *out, void *user)
+{
+    uint64_t row = quern_u64(in->key);
+    (void)out, (void)user;
+    return row % 6007 == 17 && kit_first_time("written.%" PRIu64, row) ? 7 : 0;
+}
+
+/* On rank 0: number i of all that files hold, one behind the other, is i. */
+static void check_numbers(const char *path, int64_t *next)
+{
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), dataset = H5Dopen2(file, "/made/d", H5P_DEFAULT);
+    hid_t space = H5Dget_space(dataset);
+    hsize_t dims[2] = {0};
+    CHECK(H5Sget_simple_extent_dims(space, dims, NULL) == 2 && dims[1] == COLUMNS);
+    int64_t *numbers = malloc(sizeof *numbers * (dims[0] * COLUMNS + 1));
+    CHECK(H5Dread(dataset, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers) >= 0);
+    for (hsize_t i = 0; i < dims[0] * COLUMNS; i++)
+        CHECK(numbers[i] == (*next)++);
+    free(numbers);
+    H5Sclose(space);
+    H5Dclose(dataset);
+    H5Fclose(file);
+}
+
+static void written_rows_are_those_that_came_though_callbacks_fail(void)
+{
+    const uint64_t dims[] = {COLUMNS};
+    quern_hdf5_write_options as = {.struct_size = sizeof as,
+                                   .dataset = "/made/d",
+                                   .type = QUERN_I64,
+                                   .row_dims = dims,
+                                   .row_rank = 1,
+                                   .chunk_rows = 999,
+                                   .deflate_level = 1};
+    for (int per_rank = 0; per_rank < 2; per_rank++) {
+        as.files = per_rank ? QUERN_HDF5_PER_RANK : QUERN_HDF5_ONE_FILE;
+        const char *output = strdup(kit_path("made%d", per_rank));
+        quern_context *context = small_splits(30000);
+        quern_dataset *read = quern_read_hdf5(context, files, 1, &rows);
+        quern_write_hdf5(quern_map(read, (quern_schema){QUERN_U64, QUERN_BYTES, 0, 0}, stumble, NULL), output, &as);
+        kit_run(context);
+        int64_t next = 0;
+        for (int i = 0; kit_rank() == 0 && i < (per_rank ? kit_size() : 1); i++)
+            check_numbers(kit_path("made%d/part-%05d.h5", per_rank, i), &next);
+        CHECK(kit_rank() != 0 || next == ROW_COUNT * COLUMNS);
+        kit_barrier();
+        quern_context_destroy(context);
+        free((char *)output);
+    }
+}
+
+static void check_not_written(quern_dataset *in, quern_context *context, const quern_hdf5_write_options *options,
+                              const char *part)
+{
+    CHECK(quern_write_hdf5(in, kit_path("unwritten"), options) == QUERN_ERROR_INVALID_ARGUMENT);
+    CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INVALID_ARGUMENT), part);
+    CHECK(!kit_exists(kit_path("unwritten")));
+}
+
+static void what_cannot_be_written_is_refused(void)
+{
+    quern_context *context = small_splits(0);
+    quern_hdf5_options elements = rows;
+    elements.record = QUERN_HDF5_ELEMENTS;
+    quern_dataset *in = quern_read_hdf5(context, files, 1, &elements);
+    const quern_hdf5_write_options plain = {.struct_size = sizeof plain, .dataset = "d"};
+    const quern_hdf5_field fields[] = {{"a", QUERN_I64, 0}, {"a/b", QUERN_I64, 0}};
+    const quern_hdf5_attribute attribute = {.name = "x", .type = QUERN_BYTES};
+    quern_hdf5_write_options odd = plain;
+    CHECK(quern_write_hdf5(NULL, "x", &plain) == QUERN_ERROR_INVALID_ARGUMENT);
+    check_not_written(in, context, NULL, "NULL");
+    odd.struct_size = 0;
+    check_not_written(in, context, &odd, "struct_size");
+    odd = plain, odd.dataset = "//";
+    check_not_written(in, context, &odd, "the dataset is missing");
+    odd = plain, odd.files = (quern_hdf5_files)3;
+    check_not_written(in, context, &odd, "quern_hdf5_files");
+    odd = plain, odd.row_rank = 1;
+    check_not_written(in, context, &odd, "31 dimensions");
+    odd = plain, odd.fields = fields, odd.field_count = 65;
+    check_not_written(in, context, &odd, "64 fields");
+    odd.field_count = 2;
+    check_not_written(in, context, &odd, "slash");
+    odd.field_count = 1, odd.type = QUERN_I64;
+    check_not_written(in, context, &odd, "type and string_bytes");
+    odd = plain, odd.attributes = &attribute, odd.attribute_count = 1;
+    check_not_written(in, context, &odd, "no text");
+    odd = plain, odd.like_file = "x";
+    check_not_written(in, context, &odd, "like_dataset");
+    CHECK(quern_write_hdf5(in, "", &plain) == QUERN_ERROR_INVALID_ARGUMENT);
+    CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INVALID_ARGUMENT), "path");
+    quern_context_destroy(context);
+}
+
 int main(int argc, char **argv)
 {
     kit_start(&argc, &argv);
@@ -211,5 +307,7 @@ int main(int argc, char **argv)
     RUN(a_sample_does_not_depend_on_splits, 20);
     RUN(a_program_may_use_hdf5_itself, 10);
     RUN(options_that_do_not_go_together_are_refused, 10);
+    RUN(written_rows_are_those_that_came_though_callbacks_fail, 30);
+    RUN(what_cannot_be_written_is_refused, 10);
     return kit_finish();
 }

@@ -2,7 +2,7 @@
 /*
  * quern verify: whether an output is whole: _SUCCESS is there, and each part has the bytes and the checksum that _MANIFEST.json says. A part that
  * was joined of pieces has a checksum for each of them; an archive one for each of its members, as they are stored, and is read from its begin to
- * its end.
+ * its end. A file that is an output by itself has its manifest beside it.
  */
 #include <archive.h>
 #include <archive_entry.h>
@@ -10,10 +10,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -186,9 +188,27 @@ static int verify_parts(const char *directory, const json_t *manifest)
     return 0;
 }
 
+static int verify_file(const char *file)
+{
+    char path[PATH_BYTES], directory[PATH_BYTES];
+    json_error_t error;
+    if (snprintf(path, sizeof path, "%s.manifest.json", file) >= (int)sizeof path)
+        return quern_command_fail(ENAMETOOLONG, "%s", file);
+    json_t *manifest = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    if (!manifest)
+        return quern_command_fail(0, "cannot read %s: %s", path, error.text);
+    snprintf(directory, sizeof directory, "%s", file);
+    int status = verify_parts(dirname(directory), manifest);
+    json_decref(manifest);
+    return status;
+}
+
 static int verify(const char *directory)
 {
     char path[PATH_BYTES];
+    struct stat about;
+    if (stat(directory, &about) == 0 && S_ISREG(about.st_mode))
+        return verify_file(directory);
     json_error_t error;
     if (snprintf(path, sizeof path, "%s/_SUCCESS", directory) >= (int)sizeof path)
         return quern_command_fail(ENAMETOOLONG, "%s", directory);

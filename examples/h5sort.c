@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-3-Clause. Rows of a dataset in order: mpirun -n N h5sort --dataset NAME --by FIELD [--descending] -o OUT.h5 FILE... */
+/*
+ * FIELD is the name of a member where the rows are compounds; else the number of a column, from 0 (of all elements of a row, in C order). Rows
+ * become one dataset of the same name, type, attributes, chunks of rows and compression as in the first file. FILE may be a directory of HDF5
+ * files. All must have the same type and the same row.
+ *
+ * Equal rows stay in the order in which they came: files in byte order of their paths, rows as they stand. NaN comes last, whichever way is
+ * sorted, and -0.0 is equal to 0.0. Strings are compared as bytes.
+ *
+ * How. A row gets a key whose bytes are in the order wanted, and behind them the place of the row. So no two keys are equal, and the sort is
+ * that of bytes.
+ */
+#include <ftw.h>
+#include <getopt.h>
+#include <hdf5.h>
+#include <math.h>
+#include <quern/quern.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FIELD_COUNT_MAX 64
+#define KEY_BYTES_MAX   65536
+#define CHUNK_BYTES_MAX (64u << 20)
+
+typedef struct job {
+    const char *dataset, *by;
+    int descending;
+    /* of the first file */
+    quern_hdf5_field fields[FIELD_COUNT_MAX];
+    size_t field_count;
+    quern_hdf5_field element; /* without fields: the type, and the bytes of strings */
+    uint64_t row_dims[H5S_MAX_RANK], row_bytes, chunk_rows;
+    uint32_t row_rank;
+    int deflate_level, shuffle;
+    /* where in a row the key is */
+    quern_hdf5_field key;
+    size_t key_offset, key_bytes;
+    int has_places;                           /* there are several files */
+    unsigned char room[KEY_BYTES_MAX + 8192]; /* of the last key */
+} job;
+
+static char problem[1024]; /* what was wrong with the input or the arguments */
+
+static int refuse(const char *file, const char *dataset, const char *what)
+{
+    snprintf(problem, sizeof problem, "%s: dataset %s: %s", file, dataset, what);
+    return 0;
+}
+
+/* ---- files ---- */
+
+static char **paths;
+static size_t path_count;
+
+static int add_path(const char *path, const struct stat *about, int kind, struct FTW *where)
+{
+    (void)about;
+    if (kind != FTW_F || (where->level > 0 && H5Fis_hdf5(path) <= 0))
+        return 0;
+    char **more = realloc(paths, (path_count + 1) * sizeof *paths);
+    if (!more || !(more[path_count] = strdup(path)))
+        return 1;
+    paths = more;
+    path_count++;
+    return 0;
+}
+
+static int compare_paths(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+static int find_files(char **names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (nftw(names[i], add_path, 16, 0) != 0)
+            return snprintf(problem, sizeof problem, "cannot read %s", names[i]), 0;
+    if (path_count == 0)
+        return snprintf(problem, sizeof problem, "there are no HDF5 files"), 0;
+    qsort(paths, path_count, sizeof *paths, compare_paths);
+    return 1;
+}
+
+/* ---- what rows are ---- */
+
+/* What a number or a string is taken as. */
+static int understand_plain(hid_t type, quern_hdf5_field *to)
+{
+    H5T_class_t class = H5Tget_class(type);
+    size_t bytes = H5Tget_size(type);
+    int is_float = class == H5T_FLOAT;
+    if (class == H5T_STRING && H5Tis_variable_str(type) == 0) {
+        to->type = QUERN_BYTES;
+        to->count = (uint32_t)bytes;
+        return bytes <= KEY_BYTES_MAX;
+    }
+    if ((!is_float && class != H5T_INTEGER && class != H5T_ENUM) || bytes > 8)
+        return 0;
+    hid_t whole = class == H5T_ENUM ? H5Tget_super(type) : H5Tcopy(type);
+    int is_signed = !is_float && H5Tget_sign(whole) == H5T_SGN_2;
+    H5Tclose(whole);
+    to->type = is_float    ? bytes > 4 ? QUERN_F64 : QUERN_F32
+               : is_signed ? bytes > 4 ? QUERN_I64 : QUERN_I32
+               : bytes > 4 ? QUERN_U64
+                           : QUERN_U32;
+    to->count = 1;
+    return 1;
+}
+
+static int understand(hid_t type, quern_hdf5_field *to)
+{
+    if (H5Tget_class(type) != H5T_ARRAY)
+        return understand_plain(type, to);
+    hid_t base = H5Tget_super(type);
+    int known = understand_plain(base, to) && to->type != QUERN_BYTES;
+    if (known)
+        to->count = (uint32_t)(H5Tget_size(type) / H5Tget_size(base));
+    H5Tclose(base);
+    return known;
+}
+
+static size_t bytes_of(const quern_hdf5_field *field)
+{
+    return field->count * (field->type == QUERN_BYTES ? 1 : quern_number_bytes(field->type));
+}
+
+static int understand_fields(job *of, hid_t type)
+{
+    int count = H5Tget_nmembers(type);
+    if (count > FIELD_COUNT_MAX)
+        return refuse(paths[0], of->dataset, "there are more than 64 fields");
+    for (int i = 0; i < count; i++) {
+        quern_hdf5_field *field = &of->fields[of->field_count++];
+        hid_t member = H5Tget_member_type(type, (unsigned)i);
+        int known = understand(member, field);
+        H5Tclose(member);
+        field->name = H5Tget_member_name(type, (unsigned)i);
+        if (!known)
+            return refuse(paths[0], field->name,
+                          "this field is neither a number, nor an array of numbers, nor a string "
+                          "of fixed length");
+        if (strcmp(field->name, of->by) == 0) {
+            of->key = *field;
+            of->key_offset = of->row_bytes;
+        }
+        of->row_bytes += bytes_of(field);
+    }
+    if (!of->key.type || (of->key.type != QUERN_BYTES && of->key.count > 1))
+        return refuse(paths[0], of->dataset, "no field has the name that --by says, or it is an array");
+    return 1;
+}
+
+static int understand_columns(job *of, hid_t type)
+{
+    char *end = NULL;
+    uint64_t column = strtoull(of->by, &end, 10), columns = 1;
+    if (!understand_plain(type, &of->element) || (of->element.type == QUERN_BYTES && of->row_rank > 0))
+        return refuse(paths[0], of->dataset, "rows are neither compounds nor numbers, nor strings of fixed length");
+    for (uint32_t d = 0; d < of->row_rank; d++)
+        columns *= of->row_dims[d];
+    if (*end || end == of->by || column >= columns)
+        return refuse(paths[0], of->dataset, "--by must be the number of a column, from 0");
+    of->key = of->element;
+    of->key_offset = column * bytes_of(&of->element);
+    of->row_bytes = columns * bytes_of(&of->element);
+    return 1;
+}
+
+/* How it is stored is how the sorted one is to be. */
+static void learn_layout(job *of, hid_t dataset)
+{
+    hid_t list = H5Dget_create_plist(dataset);
+    hsize_t chunk[H5S_MAX_RANK];
+    if (H5Pget_layout(list) == H5D_CHUNKED && H5Pget_chunk(list, H5S_MAX_RANK, chunk) > 0 &&
+        chunk[0] <= CHUNK_BYTES_MAX / of->row_bytes)
+        of->chunk_rows = chunk[0];
+    for (int i = 0; i < H5Pget_nfilters(list); i++) {
+        unsigned flags, level = 0, config;
+        size_t count = 1;
+        H5Z_filter_t filter = H5Pget_filter2(list, (unsigned)i, &flags, &count, &level, 0, NULL, &config);
+        of->shuffle |= filter == H5Z_FILTER_SHUFFLE;
+        of->deflate_level = filter == H5Z_FILTER_DEFLATE ? (int)level : of->deflate_level;
+    }
+    H5Pclose(list);
+}
+
+static int understand_first(job *of, hid_t dataset, hid_t type, int rank)
+{
+    int is_compound = H5Tget_class(type) == H5T_COMPOUND;
+    if (is_compound && rank != 1)
+        return refuse(paths[0], of->dataset, "compounds must have one dimension");
+    if (!(is_compound ? understand_fields(of, type) : understand_columns(of, type)))
+        return 0;
+    of->key_bytes = of->key.type == QUERN_BYTES ? of->key.count : 8;
+    learn_layout(of, dataset);
+    return 1;
+}
+
+/* The first file says what rows are, the others must have the same. */
+static int look_at(job *of, size_t file_number, hid_t *first_type)
+{
+    const char *path = paths[file_number];
+    hsize_t dims[H5S_MAX_RANK] = {0};
+    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    hid_t dataset = file >= 0 ? H5Dopen2(file, of->dataset, H5P_DEFAULT) : -1;
+    hid_t space = dataset >= 0 ? H5Dget_space(dataset) : -1, type = dataset >= 0 ? H5Dget_type(dataset) : -1;
+    int rank = space >= 0 ? H5Sget_simple_extent_dims(space, dims, NULL) : -1, fits = 0;
+    if (rank < 1)
+        refuse(path, of->dataset, file < 0 ? "the file is no HDF5" : "there is no such dataset, or it has no rows");
+    else if (file_number == 0) {
+        of->row_rank = (uint32_t)rank - 1;
+        memcpy(of->row_dims, dims + 1, of->row_rank * sizeof *dims);
+        *first_type = H5Tcopy(type);
+        fits = understand_first(of, dataset, type, rank);
+    } else {
+        fits = of->row_rank == (uint32_t)rank - 1 && H5Tequal(type, *first_type) > 0 &&
+               memcmp(of->row_dims, dims + 1, of->row_rank * sizeof *dims) == 0;
+        if (!fits)
+            refuse(path, of->dataset, "the type or the shape of rows is not that of the first file");
+    }
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Dclose(dataset);
+    H5Fclose(file);
+    return fits;
+}
+
+static int look_at_all(job *of)
+{
+    hid_t first_type = -1;
+    int fits = 1;
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    for (size_t i = 0; i < path_count && fits; i++)
+        fits = look_at(of, i, &first_type);
+    H5Tclose(first_type);
+    of->has_places = path_count > 1;
+    return fits;
+}
+
+/* ---- keys ---- */
+
+static void put_big_endian(unsigned char *to, uint64_t number)
+{
+    for (int i = 0; i < 8; i++)
+        to[i] = (unsigned char)(number >> (56 - 8 * i));
+}
+
+/* Floating-point numbers as integers in the same order; NaN is all ones. */
+static uint64_t order_of_double(double number)
+{
+    uint64_t bits;
+    if (isnan(number))
+        return UINT64_MAX;
+    number = number == 0 ? 0 : number;
+    memcpy(&bits, &number, sizeof bits);
+    return bits >> 63 ? ~bits : bits | UINT64_C(1) << 63;
+}
+
+static uint64_t order_of(quern_type type, quern_span at)
+{
+    const uint64_t sign = UINT64_C(1) << 63;
+    switch ((int)type) {
+    case QUERN_I32:
+        return (uint64_t)(int64_t)quern_i32(at) ^ sign;
+    case QUERN_I64:
+        return (uint64_t)quern_i64(at) ^ sign;
+    case QUERN_U32:
+        return quern_u32(at);
+    case QUERN_U64:
+        return quern_u64(at);
+    case QUERN_F32:
+        return order_of_double((double)quern_f32(at));
+    default:
+        return order_of_double(quern_f64(at));
+    }
+}
+
+/* The bytes of the key field, ascending or descending. */
+static void put_order(job *of, quern_span row)
+{
+    const char *from = (const char *)row.data + of->key_offset;
+    int is_text = of->key.type == QUERN_BYTES, is_float = of->key.type == QUERN_F32 || of->key.type == QUERN_F64;
+    if (is_text) {
+        memset(of->room, 0, of->key_bytes);
+        memcpy(of->room, from, row.bytes - of->key_offset < of->key_bytes ? row.bytes - of->key_offset : of->key_bytes);
+        for (size_t i = 0; i < of->key_bytes && of->descending; i++)
+            of->room[i] = (unsigned char)~of->room[i];
+        return;
+    }
+    uint64_t order = order_of(of->key.type, quern_bytes(from, quern_number_bytes(of->key.type)));
+    int is_nan = is_float && order == UINT64_MAX;
+    put_big_endian(of->room, of->descending && !is_nan ? ~order : order);
+}
+
+static int add_key(const quern_record *in, quern_record *out, void *user)
+{
+    job *of = user;
+    size_t used = of->key_bytes;
+    put_order(of, in->value);
+    if (of->has_places) {
+        quern_span file = quern_hdf5_place_file(in->key);
+        if (file.bytes > sizeof of->room - used - 9)
+            return 1;
+        memcpy(of->room + used, file.data, file.bytes);
+        used += file.bytes;
+        of->room[used++] = 0;
+    }
+    put_big_endian(of->room + used, of->has_places ? quern_hdf5_place_start(in->key, 0) : quern_u64(in->key));
+    out->key = quern_bytes(of->room, used + 8);
+    return 0;
+}
+
+/* ---- the job ---- */
+
+static quern_status sort(quern_context *context, job *of, const char *output)
+{
+    int is_text = of->element.type == QUERN_BYTES;
+    quern_hdf5_options from = {.struct_size = sizeof from,
+                               .dataset = of->dataset,
+                               .record = is_text ? QUERN_HDF5_ELEMENTS : QUERN_HDF5_ROWS,
+                               .key = of->has_places ? QUERN_HDF5_PLACE : QUERN_HDF5_INDEX,
+                               .type = of->element.type,
+                               .fields = of->fields,
+                               .field_count = of->field_count};
+    quern_hdf5_write_options as = {.struct_size = sizeof as,
+                                   .dataset = of->dataset,
+                                   .files = QUERN_HDF5_AT_PATH,
+                                   .type = of->element.type,
+                                   .string_bytes = is_text ? of->element.count : 0,
+                                   .fields = of->fields,
+                                   .field_count = of->field_count,
+                                   .row_dims = of->row_dims,
+                                   .row_rank = of->row_rank,
+                                   .chunk_rows = of->chunk_rows,
+                                   .deflate_level = of->deflate_level,
+                                   .shuffle = of->shuffle,
+                                   .like_file = paths[0],
+                                   .like_dataset = of->dataset,
+                                   .like_type = 1};
+    quern_schema keyed = {.key = QUERN_BYTES, .value = QUERN_BYTES};
+    if (!of->has_places && of->key_bytes + 8 <= QUERN_FIXED_BYTES_MAX) {
+        keyed.key = QUERN_FIXED;
+        keyed.key_bytes = (uint32_t)of->key_bytes + 8;
+    }
+    quern_dataset *rows = quern_read_hdf5(context, (const char *const *)paths, path_count, &from);
+    quern_write_hdf5(quern_sort_by_key(quern_map(rows, keyed, add_key, of), NULL), output, &as);
+    return quern_run(context);
+}
+
+static void clear(job *of)
+{
+    for (size_t i = 0; i < of->field_count; i++)
+        H5free_memory((char *)of->fields[i].name);
+    for (size_t i = 0; i < path_count; i++)
+        free(paths[i]);
+    free(paths);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {{"dataset", required_argument, NULL, 'd'},
+                                          {"by", required_argument, NULL, 'b'},
+                                          {"descending", no_argument, NULL, 'r'},
+                                          {0}};
+    static job of;
+    const char *values[128] = {0};
+    quern_context *context = NULL;
+    quern_status status = quern_context_create(&argc, argv, NULL, &context);
+    int speaks = quern_context_rank(context) == 0, option;
+    for (opterr = 0; (option = getopt_long(argc, argv, "o:", names, NULL)) != -1;)
+        values[option] = optarg ? optarg : "";
+    int misused = status == QUERN_ERROR_INVALID_OPTION || values['?'] || optind == argc || !values['d'] ||
+                  !values['b'] || !values['o'];
+    if (!misused && status == QUERN_OK) {
+        of.dataset = values['d'];
+        of.by = values['b'];
+        of.descending = values['r'] != NULL;
+        if (!find_files(argv + optind, (size_t)(argc - optind)) || !look_at_all(&of))
+            status = QUERN_ERROR_INPUT;
+        else
+            status = sort(context, &of, values['o']);
+    }
+    if (speaks && (misused || status != QUERN_OK))
+        fprintf(stderr, "h5sort: %s\n%s", *problem ? problem : quern_context_error_text(context),
+                misused ? "usage: h5sort --dataset NAME --by FIELD [--descending] -o OUT.h5 FILE...\n" : "");
+    clear(&of);
+    quern_context_destroy(context);
+    return misused ? 2 : status != QUERN_OK;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/data/array_output.h: what records become when they are written as an array: rows of one length, and how the array lies
+ * in its file.
+ */
+#ifndef QN_DATA_ARRAY_OUTPUT_H
+#define QN_DATA_ARRAY_OUTPUT_H
+
+#include <quern/hdf5.h>
+#include <stdbool.h>
+
+/* What a key or a value takes of a row. */
+typedef struct qn_array_span {
+    uint32_t bytes; /* 0: it is not written */
+    bool pads;      /* shorter ones are filled with NUL */
+} qn_array_span;
+
+typedef struct qn_array_output {
+    quern_hdf5_write_options
+        options; /* its texts, fields and numbers are the graph's; type is never 0 unless there are fields */
+    qn_array_span key, value;
+    uint32_t element_bytes;
+    uint64_t row_bytes;  /* of key and value */
+    uint64_t chunk_rows; /* not more than 2^32 - 1 */
+} qn_array_output;
+
+#endif

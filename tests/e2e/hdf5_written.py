@@ -1,0 +1,243 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""hdf5_written.py: what records of one length must be as a dataset of HDF5, by numpy and h5py.
+
+    hdf5_written.py make DIR             raw records, models, and DIR/cases.json
+    hdf5_written.py check DIR CASE OUT   whether what was written to OUT is what the case says; says how not
+
+Run by the Python that has h5py, which need not be the one that runs the tests.
+"""
+import glob
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy
+
+KINDS = {"i32": "<i4", "u32": "<u4", "i64": "<i8", "u64": "<u8", "f32": "<f4", "f64": "<f8"}
+
+
+class Maker:
+    def __init__(self, directory):
+        self.directory, self.cases, self.sorts = directory, {}, {}
+        self.rng = numpy.random.default_rng(7)
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def case(self, name, args, records, answer, dataset="/d", **more):
+        records.tofile(self.path(name + ".raw"))
+        numpy.save(self.path(name + ".npy"), answer)
+        self.cases[name] = dict(args=["-d", dataset] + args, file=self.path(name + ".raw"), dataset=dataset, **more)
+
+
+    def sort(self, name, by, files, parts, dataset="/t", args=(), **more):
+        """The rows of all parts, stably by what `by` takes of them; NaN last."""
+        rows = numpy.concatenate(parts).astype(parts[0].dtype)
+        keys = by(rows)
+        numbers = numpy.unique(keys, return_inverse=True)[1].reshape(-1)  # of equal keys the same; NaN above all
+        last = numpy.isnan(keys) if keys.dtype.kind == "f" else numpy.zeros(len(keys), bool)
+        if "--descending" in args:
+            numbers = -numbers
+        answer = rows[numpy.lexsort((numbers * ~last, last))]
+        numpy.save(self.path(name + ".npy"), answer)
+        self.sorts[name] = dict(args=["--dataset", dataset] + list(args), files=[self.path(f) for f in files],
+                                dataset=dataset, **more)
+
+
+def pair(keys, values):
+    """Records of a key and a value, behind each other."""
+    both = numpy.zeros(len(keys), dtype=[("k", keys.dtype), ("v", values.dtype, values.shape[1:])])
+    both["k"], both["v"] = keys, values
+    return both
+
+
+def numbers(m):
+    for kind, dtype in KINDS.items():
+        values = (m.rng.standard_normal(30011) * 1e6).astype(dtype)
+        m.case(kind, ["-K", "u32", "-V", kind, "-c", "1000", "-z", "1", "-s"],
+               pair(numpy.arange(len(values), dtype="<u4"), values), values, chunks=[1000])
+    keys = m.rng.integers(0, 1 << 40, 200001)
+    m.case("keys", ["-K", "i64", "-V", "none"], keys, keys, "/a/b/c", chunks=[131072])
+    m.case("sorted", ["-K", "i64", "-V", "none", "-S", "-c", "777"], keys, numpy.sort(keys), chunks=[777])
+    m.case("one", ["-K", "i64", "-V", "none", "-z", "9"], keys[:1], keys[:1], chunks=[1])
+    m.case("none", ["-K", "i64", "-V", "none", "-z", "9", "-s"], keys[:0], keys[:0])
+    m.case("few", ["-K", "i64", "-V", "none", "-c", "2"], keys[:5], keys[:5], chunks=[2])
+
+
+def rows(m):
+    table = m.rng.standard_normal((20003, 5))
+    index = numpy.arange(len(table), dtype="<u8")
+    m.case("rows", ["-K", "u64", "-V", "bytes:40", "-t", "f64", "-D", "5", "-c", "500", "-z", "2"], pair(index, table),
+           table, chunks=[500, 5])
+    m.case("rows_sorted", ["-K", "u64", "-V", "fixed:40", "-t", "f64", "-D", "5", "-S"], pair(index[::-1], table),
+           table[::-1])
+    cube = m.rng.integers(-9, 9, (3001, 4, 3, 2)).astype("<i4")
+    m.case("cube", ["-K", "u64", "-V", "bytes:96", "-t", "i32", "-D", "4", "-D", "3", "-D", "2", "-s", "-z", "4", "-c", "64"],
+           pair(index[:3001], cube), cube, chunks=[64, 4, 3, 2])
+    wide = m.rng.standard_normal((40, 30000))
+    m.case("wide", ["-K", "u64", "-V", "bytes:240000", "-t", "f64", "-D", "30000"], pair(index[:40], wide), wide,
+           chunks=[4, 30000])
+
+
+def compounds(m):
+    kind = numpy.dtype([("name", "S7"), ("at", "<f8", (3,)), ("n", "<i4"), ("id", "<u8")])
+    table = numpy.zeros(12345, dtype=kind)
+    table["name"] = [b"n%d" % (i % 99999) for i in range(len(table))]
+    table["at"] = m.rng.standard_normal((len(table), 3))
+    table["n"] = m.rng.integers(-5, 5, len(table))
+    table["id"] = numpy.arange(len(table))
+    fields = ["-f", "name:bytes:7", "-f", "at:f64:3", "-f", "n:i32", "-f", "id:u64"]
+    m.case("compound", ["-K", "u64", "-V", "fixed:43", "-c", "1000"] + fields, pair(table["id"], table), table)
+    m.case("compound_gz", ["-K", "u64", "-V", "bytes:43", "-c", "1000", "-z", "3", "-s"] + fields,
+           pair(table["id"], table), table)
+    words = numpy.array([b"word%d" % (i * 7919 % 100003) for i in range(50000)], dtype="S11")
+    counts = numpy.arange(50000, dtype="<u4")
+    answer = numpy.zeros(50000, dtype=[("word", "S16"), ("count", "<u4")])
+    answer["word"], answer["count"] = words, counts
+    m.case("words", ["-C", "-K", "bytes:11", "-V", "u32", "-k", "-f", "word:bytes:16", "-f", "count:u32", "-c", "4096",
+                     "-z", "1", "-s"], pair(words, counts), answer)
+    m.case("words_sorted", ["-S", "-C", "-K", "bytes:11", "-V", "u32", "-k", "-f", "word:bytes:16", "-f", "count:u32"],
+           pair(words, counts), numpy.sort(answer, order=["word", "count"]))
+    m.case("strings", ["-C", "-K", "u32", "-V", "bytes:11", "-t", "bytes", "-b", "20", "-a", "unit:bytes:m/s \u00b5",
+                       "-a", "n:i64:-7", "-a", "x:f64:0.5"], pair(counts, words), words.astype("S20"),
+           attributes={"unit": "m/s \u00b5", "n": -7, "x": 0.5})
+
+
+def models(m):
+    """Types and attributes of another file's dataset."""
+    stored = numpy.dtype([("flag", "?"), ("small", ">i2"), ("half", "<f2"), ("tag", "S5"), ("grid", "<i2", (2, 3))])
+    table = numpy.zeros(9001, dtype=stored)
+    table["flag"] = m.rng.integers(0, 2, len(table))
+    table["small"] = m.rng.integers(-32768, 32767, len(table))
+    table["half"] = m.rng.standard_normal(len(table)).astype("<f2")
+    table["tag"] = [b"t%d" % (i % 1000) for i in range(len(table))]
+    table["grid"] = m.rng.integers(-99, 99, (len(table), 2, 3))
+    with h5py.File(m.path("model.h5"), "w") as f:
+        d = f.create_dataset("g/d", data=table[:3])
+        d.attrs["text"] = "variable \u20ac"
+        d.attrs["texts"] = ["a", "bb", ""]
+        d.attrs["fixed"] = numpy.bytes_("fixed")
+        d.attrs["numbers"] = numpy.arange(6, dtype=">i2").reshape(2, 3)
+        d.attrs["replaced"] = "old"
+        d.attrs["nothing"] = h5py.Empty("f4")
+        d.attrs["reference"] = f["g"].ref
+        d.attrs["table"] = table[:2]
+        f["small"] = numpy.arange(4, dtype=">u2")
+    memory = numpy.dtype([("flag", "<i4"), ("small", "<i4"), ("half", "<f4"), ("tag", "S5"), ("grid", "<i4", (6,))])
+    records = numpy.zeros(len(table), dtype=memory)
+    for name in stored.names:
+        records[name] = table[name].reshape(records[name].shape)
+    fields = ["-f", "flag:i32", "-f", "small:i32", "-f", "half:f32", "-f", "tag:bytes:5", "-f", "grid:i32:6"]
+    like = ["-l", m.path("model.h5"), "-m", "/g/d"]
+    index = numpy.arange(len(table), dtype="<u8")
+    attributes = {"text": "variable \u20ac", "texts": ["a", "bb", ""], "fixed": "fixed", "replaced": "new",
+                  "numbers": [[0, 1, 2], [3, 4, 5]], "nothing": None, "table": 0}
+    m.case("model", ["-K", "u64", "-V", "fixed:%d" % memory.itemsize, "-L", "-c", "500", "-z", "1",
+                     "-a", "replaced:bytes:new"] + like + fields, pair(index, records), table, attributes=attributes)
+    plain = numpy.zeros(len(table), dtype=[(n, memory[n]) for n in memory.names])
+    for name in memory.names:
+        plain[name] = records[name]
+    m.case("attributes_alone", ["-K", "u64", "-V", "fixed:%d" % memory.itemsize, "-a", "replaced:bytes:new"] + like + fields,
+           pair(index, records), plain, attributes=attributes)
+    small = m.rng.integers(0, 65535, 70001).astype(">u2")
+    m.case("big_endian", ["-K", "u64", "-V", "u32", "-L", "-l", m.path("model.h5"), "-m", "small", "-s", "-z", "1"],
+           pair(numpy.arange(len(small), dtype="<u8"), small.astype("<u4")), small)
+
+
+def sorts(m):
+    kind = numpy.dtype([("word", "S9"), ("x", "<f4"), ("n", ">i2"), ("flag", "?"), ("grid", "<u2", (2,)), ("big", "<u8")])
+    parts = []
+    for i, count in enumerate((7001, 0, 5003)):
+        table = numpy.zeros(count, dtype=kind)
+        table["word"] = [b"w%d" % j for j in m.rng.integers(0, 999, count)]
+        table["x"] = m.rng.integers(-50, 50, count) / 4
+        table["x"][::97], table["x"][1::131], table["x"][2::89] = numpy.nan, -0.0, numpy.inf
+        table["n"], table["big"] = m.rng.integers(-300, 300, count), m.rng.integers(0, 1 << 63, count, dtype="u8") * 2
+        table["flag"], table["grid"] = m.rng.integers(0, 2, count), m.rng.integers(0, 9, (count, 2))
+        parts.append(table)
+        with h5py.File(m.path("table%d.h5" % i), "w") as f:
+            chunked = dict(chunks=(300,), compression=3, shuffle=True) if count else {}
+            f.create_dataset("t", data=table, **chunked).attrs["of"] = "file %d" % i
+    files = ["table%d.h5" % i for i in range(3)]
+    of_first = {"chunks": [300], "attributes": {"of": "file 0"}, "filters": ["gzip", "shuffle"]}
+    for name in ("word", "x", "n", "flag", "big"):
+        m.sort("by_" + name, lambda t: t[name], files[:1], parts[:1], args=["--by", name], **of_first)
+    for name in ("word", "x", "big"):
+        m.sort("by_%s_down" % name, lambda t: t[name], files[:1], parts[:1], args=["--by", name, "--descending"], **of_first)
+    for name in ("word", "x"):
+        m.sort("all_by_" + name, lambda t: t[name], files, parts, args=["--by", name], **of_first)
+    matrix = m.rng.integers(-9, 9, (9001, 4)).astype(">f8")
+    matrix[::50, 2] = numpy.nan
+    with h5py.File(m.path("matrix.h5"), "w") as f:
+        f.create_dataset("a/m", data=matrix, maxshape=(None, 4), chunks=(100, 3))
+        f["line"] = matrix[:, 1].astype("<i8")
+        f["texts"] = numpy.array([b"%d" % x for x in m.rng.integers(0, 500, 4001)], dtype="S4")
+        f.create_dataset("lists", (3,), dtype=h5py.string_dtype())
+        f["nested"] = numpy.zeros(3, dtype=[("a", [("b", "<i4")])])
+    m.sort("column", lambda t: t[:, 2], ["matrix.h5"], [matrix], "/a/m", ["--by", "2"], chunks=[100, 4], filters=[])
+    m.sort("column_down", lambda t: t[:, 2], ["matrix.h5"], [matrix], "/a/m", ["--by", "2", "--descending"], filters=[])
+    m.sort("line", lambda t: t, ["matrix.h5"], [matrix[:, 1].astype("<i8")], "/line", ["--by", "0"], filters=[])
+    texts = numpy.array(h5py.File(m.path("matrix.h5"), "r")["texts"])
+    m.sort("texts", lambda t: t, ["matrix.h5"], [texts], "/texts", ["--by", "0"], filters=[])
+
+
+def make(directory):
+    maker = Maker(directory)
+    for part in (numbers, rows, compounds, models, sorts):
+        part(maker)
+    for name, cases in (("cases.json", maker.cases), ("sorts.json", maker.sorts)):
+        with open(maker.path(name), "w") as f:
+            json.dump(cases, f)
+
+
+def plain_attribute(value):
+    if isinstance(value, h5py.Empty):
+        return None
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, numpy.ndarray):
+        return 0 if value.dtype.names else value.tolist()
+    return value.item() if hasattr(value, "item") else value
+
+
+def complain(text):
+    sys.exit("hdf5_written: " + text)
+
+
+def check(directory, name, out):
+    case = {}
+    for path in ("cases.json", "sorts.json"):
+        with open(os.path.join(directory, path)) as f:
+            case = case or json.load(f).get(name, {})
+    answer = numpy.load(os.path.join(directory, name + ".npy"))
+    filters = case.get("filters", [kind for flag, kind in (("-z", "gzip"), ("-s", "shuffle")) if flag in case["args"]])
+    paths, parts = [out] if os.path.isfile(out) else sorted(glob.glob(os.path.join(out, "part-*.h5"))), []
+    for path in paths:
+        with h5py.File(path, "r") as f:
+            d = f[case["dataset"]]
+            parts.append(d[...])
+            if d.dtype != answer.dtype:
+                complain("the type is %s, not %s" % (d.dtype, answer.dtype))
+            found = [kind for kind, there in (("gzip", d.compression == "gzip"), ("shuffle", d.shuffle)) if there]
+            if len(d) and found != filters:
+                complain("the filters are %s, not %s" % (found, filters))
+            if len(paths) == 1 and "chunks" in case and list(d.chunks) != case["chunks"]:
+                complain("chunks are %s, not %s" % (d.chunks, case["chunks"]))
+            got = {key: plain_attribute(d.attrs[key]) for key in d.attrs}
+            if got != case.get("attributes", {}):
+                complain("attributes are %s, not %s" % (got, case.get("attributes")))
+        for tool in (["h5dump", "-H", path], ["h5ls", "-rv", path]):
+            if subprocess.run(tool, capture_output=True).returncode != 0:
+                complain("%s fails" % tool)
+    whole = numpy.concatenate(parts)
+    if whole.shape != answer.shape:
+        complain("the shape is %s, not %s" % (whole.shape, answer.shape))
+    if whole.astype(answer.dtype).tobytes() != answer.tobytes():
+        complain("the elements differ")
+
+
+if __name__ == "__main__":
+    {"make": make, "check": check}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""test_hdf5_write.py: what is written as HDF5 is what numpy and h5py say it must be; prints TAP."""
+import os
+import signal
+import struct
+import subprocess
+
+from harness import Skip, load_json, main, read_file, test, wait_until
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PYTHONS = ("python3", "/usr/bin/python3")
+SPLITS = (50000, 1 << 20, 7000)
+RANKS = (None, 2, 3, 7)
+
+
+def python():
+    for name in PYTHONS:
+        if subprocess.run([name, "-c", "import h5py, numpy"], capture_output=True).returncode == 0:
+            return name
+    raise Skip("no Python here has h5py and numpy")
+
+
+def answers(*args):
+    return subprocess.run([python(), "-W", "ignore", os.path.join(HERE, "hdf5_written.py"), *args], capture_output=True)
+
+
+def use_writer(t):
+    build = os.path.dirname(os.path.dirname(t.options.wordcount))
+    t.program = os.path.join(build, "tests", "e2e", "hdf5_write")
+
+
+def make(t, cases="cases.json"):
+    os.mkdir(t.path("in"))
+    done = answers("make", t.path("in"))
+    t.check(done.returncode == 0, "the records cannot be made: %s" % done.stderr[-800:])
+    use_writer(t)
+    return load_json(t.path("in", cases))
+
+
+def verified(t, out, run):
+    done = subprocess.run([t.options.quern, "verify", out], capture_output=True)
+    t.check(done.returncode == 0, "quern verify: %s" % done.stderr, run)
+
+
+def write(t, n, case, name, *more):
+    out = t.new_output()
+    run = t.succeed(n, *more, "-o", out, *case["args"], case["file"])
+    done = answers("check", t.path("in"), name, out)
+    t.check(done.returncode == 0, "%s %s on %s ranks: %s" % (name, more, n, done.stderr[-800:].decode()), run)
+    verified(t, out, run)
+    left, expected = os.listdir(out), ["part-%05d.h5" % i for i in range((n or 1) if "-p" in more else 1)]
+    t.check(sorted(left) == sorted(expected + ["_SUCCESS", "_MANIFEST.json"]), "%s is there" % left, run)
+    return out
+
+
+@test
+def every_kind_of_element_is_what_h5py_reads(t):
+    for i, (name, case) in enumerate(make(t).items()):
+        n, split = RANKS[i % 4], SPLITS[i % 3]
+        write(t, n, case, name, "--quern-split-bytes=%d" % split, *(["-p"] if i % 5 == 0 else []))
+
+
+@test
+def any_number_of_ranks_gives_the_same_elements_in_one_file_or_many(t):
+    cases = make(t)
+    for name in ("none", "cube", "model"):
+        for n in (1, 2, 3, 7):
+            write(t, n, cases[name], name, "--quern-split-bytes=30000", *(["-p"] if n == 3 else []))
+
+
+@test
+def memory_bounds_what_is_written_at_once(t):
+    cases = make(t)
+    for name in ("i32", "rows", "words_sorted"):
+        write(t, 2, cases[name], name, "--quern-memory=40000000")
+    case = cases["wide"]
+    run = t.fail(2, "-o", t.new_output(), *case["args"], "-c", "40", "-z", "1", "--quern-memory=40000000", case["file"],
+                 naming=("a chunk of 40 rows", "smaller chunks"))
+    t.no_output(t.path("out4"), run)
+
+
+@test
+def what_was_written_is_read_by_the_next_job(t):
+    cases = make(t)
+    case = cases["rows"]
+    for n, more in ((3, ()), (3, ("-p",))):
+        out = write(t, n, case, "rows", *more)
+        t.use("h5stat")
+        run = t.succeed(2, "--dataset", "/d", out)
+        t.check([line.split(b"\t")[1] for line in run.stdout.splitlines()] == [b"20003"] * 5, "other counts", run)
+        use_writer(t)
+
+
+@test
+def a_file_at_its_own_path_is_whole_or_absent(t):
+    case = make(t)["compound_gz"]
+    for n in (None, 3):
+        out = t.path("own.%s.h5" % n)
+        run = t.succeed(n, "-P", "-o", out, *case["args"], case["file"])
+        done = answers("check", t.path("in"), "compound_gz", out)
+        t.check(done.returncode == 0, done.stderr[-800:].decode(), run)
+        verified(t, out, run)
+        t.check(os.path.exists(out + ".manifest.json") and not os.path.exists(out + ".unfinished"), "strange files", run)
+        before = read_file(out)
+        t.fail(n, "-P", "-o", out, *case["args"], case["file"], naming=(out, "exists"))
+        t.check(read_file(out) == before, "the file of another job was touched")
+        with open(out, "r+b") as f:
+            f.seek(len(before) // 2)
+            f.write(bytes([before[len(before) // 2] ^ 1]))
+        done = subprocess.run([t.options.quern, "verify", out], capture_output=True)
+        t.check(done.returncode == 1 and b"checksum" in done.stderr, "a changed byte was not found")
+
+
+REFUSED = (
+    (["-V", "u32", "-t", "f64"], "numbers of another type"),
+    (["-V", "fixed:8"], "say their type"),
+    (["-V", "bytes:8", "-t", "bytes"], "string_bytes"),
+    (["-V", "fixed:8", "-t", "f64", "-D", "2"], "has not the bytes of the record"),
+    (["-V", "u32", "-z", "10"], "deflate_level"),
+    (["-V", "u32", "-c", "99999999999"], "64 MiB"),
+    (["-V", "u32", "-k"], "with_key needs fields"),
+    (["-V", "u32", "-k", "-f", "a:u32"], "no field for the value"),
+    (["-V", "u32", "-k", "-f", "a:u32", "-f", "a:u32"], "the same name"),
+    (["-V", "u32", "-k", "-f", "a:u32", "-f", "b:i32"], "of its own type"),
+    (["-V", "u32", "-L"], "model"),
+    (["-V", "u32", "-l", "/absent.h5", "-m", "d"], "/absent.h5"),
+    (["-V", "bytes:8", "-C", "-t", "bytes", "-b", "3"], "has 7 bytes, but the strings of the dataset have 3"),
+    (["-V", "bytes:8", "-C", "-t", "f64", "-D", "2"], "has 7 bytes, but a row of the dataset takes 16"),
+    (["-V", "u32", "-F", "5"], "callback"),
+)
+
+
+@test
+def what_cannot_be_written_is_an_error_that_says_why(t):
+    python()
+    use_writer(t)
+    few = t.write("few.raw", b"".join(struct.pack("<I", i) + b"number" + b"%d\0" % i for i in range(10)))
+    four = t.write("four.raw", b"".join(struct.pack("<II", i, i) for i in range(10)))
+    for i, (args, why) in enumerate(REFUSED):
+        out = t.new_output()
+        run = t.fail((None, 2, 3)[i % 3], "-o", out, "-d", "/d", "-K", "u32", *args, four if "u32" in args[1] else few,
+                     naming=why)
+        t.no_output(out, run)
+
+
+@test
+def a_full_disk_is_a_clear_error_and_nothing_is_left(t):
+    use_writer(t)
+    disk = t.mount_tmpfs("size=16m")
+    for kind, count in (("rows", 4 << 20), ("twice", 10 << 20), ("nearly", (15 << 20) + (500 << 10))):
+        records = t.write(kind, os.urandom(count))
+        for n, more in ((None, ["-z", "1"]), (2, []), (3, ["-z", "1"]), (7, ["-s"]), (3, ["-p", "-z", "1"]), (2, ["-p"])):
+            out = os.path.join(disk, "out")
+            args = ["-o", out, "-d", "/d", "-K", "u64", "-V", "none", "-c", "1000", *more, records]
+            if kind == "rows":
+                run = t.succeed(n, *args)
+                verified(t, out, run)
+                for name in os.listdir(out):
+                    os.remove(os.path.join(out, name))
+                os.rmdir(out)
+            else:
+                run = t.fail(n, *args, naming=("No space left", disk))
+                t.no_output(out, run)
+
+
+@test
+def a_killed_job_leaves_no_file_and_the_next_one_takes_its_place(t):
+    case = make(t)["compound_gz"]
+    use_writer(t)
+    big = t.write("big.raw", read_file(case["file"]) * 100)
+    for n, out in ((3, t.path("killed.h5")), (2, t.path("killed2.h5"))):
+        job = t.start(n, "-P", "-o", out, *case["args"], "-z", "9", big)
+        temporary = out + ".unfinished"
+        found = wait_until(lambda: os.path.isdir(temporary) and len(os.listdir(temporary)) > 1, 20)
+        for pid in job.pids() if found else ():
+            try:
+                if os.path.samefile("/proc/%d/exe" % pid, t.program):
+                    os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        run = job.wait()
+        t.check(found and run.status != 0, "it was not killed in its midst", run)
+        t.check(not os.path.exists(out), "a killed job gave a file its name", run)
+        run = t.succeed(n, "-P", "-o", out, *case["args"], case["file"])
+        done = answers("check", t.path("in"), "compound_gz", out)
+        t.check(done.returncode == 0 and not os.path.exists(temporary), done.stderr[-800:].decode(), run)
+
+
+@test
+def h5sort_gives_the_rows_as_numpy_sorts_them(t):
+    for i, (name, case) in enumerate(make(t, "sorts.json").items()):
+        t.use("h5sort")
+        out, n = t.path("sorted%d.h5" % i), RANKS[i % 4]
+        run = t.succeed(n, "-o", out, "--quern-split-bytes=%d" % SPLITS[i % 3], *case["args"], *case["files"])
+        done = answers("check", t.path("in"), name, out)
+        t.check(done.returncode == 0, "%s on %s ranks: %s" % (name, n, done.stderr[-800:].decode()), run)
+        verified(t, out, run)
+        t.check(not os.path.exists(out + ".unfinished"), "a directory is left", run)
+    os.mkdir(t.path("all"))
+    for file in case_files(t, "all_by_x"):
+        os.symlink(file, t.path("all", os.path.basename(file)))
+    run = t.succeed(3, "--dataset", "t", "--by", "x", "-o", t.path("all.h5"), t.path("all"))
+    t.check(answers("check", t.path("in"), "all_by_x", t.path("all.h5")).returncode == 0, "a directory is sorted otherwise", run)
+
+
+def case_files(t, name):
+    return load_json(t.path("in", "sorts.json"))[name]["files"]
+
+
+@test
+def h5sort_names_what_it_cannot_sort(t):
+    make(t)
+    t.use("h5sort")
+    tables, matrix = [t.path("in", "table%d.h5" % i) for i in range(2)], t.path("in", "matrix.h5")
+    for args, naming in ((["--dataset", "t", "--by", "z", tables[0]], ("table0.h5", "--by")),
+                         (["--dataset", "t", "--by", "grid", tables[0]], ("table0.h5", "array")),
+                         (["--dataset", "u", "--by", "x", tables[0]], ("table0.h5", "no such dataset")),
+                         (["--dataset", "a/m", "--by", "4", matrix], ("matrix.h5", "column")),
+                         (["--dataset", "lists", "--by", "0", matrix], ("matrix.h5", "fixed length")),
+                         (["--dataset", "nested", "--by", "a", matrix], ("matrix.h5", "a", "fixed length")),
+                         (["--dataset", "t", "--by", "x", tables[0], matrix], ("matrix.h5", "no such dataset")),
+                         (["--dataset", "t", "--by", "x", t.path("absent.h5")], "absent.h5")):
+        for n in (None, 2):
+            out = t.path("refused.h5")
+            run = t.fail(n, "-o", out, *args, naming=naming)
+            t.no_output(out, run)
+    run = t.run(2, "--by", "x", tables[0])
+    t.check(run.status == 2 and b"usage: h5sort" in run.stderr, "usage expected", run)
+
+
+if __name__ == "__main__":
+    main()
