@@ -7,8 +7,6 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/assert.h"
 
-#define STRETCH_ELEMENTS ((uint64_t)16 * QN_BATCH_COUNT_MAX)
-
 static size_t value_words(const qn_memory_source *source)
 {
     return (source->value_size + 7) / 8;
@@ -39,7 +37,7 @@ quern_status qn_memory_source_open(qn_memory_source *source, const qn_memory_arr
                                  .schema = *schema,
                                  .key_size = qn_schema_key_bytes(schema),
                                  .value_size = qn_schema_value_bytes(schema),
-                                 .stretch_elements = scattered ? STRETCH_ELEMENTS : UINT64_MAX};
+                                 .stretch_elements = scattered ? QN_BATCH_COUNT_MAX : UINT64_MAX};
     QN_ASSERT(source->key_size > 0);
     source->copied_keys = malloc((size_t)QN_BATCH_COUNT_MAX * source->key_size + QN_SLACK_BYTES);
     if (source->value_size > 0) /* zeros stay behind values that are no whole words */
