@@ -9,8 +9,7 @@
  * their places; and the disk's room for what comes next. What is left to the collective calls is rows, and the index of
  * compressed chunks.
  *
- * Rows are written by whole chunks, each once and by one rank, so that no chunk is read, unpacked and packed again. Each rank's writes are
- * large and apart from the others': the collective calls need not bring bytes together, and are told so.
+ * Rows are written by whole chunks, each once and by one rank, so that no chunk is read, unpacked and packed again.
  */
 #ifndef QN_IO_HDF5_OUTPUT_H
 #define QN_IO_HDF5_OUTPUT_H
