@@ -331,9 +331,10 @@ static quern_status run_filter(struct qn_operator *op, const qn_batch *batch)
     for (size_t i = 0; i < batch->block.count; i++) {
         quern_record in = qn_batch_record(batch, i);
         int keep = 1;
+        op->out.origin = qn_batch_origin(batch, i);
         int code = op->node->fn.filter(&in, &keep, op->node->user);
         if (QN_UNLIKELY(code != 0))
-            return callback_failed(op, code, qn_batch_origin(batch, i));
+            return callback_failed(op, code, op->out.origin);
         if (keep)
             keep_record(&op->out, batch, i);
         else
@@ -609,7 +610,26 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch)
 {
     struct qn_operator *op = &chain->operators[index];
-    return QN_LIKELY(!op->check) ? qn_operator_call(op, batch) : qn_operator_check_run(op, batch);
+    const struct qn_operator *before = chain->running;
+    chain->running = op;
+    quern_status status = QN_LIKELY(!op->check) ? qn_operator_call(op, batch) : qn_operator_check_run(op, batch);
+    chain->running = before;
+    return status;
+}
+
+const char *qn_chain_running_name(const qn_chain *chain)
+{
+    return chain->running ? chain->running->node->name : NULL;
+}
+
+/* Callbacks for a block say nothing of where they are in it. */
+bool qn_chain_running_record(const qn_chain *chain, uint32_t *record_out)
+{
+    const struct qn_operator *op = chain->running;
+    qn_node_kind kind = op ? op->node->kind : QN_NODE_TEXT;
+    bool is_known = op && (kind == QN_NODE_MAP || kind == QN_NODE_FLAT_MAP || kind == QN_NODE_FILTER);
+    *record_out = is_known ? op->out.origin : 0;
+    return is_known;
 }
 
 void qn_counters_settle(struct quern_counter *counter, bool keep)
