@@ -65,6 +65,8 @@ typedef enum quern_explain_form {
       "show the plan of each run, with its figures, on standard error of rank 0")                                      \
     X(check, quern_switch, "check", SWITCH, "off",                                                                     \
       "call callbacks more than once, and name the operator that breaks what callbacks promise; slow")                 \
+    X(crash_report, quern_switch, "crash-report", SWITCH, "on, but off inside a host application",                     \
+      "tell what a rank worked on when a signal ends it, on its standard error")                                       \
     X(shared_memory, quern_switch, "shared-memory", SWITCH, "on",                                                      \
       "hold what is broadcast once a node; off: once a rank")                                                          \
     X(broadcast_bytes, uint64_t, "broadcast", SIZE, "256M",                                                            \

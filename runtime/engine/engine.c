@@ -8,6 +8,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/crash.h"
 #include "runtime/engine/join_table.h"
 #include "runtime/engine/report.h"
 #include "runtime/engine/top_k.h"
@@ -103,6 +104,12 @@ static quern_status unify_settings(qn_engine *engine, qn_error *error)
     return status;
 }
 
+static void tell_crash(char *text, size_t bytes, void *user)
+{
+    const qn_engine *engine = user;
+    qn_site_tell(&engine->site, engine->comm->rank, engine->comm->size, text, bytes);
+}
+
 quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
 {
     *engine = (qn_engine){.comm = comm, .log.fd = -1};
@@ -121,12 +128,15 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         qn_engine_destroy(engine);
         return status;
     }
+    engine->is_watched = engine->settings.tells_crash && qn_crash_watch(tell_crash, engine);
     log_start(engine);
     return QUERN_OK;
 }
 
 void qn_engine_destroy(qn_engine *engine)
 {
+    if (engine->is_watched)
+        qn_crash_unwatch();
     if (engine->topology) {
         qn_pin_restore(engine->topology);
         qn_topology_destroy(engine->topology);

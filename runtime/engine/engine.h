@@ -10,6 +10,7 @@
 #include "runtime/engine/cache.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
+#include "runtime/engine/site.h"
 #include "runtime/exec/chain.h"
 #include "runtime/plan/explain.h"
 #include "runtime/topology/topology.h"
@@ -26,6 +27,8 @@ typedef struct qn_engine {
     qn_cache cache;                 /* results of earlier runs */
     qn_account *account;            /* of the last run; NULL: none, or its graph was refused */
     struct quern_counter *counters; /* of the context; borrowed */
+    qn_site site;                   /* where this rank is */
+    bool is_watched;                /* it tells so if it crashes */
 } qn_engine;
 
 /* Takes the communicator on success; decides settings, pins. Collective; the same outcome on all ranks. */

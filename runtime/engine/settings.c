@@ -188,6 +188,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .check = options->check == QUERN_ON,
         .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
         .shares_memory = options->shared_memory != QUERN_OFF,
+        .tells_crash = options->crash_report == QUERN_AUTO ? !comm->in_host : options->crash_report == QUERN_ON,
         .pin = options->pin == QUERN_AUTO ? !comm->in_host : options->pin == QUERN_ON,
     };
     if (options->attempt_count_max > ATTEMPT_COUNT_MAX)

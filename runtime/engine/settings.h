@@ -31,6 +31,7 @@ typedef struct qn_settings {
     bool show_progress;
     bool check; /* callbacks */
     bool pin;
+    bool tells_crash;    /* when a signal ends it */
     bool shares_memory;  /* this rank may: one copy a node of what is broadcast */
     uint64_t held_bytes; /* this rank's part of what the program has broadcast: set apart */
 } qn_settings;

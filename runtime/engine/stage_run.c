@@ -170,6 +170,8 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
     qn_error failure = {0};
     qn_batch batch = {0};
     run->identities = (qn_identities){0};
+    run->engine->site.source = NULL;
+    run->engine->site.chain = &run->chains[leg];
     do {
         status = qn_result_feed_next(feed, &batch, &failure);
         if (status == QUERN_OK && qn_chain_samples(&run->chains[leg]))
@@ -184,6 +186,7 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
         }
         qn_agent_progress_if_due(&run->agent);
     } while (status == QUERN_OK && batch.block.count > 0 && !run->agent.aborted);
+    run->engine->site.chain = NULL;
     keep_failure(run, &failure);
     return status;
 }
@@ -587,6 +590,7 @@ static void fini_leg(qn_stage_run *run, uint32_t leg)
 quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
 {
     quern_status status = prepare(run, error);
+    run->engine->site = (qn_site){.stage = qn_leg_source(run->stage, 0)->name};
     if (status == QUERN_OK) {
         run_results(run);
         qn_tasks_run(run);
@@ -600,5 +604,6 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
         fini_leg(run, leg);
     qn_master_finish(&run->master);
+    run->engine->site = (qn_site){0};
     return qn_comm_agree(run->engine->comm, error);
 }

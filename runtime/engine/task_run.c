@@ -103,8 +103,10 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
                                size_t bytes, uint64_t *skip_out, qn_error *failure)
 {
     bool more = true;
+    qn_site *site = &run->engine->site;
     *skip_out = order->resume.skip;
     run->figures.attempts++;
+    *site = (qn_site){site->stage, &run->chains[order->leg], source, order->task, order->attempt};
     quern_status status = open_task(source, order, split, bytes, failure);
     if (status == QUERN_OK && run->into)
         qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
@@ -112,6 +114,7 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
         status = run_block(run, order->leg, source, skip_out, &more, failure);
         qn_agent_progress_if_due(&run->agent);
     }
+    site->chain = NULL;
     return status;
 }
 

@@ -13,7 +13,6 @@
 #include "runtime/exec/reduction_check.h"
 
 #define EMIT_BUFFER_BYTES ((size_t)128 << 10)
-#define FIELD_ALIGN       8
 
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch);
 
@@ -114,113 +113,6 @@ quern_status qn_emitter_flush(quern_emitter *out)
     out->used_bytes = 0;
     out->failed = status != QUERN_OK;
     return status;
-}
-
-/* Room for a record's fields behind each other, aligned and with slack. NULL: the job is ending. */
-static uint8_t *make_room(quern_emitter *out, size_t key_bytes, size_t value_bytes)
-{
-    size_t bytes = key_bytes + value_bytes + 3 * FIELD_ALIGN;
-    bool full = out->count == QN_BATCH_COUNT_MAX || bytes + QN_SLACK_BYTES > out->capacity_bytes - out->used_bytes;
-    if (QN_UNLIKELY(full) && qn_emitter_flush(out) != QUERN_OK)
-        return NULL;
-    if (QN_UNLIKELY(bytes + QN_SLACK_BYTES > out->capacity_bytes)) {
-        uint8_t *buffer = realloc(out->buffer, bytes + QN_SLACK_BYTES);
-        if (!buffer) {
-            out->failed = true;
-            qn_error_set(out->chain->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an emitted record of %zu bytes",
-                         bytes);
-            return NULL;
-        }
-        out->buffer = buffer;
-        out->capacity_bytes = bytes + QN_SLACK_BYTES;
-    }
-    return out->buffer + out->used_bytes;
-}
-
-static size_t aligned(size_t bytes)
-{
-    return (bytes + FIELD_ALIGN - 1) & ~(size_t)(FIELD_ALIGN - 1);
-}
-
-static int refuse(quern_emitter *out, size_t key_bytes, size_t value_bytes)
-{
-    out->failed = true;
-    out->chain->failed_origin = out->origin;
-    qn_error_set(out->chain->error, QUERN_ERROR_CALLBACK, 0,
-                 "'%s' gave a record that does not fit its schema: key of %zu bytes, value of %zu bytes",
-                 out->owner->node->name, key_bytes, value_bytes);
-    return 1;
-}
-
-int quern_fail(quern_emitter *out, size_t record, const char *text)
-{
-    if (out->failed)
-        return 1;
-    bool known = out->batch && record < out->batch->block.count;
-    out->failed = true;
-    out->chain->failed_origin = known ? qn_batch_origin(out->batch, record) : out->origin;
-    qn_error_set(out->chain->error, QUERN_ERROR_CALLBACK, 0, "'%s': %s", out->owner->node->name,
-                 text ? text : "failed");
-    return 1;
-}
-
-/* No second attempt: it would be as long again. */
-static int refuse_size(quern_emitter *out, size_t bytes)
-{
-    out->failed = true;
-    qn_error_set(out->chain->error, QUERN_ERROR_RECORD_TOO_LARGE, 0,
-                 "'%s' gave a record of %zu bytes, longer than record-bytes, %llu", out->owner->node->name, bytes,
-                 (unsigned long long)out->chain->record_bytes_max);
-    return 1;
-}
-
-/* Most fields are short; a call for each would be most of what it costs to emit one. */
-static inline void copy_field(uint8_t *to, const void *from, size_t bytes)
-{
-    uint64_t first, last;
-    if (bytes < sizeof first || bytes > 2 * sizeof first) {
-        memcpy(to, from, bytes);
-        return;
-    }
-    memcpy(&first, from, sizeof first);
-    memcpy(&last, (const uint8_t *)from + bytes - sizeof last, sizeof last);
-    memcpy(to, &first, sizeof first);
-    memcpy(to + bytes - sizeof last, &last, sizeof last); /* over a part of the first */
-}
-
-int quern_emit(quern_emitter *out, quern_span key, quern_span value)
-{
-    const quern_schema *schema = &out->owner->node->schema;
-    if (QN_UNLIKELY(out->failed))
-        return 1;
-    if (QN_UNLIKELY(out->is_watched) && !qn_emitter_watch(out, key, value))
-        return 0;
-    size_t value_bytes = schema->value == QUERN_NONE ? 0 : value.bytes;
-    const struct qn_operator *op = out->owner;
-    if (QN_UNLIKELY(!qn_type_fits(&op->key_shape, key.data, key.bytes) ||
-                    !qn_type_fits(&op->value_shape, value.data, value_bytes)))
-        return refuse(out, key.bytes, value.bytes);
-    if (QN_UNLIKELY(key.bytes + value_bytes > out->chain->record_bytes_max))
-        return refuse_size(out, key.bytes + value_bytes);
-    uint8_t *to = make_room(out, key.bytes, value_bytes);
-    if (QN_UNLIKELY(!to))
-        return 1;
-    size_t at = out->count++;
-    uint8_t *value_to = to + aligned(key.bytes);
-    copy_field(to, key.data, key.bytes);
-    if (QN_UNLIKELY(op->key_shape.has_floats))
-        qn_key_canonicalise(schema->key, to, key.bytes);
-    out->key[at] = to;
-    out->key_bytes[at] = (uint32_t)key.bytes;
-    out->origins[at] = out->origin;
-    out->value[at] = value_to;
-    out->value_bytes[at] = (uint32_t)value_bytes;
-    if (value_bytes > 0) {
-        memset(value_to + aligned(value_bytes) - FIELD_ALIGN, 0, FIELD_ALIGN);
-        copy_field(value_to, value.data, value_bytes);
-    }
-    out->used_bytes += aligned(key.bytes) + aligned(value_bytes);
-    return 0;
 }
 
 /* A callback did not return 0. */
@@ -331,9 +223,10 @@ static quern_status run_filter(struct qn_operator *op, const qn_batch *batch)
     for (size_t i = 0; i < batch->block.count; i++) {
         quern_record in = qn_batch_record(batch, i);
         int keep = 1;
+        op->out.origin = qn_batch_origin(batch, i);
         int code = op->node->fn.filter(&in, &keep, op->node->user);
         if (QN_UNLIKELY(code != 0))
-            return callback_failed(op, code, qn_batch_origin(batch, i));
+            return callback_failed(op, code, op->out.origin);
         if (keep)
             keep_record(&op->out, batch, i);
         else
@@ -369,39 +262,6 @@ static void run_keys(struct qn_operator *op, const qn_batch *batch)
     op->out.count = batch->block.count;
 }
 
-/* The record under another key, which is copied; its value, or the old key in its place, is referred to. */
-static void put_under_key(quern_emitter *out, const quern_record *in, bool has_value, quern_span key)
-{
-    const quern_schema *schema = &out->owner->node->schema;
-    quern_span value = has_value ? in->value : in->key;
-    if (!has_value && schema->value != QUERN_BYTES) { /* values of numbers are aligned, keys may not be */
-        quern_emit(out, key, value);
-        return;
-    }
-    const struct qn_operator *op = out->owner;
-    if (QN_UNLIKELY(!qn_type_fits(&op->key_shape, key.data, key.bytes))) {
-        refuse(out, key.bytes, value.bytes);
-        return;
-    }
-    if (QN_UNLIKELY(key.bytes + value.bytes > out->chain->record_bytes_max)) {
-        refuse_size(out, key.bytes + value.bytes);
-        return;
-    }
-    uint8_t *to = make_room(out, key.bytes, 0);
-    if (QN_UNLIKELY(!to))
-        return;
-    size_t at = out->count++;
-    copy_field(to, key.data, key.bytes);
-    if (QN_UNLIKELY(op->key_shape.has_floats))
-        qn_key_canonicalise(schema->key, to, key.bytes);
-    out->key[at] = to;
-    out->key_bytes[at] = (uint32_t)key.bytes;
-    out->value[at] = value.data;
-    out->value_bytes[at] = (uint32_t)value.bytes;
-    out->origins[at] = out->origin;
-    out->used_bytes += aligned(key.bytes);
-}
-
 static quern_status run_key_by(struct qn_operator *op, const qn_batch *batch)
 {
     for (size_t i = 0; i < batch->block.count; i++) {
@@ -410,7 +270,7 @@ static quern_status run_key_by(struct qn_operator *op, const qn_batch *batch)
         op->out.origin = qn_batch_origin(batch, i);
         int code = op->node->fn.key(&in, &key, op->node->user);
         if (QN_LIKELY(code == 0))
-            put_under_key(&op->out, &in, batch->block.value != NULL, key);
+            qn_emitter_put_under_key(&op->out, &in, batch->block.value != NULL, key);
         quern_status status = qn_operator_outcome(op, code, op->out.origin);
         if (status != QUERN_OK)
             return status;
@@ -609,7 +469,26 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
 static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch *batch)
 {
     struct qn_operator *op = &chain->operators[index];
-    return QN_LIKELY(!op->check) ? qn_operator_call(op, batch) : qn_operator_check_run(op, batch);
+    const struct qn_operator *before = chain->running;
+    chain->running = op;
+    quern_status status = QN_LIKELY(!op->check) ? qn_operator_call(op, batch) : qn_operator_check_run(op, batch);
+    chain->running = before;
+    return status;
+}
+
+const char *qn_chain_running_name(const qn_chain *chain)
+{
+    return chain->running ? chain->running->node->name : NULL;
+}
+
+/* Callbacks for a block say nothing of where they are in it. */
+bool qn_chain_running_record(const qn_chain *chain, uint32_t *record_out)
+{
+    const struct qn_operator *op = chain->running;
+    qn_node_kind kind = op ? op->node->kind : QN_NODE_TEXT;
+    bool is_known = op && (kind == QN_NODE_MAP || kind == QN_NODE_FLAT_MAP || kind == QN_NODE_FILTER);
+    *record_out = is_known ? op->out.origin : 0;
+    return is_known;
 }
 
 void qn_counters_settle(struct quern_counter *counter, bool keep)

@@ -73,8 +73,9 @@ typedef struct qn_chain {
     uint32_t failed_origin;             /* source record on which a callback failed, or broke its promise */
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
-    bool has_turns;       /* and no blocks */
-    bool checks_turns;    /* check mode */
+    const struct qn_operator *volatile running;   /* whose callbacks are being called; NULL: none */
+    bool has_turns;                               /* and no blocks */
+    bool checks_turns;                            /* check mode */
     uint64_t turn_attempts, turn_attempts_failed; /* of all turns */
 } qn_chain;
 
@@ -90,6 +91,10 @@ struct qn_lookup;
 
 /* The table that operator `index`, a join, looks its records up in (borrowed until fini), and which side it is: QN_BUILD_…. */
 void qn_chain_set_lookup(qn_chain *chain, uint32_t index, const struct qn_lookup *lookup, int build);
+
+/* For a crash: the name of the operator that is running, or NULL, and whether the record of the source's block is known on which it does. */
+const char *qn_chain_running_name(const qn_chain *chain);
+bool qn_chain_running_record(const qn_chain *chain, uint32_t *record_out);
 
 /* Whether blocks need identities. */
 static inline bool qn_chain_samples(const qn_chain *chain)

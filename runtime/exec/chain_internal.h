@@ -55,6 +55,9 @@ struct qn_operator {
     quern_emitter out;
 };
 
+/* The record under another key, which is copied; its value, or the old key in its place, is referred to. */
+void qn_emitter_put_under_key(quern_emitter *out, const quern_record *in, bool has_value, quern_span key);
+
 /* After a callback: its code, or a failure behind it that it did not pass on. */
 quern_status qn_operator_outcome(struct qn_operator *op, int code, uint32_t origin);
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/base/crash.h: last words of a process that a signal ends: what it worked on, and where.
+ *
+ * After SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGABRT, once in a process: the signal, what the watcher tells, and the calls that led
+ * there go to standard error; then whoever handled the signal before does (MPI's library prints its own calls), and the process ends as it
+ * would have. The process is broken by then, and what is told may crash again, or hang: the first ends the last words, the second
+ * is ended after some seconds.
+ */
+#ifndef QN_BASE_CRASH_H
+#define QN_BASE_CRASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Writes text with a NUL, at most `bytes`. */
+typedef void (*qn_crash_tell_fn)(char *text, size_t bytes, void *user);
+
+/* False: the process is watched already. Local; the calling thread's stack may overflow and it is told nevertheless. */
+bool qn_crash_watch(qn_crash_tell_fn tell, void *user);
+/* Only of who began it. Handlers that others put in place meanwhile stay. */
+void qn_crash_unwatch(void);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/site.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void add(char *text, size_t bytes, const char *format, ...)
+{
+    va_list list;
+    size_t used = strlen(text);
+    va_start(list, format);
+    vsnprintf(text + used, bytes - used, format, list);
+    va_end(list);
+}
+
+static void add_record(const qn_site *site, const qn_chain *chain, char *text, size_t bytes)
+{
+    uint64_t offset = 0;
+    uint32_t record = 0;
+    bool is_known = qn_chain_running_record(chain, &record);
+    const char *path = qn_source_locate(site->source, record, &offset);
+    add(text, bytes, "quern: %s %s %llu of %s\n", is_known ? "on the record at" : "in the block of records from",
+        qn_source_unit(site->source), (unsigned long long)offset, path);
+}
+
+void qn_site_tell(const qn_site *site, uint32_t rank, uint32_t size, char *text, size_t bytes)
+{
+    char host[256] = "?";
+    const qn_chain *chain = site->chain;
+    gethostname(host, sizeof host - 1);
+    add(text, bytes, "quern: in rank %u of %u, process %d on %s", rank, size, (int)getpid(), host);
+    if (site->stage)
+        add(text, bytes, ", in the stage '%s'", site->stage);
+    add(text, bytes, "\n");
+    if (!chain)
+        return;
+    const char *operator_name = qn_chain_running_name(chain);
+    add(text, bytes, "quern: in %s%s%s", operator_name ? "the callback of '" : "no callback of an operator",
+        operator_name ? operator_name : "", operator_name ? "'" : "");
+    if (site->source)
+        add(text, bytes, ", task %u (attempt %u)", site->task, site->attempt);
+    add(text, bytes, "\n");
+    if (site->source && operator_name)
+        add_record(site, chain, text, bytes);
+}
