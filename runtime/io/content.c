@@ -24,7 +24,8 @@ void qn_content_fini(qn_content *content)
         qn_content_leave(content);
     free(content->joined);
     free(content->unit_name);
-    content->joined = content->unit_name = NULL;
+    free(content->damage);
+    content->joined = content->unit_name = content->damage = NULL;
     content->name = NULL;
 }
 
@@ -43,7 +44,27 @@ void qn_content_leave(qn_content *content)
     qn_unpacker_destroy(content->unpacker);
     content->unpacker = NULL;
     content->unpacked = NULL;
+    content->was_damaged = false;
     qn_content_close(content);
+}
+
+void qn_content_forget_damage(qn_content *content)
+{
+    free(content->damage);
+    content->damage = NULL;
+}
+
+/* Makes of a failure to unpack an end. */
+static quern_status forgive(qn_content *content, qn_error *error)
+{
+    if (!content->forgives || error->status != QUERN_ERROR_INPUT)
+        return error->status;
+    qn_content_forget_damage(content);
+    content->damage = strdup(error->text);
+    if (!content->damage)
+        return error->status;
+    qn_error_clear(error);
+    return QUERN_OK;
 }
 
 static quern_status open_file(qn_content *content, const qn_segment *segment, qn_error *error)
@@ -101,6 +122,16 @@ static void set_bounds(qn_content *content, const qn_unit_part *part, uint64_t f
     content->bytes = QN_BYTES_UNKNOWN;
 }
 
+/* There are no more members than could be found. That is damage of its own, unless it comes from what was found before. */
+static quern_status end_segment(qn_content *content, bool *found_out, qn_error *error)
+{
+    quern_status status = forgive(content, error);
+    *found_out = false;
+    if (status == QUERN_OK && content->was_damaged)
+        qn_content_forget_damage(content);
+    return status;
+}
+
 /* Enters a member of what is unpacked, from the front again if it is behind. */
 static quern_status enter_member(qn_content *content, const qn_segment *segment, const qn_unit_part *part,
                                  uint64_t member, bool *found_out, qn_error *error)
@@ -114,7 +145,9 @@ static quern_status enter_member(qn_content *content, const qn_segment *segment,
         status = qn_unpacker_create(&content->unpacker, content->fd, segment->path, segment->file_bytes, part, error);
     if (status == QUERN_OK)
         status = qn_unpacker_enter(content->unpacker, member, found_out, error);
-    if (status != QUERN_OK || !*found_out)
+    if (status != QUERN_OK)
+        return end_segment(content, found_out, error);
+    if (!*found_out)
         return status;
     content->unpacked = segment;
     content->part = *part;
@@ -175,13 +208,17 @@ quern_status qn_content_open(qn_content *content, const qn_segment *segment, uin
                              qn_error *error)
 {
     *found_out = false;
+    qn_content_forget_damage(content);
     if (content->unpacked != segment)
         qn_content_leave(content);
     content->segment = segment;
+    content->file = segment->file;
     content->member = member;
     content->name = segment->path;
     quern_status status = content->unpacker ? enter_member(content, segment, &content->part, member, found_out, error)
                                             : open_packing(content, segment, member, found_out, error);
+    if (status == QUERN_OK && !*found_out && content->damage)
+        return QUERN_OK; /* to be told of this segment, which the caller then leaves */
     if (status != QUERN_OK || !*found_out)
         qn_content_leave(content);
     return status;
@@ -255,6 +292,12 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     quern_status status = seek_unpacked(content, offset, error);
     if (status == QUERN_OK)
         status = qn_unpacker_read(content->unpacker, to, bytes, got_out, error);
+    if (status != QUERN_OK) {
+        status = forgive(content, error);
+        content->bytes = status == QUERN_OK ? offset + *got_out : content->bytes;
+        content->was_damaged = true;
+        return status;
+    }
     if (status == QUERN_OK)
         status = look_for_end(content, error);
     if (status == QUERN_OK && *got_out < bytes)

@@ -116,6 +116,25 @@ quern_status qn_fixed_source_open(qn_fixed_source *source, const void *message, 
     return qn_split_decode_copy(message, bytes, &source->message, &source->segments, &source->segment_count, error);
 }
 
+/* Readers that pass over bad input look at what is no whole record at the end of a content. */
+static quern_status check_content(const qn_fixed_source *source, qn_error *error)
+{
+    const qn_content *content = &source->window.content;
+    if (content->bytes == QN_BYTES_UNKNOWN || source->bad)
+        return QUERN_OK;
+    return check_file(&source->layout, content->name, content->bytes, error);
+}
+
+/* Where the last whole record of a content ends. */
+static uint64_t whole_end(const qn_record_layout *layout, const qn_content *content)
+{
+    if (content->bytes == QN_BYTES_UNKNOWN)
+        return QN_BYTES_UNKNOWN;
+    if (content->bytes < layout->header_bytes)
+        return 0;
+    return content->bytes - (content->bytes - layout->header_bytes) % layout->record_bytes;
+}
+
 /* Opens the content at the place, or goes to the next segment where there is none. */
 static quern_status open_content(qn_fixed_source *source, qn_error *error)
 {
@@ -123,16 +142,17 @@ static quern_status open_content(qn_fixed_source *source, qn_error *error)
     qn_content *content = &source->window.content;
     bool found = false;
     quern_status status = qn_content_open(content, &source->segments[place->segment], place->member, &found, error);
-    if (status == QUERN_OK && !found)
+    if (status == QUERN_OK && !found) {
+        qn_bad_list_tell_missing(source->bad, content, place->member);
         *place = (qn_text_place){.segment = place->segment + 1};
+    }
     if (status != QUERN_OK || !found)
         return status;
     if (!place->started)
         place->scan_offset = qn_record_border(&source->layout, content->begin);
     place->started = true;
     qn_window_place(&source->window, place->scan_offset);
-    return content->bytes == QN_BYTES_UNKNOWN ? QUERN_OK
-                                              : check_file(&source->layout, content->name, content->bytes, error);
+    return check_content(source, error);
 }
 
 static void close_content(qn_fixed_source *source)
@@ -160,22 +180,21 @@ static quern_status read_on(qn_fixed_source *source, uint64_t needed_end, qn_err
         end = qn_record_border(&source->layout, content->end);
     quern_status status = qn_window_extend(&source->window, source->place.scan_offset, end, error);
     /* Now the length of what is unpacked may be known. */
-    if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
-        status = check_file(&source->layout, content->name, content->bytes, error);
-    return status;
+    return status == QUERN_OK ? check_content(source, error) : status;
 }
 
 /* The records of the next block, in the window. 0: there are none left. */
 static quern_status have_records(qn_fixed_source *source, uint32_t *count_out, qn_error *error)
 {
     const qn_content *content = &source->window.content;
-    *count_out = count_records(source, content->end);
+    uint64_t end = whole_end(&source->layout, content);
+    *count_out = count_records(source, content->end < end ? content->end : end);
     uint64_t needed_end = source->place.scan_offset + (uint64_t)*count_out * source->layout.record_bytes;
     if (*count_out == 0 || needed_end <= qn_window_end(&source->window))
         return QUERN_OK;
     quern_status status = read_on(source, needed_end, error);
     if (status == QUERN_OK && content->bytes < needed_end)
-        *count_out = count_records(source, content->bytes);
+        *count_out = count_records(source, whole_end(&source->layout, content));
     return status;
 }
 
@@ -219,6 +238,50 @@ static void give_block(qn_fixed_source *source, uint32_t count, qn_batch *batch_
                                       .value_bytes = has_value ? source->value_bytes : NULL}};
 }
 
+/* What is left behind the last record of a content, if that is in its stretch. */
+static quern_status tell_rest(qn_fixed_source *source, qn_error *error)
+{
+    qn_content *content = &source->window.content;
+    uint64_t from = whole_end(&source->layout, content), bytes = content->bytes - from;
+    uint8_t *rest = NULL;
+    size_t got = 0;
+    if (!source->bad || content->bytes == QN_BYTES_UNKNOWN || from < content->begin || from >= content->end ||
+        (bytes == 0 && !content->damage))
+        return QUERN_OK;
+    size_t kept = bytes < QN_BAD_RAW_BYTES_MAX ? (size_t)bytes : QN_BAD_RAW_BYTES_MAX;
+    if (source->bad->keeps_raw && kept > 0 && !content->unpacker && !(rest = malloc(kept)))
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the end of %s", content->name);
+    quern_status status = rest ? qn_content_read(content, rest, from, kept, &got, error) : QUERN_OK;
+    const uint8_t *data = rest;
+    if (!rest && from >= source->window.data_offset && from <= qn_window_end(&source->window)) {
+        data = source->window.data + (from - source->window.data_offset);
+        got = (size_t)(qn_window_end(&source->window) - from);
+    }
+    if (status == QUERN_OK && content->damage) {
+        qn_bad_list_tell_damage(source->bad, content, source->place.member, from, data, got);
+    } else if (status == QUERN_OK) {
+        qn_bad_list_begin(source->bad, content, source->place.member, from, "no whole record at the end of the file");
+        qn_bad_list_add_raw(source->bad, data, got);
+        qn_bad_list_end(source->bad, bytes);
+    }
+    free(rest);
+    return status;
+}
+
+static bool has_bad(const qn_fixed_source *source)
+{
+    return source->bad && source->bad->count > 0;
+}
+
+/* Behind the last record of a content. */
+static quern_status end_content(qn_fixed_source *source, qn_error *error)
+{
+    quern_status status = tell_rest(source, error);
+    if (status == QUERN_OK)
+        close_content(source);
+    return status;
+}
+
 quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, qn_error *error)
 {
     while (source->place.segment < source->segment_count) {
@@ -226,10 +289,12 @@ quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, 
         bool is_open = qn_content_is_open(&source->window.content);
         quern_status status = is_open ? have_records(source, &count, error) : open_content(source, error);
         source->block_place = source->place;
+        if (status == QUERN_OK && is_open && count == 0)
+            status = end_content(source, error);
         if (status != QUERN_OK)
             return status;
-        if (is_open && count == 0)
-            close_content(source);
+        if (has_bad(source))
+            break;
         if (count == 0)
             continue;
         give_block(source, count, batch_out);
@@ -248,9 +313,10 @@ static quern_status have_piece(qn_fixed_source *source, size_t bytes_min, uint64
     uint64_t begin = source->place.scan_offset, record_bytes = source->layout.record_bytes;
     uint64_t end = begin + (bytes_min + record_bytes - 1) / record_bytes * record_bytes;
     quern_status status = qn_window_extend(&source->window, begin, end, error);
-    if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
-        status = check_file(&source->layout, content->name, content->bytes, error);
-    *border_out = qn_window_end(&source->window);
+    if (status == QUERN_OK)
+        status = check_content(source, error);
+    uint64_t whole = whole_end(&source->layout, content), there = qn_window_end(&source->window);
+    *border_out = whole < begin ? begin : whole < there ? whole : there;
     return status;
 }
 
@@ -262,14 +328,16 @@ quern_status qn_fixed_source_next_piece(qn_fixed_source *source, size_t bytes_mi
         uint64_t border = 0;
         quern_status status = is_open ? have_piece(source, bytes_min, &border, error) : open_content(source, error);
         source->block_place = source->place;
-        if (status != QUERN_OK)
+        if (status != QUERN_OK || has_bad(source))
             return status;
         if (!is_open)
             continue;
         *piece_out = qn_piece_of(&source->window, &source->segments[source->place.segment], &source->place, border);
         source->place.scan_offset = border;
         if (piece_out->bytes == 0)
-            close_content(source);
+            status = end_content(source, error);
+        if (status != QUERN_OK || has_bad(source))
+            return status;
     }
     return QUERN_OK;
 }

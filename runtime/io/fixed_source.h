@@ -31,6 +31,7 @@ typedef struct qn_fixed_source {
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];
     const void *values[QN_BATCH_COUNT_MAX];
     uint32_t value_bytes[QN_BATCH_COUNT_MAX];
+    qn_bad_list *bad; /* borrowed; NULL: bad input is a failure */
 } qn_fixed_source;
 
 /* Whether every file that is to be taken as it is is a header and whole records: QUERN_ERROR_INPUT names the first that is not. Others are

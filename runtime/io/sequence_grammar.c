@@ -8,8 +8,9 @@
 
 #include "runtime/base/file.h"
 
-#define FRONT_BYTES  ((size_t)64 << 10) /* of a file, from which its form is known */
-#define HEADER_BYTES ((size_t)4 << 10)  /* read at once where a header is read again */
+#define FRONT_BYTES  ((size_t)64 << 10)   /* of a file, from which its form is known */
+#define HEADER_BYTES ((size_t)4 << 10)    /* read at once where a header is read again */
+#define SURE_BYTES   ((uint64_t)16 << 10) /* read at first on either side of where a stretch begins */
 
 /* ---- which of the two ---- */
 
@@ -87,22 +88,6 @@ static quern_status read_header(qn_record_source *source, qn_error *error)
         if (whole)
             return status;
     }
-}
-
-static quern_status open_sequences(qn_record_source *source, qn_error *error)
-{
-    uint8_t front[HEADER_BYTES];
-    size_t got = 0;
-    quern_status status = QUERN_OK;
-    source->state.sequences = kind_of(&source->format.sequences, NULL, 0);
-    bool at_front = source->place.started && source->place.scan_offset == 0;
-    if (!at_front && source->state.sequences == QN_SEQUENCES_UNKNOWN) {
-        status = qn_content_read(&source->window.content, front, 0, sizeof front, &got, error);
-        source->state.sequences = kind_of(&source->format.sequences, front, got);
-        if (status == QUERN_OK && source->state.sequences == QN_SEQUENCES_UNKNOWN)
-            status = no_kind(source, error);
-    }
-    return status == QUERN_OK && source->place.inside ? read_header(source, error) : status;
 }
 
 /* ---- FASTA ---- */
@@ -305,13 +290,12 @@ static quern_span line_span(const qn_view *view, const qn_line *line)
     return span_of(view->data + line->begin, line->end - line->begin);
 }
 
-static qn_finding ends_early(const qn_record_source *source, const qn_view *view, size_t at, qn_error *error)
+static qn_finding ends_early(qn_record_source *source, const qn_view *view, size_t at, qn_error *error)
 {
     return qn_record_fail(source, view->offset + at, error, "the file ends within this record");
 }
 
-static qn_finding bad_lengths(const qn_record_source *source, const qn_view *view, size_t at, bool strict,
-                              qn_error *error)
+static qn_finding bad_lengths(qn_record_source *source, const qn_view *view, size_t at, bool strict, qn_error *error)
 {
     return qn_record_fail(source, view->offset + at, error,
                           strict
@@ -393,8 +377,32 @@ static bool is_cut(const qn_record_source *source)
     return content->begin > 0 || content->end < content->bytes;
 }
 
+/* Where bad records are passed over, records are four lines that are one; nothing of more bytes than this is. */
+static size_t read_bytes_max(const qn_record_source *source)
+{
+    return 2 * source->record_bytes_max + QN_READ_CHUNK_BYTES;
+}
+
+/* Whether four lines from `at` on, a line's begin, are a record: a matter of these lines alone. QN_PASSED: not. */
+static qn_finding read_four(const qn_record_source *source, const qn_view *view, size_t at, read_record *to)
+{
+    if (at < view->bytes && view->data[at] != '@')
+        return QN_PASSED;
+    if (at == view->bytes)
+        return view->at_end ? QN_PASSED : QN_MORE;
+    qn_finding finding = read_lines(view, at, to);
+    size_t bytes = (finding == QN_FOUND ? to->next : view->bytes) - at;
+    return finding != QN_PASSED && bytes > read_bytes_max(source) ? QN_PASSED : finding;
+}
+
 static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t at, read_record *to, qn_error *error)
 {
+    if (source->bad) {
+        qn_finding finding = read_four(source, view, at, to);
+        return finding == QN_PASSED
+                   ? qn_record_fail(source, view->offset + at, error, "not four lines that are a record of FASTQ")
+                   : finding;
+    }
     bool strict = is_cut(source) || source->format.sequences.format == QUERN_SEQUENCE_FASTQ_LINES;
     if (view->data[at] != '@')
         return qn_record_fail(source, view->offset + at, error, "a record of FASTQ must begin with '@'");
@@ -473,6 +481,130 @@ static qn_finding next_fastq(qn_record_source *source, const qn_view *view, qn_e
     return give_read(source, view, &found, 0, error);
 }
 
+/* ---- FASTQ, bad records passed over ---- */
+
+/*
+ * Records are what a reader finds who begins at the file's begin: from where a record ends the next one, and where that is none, the next line
+ * at which four lines are a record. Who begins elsewhere finds the same from a record on that is one for certain: a reader from the begin cannot
+ * have found another over its first line, since none of the three lines before it begins four that are a record.
+ */
+enum { AT_LINE = 1, WITHIN_LINE = 2 }; /* state.passing */
+
+/* Goes on to the next line at which a record begins, from a line's begin or from within one. */
+static qn_finding pass_lines(qn_record_source *source, const qn_view *view, size_t at)
+{
+    qn_finding finding = QN_PASSED;
+    read_record ignored;
+    while (finding == QN_PASSED && at < view->bytes) {
+        if (source->state.passing == AT_LINE) {
+            finding = read_four(source, view, at, &ignored);
+            source->state.passing = finding == QN_PASSED ? WITHIN_LINE : AT_LINE;
+            continue;
+        }
+        const uint8_t *found = memchr(view->data + at, '\n', view->bytes - at);
+        at = found ? (size_t)(found - view->data) + 1 : view->bytes;
+        source->state.passing = found ? AT_LINE : WITHIN_LINE;
+    }
+    source->place.scan_offset = view->offset + at;
+    if (finding == QN_FOUND || (view->at_end && at == view->bytes))
+        return QN_FOUND;
+    return at > 0 ? QN_PASSED : QN_MORE;
+}
+
+static qn_finding pass_fastq(qn_record_source *source, const qn_view *view)
+{
+    read_record itself;
+    if (source->state.passing > 0)
+        return pass_lines(source, view, 0);
+    qn_finding finding = read_four(source, view, 0, &itself);
+    if (finding == QN_MORE)
+        return QN_MORE;
+    if (finding == QN_FOUND) { /* too long, or without its mate */
+        source->place.scan_offset = view->offset + itself.next;
+        return QN_FOUND;
+    }
+    source->state.passing = WITHIN_LINE;
+    return pass_lines(source, view, 0);
+}
+
+/* From a record for certain, or the file's begin, to the first one that is not before the stretch, good or bad. */
+static qn_finding enter_tolerant(qn_record_source *source, const qn_view *view)
+{
+    qn_text_place *place = &source->place;
+    const qn_content *content = &source->window.content;
+    read_record found;
+    if (source->state.passing > 0 && pass_lines(source, view, 0) != QN_FOUND)
+        return place->scan_offset >= content->end ? QN_END : place->scan_offset > view->offset ? QN_PASSED : QN_MORE;
+    size_t at = (size_t)(place->scan_offset - view->offset);
+    source->state.passing = 0;
+    if (at > 0)
+        return QN_PASSED;
+    at = pass_breaks(view, 0);
+    place->scan_offset = view->offset + at;
+    if (view->at_end && at == view->bytes)
+        return QN_END;
+    if (is_unseen(view, at))
+        return at > 0 ? QN_PASSED : QN_MORE;
+    if (place->scan_offset >= content->begin)
+        return QN_FOUND;
+    qn_finding finding = read_four(source, view, at, &found);
+    if (finding == QN_MORE)
+        return at > 0 ? QN_PASSED : QN_MORE;
+    source->state.passing = finding == QN_FOUND ? 0 : WITHIN_LINE; /* something bad that began before the stretch */
+    place->scan_offset += finding == QN_FOUND ? found.next - at : 0;
+    return QN_PASSED;
+}
+
+/* The last record for certain that begins at `most` of the view or before. SIZE_MAX: none is seen. */
+static size_t last_sure(const qn_record_source *source, const qn_view *view, size_t most)
+{
+    size_t sure = SIZE_MAX, others = view->offset == 0 ? 3 : 0, at = 0; /* lines before that begin none */
+    qn_line line;
+    read_record found;
+    if (view->offset > 0) {
+        if (!qn_view_line(view, 0, &line))
+            return SIZE_MAX;
+        at = line.next;
+    }
+    while (at <= most && at < view->bytes) {
+        qn_finding finding = read_four(source, view, at, &found);
+        if (finding == QN_FOUND && others >= 3)
+            sure = at;
+        others = finding == QN_PASSED ? others + 1 : 0;
+        if (!qn_view_line(view, at, &line))
+            break;
+        at = line.next;
+    }
+    return sure;
+}
+
+/* Puts the place of a stretch at a record for certain before it, or at the file's begin. */
+static quern_status find_sure(qn_record_source *source, qn_error *error)
+{
+    uint64_t begin = source->window.content.begin, back = SURE_BYTES;
+    source->state.passing = 0;
+    for (;; back *= 2) {
+        uint64_t from = begin > back ? begin - back : 0;
+        size_t bytes = (size_t)(begin - from + back), got = 0;
+        uint8_t *data = malloc(bytes + QN_WINDOW_SLACK_BYTES);
+        if (!data)
+            return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to find a record");
+        quern_status status = qn_content_read(&source->window.content, data, from, bytes, &got, error);
+        qn_view view = {.data = data, .bytes = got, .offset = from, .at_end = got < bytes};
+        size_t sure = status == QUERN_OK ? last_sure(source, &view, (size_t)(begin - from)) : SIZE_MAX;
+        free(data);
+        if (status != QUERN_OK)
+            return status;
+        source->place.scan_offset = sure == SIZE_MAX ? 0 : from + sure;
+        if (sure != SIZE_MAX || from == 0)
+            return QUERN_OK;
+        if (back > 8 * (uint64_t)read_bytes_max(source))
+            return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                                "nothing that is surely a record of FASTQ is in the %llu bytes before byte %llu of %s",
+                                (unsigned long long)back, (unsigned long long)begin, source->window.content.name);
+    }
+}
+
 /* Whether a record of four lines seems to begin at `at`, a line's begin. QN_END: not, and nothing that could be one comes behind it. */
 static qn_finding looks_like_read(const qn_view *view, size_t at)
 {
@@ -517,6 +649,8 @@ static qn_finding enter_fastq(qn_record_source *source, const qn_view *view)
 /* The next stretch's reader finds what looks like a record; if what comes here does not, that is an error now. */
 static qn_finding follow_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
+    if (source->bad)
+        return QN_FOUND; /* it finds what is bad, too */
     size_t at = pass_breaks(view, 0);
     if (is_unseen(view, at))
         return QN_MORE;
@@ -532,7 +666,32 @@ static qn_finding follow_sequence(qn_record_source *source, const qn_view *view,
     return finding == QN_END ? ends_early(source, view, at, error) : bad_lengths(source, view, at, true, error);
 }
 
+static quern_status open_sequences(qn_record_source *source, qn_error *error)
+{
+    uint8_t front[HEADER_BYTES];
+    size_t got = 0;
+    quern_status status = QUERN_OK;
+    source->state.sequences = kind_of(&source->format.sequences, NULL, 0);
+    bool at_front = source->place.started && source->place.scan_offset == 0;
+    if (!at_front && source->state.sequences == QN_SEQUENCES_UNKNOWN) {
+        status = qn_content_read(&source->window.content, front, 0, sizeof front, &got, error);
+        source->state.sequences = kind_of(&source->format.sequences, front, got);
+        if (status == QUERN_OK && source->state.sequences == QN_SEQUENCES_UNKNOWN)
+            status = no_kind(source, error);
+    }
+    if (status == QUERN_OK && source->bad && source->state.sequences == QN_SEQUENCES_FASTQ && !source->place.started)
+        status = find_sure(source, error);
+    return status == QUERN_OK && source->place.inside ? read_header(source, error) : status;
+}
+
 /* ---- either ---- */
+
+/* What is before the first sequence of FASTA, where that is passed over, is all that is: empty lines, too. */
+static bool begins_with_other(const qn_record_source *source, const qn_view *view, size_t at)
+{
+    return source->bad && view->offset == 0 && source->state.sequences == QN_SEQUENCES_FASTA && at < view->bytes &&
+           view->data[at] != '>';
+}
 
 static qn_finding next_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
@@ -540,6 +699,8 @@ static qn_finding next_sequence(qn_record_source *source, const qn_view *view, q
     size_t passed = place->inside ? 0 : pass_breaks(view, 0);
     if (is_unseen(view, passed) && passed == 0)
         return QN_MORE;
+    if (passed > 0 && begins_with_other(source, view, passed))
+        return qn_record_fail(source, view->offset, error, "a sequence of FASTA must begin with '>'");
     if (passed > 0) {
         place->scan_offset += passed;
         return QN_PASSED;
@@ -563,7 +724,31 @@ static qn_finding next_sequence(qn_record_source *source, const qn_view *view, q
 static qn_finding enter_sequences(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     (void)error;
+    if (source->bad && source->state.sequences == QN_SEQUENCES_FASTQ)
+        return enter_tolerant(source, view);
     return source->state.sequences == QN_SEQUENCES_FASTA ? enter_fasta(source, view) : enter_fastq(source, view);
+}
+
+/* To the next line that begins with '>'. */
+static qn_finding pass_fasta(qn_record_source *source, const qn_view *view)
+{
+    size_t at = 0;
+    while (at < view->bytes) {
+        const uint8_t *found = memchr(view->data + at, '\n', view->bytes - at);
+        at = found ? (size_t)(found - view->data) + 1 : view->bytes;
+        if (at < view->bytes && view->data[at] == '>' && found)
+            break;
+    }
+    bool found = at < view->bytes;
+    size_t kept = !found && !view->at_end && at > 0 && view->data[at - 1] == '\n';
+    at -= kept < at ? kept : 0;
+    source->place.scan_offset = view->offset + at;
+    return found || view->at_end ? QN_FOUND : at > 0 ? QN_PASSED : QN_MORE;
+}
+
+static qn_finding pass_sequence(qn_record_source *source, const qn_view *view)
+{
+    return source->state.sequences == QN_SEQUENCES_FASTA ? pass_fasta(source, view) : pass_fastq(source, view);
 }
 
 static void forget_sequences(qn_record_source *source)
@@ -577,6 +762,7 @@ const qn_grammar qn_sequence_grammar = {
     .enter = enter_sequences,
     .next = next_sequence,
     .follow = follow_sequence,
+    .pass = pass_sequence,
     .fini = forget_sequences,
 };
 

@@ -8,6 +8,7 @@ quern_status qn_source_init(qn_source *source, const qn_source_format *format, u
                             qn_error *error)
 {
     source->kind = format->kind;
+    source->bad = (qn_bad_list){0};
     switch (format->kind) {
     case QN_SOURCE_TEXT:
         return qn_text_source_init(&source->of.text, &format->delimiters, format->skip_empty, format->value,
@@ -39,6 +40,7 @@ quern_status qn_source_init(qn_source *source, const qn_source_format *format, u
 void qn_source_fini(qn_source *source)
 {
     CALL(source, fini);
+    qn_bad_list_fini(&source->bad);
     if (source->kind == QN_SOURCE_HDF5)
         source->of.hdf5 = NULL;
 }
@@ -49,16 +51,51 @@ quern_status qn_source_open(qn_source *source, const void *message, size_t bytes
     return CALL(source, open, message, bytes, place, error);
 }
 
+static qn_content *content_of(qn_source *source)
+{
+    return source->kind == QN_SOURCE_TEXT    ? &source->of.text.window.content
+           : source->kind == QN_SOURCE_FIXED ? &source->of.fixed.window.content
+                                             : &source->of.records.window.content;
+}
+
+void qn_source_pass_bad(qn_source *source, bool keeps_raw)
+{
+    source->bad.keeps_raw = keeps_raw;
+    if (source->kind == QN_SOURCE_TEXT)
+        source->of.text.bad = &source->bad;
+    else if (source->kind == QN_SOURCE_FIXED)
+        source->of.fixed.bad = &source->bad;
+    else if (source->kind == QN_SOURCE_RECORDS)
+        source->of.records.bad = &source->bad;
+}
+
+void qn_source_forgive_damage(qn_source *source, bool forgives)
+{
+    if (source->kind != QN_SOURCE_HDF5)
+        content_of(source)->forgives = forgives;
+}
+
+static quern_status check_list(const qn_source *source, qn_error *error)
+{
+    if (source->bad.failed)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for bad records that were passed over");
+    return QUERN_OK;
+}
+
 quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *error)
 {
-    return CALL(source, next, batch_out, error);
+    qn_bad_list_clear(&source->bad);
+    quern_status status = CALL(source, next, batch_out, error);
+    return status == QUERN_OK ? check_list(source, error) : status;
 }
 
 quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error)
 {
-    if (source->kind == QN_SOURCE_FIXED)
-        return qn_fixed_source_next_piece(&source->of.fixed, bytes_min, piece_out, error);
-    return qn_text_source_next_piece(&source->of.text, bytes_min, piece_out, error);
+    qn_bad_list_clear(&source->bad);
+    quern_status status = source->kind == QN_SOURCE_FIXED
+                              ? qn_fixed_source_next_piece(&source->of.fixed, bytes_min, piece_out, error)
+                              : qn_text_source_next_piece(&source->of.text, bytes_min, piece_out, error);
+    return status == QUERN_OK ? check_list(source, error) : status;
 }
 
 const qn_text_place *qn_source_block_place(const qn_source *source)
@@ -96,20 +133,13 @@ uint64_t qn_source_done_bytes(const qn_source *source)
     return bytes + (done < all ? done : all);
 }
 
-static const qn_content *content_of(const qn_source *source)
-{
-    return source->kind == QN_SOURCE_TEXT    ? &source->of.text.window.content
-           : source->kind == QN_SOURCE_FIXED ? &source->of.fixed.window.content
-                                             : &source->of.records.window.content;
-}
-
 /* The place of a record of the last block, whose content may just have been closed. */
 static qn_content_place place_of(const qn_source *source, uint32_t record)
 {
     uint64_t offset = 0;
     CALL(source, locate, record, &offset);
     return source->kind == QN_SOURCE_HDF5 ? (qn_content_place){.offset = offset}
-                                          : qn_content_place_of(content_of(source), offset);
+                                          : qn_content_place_of(content_of((qn_source *)source), offset);
 }
 
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out)
@@ -118,7 +148,7 @@ const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t 
         return qn_hdf5_source_locate(source->of.hdf5, record, offset_out);
     qn_content_place place = place_of(source, record);
     *offset_out = place.offset;
-    return qn_content_name_of((qn_content *)content_of(source), &place);
+    return qn_content_name_of(content_of((qn_source *)source), &place);
 }
 
 const char *qn_source_unit(const qn_source *source)
@@ -135,6 +165,41 @@ static uint64_t file_of(const qn_source *source)
         return qn_hdf5_source_number(source->of.hdf5);
     const qn_segment *segments = FIELD(source, segments);
     return segments[qn_source_block_place(source)->segment].file;
+}
+
+/* Bytes [begin, end) of the content, if the window has them. */
+static const void *in_window(const qn_window *window, uint64_t begin, uint64_t end, size_t *bytes_out)
+{
+    bool has = begin >= window->data_offset && end <= qn_window_end(window) && begin <= end;
+    *bytes_out = has ? (size_t)(end - begin) : 0;
+    return has ? window->data + (begin - window->data_offset) : NULL;
+}
+
+const void *qn_source_raw(const qn_source *source, uint32_t record, size_t *bytes_out)
+{
+    const qn_record_source *records = &source->of.records;
+    uint64_t offset = 0;
+    *bytes_out = 0;
+    if (source->kind == QN_SOURCE_HDF5)
+        return NULL;
+    CALL(source, locate, record, &offset);
+    if (source->kind == QN_SOURCE_RECORDS)
+        return in_window(&records->window, offset, records->ends[record], bytes_out);
+    if (source->kind == QN_SOURCE_FIXED)
+        return in_window(&source->of.fixed.window, offset, offset + source->of.fixed.layout.record_bytes, bytes_out);
+    *bytes_out = source->of.text.key_bytes[record];
+    return source->of.text.keys[record];
+}
+
+void qn_source_blame(qn_source *source, uint32_t record, const char *reason)
+{
+    uint64_t offset = 0;
+    size_t bytes = 0;
+    const char *name = CALL(source, locate, record, &offset);
+    const void *raw = qn_source_raw(source, record, &bytes);
+    qn_bad_list_begin_at(&source->bad, name, file_of(source), qn_source_block_place(source)->member, offset, reason);
+    qn_bad_list_add_raw(&source->bad, raw, bytes);
+    qn_bad_list_end(&source->bad, bytes);
 }
 
 void qn_source_identify(const qn_source *source, size_t count, uint64_t *identities_out)

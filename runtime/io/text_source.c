@@ -55,6 +55,7 @@ static quern_status open_content(qn_text_source *source, qn_error *error)
     if (status != QUERN_OK)
         return status;
     if (!found) {
+        qn_bad_list_tell_missing(source->bad, content, place->member);
         *place = (qn_text_place){.segment = place->segment + 1};
         return QUERN_OK;
     }
@@ -81,13 +82,56 @@ static quern_status too_large(const qn_text_source *source, uint64_t offset, qn_
                         source->window.content.name, (unsigned long long)source->record_bytes_max);
 }
 
+static const char too_long[] = "longer than record-bytes";
+
+static bool has_bad(const qn_text_source *source)
+{
+    return source->bad && source->bad->count > 0;
+}
+
+static size_t find_delimiter(const qn_text_source *source, const uint8_t *data, size_t bytes)
+{
+    size_t at = 0;
+    while (at < bytes && !source->delimiters.is_delimiter[data[at]])
+        at++;
+    return at;
+}
+
+/* Passes over the record at `from`, of which the window holds the begin up to its end, without keeping it. */
+static quern_status pass_long(qn_text_source *source, uint64_t from, qn_error *error)
+{
+    qn_window *window = &source->window;
+    qn_text_place *place = &source->place;
+    const uint8_t *data = window->data + (from - window->data_offset);
+    size_t bytes = (size_t)(qn_window_end(window) - from), found = bytes;
+    quern_status status = QUERN_OK;
+    qn_bad_list_begin(source->bad, &window->content, place->member, from, too_long);
+    while (found == bytes && status == QUERN_OK) {
+        qn_bad_list_add_raw(source->bad, data, bytes);
+        if (qn_window_is_last(window))
+            break;
+        uint64_t end = qn_window_end(window);
+        status = qn_window_advance(window, end, error);
+        data = window->data + (end - window->data_offset);
+        bytes = (size_t)(qn_window_end(window) - end);
+        found = find_delimiter(source, data, bytes);
+    }
+    if (found < bytes)
+        qn_bad_list_add_raw(source->bad, data, found);
+    uint64_t end = qn_window_end(window) - (bytes - found);
+    qn_bad_list_end(source->bad, end - from);
+    *place = (qn_text_place){
+        .segment = place->segment, .started = true, .member = place->member, .scan_offset = end + (found < bytes)};
+    return status;
+}
+
 /* Reads a chunk behind what the window holds of the open record. */
 static quern_status read_chunk(qn_text_source *source, qn_error *error)
 {
     uint64_t kept = source->place.inside ? source->place.record_offset : source->place.scan_offset;
     uint64_t data_end = qn_window_end(&source->window);
     if (data_end > kept && data_end - kept > source->record_bytes_max)
-        return too_large(source, kept, error);
+        return source->bad ? pass_long(source, kept, error) : too_large(source, kept, error);
     return qn_window_advance(&source->window, kept, error);
 }
 
@@ -183,12 +227,21 @@ static bool enter_records(qn_text_source *source)
     return found;
 }
 
+/* What could be unpacked ends within a record, or behind one. */
+static void tell_damage(qn_text_source *source, uint64_t from)
+{
+    qn_window *window = &source->window;
+    const uint8_t *data = window->data + (from - window->data_offset);
+    qn_bad_list_tell_damage(source->bad, &window->content, source->place.member, from, data,
+                            (size_t)(qn_window_end(window) - from));
+}
+
 /* Records of the present content, from what is in the window. *done_out: nothing is left that is ours. */
 static size_t take_records(qn_text_source *source, bool *done_out)
 {
     const qn_content *content = &source->window.content;
     qn_text_place *place = &source->place;
-    bool at_end = qn_window_is_last(&source->window);
+    bool is_last = qn_window_is_last(&source->window), at_end = is_last && !content->damage;
     size_t count = source->skip_empty ? take_runs(source, at_end) : take_lines(source, at_end);
     /* Records that begin behind the segment are somebody else's. */
     while (count > 0 &&
@@ -196,7 +249,9 @@ static size_t take_records(qn_text_source *source, bool *done_out)
                content->end)
         count--;
     uint64_t next_offset = place->inside ? place->record_offset : place->scan_offset;
-    *done_out = next_offset >= content->end || (at_end && place->scan_offset == qn_window_end(&source->window));
+    *done_out = next_offset >= content->end || (is_last && place->scan_offset == qn_window_end(&source->window));
+    if (*done_out && content->damage)
+        tell_damage(source, next_offset);
     return count;
 }
 
@@ -244,12 +299,36 @@ static quern_status give_places(qn_text_source *source, size_t count, qn_error *
     return QUERN_OK;
 }
 
+/* Takes those that are too long out of the block. */
+static void drop_long(qn_text_source *source, size_t *count)
+{
+    size_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        uint32_t bytes = source->key_bytes[i];
+        uint64_t offset = 0;
+        qn_text_source_locate(source, i, &offset);
+        source->keys[kept] = source->keys[i];
+        source->key_bytes[kept] = bytes;
+        kept += bytes <= source->record_bytes_max;
+        if (bytes <= source->record_bytes_max)
+            continue;
+        qn_bad_list_begin(source->bad, &source->window.content, source->block_place.member, offset, too_long);
+        qn_bad_list_add_raw(source->bad, source->keys[i], bytes);
+        qn_bad_list_end(source->bad, bytes);
+    }
+    *count = kept;
+}
+
 /* A buffer that is no longer than a record may be holds none that is too long: the ordinary case. */
-static quern_status check_lengths(const qn_text_source *source, size_t count, qn_error *error)
+static quern_status check_lengths(qn_text_source *source, size_t *count, qn_error *error)
 {
     if (QN_LIKELY(source->window.data_bytes <= source->record_bytes_max))
         return QUERN_OK;
-    for (uint32_t i = 0; i < count; i++) {
+    if (source->bad) {
+        drop_long(source, count);
+        return QUERN_OK;
+    }
+    for (uint32_t i = 0; i < *count; i++) {
         if (source->key_bytes[i] > source->record_bytes_max) {
             uint64_t offset = 0;
             qn_text_source_locate(source, i, &offset);
@@ -278,16 +357,18 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
         source->block_place = source->place; /* another attempt begins here: what came before was handed out */
         if (status != QUERN_OK)
             return status;
+        if (has_bad(source))
+            break;
         if (!is_open || !enter_records(source))
             continue;
         source->block_place = source->place;
         bool done = false;
         size_t count = take_records(source, &done);
+        status = check_lengths(source, &count, error);
         if (done)
             close_content(source);
-        if (count > 0) {
+        if (count > 0 || has_bad(source) || status != QUERN_OK) {
             give_block(source, count, batch_out);
-            status = check_lengths(source, count, error);
             return status == QUERN_OK && source->value != QUERN_TEXT_NO_VALUE ? give_places(source, count, error)
                                                                               : status;
         }
@@ -297,12 +378,12 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
     return QUERN_OK;
 }
 
-/* Behind the last delimiter of the window, or of the content. False: there is none from the place on. */
+/* Behind the last delimiter of the window, or of the content, unless that ends with damage. False: there is none from the place on. */
 static bool find_border(const qn_text_source *source, uint64_t *border_out)
 {
     const qn_window *window = &source->window;
     size_t begin = source->place.scan_offset - window->data_offset, at = window->data_bytes;
-    if (!qn_window_is_last(window))
+    if (!qn_window_is_last(window) || window->content.damage)
         while (at > begin && !source->delimiters.is_delimiter[window->data[at - 1]])
             at--;
     *border_out = window->data_offset + at;
@@ -319,8 +400,10 @@ static quern_status have_records(qn_text_source *source, size_t bytes_min, uint6
             status = qn_window_extend(&source->window, begin, begin + bytes_min, error);
         if (status != QUERN_OK || find_border(source, border_out))
             return status;
-        if (bytes_min > source->record_bytes_max)
-            return too_large(source, begin, error);
+        if (bytes_min > source->record_bytes_max) {
+            *border_out = begin;
+            return source->bad ? pass_long(source, begin, error) : too_large(source, begin, error);
+        }
         bytes_min *= 2;
     }
     return status;
@@ -334,15 +417,20 @@ quern_status qn_text_source_next_piece(qn_text_source *source, size_t bytes_min,
         uint64_t border = 0;
         quern_status status = is_open ? have_records(source, bytes_min, &border, error) : open_content(source, error);
         source->block_place = source->place;
-        if (status != QUERN_OK)
+        if (status != QUERN_OK || has_bad(source))
             return status;
         if (!is_open)
             continue;
         *piece_out = qn_piece_of(&source->window, &source->segments[source->place.segment], &source->place, border);
         source->place.scan_offset = border;
         source->place.started = true;
-        if (qn_window_is_last(&source->window) && border == qn_window_end(&source->window))
-            close_content(source);
+        if (source->window.content.damage && qn_window_is_last(&source->window))
+            tell_damage(source, border);
+        else if (!qn_window_is_last(&source->window) || border < qn_window_end(&source->window))
+            continue;
+        close_content(source);
+        if (has_bad(source))
+            return QUERN_OK;
     }
     return QUERN_OK;
 }

@@ -15,6 +15,7 @@
 #include <quern/dataset.h>
 
 #include "runtime/data/batch.h"
+#include "runtime/io/bad_list.h"
 #include "runtime/io/scan.h"
 #include "runtime/io/window.h"
 
@@ -55,6 +56,7 @@ typedef struct qn_text_source {
     uint32_t value_bytes[QN_BATCH_COUNT_MAX];
     uint8_t *places; /* [places_bytes]: offsets, or offsets and paths; NULL while none were asked for */
     size_t places_bytes;
+    qn_bad_list *bad; /* borrowed; NULL: bad input is a failure */
 } qn_text_source;
 
 /* record_bytes_max < 2^31. QUERN_ERROR_NO_MEMORY. */
@@ -66,7 +68,7 @@ void qn_text_source_fini(qn_text_source *source); /* takes a zeroed one */
 quern_status qn_text_source_open(qn_text_source *source, const void *message, size_t bytes, const qn_text_place *place,
                                  qn_error *error);
 
-/* The next block; count 0 at the end of the task. The keys live until the next call. */
+/* The next block; count 0 at the end of the task, or where the list of bad input got something (bad_list.h). The keys live until the next call. */
 quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn_error *error);
 
 struct qn_piece;
