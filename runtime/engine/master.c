@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/engine/bad_log.h"
 
 #define IN_HAND_MAX      2 /* the running task and the next one */
 #define SAID_STREAMS_MAX 10
@@ -76,7 +77,8 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
                        .record_bytes_max = settings->record_bytes_max,
                        .worker_count = comm->size,
                        .turns = choose_turns(stage, settings, comm),
-                       .seed = number};
+                       .seed = number,
+                       .bad_legs = qn_bad_legs(settings, stage)};
     quern_status status = qn_task_list_create(&master->tasks, stage, &cut, error);
     if (status != QUERN_OK)
         return status;

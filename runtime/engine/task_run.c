@@ -41,6 +41,7 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_sou
     qn_resume resume = {0};
     if (qn_stage_makes_parts(run)) {
         qn_stage_drop_part(run); /* the whole part is made again */
+        qn_bad_log_drop(&run->bad[task->order.leg]);
         qn_chain_roll_back(chain);
     } else {
         resume.place = *qn_source_block_place(source);
@@ -72,13 +73,16 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source
     chain->delivered = 0;
     qn_agent_leave(&run->agent);
     quern_status status = qn_source_next(source, &batch, failure);
-    *more_out = status == QUERN_OK && batch.block.count > 0;
-    if (*more_out && qn_chain_samples(chain))
+    bool has_block = status == QUERN_OK && batch.block.count > 0;
+    *more_out = has_block || (status == QUERN_OK && source->bad.count > 0);
+    if (has_block && qn_chain_samples(chain))
         identify_in_file(run, source, &batch);
-    if (*more_out)
+    if (has_block)
         status = qn_chain_run(chain, &batch, *skip, failure);
-    if (*more_out && status != QUERN_OK)
+    if (has_block && status != QUERN_OK)
         locate_in_file(chain, source, failure);
+    if (status == QUERN_OK)
+        status = qn_bad_log_take(&run->bad[leg], &source->bad, qn_stage_makes_parts(run), failure);
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK && *more_out) {
         run->source_records[leg] += batch.block.count;
@@ -90,9 +94,17 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source
     return status;
 }
 
-static quern_status open_task(qn_source *source, const qn_task_order *order, const void *split, size_t bytes,
-                              qn_error *failure)
+/* After this attempt there is none. */
+static bool is_last_attempt(const qn_stage_run *run, const qn_task_order *order)
 {
+    return order->attempt >= run->engine->settings.attempt_count_max;
+}
+
+static quern_status open_task(const qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
+                              size_t bytes, qn_error *failure)
+{
+    bool passes = qn_bad_limit_passes(qn_stage_bad_limit(run, order->leg));
+    qn_source_forgive_damage(source, passes && is_last_attempt(run, order));
     const qn_text_place *place = &order->resume.place;
     bool resumed = place->started || place->segment > 0 || place->member > 0;
     return qn_source_open(source, split, bytes, resumed ? place : NULL, failure);
@@ -105,7 +117,7 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
     bool more = true;
     *skip_out = order->resume.skip;
     run->figures.attempts++;
-    quern_status status = open_task(source, order, split, bytes, failure);
+    quern_status status = open_task(run, source, order, split, bytes, failure);
     if (status == QUERN_OK && run->into)
         qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
     while (status == QUERN_OK && more && !run->agent.aborted) {
@@ -137,6 +149,8 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
     if (run->agent.aborted)
         return;
     if (status == QUERN_OK)
+        status = qn_bad_log_settle(&run->bad[leg], &failure);
+    if (status == QUERN_OK)
         status = qn_stage_end_part(run, &failure);
     if (status == QUERN_OK) {
         end_task(run, source, task);
@@ -157,8 +171,7 @@ static bool leave_piece(qn_stage_run *run, const qn_source *source, const qn_tas
     run->figures.attempts_failed++;
     *resume_out =
         (qn_resume){.place = *qn_source_block_place(source), .skip = chain->delivered > skip ? chain->delivered : skip};
-    bool is_last = task->order.attempt >= run->engine->settings.attempt_count_max;
-    if (chain->callback_failed && !is_last)
+    if (chain->callback_failed && !is_last_attempt(run, &task->order))
         return true;
     name_task(task, failure);
     qn_agent_break(&run->agent, failure);
@@ -243,12 +256,16 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
 {
     qn_error failure = {0};
     qn_buffer own = {0};
-    qn_piece piece = {.bytes = 1};
-    quern_status status = open_task(source, &task->order, task->message, task->bytes, &failure);
+    qn_piece piece = {0};
+    bool more = true;
+    quern_status status = open_task(run, source, &task->order, task->message, task->bytes, &failure);
     run->figures.attempts++;
-    while (status == QUERN_OK && piece.bytes > 0 && !run->agent.aborted) {
+    while (status == QUERN_OK && more && !run->agent.aborted) {
         qn_agent_leave(&run->agent);
         status = qn_source_next_piece(source, piece_bytes(run), &piece, &failure);
+        more = status == QUERN_OK && (piece.bytes > 0 || source->bad.count > 0);
+        if (status == QUERN_OK)
+            status = qn_bad_log_take(&run->bad[task->order.leg], &source->bad, false, &failure);
         qn_agent_enter(&run->agent);
         qn_agent_progress(&run->agent);
         qn_result_foresee(run->into, (uint64_t)((task->order.task + piece.share) * SHARES),
@@ -314,6 +331,9 @@ static quern_status open_reader(qn_stage_run *run, open_source *from, uint32_t l
     qn_source_format format = format_of(qn_leg_source(run->stage, leg));
     quern_status status =
         qn_source_init(&from->reader, &format, run->engine->settings.record_bytes_max, &run->agent.error);
+    const qn_bad_limit *limit = qn_stage_bad_limit(run, leg);
+    if (status == QUERN_OK && qn_bad_limit_passes(limit))
+        qn_source_pass_bad(&from->reader, limit->policy == QUERN_BAD_QUARANTINE);
     from->leg = leg;
     from->is_open = status == QUERN_OK;
     return status;

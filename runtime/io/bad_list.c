@@ -84,3 +84,13 @@ void qn_bad_list_tell_missing(qn_bad_list *list, qn_content *content, uint64_t m
     qn_bad_list_tell_damage(list, content, member, 0, NULL, 0);
     qn_content_leave(content);
 }
+
+void qn_bad_list_move(qn_bad_list *list, qn_bad_item *item)
+{
+    qn_bad_item *to = add_item(list);
+    list->failed |= !to;
+    if (to)
+        *to = *item;
+    else
+        qn_buffer_fini(&item->texts);
+}

@@ -45,6 +45,8 @@ void qn_bad_list_begin(qn_bad_list *list, const qn_content *content, uint64_t me
                        const char *reason);
 /* Bytes of it, in order. */
 void qn_bad_list_add_raw(qn_bad_list *list, const void *data, size_t bytes);
+/* Takes an item of another list over. */
+void qn_bad_list_move(qn_bad_list *list, qn_bad_item *item);
 /* How long it is. */
 void qn_bad_list_end(qn_bad_list *list, uint64_t bytes);
 
