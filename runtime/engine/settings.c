@@ -25,8 +25,11 @@
 #define BLOCK_BYTES_MAX         (256 * KIB)
 #define MERGE_PART              8 /* of a reduction's share, for the blocks of all runs that are merged */
 #define RECORD_PART             8
-#define KEPT_PART               8 /* of the rank's memory, for the rows of top k */
-#define COLLECTED_PART          4 /* of the same, for collected records */
+#define KEPT_PART               8  /* of the rank's memory, for the rows of top k */
+#define COLLECTED_PART          4  /* of the same, for collected records */
+#define HELD_PART               64 /* of the rank's memory, for records of a block that may turn out to be bad */
+#define HELD_BYTES_MIN          (1 * MIB)
+#define HELD_BYTES_MAX          (64 * MIB)
 #define KEPT_EIGHTHS_MAX        5 /* both, and what is broadcast */
 #define RECORD_BYTES_MAX        (1024 * MIB)
 #define BROADCAST_BYTES_DEFAULT (256 * MIB)
@@ -111,6 +114,11 @@ uint64_t qn_settings_cached_bytes_max(const qn_settings *settings, const qn_comm
     uint64_t least_bytes = live_count * (fixed_bytes + pool_bytes_min(live_count));
     uint64_t left_bytes = room_bytes > least_bytes ? room_bytes - least_bytes : 0;
     return left_bytes < room_bytes / 2 ? left_bytes : room_bytes / 2;
+}
+
+uint64_t qn_settings_held_bytes_max(const qn_settings *settings)
+{
+    return clamp(settings->least_rank_memory_bytes / HELD_PART, HELD_BYTES_MIN, HELD_BYTES_MAX);
 }
 
 uint64_t qn_settings_kept_bytes_max(const qn_settings *settings)

@@ -61,6 +61,8 @@ quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm,
  * is at most. The rest of them is spilled. */
 uint64_t qn_settings_cached_bytes_max(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
                                       uint64_t kept_bytes);
+/* What records of a block that wait for its end may take; the same on all ranks. */
+uint64_t qn_settings_held_bytes_max(const qn_settings *settings);
 /* What the rows of all top k of a run may take together. */
 uint64_t qn_settings_kept_bytes_max(const qn_settings *settings);
 /* What the collected records of a run may take together; more if it has no reduction. */

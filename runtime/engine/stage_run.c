@@ -476,6 +476,8 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
         lend_lookups(run, number, leg->first_step + 1 + grouping);
     if (status == QUERN_OK && run->engine->settings.check)
         status = check_callbacks(run, number, error);
+    if (status == QUERN_OK && qn_bad_limit_passes(&run->bad[number].limit))
+        status = qn_chain_hold(&run->chains[number], qn_settings_held_bytes_max(&run->engine->settings), error);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
         run->engine->settings.record_bytes_max;
     return status;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/exec/hold.h"
 
 #define PIECE_BYTES_MAX ((size_t)1 << 20)
 #define PIECE_BYTES_MIN ((size_t)64 << 10)
@@ -63,11 +64,82 @@ static void identify_in_file(qn_stage_run *run, const qn_source *source, qn_batc
     batch->identity = run->identities.of;
 }
 
-/* One block: read and worked on outside of the gate. *more_out: there was one. */
-static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source, uint64_t *skip, bool *more_out,
+/* After this attempt there is none. */
+static bool is_last_attempt(const qn_stage_run *run, const qn_task_order *order)
+{
+    return order->attempt >= run->engine->settings.attempt_count_max;
+}
+
+static bool is_same_place(const qn_text_place *left, const qn_text_place *right)
+{
+    return left->segment == right->segment && left->member == right->member && left->started == right->started &&
+           left->scan_offset == right->scan_offset && left->record_offset == right->record_offset;
+}
+
+/* Nothing of the block is at the end: it can be run again. */
+static bool can_run_again(const qn_chain *chain, uint64_t skip)
+{
+    return chain->callback_failed && chain->delivered == 0 && skip == 0;
+}
+
+/* The last attempt goes on behind blocks that others failed at, and has for each of its own as many tries as a task has attempts. */
+static quern_status try_again(qn_stage_run *run, const qn_task_order *order, const qn_source *source,
+                              const qn_batch *batch, qn_error *failure)
+{
+    qn_chain *chain = &run->chains[order->leg];
+    bool was_tried = order->attempt > 1 && is_same_place(&order->resume.place, qn_source_block_place(source));
+    quern_status status = failure->status;
+    for (uint32_t tries = 1; !was_tried && tries < run->engine->settings.attempt_count_max && can_run_again(chain, 0);
+         tries++) {
+        qn_error_clear(failure);
+        status = qn_hold_run(chain, batch, 0, failure);
+        if (status == QUERN_OK)
+            break;
+    }
+    return status;
+}
+
+/* Record by record: those at which a callback fails are bad. */
+static quern_status leave_out(qn_chain *chain, qn_source *source, const qn_batch *batch, size_t *left_out,
                               qn_error *failure)
 {
+    quern_status status = QUERN_OK;
+    qn_error_clear(failure);
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        qn_batch one = qn_batch_slice(batch, i, 1);
+        one.identity += batch->identity ? i : 0;
+        status = qn_hold_run(chain, &one, 0, failure);
+        if (status == QUERN_OK)
+            continue;
+        chain->failed_origin = (uint32_t)i;
+        if (!can_run_again(chain, 0))
+            break;
+        qn_source_blame(source, (uint32_t)i, failure->text);
+        qn_error_clear(failure);
+        (*left_out)++;
+        status = QUERN_OK;
+    }
+    return status;
+}
+
+/* A block whose bad records may be left out. */
+static quern_status run_held(qn_stage_run *run, const qn_task_order *order, qn_source *source, const qn_batch *batch,
+                             uint64_t skip, size_t *left_out, qn_error *failure)
+{
+    qn_chain *chain = &run->chains[order->leg];
+    quern_status status = qn_hold_run(chain, batch, skip, failure);
+    if (status == QUERN_OK || !is_last_attempt(run, order) || !can_run_again(chain, skip))
+        return status;
+    status = try_again(run, order, source, batch, failure);
+    return status != QUERN_OK && can_run_again(chain, 0) ? leave_out(chain, source, batch, left_out, failure) : status;
+}
+
+/* One block: read and worked on outside of the gate. *more_out: there was one. */
+static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_source *source, uint64_t *skip,
+                              bool *more_out, qn_error *failure)
+{
     qn_batch batch;
+    uint32_t leg = order->leg;
     qn_chain *chain = &run->chains[leg];
     chain->callback_failed = false;
     chain->delivered = 0;
@@ -77,27 +149,23 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source
     *more_out = has_block || (status == QUERN_OK && source->bad.count > 0);
     if (has_block && qn_chain_samples(chain))
         identify_in_file(run, source, &batch);
+    size_t left_out = 0;
     if (has_block)
-        status = qn_chain_run(chain, &batch, *skip, failure);
+        status = chain->hold ? run_held(run, order, source, &batch, *skip, &left_out, failure)
+                             : qn_chain_run(chain, &batch, *skip, failure);
     if (has_block && status != QUERN_OK)
         locate_in_file(chain, source, failure);
     if (status == QUERN_OK)
         status = qn_bad_log_take(&run->bad[leg], &source->bad, qn_stage_makes_parts(run), failure);
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK && *more_out) {
-        run->source_records[leg] += batch.block.count;
+        run->source_records[leg] += batch.block.count - left_out;
         *skip = 0;
     }
     if (status == QUERN_OK && run->into)
         qn_result_note_task(run->into, *more_out ? qn_source_done_bytes(source) : qn_source_task_bytes(source),
                             qn_source_task_bytes(source));
     return status;
-}
-
-/* After this attempt there is none. */
-static bool is_last_attempt(const qn_stage_run *run, const qn_task_order *order)
-{
-    return order->attempt >= run->engine->settings.attempt_count_max;
 }
 
 static quern_status open_task(const qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
@@ -121,7 +189,7 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
     if (status == QUERN_OK && run->into)
         qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
     while (status == QUERN_OK && more && !run->agent.aborted) {
-        status = run_block(run, order->leg, source, skip_out, &more, failure);
+        status = run_block(run, order, source, skip_out, &more, failure);
         qn_agent_progress_if_due(&run->agent);
     }
     return status;

@@ -61,6 +61,9 @@ quern_status qn_operator_outcome(struct qn_operator *op, int code, uint32_t orig
 /* Runs the operator over a block and sends what it gives to the next one. */
 quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch);
 
+/* What arrives at the end, less what an earlier attempt delivered. */
+quern_status qn_chain_deliver(qn_chain *chain, const qn_batch *batch);
+
 /* Sends what the emitter holds to the next operator. */
 quern_status qn_emitter_flush(quern_emitter *out);
 

@@ -12,6 +12,7 @@
 #include "runtime/data/batch.h"
 
 #define UNIT_NAME_BYTES 64
+#define STEP_BYTES      ((size_t)64 << 10)
 
 void qn_content_init(qn_content *content)
 {
@@ -25,6 +26,8 @@ void qn_content_fini(qn_content *content)
     free(content->joined);
     free(content->unit_name);
     free(content->damage);
+    free(content->step);
+    content->step = NULL;
     content->joined = content->unit_name = content->damage = NULL;
     content->name = NULL;
 }
@@ -151,6 +154,8 @@ static quern_status enter_member(qn_content *content, const qn_segment *segment,
         return status;
     content->unpacked = segment;
     content->part = *part;
+    content->step_offset = content->step_bytes = 0;
+    content->is_last_step = false;
     set_bounds(content, part, segment->file_bytes);
     const char *path = qn_unpacker_member_path(content->unpacker);
     return path ? join_name(content, segment->path, path, error) : QUERN_OK;
@@ -277,6 +282,48 @@ static quern_status look_for_end(qn_content *content, qn_error *error)
         (unsigned long long)border, (unsigned long long)(content->end - 1 - content->base));
 }
 
+/* The next step, if there is one. */
+static quern_status read_step(qn_content *content, qn_error *error)
+{
+    if (!content->step && !(content->step = malloc(STEP_BYTES)))
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to unpack %s", content->name);
+    content->step_offset += content->step_bytes;
+    quern_status status = qn_unpacker_read(content->unpacker, content->step, STEP_BYTES, &content->step_bytes, error);
+    content->is_last_step = status != QUERN_OK || content->step_bytes < STEP_BYTES;
+    if (status != QUERN_OK) {
+        status = forgive(content, error);
+        content->was_damaged = true;
+    }
+    return status;
+}
+
+static quern_status read_steps(qn_content *content, uint8_t *to, uint64_t offset, size_t bytes, size_t *got_out,
+                               qn_error *error)
+{
+    bool found = true;
+    quern_status status = QUERN_OK;
+    if (offset < content->step_offset) {
+        qn_unit_part part = content->part;
+        uint64_t whole = content->bytes;
+        status = enter_member(content, content->segment, &part, content->member, &found, error);
+        content->bytes = whole;
+    }
+    while (status == QUERN_OK && found && *got_out < bytes) {
+        uint64_t at = offset + *got_out, end = content->step_offset + content->step_bytes;
+        if (at < end) {
+            size_t left = (size_t)(end - at), count = bytes - *got_out < left ? bytes - *got_out : left;
+            memcpy(to + *got_out, content->step + (at - content->step_offset), count);
+            *got_out += count;
+        } else if (content->is_last_step) {
+            content->bytes = end;
+            break;
+        } else {
+            status = read_step(content, error);
+        }
+    }
+    return status;
+}
+
 quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, size_t bytes, size_t *got_out,
                              qn_error *error)
 {
@@ -289,15 +336,11 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     }
     if (!content->unpacker)
         return read_file(content, to, offset, bytes, got_out, error);
+    if (content->forgives)
+        return read_steps(content, to, offset, bytes, got_out, error);
     quern_status status = seek_unpacked(content, offset, error);
     if (status == QUERN_OK)
         status = qn_unpacker_read(content->unpacker, to, bytes, got_out, error);
-    if (status != QUERN_OK) {
-        status = forgive(content, error);
-        content->bytes = status == QUERN_OK ? offset + *got_out : content->bytes;
-        content->was_damaged = true;
-        return status;
-    }
     if (status == QUERN_OK)
         status = look_for_end(content, error);
     if (status == QUERN_OK && *got_out < bytes)

@@ -12,7 +12,8 @@
  * one that would have to be unpacked for it.
  *
  * Readers that pass over bad input have contents that forgive: where unpacking fails the content ends, with damage. A segment of an archive
- * may go on with its next member; where it does not, that is the same damage.
+ * may go on with its next member; where it does not, that is the same damage. They unpack in steps of one size from the begin on, whatever is
+ * asked for, since how much comes of what is damaged may depend on how much is asked for.
  *
  * States: closed → open → closed. Failures name the file and the member.
  */
@@ -41,6 +42,10 @@ typedef struct qn_content {
     bool forgives;              /* what cannot be unpacked is an end, of which `damage` says why */
     char *damage;               /* of the open content, or of what was to be opened; NULL: none */
     bool was_damaged;           /* something in what the unpacker is of was */
+    uint8_t *step;              /* of one that forgives: what was unpacked last; NULL: nothing yet */
+    uint64_t step_offset;
+    size_t step_bytes;
+    bool is_last_step;
 } qn_content;
 
 /* A closed one. */
