@@ -7,33 +7,17 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/io/fastq_bad.h"
 
-#define FRONT_BYTES  ((size_t)64 << 10)   /* of a file, from which its form is known */
-#define HEADER_BYTES ((size_t)4 << 10)    /* read at once where a header is read again */
-#define SURE_BYTES   ((uint64_t)16 << 10) /* read at first on either side of where a stretch begins */
+#define FRONT_BYTES  ((size_t)64 << 10) /* of a file, from which its form is known */
+#define HEADER_BYTES ((size_t)4 << 10)  /* read at once where a header is read again */
 
 /* ---- which of the two ---- */
-
-/* Behind empty lines. */
-static size_t pass_breaks(const qn_view *view, size_t at)
-{
-    for (; at < view->bytes; at++)
-        if (view->data[at] != '\n' &&
-            !(view->data[at] == '\r' && (at + 1 < view->bytes ? view->data[at + 1] == '\n' : view->at_end)))
-            break;
-    return at;
-}
-
-/* What is at `at`, an empty line or a record, is not seen yet. */
-static bool is_unseen(const qn_view *view, size_t at)
-{
-    return !view->at_end && (at == view->bytes || (at + 1 == view->bytes && view->data[at] == '\r'));
-}
 
 /* UNKNOWN: the first byte that is no line break begins neither. */
 static qn_sequence_kind kind_of(const qn_sequence_format *format, const uint8_t *data, size_t bytes)
 {
-    size_t at = pass_breaks(&(qn_view){.data = data, .bytes = bytes}, 0);
+    size_t at = qn_view_pass_breaks(&(qn_view){.data = data, .bytes = bytes}, 0);
     qn_sequence_kind kind = at == bytes       ? QN_SEQUENCES_UNKNOWN
                             : data[at] == '>' ? QN_SEQUENCES_FASTA
                             : data[at] == '@' ? QN_SEQUENCES_FASTQ
@@ -274,12 +258,6 @@ static qn_finding enter_fasta(qn_record_source *source, const qn_view *view)
 
 /* ---- FASTQ ---- */
 
-/* A record as it stands in the view. */
-typedef struct read {
-    quern_span name, bases, qualities;
-    size_t next;
-} read_record;
-
 static bool begins_with(const qn_view *view, const qn_line *line, char byte)
 {
     return line->end > line->begin && view->data[line->begin] == (uint8_t)byte;
@@ -305,7 +283,7 @@ static qn_finding bad_lengths(qn_record_source *source, const qn_view *view, siz
 }
 
 /* The four lines, if they are. QN_PASSED: the record has another form. */
-static qn_finding read_lines(const qn_view *view, size_t at, read_record *to)
+static qn_finding read_lines(const qn_view *view, size_t at, qn_read_record *to)
 {
     qn_line lines[4];
     for (size_t i = 0; i < 4; i++, at = lines[i - 1].next)
@@ -348,7 +326,7 @@ static qn_finding join_lines(qn_record_source *source, const qn_view *view, size
 }
 
 /* Sequence and qualities of any number of lines. */
-static qn_finding read_long(qn_record_source *source, const qn_view *view, size_t begin, read_record *to,
+static qn_finding read_long(qn_record_source *source, const qn_view *view, size_t begin, qn_read_record *to,
                             qn_error *error)
 {
     qn_line line;
@@ -377,14 +355,7 @@ static bool is_cut(const qn_record_source *source)
     return content->begin > 0 || content->end < content->bytes;
 }
 
-/* Where bad records are passed over, records are four lines that are one; nothing of more bytes than this is. */
-static size_t read_bytes_max(const qn_record_source *source)
-{
-    return 2 * source->record_bytes_max + QN_READ_CHUNK_BYTES;
-}
-
-/* Whether four lines from `at` on, a line's begin, are a record: a matter of these lines alone. QN_PASSED: not. */
-static qn_finding read_four(const qn_record_source *source, const qn_view *view, size_t at, read_record *to)
+qn_finding qn_fastq_read_four(const qn_record_source *source, const qn_view *view, size_t at, qn_read_record *to)
 {
     if (at < view->bytes && view->data[at] != '@')
         return QN_PASSED;
@@ -392,13 +363,14 @@ static qn_finding read_four(const qn_record_source *source, const qn_view *view,
         return view->at_end ? QN_PASSED : QN_MORE;
     qn_finding finding = read_lines(view, at, to);
     size_t bytes = (finding == QN_FOUND ? to->next : view->bytes) - at;
-    return finding != QN_PASSED && bytes > read_bytes_max(source) ? QN_PASSED : finding;
+    return finding != QN_PASSED && bytes > qn_fastq_read_bytes_max(source) ? QN_PASSED : finding;
 }
 
-static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t at, read_record *to, qn_error *error)
+static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t at, qn_read_record *to,
+                           qn_error *error)
 {
     if (source->bad) {
-        qn_finding finding = read_four(source, view, at, to);
+        qn_finding finding = qn_fastq_read_four(source, view, at, to);
         return finding == QN_PASSED
                    ? qn_record_fail(source, view->offset + at, error, "not four lines that are a record of FASTQ")
                    : finding;
@@ -414,7 +386,7 @@ static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t
     return read_long(source, view, at, to, error);
 }
 
-static qn_finding give_read(qn_record_source *source, const qn_view *view, const read_record *given, size_t at,
+static qn_finding give_read(qn_record_source *source, const qn_view *view, const qn_read_record *given, size_t at,
                             qn_error *error)
 {
     quern_span value = given->bases;
@@ -449,12 +421,12 @@ static bool are_mates(quern_span first, quern_span second)
 
 static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    read_record reads[2];
+    qn_read_record reads[2];
     qn_finding finding = read_one(source, view, 0, &reads[0], error);
     if (finding != QN_FOUND)
         return finding;
-    size_t second = pass_breaks(view, reads[0].next);
-    if (is_unseen(view, second))
+    size_t second = qn_view_pass_breaks(view, reads[0].next);
+    if (qn_view_is_unseen(view, second))
         return QN_MORE;
     if (second == view->bytes)
         return qn_record_fail(source, view->offset, error, "this record has no mate behind it");
@@ -473,136 +445,12 @@ static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_er
 
 static qn_finding next_fastq(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    read_record found;
+    qn_read_record found;
     qn_finding finding = read_one(source, view, 0, &found, error);
     if (finding != QN_FOUND)
         return finding;
     source->place.scan_offset = view->offset + found.next;
     return give_read(source, view, &found, 0, error);
-}
-
-/* ---- FASTQ, bad records passed over ---- */
-
-/*
- * Records are what a reader finds who begins at the file's begin: from where a record ends the next one, and where that is none, the next line
- * at which four lines are a record. Who begins elsewhere finds the same from a record on that is one for certain: a reader from the begin cannot
- * have found another over its first line, since none of the three lines before it begins four that are a record.
- */
-enum { AT_LINE = 1, WITHIN_LINE = 2 }; /* state.passing */
-
-/* Goes on to the next line at which a record begins, from a line's begin or from within one. */
-static qn_finding pass_lines(qn_record_source *source, const qn_view *view, size_t at)
-{
-    qn_finding finding = QN_PASSED;
-    read_record ignored;
-    while (finding == QN_PASSED && at < view->bytes) {
-        if (source->state.passing == AT_LINE) {
-            finding = read_four(source, view, at, &ignored);
-            source->state.passing = finding == QN_PASSED ? WITHIN_LINE : AT_LINE;
-            continue;
-        }
-        const uint8_t *found = memchr(view->data + at, '\n', view->bytes - at);
-        at = found ? (size_t)(found - view->data) + 1 : view->bytes;
-        source->state.passing = found ? AT_LINE : WITHIN_LINE;
-    }
-    source->place.scan_offset = view->offset + at;
-    if (finding == QN_FOUND || (view->at_end && at == view->bytes))
-        return QN_FOUND;
-    return at > 0 ? QN_PASSED : QN_MORE;
-}
-
-static qn_finding pass_fastq(qn_record_source *source, const qn_view *view)
-{
-    read_record itself;
-    if (source->state.passing > 0)
-        return pass_lines(source, view, 0);
-    qn_finding finding = read_four(source, view, 0, &itself);
-    if (finding == QN_MORE)
-        return QN_MORE;
-    if (finding == QN_FOUND) { /* too long, or without its mate */
-        source->place.scan_offset = view->offset + itself.next;
-        return QN_FOUND;
-    }
-    source->state.passing = WITHIN_LINE;
-    return pass_lines(source, view, 0);
-}
-
-/* From a record for certain, or the file's begin, to the first one that is not before the stretch, good or bad. */
-static qn_finding enter_tolerant(qn_record_source *source, const qn_view *view)
-{
-    qn_text_place *place = &source->place;
-    const qn_content *content = &source->window.content;
-    read_record found;
-    if (source->state.passing > 0 && pass_lines(source, view, 0) != QN_FOUND)
-        return place->scan_offset >= content->end ? QN_END : place->scan_offset > view->offset ? QN_PASSED : QN_MORE;
-    size_t at = (size_t)(place->scan_offset - view->offset);
-    source->state.passing = 0;
-    if (at > 0)
-        return QN_PASSED;
-    at = pass_breaks(view, 0);
-    place->scan_offset = view->offset + at;
-    if (view->at_end && at == view->bytes)
-        return QN_END;
-    if (is_unseen(view, at))
-        return at > 0 ? QN_PASSED : QN_MORE;
-    if (place->scan_offset >= content->begin)
-        return QN_FOUND;
-    qn_finding finding = read_four(source, view, at, &found);
-    if (finding == QN_MORE)
-        return at > 0 ? QN_PASSED : QN_MORE;
-    source->state.passing = finding == QN_FOUND ? 0 : WITHIN_LINE; /* something bad that began before the stretch */
-    place->scan_offset += finding == QN_FOUND ? found.next - at : 0;
-    return QN_PASSED;
-}
-
-/* The last record for certain that begins at `most` of the view or before. SIZE_MAX: none is seen. */
-static size_t last_sure(const qn_record_source *source, const qn_view *view, size_t most)
-{
-    size_t sure = SIZE_MAX, others = view->offset == 0 ? 3 : 0, at = 0; /* lines before that begin none */
-    qn_line line;
-    read_record found;
-    if (view->offset > 0) {
-        if (!qn_view_line(view, 0, &line))
-            return SIZE_MAX;
-        at = line.next;
-    }
-    while (at <= most && at < view->bytes) {
-        qn_finding finding = read_four(source, view, at, &found);
-        if (finding == QN_FOUND && others >= 3)
-            sure = at;
-        others = finding == QN_PASSED ? others + 1 : 0;
-        if (!qn_view_line(view, at, &line))
-            break;
-        at = line.next;
-    }
-    return sure;
-}
-
-/* Puts the place of a stretch at a record for certain before it, or at the file's begin. */
-static quern_status find_sure(qn_record_source *source, qn_error *error)
-{
-    uint64_t begin = source->window.content.begin, back = SURE_BYTES;
-    source->state.passing = 0;
-    for (;; back *= 2) {
-        uint64_t from = begin > back ? begin - back : 0;
-        size_t bytes = (size_t)(begin - from + back), got = 0;
-        uint8_t *data = malloc(bytes + QN_WINDOW_SLACK_BYTES);
-        if (!data)
-            return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to find a record");
-        quern_status status = qn_content_read(&source->window.content, data, from, bytes, &got, error);
-        qn_view view = {.data = data, .bytes = got, .offset = from, .at_end = got < bytes};
-        size_t sure = status == QUERN_OK ? last_sure(source, &view, (size_t)(begin - from)) : SIZE_MAX;
-        free(data);
-        if (status != QUERN_OK)
-            return status;
-        source->place.scan_offset = sure == SIZE_MAX ? 0 : from + sure;
-        if (sure != SIZE_MAX || from == 0)
-            return QUERN_OK;
-        if (back > 8 * (uint64_t)read_bytes_max(source))
-            return qn_error_set(error, QUERN_ERROR_INPUT, 0,
-                                "nothing that is surely a record of FASTQ is in the %llu bytes before byte %llu of %s",
-                                (unsigned long long)back, (unsigned long long)begin, source->window.content.name);
-    }
 }
 
 /* Whether a record of four lines seems to begin at `at`, a line's begin. QN_END: not, and nothing that could be one comes behind it. */
@@ -651,8 +499,8 @@ static qn_finding follow_sequence(qn_record_source *source, const qn_view *view,
 {
     if (source->bad)
         return QN_FOUND; /* it finds what is bad, too */
-    size_t at = pass_breaks(view, 0);
-    if (is_unseen(view, at))
+    size_t at = qn_view_pass_breaks(view, 0);
+    if (qn_view_is_unseen(view, at))
         return QN_MORE;
     if (at == view->bytes)
         return QN_FOUND;
@@ -680,7 +528,7 @@ static quern_status open_sequences(qn_record_source *source, qn_error *error)
             status = no_kind(source, error);
     }
     if (status == QUERN_OK && source->bad && source->state.sequences == QN_SEQUENCES_FASTQ && !source->place.started)
-        status = find_sure(source, error);
+        status = qn_fastq_find_sure(source, error);
     return status == QUERN_OK && source->place.inside ? read_header(source, error) : status;
 }
 
@@ -696,8 +544,8 @@ static bool begins_with_other(const qn_record_source *source, const qn_view *vie
 static qn_finding next_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     qn_text_place *place = &source->place;
-    size_t passed = place->inside ? 0 : pass_breaks(view, 0);
-    if (is_unseen(view, passed) && passed == 0)
+    size_t passed = place->inside ? 0 : qn_view_pass_breaks(view, 0);
+    if (qn_view_is_unseen(view, passed) && passed == 0)
         return QN_MORE;
     if (passed > 0 && begins_with_other(source, view, passed))
         return qn_record_fail(source, view->offset, error, "a sequence of FASTA must begin with '>'");
@@ -725,7 +573,7 @@ static qn_finding enter_sequences(qn_record_source *source, const qn_view *view,
 {
     (void)error;
     if (source->bad && source->state.sequences == QN_SEQUENCES_FASTQ)
-        return enter_tolerant(source, view);
+        return qn_fastq_enter(source, view);
     return source->state.sequences == QN_SEQUENCES_FASTA ? enter_fasta(source, view) : enter_fastq(source, view);
 }
 
@@ -748,7 +596,7 @@ static qn_finding pass_fasta(qn_record_source *source, const qn_view *view)
 
 static qn_finding pass_sequence(qn_record_source *source, const qn_view *view)
 {
-    return source->state.sequences == QN_SEQUENCES_FASTA ? pass_fasta(source, view) : pass_fastq(source, view);
+    return source->state.sequences == QN_SEQUENCES_FASTA ? pass_fasta(source, view) : qn_fastq_pass(source, view);
 }
 
 static void forget_sequences(qn_record_source *source)
@@ -777,10 +625,10 @@ static bool front_can_be_cut(const qn_sequence_format *format, const uint8_t *da
     if (format->interleaved)
         return false;
     qn_finding finding = QN_FOUND;
-    for (size_t at = pass_breaks(&view, 0); finding == QN_FOUND && at < bytes;) {
-        read_record found;
+    for (size_t at = qn_view_pass_breaks(&view, 0); finding == QN_FOUND && at < bytes;) {
+        qn_read_record found;
         finding = data[at] == '@' ? read_lines(&view, at, &found) : QN_PASSED;
-        at = finding == QN_FOUND ? pass_breaks(&view, found.next) : at;
+        at = finding == QN_FOUND ? qn_view_pass_breaks(&view, found.next) : at;
     }
     return finding == QN_FOUND || finding == QN_MORE;
 }
