@@ -54,7 +54,7 @@ void qn_bad_list_begin_at(qn_bad_list *list, const char *name, uint64_t file, ui
 
 void qn_bad_list_add_raw(qn_bad_list *list, const void *data, size_t bytes)
 {
-    if (!list->keeps_raw || list->failed || list->count == 0)
+    if (!list->keeps_raw || list->failed || list->count == 0 || bytes == 0)
         return;
     qn_bad_item *item = &list->items[list->count - 1];
     size_t room = QN_BAD_RAW_BYTES_MAX - (item->texts.bytes - item->raw_at);

@@ -200,6 +200,21 @@ static bool is_passable(const qn_record_source *source)
     return source->bad && source->bad_reason && source->grammar->pass;
 }
 
+/* The same, where a record that is bad is passed over: nothing of it is in the block, and the place is in front of it. */
+static qn_finding find_or_stay(qn_record_source *source, const qn_view *view, qn_error *error)
+{
+    uint32_t count = source->count;
+    qn_text_place place = source->place;
+    source->bad_reason = NULL;
+    qn_finding finding = find(source, view, error);
+    note_ends(source, count);
+    if (finding == QN_FAILED && is_passable(source)) {
+        source->count = count;
+        source->place = place;
+    }
+    return finding;
+}
+
 /* Goes through a view until a block is full or the view holds no more. */
 static qn_finding take_records(qn_record_source *source, const qn_view *view, qn_error *error)
 {
@@ -207,16 +222,7 @@ static qn_finding take_records(qn_record_source *source, const qn_view *view, qn
     while (source->count < COUNT_FULL && (finding == QN_FOUND || finding == QN_PASSED)) {
         qn_view rest = view_behind(source, view);
         bool entered = source->place.started;
-        uint32_t count = source->count;
-        qn_text_place place = source->place;
-        source->bad_reason = NULL;
-        finding = find(source, &rest, error);
-        note_ends(source, count);
-        if (finding == QN_FAILED && is_passable(source)) {
-            source->count = count;
-            source->place = place;
-            break;
-        }
+        finding = QN_LIKELY(!source->bad) ? find(source, &rest, error) : find_or_stay(source, &rest, error);
         QN_ASSERT(!(finding == QN_MORE && rest.at_end));
         if (entered != source->place.started)
             break; /* the first block is seen from its own place */

@@ -94,7 +94,8 @@ struct qn_record_source {
     uint32_t key_bytes[QN_BATCH_COUNT_MAX];
     const void *values[QN_BATCH_COUNT_MAX];
     uint32_t value_bytes[QN_BATCH_COUNT_MAX];
-    uint64_t offsets[QN_BATCH_COUNT_MAX], ends[QN_BATCH_COUNT_MAX];
+    uint64_t offsets[QN_BATCH_COUNT_MAX];
+    uint64_t ends[QN_BATCH_COUNT_MAX]; /* known where bad input is passed over */
     uint8_t *joined; /* [joined_capacity]: what stands in pieces in the view, put together for a block */
     size_t joined_capacity, joined_bytes;
     qn_grammar_state state; /* of the grammar, of the present content */

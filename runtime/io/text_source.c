@@ -116,13 +116,15 @@ static quern_status pass_long(qn_text_source *source, uint64_t from, qn_error *e
         bytes = (size_t)(qn_window_end(window) - end);
         found = find_delimiter(source, data, bytes);
     }
+    if (status != QUERN_OK)
+        return status; /* the place is still in front of it */
     if (found < bytes)
         qn_bad_list_add_raw(source->bad, data, found);
     uint64_t end = qn_window_end(window) - (bytes - found);
     qn_bad_list_end(source->bad, end - from);
     *place = (qn_text_place){
         .segment = place->segment, .started = true, .member = place->member, .scan_offset = end + (found < bytes)};
-    return status;
+    return QUERN_OK;
 }
 
 /* Reads a chunk behind what the window holds of the open record. */

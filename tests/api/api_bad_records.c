@@ -27,11 +27,19 @@ static const quern_schema bytes_bytes = {QUERN_BYTES, QUERN_BYTES, 0};
 
 /* ---- what sources pass over ---- */
 
+/* Paths are other ones in each launch. */
+static int without_path(const quern_record *in, quern_emitter *out, void *user)
+{
+    (void)user;
+    return quern_emit(out, quern_bytes("file", 4), in->value);
+}
+
 static void check_skipped(quern_context *context, quern_dataset *records, const char *output, kit_text *expected,
                           uint64_t bad_count)
 {
+    bool is_file = strstr(output, "files") != NULL;
     quern_tolerate(records, QUERN_BAD_SKIP, bad_count); /* exactly so many may be */
-    quern_write_text(records, output);
+    quern_write_text(is_file ? quern_flat_map(records, bytes_bytes, without_path, NULL) : records, output);
     kit_run(context);
     kit_check_output(output, expected, false);
     CHECK_SAME(kit_reported("skipped"), bad_count);
@@ -121,7 +129,7 @@ static void records_that_are_too_long_and_ends_of_files_are_skipped(void)
     const char *both[] = {text[0], kit_path("small")};
     kit_text small = {0}, one = {0};
     kit_put(&small, "small");
-    kit_put(&one, "%s\tsmall\n", both[1]);
+    kit_put(&one, "file\tsmall\n");
     kit_write_for_all(both[1], &small);
     check_skipped(context, quern_read_files(context, both, 2, NULL), kit_path("files"), &one, 1);
     quern_context_destroy(context);
