@@ -101,14 +101,37 @@ static void note_last(qn_bad_log *log, const qn_bad_place *place, uint64_t count
     log->count += count;
 }
 
+quern_status qn_bad_limit_exceed(const qn_bad_limit *limit, uint64_t count, const char *source, const char *where,
+                                 const char *last, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_BAD_RECORDS, 0,
+                        "%llu bad records of '%s'%s, more than %llu; the last one at %s", (unsigned long long)count,
+                        source, where, (unsigned long long)limit->count_max, last);
+}
+
+static void describe_last(const qn_bad_log *log, char *text, size_t text_bytes)
+{
+    snprintf(text, text_bytes, "byte %llu of %s: %s", (unsigned long long)log->last.offset, log->last.name,
+             log->last.reason);
+}
+
 quern_status qn_bad_log_check(const qn_bad_log *log, const char *where, qn_error *error)
 {
+    char last[QN_BAD_TEXT_BYTES_MAX];
     if (log->count <= log->limit.count_max)
         return QUERN_OK;
-    return qn_error_set(error, QUERN_ERROR_BAD_RECORDS, 0,
-                        "%llu bad records of '%s'%s, more than %llu; the last one at byte %llu of %s: %s",
-                        (unsigned long long)log->count, log->source, where, (unsigned long long)log->limit.count_max,
-                        (unsigned long long)log->last.offset, log->last.name, log->last.reason);
+    describe_last(log, last, sizeof last);
+    return qn_bad_limit_exceed(&log->limit, log->count, log->source, where, last, error);
+}
+
+uint64_t qn_bad_log_tell(qn_bad_log *log, char *text, size_t text_bytes)
+{
+    uint64_t count = log->count - log->told_count;
+    text[0] = 0;
+    if (count > 0)
+        describe_last(log, text, text_bytes);
+    log->told_count = log->count;
+    return count;
 }
 
 static quern_status count_items(qn_bad_log *log, qn_bad_list *list, qn_error *error)

@@ -2,11 +2,11 @@
 #include "runtime/engine/master.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/engine/bad_log.h"
 
 #define IN_HAND_MAX      2 /* the running task and the next one */
 #define SAID_STREAMS_MAX 10
@@ -71,6 +71,9 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
         result_count += stage->legs[leg].parent != QN_STAGE_NONE;
     master->has_results = result_count > 0;
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        master->bad[leg] =
+            (qn_bad_watch){qn_bad_limit_of(settings, qn_leg_source(stage, leg)), qn_leg_source(stage, leg)->name, 0};
     if (result_count == stage->leg_count)
         return QUERN_OK;
     qn_task_cut cut = {.split_bytes = settings->split_bytes,
@@ -113,7 +116,24 @@ static bool is_packed(const qn_master *master, uint32_t turn)
     return leg->listing.files[leg->splits.items[task - leg->first_task].file].packing == QN_PACKING_STREAM;
 }
 
-static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, uint32_t from)
+/* Adds up what the ranks left out: more than may be ends the job before the stage does. */
+static quern_status watch_bad(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, qn_error *error)
+{
+    char last[QN_BAD_TEXT_BYTES_MAX];
+    size_t text_bytes = 0;
+    if (outcome->bad_count == 0 || outcome->leg >= QN_LEG_COUNT_MAX)
+        return QUERN_OK;
+    const char *text = qn_reader_span(message, &text_bytes);
+    qn_bad_watch *watch = &master->bad[outcome->leg];
+    watch->count += outcome->bad_count;
+    if (watch->count <= watch->limit.count_max)
+        return QUERN_OK;
+    snprintf(last, sizeof last, "%.*s", (int)text_bytes, text ? text : "");
+    return qn_bad_limit_exceed(&watch->limit, watch->count, watch->source, " so far", last, error);
+}
+
+static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
+                              qn_error *error)
 {
     qn_sched_event event = {QN_SCHED_TASK_DONE, from, outcome->task, outcome->attempt};
     uint32_t task = qn_task_list_at(&master->tasks, outcome->task);
@@ -121,7 +141,7 @@ static quern_status task_done(qn_master *master, const qn_task_outcome *outcome,
         return QUERN_OK;
     qn_helpers_take_back(&master->helpers, from, is_packed(master, outcome->task));
     master->bytes_done += qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
-    return QUERN_OK;
+    return watch_bad(master, outcome, message, error);
 }
 
 static quern_status task_failed(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
@@ -173,7 +193,7 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
     memcpy(&outcome, fields, sizeof outcome);
     if (outcome.task >= master->tasks.count)
         return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message names task %u", outcome.task);
-    return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, from)
+    return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, message, from, error)
                                          : task_failed(master, &outcome, message, from, error);
 }
 

@@ -200,7 +200,9 @@ static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *
     run->figures.tasks++;
     run->figures.input_bytes += qn_source_task_bytes(source);
     run->source_bytes[task->order.leg] += qn_source_task_bytes(source);
-    qn_agent_report_done(&run->agent, task);
+    char last_bad[QN_BAD_TEXT_BYTES_MAX];
+    uint64_t bad_count = qn_bad_log_tell(&run->bad[task->order.leg], last_bad, sizeof last_bad);
+    qn_agent_report_done(&run->agent, task, bad_count, last_bad);
 }
 
 static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
