@@ -70,7 +70,11 @@ typedef enum quern_explain_form {
     X(shared_memory, quern_switch, "shared-memory", SWITCH, "on",                                                      \
       "hold what is broadcast once a node; off: once a rank")                                                          \
     X(broadcast_bytes, uint64_t, "broadcast", SIZE, "256M",                                                            \
-      "join by sending a side of at most so much input to every node; 1: never")
+      "join by sending a side of at most so much input to every node; 1: never")                                       \
+    X(bad_records, const char *, "bad-records", TEXT, "fail",                                                          \
+      "bad records of sources: fail, skip:N or quarantine:N, where more than N fail the job")                          \
+    X(quarantine_dir, const char *, "quarantine", TEXT, "none",                                                        \
+      "directory for what bad-records sets apart; absent or empty")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

@@ -13,6 +13,7 @@
 #ifndef QUERN_QUERN_H
 #define QUERN_QUERN_H
 
+#include <quern/bad_records.h>
 #include <quern/broadcast.h>
 #include <quern/context.h>
 #include <quern/dataset.h>

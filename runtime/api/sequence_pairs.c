@@ -7,6 +7,7 @@
  * that one rank would have to read both and the others to look on. Here each file is read by itself, as well as it can be cut, on whatever
  * ranks; the price is that each record is stored and sent once.
  */
+#include <quern/bad_records.h>
 #include <quern/formats.h>
 #include <quern/operators.h>
 #include <stdio.h>
@@ -130,9 +131,10 @@ static quern_dataset *number_reads(quern_context *context, const char *path, con
                                    struct qn_pairing *pairing)
 {
     const quern_schema schema = {QUERN_U64, QUERN_BYTES, 0, 0};
-    return quern_name(
-        quern_zip_with_index(quern_read_sequences(context, &path, 1, options), schema, number_read, pairing),
-        "number reads");
+    quern_dataset *reads = quern_read_sequences(context, &path, 1, options);
+    /* Without a record that is bad all behind it would have other mates. */
+    reads = quern_tolerate(reads, QUERN_BAD_FAIL, 0);
+    return quern_name(quern_zip_with_index(reads, schema, number_read, pairing), "number reads");
 }
 
 quern_dataset *quern_read_sequence_pairs(quern_context *context, const char *first_path, const char *second_path,

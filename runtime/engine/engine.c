@@ -9,6 +9,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/crash.h"
+#include "runtime/engine/bad_log.h"
 #include "runtime/engine/join_table.h"
 #include "runtime/engine/report.h"
 #include "runtime/engine/top_k.h"
@@ -101,6 +102,11 @@ static quern_status unify_settings(qn_engine *engine, qn_error *error)
     settings->least_rank_memory_bytes = ~largest[2];
     settings->least_node_memory_bytes = ~largest[3];
     settings->broadcast_bytes = ~largest[4];
+    uint64_t bad[] = {settings->bad_policy, settings->bad_count_max};
+    if (status == QUERN_OK)
+        status = qn_comm_broadcast(engine->comm, bad, sizeof bad, 0, error);
+    settings->bad_policy = (quern_bad_policy)bad[0];
+    settings->bad_count_max = bad[1];
     return status;
 }
 
@@ -160,6 +166,7 @@ typedef struct job {
     qn_memory_share share;                       /* of each reduction */
     uint64_t store_bytes;                        /* the pool of each store */
     uint64_t kept_bytes_max[QN_SINK_KIND_COUNT]; /* of each sink of that kind */
+    qn_quarantine quarantine;
     qn_report report;
 } job;
 
@@ -355,6 +362,8 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
     stage_run->into = is_stored ? NULL : run->results[index];
     stage_run->stored = is_stored ? run->results[index] : NULL;
     stage_run->writer = stage->sink ? &run->writers[index] : NULL;
+    stage_run->quarantine = &run->quarantine;
+    stage_run->number = run->report.stage_count;
     run->engine->stage_number++;
     return qn_stage_run_all(stage_run, error);
 }
@@ -528,6 +537,20 @@ static uint64_t memory_left_to(const job *run, uint32_t index)
     return memory_bytes > kept_bytes ? memory_bytes - kept_bytes : 0;
 }
 
+/* Whether a source of the run sets bad records apart: then there has to be a place for them. */
+static quern_status open_quarantine(job *run, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    bool is_needed = false;
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        for (uint32_t leg = 0; leg < run->stages.items[i].leg_count; leg++)
+            is_needed |= qn_bad_limit_of(&engine->settings, qn_leg_source(&run->stages.items[i], leg)).policy ==
+                         QUERN_BAD_QUARANTINE;
+    return is_needed ? qn_quarantine_open(&run->quarantine, engine->comm, engine->settings.quarantine_dir,
+                                          engine->run_count, error)
+                     : QUERN_OK;
+}
+
 /* First what can still fail in the user's hands, then the files. */
 static quern_status commit_sinks(job *run, qn_error *error)
 {
@@ -535,6 +558,10 @@ static quern_status commit_sinks(job *run, qn_error *error)
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
             status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm, memory_left_to(run, i), error);
+    if (status == QUERN_OK && run->quarantine.directory) {
+        qn_quarantine_commit(&run->quarantine, error);
+        status = qn_comm_agree(run->engine->comm, error);
+    }
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
             status = qn_sink_writer_commit(&run->writers[i], run->engine->comm, error);
@@ -548,11 +575,14 @@ static void close_job(job *run, bool keep)
         close_result(run, i);
         qn_sink_writer_fini(&run->writers[i], keep);
     }
+    qn_quarantine_close(&run->quarantine, keep);
     if (!keep) {
         qn_comm_agree(run->engine->comm, &ignored); /* all files are gone before the directories go */
         for (uint32_t i = 0; i < run->stages.count; i++)
             qn_sink_writer_withdraw(&run->writers[i]);
+        qn_quarantine_withdraw(&run->quarantine);
     }
+    run->engine->run_count += run->quarantine.directory && keep;
 }
 
 /* A job that failed counted nothing, and its ranks may not even have the same counters: they do not talk about them. */
@@ -598,6 +628,8 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
     }
     if (status == QUERN_OK)
         status = open_sinks(run, error);
+    if (status == QUERN_OK)
+        status = open_quarantine(run, error);
     if (status == QUERN_OK)
         status = run_stages(run, error);
     if (status == QUERN_OK)

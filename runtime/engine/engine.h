@@ -23,6 +23,7 @@ typedef struct qn_engine {
     qn_pin_place place;    /* of this rank */
     uint32_t *rank_node;   /* rank 0: [size] */
     uint32_t stage_number; /* stages begun in the life of the engine */
+    uint32_t run_count;    /* runs that set bad records apart */
     qn_progress progress;
     qn_cache cache;                 /* results of earlier runs */
     qn_account *account;            /* of the last run; NULL: none, or its graph was refused */

@@ -2,6 +2,7 @@
 #include "runtime/engine/master.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,10 +52,12 @@ static void say_streams(const qn_master *master, qn_progress *progress)
     uint32_t count = 0;
     for (uint32_t leg = 0; leg < master->tasks.leg_count; leg++) {
         const qn_listing *listing = &master->tasks.legs[leg].listing;
+        bool passes_bad = qn_bad_limit_passes(&master->bad[leg].limit);
         for (size_t i = 0; i < listing->file_count; i++) {
             const qn_input_file *file = &listing->files[i];
+            const char *why = passes_bad ? "its bad records are not a failure" : qn_listing_why_stream(file);
             if (file->packing == QN_PACKING_STREAM && count++ < SAID_STREAMS_MAX)
-                qn_progress_say(progress, "%s: 1 reader: %s", file->path, qn_listing_why_stream(file));
+                qn_progress_say(progress, "%s: 1 reader: %s", file->path, why);
         }
     }
     if (count > SAID_STREAMS_MAX)
@@ -70,13 +73,17 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
         task_leg_count += qn_leg_has_tasks(stage, leg);
     master->has_results = task_leg_count < stage->leg_count;
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        master->bad[leg] =
+            (qn_bad_watch){qn_bad_limit_of(settings, qn_leg_source(stage, leg)), qn_leg_source(stage, leg)->name, 0};
     if (task_leg_count == 0)
         return QUERN_OK;
     qn_task_cut cut = {.split_bytes = settings->split_bytes,
                        .record_bytes_max = settings->record_bytes_max,
                        .worker_count = comm->size,
                        .turns = choose_turns(stage, settings, comm),
-                       .seed = number};
+                       .seed = number,
+                       .bad_legs = qn_bad_legs(settings, stage)};
     quern_status status = qn_task_list_create(&master->tasks, stage, &cut, error);
     if (status != QUERN_OK)
         return status;
@@ -111,7 +118,24 @@ static bool is_packed(const qn_master *master, uint32_t turn)
     return leg->listing.files[leg->splits.items[task - leg->first_task].file].packing == QN_PACKING_STREAM;
 }
 
-static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, uint32_t from)
+/* Adds up what the ranks left out: more than may be ends the job before the stage does. */
+static quern_status watch_bad(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, qn_error *error)
+{
+    char last[QN_BAD_TEXT_BYTES_MAX];
+    size_t text_bytes = 0;
+    if (outcome->bad_count == 0 || outcome->leg >= QN_LEG_COUNT_MAX)
+        return QUERN_OK;
+    const char *text = qn_reader_span(message, &text_bytes);
+    qn_bad_watch *watch = &master->bad[outcome->leg];
+    watch->count += outcome->bad_count;
+    if (watch->count <= watch->limit.count_max)
+        return QUERN_OK;
+    snprintf(last, sizeof last, "%.*s", (int)text_bytes, text ? text : "");
+    return qn_bad_limit_exceed(&watch->limit, watch->count, watch->source, " so far", last, error);
+}
+
+static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
+                              qn_error *error)
 {
     qn_sched_event event = {QN_SCHED_TASK_DONE, from, outcome->task, outcome->attempt};
     uint32_t task = qn_task_list_at(&master->tasks, outcome->task);
@@ -119,7 +143,7 @@ static quern_status task_done(qn_master *master, const qn_task_outcome *outcome,
         return QUERN_OK;
     qn_helpers_take_back(&master->helpers, from, is_packed(master, outcome->task));
     master->bytes_done += qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
-    return QUERN_OK;
+    return watch_bad(master, outcome, message, error);
 }
 
 static quern_status task_failed(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
@@ -171,7 +195,7 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
     memcpy(&outcome, fields, sizeof outcome);
     if (outcome.task >= master->tasks.count)
         return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message names task %u", outcome.task);
-    return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, from)
+    return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, message, from, error)
                                          : task_failed(master, &outcome, message, from, error);
 }
 

@@ -10,12 +10,20 @@
 #define QN_ENGINE_MASTER_H
 
 #include "runtime/comm/comm.h"
+#include "runtime/engine/bad_log.h"
 #include "runtime/engine/helpers.h"
 #include "runtime/engine/message.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/engine/task_list.h"
 #include "scheduler/scheduler.h"
+
+/* The bad records of a leg, as far as they were told. */
+typedef struct qn_bad_watch {
+    qn_bad_limit limit;
+    const char *source; /* borrowed */
+    uint64_t count;
+} qn_bad_watch;
 
 typedef struct qn_master {
     qn_comm *comm;
@@ -33,6 +41,7 @@ typedef struct qn_master {
     uint64_t announced_rounds; /* … and announced */
     bool tasks_over, ended, aborted;
     uint64_t bytes_done;
+    qn_bad_watch bad[QN_LEG_COUNT_MAX];
     qn_buffer message;
     qn_error last_failure; /* of an attempt */
 } qn_master;

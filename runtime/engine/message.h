@@ -13,7 +13,7 @@
 
 typedef enum qn_message_kind {
     QN_MESSAGE_TASK,       /* master → rank: qn_task_order, then the split */
-    QN_MESSAGE_DONE,       /* rank → master: qn_task_outcome */
+    QN_MESSAGE_DONE,       /* rank → master: qn_task_outcome; text of the last bad record, if there were any */
     QN_MESSAGE_FAILED,     /* rank → master: qn_task_outcome, status, text */
     QN_MESSAGE_HELPER,     /* master → rank: u32 rank that helps it (loans.h) */
     QN_MESSAGE_LENT,       /* rank → rank: qn_task_order, then the piece; its task is the number of the loan */
@@ -47,6 +47,8 @@ typedef struct qn_task_order {
 typedef struct qn_task_outcome {
     uint32_t task, attempt;
     uint32_t retryable; /* of a failure */
+    uint32_t leg;
+    uint64_t bad_count; /* records of the leg that were left out here since this was told last */
     qn_resume resume;
 } qn_task_outcome;
 

@@ -38,6 +38,12 @@ quern_status qn_report_init(qn_report *report, uint32_t stage_count_max, const c
     return path ? open_file(report, error) : QUERN_OK;
 }
 
+static void free_stage(qn_report_stage *stage)
+{
+    free(stage->ranks);
+    free(stage->bad);
+}
+
 void qn_report_fini(qn_report *report)
 {
     if (report->file)
@@ -45,7 +51,7 @@ void qn_report_fini(qn_report *report)
     if (report->created_file)
         unlink(report->path);
     for (uint32_t i = 0; i < report->stage_count; i++)
-        free(report->stages[i].ranks);
+        free_stage(&report->stages[i]);
     free(report->stages);
     *report = (qn_report){0};
 }
@@ -200,6 +206,35 @@ static void keep_balance(const qn_stage_run *run, const stage_sums *sums)
     result->all_merged = sums->merged;
 }
 
+/* Rank 0 learns of all bad records. *found_out, on all ranks: there are too many of some leg. */
+static quern_status gather_bad(const qn_stage_run *run, qn_report_stage *kept, quern_status *found_out, qn_error *error)
+{
+    qn_comm *comm = run->engine->comm;
+    uint32_t leg_count = run->stage->leg_count, count = 0;
+    for (uint32_t leg = 0; leg < leg_count; leg++)
+        count += qn_bad_limit_passes(&run->bad[leg].limit);
+    if (count == 0)
+        return QUERN_OK;
+    kept->bad = calloc(count, sizeof *kept->bad);
+    if (!kept->bad)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
+    quern_status status = qn_comm_agree(comm, error);
+    qn_error found = {0};
+    for (uint32_t leg = 0; leg < leg_count && status == QUERN_OK; leg++) {
+        if (!qn_bad_limit_passes(&run->bad[leg].limit))
+            continue;
+        qn_bad_log *all = &kept->bad[kept->bad_count++];
+        status = qn_bad_log_gather(&run->bad[leg], comm, all, error);
+        if (status == QUERN_OK && found.status == QUERN_OK)
+            qn_bad_log_check(all, "", &found);
+    }
+    if (status == QUERN_OK)
+        *found_out = qn_comm_agree(comm, &found);
+    if (status == QUERN_OK && kept->status == QUERN_OK && *found_out != QUERN_OK)
+        *error = found;
+    return status;
+}
+
 quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, quern_status outcome, double seconds,
                                  qn_error *error)
 {
@@ -221,15 +256,18 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, que
     sum_up(run, &sums);
     if (status == QUERN_OK)
         status = qn_comm_reduce_sum(comm, (uint64_t *)&sums, sizeof sums / sizeof(uint64_t), error);
+    quern_status bad_status = QUERN_OK;
+    if (status == QUERN_OK)
+        status = gather_bad(run, kept, &bad_status, error);
     if (status != QUERN_OK) {
-        free(kept->ranks);
+        free_stage(kept);
         return status;
     }
     report->stage_count++;
     keep_edges(kept, run->stage, &sums);
     keep_balance(run, &sums);
     if (outcome == QUERN_OK)
-        kept->status = check_balance(run, &sums, error);
+        kept->status = bad_status == QUERN_OK ? check_balance(run, &sums, error) : bad_status;
     return kept->status;
 }
 
@@ -356,9 +394,39 @@ static json_t *describe_hot_keys(const qn_report_stage *stage)
     return list;
 }
 
+static json_t *describe_bad_place(const qn_bad_place *place)
+{
+    json_t *object = json_object();
+    char path[QN_BAD_NAME_BYTES_MAX];
+    bool is_member = place->name[place->path_bytes] == '/';
+    snprintf(path, sizeof path, "%.*s", (int)place->path_bytes, place->name);
+    json_object_set_new(object, "file", text_json(path));
+    json_object_set_new(object, "member", is_member ? text_json(place->name + place->path_bytes + 1) : json_null());
+    set_u64(object, "offset", place->offset);
+    json_object_set_new(object, "bytes",
+                        place->bytes == QN_BYTES_UNKNOWN ? json_null() : json_integer((json_int_t)place->bytes));
+    json_object_set_new(object, "reason", text_json(place->reason));
+    return object;
+}
+
+static json_t *describe_bad(const qn_bad_log *log)
+{
+    json_t *object = json_object(), *first = json_array();
+    bool is_kept = log->limit.policy == QUERN_BAD_QUARANTINE;
+    json_object_set_new(object, "source", text_json(log->source));
+    set_u64(object, "skipped", is_kept ? 0 : log->count);
+    set_u64(object, "quarantined", is_kept ? log->count : 0);
+    for (uint32_t i = 0; i < log->listed_count; i++)
+        json_array_append_new(first, describe_bad_place(&log->listed[i]));
+    json_object_set_new(object, "first", first);
+    return object;
+}
+
 static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
 {
-    json_t *object = json_object(), *edges = json_array(), *ranks = json_array();
+    json_t *object = json_object(), *edges = json_array(), *ranks = json_array(), *bad = json_array();
+    for (uint32_t i = 0; i < stage->bad_count; i++)
+        json_array_append_new(bad, describe_bad(&stage->bad[i]));
     json_object_set_new(object, "name", text_json(stage->name));
     json_object_set_new(object, "end", text_json(stage->end_name));
     json_object_set_new(object, "status", json_string(quern_status_name(stage->status)));
@@ -369,6 +437,7 @@ static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
         json_array_append_new(ranks, describe_figures(&stage->ranks[rank]));
     json_object_set_new(object, "load", describe_load(stage, size));
     json_object_set_new(object, "hottest_keys", describe_hot_keys(stage));
+    json_object_set_new(object, "bad_records", bad);
     json_object_set_new(object, "edges", edges);
     json_object_set_new(object, "ranks", ranks);
     return object;

@@ -30,6 +30,8 @@ typedef struct qn_report_stage {
     qn_hot_keys hot_keys;                           /* of all ranks, on rank 0 */
     uint64_t read_bytes, sent_bytes, spilled_bytes; /* over all ranks, on every rank */
     uint64_t leg_bytes[QN_LEG_COUNT_MAX];           /* the same: read by each leg */
+    qn_bad_log *bad;                                /* [bad_count] on rank 0: of legs that pass over bad records */
+    uint32_t bad_count;
 } qn_report_stage;
 
 typedef struct qn_report {

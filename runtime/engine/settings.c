@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/settings.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +25,11 @@
 #define BLOCK_BYTES_MAX         (256 * KIB)
 #define MERGE_PART              8 /* of a reduction's share, for the blocks of all runs that are merged */
 #define RECORD_PART             8
-#define KEPT_PART               8 /* of the rank's memory, for the rows of top k */
-#define COLLECTED_PART          4 /* of the same, for collected records */
+#define KEPT_PART               8  /* of the rank's memory, for the rows of top k */
+#define COLLECTED_PART          4  /* of the same, for collected records */
+#define HELD_PART               64 /* of the rank's memory, for records of a block that may turn out to be bad */
+#define HELD_BYTES_MIN          (1 * MIB)
+#define HELD_BYTES_MAX          (64 * MIB)
 #define KEPT_EIGHTHS_MAX        5 /* both, and what is broadcast */
 #define RECORD_BYTES_MAX        (1024 * MIB)
 #define BROADCAST_BYTES_DEFAULT (256 * MIB)
@@ -112,6 +116,11 @@ uint64_t qn_settings_cached_bytes_max(const qn_settings *settings, const qn_comm
     return left_bytes < room_bytes / 2 ? left_bytes : room_bytes / 2;
 }
 
+uint64_t qn_settings_held_bytes_max(const qn_settings *settings)
+{
+    return clamp(settings->least_rank_memory_bytes / HELD_PART, HELD_BYTES_MIN, HELD_BYTES_MAX);
+}
+
 uint64_t qn_settings_kept_bytes_max(const qn_settings *settings)
 {
     return settings->rank_memory_bytes / KEPT_PART;
@@ -165,15 +174,40 @@ static quern_status copy_texts(qn_settings *settings, const quern_options *optio
 {
     settings->scratch_dir = strdup(choose_scratch(options));
     settings->report_path = options->report_path ? strdup(options->report_path) : NULL;
-    if (!settings->scratch_dir || (options->report_path && !settings->report_path))
+    settings->quarantine_dir = options->quarantine_dir ? strdup(options->quarantine_dir) : NULL;
+    if (!settings->scratch_dir || (options->report_path && !settings->report_path) ||
+        (options->quarantine_dir && !settings->quarantine_dir))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the texts of options");
     return QUERN_OK;
+}
+
+/* fail, skip:N, quarantine:N */
+static quern_status decide_bad(qn_settings *settings, const char *text, qn_error *error)
+{
+    static const char *const words[] = {[QUERN_BAD_SKIP] = "skip:", [QUERN_BAD_QUARANTINE] = "quarantine:"};
+    settings->bad_policy = QUERN_BAD_FAIL;
+    if (!text || strcmp(text, "fail") == 0)
+        return QUERN_OK;
+    for (int policy = QUERN_BAD_SKIP; policy <= QUERN_BAD_QUARANTINE; policy++) {
+        const char *number = text + strlen(words[policy]);
+        char *end = NULL;
+        if (strncmp(text, words[policy], strlen(words[policy])) != 0 || *number < '0' || *number > '9')
+            continue;
+        errno = 0;
+        settings->bad_count_max = strtoull(number, &end, 10);
+        settings->bad_policy = (quern_bad_policy)policy;
+        if (*end == 0 && errno == 0 && settings->bad_count_max > 0)
+            return QUERN_OK;
+    }
+    return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0,
+                        "bad-records: '%s' is not fail, skip:N or quarantine:N, with a number above 0", text);
 }
 
 void qn_settings_fini(qn_settings *settings)
 {
     free(settings->scratch_dir);
     free(settings->report_path);
+    free(settings->quarantine_dir);
     *settings = (qn_settings){0};
 }
 
@@ -195,6 +229,8 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "attempts: %llu is not 1 to %d",
                             (unsigned long long)options->attempt_count_max, ATTEMPT_COUNT_MAX);
     quern_status status = copy_texts(settings, options, error);
+    if (status == QUERN_OK)
+        status = decide_bad(settings, options->bad_records, error);
     if (status == QUERN_OK)
         status = decide_memory(settings, options, comm, error);
     if (status != QUERN_OK)

@@ -9,6 +9,7 @@
 #ifndef QN_ENGINE_SETTINGS_H
 #define QN_ENGINE_SETTINGS_H
 
+#include <quern/bad_records.h>
 #include <quern/options.h>
 #include <stdbool.h>
 
@@ -25,8 +26,11 @@ typedef struct qn_settings {
     uint64_t record_bytes_max;
     uint64_t split_bytes; /* 0: by the input */
     uint32_t attempt_count_max;
-    char *scratch_dir; /* owned */
-    char *report_path; /* owned; NULL: none */
+    char *scratch_dir;           /* owned */
+    char *report_path;           /* owned; NULL: none */
+    quern_bad_policy bad_policy; /* of sources that have none; those of rank 0 */
+    uint64_t bad_count_max;
+    char *quarantine_dir; /* owned; NULL: none */
     quern_explain_form explain;
     bool show_progress;
     bool check; /* callbacks */
@@ -58,6 +62,8 @@ quern_status qn_settings_share(const qn_settings *settings, const qn_comm *comm,
  * is at most. The rest of them is spilled. */
 uint64_t qn_settings_cached_bytes_max(const qn_settings *settings, const qn_comm *comm, uint32_t live_count,
                                       uint64_t kept_bytes);
+/* What records of a block that wait for its end may take; the same on all ranks. */
+uint64_t qn_settings_held_bytes_max(const qn_settings *settings);
 /* What the rows of all top k of a run may take together. */
 uint64_t qn_settings_kept_bytes_max(const qn_settings *settings);
 /* What the collected records of a run may take together; more if it has no reduction. */

@@ -487,12 +487,25 @@ static qn_chain_end_fn end_of(const qn_stage_run *run)
     return run->stored ? end_in_store : end_in_sink;
 }
 
+const qn_bad_limit *qn_stage_bad_limit(const qn_stage_run *run, uint32_t leg)
+{
+    return &run->bad[leg].limit;
+}
+
+static void prepare_bad_log(qn_stage_run *run, uint32_t leg)
+{
+    const qn_node *source = qn_leg_source(run->stage, leg);
+    qn_bad_limit limit = qn_bad_limit_of(&run->engine->settings, source);
+    qn_bad_log_init(&run->bad[leg], &limit, source->name, run->number, run->quarantine);
+}
+
 static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *error)
 {
     const qn_leg *leg = &run->stage->legs[number];
     const qn_node *const *operators = run->stage->steps + leg->first_step + 1;
     uint32_t grouping = has_groups(run->stage, number);
     run->ends[number] = (qn_leg_end){run, number};
+    prepare_bad_log(run, number);
     quern_status status = qn_chain_init(&run->chains[number], operators + grouping, leg->operator_count - grouping,
                                         run->engine->counters, end_of(run), &run->ends[number], error);
     if (status == QUERN_OK && grouping)
@@ -504,6 +517,8 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
         lend_lookups(run, number, leg->first_step + 1 + grouping);
     if (status == QUERN_OK && run->engine->settings.check)
         status = check_callbacks(run, number, error);
+    if (status == QUERN_OK && qn_bad_limit_passes(&run->bad[number].limit))
+        status = qn_chain_hold(&run->chains[number], qn_settings_held_bytes_max(&run->engine->settings), error);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
         run->engine->settings.record_bytes_max;
     return status;
@@ -567,7 +582,8 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
                         run->stage, engine->rank_node, error);
     quern_status status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK && qn_quotes_matter(run->stage))
-        status = qn_quotes_learn(engine->comm, run->stage, is_master ? &run->master.tasks : NULL, error);
+        status = qn_quotes_learn(engine->comm, run->stage, qn_bad_legs(&engine->settings, run->stage),
+                                 is_master ? &run->master.tasks : NULL, error);
     if (status == QUERN_OK)
         status = number_parts(run, error);
     if (status == QUERN_OK)
@@ -585,6 +601,7 @@ static void fini_leg(qn_stage_run *run, uint32_t leg)
     qn_chain_fini(&run->chains[leg]);
     qn_chain_fini(&run->groupings[leg]);
     free(run->places[leg]);
+    qn_bad_log_fini(&run->bad[leg]);
 }
 
 quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)

@@ -11,6 +11,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/data/hot_keys.h"
 #include "runtime/engine/agent.h"
+#include "runtime/engine/bad_log.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/identities.h"
 #include "runtime/engine/sink.h"
@@ -82,6 +83,9 @@ struct qn_stage_run {
     uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
     uint64_t beside_records[QN_LEG_COUNT_MAX];  /* of these, those of a side that an earlier run kept in order */
     qn_hot_keys hot_keys;                       /* of what arrived at the end */
+    qn_quarantine *quarantine;                  /* of the run; borrowed */
+    uint32_t number;                            /* of the stage in the report */
+    qn_bad_log bad[QN_LEG_COUNT_MAX];           /* of legs that read sources */
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */
 };
 
@@ -92,6 +96,8 @@ bool qn_stage_makes_parts(const qn_stage_run *run);
 quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error);
 quern_status qn_stage_end_part(qn_stage_run *run, qn_error *error);
 void qn_stage_drop_part(qn_stage_run *run);
+/* What there may be of bad records in a leg. */
+const qn_bad_limit *qn_stage_bad_limit(const qn_stage_run *run, uint32_t leg);
 
 /* Collective; the same outcome on all ranks. The run keeps figures and edges. */
 quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error);

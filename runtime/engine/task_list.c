@@ -15,14 +15,14 @@
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
 /* Lists a leg's files. Those of fixed records are all looked into, since they are all checked. */
-static quern_status list_leg(qn_listing *listing, const qn_node *source, qn_error *error)
+static quern_status list_leg(qn_listing *listing, const qn_node *source, bool passes_bad, qn_error *error)
 {
     quern_status status = qn_listing_create(listing, source->text.paths, source->text.path_count, error);
     if (status == QUERN_OK && source->text.as_stored)
         qn_listing_take_as_stored(listing);
     if (status == QUERN_OK && source->kind == QN_NODE_FIXED)
         status = qn_listing_examine(listing, 0, error);
-    if (status == QUERN_OK && source->kind == QN_NODE_FIXED)
+    if (status == QUERN_OK && source->kind == QN_NODE_FIXED && !passes_bad)
         status = qn_fixed_check_files(&source->of.layout, listing, error);
     return status;
 }
@@ -37,7 +37,7 @@ static quern_status list_datasets(qn_task_list *list, qn_hdf5_listing *datasets,
     return status;
 }
 
-static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, uint64_t record_bytes_max, qn_error *error)
+static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, qn_error *error)
 {
     list->legs = calloc(stage->leg_count, sizeof *list->legs);
     if (!list->legs)
@@ -49,10 +49,10 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, uint6
             continue;
         const qn_node *source = qn_leg_source(stage, i);
         if (source->kind == QN_NODE_HDF5) {
-            status = list_datasets(list, &list->legs[i].datasets, source, record_bytes_max, error);
+            status = list_datasets(list, &list->legs[i].datasets, source, cut->record_bytes_max, error);
             continue;
         }
-        status = list_leg(&list->legs[i].listing, source, error);
+        status = list_leg(&list->legs[i].listing, source, cut->bad_legs >> i & 1, error);
         list->bytes += list->legs[i].listing.bytes;
         list->file_count += list->legs[i].listing.file_count;
     }
@@ -68,9 +68,12 @@ static bool needs_offsets(const qn_node *source)
 }
 
 /* Looks for files that their format does not allow to cut. *count_out: of these, those of which others might be cut. */
-static quern_status look_for_whole(qn_listing *listing, const qn_node *source, size_t *count_out, qn_error *error)
+static quern_status look_for_whole(qn_listing *listing, const qn_node *source, bool passes_bad, size_t *count_out,
+                                   qn_error *error)
 {
-    if (source->kind == QN_NODE_TEXT || source->kind == QN_NODE_FIXED)
+    bool is_of_lines = passes_bad && source->kind == QN_NODE_SEQUENCES &&
+                       !source->of.records.sequences.interleaved; /* whatever files begin with */
+    if (source->kind == QN_NODE_TEXT || source->kind == QN_NODE_FIXED || is_of_lines)
         return QUERN_OK;
     quern_status status = qn_record_plan(&source->of.records, listing, error);
     for (size_t i = 0; i < listing->file_count && source->kind == QN_NODE_SEQUENCES; i++)
@@ -86,15 +89,15 @@ static bool has_packed(const qn_listing *listing)
     return false;
 }
 
-static quern_status cut_files(qn_task_leg *leg, const qn_node *source, uint64_t split_bytes, size_t *whole_count,
-                              qn_error *error)
+static quern_status cut_files(qn_task_leg *leg, const qn_node *source, uint64_t split_bytes, bool passes_bad,
+                              size_t *whole_count, qn_error *error)
 {
     quern_status status =
         qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
-    if (status == QUERN_OK)
+    if (status == QUERN_OK && !passes_bad)
         status = qn_listing_find_units(&leg->listing, split_bytes / BORDERS_OF_SPLIT + 1, needs_offsets(source), error);
     if (status == QUERN_OK)
-        status = look_for_whole(&leg->listing, source, whole_count, error);
+        status = look_for_whole(&leg->listing, source, passes_bad, whole_count, error);
     return status == QUERN_OK ? qn_splits_create(&leg->splits, &leg->listing, split_bytes, error) : status;
 }
 
@@ -105,17 +108,18 @@ static quern_status cut_datasets(qn_task_leg *leg, uint64_t split_bytes, bool is
                                  error);
 }
 
-static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, uint64_t split_bytes, bool is_chosen,
+static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, uint64_t split_bytes,
                                qn_error *error)
 {
+    bool is_chosen = cut->split_bytes == 0;
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
         if (qn_leg_has_tasks(stage, i))
-            status = leg->datasets.count > 0
-                         ? cut_datasets(leg, split_bytes, is_chosen, error)
-                         : cut_files(leg, qn_leg_source(stage, i), split_bytes, &list->whole_count, error);
+            status = leg->datasets.count > 0 ? cut_datasets(leg, split_bytes, is_chosen, error)
+                                             : cut_files(leg, qn_leg_source(stage, i), split_bytes,
+                                                         cut->bad_legs >> i & 1, &list->whole_count, error);
         if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
         list->count += leg->splits.count;
@@ -222,10 +226,10 @@ static uint64_t choose_split_bytes(const qn_task_list *list, const qn_task_cut *
 quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, qn_error *error)
 {
     *list = (qn_task_list){0};
-    quern_status status = list_inputs(list, stage, cut->record_bytes_max, error);
+    quern_status status = list_inputs(list, stage, cut, error);
     uint64_t split_bytes = cut->split_bytes ? cut->split_bytes : choose_split_bytes(list, cut);
     if (status == QUERN_OK)
-        status = cut_inputs(list, stage, split_bytes, cut->split_bytes == 0, error);
+        status = cut_inputs(list, stage, cut, split_bytes, error);
     if (status == QUERN_OK)
         status = put_in_order(list, cut->turns, cut->seed, error);
     if (status != QUERN_OK)

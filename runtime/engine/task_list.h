@@ -46,6 +46,8 @@ typedef struct qn_task_cut {
     uint32_t worker_count;
     qn_task_turns turns;
     uint64_t seed; /* of SHUFFLED */
+    uint32_t
+        bad_legs; /* of qn_bad_legs(): packed files of theirs are not cut, so that damage means the same everywhere */
 } qn_task_cut;
 
 /* Lists the inputs and cuts them. QUERN_ERROR_INPUT, QUERN_ERROR_RECORD_TOO_LARGE, QUERN_ERROR_NO_MEMORY. Local. */

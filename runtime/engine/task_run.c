@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/exec/hold.h"
 
 #define PIECE_BYTES_MAX ((size_t)1 << 20)
 #define PIECE_BYTES_MIN ((size_t)64 << 10)
@@ -41,6 +42,7 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_sou
     qn_resume resume = {0};
     if (qn_stage_makes_parts(run)) {
         qn_stage_drop_part(run); /* the whole part is made again */
+        qn_bad_log_drop(&run->bad[task->order.leg]);
         qn_chain_roll_back(chain);
     } else {
         resume.place = *qn_source_block_place(source);
@@ -62,26 +64,102 @@ static void identify_in_file(qn_stage_run *run, const qn_source *source, qn_batc
     batch->identity = run->identities.of;
 }
 
-/* One block: read and worked on outside of the gate. *more_out: there was one. */
-static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source, uint64_t *skip, bool *more_out,
+/* After this attempt there is none. */
+static bool is_last_attempt(const qn_stage_run *run, const qn_task_order *order)
+{
+    return order->attempt >= run->engine->settings.attempt_count_max;
+}
+
+static bool is_same_place(const qn_text_place *left, const qn_text_place *right)
+{
+    return left->segment == right->segment && left->member == right->member && left->started == right->started &&
+           left->scan_offset == right->scan_offset && left->record_offset == right->record_offset;
+}
+
+/* Nothing of the block is at the end: it can be run again. */
+static bool can_run_again(const qn_chain *chain, uint64_t skip)
+{
+    return chain->callback_failed && chain->delivered == 0 && skip == 0;
+}
+
+/* The last attempt goes on behind blocks that others failed at, and has for each of its own as many tries as a task has attempts. */
+static quern_status try_again(qn_stage_run *run, const qn_task_order *order, const qn_source *source,
+                              const qn_batch *batch, qn_error *failure)
+{
+    qn_chain *chain = &run->chains[order->leg];
+    bool was_tried = order->attempt > 1 && is_same_place(&order->resume.place, qn_source_block_place(source));
+    quern_status status = failure->status;
+    for (uint32_t tries = 1; !was_tried && tries < run->engine->settings.attempt_count_max && can_run_again(chain, 0);
+         tries++) {
+        qn_error_clear(failure);
+        status = qn_hold_run(chain, batch, 0, failure);
+        if (status == QUERN_OK)
+            break;
+    }
+    return status;
+}
+
+/* Record by record: those at which a callback fails are bad. */
+static quern_status leave_out(qn_chain *chain, qn_source *source, const qn_batch *batch, size_t *left_out,
                               qn_error *failure)
 {
+    quern_status status = QUERN_OK;
+    qn_error_clear(failure);
+    for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
+        qn_batch one = qn_batch_slice(batch, i, 1);
+        one.identity += batch->identity ? i : 0;
+        status = qn_hold_run(chain, &one, 0, failure);
+        if (status == QUERN_OK)
+            continue;
+        chain->failed_origin = (uint32_t)i;
+        if (!can_run_again(chain, 0))
+            break;
+        qn_source_blame(source, (uint32_t)i, failure->text);
+        qn_error_clear(failure);
+        (*left_out)++;
+        status = QUERN_OK;
+    }
+    return status;
+}
+
+/* A block whose bad records may be left out. */
+static quern_status run_held(qn_stage_run *run, const qn_task_order *order, qn_source *source, const qn_batch *batch,
+                             uint64_t skip, size_t *left_out, qn_error *failure)
+{
+    qn_chain *chain = &run->chains[order->leg];
+    quern_status status = qn_hold_run(chain, batch, skip, failure);
+    if (status == QUERN_OK || !is_last_attempt(run, order) || !can_run_again(chain, skip))
+        return status;
+    status = try_again(run, order, source, batch, failure);
+    return status != QUERN_OK && can_run_again(chain, 0) ? leave_out(chain, source, batch, left_out, failure) : status;
+}
+
+/* One block: read and worked on outside of the gate. *more_out: there was one. */
+static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_source *source, uint64_t *skip,
+                              bool *more_out, qn_error *failure)
+{
     qn_batch batch;
+    uint32_t leg = order->leg;
     qn_chain *chain = &run->chains[leg];
     chain->callback_failed = false;
     chain->delivered = 0;
     qn_agent_leave(&run->agent);
     quern_status status = qn_source_next(source, &batch, failure);
-    *more_out = status == QUERN_OK && batch.block.count > 0;
-    if (*more_out && qn_chain_samples(chain))
+    bool has_block = status == QUERN_OK && batch.block.count > 0;
+    *more_out = has_block || (status == QUERN_OK && source->bad.count > 0);
+    if (has_block && qn_chain_samples(chain))
         identify_in_file(run, source, &batch);
-    if (*more_out)
-        status = qn_chain_run(chain, &batch, *skip, failure);
-    if (*more_out && status != QUERN_OK)
+    size_t left_out = 0;
+    if (has_block)
+        status = chain->hold ? run_held(run, order, source, &batch, *skip, &left_out, failure)
+                             : qn_chain_run(chain, &batch, *skip, failure);
+    if (has_block && status != QUERN_OK)
         locate_in_file(chain, source, failure);
+    if (status == QUERN_OK)
+        status = qn_bad_log_take(&run->bad[leg], &source->bad, qn_stage_makes_parts(run), failure);
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK && *more_out) {
-        run->source_records[leg] += batch.block.count;
+        run->source_records[leg] += batch.block.count - left_out;
         *skip = 0;
     }
     if (status == QUERN_OK && run->into)
@@ -90,9 +168,11 @@ static quern_status run_block(qn_stage_run *run, uint32_t leg, qn_source *source
     return status;
 }
 
-static quern_status open_task(qn_source *source, const qn_task_order *order, const void *split, size_t bytes,
-                              qn_error *failure)
+static quern_status open_task(const qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
+                              size_t bytes, qn_error *failure)
 {
+    bool passes = qn_bad_limit_passes(qn_stage_bad_limit(run, order->leg));
+    qn_source_forgive_damage(source, passes && is_last_attempt(run, order));
     const qn_text_place *place = &order->resume.place;
     bool resumed = place->started || place->segment > 0 || place->member > 0;
     return qn_source_open(source, split, bytes, resumed ? place : NULL, failure);
@@ -107,11 +187,11 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
     *skip_out = order->resume.skip;
     run->figures.attempts++;
     *site = (qn_site){site->stage, &run->chains[order->leg], source, order->task, order->attempt};
-    quern_status status = open_task(source, order, split, bytes, failure);
+    quern_status status = open_task(run, source, order, split, bytes, failure);
     if (status == QUERN_OK && run->into)
         qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
     while (status == QUERN_OK && more && !run->agent.aborted) {
-        status = run_block(run, order->leg, source, skip_out, &more, failure);
+        status = run_block(run, order, source, skip_out, &more, failure);
         qn_agent_progress_if_due(&run->agent);
     }
     site->chain = NULL;
@@ -123,7 +203,9 @@ static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *
     run->figures.tasks++;
     run->figures.input_bytes += qn_source_task_bytes(source);
     run->source_bytes[task->order.leg] += qn_source_task_bytes(source);
-    qn_agent_report_done(&run->agent, task);
+    char last_bad[QN_BAD_TEXT_BYTES_MAX];
+    uint64_t bad_count = qn_bad_log_tell(&run->bad[task->order.leg], last_bad, sizeof last_bad);
+    qn_agent_report_done(&run->agent, task, bad_count, last_bad);
 }
 
 static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
@@ -139,6 +221,8 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
         status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &failure);
     if (run->agent.aborted)
         return;
+    if (status == QUERN_OK)
+        status = qn_bad_log_settle(&run->bad[leg], &failure);
     if (status == QUERN_OK)
         status = qn_stage_end_part(run, &failure);
     if (status == QUERN_OK) {
@@ -160,8 +244,7 @@ static bool leave_piece(qn_stage_run *run, const qn_source *source, const qn_tas
     run->figures.attempts_failed++;
     *resume_out =
         (qn_resume){.place = *qn_source_block_place(source), .skip = chain->delivered > skip ? chain->delivered : skip};
-    bool is_last = task->order.attempt >= run->engine->settings.attempt_count_max;
-    if (chain->callback_failed && !is_last)
+    if (chain->callback_failed && !is_last_attempt(run, &task->order))
         return true;
     name_task(task, failure);
     qn_agent_break(&run->agent, failure);
@@ -246,12 +329,16 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
 {
     qn_error failure = {0};
     qn_buffer own = {0};
-    qn_piece piece = {.bytes = 1};
-    quern_status status = open_task(source, &task->order, task->message, task->bytes, &failure);
+    qn_piece piece = {0};
+    bool more = true;
+    quern_status status = open_task(run, source, &task->order, task->message, task->bytes, &failure);
     run->figures.attempts++;
-    while (status == QUERN_OK && piece.bytes > 0 && !run->agent.aborted) {
+    while (status == QUERN_OK && more && !run->agent.aborted) {
         qn_agent_leave(&run->agent);
         status = qn_source_next_piece(source, piece_bytes(run), &piece, &failure);
+        more = status == QUERN_OK && (piece.bytes > 0 || source->bad.count > 0);
+        if (status == QUERN_OK)
+            status = qn_bad_log_take(&run->bad[task->order.leg], &source->bad, false, &failure);
         qn_agent_enter(&run->agent);
         qn_agent_progress(&run->agent);
         qn_result_foresee(run->into, (uint64_t)((task->order.task + piece.share) * SHARES),
@@ -274,11 +361,13 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
     give_up_attempt(run, task, source, 0, &failure);
 }
 
-/* Whether a task is one to be lent, in a stage where records may be worked on anywhere. */
+/* Whether a task is one to be lent, in a stage where records may be worked on anywhere. Where records end that are bad only the one reader of a
+ * content knows, but of text and of records of one length. */
 static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
 {
     qn_node_kind kind = qn_leg_source(run->stage, task->order.leg)->kind;
-    bool has_pieces = kind != QN_NODE_HDF5;
+    bool passes_bad = qn_bad_limit_passes(qn_stage_bad_limit(run, task->order.leg));
+    bool has_pieces = kind == QN_NODE_TEXT || kind == QN_NODE_FIXED || (kind != QN_NODE_HDF5 && !passes_bad);
     return run->into && run->engine->comm->size > 1 && has_pieces && qn_split_is_packed(task->message, task->bytes);
 }
 
@@ -317,6 +406,9 @@ static quern_status open_reader(qn_stage_run *run, open_source *from, uint32_t l
     qn_source_format format = format_of(qn_leg_source(run->stage, leg));
     quern_status status =
         qn_source_init(&from->reader, &format, run->engine->settings.record_bytes_max, &run->agent.error);
+    const qn_bad_limit *limit = qn_stage_bad_limit(run, leg);
+    if (status == QUERN_OK && qn_bad_limit_passes(limit))
+        qn_source_pass_bad(&from->reader, limit->policy == QUERN_BAD_QUARANTINE);
     from->leg = leg;
     from->is_open = status == QUERN_OK;
     return status;

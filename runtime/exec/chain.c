@@ -8,6 +8,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/data/key_text.h"
 #include "runtime/exec/chain_internal.h"
+#include "runtime/exec/hold.h"
 #include "runtime/exec/join_probe.h"
 #include "runtime/exec/order_check.h"
 #include "runtime/exec/reduction_check.h"
@@ -36,38 +37,24 @@ static quern_status check_end(qn_chain *chain, const qn_batch **batch)
     return status;
 }
 
-/* The end of a chain of turns may be another chain, which settles what is counted in it: not what this turn counted so far. */
-static void set_counters_aside(struct quern_counter *counter)
-{
-    for (; counter; counter = counter->next) {
-        counter->aside = counter->pending;
-        counter->pending = 0;
-    }
-}
-
-static void take_counters_back(struct quern_counter *counter)
-{
-    for (; counter; counter = counter->next)
-        counter->pending = counter->aside;
-}
-
 static quern_status hand_to_end(qn_chain *chain, const qn_batch *batch)
 {
     if (QN_UNLIKELY(chain->checks_end) && check_end(chain, &batch) != QUERN_OK)
         return chain->error->status;
     chain->end_records += batch->block.count;
     if (chain->has_turns)
-        set_counters_aside(chain->counters);
+        qn_counters_hide(chain->counters);
     quern_status status = chain->end(chain->end_user, batch, chain->error);
     if (chain->has_turns)
-        take_counters_back(chain->counters);
+        qn_counters_show(chain->counters);
     chain->end_failed = status != QUERN_OK;
     return status;
 }
 
-/* The end of the chain, less what an earlier attempt delivered. */
-static quern_status deliver(qn_chain *chain, const qn_batch *batch)
+quern_status qn_chain_deliver(qn_chain *chain, const qn_batch *batch)
 {
+    if (QN_UNLIKELY(chain->hold != NULL) && qn_hold_take(chain->hold, batch))
+        return QUERN_OK;
     uint64_t delivered = chain->delivered;
     size_t count = batch->block.count;
     chain->delivered += count;
@@ -83,7 +70,7 @@ static quern_status deliver(qn_chain *chain, const qn_batch *batch)
 
 static quern_status pass_on(qn_chain *chain, uint32_t index, const qn_batch *batch)
 {
-    return index < chain->operator_count ? run_operator(chain, index, batch) : deliver(chain, batch);
+    return index < chain->operator_count ? run_operator(chain, index, batch) : qn_chain_deliver(chain, batch);
 }
 
 /* What a callback gives when it is called only for comparison goes nowhere. */
@@ -491,14 +478,6 @@ bool qn_chain_running_record(const qn_chain *chain, uint32_t *record_out)
     return is_known;
 }
 
-void qn_counters_settle(struct quern_counter *counter, bool keep)
-{
-    for (; counter; counter = counter->next) {
-        counter->sum += keep ? counter->pending : 0;
-        counter->pending = 0;
-    }
-}
-
 static void settle_block(qn_chain *chain, bool keep)
 {
     for (uint32_t i = 0; i < chain->operator_count; i++) {
@@ -569,7 +548,7 @@ quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip,
     chain->callback_failed = chain->end_failed = false;
     quern_status status = QN_LIKELY(!chain->block_cut) ? pass_on(chain, 0, batch) : pass_on_in_parts(chain, batch);
     if (chain->operator_count > 0)
-        settle_block(chain, status == QUERN_OK);
+        settle_block(chain, status == QUERN_OK && (!chain->hold || qn_hold_counts(chain->hold)));
     return status;
 }
 
@@ -672,6 +651,7 @@ void qn_chain_fini(qn_chain *chain)
     qn_reduction_check_destroy(chain->reduction_check);
     qn_order_check_destroy(chain->order_check);
     free(chain->block_cut);
+    qn_hold_destroy(chain->hold);
     free(chain->operators);
     *chain = (qn_chain){0};
 }

@@ -51,6 +51,7 @@ struct qn_operator;
 struct qn_reduction_check;
 struct qn_order_check;
 struct qn_block_cut;
+struct qn_hold;
 
 typedef struct qn_chain {
     struct qn_operator *operators; /* [operator_count] */
@@ -70,6 +71,7 @@ typedef struct qn_chain {
     struct qn_reduction_check *reduction_check; /* in a stage that ends in a reduction; else NULL */
     struct qn_order_check *order_check; /* in one that ends in an order by a comparison of the user's; else NULL */
     struct qn_block_cut *block_cut;     /* check mode; else NULL */
+    struct qn_hold *hold;               /* where failing records are left out: see hold.h; else NULL */
     uint32_t failed_origin;             /* source record on which a callback failed, or broke its promise */
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
@@ -121,6 +123,9 @@ void qn_chain_begin_part(qn_chain *chain, const qn_place *place);
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and
  * delivered. */
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error);
+
+/* Has blocks of the chain held back until they went through: hold.h. At most so many bytes. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_chain_hold(qn_chain *chain, uint64_t bytes_max, qn_error *error);
 
 /* One turn of the first operator in a chain that has no source of blocks: whoever has the records calls the callback, turn by turn. */
 typedef struct qn_turn {

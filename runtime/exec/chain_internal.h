@@ -64,11 +64,18 @@ quern_status qn_operator_outcome(struct qn_operator *op, int code, uint32_t orig
 /* Runs the operator over a block and sends what it gives to the next one. */
 quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch);
 
+/* What arrives at the end, less what an earlier attempt delivered. */
+quern_status qn_chain_deliver(qn_chain *chain, const qn_batch *batch);
+
 /* Sends what the emitter holds to the next operator. */
 quern_status qn_emitter_flush(quern_emitter *out);
 
 /* Whether a record that is emitted in a turn goes on. */
 bool qn_emitter_watch(quern_emitter *out, quern_span key, quern_span value);
+
+/* Around the end of a chain of turns: that may be another chain, which settles what is counted in it, not what this turn counted so far. */
+void qn_counters_hide(struct quern_counter *counters);
+void qn_counters_show(struct quern_counter *counters);
 
 /* What was counted since the last time counts, or not. */
 void qn_counters_settle(struct quern_counter *counters, bool keep);

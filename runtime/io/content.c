@@ -13,6 +13,7 @@
 #include "runtime/data/batch.h"
 
 #define UNIT_NAME_BYTES 64
+#define STEP_BYTES      ((size_t)64 << 10)
 
 void qn_content_init(qn_content *content)
 {
@@ -25,7 +26,10 @@ void qn_content_fini(qn_content *content)
         qn_content_leave(content);
     free(content->joined);
     free(content->unit_name);
-    content->joined = content->unit_name = NULL;
+    free(content->damage);
+    free(content->step);
+    content->step = NULL;
+    content->joined = content->unit_name = content->damage = NULL;
     content->name = NULL;
 }
 
@@ -44,7 +48,27 @@ void qn_content_leave(qn_content *content)
     qn_unpacker_destroy(content->unpacker);
     content->unpacker = NULL;
     content->unpacked = NULL;
+    content->was_damaged = false;
     qn_content_close(content);
+}
+
+void qn_content_forget_damage(qn_content *content)
+{
+    free(content->damage);
+    content->damage = NULL;
+}
+
+/* Makes of a failure to unpack an end. */
+static quern_status forgive(qn_content *content, qn_error *error)
+{
+    if (!content->forgives || error->status != QUERN_ERROR_INPUT)
+        return error->status;
+    qn_content_forget_damage(content);
+    content->damage = strdup(error->text);
+    if (!content->damage)
+        return error->status;
+    qn_error_clear(error);
+    return QUERN_OK;
 }
 
 static quern_status open_file(qn_content *content, const qn_segment *segment, qn_error *error)
@@ -102,6 +126,16 @@ static void set_bounds(qn_content *content, const qn_unit_part *part, uint64_t f
     content->bytes = QN_BYTES_UNKNOWN;
 }
 
+/* There are no more members than could be found. That is damage of its own, unless it comes from what was found before. */
+static quern_status end_segment(qn_content *content, bool *found_out, qn_error *error)
+{
+    quern_status status = forgive(content, error);
+    *found_out = false;
+    if (status == QUERN_OK && content->was_damaged)
+        qn_content_forget_damage(content);
+    return status;
+}
+
 /* Enters a member of what is unpacked, from the front again if it is behind. */
 static quern_status enter_member(qn_content *content, const qn_segment *segment, const qn_unit_part *part,
                                  uint64_t member, bool *found_out, qn_error *error)
@@ -115,10 +149,14 @@ static quern_status enter_member(qn_content *content, const qn_segment *segment,
         status = qn_unpacker_create(&content->unpacker, content->fd, segment->path, segment->file_bytes, part, error);
     if (status == QUERN_OK)
         status = qn_unpacker_enter(content->unpacker, member, found_out, error);
-    if (status != QUERN_OK || !*found_out)
+    if (status != QUERN_OK)
+        return end_segment(content, found_out, error);
+    if (!*found_out)
         return status;
     content->unpacked = segment;
     content->part = *part;
+    content->step_offset = content->step_bytes = 0;
+    content->is_last_step = false;
     set_bounds(content, part, segment->file_bytes);
     const char *path = qn_unpacker_member_path(content->unpacker);
     return path ? join_name(content, segment->path, path, error) : QUERN_OK;
@@ -176,13 +214,17 @@ quern_status qn_content_open(qn_content *content, const qn_segment *segment, uin
                              qn_error *error)
 {
     *found_out = false;
+    qn_content_forget_damage(content);
     if (content->unpacked != segment)
         qn_content_leave(content);
     content->segment = segment;
+    content->file = segment->file;
     content->member = member;
     content->name = segment->path;
     quern_status status = content->unpacker ? enter_member(content, segment, &content->part, member, found_out, error)
                                             : open_packing(content, segment, member, found_out, error);
+    if (status == QUERN_OK && !*found_out && content->damage)
+        return QUERN_OK; /* to be told of this segment, which the caller then leaves */
     if (status != QUERN_OK || !*found_out)
         qn_content_leave(content);
     return status;
@@ -241,6 +283,48 @@ static quern_status look_for_end(qn_content *content, qn_error *error)
         (unsigned long long)border, (unsigned long long)(content->end - 1 - content->base));
 }
 
+/* The next step, if there is one. */
+static quern_status read_step(qn_content *content, qn_error *error)
+{
+    if (!content->step && !(content->step = malloc(STEP_BYTES)))
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to unpack %s", content->name);
+    content->step_offset += content->step_bytes;
+    quern_status status = qn_unpacker_read(content->unpacker, content->step, STEP_BYTES, &content->step_bytes, error);
+    content->is_last_step = status != QUERN_OK || content->step_bytes < STEP_BYTES;
+    if (status != QUERN_OK) {
+        status = forgive(content, error);
+        content->was_damaged = true;
+    }
+    return status;
+}
+
+static quern_status read_steps(qn_content *content, uint8_t *to, uint64_t offset, size_t bytes, size_t *got_out,
+                               qn_error *error)
+{
+    bool found = true;
+    quern_status status = QUERN_OK;
+    if (offset < content->step_offset) {
+        qn_unit_part part = content->part;
+        uint64_t whole = content->bytes;
+        status = enter_member(content, content->segment, &part, content->member, &found, error);
+        content->bytes = whole;
+    }
+    while (status == QUERN_OK && found && *got_out < bytes) {
+        uint64_t at = offset + *got_out, end = content->step_offset + content->step_bytes;
+        if (at < end) {
+            size_t left = (size_t)(end - at), count = bytes - *got_out < left ? bytes - *got_out : left;
+            memcpy(to + *got_out, content->step + (at - content->step_offset), count);
+            *got_out += count;
+        } else if (content->is_last_step) {
+            content->bytes = end;
+            break;
+        } else {
+            status = read_step(content, error);
+        }
+    }
+    return status;
+}
+
 quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, size_t bytes, size_t *got_out,
                              qn_error *error)
 {
@@ -254,6 +338,8 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     }
     if (!content->unpacker)
         return read_file(content, to, offset, bytes, got_out, error);
+    if (content->forgives)
+        return read_steps(content, to, offset, bytes, got_out, error);
     quern_status status = seek_unpacked(content, offset, error);
     if (status == QUERN_OK)
         status = qn_unpacker_read(content->unpacker, to, bytes, got_out, error);

@@ -11,6 +11,10 @@
  * behind the border, so that what decides whether a record begins there, the byte before, is the first of the next unit and not the last of
  * one that would have to be unpacked for it.
  *
+ * Readers that pass over bad input have contents that forgive: where unpacking fails the content ends, with damage. A segment of an archive
+ * may go on with its next member; where it does not, that is the same damage. They unpack in steps of one size from the begin on, whatever is
+ * asked for, since how much comes of what is damaged may depend on how much is asked for.
+ *
  * States: closed → open → closed. Failures name the file and the member.
  */
 #ifndef QN_IO_CONTENT_H
@@ -21,6 +25,7 @@
 
 typedef struct qn_content {
     const qn_segment *segment; /* borrowed; NULL: closed */
+    uint64_t file;             /* the segment's; also of a closed one */
     uint64_t member;
     uint64_t begin, end; /* records that begin there are the segment's; end is QN_BYTES_UNKNOWN where all are */
     uint64_t bytes;      /* of the whole content; QN_BYTES_UNKNOWN until its end was read */
@@ -34,6 +39,13 @@ typedef struct qn_content {
     const qn_segment *unpacked; /* what the unpacker is of */
     qn_unit_part part;          /* and how */
     uint64_t entry;             /* of a member that is stored as it is: its number in the archive */
+    bool forgives;              /* what cannot be unpacked is an end, of which `damage` says why */
+    char *damage;               /* of the open content, or of what was to be opened; NULL: none */
+    bool was_damaged;           /* something in what the unpacker is of was */
+    uint8_t *step;              /* of one that forgives: what was unpacked last; NULL: nothing yet */
+    uint64_t step_offset;
+    size_t step_bytes;
+    bool is_last_step;
 } qn_content;
 
 /* A closed one. */
@@ -46,6 +58,8 @@ quern_status qn_content_open(qn_content *content, const qn_segment *segment, uin
                              qn_error *error);
 /* Its name stays. What is unpacked is kept for the next member, until another segment is opened or qn_content_leave(). */
 void qn_content_close(qn_content *content);
+/* Damage was told to somebody: the content ends there like any other. */
+void qn_content_forget_damage(qn_content *content);
 /* Closes also what is kept. Before the segments go. */
 void qn_content_leave(qn_content *content);
 

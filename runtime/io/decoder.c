@@ -186,7 +186,13 @@ ptrdiff_t qn_decoder_read(qn_decoder *decoder, void *to, size_t bytes, const cha
         got += more;
     }
     *text_out = decoder->text;
+    decoder->given_bytes = got;
     return is_good ? (ptrdiff_t)got : -1;
+}
+
+size_t qn_decoder_get_given(const qn_decoder *decoder)
+{
+    return decoder->given_bytes;
 }
 
 uint64_t qn_decoder_get_border(const qn_decoder *decoder)

@@ -28,6 +28,9 @@ void qn_decoder_destroy(qn_decoder *decoder); /* takes NULL */
 /* The next bytes; fewer only at the end of the file. Less than 0: a failure, which *text_out tells until the decoder goes. */
 ptrdiff_t qn_decoder_read(qn_decoder *decoder, void *to, size_t bytes, const char **text_out);
 
+/* How many bytes the last read gave; also if it failed. */
+size_t qn_decoder_get_given(const qn_decoder *decoder);
+
 /* How many bytes came before the border at the part's end; QN_BYTES_UNKNOWN: that was not reached, or is the file's end. */
 uint64_t qn_decoder_get_border(const qn_decoder *decoder);
 /* How much of the file was unpacked. */

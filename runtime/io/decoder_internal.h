@@ -31,7 +31,8 @@ struct qn_decoder {
     size_t input_at, input_bytes;
     qn_mark *marks;
     size_t mark_count, mark_capacity;
-    char text[160]; /* of a failure */
+    size_t given_bytes; /* by the last read */
+    char text[160];     /* of a failure */
 };
 
 extern const qn_decoder_kind qn_decoder_bgzf, qn_decoder_zstd, qn_decoder_lz4, qn_decoder_bzip2, qn_decoder_xz;

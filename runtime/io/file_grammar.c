@@ -11,4 +11,10 @@ static qn_finding next_file(qn_record_source *source, const qn_view *view, qn_er
                          error);
 }
 
-const qn_grammar qn_file_grammar = {.next = next_file};
+static qn_finding pass_file(qn_record_source *source, const qn_view *view)
+{
+    source->task.place.scan_offset = view->offset + view->bytes;
+    return view->at_end ? QN_FOUND : view->bytes > 0 ? QN_PASSED : QN_MORE;
+}
+
+const qn_grammar qn_file_grammar = {.next = next_file, .pass = pass_file};

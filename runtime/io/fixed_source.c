@@ -96,6 +96,25 @@ void qn_fixed_source_fini(qn_fixed_source *source)
     *source = (qn_fixed_source){0};
 }
 
+/* Readers that pass over bad input look at what is no whole record at the end of a content. */
+static quern_status check_content(const qn_fixed_source *source, qn_error *error)
+{
+    const qn_content *content = &source->task.window.content;
+    if (content->bytes == QN_BYTES_UNKNOWN || source->task.bad)
+        return QUERN_OK;
+    return check_file(&source->layout, content->name, content->bytes, error);
+}
+
+/* Where the last whole record of a content ends. */
+static uint64_t whole_end(const qn_record_layout *layout, const qn_content *content)
+{
+    if (content->bytes == QN_BYTES_UNKNOWN)
+        return QN_BYTES_UNKNOWN;
+    if (content->bytes < layout->header_bytes)
+        return 0;
+    return content->bytes - (content->bytes - layout->header_bytes) % layout->record_bytes;
+}
+
 static quern_status enter_content(void *user, qn_error *error)
 {
     qn_fixed_source *source = user;
@@ -105,8 +124,7 @@ static quern_status enter_content(void *user, qn_error *error)
         place->scan_offset = qn_record_border(&source->layout, content->begin);
     place->started = true;
     qn_window_place(&source->task.window, place->scan_offset);
-    return content->bytes == QN_BYTES_UNKNOWN ? QUERN_OK
-                                              : check_file(&source->layout, content->name, content->bytes, error);
+    return check_content(source, error);
 }
 
 /* How many records there are before `end`, from the place on: as many as a block has at most. */
@@ -128,22 +146,21 @@ static quern_status read_on(qn_fixed_source *source, uint64_t needed_end, qn_err
         end = qn_record_border(&source->layout, content->end);
     quern_status status = qn_window_extend(&source->task.window, source->task.place.scan_offset, end, error);
     /* Now the length of what is unpacked may be known. */
-    if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
-        status = check_file(&source->layout, content->name, content->bytes, error);
-    return status;
+    return status == QUERN_OK ? check_content(source, error) : status;
 }
 
 /* The records of the next block, in the window. 0: there are none left. */
 static quern_status have_records(qn_fixed_source *source, uint32_t *count_out, qn_error *error)
 {
     const qn_content *content = &source->task.window.content;
-    *count_out = count_records(source, content->end);
+    uint64_t end = whole_end(&source->layout, content);
+    *count_out = count_records(source, content->end < end ? content->end : end);
     uint64_t needed_end = source->task.place.scan_offset + (uint64_t)*count_out * source->layout.record_bytes;
     if (*count_out == 0 || needed_end <= qn_window_end(&source->task.window))
         return QUERN_OK;
     quern_status status = read_on(source, needed_end, error);
     if (status == QUERN_OK && content->bytes < needed_end)
-        *count_out = count_records(source, content->bytes);
+        *count_out = count_records(source, whole_end(&source->layout, content));
     return status;
 }
 
@@ -188,6 +205,47 @@ static void give_block(qn_fixed_source *source, uint32_t count, qn_batch *batch_
                                       .value_bytes = has_value ? source->value_bytes : NULL}};
 }
 
+/* What is left behind the last record of a content, if that is in its stretch. */
+static quern_status tell_rest(void *user, qn_error *error)
+{
+    qn_fixed_source *source = user;
+    qn_content *content = &source->task.window.content;
+    uint64_t from = whole_end(&source->layout, content), bytes = content->bytes - from;
+    uint8_t *rest = NULL;
+    size_t got = 0;
+    if (!source->task.bad || content->bytes == QN_BYTES_UNKNOWN || from < content->begin || from >= content->end ||
+        (bytes == 0 && !content->damage))
+        return QUERN_OK;
+    size_t kept = bytes < QN_BAD_RAW_BYTES_MAX ? (size_t)bytes : QN_BAD_RAW_BYTES_MAX;
+    if (source->task.bad->keeps_raw && kept > 0 && !content->unpacker && !(rest = malloc(kept)))
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the end of %s", content->name);
+    quern_status status = rest ? qn_content_read(content, rest, from, kept, &got, error) : QUERN_OK;
+    const uint8_t *data = rest;
+    if (!rest && from >= source->task.window.data_offset && from <= qn_window_end(&source->task.window)) {
+        data = source->task.window.data + (from - source->task.window.data_offset);
+        got = (size_t)(qn_window_end(&source->task.window) - from);
+    }
+    if (status == QUERN_OK && content->damage) {
+        qn_bad_list_tell_damage(source->task.bad, content, source->task.place.member, from, data, got);
+    } else if (status == QUERN_OK) {
+        qn_bad_list_begin(source->task.bad, content, source->task.place.member, from,
+                          "no whole record at the end of the file");
+        qn_bad_list_add_raw(source->task.bad, data, got);
+        qn_bad_list_end(source->task.bad, bytes);
+    }
+    free(rest);
+    return status;
+}
+
+/* Behind the last record of a content. */
+static quern_status end_content(qn_fixed_source *source, qn_error *error)
+{
+    quern_status status = tell_rest(source, error);
+    if (status == QUERN_OK)
+        qn_task_reader_close_content(&source->task);
+    return status;
+}
+
 quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, qn_error *error)
 {
     while (source->task.place.segment < source->task.segment_count) {
@@ -197,10 +255,12 @@ quern_status qn_fixed_source_next(qn_fixed_source *source, qn_batch *batch_out, 
                                   ? have_records(source, &count, error)
                                   : qn_task_reader_open_content(&source->task, &qn_fixed_task_format, source, error);
         source->task.block_place = source->task.place;
+        if (status == QUERN_OK && is_open && count == 0)
+            status = end_content(source, error);
         if (status != QUERN_OK)
             return status;
-        if (is_open && count == 0)
-            qn_task_reader_close_content(&source->task);
+        if (qn_task_reader_has_bad(&source->task))
+            break;
         if (count == 0)
             continue;
         give_block(source, count, batch_out);
@@ -220,15 +280,16 @@ static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, 
     uint64_t begin = source->task.place.scan_offset, record_bytes = source->layout.record_bytes;
     uint64_t end = begin + (bytes_min + record_bytes - 1) / record_bytes * record_bytes;
     quern_status status = qn_window_extend(&source->task.window, begin, end, error);
-    if (status == QUERN_OK && content->bytes != QN_BYTES_UNKNOWN)
-        status = check_file(&source->layout, content->name, content->bytes, error);
-    *end_out = qn_window_end(&source->task.window);
+    if (status == QUERN_OK)
+        status = check_content(source, error);
+    uint64_t whole = whole_end(&source->layout, content), there = qn_window_end(&source->task.window);
+    *end_out = whole < begin ? begin : whole < there ? whole : there;
     if (status == QUERN_OK)
         source->task.place.scan_offset = *end_out;
     return status;
 }
 
-const qn_task_format qn_fixed_task_format = {.enter = enter_content, .next_piece = next_piece};
+const qn_task_format qn_fixed_task_format = {.enter = enter_content, .next_piece = next_piece, .tell_rest = tell_rest};
 
 const char *qn_fixed_source_locate(const qn_fixed_source *source, uint32_t record, uint64_t *offset_out)
 {

@@ -45,6 +45,16 @@ void qn_record_source_fini(qn_record_source *source)
     source->joined = NULL;
 }
 
+/* What records of the content cannot be read without; may also find the place. */
+static quern_status learn_front(qn_record_source *source, qn_error *error)
+{
+    const qn_segment *segment = source->task.window.content.segment;
+    if (segment->packing != QN_PACKING_INLINE)
+        return source->grammar->open ? source->grammar->open(source, error) : QUERN_OK;
+    qn_reader told = qn_reader_of(segment->told, segment->told_bytes);
+    return source->grammar->hear ? source->grammar->hear(source, &told, error) : QUERN_OK;
+}
+
 static quern_status enter_content(void *user, qn_error *error)
 {
     qn_record_source *source = user;
@@ -54,22 +64,22 @@ static quern_status enter_content(void *user, qn_error *error)
         place->started = content->begin == 0;
         place->scan_offset = content->begin > 0 ? content->begin - 1 : 0;
     }
+    quern_status status = learn_front(source, error);
     qn_window_place(&source->task.window, place->scan_offset);
-    if (content->segment->packing != QN_PACKING_INLINE)
-        return source->grammar->open ? source->grammar->open(source, error) : QUERN_OK;
-    qn_reader told = qn_reader_of(content->segment->told, content->segment->told_bytes);
-    return source->grammar->hear ? source->grammar->hear(source, &told, error) : QUERN_OK;
+    return status;
 }
 
-qn_finding qn_record_fail(const qn_record_source *source, uint64_t offset, qn_error *error, const char *what)
+qn_finding qn_record_fail(qn_record_source *source, uint64_t offset, qn_error *error, const char *what)
 {
     const char *name = qn_task_reader_locate(&source->task, &offset);
+    source->bad_reason = what;
     qn_error_set(error, QUERN_ERROR_INPUT, 0, "byte %llu of %s: %s", (unsigned long long)offset, name, what);
     return QN_FAILED;
 }
 
-static quern_status too_large(const qn_record_source *source, uint64_t offset, qn_error *error)
+static quern_status too_large(qn_record_source *source, uint64_t offset, qn_error *error)
 {
+    source->bad_reason = "longer than record-bytes";
     return qn_task_reader_too_large(&source->task, offset, source->record_bytes_max, error);
 }
 
@@ -113,10 +123,11 @@ static quern_status show(qn_record_source *source, uint64_t end, qn_view *view_o
     if (qn_window_end(window) < end && !qn_window_is_last(window))
         status = qn_window_extend(window, from, end, error);
     uint64_t there = qn_window_end(window) < end ? qn_window_end(window) : end;
-    *view_out = (qn_view){.data = window->data + (from - window->data_offset),
-                          .bytes = there > from ? (size_t)(there - from) : 0,
-                          .offset = from,
-                          .at_end = qn_window_is_last(window) && qn_window_end(window) <= end};
+    *view_out =
+        (qn_view){.data = window->data + (from - window->data_offset),
+                  .bytes = there > from ? (size_t)(there - from) : 0,
+                  .offset = from,
+                  .at_end = qn_window_is_last(window) && qn_window_end(window) <= end && !window->content.damage};
     return status;
 }
 
@@ -150,6 +161,33 @@ static qn_finding find(qn_record_source *source, const qn_view *view, qn_error *
     return finding == QN_FOUND ? QN_END : finding;
 }
 
+/* Where the records that a step added end. */
+static void note_ends(qn_record_source *source, uint32_t first)
+{
+    for (uint32_t i = first; i < source->count; i++)
+        source->ends[i] = i + 1 < source->count ? source->offsets[i + 1] : source->task.place.scan_offset;
+}
+
+static bool is_passable(const qn_record_source *source)
+{
+    return source->task.bad && source->bad_reason && source->grammar->pass;
+}
+
+/* The same, where a record that is bad is passed over: nothing of it is in the block, and the place is in front of it. */
+static qn_finding find_or_stay(qn_record_source *source, const qn_view *view, qn_error *error)
+{
+    uint32_t count = source->count;
+    qn_text_place place = source->task.place;
+    source->bad_reason = NULL;
+    qn_finding finding = find(source, view, error);
+    note_ends(source, count);
+    if (finding == QN_FAILED && is_passable(source)) {
+        source->count = count;
+        source->task.place = place;
+    }
+    return finding;
+}
+
 /* Goes through a view until a block is full or the view holds no more. */
 static qn_finding take_records(qn_record_source *source, const qn_view *view, qn_error *error)
 {
@@ -157,12 +195,19 @@ static qn_finding take_records(qn_record_source *source, const qn_view *view, qn
     while (source->count < COUNT_FULL && (finding == QN_FOUND || finding == QN_PASSED)) {
         qn_view rest = view_behind(source, view);
         bool entered = source->task.place.started;
-        finding = find(source, &rest, error);
+        finding = QN_LIKELY(!source->task.bad) ? find(source, &rest, error) : find_or_stay(source, &rest, error);
         QN_ASSERT(!(finding == QN_MORE && rest.at_end));
         if (entered != source->task.place.started)
             break; /* the first block is seen from its own place */
     }
     return finding;
+}
+
+/* A view that cannot grow: the content ends there with damage. */
+static bool is_damaged_at(const qn_record_source *source, const qn_view *view)
+{
+    const qn_window *window = &source->task.window;
+    return window->content.damage && qn_window_is_last(window) && view->offset + view->bytes >= qn_window_end(window);
 }
 
 static uint64_t grow(const qn_record_source *source, uint64_t end)
@@ -174,6 +219,58 @@ static uint64_t grow(const qn_record_source *source, uint64_t end)
 static uint64_t chunk_end(uint64_t offset)
 {
     return (offset / QN_READ_CHUNK_BYTES + 1) * QN_READ_CHUNK_BYTES;
+}
+
+/* Goes behind the bad record at the place. */
+static quern_status pass_record(qn_record_source *source, qn_error *error)
+{
+    qn_text_place *place = &source->task.place;
+    uint64_t begin = place->scan_offset, end = chunk_end(begin);
+    qn_finding finding = QN_MORE;
+    qn_error_clear(error);
+    qn_bad_list_begin(source->task.bad, &source->task.window.content, place->member, begin, source->bad_reason);
+    for (source->state.passing = 0; finding != QN_FOUND;) {
+        qn_view view;
+        uint64_t from = place->scan_offset;
+        quern_status status = show(source, end, &view, error);
+        if (status != QUERN_OK)
+            return status;
+        finding = source->grammar->pass(source, &view);
+        if (finding == QN_MORE && is_damaged_at(source, &view))
+            break; /* the damage is told next */
+        qn_bad_list_add_raw(source->task.bad, view.data, (size_t)(place->scan_offset - from));
+        end = place->scan_offset != from ? chunk_end(place->scan_offset) : grow(source, end);
+    }
+    qn_bad_list_end(source->task.bad, place->scan_offset - begin);
+    source->state.passing = 0;
+    place->inside = false;
+    return QUERN_OK;
+}
+
+/* A bad record: the block ends in front of it, or there is no block. */
+static quern_status give_up(qn_record_source *source, qn_error *error)
+{
+    if (source->count == 0)
+        return pass_record(source, error);
+    qn_error_clear(error);
+    return QUERN_OK;
+}
+
+/* What could be unpacked ends within a record, or behind one. */
+static void tell_damage(qn_record_source *source, const qn_view *view)
+{
+    qn_text_place *place = &source->task.place;
+    qn_bad_list_tell_damage(source->task.bad, &source->task.window.content, place->member, place->scan_offset,
+                            view->data, view->bytes);
+    place->scan_offset = qn_window_end(&source->task.window);
+    place->inside = false;
+}
+
+/* More than a record may have, and no record yet. Who passes over bad records on the way to the first one knows when to end. */
+static bool is_too_long(const qn_record_source *source, const qn_view *view)
+{
+    bool is_entering = source->task.bad && !source->task.place.started;
+    return !is_entering && view->bytes > source->record_bytes_max && view->bytes >= QN_READ_CHUNK_BYTES;
 }
 
 /* Records of the present content, in a view that grows until there is one. *done_out: the content has none left that is ours. */
@@ -189,10 +286,19 @@ static quern_status fill_block(qn_record_source *source, bool *done_out, qn_erro
             return status;
         source->joined_bytes = 0;
         finding = take_records(source, &view, error);
+        if (finding == QN_FAILED && is_passable(source))
+            return give_up(source, error);
+        if (finding == QN_MORE && source->count == 0 && is_damaged_at(source, &view)) {
+            qn_view rest = view_behind(source, &view);
+            tell_damage(source, &rest);
+            return QUERN_OK;
+        }
         /* What was passed over is no part of a block, nor of how much is to be seen for one. */
         bool moved = finding == QN_PASSED || source->task.place.scan_offset != from;
-        if (finding == QN_MORE && !moved && view.bytes > source->record_bytes_max && view.bytes >= QN_READ_CHUNK_BYTES)
-            return too_large(source, from, error);
+        if (finding == QN_MORE && !moved && is_too_long(source, &view)) {
+            status = too_large(source, from, error);
+            return is_passable(source) ? give_up(source, error) : status;
+        }
         end = moved ? chunk_end(source->task.place.scan_offset) : grow(source, end);
         if (source->count == 0)
             source->task.block_place = source->task.place;
@@ -221,7 +327,7 @@ quern_status qn_record_source_next(qn_record_source *source, qn_batch *batch_out
             return status;
         if (done && source->count == 0)
             qn_task_reader_close_content(&source->task);
-        if (source->count > 0)
+        if (source->count > 0 || qn_task_reader_has_bad(&source->task))
             break;
     }
     if (source->count == 0)

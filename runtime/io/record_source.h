@@ -7,6 +7,9 @@
  * bytes from the place on up to the end of that place's chunk of reading, and more only while there is no whole record in them.
  * So a block is a function of the content and of the place where it begins, whatever came before it in the window.
  *
+ * Bad input, where it is passed over (bad_list.h): a record that is bad is the first of its block, so the block before it ends there, and the call that
+ * finds it gives nothing else. Where it ends the grammar says, and sees it chunk by chunk.
+ *
  * A view grows by a quarter at least: a record is looked at a few times, however long it is, and memory is a quarter more.
  */
 #ifndef QN_IO_RECORD_SOURCE_H
@@ -32,6 +35,8 @@ typedef struct qn_grammar_state {
     uint32_t column_count, key_column; /* of rows: as the first one has them */
     uint64_t first_offset;             /* of the first row; UINT64_MAX: not known yet */
     bool is_quoted;                    /* within quotes, on the way to the first row */
+    uint8_t row_state;                 /* the same where bad rows are passed over: see row_grammar.h */
+    uint8_t passing;                   /* how far behind something bad: the grammar's own; 0: not */
     uint64_t bases_end;                /* of the last piece of a sequence that goes on behind it */
 } qn_grammar_state;
 
@@ -69,6 +74,9 @@ typedef struct qn_grammar {
     /* Behind the last record of a stretch that ends within the content: QN_FOUND if the reader of the next one will find the record at the place.
      * NULL: it will. */
     qn_finding (*follow)(qn_record_source *source, const qn_view *view, qn_error *error);
+    /* The record at the place is bad: moves the place behind it (QN_FOUND), or as far as is seen of it (QN_PASSED, QN_MORE); the same call again sees the
+     * rest. state.passing is 0 at first. Never QN_MORE of a view at the end. */
+    qn_finding (*pass)(qn_record_source *source, const qn_view *view);
     /* Frees what it has in source->state. May be NULL. */
     void (*fini)(qn_record_source *source);
 } qn_grammar;
@@ -85,9 +93,11 @@ struct qn_record_source {
     const void *values[QN_BATCH_COUNT_MAX];
     uint32_t value_bytes[QN_BATCH_COUNT_MAX];
     uint64_t offsets[QN_BATCH_COUNT_MAX];
+    uint64_t ends[QN_BATCH_COUNT_MAX]; /* known where bad input is passed over */
     uint8_t *joined; /* [joined_capacity]: what stands in pieces in the view, put together for a block */
     size_t joined_capacity, joined_bytes;
     qn_grammar_state state; /* of the grammar, of the present content */
+    const char *bad_reason; /* of the last failure, if it is the input's; static */
 };
 
 /* format: its texts are borrowed. record_bytes_max < 2^31. QUERN_ERROR_NO_MEMORY. */
@@ -95,7 +105,7 @@ quern_status qn_record_source_init(qn_record_source *source, const qn_record_for
                                    qn_error *error);
 void qn_record_source_fini(qn_record_source *source); /* takes a zeroed one */
 
-/* As those of text_source.h. */
+/* As those of text_source.h. count 0 also where the list of bad input got something. */
 quern_status qn_record_source_next(qn_record_source *source, qn_batch *batch_out, qn_error *error);
 extern const qn_task_format qn_record_task_format;
 const char *qn_record_source_locate(const qn_record_source *source, uint32_t record, uint64_t *offset_out);
@@ -108,8 +118,8 @@ size_t qn_record_source_cut(qn_record_source *source, const uint8_t *data, size_
 qn_finding qn_record_add(qn_record_source *source, quern_span key, quern_span value, uint64_t offset, qn_error *error);
 /* Room in `joined` for the rest of this block: twice the view, whatever is taken of it in turn. NULL: no memory, and the error is set. */
 uint8_t *qn_record_room(qn_record_source *source, const qn_view *view, qn_error *error);
-/* QUERN_ERROR_INPUT: byte and name of the content, and what is wrong. */
-qn_finding qn_record_fail(const qn_record_source *source, uint64_t offset, qn_error *error, const char *what);
+/* QUERN_ERROR_INPUT: byte and name of the content, and what is wrong (static). */
+qn_finding qn_record_fail(qn_record_source *source, uint64_t offset, qn_error *error, const char *what);
 
 /* A line: up to its '\n', or to the end of the content; a '\r' at its end is no part of it. */
 typedef struct qn_line {

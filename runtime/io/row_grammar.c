@@ -28,8 +28,7 @@ static bool is_named(const qn_csv_field *field, const char *name)
     return same;
 }
 
-static qn_finding bad_quote(const qn_record_source *source, const qn_view *view, size_t at, bool is_open,
-                            qn_error *error)
+static qn_finding bad_quote(qn_record_source *source, const qn_view *view, size_t at, bool is_open, qn_error *error)
 {
     return qn_record_fail(source, view->offset + at, error,
                           is_open ? "the quotes that begin here are not closed"
@@ -42,7 +41,7 @@ static bool holds_newline(const qn_csv_field *field)
 }
 
 /* The row at `at`. key_name: the column is found by it; NULL: by number. */
-static qn_finding parse_row(const qn_record_source *source, const qn_view *view, size_t at, uint32_t key_column,
+static qn_finding parse_row(qn_record_source *source, const qn_view *view, size_t at, uint32_t key_column,
                             const char *key_name, row *to, qn_error *error)
 {
     const qn_row_format *format = &source->format.rows;
@@ -154,6 +153,7 @@ static quern_status open_rows(qn_record_source *source, qn_error *error)
     source->state.column_count = 0;
     source->state.first_offset = UINT64_MAX;
     source->state.is_quoted = source->task.segments[place->segment].begins_quoted;
+    source->state.row_state = source->task.segments[place->segment].row_state;
     if (place->started && place->scan_offset == 0)
         return QUERN_OK;
     quern_status status = read_first_row(source, error);
@@ -228,6 +228,8 @@ static qn_finding next_row(qn_record_source *source, const qn_view *view, qn_err
     }
     qn_finding finding = is_first ? learn(source, view, 0, &found, error)
                                   : parse_row(source, view, 0, source->state.key_column, NULL, &found, error);
+    if (finding == QN_FAILED && is_first)
+        source->bad_reason = NULL; /* nothing is known of the others */
     if (finding != QN_FOUND)
         return finding;
     if (is_first && source->format.rows.has_header) {
@@ -237,11 +239,34 @@ static qn_finding next_row(qn_record_source *source, const qn_view *view, qn_err
     return give_row(source, view, 0, &found, error);
 }
 
-/* Counts quotes to the first line break that is outside of them. The byte before the stretch is in what was counted. */
+/* Whether line breaks can be within rows. */
+static bool has_states(const qn_row_format *format)
+{
+    return format->has_quotes && format->has_quoted_newlines;
+}
+
+/* Goes over a byte on the way to the first row; whether it is a line break behind which one begins. The byte before the stretch is in what was
+ * counted. */
+static bool ends_row(qn_record_source *source, const qn_view *view, size_t at, bool counts)
+{
+    qn_grammar_state *state = &source->state;
+    char byte = (char)view->data[at];
+    bool is_before = view->offset + at < source->task.window.content.begin;
+    if (!source->task.bad || !counts) {
+        state->is_quoted ^= counts && !is_before && byte == '"';
+        return byte == '\n' && !state->is_quoted;
+    }
+    qn_row_state before = (qn_row_state)state->row_state;
+    if (!is_before)
+        state->row_state = qn_row_step(&source->format.rows, before, byte);
+    return byte == '\n' && (is_before ? before == QN_ROW_FIELD : qn_row_may_end(before));
+}
+
+/* Counts quotes to the first line break that is outside of them. */
 static qn_finding enter_rows(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     (void)error;
-    bool counts = source->format.rows.has_quotes && source->format.rows.has_quoted_newlines;
+    bool counts = has_states(&source->format.rows);
     uint64_t mark_end = sizeof byte_order_mark - 1, begin = source->task.window.content.begin;
     if (begin <= mark_end && source->state.first_offset == mark_end && view->offset + view->bytes > mark_end &&
         mark_end < source->task.window.content.end) {
@@ -249,9 +274,7 @@ static qn_finding enter_rows(qn_record_source *source, const qn_view *view, qn_e
         return QN_FOUND;
     }
     for (size_t at = 0; at < view->bytes; at++) {
-        bool is_before = view->offset + at < source->task.window.content.begin;
-        source->state.is_quoted ^= counts && !is_before && view->data[at] == '"';
-        if (view->data[at] == '\n' && !source->state.is_quoted) {
+        if (ends_row(source, view, at, counts)) {
             source->task.place.scan_offset = view->offset + at + 1;
             return QN_FOUND;
         }
@@ -262,12 +285,30 @@ static qn_finding enter_rows(qn_record_source *source, const qn_view *view, qn_e
     return view->at_end ? QN_END : view->bytes > 0 ? QN_PASSED : QN_MORE;
 }
 
+/* To the line break that ends the bad row. state.passing is the state, and one. */
+static qn_finding pass_row(qn_record_source *source, const qn_view *view)
+{
+    const qn_row_format *format = &source->format.rows;
+    qn_row_state state = source->state.passing > 0 ? (qn_row_state)(source->state.passing - 1) : QN_ROW_FIELD;
+    bool ended = false;
+    size_t at = 0;
+    for (; at < view->bytes && !ended; at++) {
+        char byte = (char)view->data[at];
+        ended = byte == '\n' && (!has_states(format) || qn_row_may_end(state));
+        state = qn_row_step(format, state, byte);
+    }
+    source->state.passing = (uint8_t)(state + 1);
+    source->task.place.scan_offset = view->offset + at;
+    return ended || view->at_end ? QN_FOUND : at > 0 ? QN_PASSED : QN_MORE;
+}
+
 const qn_grammar qn_row_grammar = {
     .open = open_rows,
     .tell = tell_rows,
     .hear = hear_rows,
     .enter = enter_rows,
     .next = next_row,
+    .pass = pass_row,
 };
 
 uint64_t qn_quotes_count(const uint8_t *data, size_t bytes)

@@ -3,30 +3,16 @@
 
 #include <stdlib.h>
 
+#include "runtime/io/fastq_bad.h"
+
 #define HEADER_BYTES ((size_t)4 << 10) /* read at once where a header is read again */
 
 /* ---- which of the two ---- */
 
-/* Behind empty lines. */
-static size_t pass_breaks(const qn_view *view, size_t at)
-{
-    for (; at < view->bytes; at++)
-        if (view->data[at] != '\n' &&
-            !(view->data[at] == '\r' && (at + 1 < view->bytes ? view->data[at + 1] == '\n' : view->at_end)))
-            break;
-    return at;
-}
-
-/* What is at `at`, an empty line or a record, is not seen yet. */
-static bool is_unseen(const qn_view *view, size_t at)
-{
-    return !view->at_end && (at == view->bytes || (at + 1 == view->bytes && view->data[at] == '\r'));
-}
-
 /* UNKNOWN: the first byte that is no line break begins neither. */
 static qn_sequence_kind kind_of(const qn_sequence_format *format, const uint8_t *data, size_t bytes)
 {
-    size_t at = pass_breaks(&(qn_view){.data = data, .bytes = bytes}, 0);
+    size_t at = qn_view_pass_breaks(&(qn_view){.data = data, .bytes = bytes}, 0);
     qn_sequence_kind kind = at == bytes       ? QN_SEQUENCES_UNKNOWN
                             : data[at] == '>' ? QN_SEQUENCES_FASTA
                             : data[at] == '@' ? QN_SEQUENCES_FASTQ
@@ -82,46 +68,6 @@ static quern_status read_header(qn_record_source *source, qn_error *error)
         if (whole)
             return status;
     }
-}
-
-static quern_status open_sequences(qn_record_source *source, qn_error *error)
-{
-    uint8_t front[HEADER_BYTES];
-    size_t got = 0;
-    quern_status status = QUERN_OK;
-    source->state.sequences = kind_of(&source->format.sequences, NULL, 0);
-    bool at_front = source->task.place.started && source->task.place.scan_offset == 0;
-    if (!at_front && source->state.sequences == QN_SEQUENCES_UNKNOWN) {
-        status = qn_content_read_front(&source->task.window.content, front, sizeof front, &got, error);
-        source->state.sequences = kind_of(&source->format.sequences, front, got);
-        if (status == QUERN_OK && source->state.sequences == QN_SEQUENCES_UNKNOWN)
-            status = no_kind(source, error);
-    }
-    return status == QUERN_OK && source->task.place.inside ? read_header(source, error) : status;
-}
-
-static void tell_sequences(const qn_record_source *source, qn_buffer *to)
-{
-    const qn_grammar_state *state = &source->state;
-    qn_buffer_append_u32(to, state->sequences);
-    qn_buffer_append_span(to, state->header, source->task.place.inside ? state->header_bytes : 0);
-}
-
-static quern_status hear_sequences(qn_record_source *source, qn_reader *told, qn_error *error)
-{
-    const qn_text_place *place = &source->task.place;
-    size_t bytes = 0;
-    if (source->task.window.content.begin == 0)
-        return open_sequences(source, error); /* the front is in the piece */
-    source->state.sequences = (qn_sequence_kind)qn_reader_u32(told);
-    const char *header = qn_reader_span(told, &bytes);
-    if (told->failed)
-        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a piece of a file says too little");
-    if (!place->inside)
-        return QUERN_OK;
-    if (place->record_offset >= source->task.window.content.begin)
-        return read_header(source, error);
-    return keep_header(source, header, bytes, error) ? QUERN_OK : error->status;
 }
 
 /* ---- FASTA ---- */
@@ -309,12 +255,6 @@ static qn_finding enter_fasta(qn_record_source *source, const qn_view *view)
 
 /* ---- FASTQ ---- */
 
-/* A record as it stands in the view. */
-typedef struct read {
-    quern_span name, bases, qualities;
-    size_t next;
-} read_record;
-
 static bool begins_with(const qn_view *view, const qn_line *line, char byte)
 {
     return line->end > line->begin && view->data[line->begin] == (uint8_t)byte;
@@ -325,13 +265,12 @@ static quern_span line_span(const qn_view *view, const qn_line *line)
     return span_of(view->data + line->begin, line->end - line->begin);
 }
 
-static qn_finding ends_early(const qn_record_source *source, const qn_view *view, size_t at, qn_error *error)
+static qn_finding ends_early(qn_record_source *source, const qn_view *view, size_t at, qn_error *error)
 {
     return qn_record_fail(source, view->offset + at, error, "the file ends within this record");
 }
 
-static qn_finding bad_lengths(const qn_record_source *source, const qn_view *view, size_t at, bool strict,
-                              qn_error *error)
+static qn_finding bad_lengths(qn_record_source *source, const qn_view *view, size_t at, bool strict, qn_error *error)
 {
     return qn_record_fail(source, view->offset + at, error,
                           strict
@@ -341,7 +280,7 @@ static qn_finding bad_lengths(const qn_record_source *source, const qn_view *vie
 }
 
 /* The four lines, if they are. QN_PASSED: the record has another form. */
-static qn_finding read_lines(const qn_view *view, size_t at, read_record *to)
+static qn_finding read_lines(const qn_view *view, size_t at, qn_read_record *to)
 {
     qn_line lines[4];
     for (size_t i = 0; i < 4; i++, at = lines[i - 1].next)
@@ -384,7 +323,7 @@ static qn_finding join_lines(qn_record_source *source, const qn_view *view, size
 }
 
 /* Sequence and qualities of any number of lines. */
-static qn_finding read_long(qn_record_source *source, const qn_view *view, size_t begin, read_record *to,
+static qn_finding read_long(qn_record_source *source, const qn_view *view, size_t begin, qn_read_record *to,
                             qn_error *error)
 {
     qn_line line;
@@ -415,8 +354,26 @@ static bool is_cut(const qn_record_source *source)
     return content->begin > 0 || content->end < content->bytes || qn_content_goes_on(content);
 }
 
-static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t at, read_record *to, qn_error *error)
+qn_finding qn_fastq_read_four(const qn_record_source *source, const qn_view *view, size_t at, qn_read_record *to)
 {
+    if (at < view->bytes && view->data[at] != '@')
+        return QN_PASSED;
+    if (at == view->bytes)
+        return view->at_end ? QN_PASSED : QN_MORE;
+    qn_finding finding = read_lines(view, at, to);
+    size_t bytes = (finding == QN_FOUND ? to->next : view->bytes) - at;
+    return finding != QN_PASSED && bytes > qn_fastq_read_bytes_max(source) ? QN_PASSED : finding;
+}
+
+static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t at, qn_read_record *to,
+                           qn_error *error)
+{
+    if (source->task.bad) {
+        qn_finding finding = qn_fastq_read_four(source, view, at, to);
+        return finding == QN_PASSED
+                   ? qn_record_fail(source, view->offset + at, error, "not four lines that are a record of FASTQ")
+                   : finding;
+    }
     bool strict = is_cut(source) || source->format.sequences.format == QUERN_SEQUENCE_FASTQ_LINES;
     if (view->data[at] != '@')
         return qn_record_fail(source, view->offset + at, error, "a record of FASTQ must begin with '@'");
@@ -428,7 +385,7 @@ static qn_finding read_one(qn_record_source *source, const qn_view *view, size_t
     return read_long(source, view, at, to, error);
 }
 
-static qn_finding give_read(qn_record_source *source, const qn_view *view, const read_record *given, size_t at,
+static qn_finding give_read(qn_record_source *source, const qn_view *view, const qn_read_record *given, size_t at,
                             qn_error *error)
 {
     quern_span value = given->bases;
@@ -463,12 +420,12 @@ bool qn_sequence_are_mates(quern_span first, quern_span second)
 
 static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    read_record reads[2];
+    qn_read_record reads[2];
     qn_finding finding = read_one(source, view, 0, &reads[0], error);
     if (finding != QN_FOUND)
         return finding;
-    size_t second = pass_breaks(view, reads[0].next);
-    if (is_unseen(view, second))
+    size_t second = qn_view_pass_breaks(view, reads[0].next);
+    if (qn_view_is_unseen(view, second))
         return QN_MORE;
     if (second == view->bytes)
         return qn_record_fail(source, view->offset, error, "this record has no mate behind it");
@@ -487,7 +444,7 @@ static qn_finding next_pair(qn_record_source *source, const qn_view *view, qn_er
 
 static qn_finding next_fastq(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    read_record found;
+    qn_read_record found;
     qn_finding finding = read_one(source, view, 0, &found, error);
     if (finding != QN_FOUND)
         return finding;
@@ -539,8 +496,10 @@ static qn_finding enter_fastq(qn_record_source *source, const qn_view *view)
 /* The next stretch's reader finds what looks like a record; if what comes here does not, that is an error now. */
 static qn_finding follow_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
-    size_t at = pass_breaks(view, 0);
-    if (is_unseen(view, at))
+    if (source->task.bad)
+        return QN_FOUND; /* it finds what is bad, too */
+    size_t at = qn_view_pass_breaks(view, 0);
+    if (qn_view_is_unseen(view, at))
         return QN_MORE;
     if (at == view->bytes)
         return QN_FOUND;
@@ -554,14 +513,66 @@ static qn_finding follow_sequence(qn_record_source *source, const qn_view *view,
     return finding == QN_END ? ends_early(source, view, at, error) : bad_lengths(source, view, at, true, error);
 }
 
+static quern_status open_sequences(qn_record_source *source, qn_error *error)
+{
+    uint8_t front[HEADER_BYTES];
+    size_t got = 0;
+    quern_status status = QUERN_OK;
+    source->state.sequences = kind_of(&source->format.sequences, NULL, 0);
+    bool at_front = source->task.place.started && source->task.place.scan_offset == 0;
+    if (!at_front && source->state.sequences == QN_SEQUENCES_UNKNOWN) {
+        status = qn_content_read_front(&source->task.window.content, front, sizeof front, &got, error);
+        source->state.sequences = kind_of(&source->format.sequences, front, got);
+        if (status == QUERN_OK && source->state.sequences == QN_SEQUENCES_UNKNOWN)
+            status = no_kind(source, error);
+    }
+    if (status == QUERN_OK && source->task.bad && source->state.sequences == QN_SEQUENCES_FASTQ &&
+        !source->task.place.started)
+        status = qn_fastq_find_sure(source, error);
+    return status == QUERN_OK && source->task.place.inside ? read_header(source, error) : status;
+}
+
+static void tell_sequences(const qn_record_source *source, qn_buffer *to)
+{
+    const qn_grammar_state *state = &source->state;
+    qn_buffer_append_u32(to, state->sequences);
+    qn_buffer_append_span(to, state->header, source->task.place.inside ? state->header_bytes : 0);
+}
+
+static quern_status hear_sequences(qn_record_source *source, qn_reader *told, qn_error *error)
+{
+    const qn_text_place *place = &source->task.place;
+    size_t bytes = 0;
+    if (source->task.window.content.begin == 0)
+        return open_sequences(source, error); /* the front is in the piece */
+    source->state.sequences = (qn_sequence_kind)qn_reader_u32(told);
+    const char *header = qn_reader_span(told, &bytes);
+    if (told->failed)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a piece of a file says too little");
+    if (!place->inside)
+        return QUERN_OK;
+    if (place->record_offset >= source->task.window.content.begin)
+        return read_header(source, error);
+    return keep_header(source, header, bytes, error) ? QUERN_OK : error->status;
+}
+
 /* ---- either ---- */
+
+/* What is before the first sequence of FASTA, where that is passed over, is all that is: empty lines, too. */
+static bool begins_with_other(const qn_record_source *source, const qn_view *view, size_t at)
+{
+    return source->task.bad && view->offset == 0 && source->state.sequences == QN_SEQUENCES_FASTA && at < view->bytes &&
+           view->data[at] != '>';
+}
 
 static qn_finding next_sequence(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     qn_text_place *place = &source->task.place;
-    size_t passed = place->inside ? 0 : pass_breaks(view, 0);
-    if (is_unseen(view, passed) && passed == 0)
+    size_t passed = place->inside ? 0 : qn_view_pass_breaks(view, 0);
+    if (qn_view_is_unseen(view, passed) && passed == 0)
         return QN_MORE;
+    if (passed > 0 && begins_with_other(source, view, passed))
+        return qn_record_fail(source, view->offset, error, "a sequence of FASTA must begin with '>'");
     if (passed > 0) {
         place->scan_offset += passed;
         return QN_PASSED;
@@ -585,7 +596,31 @@ static qn_finding next_sequence(qn_record_source *source, const qn_view *view, q
 static qn_finding enter_sequences(qn_record_source *source, const qn_view *view, qn_error *error)
 {
     (void)error;
+    if (source->task.bad && source->state.sequences == QN_SEQUENCES_FASTQ)
+        return qn_fastq_enter(source, view);
     return source->state.sequences == QN_SEQUENCES_FASTA ? enter_fasta(source, view) : enter_fastq(source, view);
+}
+
+/* To the next line that begins with '>'. */
+static qn_finding pass_fasta(qn_record_source *source, const qn_view *view)
+{
+    size_t at = 0;
+    while (at < view->bytes) {
+        const uint8_t *found = memchr(view->data + at, '\n', view->bytes - at);
+        at = found ? (size_t)(found - view->data) + 1 : view->bytes;
+        if (at < view->bytes && view->data[at] == '>' && found)
+            break;
+    }
+    bool found = at < view->bytes;
+    size_t kept = !found && !view->at_end && at > 0 && view->data[at - 1] == '\n';
+    at -= kept < at ? kept : 0;
+    source->task.place.scan_offset = view->offset + at;
+    return found || view->at_end ? QN_FOUND : at > 0 ? QN_PASSED : QN_MORE;
+}
+
+static qn_finding pass_sequence(qn_record_source *source, const qn_view *view)
+{
+    return source->state.sequences == QN_SEQUENCES_FASTA ? pass_fasta(source, view) : qn_fastq_pass(source, view);
 }
 
 static void forget_sequences(qn_record_source *source)
@@ -601,6 +636,7 @@ const qn_grammar qn_sequence_grammar = {
     .enter = enter_sequences,
     .next = next_sequence,
     .follow = follow_sequence,
+    .pass = pass_sequence,
     .fini = forget_sequences,
 };
 
@@ -620,10 +656,10 @@ bool qn_sequence_can_be_cut(const qn_sequence_format *format, const uint8_t *dat
     if (format->interleaved)
         return false;
     qn_finding finding = QN_FOUND;
-    for (size_t at = pass_breaks(&view, 0); finding == QN_FOUND && at < bytes;) {
-        read_record found;
+    for (size_t at = qn_view_pass_breaks(&view, 0); finding == QN_FOUND && at < bytes;) {
+        qn_read_record found;
         finding = data[at] == '@' ? read_lines(&view, at, &found) : QN_PASSED;
-        at = finding == QN_FOUND ? pass_breaks(&view, found.next) : at;
+        at = finding == QN_FOUND ? qn_view_pass_breaks(&view, found.next) : at;
     }
     return finding == QN_FOUND || finding == QN_MORE;
 }

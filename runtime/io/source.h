@@ -36,6 +36,7 @@ typedef struct qn_source_format {
 
 typedef struct qn_source {
     qn_source_kind kind;
+    qn_bad_list bad; /* what the last call passed over */
     union {
         qn_text_source text;
         qn_fixed_source fixed;
@@ -53,10 +54,17 @@ void qn_source_fini(qn_source *source); /* takes a zeroed one */
 quern_status qn_source_open(qn_source *source, const void *message, size_t bytes, const qn_text_place *place,
                             qn_error *error);
 
-/* The next block; count 0 at the end of the task. */
+/* Bad input is from now on passed over (bad_list.h), with its bytes kept or without; it comes with each block in source->bad. Not of HDF5, where
+ * it stays a failure. The source stays where it is. */
+void qn_source_pass_bad(qn_source *source, bool keeps_raw);
+
+/* Damage of what is packed is passed over, too, in the attempt of the task that is opened next, or is not. */
+void qn_source_forgive_damage(qn_source *source, bool forgives);
+
+/* The next block; count 0, with nothing in source->bad, at the end of the task. */
 quern_status qn_source_next(qn_source *source, qn_batch *batch_out, qn_error *error);
 
-/* Of a task that qn_split_is_packed(): the next piece instead of the next block; of 0 bytes at the end of the task. After a failure qn_source_block_place() says where to go on. */
+/* Of a task that qn_split_is_packed(): the next piece instead of the next block; of 0 bytes, with nothing in source->bad, at the end of the task. After a failure qn_source_block_place() says where to go on. */
 quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece *piece_out, qn_error *error);
 
 /* Where the last block begins; after a failure of next: where to go on. */
@@ -71,6 +79,12 @@ uint64_t qn_source_done_bytes(const qn_source *source);
 /* File (a member of an archive with the path of that before it; with a dataset behind it) and byte of a record of the last block, or its number in
  * what qn_source_unit() says. */
 const char *qn_source_locate(const qn_source *source, uint32_t record, uint64_t *offset_out);
+
+/* The bytes of a record of the last block as they stand in the file, while that is where the block has them; NULL: they are not whole. */
+const void *qn_source_raw(const qn_source *source, uint32_t record, size_t *bytes_out);
+
+/* A record of the last block is bad after all: says so in source->bad. */
+void qn_source_blame(qn_source *source, uint32_t record, const char *reason);
 
 /* "byte", or what records are counted in. Static. */
 const char *qn_source_unit(const qn_source *source);

@@ -8,7 +8,9 @@
 #define SPLIT_BYTES_MAX   ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 64
-#define QUOTED_BIT        (UINT32_C(1) << 31)                       /* beside the packing */
+#define QUOTED_BIT        (UINT32_C(1) << 31) /* beside the packing */
+#define ROW_STATE_SHIFT   24                  /* the same */
+#define ROW_STATE_MASK    (UINT32_C(7) << ROW_STATE_SHIFT)
 #define SEGMENT_BYTES_MIN (5 * sizeof(uint64_t) + sizeof(uint32_t)) /* of one in a message */
 
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
@@ -115,7 +117,8 @@ void qn_segment_encode(const qn_segment *segment, qn_buffer *message)
     qn_buffer_append_u64(message, segment->end);
     qn_buffer_append_u64(message, segment->file_bytes);
     qn_buffer_append_u64(message, segment->file);
-    qn_buffer_append_u32(message, segment->packing | (segment->begins_quoted ? QUOTED_BIT : 0));
+    qn_buffer_append_u32(message, segment->packing | (segment->begins_quoted ? QUOTED_BIT : 0) |
+                                      (uint32_t)segment->row_state << ROW_STATE_SHIFT);
     qn_buffer_append_span(message, segment->path, strlen(segment->path) + 1);
     if (segment->packing == QN_PACKING_INLINE) {
         qn_buffer_append_span(message, segment->data, segment->end - segment->begin);
@@ -169,7 +172,8 @@ void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer
                               .begin = file == split->file ? split->offset : 0,
                               .end = file == split->end_file ? split->end_offset : input->bytes,
                               .file = file,
-                              .begins_quoted = file == split->file && split->begins_quoted};
+                              .begins_quoted = file == split->file && split->begins_quoted,
+                              .row_state = file == split->file ? split->row_state : 0};
         count += encode_file(message, listing, segment);
     }
     if (!message->failed)
@@ -212,8 +216,9 @@ static void decode_segment(qn_reader *message, qn_segment *segment)
     segment->file_bytes = qn_reader_u64(message);
     segment->file = qn_reader_u64(message);
     uint32_t packing = qn_reader_u32(message);
-    segment->packing = (qn_packing)(packing & ~QUOTED_BIT);
+    segment->packing = (qn_packing)(packing & ~(QUOTED_BIT | ROW_STATE_MASK));
     segment->begins_quoted = (packing & QUOTED_BIT) != 0;
+    segment->row_state = (uint8_t)((packing & ROW_STATE_MASK) >> ROW_STATE_SHIFT);
     segment->path = qn_reader_span(message, &path_bytes);
     if (path_bytes == 0 || segment->path[path_bytes - 1] != 0)
         message->failed = true;

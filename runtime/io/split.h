@@ -30,6 +30,7 @@ typedef struct qn_segment {
     const uint8_t *told; /* INLINE: [told_bytes], what the format's reader has to know, borrowed */
     size_t told_bytes;
     bool begins_quoted; /* of rows: an odd number of quotes is before begin */
+    uint8_t row_state;  /* of rows of which bad ones are passed over: of row_states.h, at begin */
     qn_unit_part part;  /* QN_PACKING_UNITS, QN_PACKING_MEMBERS */
 } qn_segment;
 
@@ -39,7 +40,8 @@ typedef struct qn_split {
     size_t end_file; /* the last one, and where to stop in it */
     uint64_t end_offset;
     uint64_t bytes;
-    bool begins_quoted; /* as that of its first segment */
+    bool begins_quoted; /* these two as those of its first segment */
+    uint8_t row_state;
 } qn_split;
 
 typedef struct qn_splits {

@@ -47,6 +47,7 @@ quern_status qn_task_reader_open_content(qn_task_reader *task, const qn_task_for
         qn_content_open(&task->window.content, &task->segments[place->segment], place->member, &found, error);
     if (status != QUERN_OK || found)
         return status == QUERN_OK ? format->enter(source, error) : status;
+    qn_bad_list_tell_missing(task->bad, &task->window.content, place->member);
     *place = (qn_text_place){.segment = place->segment + 1};
     return QUERN_OK;
 }
@@ -94,7 +95,16 @@ uint64_t qn_task_reader_done_bytes(const qn_task_reader *task)
     return bytes + (done < all ? done : all);
 }
 
-/* Of the open content; of 0 bytes if nothing is left of that. */
+/* Behind the last piece of the content. */
+static quern_status end_content(qn_task_reader *task, const qn_task_format *format, void *source, qn_error *error)
+{
+    quern_status status = task->bad && format->tell_rest ? format->tell_rest(source, error) : QUERN_OK;
+    if (status == QUERN_OK)
+        qn_task_reader_close_content(task);
+    return status;
+}
+
+/* Of the open content; of 0 bytes if nothing is left of that, or something was passed over. */
 static quern_status take_piece(qn_task_reader *task, const qn_task_format *format, void *source, size_t bytes_min,
                                qn_piece *piece_out, qn_error *error)
 {
@@ -107,13 +117,12 @@ static quern_status take_piece(qn_task_reader *task, const qn_task_format *forma
     if (task->told.failed)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a piece of %s", window->content.name);
     quern_status status = format->next_piece(source, bytes_min, &end, error);
-    if (status != QUERN_OK)
+    if (status != QUERN_OK || qn_task_reader_has_bad(task))
         return status;
     *piece_out = qn_piece_of(task, &from, end);
     task->place.started = true;
-    if (qn_window_is_last(window) && task->place.scan_offset == qn_window_end(window))
-        qn_task_reader_close_content(task);
-    return QUERN_OK;
+    bool is_behind = piece_out->bytes == 0 || task->place.scan_offset == qn_window_end(window);
+    return qn_window_is_last(window) && is_behind ? end_content(task, format, source, error) : QUERN_OK;
 }
 
 quern_status qn_task_reader_next_piece(qn_task_reader *task, const qn_task_format *format, void *source,
@@ -121,7 +130,8 @@ quern_status qn_task_reader_next_piece(qn_task_reader *task, const qn_task_forma
 {
     quern_status status = QUERN_OK;
     *piece_out = (qn_piece){0};
-    while (status == QUERN_OK && piece_out->bytes == 0 && task->place.segment < task->segment_count) {
+    while (status == QUERN_OK && piece_out->bytes == 0 && !qn_task_reader_has_bad(task) &&
+           task->place.segment < task->segment_count) {
         task->block_place = task->place;
         if (qn_content_is_open(&task->window.content))
             status = take_piece(task, format, source, bytes_min, piece_out, error);

@@ -8,6 +8,7 @@
 #ifndef QN_IO_TASK_READER_H
 #define QN_IO_TASK_READER_H
 
+#include "runtime/io/bad_list.h"
 #include "runtime/io/window.h"
 
 /* Where a block begins. */
@@ -27,7 +28,8 @@ typedef struct qn_task_reader {
     qn_window window;    /* on the present content */
     qn_text_place place; /* of the next block */
     qn_text_place block_place;
-    qn_buffer told; /* with a piece */
+    qn_buffer told;   /* with a piece */
+    qn_bad_list *bad; /* borrowed; NULL: bad input is a failure */
 } qn_task_reader;
 
 /* Without a task. kept_bytes_max: of the window. QUERN_ERROR_NO_MEMORY. */
@@ -38,18 +40,27 @@ void qn_task_reader_fini(qn_task_reader *task); /* takes a zeroed one */
 quern_status qn_task_reader_open(qn_task_reader *task, const void *message, size_t bytes, const qn_text_place *place,
                                  qn_error *error);
 
+/* Whether the call that goes on passed over something. */
+static inline bool qn_task_reader_has_bad(const qn_task_reader *task)
+{
+    return task->bad && task->bad->count > 0;
+}
+
 /* What a format hands in; `source` is its own. */
 typedef struct qn_task_format {
     /* A content was opened: puts the place at its first record, if it does not stand at one, and the window there. */
     quern_status (*enter)(void *source, qn_error *error);
     /* Has whole records in the window, from the place on and of about bytes_min bytes, tells where they end and moves the place behind them.
-     * A failure leaves the place where it was. */
+     * A failure leaves the place where it was. Where something bad was passed over there are no records, and the place is behind that. */
     quern_status (*next_piece)(void *source, size_t bytes_min, uint64_t *end_out, qn_error *error);
     /* NULL: who reads a piece needs to know nothing. Appends what is to be known where the place is. */
     void (*tell)(const void *source, qn_buffer *to);
+    /* All pieces of the content were made: says in the list of bad input what is left behind them. NULL: nothing ever is. */
+    quern_status (*tell_rest)(void *source, qn_error *error);
 } qn_task_format;
 
-/* Opens the content at the place; where there is none the place goes to the next segment. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+/* Opens the content at the place; where there is none, or none that can be opened, which the list of bad input then says, the place goes to the
+ * next segment. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_task_reader_open_content(qn_task_reader *task, const qn_task_format *format, void *source,
                                          qn_error *error);
 /* The place goes to what comes behind the content. */
@@ -67,8 +78,8 @@ uint64_t qn_task_reader_bytes(const qn_task_reader *task);
 uint64_t qn_task_reader_done_bytes(const qn_task_reader *task);
 
 struct qn_piece;
-/* The next piece, of whole records of about bytes_min bytes, or of one record if that is longer; of 0 bytes at the end. Only of a task whose
- * segments are read whole. */
+/* The next piece, of whole records of about bytes_min bytes, or of one record if that is longer; of 0 bytes at the end, or where
+ * the list of bad input got something. Only of a task whose segments are read whole. */
 quern_status qn_task_reader_next_piece(qn_task_reader *task, const qn_task_format *format, void *source,
                                        size_t bytes_min, struct qn_piece *piece_out, qn_error *error);
 

@@ -44,13 +44,53 @@ static quern_status too_large(const qn_text_source *source, uint64_t offset, qn_
     return qn_task_reader_too_large(&source->task, offset, source->record_bytes_max, error);
 }
 
+static const char too_long[] = "longer than record-bytes";
+
+static size_t find_delimiter(const qn_text_source *source, const uint8_t *data, size_t bytes)
+{
+    size_t at = 0;
+    while (at < bytes && !source->delimiters.is_delimiter[data[at]])
+        at++;
+    return at;
+}
+
+/* Passes over the record at `from`, of which the window holds the begin up to its end, without keeping it. */
+static quern_status pass_long(qn_text_source *source, uint64_t from, qn_error *error)
+{
+    qn_window *window = &source->task.window;
+    qn_text_place *place = &source->task.place;
+    const uint8_t *data = window->data + (from - window->data_offset);
+    size_t bytes = (size_t)(qn_window_end(window) - from), found = bytes;
+    quern_status status = QUERN_OK;
+    qn_bad_list_begin(source->task.bad, &window->content, place->member, from, too_long);
+    while (found == bytes && status == QUERN_OK) {
+        qn_bad_list_add_raw(source->task.bad, data, bytes);
+        if (qn_window_is_last(window))
+            break;
+        uint64_t end = qn_window_end(window);
+        status = qn_window_advance(window, end, error);
+        data = window->data + (end - window->data_offset);
+        bytes = (size_t)(qn_window_end(window) - end);
+        found = find_delimiter(source, data, bytes);
+    }
+    if (status != QUERN_OK)
+        return status; /* the place is still in front of it */
+    if (found < bytes)
+        qn_bad_list_add_raw(source->task.bad, data, found);
+    uint64_t end = qn_window_end(window) - (bytes - found);
+    qn_bad_list_end(source->task.bad, end - from);
+    *place = (qn_text_place){
+        .segment = place->segment, .started = true, .member = place->member, .scan_offset = end + (found < bytes)};
+    return QUERN_OK;
+}
+
 /* Reads a chunk behind what the window holds of the open record. */
 static quern_status read_chunk(qn_text_source *source, qn_error *error)
 {
     uint64_t kept = source->task.place.inside ? source->task.place.record_offset : source->task.place.scan_offset;
     uint64_t data_end = qn_window_end(&source->task.window);
     if (data_end > kept && data_end - kept > source->record_bytes_max)
-        return too_large(source, kept, error);
+        return source->task.bad ? pass_long(source, kept, error) : too_large(source, kept, error);
     return qn_window_advance(&source->task.window, kept, error);
 }
 
@@ -146,12 +186,21 @@ static bool enter_records(qn_text_source *source)
     return found;
 }
 
+/* What could be unpacked ends within a record, or behind one. */
+static void tell_damage(qn_text_source *source, uint64_t from)
+{
+    qn_window *window = &source->task.window;
+    const uint8_t *data = window->data + (from - window->data_offset);
+    qn_bad_list_tell_damage(source->task.bad, &window->content, source->task.place.member, from, data,
+                            (size_t)(qn_window_end(window) - from));
+}
+
 /* Records of the present content, from what is in the window. *done_out: nothing is left that is ours. */
 static size_t take_records(qn_text_source *source, bool *done_out)
 {
     const qn_content *content = &source->task.window.content;
     qn_text_place *place = &source->task.place;
-    bool at_end = qn_window_is_last(&source->task.window);
+    bool is_last = qn_window_is_last(&source->task.window), at_end = is_last && !content->damage;
     size_t count = source->skip_empty ? take_runs(source, at_end) : take_lines(source, at_end);
     /* Records that begin behind the segment are somebody else's. */
     while (count > 0 && source->task.window.data_offset +
@@ -159,7 +208,9 @@ static size_t take_records(qn_text_source *source, bool *done_out)
                             content->end)
         count--;
     uint64_t next_offset = place->inside ? place->record_offset : place->scan_offset;
-    *done_out = next_offset >= content->end || (at_end && place->scan_offset == qn_window_end(&source->task.window));
+    *done_out = next_offset >= content->end || (is_last && place->scan_offset == qn_window_end(&source->task.window));
+    if (*done_out && content->damage)
+        tell_damage(source, next_offset);
     return count;
 }
 
@@ -207,12 +258,37 @@ static quern_status give_places(qn_text_source *source, size_t count, qn_error *
     return QUERN_OK;
 }
 
+/* Takes those that are too long out of the block. */
+static void drop_long(qn_text_source *source, size_t *count)
+{
+    size_t kept = 0;
+    for (uint32_t i = 0; i < *count; i++) {
+        uint32_t bytes = source->key_bytes[i];
+        uint64_t offset = 0;
+        qn_text_source_locate(source, i, &offset);
+        source->keys[kept] = source->keys[i];
+        source->key_bytes[kept] = bytes;
+        kept += bytes <= source->record_bytes_max;
+        if (bytes <= source->record_bytes_max)
+            continue;
+        qn_bad_list_begin(source->task.bad, &source->task.window.content, source->task.block_place.member, offset,
+                          too_long);
+        qn_bad_list_add_raw(source->task.bad, source->keys[i], bytes);
+        qn_bad_list_end(source->task.bad, bytes);
+    }
+    *count = kept;
+}
+
 /* A buffer that is no longer than a record may be holds none that is too long: the ordinary case. */
-static quern_status check_lengths(const qn_text_source *source, size_t count, qn_error *error)
+static quern_status check_lengths(qn_text_source *source, size_t *count, qn_error *error)
 {
     if (QN_LIKELY(source->task.window.data_bytes <= source->record_bytes_max))
         return QUERN_OK;
-    for (uint32_t i = 0; i < count; i++) {
+    if (source->task.bad) {
+        drop_long(source, count);
+        return QUERN_OK;
+    }
+    for (uint32_t i = 0; i < *count; i++) {
         if (source->key_bytes[i] > source->record_bytes_max) {
             uint64_t offset = 0;
             qn_text_source_locate(source, i, &offset);
@@ -243,16 +319,18 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
             source->task.place; /* another attempt begins here: what came before was handed out */
         if (status != QUERN_OK)
             return status;
+        if (qn_task_reader_has_bad(&source->task))
+            break;
         if (!is_open || !enter_records(source))
             continue;
         source->task.block_place = source->task.place;
         bool done = false;
         size_t count = take_records(source, &done);
+        status = check_lengths(source, &count, error);
         if (done)
             qn_task_reader_close_content(&source->task);
-        if (count > 0) {
+        if (count > 0 || qn_task_reader_has_bad(&source->task) || status != QUERN_OK) {
             give_block(source, count, batch_out);
-            status = check_lengths(source, count, error);
             return status == QUERN_OK && source->value != QUERN_TEXT_NO_VALUE ? give_places(source, count, error)
                                                                               : status;
         }
@@ -262,12 +340,12 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
     return QUERN_OK;
 }
 
-/* Behind the last delimiter of the window, or of the content. False: there is none from the place on. */
+/* Behind the last delimiter of the window, or of the content, unless that ends with damage. False: there is none from the place on. */
 static bool find_border(const qn_text_source *source, uint64_t *border_out)
 {
     const qn_window *window = &source->task.window;
     size_t begin = source->task.place.scan_offset - window->data_offset, at = window->data_bytes;
-    if (!qn_window_is_last(window))
+    if (!qn_window_is_last(window) || window->content.damage)
         while (at > begin && !source->delimiters.is_delimiter[window->data[at - 1]])
             at--;
     *border_out = window->data_offset + at;
@@ -285,8 +363,10 @@ static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, 
             status = qn_window_extend(&source->task.window, begin, begin + bytes_min, error);
         if (status == QUERN_OK && find_border(source, end_out))
             break;
-        if (status == QUERN_OK && bytes_min > source->record_bytes_max)
-            status = too_large(source, begin, error);
+        if (status == QUERN_OK && bytes_min > source->record_bytes_max) {
+            *end_out = begin;
+            return source->task.bad ? pass_long(source, begin, error) : too_large(source, begin, error);
+        }
         bytes_min *= 2;
     }
     if (status == QUERN_OK)
@@ -294,7 +374,17 @@ static quern_status next_piece(void *user, size_t bytes_min, uint64_t *end_out, 
     return status;
 }
 
-const qn_task_format qn_text_task_format = {.enter = enter_content, .next_piece = next_piece};
+/* Behind the last whole record of a content. */
+static quern_status tell_rest(void *user, qn_error *error)
+{
+    (void)error;
+    qn_text_source *source = user;
+    if (source->task.window.content.damage)
+        tell_damage(source, source->task.place.scan_offset);
+    return QUERN_OK;
+}
+
+const qn_task_format qn_text_task_format = {.enter = enter_content, .next_piece = next_piece, .tell_rest = tell_rest};
 
 const char *qn_text_source_locate(const qn_text_source *source, uint32_t record, uint64_t *offset_out)
 {

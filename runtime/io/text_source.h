@@ -40,7 +40,8 @@ quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *de
                                  quern_text_value value, uint64_t record_bytes_max, qn_error *error);
 void qn_text_source_fini(qn_text_source *source); /* takes a zeroed one */
 
-/* Of the task that qn_task_reader_open() began: the next block; count 0 at the end of the task. The keys live until the next call. */
+/* Of the task that qn_task_reader_open() began: the next block; count 0 at the end of the task, or where the list of bad input got something
+ * (bad_list.h). The keys live until the next call. */
 quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn_error *error);
 
 /* For qn_task_reader_next_piece(), instead of next. */

@@ -381,11 +381,11 @@ static quern_status read_units(qn_unpacker *unpacker, void *to, size_t bytes, si
 {
     const char *text = NULL;
     ptrdiff_t got = qn_decoder_read(unpacker->decoder, to, bytes, &text);
+    *got_out = qn_decoder_get_given(unpacker->decoder);
+    unpacker->offset += *got_out;
     if (got < 0)
         return qn_error_set(error, QUERN_ERROR_INPUT, 0, "cannot unpack %s at its byte %llu: %s", unpacker->path,
                             (unsigned long long)qn_decoder_get_packed(unpacker->decoder), text);
-    unpacker->offset += (uint64_t)got;
-    *got_out = (size_t)got;
     return QUERN_OK;
 }
 

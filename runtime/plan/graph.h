@@ -8,6 +8,7 @@
 #ifndef QN_PLAN_GRAPH_H
 #define QN_PLAN_GRAPH_H
 
+#include <quern/bad_records.h>
 #include <quern/operators.h>
 #include <stdbool.h>
 
@@ -57,6 +58,12 @@ typedef enum qn_node_kind {
 #define QN_DELIMITER_COUNT_MAX 16
 
 typedef struct qn_node qn_node;
+
+/* How many bad records of a source there may be, and what becomes of them. */
+typedef struct qn_bad_limit {
+    quern_bad_policy policy;
+    uint64_t count_max; /* of SKIP and QUARANTINE; else 0 */
+} qn_bad_limit;
 
 typedef struct qn_text_input {
     const char **paths; /* [path_count] */
@@ -128,6 +135,7 @@ struct qn_node {
     void *user;
     qn_reducer reducer; /* QN_NODE_REDUCE */
     qn_text_input text; /* QN_NODE_TEXT; other sources: the paths alone */
+    qn_bad_limit bad;   /* of sources, as asked for; changes until a run */
     union {
         qn_collate collate;         /* QN_NODE_COLLATE */
         quern_join_type join_type;  /* QN_NODE_JOIN */

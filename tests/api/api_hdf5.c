@@ -84,6 +84,33 @@ static void every_row_counts_once_though_callbacks_fail(void)
     check_sums(true);
 }
 
+static int fail_at_some(const quern_record *in, quern_emitter *out, void *user)
+{
+    uint64_t one = 0;
+    (void)user;
+    quern_emit(out, quern_of_u64(&one), quern_of_u64(&one));
+    return quern_u64(in->key) % 3000 == 17 ? quern_fail(out, 0, "no") : 0;
+}
+
+static void rows_on_which_a_callback_fails_can_be_left_out(void)
+{
+    kit_text expected = {0};
+    quern_options options;
+    quern_options_init(&options);
+    options.split_bytes = 30000;
+    options.report_path = kit_path("report.json");
+    quern_context *context = kit_context(&options);
+    quern_dataset *read = quern_tolerate(quern_read_hdf5(context, files, 1, &rows), QUERN_BAD_SKIP, 7);
+    quern_dataset *ones = quern_flat_map(read, u64_u64, fail_at_some, NULL);
+    quern_write_text(quern_reduce_by_key(ones, QUERN_COUNT), kit_path("left"));
+    kit_run(context);
+    kit_put(&expected, "0\t%d\n", ROW_COUNT - 7);
+    kit_check_output(kit_path("left"), &expected, false);
+    CHECK_SAME(kit_reported("skipped"), 7);
+    quern_context_destroy(context);
+    kit_free(&expected);
+}
+
 static int fail_at_row(const quern_record *in, quern_emitter *out, void *user)
 {
     (void)user;
@@ -303,6 +330,7 @@ int main(int argc, char **argv)
     kit_start(&argc, &argv);
     make_file();
     RUN(every_row_counts_once_though_callbacks_fail, 20);
+    RUN(rows_on_which_a_callback_fails_can_be_left_out, 20);
     RUN(a_failure_names_row_and_dataset, 10);
     RUN(a_sample_does_not_depend_on_splits, 20);
     RUN(a_program_may_use_hdf5_itself, 10);

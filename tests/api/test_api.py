@@ -38,6 +38,7 @@ PLANS = {
     "api_formats": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_memory": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_pairs": Plan(ranks(None, 1, 2, 3, 7), 90, True),
+    "api_bad_records": Plan(ranks(None, 1, 2, 3, 7), 240, True),
     "api_places": Plan(ranks(None, 3), 60, True),
     "api_sample": Plan(ranks(None, 1, 2, 3, 7), 90, True),
     "api_collect": Plan(ranks(None, 1, 2, 3, 7), 90, True),
