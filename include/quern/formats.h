@@ -71,7 +71,8 @@ QUERN_API quern_dataset *quern_read_sequences(quern_context *context, const char
  * are copied; options NULL: all defaults. QUERN_ERROR_INVALID_ARGUMENT: a path is NULL, interleaved or piece_bases is
  * set, or as quern_read_sequences(). At run: QUERN_ERROR_CALLBACK naming both files, the number of a record, from 1, and the names, if names
  * differ or one file has more records; which of several such records is named may differ from run to run; and what
- * quern_read_sequences() fails with. NULL on failure. Since 0.1. */
+ * quern_read_sequences() fails with: also at bad records, whatever the option bad-records says, since all behind one would get other
+ * mates. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_read_sequence_pairs(quern_context *context, const char *first_path,
                                                    const char *second_path, const quern_sequence_options *options);
 

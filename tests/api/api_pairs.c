@@ -11,14 +11,20 @@ static const quern_type both = QUERN_PAIR(QUERN_BYTES, QUERN_BYTES);
 static const char *plain[2], *packed[2];
 static kit_text expected;
 
-static quern_context *start(void)
+static quern_context *start_with(const char *bad_records)
 {
     quern_options options;
     quern_options_init(&options);
     options.split_bytes = 20000;
     options.memory_bytes = (uint64_t)kit_size() * 64 << 20;
     options.report_path = kit_path("report.json");
+    options.bad_records = bad_records;
     return kit_context(&options);
+}
+
+static quern_context *start(void)
+{
+    return start_with("fail");
 }
 
 static void letters_of(char *text, uint64_t *state, size_t count, const char *letters)
@@ -163,6 +169,18 @@ static void a_file_with_more_records_is_named(void)
     }
 }
 
+/* The same read is bad in both files, so that who leaves it out in both would find that all names are equal. */
+static void a_bad_record_fails_whatever_is_to_be_done_about_others(void)
+{
+    quern_context *context = start_with("skip:100");
+    const char *bad[2] = {kit_path("bad1.fastq"), kit_path("bad2.fastq")};
+    for (int side = 0; side < 2; side++)
+        pack("sed '4003s/^+/-/'", plain[side], bad[side]);
+    quern_collect(quern_read_sequence_pairs(context, bad[0], bad[1], NULL), QUERN_COLLECT_ALL, ignore, NULL);
+    CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INPUT), ".fastq: ");
+    quern_context_destroy(context);
+}
+
 static void what_makes_no_sense_is_refused(void)
 {
     const quern_sequence_options bad[] = {{.struct_size = sizeof bad[0], .interleaved = 1},
@@ -184,6 +202,7 @@ int main(int argc, char **argv)
     RUN(mates_may_have_qualities, 30);
     RUN(names_that_differ_are_named_with_both_files, 30);
     RUN(a_file_with_more_records_is_named, 30);
+    RUN(a_bad_record_fails_whatever_is_to_be_done_about_others, 30);
     RUN(what_makes_no_sense_is_refused, 30);
     kit_free(&expected);
     return kit_finish();
