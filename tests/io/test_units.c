@@ -261,7 +261,7 @@ START_TEST(records_and_identities_are_the_same_wherever_a_packed_file_is_cut)
             const char *path = pack(&packers[i]);
             reading whole = read_file(&format, path, 0, UINT64_MAX, false, &tasks);
             check_same_keys(&expected, &whole, packers[i].name);
-            for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes = split_bytes * 7 + 3) {
+            for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes = split_bytes * 16 + 3) {
                 reading got = read_file(&format, path, split_bytes, split_bytes, split_bytes > 1000, &tasks);
                 ck_assert_msg(split_bytes > 1 || tasks > 15, "%s: %u tasks", packers[i].name, tasks);
                 check_same_keys(&expected, &got, packers[i].name);
@@ -375,7 +375,7 @@ START_TEST(sequences_and_rows_are_the_same_wherever_a_packed_file_is_cut)
             const char *path = pack(&packers[i]);
             reading whole = read_file(&format, path, 0, UINT64_MAX, false, &tasks);
             check_same_keys(&expected, &whole, packers[i].name);
-            for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes = split_bytes * 20 + 3) {
+            for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes = split_bytes * 60 + 3) {
                 reading got = read_file(&format, path, split_bytes, split_bytes, split_bytes > 20, &tasks);
                 ck_assert_msg(is_uncut(of) ? tasks == 1 : split_bytes > 1 || tasks > 15, "%s: %u tasks",
                               packers[i].name, tasks);
