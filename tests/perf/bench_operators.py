@@ -50,7 +50,7 @@ JOBS = [
         "total_s", ELAPSED, "groupsum 200000000 100000000"),
     Job("groupsum_text", "bare_groupsum --text {textrows.tsv}", "quern_jobs text {textrows.tsv}", 4, "M rows/s", 20e6,
         "total_s", ELAPSED, "groupsum_text {textrows.tsv}"),
-    Job("groupsum_to_file", "bare_groupsum --text -o {out} {textrows.tsv}", "groupsum -o {out} {textrows.tsv}", 4, "M rows/s", 20e6,
+    Job("groupsum_to_file", "bare_groupsum -o {out} --text {textrows.tsv}", "groupsum -o {out} {textrows.tsv}", 4, "M rows/s", 20e6,
         "total_s", ELAPSED, None),
     Job("groupsum_zipf", "bare_groupsum --ints {zipfrows.bin}", "quern_jobs ints {zipfrows.bin}", 4, "M rows/s", 20e6,
         "total_s", ELAPSED, None),
