@@ -129,7 +129,7 @@ void qn_stage_drop_part(qn_stage_run *run)
 }
 
 /* The same block again and again until it passes or there were too many attempts: the data is here and nowhere else. */
-static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_result_feed *feed,
+static quern_status try_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_result_feed *feed,
                                      const qn_batch *batch, qn_error *error)
 {
     uint64_t skip = 0;
@@ -147,6 +147,18 @@ static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_n
         }
         skip = chain->delivered > skip ? chain->delivered : skip;
     }
+}
+
+/* Of groups, too, whose own chain is on the site meanwhile. */
+static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_result_feed *feed,
+                                     const qn_batch *batch, qn_error *error)
+{
+    qn_site *site = &run->engine->site;
+    const qn_chain *before = site->chain;
+    site->chain = &run->chains[leg];
+    quern_status status = try_result_block(run, leg, source, feed, batch, error);
+    site->chain = before;
+    return status;
 }
 
 /* A failure of the worker's own becomes the agent's, unless that has one already. */
@@ -170,8 +182,6 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
     qn_error failure = {0};
     qn_batch batch = {0};
     run->identities = (qn_identities){0};
-    run->engine->site.source = NULL;
-    run->engine->site.chain = &run->chains[leg];
     do {
         status = qn_result_feed_next(feed, &batch, &failure);
         if (status == QUERN_OK && qn_chain_samples(&run->chains[leg]))
@@ -186,7 +196,6 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
         }
         qn_agent_progress_if_due(&run->agent);
     } while (status == QUERN_OK && batch.block.count > 0 && !run->agent.aborted);
-    run->engine->site.chain = NULL;
     keep_failure(run, &failure);
     return status;
 }
@@ -251,8 +260,10 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK)
         status = qn_grouper_create(&grouper, &config, &failure);
+    run->engine->site.chain = &run->groupings[leg];
     if (status == QUERN_OK)
         status = feed_groups(run, leg, grouper, &failure);
+    run->engine->site.chain = NULL;
     qn_grouper_destroy(grouper);
     keep_failure(run, &failure);
     return status;

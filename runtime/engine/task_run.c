@@ -194,7 +194,7 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
         status = run_block(run, order, source, skip_out, &more, failure);
         qn_agent_progress_if_due(&run->agent);
     }
-    site->chain = NULL;
+    *site = (qn_site){.stage = site->stage};
     return status;
 }
 

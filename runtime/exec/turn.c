@@ -47,7 +47,9 @@ static quern_status call(struct qn_operator *op, const qn_turn *turn, qn_turn_tr
     quern_emitter *out = &op->out;
     out->turn_trace = trace;
     out->is_watched = trace || out->drop_count > 0;
+    out->chain->running = op;
     quern_status status = qn_operator_outcome(op, turn->call(out, turn->user), 0);
+    out->chain->running = NULL;
     out->turn_trace = NULL;
     out->is_watched = false;
     return status;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 static const char *how;
+static const quern_schema texts = {.key = QUERN_BYTES, .value = QUERN_BYTES};
 
 static int fill_stack(const volatile char *outer, int depth)
 {
@@ -17,7 +18,7 @@ static int fill_stack(const volatile char *outer, int depth)
 static void crash(void)
 {
     static int *volatile nowhere = (int *)8;
-    if (strcmp(how, "segv") == 0 || strcmp(how, "block") == 0)
+    if (strcmp(how, "segv") == 0 || strcmp(how, "block") == 0 || strcmp(how, "group") == 0)
         *nowhere = 1;
     if (strcmp(how, "abort") == 0)
         abort();
@@ -49,6 +50,20 @@ static int look_at_block(const quern_block *lines, uint8_t *keep_out, void *user
     return 0;
 }
 
+static int look_at_group(quern_span key, quern_values *lines, quern_emitter *out, void *user)
+{
+    (void)lines;
+    (void)user;
+    if (is_crash(key.data, key.bytes))
+        crash();
+    return quern_emit(out, key, quern_bytes("", 0));
+}
+
+static quern_dataset *look_at_lines(quern_dataset *lines)
+{
+    return strcmp(how, "block") == 0 ? quern_filter_block(lines, look_at_block, NULL) : quern_filter(lines, look, NULL);
+}
+
 static void say_mine(int number)
 {
     static const char text[] = "my own handler\n";
@@ -68,9 +83,12 @@ int main(int argc, char **argv)
         how = "segv";
     const char *path = argc == 4 ? argv[3] : "";
     quern_dataset *lines = quern_read_text(context, &path, 1, NULL);
-    quern_dataset *seen =
-        strcmp(how, "block") == 0 ? quern_filter_block(lines, look_at_block, NULL) : quern_filter(lines, look, NULL);
-    quern_write_text(quern_count_by_key(quern_name(seen, "look closely")), argc == 4 ? argv[2] : "");
+    if (strcmp(how, "group") == 0)
+        quern_write_text(quern_name(quern_group_by_key(lines, texts, look_at_group, NULL, NULL), "look closely"),
+                         argv[2]);
+    else
+        quern_write_text(quern_count_by_key(quern_name(look_at_lines(lines), "look closely")),
+                         argc == 4 ? argv[2] : "");
     quern_status status = quern_run(context);
     if (status != QUERN_OK)
         fprintf(stderr, "%s\n", quern_context_error_text(context));

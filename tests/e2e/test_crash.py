@@ -54,6 +54,12 @@ def a_callback_for_a_block_is_told_with_where_the_block_begins(t):
 
 
 @test
+def the_callback_of_a_group_is_named(t):
+    for n in (None, 2):
+        told(t, crash(t, n, "group"), b"signal 11", b"the callback of 'look closely'")
+
+
+@test
 def who_handled_the_signal_before_still_does(t):
     run = crash(t, None, "mine")
     told(t, run, b"on the record at byte", b"my own handler")
