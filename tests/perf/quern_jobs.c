@@ -62,7 +62,7 @@ static quern_dataset *read_records(quern_context *context, const char *path)
     return quern_read_fixed(context, &path, 1, &records);
 }
 
-/* Lines are as `generate` makes them: digits only, of which no sum overflows. */
+/* Lines are as `generate` makes them: a sign and digits, of which no sum overflows. */
 static int parse_lines(const quern_block *lines, quern_emitter *out, void *user)
 {
     (void)user;
@@ -70,10 +70,12 @@ static int parse_lines(const quern_block *lines, quern_emitter *out, void *user)
         const char *line = lines->key[i], *end = line + lines->key_bytes[i];
         const char *tab = memchr(line, '\t', lines->key_bytes[i]);
         int64_t number = 0;
-        if (!tab)
-            return quern_fail(out, i, "the line has no tab");
-        for (const char *digit = tab + 1; digit < end; digit++)
+        if (!tab || tab + 1 == end)
+            return quern_fail(out, i, "the line has no tab and number");
+        int is_negative = tab[1] == '-';
+        for (const char *digit = tab + 1 + is_negative; digit < end; digit++)
             number = 10 * number + (*digit - '0');
+        number = is_negative ? -number : number;
         if (quern_emit(out, quern_bytes(line, (size_t)(tab - line)), quern_of_i64(&number)) != 0)
             return -1;
     }
