@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/e2e/hdf5_names.h"
+
 static char *line; /* of the last record */
 
 static void put_place(char **to, quern_span place)
@@ -32,27 +34,6 @@ static int describe(const quern_record *in, quern_record *out, void *user)
     out->key = quern_bytes(line, (size_t)(to - line));
     out->value = quern_bytes(line, 0);
     return 0;
-}
-
-static quern_type type_of(const char *name)
-{
-    static const char *const names[] = {
-        [QUERN_BYTES] = "bytes", [QUERN_I64] = "i64", [QUERN_U64] = "u64", [QUERN_I32] = "i32",
-        [QUERN_U32] = "u32",     [QUERN_F32] = "f32", [QUERN_F64] = "f64"};
-    for (int i = 0; i <= QUERN_F64; i++)
-        if (names[i] && strcmp(names[i], name) == 0)
-            return (quern_type)i;
-    return QUERN_NONE;
-}
-
-/* "name:type:count" */
-static quern_hdf5_field field_of(char *text)
-{
-    quern_hdf5_field field = {.name = strtok(text, ":")};
-    field.type = type_of(strtok(NULL, ":"));
-    const char *count = strtok(NULL, ":");
-    field.count = count ? (uint32_t)atoi(count) : 0;
-    return field;
 }
 
 int main(int argc, char **argv)

@@ -5,35 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/e2e/hdf5_names.h"
+
 static quern_hdf5_field fields[64];
 static quern_hdf5_attribute attributes[64];
 static uint64_t dims[32];
 static uint32_t fail_at; /* the record with this number as a key */
 
-static quern_type type_of(const char *name)
-{
-    static const char *const names[] = {[QUERN_NONE] = "none", [QUERN_BYTES] = "bytes", [QUERN_I64] = "i64",
-                                        [QUERN_U64] = "u64",   [QUERN_FIXED] = "fixed", [QUERN_I32] = "i32",
-                                        [QUERN_U32] = "u32",   [QUERN_F32] = "f32",     [QUERN_F64] = "f64"};
-    for (int i = 0; name && i <= QUERN_F64; i++)
-        if (strcmp(names[i], name) == 0)
-            return (quern_type)i;
-    return QUERN_NONE;
-}
-
 static uint32_t number_behind(char *separator)
 {
     return separator ? (uint32_t)atoi(separator + 1) : 0;
-}
-
-/* "name:type:count" */
-static quern_hdf5_field field_of(char *text)
-{
-    quern_hdf5_field field = {.name = strtok(text, ":")};
-    field.type = type_of(strtok(NULL, ":"));
-    const char *count = strtok(NULL, ":");
-    field.count = count ? (uint32_t)atoi(count) : 0;
-    return field;
 }
 
 /* "name:type:value" */

@@ -46,6 +46,12 @@ static inline uint8_t fuzz_take(fuzz_input *input)
     return *input->data++;
 }
 
+/* A directory for small files, in memory if there is such a one. */
+static inline const char *fuzz_directory(void)
+{
+    return access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
 /* A number below `bound`, from a seed and a place in a series. */
 static inline uint64_t fuzz_number(uint64_t seed, uint64_t at, uint64_t bound)
 {

@@ -7,7 +7,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tools/quern/commands.h"
 
-static char directory[] = "/dev/shm/quern-fuzz-XXXXXX";
+static char directory[40];
 
 static void put(const char *name, const void *data, size_t bytes)
 {
@@ -31,6 +31,7 @@ static void remove_all(void)
 
 static void make_directory(void)
 {
+    snprintf(directory, sizeof directory, "%s/quern-fuzz-XXXXXX", fuzz_directory());
     FUZZ_CHECK(mkdtemp(directory), "no directory");
     atexit(remove_all);
     put("_SUCCESS", "", 0);

@@ -117,4 +117,25 @@ static inline void fuzz_check_same(const fuzz_reading *whole, const fuzz_reading
                "other records %s", how);
 }
 
+/* The content gives the same records as a whole, in stretches if it can be cut, and in pieces. */
+static inline void fuzz_check_cuts(const qn_source_format *format, const fuzz_input *content, uint64_t seed,
+                                   bool can_be_cut, bool has_quotes)
+{
+    static fuzz_reading whole, parts;
+    qn_source source, worker;
+    qn_error error = {0};
+    const char *path = fuzz_file(content->data, content->bytes);
+    FUZZ_CHECK(qn_source_init(&source, format, FUZZ_RECORD_BYTES_MAX, &error) == QUERN_OK, "%s", error.text);
+    FUZZ_CHECK(qn_source_init(&worker, format, FUZZ_RECORD_BYTES_MAX, &error) == QUERN_OK, "%s", error.text);
+    fuzz_read_stretches(&source, path, content, 0, 1, false, &whole);
+    if (can_be_cut) {
+        fuzz_read_stretches(&source, path, content, seed, 2 + seed % 4, has_quotes, &parts);
+        fuzz_check_same(&whole, &parts, "in stretches");
+    }
+    fuzz_read_pieces(&source, &worker, path, content, 1 + seed, &parts);
+    fuzz_check_same(&whole, &parts, "in pieces");
+    qn_source_fini(&source);
+    qn_source_fini(&worker);
+}
+
 #endif

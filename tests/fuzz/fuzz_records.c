@@ -33,25 +33,10 @@ static qn_source_format choose(uint8_t choice, bool *is_free_out)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-    static fuzz_reading whole, parts;
-    static qn_source source, worker;
     fuzz_input content = {data, bytes};
     bool is_free;
     qn_source_format format = choose(fuzz_take(&content), &is_free);
     uint64_t seed = fuzz_take(&content);
-    qn_error error = {0};
-    const char *path = fuzz_file(content.data, content.bytes);
-    FUZZ_CHECK(qn_source_init(&source, &format, FUZZ_RECORD_BYTES_MAX, &error) == QUERN_OK, "%s", error.text);
-    FUZZ_CHECK(qn_source_init(&worker, &format, FUZZ_RECORD_BYTES_MAX, &error) == QUERN_OK, "%s", error.text);
-    fuzz_read_stretches(&source, path, &content, 0, 1, false, &whole);
-    if (!is_free) {
-        fuzz_read_stretches(&source, path, &content, seed, 2 + seed % 4, format.records.rows.has_quoted_newlines,
-                            &parts);
-        fuzz_check_same(&whole, &parts, "in stretches");
-    }
-    fuzz_read_pieces(&source, &worker, path, &content, 1 + seed, &parts);
-    fuzz_check_same(&whole, &parts, "in pieces");
-    qn_source_fini(&source);
-    qn_source_fini(&worker);
+    fuzz_check_cuts(&format, &content, seed, !is_free, format.records.rows.has_quoted_newlines);
     return 0;
 }

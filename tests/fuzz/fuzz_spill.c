@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     qn_run run;
     if (keys[0].tag == 0)
         make_keys();
-    qn_spill_init(&spill, "/dev/shm", 1, BLOCK_BYTES);
+    qn_spill_init(&spill, fuzz_directory(), 1, BLOCK_BYTES);
     spill.compressor.compression = (qn_compression)(kind % 3);
     write_run(&spill, &run);
     change(&spill, &run, &input);
