@@ -74,7 +74,11 @@ typedef enum quern_explain_form {
     X(bad_records, const char *, "bad-records", TEXT, "fail",                                                          \
       "bad records of sources: fail, skip:N or quarantine:N, where more than N fail the job")                          \
     X(quarantine_dir, const char *, "quarantine", TEXT, "none",                                                        \
-      "directory for what bad-records sets apart; absent or empty")
+      "directory for what bad-records sets apart; absent or empty")                                                    \
+    X(checkpoint_dir, const char *, "checkpoint", TEXT, "none",                                                        \
+      "directory for what a job that dies can go on from; on a file system that all nodes see")                        \
+    X(resume, quern_switch, "resume", SWITCH, "off",                                                                   \
+      "go on from what is in the checkpoint, if anything is; else a checkpoint must be empty")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

@@ -37,6 +37,7 @@ extern "C" {
     X(SCRATCH, 24, JOB, "the scratch directory cannot be used")                                                        \
     X(RECORD_TOO_LARGE, 25, JOB, "a record exceeds the limit on its size")                                             \
     X(BAD_RECORDS, 26, JOB, "more records were bad than may be")                                                       \
+    X(CHECKPOINT, 27, JOB, "the checkpoint cannot be used")                                                            \
     X(CALLBACK, 30, JOB, "a user callback reported failure")                                                           \
     X(BUDGET, 31, JOB, "the memory budget is too small for this job")                                                  \
     X(OVERFLOW, 32, JOB, "a built-in sum exceeded its limits")                                                         \

@@ -37,6 +37,7 @@ typedef struct qn_run {
 
 typedef struct qn_spill {
     const char *directory; /* borrowed */
+    bool is_named;         /* the file is a checkpoint's, and directory is its path; its owner opened it */
     int fd;                /* -1 until the first run */
     qn_direct direct;      /* the page cache is passed by */
     char *left_directory;  /* owned; to be removed with the file; NULL: none */

@@ -28,6 +28,8 @@ void qn_spill_close_file(qn_spill *spill)
 
 static quern_status write_failed(const qn_spill *spill, int reason, qn_error *error)
 {
+    if (spill->is_named)
+        return qn_error_set(error, QUERN_ERROR_CHECKPOINT, reason, "cannot write %s", spill->directory);
     bool is_full = reason == ENOSPC || reason == EDQUOT || reason == EFBIG;
     return qn_error_set(error, QUERN_ERROR_SCRATCH, reason,
                         "cannot spill to %s, where %llu MiB of this rank are already: %sname another directory with "

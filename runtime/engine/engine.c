@@ -116,6 +116,14 @@ static void tell_crash(char *text, size_t bytes, void *user)
     qn_site_tell(&engine->site, engine->comm->rank, engine->comm->size, text, bytes);
 }
 
+/* Progress is shown from now on, since it is to be seen what is reused. */
+static quern_status open_checkpoint(qn_engine *engine, qn_error *error)
+{
+    const qn_settings *settings = &engine->settings;
+    qn_progress_start(&engine->progress, settings->show_progress && engine->comm->rank == 0);
+    return qn_checkpoint_open(&engine->checkpoint, engine->comm, settings, &engine->log, &engine->progress, error);
+}
+
 quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
 {
     *engine = (qn_engine){.comm = comm, .log.fd = -1};
@@ -129,6 +137,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         status = learn_nodes(engine, error);
     if (status == QUERN_OK)
         status = pin(engine, error);
+    if (status == QUERN_OK)
+        status = open_checkpoint(engine, error);
     if (status != QUERN_OK) {
         engine->comm = NULL; /* still the caller's */
         qn_engine_destroy(engine);
@@ -148,6 +158,7 @@ void qn_engine_destroy(qn_engine *engine)
         qn_topology_destroy(engine->topology);
     }
     qn_cache_fini(&engine->cache);
+    qn_checkpoint_close(&engine->checkpoint, engine->is_over);
     free(engine->rank_node);
     free(engine->account);
     qn_settings_fini(&engine->settings);
@@ -168,6 +179,7 @@ typedef struct job {
     uint64_t kept_bytes_max[QN_SINK_KIND_COUNT]; /* of each sink of that kind */
     qn_quarantine quarantine;
     qn_report report;
+    bool is_done; /* by an earlier attempt: nothing is left to do */
 } job;
 
 static quern_status check_same_graph(const qn_engine *engine, const qn_graph *graph, qn_error *error)
@@ -464,18 +476,68 @@ static quern_status try_table(job *run, uint32_t index, qn_error *error)
     return QUERN_OK;
 }
 
+/* What counters had before a stage; NULL: there are none, or no memory. */
+static int64_t *note_counters(const struct quern_counter *counters)
+{
+    size_t count = 0;
+    for (const struct quern_counter *counter = counters; counter; counter = counter->next)
+        count++;
+    int64_t *sums = calloc(count + 1, sizeof *sums);
+    for (size_t i = 0; sums && counters; counters = counters->next)
+        sums[i++] = counters->sum;
+    return sums;
+}
+
+static quern_status restore_stage(job *run, uint32_t index, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    quern_status status = open_result(run, index, error);
+    engine->stage_number++;
+    return status == QUERN_OK
+               ? qn_checkpoint_restore(&engine->checkpoint, index, run->results[index], engine->counters, error)
+               : status;
+}
+
+static quern_status run_and_save_stage(job *run, uint32_t index, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    int64_t *counted = note_counters(engine->counters);
+    if (!counted)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a stage");
+    quern_status status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK)
+        status = run_stage(run, index, error);
+    if (status == QUERN_OK)
+        status = qn_checkpoint_save(&engine->checkpoint, &run->stages, index, run->results[index], engine->counters,
+                                    counted, error);
+    free(counted);
+    return status;
+}
+
+static quern_status make_stage(job *run, uint32_t index, qn_error *error)
+{
+    if (qn_checkpoint_has(&run->engine->checkpoint, index))
+        return restore_stage(run, index, error);
+    quern_status status = try_table(run, index, error);
+    if (status != QUERN_OK || run->stages.items[index].is_left_out)
+        return status;
+    return run_and_save_stage(run, index, error);
+}
+
 static quern_status run_stages(job *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    uint64_t unneeded = qn_checkpoint_unneeded(&run->engine->checkpoint, &run->stages);
     for (uint32_t i = 0; i < run->stages.count; i++)
         if (run->stages.items[i].is_made)
             run->results[i] = qn_cache_find(&run->engine->cache, run->stages.items[i].result);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++) {
         if (run->stages.items[i].is_made)
             continue;
-        status = try_table(run, i, error);
-        if (status == QUERN_OK && !run->stages.items[i].is_left_out)
-            status = run_stage(run, i, error);
+        if (unneeded >> i & 1)
+            qn_checkpoint_skip(&run->engine->checkpoint, i, run->engine->counters);
+        else
+            status = make_stage(run, i, error);
         for (uint32_t made = 0; made < i; made++)
             if (run->stages.items[made].last_reader == i && !is_to_stay(&run->stages.items[made]))
                 close_result(run, made);
@@ -612,6 +674,22 @@ static void say_outcome(qn_engine *engine, const qn_report *report, quern_status
                     qn_progress_bytes((uint64_t)((double)bytes / seconds)));
 }
 
+static quern_status do_work(job *run, const qn_graph *graph, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    deal_out_memory(run, error);
+    quern_status status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK)
+        status = open_sinks(run, error);
+    if (status == QUERN_OK)
+        status = open_quarantine(run, error);
+    if (status == QUERN_OK)
+        status = run_stages(run, error);
+    if (status == QUERN_OK)
+        status = commit_sinks(run, error);
+    return status == QUERN_OK ? qn_checkpoint_end_run(&engine->checkpoint, graph, engine->counters, error) : status;
+}
+
 static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
 {
     qn_engine *engine = run->engine;
@@ -622,18 +700,11 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
                        error);
     }
     status = qn_comm_agree(engine->comm, error);
-    if (status == QUERN_OK) {
-        deal_out_memory(run, error);
-        status = qn_comm_agree(engine->comm, error);
-    }
     if (status == QUERN_OK)
-        status = open_sinks(run, error);
-    if (status == QUERN_OK)
-        status = open_quarantine(run, error);
-    if (status == QUERN_OK)
-        status = run_stages(run, error);
-    if (status == QUERN_OK)
-        status = commit_sinks(run, error);
+        status =
+            qn_checkpoint_begin_run(&engine->checkpoint, graph, &run->stages, engine->counters, &run->is_done, error);
+    if (status == QUERN_OK && !run->is_done)
+        status = do_work(run, graph, error);
     quern_status counted = total_counters(engine, status == QUERN_OK, error);
     return status == QUERN_OK ? counted : status;
 }
@@ -681,6 +752,7 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     if (status == QUERN_OK)
         status = keep_results(run, graph, error);
     close_job(run, status == QUERN_OK);
+    engine->is_over = status == QUERN_OK;
     say_outcome(engine, &run->report, status);
     if (engine->account) {
         engine->account->ran = true;

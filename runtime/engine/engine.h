@@ -8,6 +8,7 @@
 #include "runtime/base/log.h"
 #include "runtime/comm/comm.h"
 #include "runtime/engine/cache.h"
+#include "runtime/engine/checkpoint.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/engine/site.h"
@@ -26,6 +27,8 @@ typedef struct qn_engine {
     uint32_t run_count;    /* runs that set bad records apart */
     qn_progress progress;
     qn_cache cache;                 /* results of earlier runs */
+    qn_checkpoint checkpoint;       /* what is durable */
+    bool is_over;                   /* the last run succeeded */
     qn_account *account;            /* of the last run; NULL: none, or its graph was refused */
     struct quern_counter *counters; /* of the context; borrowed */
     qn_site site;                   /* where this rank is */

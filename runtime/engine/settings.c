@@ -175,8 +175,9 @@ static quern_status copy_texts(qn_settings *settings, const quern_options *optio
     settings->scratch_dir = strdup(choose_scratch(options));
     settings->report_path = options->report_path ? strdup(options->report_path) : NULL;
     settings->quarantine_dir = options->quarantine_dir ? strdup(options->quarantine_dir) : NULL;
-    if (!settings->scratch_dir || (options->report_path && !settings->report_path) ||
-        (options->quarantine_dir && !settings->quarantine_dir))
+    settings->checkpoint_dir = options->checkpoint_dir ? strdup(options->checkpoint_dir) : NULL;
+    if (!settings->scratch_dir || (options->checkpoint_dir && !settings->checkpoint_dir) ||
+        (options->report_path && !settings->report_path) || (options->quarantine_dir && !settings->quarantine_dir))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the texts of options");
     return QUERN_OK;
 }
@@ -208,6 +209,7 @@ void qn_settings_fini(qn_settings *settings)
     free(settings->scratch_dir);
     free(settings->report_path);
     free(settings->quarantine_dir);
+    free(settings->checkpoint_dir);
     *settings = (qn_settings){0};
 }
 
@@ -218,6 +220,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .split_bytes = options->split_bytes,
         .attempt_count_max = options->attempt_count_max ? (uint32_t)options->attempt_count_max : ATTEMPT_COUNT_DEFAULT,
         .explain = options->explain,
+        .resumes = options->resume == QUERN_ON,
         .show_progress = options->progress == QUERN_ON,
         .check = options->check == QUERN_ON,
         .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
@@ -225,6 +228,9 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .tells_crash = options->crash_report == QUERN_AUTO ? !comm->in_host : options->crash_report == QUERN_ON,
         .pin = options->pin == QUERN_AUTO ? !comm->in_host : options->pin == QUERN_ON,
     };
+    if (settings->resumes && !options->checkpoint_dir)
+        return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0,
+                            "resume: name the checkpoint by the option checkpoint");
     if (options->attempt_count_max > ATTEMPT_COUNT_MAX)
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "attempts: %llu is not 1 to %d",
                             (unsigned long long)options->attempt_count_max, ATTEMPT_COUNT_MAX);

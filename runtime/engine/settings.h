@@ -31,6 +31,8 @@ typedef struct qn_settings {
     quern_bad_policy bad_policy; /* of sources that have none; those of rank 0 */
     uint64_t bad_count_max;
     char *quarantine_dir; /* owned; NULL: none */
+    char *checkpoint_dir; /* owned; NULL: none */
+    bool resumes;
     quern_explain_form explain;
     bool show_progress;
     bool check; /* callbacks */

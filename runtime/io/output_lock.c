@@ -11,16 +11,15 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "runtime/base/boot_id.h"
 #include "runtime/base/file.h"
 
-#define BOOT_ID_PATH    "/proc/sys/kernel/random/boot_id"
-#define BOOT_ID_BYTES   36
 #define HOST_BYTES_MAX  64
 #define OWNER_BYTES_MAX 160
 
 /* Who holds a lock, as its file says: "boot-id pid host". */
 typedef struct owner {
-    char boot[BOOT_ID_BYTES + 1]; /* "" is unknown, and equal to nobody's */
+    char boot[QN_BOOT_ID_BYTES + 1]; /* "" is unknown, and equal to nobody's */
     long pid;
     char host[HOST_BYTES_MAX + 1];
 } owner;
@@ -29,15 +28,7 @@ static owner describe_self(void)
 {
     owner self = {.pid = (long)getpid()};
     struct utsname names;
-    size_t bytes = 0;
-    int fd = open(BOOT_ID_PATH, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        if (qn_file_read_at(fd, self.boot, BOOT_ID_BYTES, 0, BOOT_ID_PATH, QUERN_ERROR_SYSTEM, &bytes, NULL) !=
-                QUERN_OK ||
-            bytes != BOOT_ID_BYTES)
-            self.boot[0] = 0;
-        close(fd);
-    }
+    qn_boot_id_read(self.boot);
     if (uname(&names) == 0)
         snprintf(self.host, sizeof self.host, "%.*s", HOST_BYTES_MAX, names.nodename);
     return self;

@@ -537,6 +537,23 @@ bool qn_shuffle_is_over(const qn_shuffle *shuffle)
     return shuffle->ended && (!shuffle->outgoing.reducer || qn_rounds_is_over(&shuffle->rounds));
 }
 
+quern_status qn_shuffle_restore(qn_shuffle *shuffle, const qn_key *key, const uint64_t *value, qn_error *error)
+{
+    const qn_home_config *own = &shuffle->home.config;
+    bool by_address = qn_reducer_by_address(shuffle->config.reducer);
+    qn_entry entry = {*key, by_address ? (uint64_t)(uintptr_t)value : *value};
+    if (key->tag < own->tag_first || key->tag > own->tag_last)
+        return QUERN_OK;
+    return insert_home(shuffle, &entry, 1, error);
+}
+
+void qn_shuffle_end_restored(qn_shuffle *shuffle)
+{
+    shuffle->ended = true;
+    if (shuffle->outgoing.reducer)
+        qn_rounds_skip(&shuffle->rounds);
+}
+
 quern_status qn_shuffle_finish(qn_shuffle *shuffle, qn_error *error)
 {
     QN_ASSERT(qn_shuffle_is_over(shuffle));

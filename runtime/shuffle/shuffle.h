@@ -120,6 +120,11 @@ static inline qn_home *qn_shuffle_get_home(qn_shuffle *shuffle)
     return &shuffle->home;
 }
 
+/* Instead of inserting: a row of a result that was saved, which is passed over unless it is of this rank's range; then the next. */
+quern_status qn_shuffle_restore(qn_shuffle *shuffle, const qn_key *key, const uint64_t *value, qn_error *error);
+/* That was all: over, without a round. On all ranks or none. */
+void qn_shuffle_end_restored(qn_shuffle *shuffle);
+
 /* After over, for a result that is kept: gives back what only making it needed. */
 void qn_shuffle_retire(qn_shuffle *shuffle);
 /* Memory that a retired result takes, with what reading it needs. */

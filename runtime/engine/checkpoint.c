@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/checkpoint.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/file.h"
+#include "runtime/base/hash.h"
+#include "runtime/engine/checkpoint_internal.h"
+
+#define JOURNAL_NAME  "journal"
+#define LOCK_NAME     "lock"
+#define SAVED_PREFIX  "run-"
+#define PROGRAM_PATH  "/proc/self/exe"
+#define PROGRAM_PIECE ((size_t)1 << 20)
+
+void qn_checkpoint_say(const qn_checkpoint *checkpoint, const char *format, ...)
+{
+    char text[QN_ERROR_TEXT_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    qn_log_line(checkpoint->log, "checkpoint: %s", text);
+    qn_progress_say(checkpoint->progress, "checkpoint: %s", text);
+}
+
+bool qn_json_number(const json_t *object, const char *key, uint64_t *number_out)
+{
+    const json_t *number = json_object_get(object, key);
+    *number_out = json_is_integer(number) ? (uint64_t)json_integer_value(number) : 0;
+    return json_is_integer(number);
+}
+
+uint64_t qn_json_get_number(const json_t *object, const char *key)
+{
+    uint64_t number = 0;
+    qn_json_number(object, key, &number);
+    return number;
+}
+
+char *qn_checkpoint_path(const qn_checkpoint *checkpoint, const char *name)
+{
+    size_t bytes = strlen(checkpoint->directory) + strlen(name) + 2;
+    char *path = malloc(bytes);
+    if (path)
+        snprintf(path, bytes, "%s/%s", checkpoint->directory, name);
+    return path;
+}
+
+static quern_status no_memory(qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
+}
+
+/* Of the file that runs, and the library's version: another program may mean something else by the same graph. */
+static quern_status digest_program(uint64_t *digest_out, qn_error *error)
+{
+    static const char version[] = QUERN_VERSION;
+    uint8_t *piece = malloc(PROGRAM_PIECE);
+    int fd = open(PROGRAM_PATH, O_RDONLY | O_CLOEXEC);
+    quern_status status = piece ? QUERN_OK : no_memory(error);
+    if (status == QUERN_OK && fd < 0)
+        status = qn_error_set(error, QUERN_ERROR_SYSTEM, errno, "cannot read the program's file");
+    *digest_out = qn_checksum(version, sizeof version, 0);
+    for (uint64_t offset = 0; status == QUERN_OK;) {
+        size_t got = 0;
+        status = qn_file_read_at(fd, piece, PROGRAM_PIECE, offset, PROGRAM_PATH, QUERN_ERROR_SYSTEM, &got, error);
+        if (status != QUERN_OK || got == 0)
+            break;
+        *digest_out = qn_checksum(piece, got, *digest_out);
+        offset += got;
+    }
+    *digest_out &= INT64_MAX; /* JSON's integers */
+    if (fd >= 0)
+        close(fd);
+    free(piece);
+    return status;
+}
+
+static quern_status refuse_used(const qn_checkpoint *checkpoint, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_CHECKPOINT, 0,
+                        "%s holds the checkpoint of a job that did not end: go on with it by the option resume, or "
+                        "remove it, or name another",
+                        checkpoint->directory);
+}
+
+/* The line of the same thing is out of date. */
+static quern_status take_line(json_t *lines, json_t *line, qn_error *error)
+{
+    for (size_t i = json_array_size(lines); i > 0; i--) {
+        const json_t *other = json_array_get(lines, i - 1);
+        if (qn_json_get_number(other, "run") == qn_json_get_number(line, "run") &&
+            qn_json_get_number(other, "stage") == qn_json_get_number(line, "stage"))
+            json_array_remove(lines, i - 1);
+    }
+    return json_array_append(lines, line) == 0 ? QUERN_OK : no_memory(error);
+}
+
+quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
+{
+    const char *event = json_string_value(json_object_get(line, "event"));
+    if (event && strcmp(event, "stage") == 0)
+        return take_line(checkpoint->stages, line, error);
+    if (event && strcmp(event, "run") == 0)
+        return take_line(checkpoint->runs, line, error);
+    return QUERN_OK;
+}
+
+/* Lines of an attempt that was not the last to begin when they were written are of a job that did not know that it was taken over. */
+static quern_status read_lines(qn_checkpoint *checkpoint, const json_t *lines, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (size_t i = 0; i < json_array_size(lines) && status == QUERN_OK; i++) {
+        json_t *line = json_array_get(lines, i);
+        const char *event = json_string_value(json_object_get(line, "event"));
+        uint64_t attempt = qn_json_get_number(line, "attempt");
+        if (event && strcmp(event, "start") == 0)
+            checkpoint->attempt = (uint32_t)attempt;
+        else if (attempt == checkpoint->attempt)
+            status = qn_checkpoint_note(checkpoint, line, error);
+    }
+    return status;
+}
+
+static json_t *describe_start(const qn_checkpoint *checkpoint)
+{
+    return json_pack("{s:s, s:I, s:s, s:I, s:I}", "event", "start", "attempt", (json_int_t)checkpoint->attempt,
+                     "version", QUERN_VERSION, "program", (json_int_t)checkpoint->program, "ranks",
+                     (json_int_t)checkpoint->comm->size);
+}
+
+static bool is_referred_to(const qn_checkpoint *checkpoint, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(checkpoint->stages); i++) {
+        const json_t *files = json_object_get(json_array_get(checkpoint->stages, i), "files");
+        for (size_t k = 0; k < json_array_size(files); k++) {
+            const char *other = json_string_value(json_object_get(json_array_get(files, k), "name"));
+            if (other && strcmp(other, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+void qn_checkpoint_sweep(const qn_checkpoint *checkpoint)
+{
+    DIR *open = opendir(checkpoint->directory);
+    if (!open)
+        return;
+    for (struct dirent *entry; (entry = readdir(open)) != NULL;)
+        if (strncmp(entry->d_name, SAVED_PREFIX, strlen(SAVED_PREFIX)) == 0 &&
+            !is_referred_to(checkpoint, entry->d_name))
+            unlinkat(dirfd(open), entry->d_name, 0);
+    closedir(open);
+}
+
+static quern_status begin_attempt(qn_checkpoint *checkpoint, const qn_settings *settings, const json_t *lines,
+                                  qn_error *error)
+{
+    if (json_array_size(lines) > 0 && !settings->resumes)
+        return refuse_used(checkpoint, error);
+    quern_status status = read_lines(checkpoint, lines, error);
+    if (status == QUERN_OK)
+        status = digest_program(&checkpoint->program, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_checkpoint_sweep(checkpoint);
+    checkpoint->attempt++;
+    if (settings->resumes)
+        qn_checkpoint_say(checkpoint,
+                          checkpoint->attempt > 1 ? "going on from %s, attempt %u" : "nothing to go on from in %s",
+                          checkpoint->directory, checkpoint->attempt);
+    return qn_journal_append(&checkpoint->journal, describe_start(checkpoint), error);
+}
+
+static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *settings, qn_error *error)
+{
+    json_t *lines = NULL;
+    checkpoint->path = qn_checkpoint_path(checkpoint, JOURNAL_NAME);
+    checkpoint->lock_path = qn_checkpoint_path(checkpoint, LOCK_NAME);
+    checkpoint->stages = json_array();
+    checkpoint->runs = json_array();
+    if (!checkpoint->path || !checkpoint->lock_path || !checkpoint->stages || !checkpoint->runs)
+        return no_memory(error);
+    if (mkdir(checkpoint->directory, 0700) != 0 && errno != EEXIST)
+        return qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot make %s", checkpoint->directory);
+    quern_status status = qn_checkpoint_lock_take(&checkpoint->lock, checkpoint->lock_path, error);
+    if (status == QUERN_OK)
+        status = qn_journal_open(&checkpoint->journal, checkpoint->path, &lines, error);
+    if (status == QUERN_OK)
+        status = begin_attempt(checkpoint, settings, lines, error);
+    if (status == QUERN_OK)
+        status = qn_file_sync_directory(checkpoint->directory, error);
+    json_decref(lines);
+    return status;
+}
+
+quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const qn_settings *settings,
+                                const qn_log *log, qn_progress *progress, qn_error *error)
+{
+    uint64_t known[] = {0, 0}, wanted = settings->checkpoint_dir != NULL;
+    *checkpoint = (qn_checkpoint){
+        .comm = comm, .settings = settings, .log = log, .progress = progress, .lock.fd = -1, .journal.fd = -1};
+    quern_status status = qn_comm_reduce_max(comm, &wanted, 1, error);
+    if (status != QUERN_OK || !wanted)
+        return status;
+    checkpoint->directory = settings->checkpoint_dir;
+    if (!checkpoint->directory)
+        qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "checkpoint: it is not given to all ranks");
+    else if (comm->rank == 0)
+        open_journal(checkpoint, settings, error);
+    status = qn_comm_agree(comm, error);
+    known[0] = checkpoint->attempt;
+    if (status == QUERN_OK)
+        status = qn_comm_broadcast(comm, known, sizeof known, 0, error);
+    checkpoint->attempt = (uint32_t)known[0];
+    if (status != QUERN_OK)
+        qn_checkpoint_close(checkpoint, false);
+    return status;
+}
+
+static void remove_all(qn_checkpoint *checkpoint)
+{
+    json_array_clear(checkpoint->stages);
+    unlink(checkpoint->path); /* first, for what it says is not there any more then */
+    qn_checkpoint_sweep(checkpoint);
+}
+
+void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
+{
+    bool is_held = checkpoint->lock.path && qn_checkpoint_lock_is_held(&checkpoint->lock);
+    if (is_over && is_held && checkpoint->journal.fd >= 0)
+        remove_all(checkpoint);
+    if (checkpoint->comm)
+        qn_journal_close(&checkpoint->journal);
+    qn_checkpoint_lock_drop(&checkpoint->lock);
+    json_decref(checkpoint->stages);
+    json_decref(checkpoint->runs);
+    free(checkpoint->path);
+    free(checkpoint->lock_path);
+    free(checkpoint->files);
+    *checkpoint = (qn_checkpoint){0};
+}

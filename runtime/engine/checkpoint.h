@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/checkpoint.h: what is durable of a job, so that the next attempt at it need not begin at the begin.
+ *
+ * Intuition. A directory that all ranks see holds files of results, and a journal (journal.h) that says what they are. When a stage that ends in a
+ * reduction is over, each rank writes its part of the result to a file of its own and syncs it; then rank 0 adds a line to the journal. What
+ * has no line does not count, so a job may die at any moment. The next attempt makes the same calls; of each run
+ * it looks which stages have a line, whether that is of the same work (digest), and whether its files are whole (saved.h);
+ * those are read instead of run, and stages that only they would have read are not run either.
+ *
+ * What a digest is of: the program's file and Quern's version; the graph of the run and of all runs before; the paths, sizes and times of change of the files
+ * that the stage and those before it read. Where something else goes in that cannot be looked at (arrays in memory, a
+ * result of an earlier run), or where more than the result came of the stage (bad records), it is not saved.
+ *
+ * A run whose lines say that it is done, and that gave files and nothing else, is not run again.
+ *
+ * A checkpoint that cannot be written does not end the job: it goes on without, and says so.
+ */
+#ifndef QN_ENGINE_CHECKPOINT_H
+#define QN_ENGINE_CHECKPOINT_H
+
+#include "runtime/base/log.h"
+#include "runtime/comm/comm.h"
+#include "runtime/engine/checkpoint_lock.h"
+#include "runtime/engine/journal.h"
+#include "runtime/engine/progress.h"
+#include "runtime/engine/settings.h"
+#include "runtime/exec/chain.h"
+#include "runtime/plan/stages.h"
+#include "runtime/shuffle/result.h"
+#include "runtime/shuffle/saved.h"
+
+#define QN_SAVED_NAME_BYTES 96
+
+/* A file of a stage's result. */
+typedef struct qn_saved_file {
+    uint32_t stage;
+    char name[QN_SAVED_NAME_BYTES]; /* in the directory */
+    qn_saved saved;
+} qn_saved_file;
+
+typedef struct qn_checkpoint {
+    const char *directory; /* borrowed; NULL: none, and all calls do nothing */
+    qn_comm *comm;         /* borrowed, and these */
+    const qn_settings *settings;
+    const qn_log *log;
+    qn_progress *progress;
+    uint32_t attempt;          /* at the job, from 1 */
+    uint32_t run;              /* the present one, from 1 */
+    uint64_t history;          /* digest of all before */
+    bool save_failed;          /* nothing is saved any more */
+    uint64_t reused, reusable; /* stages of the run, as bits: taken, to be taken */
+    qn_saved_file *files;      /* [file_count] of the reusable ones; owned */
+    size_t file_count;
+    uint64_t saved_bytes, save_ns;        /* of this rank, of the run */
+    uint64_t certain;                     /* stages of the run that have a digest, as bits */
+    uint64_t digests[QN_STAGE_COUNT_MAX]; /* rank 0 */
+    char *path, *lock_path;               /* rank 0, and what follows; owned */
+    qn_checkpoint_lock lock;
+    qn_journal journal;
+    json_t *stages, *runs; /* lines of earlier attempts, and of this one */
+    uint64_t program;
+} qn_checkpoint;
+
+/* Opens what the settings name, and takes its lock. Collective. QUERN_ERROR_CHECKPOINT: another job has it, or it holds what an earlier one left
+ * and the settings do not say that it is to be gone on with. */
+quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const qn_settings *settings,
+                                const qn_log *log, qn_progress *progress, qn_error *error);
+/* Ends it; is_over: the job is, and needs nothing of it any more. Local. Takes a zeroed one. */
+void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over);
+
+/* Begins a run: finds what can be reused of it. *is_done_out: all. Collective. QUERN_ERROR_CHECKPOINT, QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *graph, const qn_stages *stages,
+                                     struct quern_counter *counters, bool *is_done_out, qn_error *error);
+/* Stages whose results nobody reads, since what would read them is reused: as bits. The same on all ranks. */
+uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages *stages);
+/* One of them is passed over: adds what it counted. Local. */
+void qn_checkpoint_skip(const qn_checkpoint *checkpoint, uint32_t stage, struct quern_counter *counters);
+static inline bool qn_checkpoint_has(const qn_checkpoint *checkpoint, uint32_t stage)
+{
+    return checkpoint->reusable >> stage & 1;
+}
+
+/* Fills the new result of a stage that can be reused, and adds what the stage counted. Collective. */
+quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
+                                   struct quern_counter *counters, qn_error *error);
+/* Saves the result of a stage that is over, if it can be. counted: [counters] what each had before the stage. Collective; fails only where
+ * the ranks cannot talk. */
+quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage, qn_result *result,
+                                struct quern_counter *counters, const int64_t *counted, qn_error *error);
+/* A run succeeded and its outputs are there: what was saved of it goes. Collective; fails as save. */
+quern_status qn_checkpoint_end_run(qn_checkpoint *checkpoint, const qn_graph *graph, struct quern_counter *counters,
+                                   qn_error *error);
+
+#endif

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/file.h"
+#include "runtime/base/hash.h"
+#include "runtime/engine/bad_log.h"
+#include "runtime/engine/checkpoint_internal.h"
+#include "runtime/io/listing.h"
+
+#define DIGEST_TEXT_BYTES 17
+
+/* ---- what a stage's result depends on; rank 0 ---- */
+
+static uint64_t digest_number(uint64_t digest, uint64_t number)
+{
+    return qn_checksum(&number, sizeof number, digest);
+}
+
+/* Paths, sizes and times of all files. False: they cannot be listed, of which the stage will say more. */
+static bool digest_files(const qn_node *source, uint64_t *digest)
+{
+    qn_listing listing;
+    qn_error ignored = {0};
+    struct stat about;
+    bool is_listed = qn_listing_create(&listing, source->text.paths, source->text.path_count, &ignored) == QUERN_OK;
+    for (size_t i = 0; is_listed && i < listing.file_count; i++) {
+        const char *path = listing.files[i].path;
+        is_listed = stat(path, &about) == 0;
+        *digest = qn_checksum(path, strlen(path) + 1, *digest);
+        *digest = digest_number(*digest, (uint64_t)about.st_size);
+        *digest = digest_number(*digest, (uint64_t)about.st_mtim.tv_sec);
+        *digest = digest_number(*digest, (uint64_t)about.st_mtim.tv_nsec);
+    }
+    qn_listing_destroy(&listing);
+    return is_listed;
+}
+
+static bool looks_up(const qn_stage *stage)
+{
+    for (uint32_t step = 0; step < stage->step_count; step++)
+        if (qn_stage_looks_up(stage, step))
+            return true;
+    return false;
+}
+
+static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index, uint64_t *digest)
+{
+    const qn_stage *stage = &stages->items[index];
+    if (stage->is_made || stage->kept != QN_STAGE_NONE || looks_up(stage) ||
+        qn_bad_legs(checkpoint->settings, stage) != 0)
+        return false;
+    *digest = digest_number(digest_number(checkpoint->history, index), stage->leg_count);
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
+        uint32_t parent = stage->legs[leg].parent;
+        if (parent != QN_STAGE_NONE && !(checkpoint->certain >> parent & 1))
+            return false;
+        if (parent != QN_STAGE_NONE)
+            *digest = digest_number(*digest, checkpoint->digests[parent]);
+        else if (!qn_leg_has_tasks(stage, leg) || !digest_files(qn_leg_source(stage, leg), digest))
+            return false;
+    }
+    return true;
+}
+
+static void digest_stages(qn_checkpoint *checkpoint, const qn_stages *stages)
+{
+    checkpoint->certain = 0;
+    for (uint32_t i = 0; i < stages->count; i++)
+        if (digest_stage(checkpoint, stages, i, &checkpoint->digests[i]))
+            checkpoint->certain |= UINT64_C(1) << i;
+}
+
+static void print_digest(uint64_t digest, char text[DIGEST_TEXT_BYTES])
+{
+    snprintf(text, DIGEST_TEXT_BYTES, "%016" PRIx64, digest);
+}
+
+static bool has_digest(const json_t *line, uint64_t digest)
+{
+    char text[DIGEST_TEXT_BYTES];
+    const char *noted = json_string_value(json_object_get(line, "digest"));
+    print_digest(digest, text);
+    return noted && strcmp(noted, text) == 0;
+}
+
+/* ---- lines and files ---- */
+
+static json_t *find_line(const json_t *lines, uint64_t run, uint64_t stage)
+{
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        json_t *line = json_array_get(lines, i);
+        if (qn_json_get_number(line, "run") == run && qn_json_get_number(line, "stage") == stage)
+            return line;
+    }
+    return NULL;
+}
+
+static json_t *describe_file(const qn_saved_file *file)
+{
+    const qn_run *run = &file->saved.run;
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", file->name, "rank",
+                     (json_int_t)file->saved.rank, "ranks", (json_int_t)file->saved.size, "words",
+                     (json_int_t)file->saved.value_words, "offset", (json_int_t)run->offset, "bytes",
+                     (json_int_t)run->bytes, "rows", (json_int_t)run->row_count, "block_bytes",
+                     (json_int_t)run->block_bytes_max, "unpacked_bytes", (json_int_t)run->unpacked_bytes_max);
+}
+
+/* False: the line is not ours after all. */
+static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_out)
+{
+    const char *name = json_string_value(json_object_get(line, "name"));
+    uint64_t numbers[8];
+    static const char *const keys[] = {"rank",  "ranks", "words",       "offset",
+                                       "bytes", "rows",  "block_bytes", "unpacked_bytes"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (!qn_json_number(line, keys[i], &numbers[i]))
+            return false;
+    if (!name || strlen(name) >= QN_SAVED_NAME_BYTES || strchr(name, '/') || numbers[0] >= numbers[1] ||
+        numbers[1] > UINT32_MAX || numbers[2] > UINT32_MAX)
+        return false;
+    *file_out = (qn_saved_file){
+        .stage = stage,
+        .saved = {.rank = (uint32_t)numbers[0], .size = (uint32_t)numbers[1], .value_words = (uint32_t)numbers[2]}};
+    file_out->saved.run = (qn_run){.offset = numbers[3],
+                                   .bytes = numbers[4],
+                                   .row_count = numbers[5],
+                                   .block_bytes_max = numbers[6],
+                                   .unpacked_bytes_max = numbers[7]};
+    snprintf(file_out->name, sizeof file_out->name, "%s", name);
+    return true;
+}
+
+/* ---- what can be reused ---- */
+
+static bool can_save(const qn_stages *stages, uint32_t index)
+{
+    const qn_stage *stage = &stages->items[index];
+    return stage->result && stage->result->kind == QN_NODE_REDUCE && !stage->is_made && !stage->is_left_out;
+}
+
+static uint32_t words_of(const qn_stages *stages, uint32_t index)
+{
+    return stages->items[index].result->reducer.value_words;
+}
+
+static uint32_t count_counters(const struct quern_counter *counters)
+{
+    uint32_t count = 0;
+    for (; counters; counters = counters->next)
+        count++;
+    return count;
+}
+
+/* Why the line's files are of no use, or NULL. */
+static const char *why_not(const qn_checkpoint *checkpoint, uint32_t index, const struct quern_counter *counters)
+{
+    const json_t *line = find_line(checkpoint->stages, checkpoint->run, index);
+    if (!line)
+        return "it was not over";
+    if (qn_json_get_number(line, "program") != checkpoint->program)
+        return "the program is another one";
+    if (!(checkpoint->certain >> index & 1))
+        return "what it depends on cannot be looked at";
+    if (qn_json_get_number(line, "history") != checkpoint->history)
+        return "the graph is another one";
+    if (!has_digest(line, checkpoint->digests[index]))
+        return "an input changed: a path, a size or a time";
+    if (json_array_size(json_object_get(line, "counted")) != count_counters(counters))
+        return "there are other counters";
+    return NULL;
+}
+
+static quern_status take_files(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index, qn_error *error)
+{
+    const json_t *files = json_object_get(find_line(checkpoint->stages, checkpoint->run, index), "files");
+    size_t count = json_array_size(files);
+    qn_saved_file *grown = realloc(checkpoint->files, (checkpoint->file_count + count + 1) * sizeof *grown);
+    if (!grown)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the files of a checkpoint");
+    checkpoint->files = grown;
+    for (size_t i = 0; i < count; i++)
+        if (!parse_file(json_array_get(files, i), index, &grown[checkpoint->file_count + i]) ||
+            grown[checkpoint->file_count + i].saved.value_words != words_of(stages, index))
+            count = 0;
+    checkpoint->file_count += count;
+    if (count > 0)
+        checkpoint->reusable |= UINT64_C(1) << index;
+    return QUERN_OK;
+}
+
+static quern_status choose(qn_checkpoint *checkpoint, const qn_stages *stages, const struct quern_counter *counters,
+                           qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    digest_stages(checkpoint, stages);
+    for (uint32_t i = 0; i < stages->count && status == QUERN_OK && checkpoint->attempt > 1; i++) {
+        const char *reason = can_save(stages, i) ? why_not(checkpoint, i, counters) : NULL;
+        if (reason)
+            qn_checkpoint_say(checkpoint, "'%s' of run %u is done again: %s", stages->items[i].result->name,
+                              checkpoint->run, reason);
+        else if (can_save(stages, i))
+            status = take_files(checkpoint, stages, i, error);
+    }
+    return status;
+}
+
+static quern_status share_choice(qn_checkpoint *checkpoint, qn_error *error)
+{
+    uint64_t choice[] = {checkpoint->reusable, checkpoint->file_count, checkpoint->certain};
+    quern_status status = qn_comm_broadcast(checkpoint->comm, choice, sizeof choice, 0, error);
+    if (status != QUERN_OK)
+        return status;
+    checkpoint->reusable = choice[0];
+    checkpoint->certain = choice[2];
+    if (checkpoint->comm->rank != 0)
+        checkpoint->files = calloc(choice[1] + 1, sizeof *checkpoint->files);
+    if (!checkpoint->files && choice[1] > 0)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the files of a checkpoint");
+    status = qn_comm_agree(checkpoint->comm, error);
+    checkpoint->file_count = choice[1];
+    if (status == QUERN_OK && choice[1] > 0)
+        status =
+            qn_comm_broadcast(checkpoint->comm, checkpoint->files, choice[1] * sizeof *checkpoint->files, 0, error);
+    return status;
+}
+
+/* Each file is read by one rank, before anything relies on it. */
+static quern_status verify(qn_checkpoint *checkpoint, const qn_stages *stages, qn_error *error)
+{
+    uint64_t bad[QN_STAGE_COUNT_MAX] = {0};
+    for (size_t i = checkpoint->comm->rank; i < checkpoint->file_count; i += checkpoint->comm->size) {
+        const qn_saved_file *file = &checkpoint->files[i];
+        qn_error failure = {0};
+        char *path = qn_checkpoint_path(checkpoint, file->name);
+        if (!path || qn_saved_verify(path, &file->saved, &failure) != QUERN_OK)
+            bad[file->stage] = i + 1;
+        if (path && bad[file->stage] == i + 1)
+            qn_log_line(checkpoint->log, "checkpoint: %s", failure.text);
+        free(path);
+    }
+    quern_status status = qn_comm_reduce_max(checkpoint->comm, bad, QN_STAGE_COUNT_MAX, error);
+    for (uint32_t i = 0; i < stages->count && status == QUERN_OK; i++) {
+        if (bad[i] == 0)
+            continue;
+        checkpoint->reusable &= ~(UINT64_C(1) << i);
+        if (checkpoint->comm->rank == 0)
+            qn_checkpoint_say(checkpoint, "'%s' of run %u is done again: %s/%s is damaged",
+                              stages->items[i].result->name, checkpoint->run, checkpoint->directory,
+                              checkpoint->files[bad[i] - 1].name);
+    }
+    return status;
+}
+
+/* ---- a run ---- */
+
+/* Whether a run's line says that it is done. Rank 0. */
+static bool is_done(const qn_checkpoint *checkpoint, const struct quern_counter *counters)
+{
+    const json_t *line = find_line(checkpoint->runs, checkpoint->run, 0);
+    return line && qn_json_get_number(line, "program") == checkpoint->program &&
+           has_digest(line, checkpoint->history) &&
+           json_array_size(json_object_get(line, "counted")) == count_counters(counters);
+}
+
+/* What the ranks together had counted, on rank 0. */
+static void count_again(const json_t *line, struct quern_counter *counters)
+{
+    const json_t *counted = json_object_get(line, "counted");
+    size_t i = 0;
+    for (struct quern_counter *counter = counters; counter; counter = counter->next)
+        counter->sum += (int64_t)json_integer_value(json_array_get(counted, i++));
+}
+
+quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *graph, const qn_stages *stages,
+                                     struct quern_counter *counters, bool *is_done_out, qn_error *error)
+{
+    *is_done_out = false;
+    if (!checkpoint->directory)
+        return QUERN_OK;
+    checkpoint->run++;
+    checkpoint->history = digest_number(checkpoint->history, graph->digest) & INT64_MAX;
+    checkpoint->reusable = checkpoint->reused = 0;
+    checkpoint->saved_bytes = checkpoint->save_ns = 0;
+    free(checkpoint->files);
+    checkpoint->files = NULL;
+    checkpoint->file_count = 0;
+    uint64_t done = checkpoint->comm->rank == 0 && is_done(checkpoint, counters);
+    quern_status status = qn_comm_broadcast(checkpoint->comm, &done, sizeof done, 0, error);
+    *is_done_out = done;
+    if (status == QUERN_OK && done && checkpoint->comm->rank == 0) {
+        count_again(find_line(checkpoint->runs, checkpoint->run, 0), counters);
+        qn_checkpoint_say(checkpoint, "run %u was done", checkpoint->run);
+    }
+    if (status != QUERN_OK || done)
+        return status;
+    if (checkpoint->comm->rank == 0)
+        choose(checkpoint, stages, counters, error);
+    status = qn_comm_agree(checkpoint->comm, error);
+    if (status == QUERN_OK)
+        status = share_choice(checkpoint, error);
+    return status == QUERN_OK ? verify(checkpoint, stages, error) : status;
+}
+
+uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages *stages)
+{
+    uint64_t needed = 0;
+    for (uint32_t i = stages->count; i-- > 0;) {
+        const qn_stage *stage = &stages->items[i];
+        bool is_needed = stage->sink || stage->result->is_cached || !checkpoint->directory;
+        for (uint32_t reader = i + 1; reader < stages->count && !is_needed; reader++) {
+            const qn_stage *other = &stages->items[reader];
+            bool reads = qn_stage_reads(other, i) || other->kept == i || looks_up(other) ||
+                         (other->result && other->result->build != QN_BUILD_NONE);
+            is_needed = reads && (needed >> reader & 1) && !qn_checkpoint_has(checkpoint, reader);
+        }
+        needed |= (uint64_t)is_needed << i;
+    }
+    return ~needed;
+}
+
+/* ---- a stage ---- */
+
+void qn_checkpoint_skip(const qn_checkpoint *checkpoint, uint32_t stage, struct quern_counter *counters)
+{
+    if (checkpoint->comm->rank == 0)
+        count_again(find_line(checkpoint->stages, checkpoint->run, stage), counters);
+}
+
+quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
+                                   struct quern_counter *counters, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    uint64_t rows = 0;
+    for (size_t i = 0; i < checkpoint->file_count && status == QUERN_OK; i++) {
+        const qn_saved_file *file = &checkpoint->files[i];
+        if (file->stage != stage)
+            continue;
+        char *path = qn_checkpoint_path(checkpoint, file->name);
+        rows += file->saved.run.row_count;
+        status = path ? qn_saved_restore(result->reduced, path, &file->saved, error)
+                      : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
+        free(path);
+    }
+    status = qn_comm_agree(checkpoint->comm, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_shuffle_end_restored(result->reduced);
+    result->all_in = rows;
+    result->all_merged = qn_result_get_stats(result).merged;
+    status = qn_comm_reduce_sum(checkpoint->comm, &result->all_merged, 1, error);
+    checkpoint->reused |= UINT64_C(1) << stage;
+    if (checkpoint->comm->rank != 0)
+        return status;
+    count_again(find_line(checkpoint->stages, checkpoint->run, stage), counters);
+    qn_checkpoint_say(checkpoint, "stage %u of run %u is reused, %" PRIu64 " rows", stage, checkpoint->run, rows);
+    return status;
+}
+
+/* What all ranks counted in the stage, or in the run (before NULL), as an array; NULL: no memory, or the ranks could not talk. */
+static json_t *sum_counted(qn_comm *comm, const struct quern_counter *counters, const int64_t *before, qn_error *error)
+{
+    json_t *counted = json_array();
+    size_t i = 0;
+    bool is_whole = counted != NULL;
+    for (const struct quern_counter *counter = counters; counter; counter = counter->next) {
+        uint64_t sum = (uint64_t)(counter->sum - (before ? before[i++] : 0));
+        if (qn_comm_reduce_sum(comm, &sum, 1, error) != QUERN_OK)
+            break;
+        is_whole &= counted && json_array_append_new(counted, json_integer((json_int_t)(int64_t)sum)) == 0;
+    }
+    if (is_whole)
+        return counted;
+    json_decref(counted);
+    return NULL;
+}
+
+static json_t *describe_stage(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files,
+                              json_t *counted)
+{
+    char digest[DIGEST_TEXT_BYTES];
+    json_t *list = json_array();
+    print_digest(checkpoint->digests[stage], digest);
+    for (uint32_t i = 0; list && files && i < checkpoint->comm->size; i++)
+        json_array_append_new(list, describe_file(&files[i]));
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o*, s:o*}", "event", "stage", "attempt",
+                     (json_int_t)checkpoint->attempt, "run", (json_int_t)checkpoint->run, "stage", (json_int_t)stage,
+                     "program", (json_int_t)checkpoint->program, "history", (json_int_t)checkpoint->history, "digest",
+                     digest, "files", list, "counted", counted);
+}
+
+/* Appends, if the checkpoint is still ours, and lets the line count. Takes the reference. Rank 0. */
+static quern_status append(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    if (!qn_checkpoint_lock_is_held(&checkpoint->lock))
+        status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, 0, "another job has taken over %s", checkpoint->directory);
+    if (status == QUERN_OK)
+        status = qn_file_sync_directory(checkpoint->directory, error);
+    if (status == QUERN_OK)
+        status = qn_journal_append(&checkpoint->journal, json_incref(line), error);
+    if (status == QUERN_OK)
+        status = qn_checkpoint_note(checkpoint, line, error);
+    json_decref(line);
+    return status;
+}
+
+/* The job does, unless its ranks cannot talk any more. */
+static quern_status go_on_without(qn_checkpoint *checkpoint, const qn_error *failure, qn_error *error)
+{
+    if (failure->status == QUERN_ERROR_MPI)
+        return qn_error_set(error, failure->status, 0, "%s", failure->text);
+    checkpoint->save_failed = true;
+    if (checkpoint->comm->rank == 0)
+        qn_checkpoint_say(checkpoint, "nothing more is saved: %s", failure->text);
+    return QUERN_OK;
+}
+
+static quern_status write_file(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result, qn_saved_file *file,
+                               qn_error *error)
+{
+    *file = (qn_saved_file){.stage = stage};
+    snprintf(file->name, sizeof file->name, "run-%u.stage-%u.rank-%u.attempt-%u", checkpoint->run, stage,
+             checkpoint->comm->rank, checkpoint->attempt);
+    char *path = qn_checkpoint_path(checkpoint, file->name);
+    if (!path)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
+    quern_status status = qn_saved_write(result->reduced, path, &file->saved, error);
+    if (status != QUERN_OK)
+        unlink(path);
+    free(path);
+    checkpoint->saved_bytes += file->saved.run.bytes;
+    return status;
+}
+
+/* The files of all ranks, on rank 0, of a result that can be saved; the ranks agree. */
+static quern_status write_files(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result, qn_saved_file **all_out,
+                                qn_error *error)
+{
+    qn_comm *comm = checkpoint->comm;
+    qn_saved_file mine;
+    write_file(checkpoint, stage, result, &mine, error);
+    if (comm->rank == 0 && !(*all_out = calloc(comm->size, sizeof **all_out)))
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
+    quern_status status = qn_comm_agree(comm, error);
+    return status == QUERN_OK ? qn_comm_gather(comm, &mine, sizeof mine, *all_out, error) : status;
+}
+
+/* Of work that can be looked at, of which nothing but the result came. What cannot be saved is noted, too: if what comes of it is
+ * reused, it will still have counted what it did. The same on all ranks. */
+static bool is_noted(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage)
+{
+    return checkpoint->directory && !checkpoint->save_failed && stages->items[stage].result &&
+           (checkpoint->certain >> stage & 1);
+}
+
+quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage, qn_result *result,
+                                struct quern_counter *counters, const int64_t *counted, qn_error *error)
+{
+    qn_error failure = {0};
+    qn_saved_file *files = NULL;
+    if (!is_noted(checkpoint, stages, stage))
+        return QUERN_OK;
+    uint64_t start_ns = qn_clock_ns();
+    quern_status status = can_save(stages, stage) ? write_files(checkpoint, stage, result, &files, &failure) : QUERN_OK;
+    if (status == QUERN_OK) {
+        json_t *sums = sum_counted(checkpoint->comm, counters, counted, &failure);
+        if (checkpoint->comm->rank == 0)
+            append(checkpoint, describe_stage(checkpoint, stage, files, sums), &failure);
+        else
+            json_decref(sums);
+        status = qn_comm_agree(checkpoint->comm, &failure);
+    }
+    free(files);
+    checkpoint->save_ns += qn_clock_ns() - start_ns;
+    return status == QUERN_OK ? QUERN_OK : go_on_without(checkpoint, &failure, error);
+}
+
+/* Whether files are all that came of the run. The same on all ranks. */
+static bool gives_only_files(const qn_graph *graph)
+{
+    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
+        if (!qn_sink_is_of_files(sink))
+            return false;
+    return graph->sinks && !graph->cached && !graph->wanted;
+}
+
+static json_t *describe_run(const qn_checkpoint *checkpoint, json_t *counted)
+{
+    char digest[DIGEST_TEXT_BYTES];
+    print_digest(checkpoint->history, digest);
+    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:o*}", "event", "run", "attempt", (json_int_t)checkpoint->attempt,
+                     "run", (json_int_t)checkpoint->run, "program", (json_int_t)checkpoint->program, "digest", digest,
+                     "counted", counted);
+}
+
+static void forget_run(qn_checkpoint *checkpoint)
+{
+    for (size_t i = json_array_size(checkpoint->stages); i > 0; i--)
+        if (qn_json_get_number(json_array_get(checkpoint->stages, i - 1), "run") == checkpoint->run)
+            json_array_remove(checkpoint->stages, i - 1);
+    qn_checkpoint_sweep(checkpoint);
+}
+
+quern_status qn_checkpoint_end_run(qn_checkpoint *checkpoint, const qn_graph *graph, struct quern_counter *counters,
+                                   qn_error *error)
+{
+    qn_error failure = {0};
+    if (!checkpoint->directory || checkpoint->save_failed || !gives_only_files(graph))
+        return QUERN_OK;
+    json_t *sums = sum_counted(checkpoint->comm, counters, NULL, &failure);
+    if (checkpoint->comm->rank != 0)
+        json_decref(sums);
+    else if (append(checkpoint, describe_run(checkpoint, sums), &failure) == QUERN_OK)
+        forget_run(checkpoint);
+    quern_status status = qn_comm_agree(checkpoint->comm, &failure);
+    return status == QUERN_OK ? QUERN_OK : go_on_without(checkpoint, &failure, error);
+}

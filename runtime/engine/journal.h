@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/journal.h: what is durable of a job, a line for each thing, which only grows.
+ *
+ * A line is a checksum in 16 hexadecimal digits, a space, and an object of JSON. It is written by one call and synced before
+ * anybody relies on it. A job that dies in the midst of that leaves a line that its checksum does not fit: reading ends before it, and the next line
+ * is written in its place.
+ */
+#ifndef QN_ENGINE_JOURNAL_H
+#define QN_ENGINE_JOURNAL_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "runtime/base/status.h"
+
+typedef struct qn_journal {
+    const char *path; /* borrowed */
+    int fd;           /* -1: closed */
+    uint64_t bytes;   /* of the lines that are whole */
+} qn_journal;
+
+/* Opens it, creating it 0600 if it is not there, and reads its lines: *lines_out is an array of objects, the caller's to release.
+ * QUERN_ERROR_CHECKPOINT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_journal_open(qn_journal *journal, const char *path, json_t **lines_out, qn_error *error);
+/* Appends an object and syncs; takes the reference, NULL (no memory) too. Errors as above: nothing was appended then, as a reader sees it. */
+quern_status qn_journal_append(qn_journal *journal, json_t *line, qn_error *error);
+/* Forgets all lines. */
+quern_status qn_journal_clear(qn_journal *journal, qn_error *error);
+void qn_journal_close(qn_journal *journal);
+
+#endif

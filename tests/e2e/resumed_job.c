@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Two runs that count lines, and in the callback WHERE (first, second, third, none) is killed at the line "die": resumed_job WHERE OUT OUT2 PATH... */
+#include <quern/quern.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct step {
+    const char *name;
+    quern_counter *counter;
+} step;
+
+static const char *where;
+static step lines_step = {"lines", NULL}, first = {"first", NULL}, second = {"second", NULL}, third = {"third", NULL};
+
+static int look(const quern_record *record, int *keep_out, void *user)
+{
+    const step *here = user;
+    quern_counter_add(here->counter, 1);
+    if (strcmp(where, here->name) == 0 && record->key.bytes == 3 && memcmp(record->key.data, "die", 3) == 0)
+        kill(getpid(), SIGKILL);
+    *keep_out = 1;
+    return 0;
+}
+
+static quern_dataset *look_at(quern_context *context, quern_dataset *in, step *here)
+{
+    here->counter = quern_counter_create(context, here->name);
+    return quern_name(quern_filter(in, look, here), here->name);
+}
+
+static quern_status run(quern_context *context)
+{
+    quern_status status = quern_run(context);
+    int rank = quern_context_rank(context);
+    const step *steps[] = {&lines_step, &first, &second, &third};
+    for (size_t i = 0; i < 4 && status == QUERN_OK && rank == 0; i++)
+        if (steps[i]->counter)
+            printf("%s %lld\n", steps[i]->name, (long long)quern_counter_value(steps[i]->counter));
+    if (status != QUERN_OK && rank == 0)
+        fprintf(stderr, "resumed_job: %s\n", quern_context_error_text(context));
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    quern_context *context = NULL;
+    quern_status status = quern_context_create(&argc, argv, NULL, &context);
+    if (status != QUERN_OK || argc < 5) {
+        if (quern_context_rank(NULL) == 0)
+            fprintf(stderr, "resumed_job: %s\n", quern_context_error_text(NULL));
+        return 2;
+    }
+    where = argv[1];
+    const char *const *paths = (const char *const *)argv + 4;
+    quern_dataset *lines = look_at(context, quern_read_text(context, paths, (size_t)argc - 4, NULL), &lines_step);
+    quern_dataset *counts = quern_name(quern_count_by_key(lines), "counts");
+    quern_dataset *ones = quern_name(quern_count_by_key(look_at(context, counts, &first)), "ones");
+    quern_write_text(look_at(context, ones, &second), argv[2]);
+    status = run(context);
+    if (status == QUERN_OK) {
+        quern_write_text(
+            look_at(context, quern_name(quern_count_by_key(quern_read_text(context, paths, 1, NULL)), "again"), &third),
+            argv[3]);
+        status = run(context);
+    }
+    quern_context_destroy(context);
+    return status != QUERN_OK;
+}
