@@ -412,6 +412,7 @@ static qn_table_result insert_rows(qn_table *table, qn_table *other, uint64_t ta
     bool by_address = qn_reducer_by_address(table->reducer);
     const uint64_t *slots[MOVED_AT_ONCE + 1];
     qn_entry entries[MOVED_AT_ONCE];
+    uint64_t wide[MOVED_AT_ONCE][QN_TABLE_NARROW_WORDS];
     qn_table_result result = QN_TABLE_OK;
     qn_table_scan scan = qn_table_scan_of(other, tag_first, tag_last);
     for (size_t taken, done; result == QN_TABLE_OK; *count += done) {
@@ -419,7 +420,7 @@ static qn_table_result insert_rows(qn_table *table, qn_table *other, uint64_t ta
         if (taken == 0)
             break;
         for (size_t i = 0; i < taken; i++) {
-            const uint64_t *value = qn_table_scan_value(&scan, slots[i]);
+            const uint64_t *value = qn_table_scan_value(&scan, slots[i], wide[i]);
             entries[i] = (qn_entry){{.tag = slots[i][0]}, by_address ? (uint64_t)(uintptr_t)value : *value};
             if (!scan.tiny_left)
                 entries[i].key = (qn_key){slots[i][0], slots[i][1], slots[i][2]};

@@ -152,6 +152,7 @@ static size_t scan_range(qn_table *table, const keykit_set *set, uint8_t *seen, 
     qn_table_scan scan = qn_table_scan_of(table, first, last);
     size_t taken = 0;
     for (;;) {
+        uint64_t wide[QN_TABLE_NARROW_WORDS];
         size_t max = 1 + kit_random_below(state, SCAN_COUNT_MAX);
         size_t count = qn_table_scan_take(&scan, slots, max);
         if (count == 0)
@@ -161,7 +162,7 @@ static size_t scan_range(qn_table *table, const keykit_set *set, uint8_t *seen, 
         for (size_t i = 0; i < kept; i++) {
             if (*slots[i] < first || *slots[i] > last)
                 ck_abort_msg("tag %016llx is of another range", (unsigned long long)*slots[i]);
-            see_slot(set, seen, slots[i], scan.tiny_left, qn_table_scan_value(&scan, slots[i]), table->reducer);
+            see_slot(set, seen, slots[i], scan.tiny_left, qn_table_scan_value(&scan, slots[i], wide), table->reducer);
         }
         if (kept < count)
             qn_table_scan_return(&scan, slots[kept]);
