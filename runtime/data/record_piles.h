@@ -42,7 +42,7 @@ typedef struct qn_piles {
     uint64_t scale; /* pile = high word of (tag - tag_first) * scale */
     uint32_t count;
     uint32_t block_bytes;
-    qn_pile *piles;       /* [count] */
+    qn_pile *piles; /* [count] */
     uint32_t line_size;
     uint8_t *lines;       /* [count] of line_size */
     uint8_t *line_bytes;  /* [count] used of each */

@@ -134,10 +134,9 @@ qn_table_result qn_table_move(qn_table *to, qn_table *from, uint64_t tag_first, 
         result = make_room_for_carries(to, from, tag_first, tag_last, bytes_max);
     if (result != QN_TABLE_OK)
         return result;
-    bool complete =
-        qn_slots_move(&to->tiny, &from->tiny, tag_first, tag_last) &&
-        qn_slots_move(&to->wide, &from->wide, tag_first, tag_last) &&
-        (!to->carries.memory || qn_slots_move(&to->carries, &from->carries, tag_first, tag_last));
+    bool complete = qn_slots_move(&to->tiny, &from->tiny, tag_first, tag_last) &&
+                    qn_slots_move(&to->wide, &from->wide, tag_first, tag_last) &&
+                    (!to->carries.memory || qn_slots_move(&to->carries, &from->carries, tag_first, tag_last));
     return complete ? QN_TABLE_OK : QN_TABLE_NO_MEMORY;
 }
 

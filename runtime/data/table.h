@@ -8,7 +8,8 @@
  *
  * Signed sums are of 128 bits, but hardly one of them needs more than 64: slots hold the lower word, as a signed number. What a sum is
  * beyond that, in units of 2^64, is its carry; keys that ever had one have it in an array of slots of its own. So a slot is smaller by
- * a third or a fifth, and every sum is exact still, whatever the order of its values.
+ * a third or a fifth, and every sum is exact still, whatever the order of its values. Carries count as bytes of the table; only the
+ * first one takes its 96 KiB before room is made for more.
  *
  * Rejected: one array for all keys (a third slower on text, measured), radix-partitioned sub-tables (no gain at a million
  * keys and more), a cache in front of it for frequent keys (no gain), chaining (a miss more per key).
@@ -43,7 +44,8 @@ typedef struct qn_classified {
 
 typedef struct qn_table {
     qn_slots tiny, wide;
-    qn_slots carries; /* of narrow sums: tag, k0, k1 as in the key's slot (of a tiny one zeros), carry. Without memory before the first */
+    qn_slots
+        carries; /* of narrow sums: tag, k0, k1 as in the key's slot (of a tiny one zeros), carry. Without memory before the first */
     qn_arena long_keys;
     const qn_reducer *reducer;
     qn_key failed_key; /* after QN_TABLE_FAILED; borrows the entry */
@@ -192,7 +194,7 @@ typedef struct qn_table_cursor {
     qn_slots_cursor tiny, wide;
     uint64_t narrow[QN_TABLE_NARROW_WORDS]; /* the value of a narrow sum as it is given */
     qn_key tiny_key;                        /* a tiny key as it is given */
-    const uint64_t *slot; /* the present one; NULL: to be found */
+    const uint64_t *slot;                   /* the present one; NULL: to be found */
     bool slot_is_tiny;
 } qn_table_cursor;
 
