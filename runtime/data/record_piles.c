@@ -5,13 +5,14 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/pages.h"
+#include "runtime/base/stream.h"
 #include "runtime/data/merge.h"
 
-#define LINE_BYTES        QN_PILES_RECORD_BYTES_MAX
 #define BLOCK_BYTES_MIN   512
 #define BLOCK_BYTES_MAX   (16 << 10)
 #define PILE_COUNT_MIN    128
 #define PILE_COUNT_MAX    2048
+#define PAIR_BYTES        16
 #define POOL_BYTES_A_PILE ((uint64_t)64 << 10) /* the pool is at least as many times this as there are piles */
 #define BLOCKS_A_PILE     16 /* and has room for so many blocks of each: what half-filled ones waste is a small part */
 #define HUGE_BYTES_MIN    ((uint64_t)64 << 20)
@@ -46,9 +47,11 @@ static void set_range(qn_piles *piles, uint64_t tag_first, uint64_t tag_last)
 quern_status qn_piles_init(qn_piles *piles, const qn_reducer *reducer, const quern_schema *schema, uint64_t tag_first,
                            uint64_t tag_last, uint64_t pool_bytes, qn_error *error)
 {
-    uint32_t count = floor_power(pool_bytes / POOL_BYTES_A_PILE, PILE_COUNT_MIN, PILE_COUNT_MAX);
-    *piles = (qn_piles){.reducer = reducer, .layout = qn_piles_layout(reducer, schema), .count = count};
+    *piles = (qn_piles){.reducer = reducer, .layout = qn_piles_layout(reducer, schema)};
     piles->is_pair = qn_type_is_word(schema->key) && piles->layout.value_bytes == 8 && !piles->layout.value_varies;
+    piles->line_size = piles->is_pair ? QN_STREAM_LINE_BYTES : QN_PILES_RECORD_BYTES_MAX;
+    uint32_t count = floor_power(pool_bytes / POOL_BYTES_A_PILE, PILE_COUNT_MIN, PILE_COUNT_MAX);
+    piles->count = count;
     piles->block_bytes = floor_power(pool_bytes / count / BLOCKS_A_PILE, BLOCK_BYTES_MIN, BLOCK_BYTES_MAX);
     set_range(piles, tag_first, tag_last);
     uint64_t block_count_max = pool_bytes / piles->block_bytes + count;
@@ -57,7 +60,7 @@ quern_status qn_piles_init(qn_piles *piles, const qn_reducer *reducer, const que
     piles->free_block = NO_BLOCK;
     piles->piles = calloc(count, sizeof *piles->piles);
     piles->line_bytes = calloc(count, 1);
-    piles->lines = qn_pages_reserve((size_t)count * LINE_BYTES, false);
+    piles->lines = qn_pages_reserve((size_t)count * piles->line_size, false);
     piles->memory = qn_pages_reserve(block_count_max * piles->block_bytes, pool_bytes >= HUGE_BYTES_MIN);
     piles->previous = qn_pages_reserve(block_count_max * sizeof *piles->previous, false);
     piles->block_used = qn_pages_reserve(block_count_max * sizeof *piles->block_used, false);
@@ -79,7 +82,7 @@ void qn_piles_fini(qn_piles *piles)
     free(piles->piles);
     free(piles->line_bytes);
     free(piles->aligned);
-    qn_pages_unreserve(piles->lines, (size_t)piles->count * LINE_BYTES);
+    qn_pages_unreserve(piles->lines, (size_t)piles->count * piles->line_size);
     qn_pages_unreserve(piles->memory, (size_t)piles->block_count_max * piles->block_bytes);
     qn_pages_unreserve(piles->previous, piles->block_count_max * sizeof *piles->previous);
     qn_pages_unreserve(piles->block_used, piles->block_count_max * sizeof *piles->block_used);
@@ -89,7 +92,7 @@ void qn_piles_fini(qn_piles *piles)
 uint64_t qn_piles_get_bytes(const qn_piles *piles)
 {
     return piles->used_block_count * (piles->block_bytes + sizeof *piles->previous + sizeof *piles->block_used) +
-           (uint64_t)piles->count * (LINE_BYTES + 1 + sizeof *piles->piles);
+           (uint64_t)piles->count * (piles->line_size + 1 + sizeof *piles->piles);
 }
 
 /* ---- adding ---- */
@@ -127,9 +130,11 @@ static bool write_line(qn_piles *piles, uint32_t number)
         if (!take_block(piles, pile))
             return false;
     uint8_t *to = block_at(piles, pile->last_block) + pile->used_bytes;
-    const uint8_t *line = piles->lines + (size_t)number * LINE_BYTES;
-    if (QN_LIKELY(bytes == LINE_BYTES))
-        memcpy(to, line, LINE_BYTES);
+    const uint8_t *line = piles->lines + (size_t)number * piles->line_size;
+    if (piles->is_pair && QN_LIKELY(bytes == QN_STREAM_LINE_BYTES))
+        qn_stream_line(to, line);
+    else if (QN_LIKELY(bytes == QN_PILES_RECORD_BYTES_MAX))
+        memcpy(to, line, QN_PILES_RECORD_BYTES_MAX);
     else
         memcpy(to, line, bytes);
     pile->used_bytes += bytes;
@@ -142,9 +147,9 @@ static bool write_line(qn_piles *piles, uint32_t number)
 static inline __attribute__((always_inline)) uint8_t *take_line(qn_piles *piles, uint64_t tag, uint64_t bytes)
 {
     uint32_t number = qn_pile_of(piles, tag);
-    if (QN_UNLIKELY(piles->line_bytes[number] + bytes > LINE_BYTES) && !write_line(piles, number))
+    if (QN_UNLIKELY(piles->line_bytes[number] + bytes > QN_PILES_RECORD_BYTES_MAX) && !write_line(piles, number))
         return NULL;
-    uint8_t *to = piles->lines + (size_t)number * LINE_BYTES + piles->line_bytes[number];
+    uint8_t *to = piles->lines + (size_t)number * QN_PILES_RECORD_BYTES_MAX + piles->line_bytes[number];
     piles->line_bytes[number] = (uint8_t)(piles->line_bytes[number] + bytes);
     return to;
 }
@@ -179,16 +184,38 @@ void qn_piles_hash(quern_type key_type, const quern_block *block, const qn_class
         tags[index[n] - from] = qn_key_of_long(block->key[index[n]], block->key_bytes[index[n]]).tag;
 }
 
+/* Lines of pairs: what stores of bytes cannot change. */
+typedef struct pair_lines {
+    uint64_t tag_first, scale;
+    uint8_t *lines, *line_bytes;
+} pair_lines;
+
+static inline pair_lines pair_lines_of(const qn_piles *piles)
+{
+    QN_ASSERT(piles->is_pair);
+    return (pair_lines){piles->tag_first, piles->scale, piles->lines, piles->line_bytes};
+}
+
+/* False: no memory. */
+static inline __attribute__((always_inline)) bool add_pair(qn_piles *piles, pair_lines to, uint64_t tag,
+                                                           const void *key, const void *value)
+{
+    uint32_t number = (uint32_t)(((unsigned __int128)(tag - to.tag_first) * to.scale) >> 64);
+    uint32_t bytes = to.line_bytes[number];
+    uint8_t *pair = to.lines + (size_t)number * QN_STREAM_LINE_BYTES + bytes;
+    qn_stream_put(pair, qn_load_word(key), qn_load_word(value));
+    to.line_bytes[number] = (uint8_t)(bytes + PAIR_BYTES);
+    return QN_LIKELY(bytes + PAIR_BYTES < QN_STREAM_LINE_BYTES) || write_line(piles, number);
+}
+
 static bool add_pairs(qn_piles *piles, const quern_block *block, const uint16_t *index, size_t count,
                       const uint64_t *tags, size_t from)
 {
-    for (size_t n = 0; n < count; n++) {
-        uint8_t *to = take_line(piles, tags[index[n] - from], 16);
-        if (QN_UNLIKELY(!to))
+    pair_lines lines = pair_lines_of(piles);
+    for (size_t n = 0; n < count; n++)
+        if (!add_pair(piles, lines, tags[index[n] - from], block->key[index[n]], block->value[index[n]]))
             return false;
-        memcpy(to, block->key[index[n]], 8);
-        memcpy(to + 8, block->value[index[n]], 8);
-    }
+    qn_stream_end();
     return true;
 }
 
@@ -220,6 +247,11 @@ static quern_status no_memory(qn_error *error)
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the records of a reduction");
 }
 
+static quern_status no_records(qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a shuffled record does not fit its block");
+}
+
 static quern_status not_ours(qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a shuffled record is another rank's");
@@ -228,15 +260,16 @@ static quern_status not_ours(qn_error *error)
 static quern_status add_packed_pairs(qn_piles *piles, const uint8_t *records, uint64_t record_count, qn_error *error)
 {
     uint64_t tag_span = piles->tag_last - piles->tag_first;
-    for (const uint8_t *record = records; record < records + 16 * record_count; record += 16) {
+    pair_lines lines = pair_lines_of(piles);
+    const uint8_t *end = records + PAIR_BYTES * record_count;
+    for (const uint8_t *record = records; record < end; record += PAIR_BYTES) {
         uint64_t tag = tag_of_word(record);
-        if (QN_UNLIKELY(tag - piles->tag_first > tag_span))
+        if (QN_UNLIKELY(tag - lines.tag_first > tag_span))
             return not_ours(error);
-        uint8_t *to = take_line(piles, tag, 16);
-        if (QN_UNLIKELY(!to))
+        if (!add_pair(piles, lines, tag, record, record + 8))
             return no_memory(error);
-        memcpy(to, record, 16);
     }
+    qn_stream_end();
     return QUERN_OK;
 }
 
@@ -244,13 +277,15 @@ quern_status qn_piles_add_packed(qn_piles *piles, const uint8_t *records, uint64
                                  qn_error *error)
 {
     piles->record_count += record_count;
-    if (piles->is_pair && bytes == 16 * record_count)
+    if (piles->is_pair && bytes != PAIR_BYTES * record_count)
+        return no_records(error);
+    if (piles->is_pair)
         return add_packed_pairs(piles, records, record_count, error);
     for (uint64_t at = 0, left = record_count; left > 0; left--) {
         qn_packed record;
         uint64_t record_bytes = qn_packed_decode(&piles->layout, records + at, bytes - at, &record);
-        if (record_bytes == 0 || record_bytes > LINE_BYTES)
-            return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a shuffled record does not fit its block");
+        if (record_bytes == 0 || record_bytes > QN_PILES_RECORD_BYTES_MAX)
+            return no_records(error);
         uint64_t tag = tag_of(piles->layout.key_type, record.key, record.key_bytes);
         if (tag < piles->tag_first || tag > piles->tag_last)
             return not_ours(error);
@@ -412,6 +447,7 @@ static qn_table_result insert_rows(qn_table *table, qn_table *other, uint64_t ta
     bool by_address = qn_reducer_by_address(table->reducer);
     const uint64_t *slots[MOVED_AT_ONCE + 1];
     qn_entry entries[MOVED_AT_ONCE];
+    uint64_t wide[MOVED_AT_ONCE][QN_TABLE_NARROW_WORDS];
     qn_table_result result = QN_TABLE_OK;
     qn_table_scan scan = qn_table_scan_of(other, tag_first, tag_last);
     for (size_t taken, done; result == QN_TABLE_OK; *count += done) {
@@ -419,7 +455,7 @@ static qn_table_result insert_rows(qn_table *table, qn_table *other, uint64_t ta
         if (taken == 0)
             break;
         for (size_t i = 0; i < taken; i++) {
-            const uint64_t *value = qn_table_scan_value(&scan, slots[i]);
+            const uint64_t *value = qn_table_scan_value(&scan, slots[i], wide[i]);
             entries[i] = (qn_entry){{.tag = slots[i][0]}, by_address ? (uint64_t)(uintptr_t)value : *value};
             if (!scan.tiny_left)
                 entries[i].key = (qn_key){slots[i][0], slots[i][1], slots[i][2]};

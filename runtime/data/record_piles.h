@@ -11,6 +11,8 @@
  *                                                    ▲
  *                                   another table ───┘ what has the tags of the pile
  *
+ * Pairs of words, which fill lines exactly, have shorter lines, and these are written past the caches.
+ *
  * Model. A pile has a line, where records wait until they are worth a write, and a chain of blocks. Lines of all piles stay in the
  * caches. Blocks come from one reservation; those of a dropped pile are used again, and their pages given back.
  * Records are packed (packed.h) without tag: hashing anew costs less than carrying the hash.
@@ -40,8 +42,9 @@ typedef struct qn_piles {
     uint64_t scale; /* pile = high word of (tag - tag_first) * scale */
     uint32_t count;
     uint32_t block_bytes;
-    qn_pile *piles;       /* [count] */
-    uint8_t *lines;       /* [count] of QN_PILES_RECORD_BYTES_MAX */
+    qn_pile *piles; /* [count] */
+    uint32_t line_size;
+    uint8_t *lines;       /* [count] of line_size */
     uint8_t *line_bytes;  /* [count] used of each */
     uint8_t *memory;      /* blocks */
     uint32_t *previous;   /* of each block, in its chain; [block_count_max] */

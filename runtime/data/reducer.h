@@ -74,6 +74,18 @@ static inline __attribute__((always_inline)) bool qn_reducer_is_wide(qn_reducer_
     return kind >= QN_REDUCER_SUM_I64 && kind <= QN_REDUCER_BINNED;
 }
 
+/* Whether a table holds the lowest word of what is held only, and the rest, of the few keys that have one, apart: table.h. */
+static inline __attribute__((always_inline)) bool qn_reducer_is_narrow(qn_reducer_kind kind)
+{
+    return kind == QN_REDUCER_SUM_I64;
+}
+
+/* Words of a key in the slots of a table. */
+static inline __attribute__((always_inline)) uint32_t qn_reducer_slot_words(const qn_reducer *reducer)
+{
+    return qn_reducer_is_narrow(reducer->kind) ? 1 : reducer->value_words;
+}
+
 /* Whether values are handed over as the address of their words, not as a word. */
 static inline bool qn_reducer_by_address(const qn_reducer *reducer)
 {

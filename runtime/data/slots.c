@@ -582,6 +582,11 @@ uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag)
     return slot_at(slots, index);
 }
 
+const uint64_t *qn_slots_find(qn_slots *slots, uint64_t tag)
+{
+    return slots->sorted ? slot_at(slots, bisect(slots, 0, slots->used_count, tag)) : qn_slots_probe(slots, tag);
+}
+
 /* Where the tags [first, last] may be: places, or the very slots. */
 static void find_range(const qn_slots *slots, uint64_t first, uint64_t last, qn_slots_scan *scan)
 {

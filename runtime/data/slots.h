@@ -99,6 +99,9 @@ qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_
  * slot and count it in used_count. */
 uint64_t *qn_slots_probe(qn_slots *slots, uint64_t tag);
 
+/* The first slot that may have this tag, where others with it follow, or the empty one behind them. */
+const uint64_t *qn_slots_find(qn_slots *slots, uint64_t tag);
+
 /* Moves what has a tag of [tag_first, tag_last] into an empty array of the same kind with room for it. What `from` then holds of these
  * tags is undefined, and the memory of most of it given back. False: no memory. */
 bool qn_slots_move(qn_slots *to, qn_slots *from, uint64_t tag_first, uint64_t tag_last);

@@ -103,6 +103,18 @@ static bool accumulate(const qn_reducer *reducer, uint64_t *accumulator, bool fr
            reducer->accumulate(accumulator, value, reducer->user) == 0;
 }
 
+/* Adds to a narrow sum. */
+static inline __attribute__((always_inline)) qn_table_result add_narrow(qn_table *table, uint64_t *slot, uint64_t low,
+                                                                        uint64_t carry, qn_key_class class)
+{
+    int64_t *sum = (int64_t *)slot + (class == QN_CLASS_TINY ? 1 : 3);
+    if (__builtin_add_overflow(*sum, (int64_t)low, sum))
+        carry += (int64_t)low < 0 ? UINT64_MAX : 1;
+    if (QN_LIKELY(carry == 0))
+        return QN_TABLE_OK;
+    return qn_table_add_carry(table, slot, class == QN_CLASS_TINY, carry) ? QN_TABLE_OK : QN_TABLE_NO_MEMORY;
+}
+
 /* Combines a key's value into its slot; an empty slot holds zeros and becomes the key's. `in`: the value, or its words' address; of an
  * aggregation of a block the number of the record. */
 static inline __attribute__((always_inline)) qn_table_result put_value(qn_table *table, uint64_t *slot,
@@ -131,6 +143,11 @@ static inline __attribute__((always_inline)) qn_table_result put_value(qn_table 
     if (kind == QN_REDUCER_COUNT) {
         *value += in;
         return QN_TABLE_OK;
+    }
+    if (kind == QN_REDUCER_SUM_I64) {
+        const uint64_t *words = (const uint64_t *)(uintptr_t)in;
+        return block ? add_narrow(table, slot, in, 0, class)
+                     : add_narrow(table, slot, words[0], words[1] - (uint64_t)((int64_t)words[0] >> 63), class);
     }
     if (qn_reducer_is_wide(kind)) {
         bool added =
@@ -271,6 +288,8 @@ static qn_table_result insert_words(qn_table *table, const quern_block *block, c
 
 static qn_table_result insert_numbers(qn_table *table, const quern_block *block, const qn_classified *classified)
 {
+    if (table->reducer->kind == QN_REDUCER_SUM_I64)
+        return insert_classes(table, block, classified, QUERN_U64, QN_REDUCER_SUM_I64, 1);
     return insert_classes(table, block, classified, QUERN_U64, table->reducer->kind, table->reducer->value_words);
 }
 
@@ -281,7 +300,7 @@ static qn_table_result insert_user(qn_table *table, const quern_block *block, co
 
 static qn_table_result insert_signed(qn_table *table, const quern_block *block, const qn_classified *classified)
 {
-    return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_SUM_I64, 2);
+    return insert_classes(table, block, classified, QUERN_BYTES, QN_REDUCER_SUM_I64, 1);
 }
 
 static qn_table_result insert_means(qn_table *table, const quern_block *block, const qn_classified *classified)
@@ -421,7 +440,7 @@ qn_table_result qn_table_insert(qn_table *table, const qn_entry *entries, size_t
         if (table->reducer->kind == QN_REDUCER_COUNT)
             result = insert_group(table, entries + done, group, QN_REDUCER_COUNT, 1);
         else if (table->reducer->kind == QN_REDUCER_SUM_I64)
-            result = insert_group(table, entries + done, group, QN_REDUCER_SUM_I64, 2);
+            result = insert_group(table, entries + done, group, QN_REDUCER_SUM_I64, 1);
         else if (qn_reducer_by_address(table->reducer))
             result = insert_group(table, entries + done, group, QN_REDUCER_USER, table->reducer->value_words);
         else

@@ -141,8 +141,8 @@ static quern_status take_from_tables(qn_result_feed *feed, size_t *count_out, qn
         return status;
     for (size_t i = 0; i < count; i++) {
         uint64_t code = QN_TAG_CODE(slots[i][0]);
-        const uint64_t *value = qn_table_scan_value(&feed->scan, slots[i]);
-        if (QN_UNLIKELY(!qn_reducer_fits(feed->reducer, value)))
+        const uint64_t *value = slots[i] + (feed->scan.tiny_left ? 1 : 3); /* the lower word of a narrow sum */
+        if (QN_UNLIKELY(qn_table_get_carry(feed->scan.table, slots[i], feed->scan.tiny_left) != 0))
             return not_a_value(feed, slots[i], error);
         feed->value[i] = value;
         if (feed->reducer->finish != QN_FINISH_NONE)

@@ -65,18 +65,25 @@ static int refuse_size(quern_emitter *out, size_t bytes)
     return 1;
 }
 
+/* Copies from `piece` to twice as many bytes, as two pieces that overlap. */
+static inline __attribute__((always_inline)) void copy_twice(uint8_t *to, const void *from, size_t bytes, size_t piece)
+{
+    uint64_t first, last;
+    memcpy(&first, from, piece);
+    memcpy(&last, (const uint8_t *)from + bytes - piece, piece);
+    memcpy(to, &first, piece);
+    memcpy(to + bytes - piece, &last, piece);
+}
+
 /* Most fields are short; a call for each would be most of what it costs to emit one. */
 static inline void copy_field(uint8_t *to, const void *from, size_t bytes)
 {
-    uint64_t first, last;
-    if (bytes < sizeof first || bytes > 2 * sizeof first) {
+    if (bytes >= 8 && bytes <= 16)
+        copy_twice(to, from, bytes, 8);
+    else if (bytes >= 4 && bytes < 8)
+        copy_twice(to, from, bytes, 4);
+    else
         memcpy(to, from, bytes);
-        return;
-    }
-    memcpy(&first, from, sizeof first);
-    memcpy(&last, (const uint8_t *)from + bytes - sizeof last, sizeof last);
-    memcpy(to, &first, sizeof first);
-    memcpy(to + bytes - sizeof last, &last, sizeof last); /* over a part of the first */
 }
 
 /* Begins a record with its key, which is copied; value_bytes will be copied behind it. NULL: the job is ending. */

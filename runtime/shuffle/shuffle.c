@@ -276,30 +276,45 @@ quern_status qn_shuffle_insert(qn_shuffle *shuffle, const qn_batch *batch, size_
     return status;
 }
 
-/* How many times as many keys there are after each doubling of the input: as it was with the last doubling, once enough was seen; till
- * then as with most texts. */
-static double growth_of(qn_shuffle *shuffle, uint64_t done, uint64_t key_count)
+static double between(double number, double least, double most)
 {
-    qn_foresight *foresight = &shuffle->foresight;
-    if (done >= 2 * foresight->done && done > 0) {
-        if (foresight->done >= FORESIGHT_DONE_MIN && foresight->key_count > 0)
-            foresight->growth = (double)key_count / (double)foresight->key_count;
-        foresight->done = done;
-        foresight->key_count = key_count;
+    return number < least ? least : number > most ? most : number;
+}
+
+/* Looks how many times as many keys there are, whenever the input that was seen has doubled. */
+static void see_growth(qn_foresight *foresight, uint64_t done, uint64_t key_count)
+{
+    if (done < 2 * foresight->done || done == 0)
+        return;
+    if (foresight->done >= FORESIGHT_DONE_MIN && foresight->key_count > 0) {
+        double before = foresight->growth;
+        foresight->growth = between((double)key_count / (double)foresight->key_count, 1, 2);
+        foresight->decline = before > 1 ? between((foresight->growth - 1) / (before - 1), 0, 1) : 1;
     }
-    if (foresight->growth == 0)
-        return GROWTH_OF_TEXTS;
-    return foresight->growth < 1 ? 1 : foresight->growth > 2 ? 2 : foresight->growth;
+    foresight->done = done;
+    foresight->key_count = key_count;
+}
+
+/* How many times as many keys there will be when so many times as much input was seen, `most` times at most. With texts each doubling
+ * brings as many times more as the one before; with a set of keys that comes to its end the growth falls, and ever faster. */
+static double foresee_factor(const qn_foresight *foresight, double input_factor, double most)
+{
+    double factor = 1, gain = foresight->growth > 0 ? foresight->growth - 1 : GROWTH_OF_TEXTS - 1, decline = 1;
+    for (double left = input_factor; left > 1 && factor < most; left /= 2) {
+        decline *= foresight->growth > 0 ? foresight->decline : 1;
+        gain *= decline;
+        factor *= 1 + (left > 2 ? gain : gain * (left - 1));
+    }
+    return factor < most ? factor : most;
 }
 
 void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all)
 {
     qn_table *table = shuffle->outgoing.reducer ? &shuffle->outgoing : &shuffle->home.table;
-    double growth = growth_of(shuffle, done, qn_table_get_count(table));
-    double factor = 1, factor_max = shuffle->foresight.growth > 0 ? SEEN_FACTOR_MAX : UNSEEN_FACTOR_MAX;
-    for (double left = (double)all / (double)(done + 1); left > 1 && factor < factor_max; left /= 2)
-        factor *= left > 2 ? growth : 1 + (growth - 1) * (left - 1);
-    qn_table_expect(table, (uint32_t)(100 * (factor < factor_max ? factor : factor_max)));
+    see_growth(&shuffle->foresight, done, qn_table_get_count(table));
+    double most = shuffle->foresight.growth > 0 ? SEEN_FACTOR_MAX : UNSEEN_FACTOR_MAX;
+    double factor = foresee_factor(&shuffle->foresight, (double)all / (double)(done + 1), most);
+    qn_table_expect(table, (uint32_t)(100 * factor));
 }
 
 /* Rows that other ranks sent, into home. */
@@ -394,6 +409,7 @@ static void fetch_keys(const uint64_t *const *slots, size_t count)
 /* Puts rows of these slots into the chunk for a rank as far as it has room. Returns how many. */
 static size_t add_rows(qn_shuffle *shuffle, uint32_t to, const uint64_t *const *slots, size_t count, bool tiny)
 {
+    uint64_t wide[QN_TABLE_NARROW_WORDS];
     uint32_t value_words = shuffle->config.reducer->value_words;
     qn_rounds_chunk chunk = qn_rounds_open_chunk(&shuffle->rounds, to);
     size_t done = 0, fetched = tiny ? count : 0;
@@ -404,7 +420,8 @@ static size_t add_rows(qn_shuffle *shuffle, uint32_t to, const uint64_t *const *
             fetched += more;
         }
         qn_key key = key_of_slot(slots[done], tiny);
-        if (!qn_rounds_chunk_add(&chunk, &key, slots[done] + (tiny ? 1 : 3), value_words))
+        if (!qn_rounds_chunk_add(&chunk, &key, qn_table_get_value(&shuffle->outgoing, slots[done], tiny, wide),
+                                 value_words))
             break;
     }
     qn_rounds_close_chunk(&shuffle->rounds, to, &chunk);
@@ -416,13 +433,14 @@ static bool fill_chunk(qn_shuffle *shuffle, uint32_t to)
 {
     qn_table_scan *scan = &shuffle->drain.ranges[to].scan;
     const uint64_t *slots[CHUNK_COUNT + 1];
+    uint64_t wide[QN_TABLE_NARROW_WORDS];
     for (size_t count; (count = qn_drain_take(&shuffle->drain, to, slots, CHUNK_COUNT)) > 0;) {
         size_t done = add_rows(shuffle, to, slots, count, scan->tiny_left);
         if (done == count)
             continue;
         /* No room for it: or it needs a chunk of its own, or several. */
         qn_key key = key_of_slot(slots[done], scan->tiny_left);
-        if (qn_rounds_put(&shuffle->rounds, to, &key, qn_table_scan_value(scan, slots[done])))
+        if (qn_rounds_put(&shuffle->rounds, to, &key, qn_table_scan_value(scan, slots[done], wide)))
             done++;
         if (done < count)
             qn_table_scan_return(scan, slots[done]);
@@ -439,6 +457,7 @@ static quern_status move_home(qn_shuffle *shuffle, bool *more_out, qn_error *err
     qn_table_scan *scan = &shuffle->drain.ranges[own].scan;
     const uint64_t *slots[MOVE_COUNT + 1];
     qn_entry entries[MOVE_COUNT];
+    uint64_t wide[MOVE_COUNT][QN_TABLE_NARROW_WORDS];
     quern_status status = QUERN_OK;
     *more_out = true;
     for (size_t moved = 0; moved < shuffle->config.round_bytes / shuffle->config.comm->size && status == QUERN_OK;) {
@@ -448,7 +467,7 @@ static quern_status move_home(qn_shuffle *shuffle, bool *more_out, qn_error *err
             break;
         fetch_keys(slots, scan->tiny_left ? 0 : count);
         for (size_t i = 0; i < count; i++) {
-            const uint64_t *value = qn_table_scan_value(scan, slots[i]);
+            const uint64_t *value = qn_table_scan_value(scan, slots[i], wide[i]);
             entries[i] =
                 (qn_entry){key_of_slot(slots[i], scan->tiny_left), by_address ? (uint64_t)(uintptr_t)value : *value};
             moved += qn_row_bytes(&entries[i].key, value_words);

@@ -56,7 +56,8 @@ typedef struct qn_shuffle_stats {
 /* What was seen when the share of the input last doubled. */
 typedef struct qn_foresight {
     uint64_t done, key_count;
-    double growth; /* of the keys with that doubling; 0: not seen yet */
+    double growth;  /* of the keys with that doubling; 0: not seen yet */
+    double decline; /* of what each doubling adds, beside what the one before did; 1: not seen yet */
 } qn_foresight;
 
 typedef struct qn_shuffle {

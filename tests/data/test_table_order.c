@@ -152,6 +152,7 @@ static size_t scan_range(qn_table *table, const keykit_set *set, uint8_t *seen, 
     qn_table_scan scan = qn_table_scan_of(table, first, last);
     size_t taken = 0;
     for (;;) {
+        uint64_t wide[QN_TABLE_NARROW_WORDS];
         size_t max = 1 + kit_random_below(state, SCAN_COUNT_MAX);
         size_t count = qn_table_scan_take(&scan, slots, max);
         if (count == 0)
@@ -161,7 +162,7 @@ static size_t scan_range(qn_table *table, const keykit_set *set, uint8_t *seen, 
         for (size_t i = 0; i < kept; i++) {
             if (*slots[i] < first || *slots[i] > last)
                 ck_abort_msg("tag %016llx is of another range", (unsigned long long)*slots[i]);
-            see_slot(set, seen, slots[i], scan.tiny_left, qn_table_scan_value(&scan, slots[i]), table->reducer);
+            see_slot(set, seen, slots[i], scan.tiny_left, qn_table_scan_value(&scan, slots[i], wide), table->reducer);
         }
         if (kept < count)
             qn_table_scan_return(&scan, slots[kept]);
@@ -340,15 +341,13 @@ static void check_move(qn_table *from, const keykit_set *set, const ranges *of, 
     qn_table_clear(from);
 }
 
-static void check_moves(uint32_t words, size_t count, uint64_t size, uint64_t rank_step)
+static void check_moves_of(const qn_reducer *reducer, size_t count, uint64_t size, uint64_t rank_step)
 {
-    words_of_user = words;
-    qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words_of_user);
-    keykit_set set = keykit_make(count, words + size);
-    uint64_t state = words;
+    keykit_set set = keykit_make(count, reducer->value_words + size);
+    uint64_t state = reducer->value_words;
     ranges chosen;
     qn_table table;
-    open_table(&table, &reducer, 0, UINT64_MAX, 0);
+    open_table(&table, reducer, 0, UINT64_MAX, 0);
     rank_ranges(&chosen, size);
     for (uint64_t rank = 0; rank < size; rank += rank_step) {
         if (rank % 2)
@@ -360,6 +359,13 @@ static void check_moves(uint32_t words, size_t count, uint64_t size, uint64_t ra
     }
     qn_table_fini(&table);
     keykit_free(&set);
+}
+
+static void check_moves(uint32_t words, size_t count, uint64_t size, uint64_t rank_step)
+{
+    words_of_user = words;
+    qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words_of_user);
+    check_moves_of(&reducer, count, size, rank_step);
 }
 
 /* Nearly all keys in the one small range that moves: it has room for them, not for an even share. */
@@ -393,6 +399,17 @@ START_TEST(a_range_that_moves_is_whole_and_so_are_the_others)
             check_moves(2, counts[n], rank_counts[i], 1 + rank_counts[i] / 3);
             check_moves(32, counts[n], rank_counts[i], 1 + rank_counts[i] / 3);
         }
+}
+END_TEST
+
+/* Random sums of 128 bits: nearly all of them have a carry. */
+START_TEST(sums_beyond_64_bits_move_whole)
+{
+    static const size_t counts[] = {1, 700, 20000};
+    qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_I64, NULL);
+    for (size_t n = 0; n < sizeof counts / sizeof *counts; n++)
+        for (size_t i = 0; i < RANK_COUNTS; i++)
+            check_moves_of(&reducer, counts[n], rank_counts[i], 1 + rank_counts[i] / 3);
 }
 END_TEST
 
@@ -499,6 +516,7 @@ int main(void)
         a_scan_of_all_tags_takes_what_a_rank_s_table_has,
         a_scan_of_no_tags_takes_nothing,
         a_range_that_moves_is_whole_and_so_are_the_others,
+        sums_beyond_64_bits_move_whole,
         memory_given_back_while_a_range_moves_is_missed_by_none,
         a_range_that_moves_gives_most_of_its_memory_back,
         a_range_that_moves_out_of_a_large_crowd_leaves_its_neighbours_whole,

@@ -330,6 +330,48 @@ START_TEST(a_short_key_goes_in_though_the_long_one_behind_it_does_not_fit)
 }
 END_TEST
 
+#define CARRIES_BYTES_FIRST ((size_t)96 << 10)
+
+/* How many keys of the set, from one on, a table takes whose sums are all beyond 64 bits. */
+static size_t fill_with_carries(qn_table *table, const keykit_set *set, size_t from, size_t bytes_max)
+{
+    static const uint64_t beyond[] = {3, 1};
+    qn_table_result result = QN_TABLE_OK;
+    size_t next = from;
+    for (size_t done = 0; result == QN_TABLE_OK && next < set->count; next += done) {
+        qn_entry entry = {set->keys[next].key, (uint64_t)(uintptr_t)beyond};
+        result = qn_table_insert(table, &entry, 1, bytes_max, &done);
+        ck_assert(result == QN_TABLE_OK || result == QN_TABLE_FULL);
+        ck_assert_uint_le(qn_table_get_bytes(table), bytes_max + CARRIES_BYTES_FIRST);
+    }
+    return next;
+}
+
+START_TEST(a_table_is_full_in_time_where_all_sums_are_beyond_64_bits)
+{
+    size_t bytes_max = (size_t)1 << 20;
+    qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_I64, NULL);
+    keykit_set set = keykit_make(30000, 26);
+    shuffle_keys(&set);
+    qn_table table;
+    open_table(&table, &reducer, 0, UINT64_MAX, bytes_max);
+    for (size_t from = 0, next; from < set.count; from = next) {
+        const uint64_t *value = NULL;
+        size_t count = 0;
+        next = fill_with_carries(&table, &set, from, bytes_max);
+        ck_assert(next == set.count || next - from > 2000);
+        qn_table_cursor cursor = qn_table_cursor_of(&table, 0, UINT64_MAX);
+        for (; qn_table_cursor_peek(&cursor, &value); qn_table_cursor_step(&cursor), count++)
+            if (value[0] != 3 || value[1] != 1)
+                ck_abort_msg("a sum of %llx and %llx", (unsigned long long)value[0], (unsigned long long)value[1]);
+        ck_assert_uint_eq(count, next - from);
+        qn_table_clear(&table);
+    }
+    qn_table_fini(&table);
+    keykit_free(&set);
+}
+END_TEST
+
 /* Random keys one group after the other, with expectations that are as often wrong; the bytes after each group. */
 static size_t fill_closely(qn_table *table, const keykit_set *set, size_t from, size_t bytes_max, uint64_t *state)
 {
@@ -564,6 +606,7 @@ int main(void)
         a_table_stays_within_its_bytes_and_uses_a_good_part_of_them,
         an_empty_table_takes_a_key_of_any_size_and_is_full_then,
         a_short_key_goes_in_though_the_long_one_behind_it_does_not_fit,
+        a_table_is_full_in_time_where_all_sums_are_beyond_64_bits,
         a_table_is_never_beyond_its_bytes_and_never_refuses_for_good,
         crowds_at_the_last_slot_are_whole_after_each_growth,
         a_table_grows_at_once_to_what_is_expected_and_not_for_what_is_not,

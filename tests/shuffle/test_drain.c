@@ -42,9 +42,11 @@ END_TEST
 static void see_slot(const keykit_set *set, uint8_t *seen, const qn_table_scan *scan, const uint64_t *slot,
                      uint32_t words)
 {
+    uint64_t wide[QN_TABLE_NARROW_WORDS];
     keykit_key wanted = {.key = scan->tiny_left ? qn_key_of_tag(slot[0]) : (qn_key){slot[0], slot[1], slot[2]}};
     const keykit_key *found = bsearch(&wanted, set->keys, set->count, sizeof *set->keys, keykit_compare);
-    if (!found || found->count == 0 || memcmp(qn_table_scan_value(scan, slot), found->value, 8 * (size_t)words) != 0)
+    const uint64_t *value = qn_table_scan_value(scan, slot, wide);
+    if (!found || found->count == 0 || memcmp(value, found->value, 8 * (size_t)words) != 0)
         ck_abort_msg("a slot that nobody put in, tag %016llx", (unsigned long long)slot[0]);
     if (seen[found - set->keys]++ > 0)
         ck_abort_msg("a slot was taken twice, tag %016llx", (unsigned long long)slot[0]);

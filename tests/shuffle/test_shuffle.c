@@ -235,6 +235,7 @@ static void read_tables(const job *of, qn_home *home, bool ordered, rows *to)
     kit_assert_ok(qn_home_tables_open(home, ordered, &error), &error);
     for (qn_table *table;;) {
         const uint64_t *slots[100 + 1];
+        uint64_t wide[QN_TABLE_NARROW_WORDS];
         if (qn_home_tables_next(home, &table, &error) != QUERN_OK)
             ck_abort_msg("%s", error.text);
         if (!table)
@@ -244,7 +245,7 @@ static void read_tables(const job *of, qn_home *home, bool ordered, rows *to)
             for (size_t i = 0; i < count; i++) {
                 qn_key key =
                     scan.tiny_left ? qn_key_of_tag(slots[i][0]) : (qn_key){slots[i][0], slots[i][1], slots[i][2]};
-                add_row(to, &key, qn_table_scan_value(&scan, slots[i]), of->reducer.value_words);
+                add_row(to, &key, qn_table_scan_value(&scan, slots[i], wide), of->reducer.value_words);
             }
     }
 }
