@@ -43,7 +43,8 @@ int qn_file_move(int fd, qn_direct *direct, qn_way way, void *data, size_t bytes
     while (*done_out < bytes && reason == 0) {
         char *at = (char *)data + *done_out;
         off_t place = (off_t)(offset + *done_out);
-        ssize_t moved = way == QN_WAY_READ ? pread(fd, at, bytes - *done_out, place) : pwrite(fd, at, bytes - *done_out, place);
+        ssize_t moved =
+            way == QN_WAY_READ ? pread(fd, at, bytes - *done_out, place) : pwrite(fd, at, bytes - *done_out, place);
         if (moved == 0 && way == QN_WAY_READ)
             break;
         if (moved > 0)

@@ -12,7 +12,7 @@
 
 /* Whether an open file is read and written past the page cache. A zeroed one is of a file that was opened as usual. */
 typedef struct qn_direct {
-    atomic_bool is_on; /* these may change while a thread transfers, which finds out what the file system does */
+    atomic_bool is_on;      /* these may change while a thread transfers, which finds out what the file system does */
     atomic_bool is_refused; /* by the file system, which is not asked again */
 } qn_direct;
 

@@ -18,7 +18,7 @@
 #define HUGE_POOL_BYTES_MIN (8 * QN_PAGE_HUGE_BYTES)
 #define SLACK_BYTES         128 /* behind the records: what is fetched ahead, and keys that are read 16 bytes at a time */
 #define RUN_COUNT_MAX       1024
-#define AHEAD_BYTES_MAX     ((uint64_t)4 << 20) /* to read a run: larger pieces are no faster */
+#define AHEAD_BYTES_MAX     ((uint64_t)4 << 20)         /* to read a run: larger pieces are no faster */
 #define MERGE_COUNT         256                         /* records on their way from a merge to a run */
 #define ENTRY_BYTES         (2 * sizeof(qn_sort_entry)) /* with room to sort it */
 
@@ -73,6 +73,8 @@ quern_status qn_sorter_create(qn_sorter **sorter_out, const qn_sorter_config *co
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a sort");
     sorter->config = *config;
     qn_spill_init(&sorter->spill, config->scratch_dir, QN_BLOCK_PACKED, config->block_bytes);
+    if (config->cached_bytes_max > 0)
+        sorter->spill.cached_bytes_max = config->cached_bytes_max;
     if (!reserve(sorter)) {
         qn_sorter_destroy(sorter);
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the %llu bytes of a sort",

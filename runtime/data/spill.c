@@ -10,7 +10,7 @@
 #define WRITER_BYTES_MAX ((size_t)4 << 20) /* larger transfers are no faster */
 #define WRITER_BYTES_MIN ((size_t)16 << 10)
 #define BEHIND_BYTES_MIN ((size_t)256 << 10) /* of a piece that is written while the next one is filled */
-#define PACKS_BYTES_MIN  ((size_t)32 << 10) /* with smaller block_bytes there is no room to compress */
+#define PACKS_BYTES_MIN  ((size_t)32 << 10)  /* with smaller block_bytes there is no room to compress */
 
 /* In the file, and in a piece, a block is followed by zeros up to the next multiple of 8. */
 static uint64_t padded(uint64_t bytes)
@@ -35,7 +35,8 @@ static size_t choose_target(size_t block_bytes)
 void qn_spill_init(qn_spill *spill, const char *directory, uint32_t value_words, size_t block_bytes)
 {
     QN_ASSERT(block_bytes >= HEADER_BYTES);
-    *spill = (qn_spill){.directory = directory, .fd = -1, .direct_fd = -1, .value_words = value_words, .block_bytes = block_bytes};
+    *spill = (qn_spill){
+        .directory = directory, .fd = -1, .direct_fd = -1, .value_words = value_words, .block_bytes = block_bytes};
     spill->target_bytes = choose_target(block_bytes);
     spill->cached_bytes_max = QN_SPILL_CACHED_BYTES_MAX;
 }

@@ -39,11 +39,11 @@ typedef struct qn_run {
 typedef struct qn_spill {
     const char *directory; /* borrowed */
     int fd;                /* -1 until the first run */
-    int direct_fd;         /* the same file past the page cache; -1 until the first run that is to be there, or where it cannot be */
-    qn_direct direct;      /* of direct_fd */
+    int direct_fd; /* the same file past the page cache; -1 until the first run that is to be there, or where it cannot be */
+    qn_direct direct;        /* of direct_fd */
     qn_transfers *transfers; /* of direct_fd; NULL until there is one, and where there is no thread */
-    char *left_directory;  /* owned; to be removed with the file; NULL: none */
-    uint64_t end;          /* of the file */
+    char *left_directory;    /* owned; to be removed with the file; NULL: none */
+    uint64_t end;            /* of the file */
     uint32_t value_words;
     size_t block_bytes;  /* the measure of memory, above */
     size_t target_bytes; /* of a block before it is compressed, header included */
@@ -66,10 +66,10 @@ typedef struct qn_run_writer {
     uint8_t *packed; /* where a block is compressed */
     uint8_t *piece;  /* what is to be written next: closed blocks and the open one */
     size_t piece_bytes;
-    uint8_t *written; /* a piece as large, which is written meanwhile; NULL: each is waited for */
+    uint8_t *written;   /* a piece as large, which is written meanwhile; NULL: each is waited for */
     qn_transfer behind; /* of it */
-    size_t block_at;   /* the open block, in the piece */
-    size_t used_bytes; /* rows in the open block */
+    size_t block_at;    /* the open block, in the piece */
+    size_t used_bytes;  /* rows in the open block */
     uint32_t row_count;
     uint64_t raw_bytes; /* of closed blocks */
 } qn_run_writer;

@@ -76,9 +76,8 @@ quern_status qn_spill_wait(qn_spill *spill, bool cached, qn_transfer *transfer, 
         return QUERN_OK;
     if (transfer->way == QN_WAY_WRITE)
         return write_failed(spill, transfer->reason, error);
-    return qn_error_set(error, QUERN_ERROR_SCRATCH, transfer->reason,
-                        "cannot read what was spilled to %s at byte %llu", spill->directory,
-                        (unsigned long long)(transfer->offset + transfer->done_bytes));
+    return qn_error_set(error, QUERN_ERROR_SCRATCH, transfer->reason, "cannot read what was spilled to %s at byte %llu",
+                        spill->directory, (unsigned long long)(transfer->offset + transfer->done_bytes));
 }
 
 void qn_spill_cancel(qn_spill *spill, qn_transfer *transfer)
