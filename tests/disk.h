@@ -24,6 +24,7 @@ static struct {
     pthread_cond_t changed;
     bool is_held;
     unsigned waiting; /* calls that have begun while it was held */
+    unsigned under_way;
     disk_way reads, writes;
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .changed = PTHREAD_COND_INITIALIZER,
@@ -40,6 +41,7 @@ static int disk_begin(disk_way *way)
 {
     pthread_mutex_lock(&disk.lock);
     way->calls++;
+    disk.under_way++;
     disk.waiting++;
     pthread_cond_broadcast(&disk.changed);
     while (disk.is_held)
@@ -56,6 +58,7 @@ static ssize_t disk_end(disk_way *way, ssize_t moved)
     int reason = errno;
     pthread_mutex_lock(&disk.lock);
     way->bytes += moved > 0 ? (uint64_t)moved : 0;
+    disk.under_way--;
     pthread_mutex_unlock(&disk.lock);
     errno = reason;
     return moved;
@@ -64,13 +67,13 @@ static ssize_t disk_end(disk_way *way, ssize_t moved)
 ssize_t __wrap_pread64(int fd, void *data, size_t bytes, off_t offset)
 {
     errno = disk_begin(&disk.reads);
-    return errno ? -1 : disk_end(&disk.reads, __real_pread64(fd, data, bytes, offset));
+    return disk_end(&disk.reads, errno ? -1 : __real_pread64(fd, data, bytes, offset));
 }
 
 ssize_t __wrap_pwrite64(int fd, const void *data, size_t bytes, off_t offset)
 {
     errno = disk_begin(&disk.writes);
-    return errno ? -1 : disk_end(&disk.writes, __real_pwrite64(fd, data, bytes, offset));
+    return disk_end(&disk.writes, errno ? -1 : __real_pwrite64(fd, data, bytes, offset));
 }
 
 /* Holds all calls that begin, or lets them go. */
