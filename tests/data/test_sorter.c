@@ -352,33 +352,20 @@ START_TEST(a_small_pool_makes_many_runs_and_few_levels)
 }
 END_TEST
 
-/* Of what is read ahead, and what is merged beside it; with more in memory at the end, and with less. */
 START_TEST(what_passes_by_the_page_cache_is_merged_in_the_memory_of_the_pool)
 {
     make_plain_collation();
     batch records = make_batch(100000, 2);
-    for (uint64_t part = 0; part < 4; part++) {
-        const uint64_t pool_bytes = (uint64_t)2 << (20 + part / 2);
-        const qn_sorter_config config = {&collation, pool_bytes + part * 77777, 8192, directory.path, 1};
+    for (uint64_t pool_bytes = 2 << 20; pool_bytes < 5 << 20; pool_bytes += 777777) {
+        const qn_sorter_config config = {&collation, pool_bytes, 8192, directory.path, 1};
         kit_assert_ok(qn_sorter_create(&sorter, &config, &error), &error);
         kit_assert_ok(qn_sorter_append_all(sorter, records.bytes, records.used_bytes, &error), &error);
         kit_assert_ok(qn_sorter_finish(sorter, &error), &error);
         uint64_t before = qn_sorter_get_memory_bytes(sorter);
-        check_all(&records, NEXT_MAX);
-        ck_assert_uint_le(qn_sorter_get_memory_bytes(sorter), before); /* nothing is kept for reading */
-        size_t count = 0;
-        qn_packed read[NEXT_MAX];
-        kit_assert_ok(qn_sorter_next(sorter, read, NEXT_MAX, &count, &error), &error);
-        ck_assert_uint_eq(count, 0);
-        kit_assert_ok(qn_sorter_rewind(sorter, &error), &error);
-        ck_assert_uint_gt(qn_sorter_get_memory_bytes(sorter), before);
         check_all(&records, 7);
-        kit_assert_ok(qn_sorter_shrink(sorter, &error), &error);
-        check_all(&records, NEXT_MAX);
+        ck_assert_uint_le(qn_sorter_get_memory_bytes(sorter), before);
         kit_assert_ok(qn_sorter_rewind(sorter, &error), &error); /* destroyed with reads under way */
-        qn_sorter_stats stats = qn_sorter_get_stats(sorter);
-        ck_assert_uint_ge(stats.spill_runs, 2);
-        ck_assert_uint_le(stats.memory_bytes_peak, config.pool_bytes);
+        ck_assert_uint_le(qn_sorter_get_stats(sorter).memory_bytes_peak, pool_bytes);
         qn_sorter_destroy(sorter);
         sorter = NULL;
     }
@@ -396,7 +383,6 @@ START_TEST(a_memory_that_is_nearly_full_becomes_a_run_early_and_another_does_not
     kit_assert_ok(qn_sorter_spill_early(sorter, &error), &error);
     ck_assert_uint_eq(qn_sorter_get_stats(sorter).spill_runs, 0);
     qn_sorter_destroy(sorter);
-
     kit_assert_ok(make_sorter(full_bytes / 5 * 6, 4096), &error);
     kit_assert_ok(qn_sorter_append_all(sorter, records.bytes, records.used_bytes, &error), &error);
     kit_assert_ok(qn_sorter_spill_early(sorter, &error), &error);
