@@ -13,25 +13,6 @@
 #define SCRATCH_DIRECTORY "/quern-spill-XXXXXX"
 #define SCRATCH_FILE      "/runs"
 
-quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, quern_status failure,
-                             size_t *bytes_out, qn_error *error)
-{
-    size_t done_bytes = 0;
-    while (done_bytes < bytes) {
-        ssize_t got = pread(fd, (char *)data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return qn_error_set(error, failure, errno, "cannot read %s at byte %llu", path,
-                                (unsigned long long)(offset + done_bytes));
-        if (got == 0)
-            break;
-        done_bytes += (size_t)got;
-    }
-    *bytes_out = done_bytes;
-    return QUERN_OK;
-}
-
 void qn_file_set_direct(int fd, qn_direct *direct, bool on)
 {
     if (direct->is_on == on || (on && direct->is_refused))
@@ -42,38 +23,67 @@ void qn_file_set_direct(int fd, qn_direct *direct, bool on)
     direct->is_refused = direct->is_refused || !is_set;
 }
 
-bool qn_file_can_go_on(int fd, qn_direct *direct)
+/* After a call failed: whether it may succeed when it is made again. It was interrupted, or the file system could not do it past the
+ * cache, which is not tried any more. */
+static bool can_go_on(int fd, qn_direct *direct, int reason)
 {
-    if (errno == EINTR)
+    if (reason == EINTR)
         return true;
-    if (errno != EINVAL || !direct->is_on)
+    if (reason != EINVAL || !direct || !direct->is_on)
         return false;
     qn_file_set_direct(fd, direct, false);
     direct->is_refused = true;
     return !direct->is_on;
 }
 
+int qn_file_move(int fd, qn_direct *direct, qn_way way, void *data, size_t bytes, uint64_t offset, size_t *done_out)
+{
+    int reason = 0;
+    *done_out = 0;
+    while (*done_out < bytes && reason == 0) {
+        char *at = (char *)data + *done_out;
+        off_t place = (off_t)(offset + *done_out);
+        ssize_t moved =
+            way == QN_WAY_READ ? pread(fd, at, bytes - *done_out, place) : pwrite(fd, at, bytes - *done_out, place);
+        if (moved == 0 && way == QN_WAY_READ)
+            break;
+        if (moved > 0)
+            *done_out += (size_t)moved;
+        else
+            reason = moved == 0 ? ENOSPC : errno;
+        if (moved < 0 && can_go_on(fd, direct, reason))
+            reason = 0;
+    }
+    return reason;
+}
+
+quern_status qn_file_read_at(int fd, void *data, size_t bytes, uint64_t offset, const char *path, quern_status failure,
+                             size_t *bytes_out, qn_error *error)
+{
+    size_t done_bytes = 0;
+    int reason = qn_file_move(fd, NULL, QN_WAY_READ, data, bytes, offset, &done_bytes);
+    if (reason != 0)
+        return qn_error_set(error, failure, reason, "cannot read %s at byte %llu", path,
+                            (unsigned long long)(offset + done_bytes));
+    *bytes_out = done_bytes;
+    return QUERN_OK;
+}
+
 quern_status qn_file_write_direct(int fd, qn_direct *direct, const void *data, size_t bytes, uint64_t offset,
                                   const char *path, quern_status failure, qn_error *error)
 {
     size_t done_bytes = 0;
-    while (done_bytes < bytes) {
-        ssize_t put = pwrite(fd, (const char *)data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
-        if (put < 0 && qn_file_can_go_on(fd, direct))
-            continue;
-        if (put <= 0)
-            return qn_error_set(error, failure, put < 0 ? errno : ENOSPC, "cannot write %s at byte %llu", path,
-                                (unsigned long long)(offset + done_bytes));
-        done_bytes += (size_t)put;
-    }
+    int reason = qn_file_move(fd, direct, QN_WAY_WRITE, (void *)data, bytes, offset, &done_bytes);
+    if (reason != 0)
+        return qn_error_set(error, failure, reason, "cannot write %s at byte %llu", path,
+                            (unsigned long long)(offset + done_bytes));
     return QUERN_OK;
 }
 
 quern_status qn_file_write_at(int fd, const void *data, size_t bytes, uint64_t offset, const char *path,
                               quern_status failure, qn_error *error)
 {
-    qn_direct direct = {0};
-    return qn_file_write_direct(fd, &direct, data, bytes, offset, path, failure, error);
+    return qn_file_write_direct(fd, NULL, data, bytes, offset, path, failure, error);
 }
 
 quern_status qn_file_create(const char *path, const void *data, size_t bytes, qn_error *error)

@@ -3,6 +3,7 @@
 #ifndef QN_BASE_FILE_H
 #define QN_BASE_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,15 +12,20 @@
 
 /* Whether an open file is read and written past the page cache. A zeroed one is of a file that was opened as usual. */
 typedef struct qn_direct {
-    bool is_on;
-    bool is_refused; /* by the file system, which is not asked again */
+    atomic_bool is_on;      /* these may change while a thread transfers, which finds out what the file system does */
+    atomic_bool is_refused; /* by the file system, which is not asked again */
 } qn_direct;
 
 /* From now on, if the file system can. What is transferred then has to be whole pages, in memory and in the file. */
 void qn_file_set_direct(int fd, qn_direct *direct, bool on);
-/* After a call failed: whether it may succeed when it is made again. It was interrupted, or the file system could not do it past the
- * cache, which is not tried any more. */
-bool qn_file_can_go_on(int fd, qn_direct *direct);
+typedef enum qn_way {
+    QN_WAY_READ,
+    QN_WAY_WRITE,
+} qn_way;
+
+/* Reads or writes until it is done, the file ends, or the system refuses; *done_out: bytes so far. Returns 0 or the errno; a
+ * disk that takes nothing more is ENOSPC. direct: NULL where the file is as usual. Sets no error, and so may be called by any thread. */
+int qn_file_move(int fd, qn_direct *direct, qn_way way, void *data, size_t bytes, uint64_t offset, size_t *done_out);
 
 /* Reads up to `bytes` at `offset`, fewer only at the end of the file. Interruptions are retried. `path` is for messages.
  * `failure` is the status to give (INPUT, SCRATCH). */

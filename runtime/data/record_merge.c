@@ -90,29 +90,42 @@ static void play_all(qn_record_merge *merge)
     merge->losers[0] = winners[1];
 }
 
-static quern_status add_run(qn_record_merge *merge, qn_spill *spill, const qn_run *run, qn_error *error)
+static quern_status open_run(qn_record_merge *merge, qn_spill *spill, const qn_run *run, qn_merge_room room,
+                             qn_error *error)
 {
     qn_record_input *input = &merge->inputs[merge->input_count];
-    quern_status status = qn_run_reader_open(&input->reader, spill, run, error);
+    uint8_t *memory = room.run_bytes > 0 ? room.memory + merge->input_count * room.run_bytes : NULL;
+    quern_status status = qn_run_reader_open_ahead(&input->reader, spill, run, memory, room.run_bytes, error);
     if (status != QUERN_OK)
         return status;
     merge->input_count++;
     input->of_run = true;
-    return load_block(merge, input, error);
+    return QUERN_OK;
+}
+
+/* All are opened, and so read ahead, before the first is waited for. */
+static quern_status open_runs(qn_record_merge *merge, qn_spill *spill, const qn_run *runs, uint32_t run_count,
+                              qn_merge_room room, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < run_count && status == QUERN_OK; i++)
+        status = open_run(merge, spill, &runs[i], room, error);
+    for (uint32_t i = 0; i < run_count && status == QUERN_OK; i++)
+        status = load_block(merge, &merge->inputs[i], error);
+    return status;
 }
 
 quern_status qn_record_merge_open(qn_record_merge *merge, const qn_collation *collation, qn_spill *spill,
-                                  const qn_run *runs, uint32_t run_count, const qn_sorted *memory, qn_error *error)
+                                  const qn_run *runs, uint32_t run_count, const qn_sorted *memory, qn_merge_room room,
+                                  qn_error *error)
 {
     QN_ASSERT(run_count <= QN_RECORD_MERGE_FAN_IN_MAX);
     memset(merge, 0, sizeof *merge);
     merge->collation = collation;
-    for (uint32_t i = 0; i < run_count; i++) {
-        quern_status status = add_run(merge, spill, &runs[i], error);
-        if (status != QUERN_OK) {
-            qn_record_merge_close(merge);
-            return status;
-        }
+    quern_status status = open_runs(merge, spill, runs, run_count, room, error);
+    if (status != QUERN_OK) {
+        qn_record_merge_close(merge);
+        return status;
     }
     if (memory) {
         merge->memory = *memory;

@@ -46,9 +46,16 @@ typedef struct qn_record_merge {
     bool stalled; /* the winner's record was given, and the next is in another block */
 } qn_record_merge;
 
+/* Memory in which runs are read ahead: run_bytes of it for each run, aligned to QN_SPILL_ALIGN_BYTES. Borrowed until close. */
+typedef struct qn_merge_room {
+    uint8_t *memory;
+    size_t run_bytes; /* 0: readers take memory of their own, for a block each */
+} qn_merge_room;
+
 /* Begins at the first record. memory: may be NULL; collation and memory are borrowed. On failure nothing is open. */
 quern_status qn_record_merge_open(qn_record_merge *merge, const qn_collation *collation, qn_spill *spill,
-                                  const qn_run *runs, uint32_t run_count, const qn_sorted *memory, qn_error *error);
+                                  const qn_run *runs, uint32_t run_count, const qn_sorted *memory, qn_merge_room room,
+                                  qn_error *error);
 void qn_record_merge_close(qn_record_merge *merge); /* takes a zeroed or closed one */
 
 /* The next up to `max` records in order; they live until the next call. *count_out 0 at the end. */

@@ -18,6 +18,7 @@
 #define HUGE_POOL_BYTES_MIN (8 * QN_PAGE_HUGE_BYTES)
 #define SLACK_BYTES         128 /* behind the records: what is fetched ahead, and keys that are read 16 bytes at a time */
 #define RUN_COUNT_MAX       1024
+#define AHEAD_BYTES_MAX     ((uint64_t)4 << 20)         /* to read a run: larger pieces are no faster */
 #define MERGE_COUNT         256                         /* records on their way from a merge to a run */
 #define ENTRY_BYTES         (2 * sizeof(qn_sort_entry)) /* with room to sort it */
 
@@ -36,6 +37,7 @@ struct qn_sorter {
     size_t next; /* to read, where all is in memory */
     bool finished;
     bool merge_open;
+    uint64_t lent_bytes; /* of the pool, behind its records, in which runs are read */
     uint32_t run_count;
     qn_spill spill;
     qn_sorter_stats stats;
@@ -71,6 +73,8 @@ quern_status qn_sorter_create(qn_sorter **sorter_out, const qn_sorter_config *co
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a sort");
     sorter->config = *config;
     qn_spill_init(&sorter->spill, config->scratch_dir, QN_BLOCK_PACKED, config->block_bytes);
+    if (config->cached_bytes_max > 0)
+        sorter->spill.cached_bytes_max = config->cached_bytes_max;
     if (!reserve(sorter)) {
         qn_sorter_destroy(sorter);
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the %llu bytes of a sort",
@@ -85,6 +89,7 @@ static void close_merge(qn_sorter *sorter)
     if (sorter->merge_open)
         qn_record_merge_close(&sorter->merge);
     sorter->merge_open = false;
+    sorter->lent_bytes = 0;
 }
 
 void qn_sorter_destroy(qn_sorter *sorter)
@@ -206,7 +211,7 @@ static uint64_t blocks_bytes(const qn_sorter *sorter, uint32_t first)
     return bytes;
 }
 
-/* Memory of the pool, in which nothing is now, for the blocks of a merge. */
+/* Memory of the pool, in which nothing is now, for the blocks of a merge that are elsewhere. */
 static void lend_pool(qn_sorter *sorter, uint64_t bytes)
 {
     QN_ASSERT(sorter->count == 0);
@@ -217,20 +222,65 @@ static void lend_pool(qn_sorter *sorter, uint64_t bytes)
     sorter->touched_bytes = kept_bytes;
 }
 
+static bool all_usual(const qn_sorter *sorter, uint32_t first)
+{
+    for (uint32_t i = first; i < sorter->run_count; i++)
+        if (sorter->runs[i].block_bytes_max > sorter->spill.target_bytes)
+            return false;
+    return true;
+}
+
+/* What is left of the pool behind its records, for reading the runs from `first` on. Nothing, where it is too little for a block of each,
+ * or there are records larger than those. */
+static qn_merge_room find_room(qn_sorter *sorter, uint32_t first)
+{
+    uint64_t entries_bytes = sorter->touched_count * ENTRY_BYTES, begin = 0;
+    if (sorter->used_bytes > 0)
+        begin = (sorter->used_bytes + SLACK_BYTES + QN_SPILL_ALIGN_BYTES - 1) & ~(QN_SPILL_ALIGN_BYTES - 1);
+    uint64_t taken_bytes = begin + entries_bytes, pool_bytes = sorter->config.pool_bytes;
+    uint32_t count = sorter->run_count - first;
+    uint64_t run_bytes = taken_bytes < pool_bytes ? (pool_bytes - taken_bytes) / count : 0;
+    run_bytes = run_bytes < AHEAD_BYTES_MAX ? run_bytes & ~(QN_SPILL_ALIGN_BYTES - 1) : AHEAD_BYTES_MAX;
+    if (run_bytes < sorter->config.block_bytes || !all_usual(sorter, first))
+        return (qn_merge_room){0};
+    return (qn_merge_room){sorter->records + begin, run_bytes};
+}
+
+static quern_status open_merge(qn_sorter *sorter, uint32_t first, qn_error *error)
+{
+    const qn_sorted memory = {sorter->records, sorter->entries, sorter->count, typical_bytes(sorter)};
+    qn_merge_room room = find_room(sorter, first);
+    uint32_t count = sorter->run_count - first;
+    quern_status status =
+        qn_record_merge_open(&sorter->merge, sorter->config.collation, &sorter->spill, sorter->runs + first, count,
+                             sorter->count > 0 ? &memory : NULL, room, error);
+    if (status != QUERN_OK)
+        return status;
+    sorter->merge_open = true;
+    sorter->lent_bytes = room.run_bytes * count;
+    if (room.run_bytes > 0) {
+        uint64_t end = (uint64_t)(room.memory - sorter->records) + sorter->lent_bytes;
+        sorter->touched_bytes = end > sorter->touched_bytes ? end : sorter->touched_bytes;
+        note_memory(sorter, sorter->touched_bytes + sorter->touched_count * ENTRY_BYTES);
+    }
+    return QUERN_OK;
+}
+
 /* Replaces the last `count` runs by one of that level. Memory is empty. */
 static quern_status merge_last(qn_sorter *sorter, uint32_t count, uint32_t level, qn_error *error)
 {
     uint32_t first = sorter->run_count - count;
     uint64_t bytes = blocks_bytes(sorter, first);
     qn_run merged = {0};
-    lend_pool(sorter, bytes);
-    note_memory(sorter, bytes);
-    quern_status status = qn_record_merge_open(&sorter->merge, sorter->config.collation, &sorter->spill,
-                                               sorter->runs + first, count, NULL, error);
+    if (find_room(sorter, first).run_bytes == 0) {
+        lend_pool(sorter, bytes);
+        note_memory(sorter, bytes);
+    }
+    quern_status status = open_merge(sorter, first, error);
     if (status != QUERN_OK)
         return status;
     status = write_run(sorter, put_merged, &merged, error);
-    qn_record_merge_close(&sorter->merge);
+    close_merge(sorter);
     if (status != QUERN_OK)
         return status;
     for (uint32_t i = first; i < sorter->run_count; i++)
@@ -453,21 +503,12 @@ bool qn_sorter_is_stable(const qn_sorter *sorter)
     return sorter->run_count == 0;
 }
 
-static quern_status open_merge(qn_sorter *sorter, qn_error *error)
-{
-    const qn_sorted memory = {sorter->records, sorter->entries, sorter->count, typical_bytes(sorter)};
-    quern_status status = qn_record_merge_open(&sorter->merge, sorter->config.collation, &sorter->spill, sorter->runs,
-                                               sorter->run_count, sorter->count > 0 ? &memory : NULL, error);
-    sorter->merge_open = status == QUERN_OK;
-    return status;
-}
-
 quern_status qn_sorter_rewind(qn_sorter *sorter, qn_error *error)
 {
     QN_ASSERT(sorter->finished);
     sorter->next = 0;
     close_merge(sorter);
-    return sorter->run_count > 0 ? open_merge(sorter, error) : QUERN_OK;
+    return sorter->run_count > 0 ? open_merge(sorter, 0, error) : QUERN_OK;
 }
 
 /* The next records of memory. */
@@ -486,6 +527,15 @@ static size_t take_memory(qn_sorter *sorter, qn_packed *records_out, size_t max)
     return count;
 }
 
+/* All is read: gives the memory back in which that was. */
+static void take_back(qn_sorter *sorter)
+{
+    qn_record_merge_close(&sorter->merge);
+    qn_pages_release(sorter->records + sorter->used_bytes, sorter->records_bytes_reserved - sorter->used_bytes);
+    sorter->touched_bytes = sorter->used_bytes;
+    sorter->lent_bytes = 0;
+}
+
 quern_status qn_sorter_next(qn_sorter *sorter, qn_packed *records_out, size_t max, size_t *count_out, qn_error *error)
 {
     QN_ASSERT(sorter->finished);
@@ -494,14 +544,19 @@ quern_status qn_sorter_next(qn_sorter *sorter, qn_packed *records_out, size_t ma
         *count_out = take_memory(sorter, records_out, max);
         return QUERN_OK;
     }
-    quern_status status = sorter->merge_open ? QUERN_OK : open_merge(sorter, error);
-    return status == QUERN_OK ? qn_record_merge_next(&sorter->merge, records_out, max, count_out, error) : status;
+    quern_status status = sorter->merge_open ? QUERN_OK : open_merge(sorter, 0, error);
+    if (status == QUERN_OK)
+        status = qn_record_merge_next(&sorter->merge, records_out, max, count_out, error);
+    if (status == QUERN_OK && *count_out == 0 && sorter->lent_bytes > 0)
+        take_back(sorter);
+    return status;
 }
 
 uint64_t qn_sorter_get_memory_bytes(const qn_sorter *sorter)
 {
     uint64_t entry_bytes = sorter->finished ? sizeof(qn_sort_entry) : ENTRY_BYTES;
-    return sorter->used_bytes + sorter->count * entry_bytes + blocks_bytes(sorter, 0);
+    uint64_t blocks = sorter->lent_bytes > 0 ? sorter->lent_bytes : blocks_bytes(sorter, 0);
+    return sorter->used_bytes + sorter->count * entry_bytes + blocks;
 }
 
 quern_status qn_sorter_shrink(qn_sorter *sorter, qn_error *error)

@@ -7,7 +7,7 @@
  * times.
  *
  * Memory is the pool. A merge of runs needs a block for each: they take the place of what was in the pool, fewer runs at a
- * time where the pool is small. Not counted are one block that is written, the blocks of a merge as far as two of them are more than the
+ * time where the pool is small. Where it is not, what records leave of it is for reading runs in large pieces, one ahead of the other. Not counted are one block that is written, the blocks of a merge as far as two of them are more than the
  * pool, and a record that alone is more than the pool, while it is written and read.
  */
 #ifndef QN_DATA_SORTER_H
@@ -24,6 +24,7 @@ typedef struct qn_sorter_config {
     uint64_t pool_bytes;           /* records and what sorting them needs, all together */
     size_t block_bytes;            /* of spilled runs */
     const char *scratch_dir;       /* borrowed */
+    uint64_t cached_bytes_max;     /* of runs in the page cache; 0: QN_SPILL_CACHED_BYTES_MAX */
 } qn_sorter_config;
 
 typedef struct qn_sorter_stats {

@@ -9,7 +9,8 @@
 #define HEADER_BYTES     sizeof(qn_block_header)
 #define WRITER_BYTES_MAX ((size_t)4 << 20) /* larger transfers are no faster */
 #define WRITER_BYTES_MIN ((size_t)16 << 10)
-#define PACKS_BYTES_MIN  ((size_t)32 << 10) /* with smaller block_bytes there is no room to compress */
+#define BEHIND_BYTES_MIN ((size_t)256 << 10) /* of a piece that is written while the next one is filled */
+#define PACKS_BYTES_MIN  ((size_t)32 << 10)  /* with smaller block_bytes there is no room to compress */
 
 /* In the file, and in a piece, a block is followed by zeros up to the next multiple of 8. */
 static uint64_t padded(uint64_t bytes)
@@ -34,7 +35,8 @@ static size_t choose_target(size_t block_bytes)
 void qn_spill_init(qn_spill *spill, const char *directory, uint32_t value_words, size_t block_bytes)
 {
     QN_ASSERT(block_bytes >= HEADER_BYTES);
-    *spill = (qn_spill){.directory = directory, .fd = -1, .value_words = value_words, .block_bytes = block_bytes};
+    *spill = (qn_spill){
+        .directory = directory, .fd = -1, .direct_fd = -1, .value_words = value_words, .block_bytes = block_bytes};
     spill->target_bytes = choose_target(block_bytes);
     spill->cached_bytes_max = QN_SPILL_CACHED_BYTES_MAX;
 }
@@ -52,21 +54,31 @@ static size_t choose_writer_bytes(const qn_spill *spill)
     return bytes > WRITER_BYTES_MIN ? qn_spill_align(bytes) : WRITER_BYTES_MIN;
 }
 
-/* Reserves memory for a piece and for compressing, and takes what is in the old piece along. */
-static quern_status take_memory(qn_run_writer *writer, size_t memory_bytes, qn_error *error)
+/* Divides memory into what is packed, and a piece, or two of them. */
+static void divide_memory(qn_run_writer *writer, uint8_t *memory, size_t memory_bytes, bool writes_behind)
 {
-    uint8_t *memory = qn_pages_reserve(memory_bytes, true);
-    if (!memory)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to spill: %zu bytes", memory_bytes);
     size_t packed_bytes = packs(writer->spill) ? writer->spill->target_bytes : 0;
-    if (writer->block_at > 0)
-        memcpy(memory + packed_bytes, writer->piece, writer->block_at);
-    qn_pages_unreserve(writer->memory, writer->memory_bytes);
+    size_t left_bytes = memory_bytes - packed_bytes, half_bytes = left_bytes / 2 & ~(QN_SPILL_ALIGN_BYTES - 1);
+    writes_behind = writes_behind && half_bytes >= BEHIND_BYTES_MIN && half_bytes >= writer->spill->target_bytes * 2;
     writer->memory = memory;
     writer->memory_bytes = memory_bytes;
     writer->packed = packed_bytes > 0 ? memory : NULL;
     writer->piece = memory + packed_bytes;
-    writer->piece_bytes = memory_bytes - packed_bytes;
+    writer->piece_bytes = writes_behind ? half_bytes : left_bytes;
+    writer->written = writes_behind ? writer->piece + half_bytes : NULL;
+}
+
+/* Reserves memory, and takes the closed blocks of the old piece along, if there is one. */
+static quern_status take_memory(qn_run_writer *writer, size_t memory_bytes, bool writes_behind, qn_error *error)
+{
+    uint8_t *memory = qn_pages_reserve(memory_bytes, true), *old = writer->memory, *piece = writer->piece;
+    size_t old_bytes = writer->memory_bytes;
+    if (!memory)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to spill: %zu bytes", memory_bytes);
+    divide_memory(writer, memory, memory_bytes, writes_behind);
+    if (writer->block_at > 0)
+        memcpy(writer->piece, piece, writer->block_at);
+    qn_pages_unreserve(old, old_bytes);
     return QUERN_OK;
 }
 
@@ -77,7 +89,29 @@ quern_status qn_run_writer_open(qn_run_writer *writer, qn_spill *spill, qn_error
         return status;
     *writer = (qn_run_writer){.spill = spill, .run = {.offset = spill->end}};
     writer->run.is_cached = spill->end < spill->cached_bytes_max;
-    return take_memory(writer, choose_writer_bytes(spill), error);
+    return take_memory(writer, choose_writer_bytes(spill), !writer->run.is_cached, error);
+}
+
+/* Waits for the piece that is written. */
+static quern_status end_piece(qn_run_writer *writer, qn_error *error)
+{
+    qn_transfer *transfer = &writer->behind;
+    uint64_t bytes = transfer->bytes;
+    if (bytes == 0)
+        return QUERN_OK;
+    quern_status status = qn_spill_wait(writer->spill, writer->run.is_cached, transfer, error);
+    if (status == QUERN_OK)
+        qn_compressor_note_disk(&writer->spill->compressor, bytes, transfer->duration_ns);
+    *transfer = (qn_transfer){0};
+    return status;
+}
+
+/* Begins to write the piece's first bytes. */
+static void begin_piece(qn_run_writer *writer, uint64_t bytes)
+{
+    uint64_t offset = writer->run.offset + writer->run.bytes;
+    writer->behind = (qn_transfer){.way = QN_WAY_WRITE, .data = writer->piece, .bytes = bytes, .offset = offset};
+    qn_spill_start(writer->spill, writer->run.is_cached, &writer->behind);
 }
 
 /* Writes the closed blocks, and keeps those of them that do not fill a page. */
@@ -86,16 +120,21 @@ static quern_status write_piece(qn_run_writer *writer, qn_error *error)
     uint64_t bytes = writer->block_at & ~(QN_SPILL_ALIGN_BYTES - 1);
     if (bytes == 0)
         return QUERN_OK;
-    uint64_t begin_ns = qn_clock_ns();
-    quern_status status = qn_spill_write(writer->spill, writer->run.is_cached, writer->piece, bytes,
-                                         writer->run.offset + writer->run.bytes, error);
+    uint8_t *full = writer->piece;
+    quern_status status = end_piece(writer, error);
     if (status != QUERN_OK)
         return status;
-    qn_compressor_note_disk(&writer->spill->compressor, bytes, qn_clock_ns() - begin_ns);
-    memcpy(writer->piece, writer->piece + bytes, writer->block_at - bytes);
+    begin_piece(writer, bytes);
+    if (writer->written) {
+        writer->piece = writer->written;
+        writer->written = full;
+    } else {
+        status = end_piece(writer, error);
+    }
+    memcpy(writer->piece, full + bytes, writer->block_at - bytes);
     writer->run.bytes += bytes;
     writer->block_at -= bytes;
-    return QUERN_OK;
+    return status;
 }
 
 /* Compresses the open block in place if that pays; returns what its rows take then. */
@@ -148,8 +187,11 @@ static quern_status widen_block(qn_run_writer *writer, uint64_t row_bytes, qn_er
     quern_status status = write_piece(writer, error);
     if (status != QUERN_OK || writer->block_at + block_bytes <= writer->piece_bytes)
         return status;
+    status = end_piece(writer, error);
+    if (status != QUERN_OK)
+        return status;
     size_t other_bytes = (size_t)(writer->piece - writer->memory) + QN_SPILL_ALIGN_BYTES;
-    return take_memory(writer, qn_spill_align(block_bytes + other_bytes + writer->spill->target_bytes), error);
+    return take_memory(writer, qn_spill_align(block_bytes + other_bytes + writer->spill->target_bytes), false, error);
 }
 
 /* Room for a row at the end of the open block, behind a block that is full. */
@@ -188,13 +230,16 @@ quern_status qn_run_writer_put_packed(qn_run_writer *writer, const void *record,
     return status;
 }
 
-/* The rest of the run, with zeros to the next page. */
+/* The rest of the run, with zeros to the next page, and whatever is still being written. */
 static quern_status write_rest(qn_run_writer *writer, qn_error *error)
 {
     uint64_t bytes = qn_spill_align(writer->block_at);
     memset(writer->piece + writer->block_at, 0, bytes - writer->block_at);
-    return qn_spill_write(writer->spill, writer->run.is_cached, writer->piece, bytes,
-                          writer->run.offset + writer->run.bytes, error);
+    quern_status status = end_piece(writer, error);
+    if (status != QUERN_OK || bytes == 0)
+        return status;
+    begin_piece(writer, bytes);
+    return end_piece(writer, error);
 }
 
 quern_status qn_run_writer_close(qn_run_writer *writer, qn_run *run_out, qn_error *error)
@@ -217,6 +262,8 @@ quern_status qn_run_writer_close(qn_run_writer *writer, qn_run *run_out, qn_erro
 
 void qn_run_writer_abandon(qn_run_writer *writer)
 {
+    if (writer->spill)
+        qn_spill_cancel(writer->spill, &writer->behind);
     qn_pages_unreserve(writer->memory, writer->memory_bytes);
     *writer = (qn_run_writer){0};
 }

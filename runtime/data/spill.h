@@ -18,6 +18,7 @@
 
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/base/transfers.h"
 #include "runtime/data/compress.h"
 #include "runtime/data/row.h"
 
@@ -39,9 +40,11 @@ typedef struct qn_spill {
     const char *directory; /* borrowed */
     bool is_named;         /* the file is a checkpoint's, and directory is its path; its owner opened it */
     int fd;                /* -1 until the first run */
-    qn_direct direct;      /* the page cache is passed by */
-    char *left_directory;  /* owned; to be removed with the file; NULL: none */
-    uint64_t end;          /* of the file */
+    int direct_fd; /* the same file past the page cache; -1 until the first run that is to be there, or where it cannot be */
+    qn_direct direct;        /* of direct_fd */
+    qn_transfers *transfers; /* of direct_fd; NULL until there is one, and where there is no thread */
+    char *left_directory;    /* owned; to be removed with the file; NULL: none */
+    uint64_t end;            /* of the file */
     uint32_t value_words;
     size_t block_bytes;  /* the measure of memory, above */
     size_t target_bytes; /* of a block before it is compressed, header included */
@@ -64,8 +67,10 @@ typedef struct qn_run_writer {
     uint8_t *packed; /* where a block is compressed */
     uint8_t *piece;  /* what is to be written next: closed blocks and the open one */
     size_t piece_bytes;
-    size_t block_at;   /* the open block, in the piece */
-    size_t used_bytes; /* rows in the open block */
+    uint8_t *written;   /* a piece as large, which is written meanwhile; NULL: each is waited for */
+    qn_transfer behind; /* of it */
+    size_t block_at;    /* the open block, in the piece */
+    size_t used_bytes;  /* rows in the open block */
     uint32_t row_count;
     uint64_t raw_bytes; /* of closed blocks */
 } qn_run_writer;
@@ -93,6 +98,9 @@ typedef struct qn_run_reader {
     uint8_t *memory;       /* for both, where it is not the caller's */
     size_t memory_bytes;
     uint8_t *wide_piece; /* the piece, since a block came that was too large for the other */
+    uint8_t *present;    /* what the piece was read into, */
+    uint8_t *coming;     /* and what the next one is read into meanwhile; NULL: it is read when it is needed */
+    qn_transfer ahead;   /* of it */
     uint64_t left_bytes; /* rows not read in the block */
     const uint64_t *next_row;
     qn_key key; /* the present row; borrows the block */
@@ -105,6 +113,10 @@ quern_status qn_run_reader_open(qn_run_reader *reader, qn_spill *spill, const qn
  * qn_pages_reserve(). Memory too small for a block is not used. */
 quern_status qn_run_reader_open_in(qn_run_reader *reader, qn_spill *spill, const qn_run *run, void *memory,
                                    size_t bytes, qn_error *error);
+/* The same, with a part of the memory into which it reads what comes next while it is read; from now on. Runs in the page cache, runs with
+ * records larger than a block, and readers with little memory are read as above. */
+quern_status qn_run_reader_open_ahead(qn_run_reader *reader, qn_spill *spill, const qn_run *run, void *memory,
+                                      size_t bytes, qn_error *error);
 /* Moves to the next row; *more_out false at the end. QUERN_ERROR_CORRUPT: the block is not what was written. */
 quern_status qn_run_reader_next(qn_run_reader *reader, bool *more_out, qn_error *error);
 /* Moves to the next block, of packed records: they live until the next call; *bytes_out 0 at the end. Errors as above. */

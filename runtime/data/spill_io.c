@@ -3,27 +3,41 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
-
-#include "runtime/base/file.h"
 
 quern_status qn_spill_open_file(qn_spill *spill, qn_error *error)
 {
     if (spill->fd >= 0)
         return QUERN_OK;
-    quern_status status = qn_file_open_scratch(spill->directory, &spill->fd, &spill->left_directory, error);
-    if (status != QUERN_OK)
-        return status;
-    return QUERN_OK;
+    return qn_file_open_scratch(spill->directory, &spill->fd, &spill->left_directory, error);
 }
 
 void qn_spill_close_file(qn_spill *spill)
 {
+    qn_transfers_destroy(spill->transfers);
+    spill->transfers = NULL;
+    if (spill->direct_fd >= 0)
+        close(spill->direct_fd);
     if (spill->fd >= 0)
         close(spill->fd);
-    spill->fd = -1;
+    spill->direct_fd = spill->fd = -1;
     qn_file_remove_scratch(spill->left_directory);
     spill->left_directory = NULL;
+}
+
+/* The file has no name by which it could be opened once more, but for this one. */
+static void open_direct(qn_spill *spill)
+{
+    char path[64];
+    if (spill->direct_fd >= 0 || spill->direct.is_refused)
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", spill->fd);
+    spill->direct_fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+    spill->direct.is_on = spill->direct_fd >= 0;
+    spill->direct.is_refused = spill->direct_fd < 0;
+    if (spill->direct_fd >= 0)
+        spill->transfers = qn_transfers_create();
 }
 
 static quern_status write_failed(const qn_spill *spill, int reason, qn_error *error)
@@ -45,41 +59,51 @@ static void leave_cache(const qn_spill *spill, uint64_t bytes, uint64_t offset)
     (void)posix_fadvise(spill->fd, 0, (off_t)offset, POSIX_FADV_DONTNEED);
 }
 
+void qn_spill_start(qn_spill *spill, bool cached, qn_transfer *transfer)
+{
+    if (!cached)
+        open_direct(spill);
+    bool is_direct = !cached && spill->direct_fd >= 0;
+    transfer->fd = is_direct ? spill->direct_fd : spill->fd;
+    transfer->direct = is_direct ? &spill->direct : NULL;
+    qn_transfers_start(is_direct ? spill->transfers : NULL, transfer);
+}
+
+quern_status qn_spill_wait(qn_spill *spill, bool cached, qn_transfer *transfer, qn_error *error)
+{
+    qn_transfers_wait(spill->transfers, transfer);
+    if (!cached && transfer->way == QN_WAY_WRITE && !spill->direct.is_on)
+        leave_cache(spill, transfer->bytes, transfer->offset);
+    if (transfer->reason == 0)
+        return QUERN_OK;
+    if (transfer->way == QN_WAY_WRITE)
+        return write_failed(spill, transfer->reason, error);
+    return qn_error_set(error, QUERN_ERROR_SCRATCH, transfer->reason, "cannot read what was spilled to %s at byte %llu",
+                        spill->directory, (unsigned long long)(transfer->offset + transfer->done_bytes));
+}
+
+void qn_spill_cancel(qn_spill *spill, qn_transfer *transfer)
+{
+    qn_transfers_cancel(spill->transfers, transfer);
+}
+
 quern_status qn_spill_write(qn_spill *spill, bool cached, const uint8_t *data, uint64_t bytes, uint64_t offset,
                             qn_error *error)
 {
-    qn_file_set_direct(spill->fd, &spill->direct, !cached);
-    for (uint64_t done_bytes = 0; done_bytes < bytes;) {
-        ssize_t put = pwrite(spill->fd, data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
-        if (put < 0 && qn_file_can_go_on(spill->fd, &spill->direct))
-            continue;
-        if (put <= 0)
-            return write_failed(spill, put < 0 ? errno : ENOSPC, error);
-        done_bytes += (uint64_t)put;
-    }
-    if (!cached && !spill->direct.is_on)
-        leave_cache(spill, bytes, offset);
-    return QUERN_OK;
+    qn_transfer transfer = {.way = QN_WAY_WRITE, .data = (void *)data, .bytes = bytes, .offset = offset};
+    qn_spill_start(spill, cached, &transfer);
+    return qn_spill_wait(spill, cached, &transfer, error);
 }
 
 quern_status qn_spill_read(qn_spill *spill, bool cached, uint8_t *data, uint64_t bytes, uint64_t offset,
                            uint64_t *bytes_out, qn_error *error)
 {
-    qn_file_set_direct(spill->fd, &spill->direct, !cached);
-    uint64_t done_bytes = 0;
-    while (done_bytes < bytes) {
-        ssize_t got = pread(spill->fd, data + done_bytes, bytes - done_bytes, (off_t)(offset + done_bytes));
-        if (got < 0 && qn_file_can_go_on(spill->fd, &spill->direct))
-            continue;
-        if (got < 0)
-            return qn_error_set(error, QUERN_ERROR_SCRATCH, errno, "cannot read what was spilled to %s at byte %llu",
-                                spill->directory, (unsigned long long)(offset + done_bytes));
-        if (got == 0)
-            break;
-        done_bytes += (uint64_t)got;
-    }
-    *bytes_out = done_bytes;
-    return QUERN_OK;
+    qn_transfer transfer = {.way = QN_WAY_READ, .data = data, .bytes = bytes, .offset = offset};
+    qn_spill_start(spill, cached, &transfer);
+    quern_status status = qn_spill_wait(spill, cached, &transfer, error);
+    if (status == QUERN_OK)
+        *bytes_out = transfer.done_bytes;
+    return status;
 }
 
 void qn_spill_drop(qn_spill *spill, const qn_run *run)

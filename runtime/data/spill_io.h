@@ -24,6 +24,14 @@ quern_status qn_spill_write(qn_spill *spill, bool cached, const uint8_t *data, u
 quern_status qn_spill_read(qn_spill *spill, bool cached, uint8_t *data, uint64_t bytes, uint64_t offset,
                            uint64_t *bytes_out, qn_error *error);
 
+/* The same, begun: set way, data, bytes and offset. What passes by the page cache goes on while the caller works, if there may be
+ * a thread; all else is made at once. */
+void qn_spill_start(qn_spill *spill, bool cached, qn_transfer *transfer);
+/* Waits for it. Errors as above; of reading fewer done_bytes only at the end of the file. */
+quern_status qn_spill_wait(qn_spill *spill, bool cached, qn_transfer *transfer, qn_error *error);
+/* Gives it up. Takes a zeroed one. */
+void qn_spill_cancel(qn_spill *spill, qn_transfer *transfer);
+
 static inline uint64_t qn_spill_align(uint64_t bytes)
 {
     return (bytes + QN_SPILL_ALIGN_BYTES - 1) & ~(QN_SPILL_ALIGN_BYTES - 1);

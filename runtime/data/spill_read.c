@@ -42,6 +42,38 @@ quern_status qn_run_reader_open_in(qn_run_reader *reader, qn_spill *spill, const
     return QUERN_OK;
 }
 
+static uint64_t run_end(const qn_run_reader *reader)
+{
+    return reader->run.offset + reader->run.bytes;
+}
+
+/* Begins to read what comes at `offset`; nothing behind the run's end. */
+static void begin_ahead(qn_run_reader *reader, uint64_t offset)
+{
+    uint64_t end = qn_spill_align(run_end(reader));
+    uint64_t bytes = offset < end ? min_u64(reader->piece_bytes, end - offset) : 0;
+    reader->ahead = (qn_transfer){.way = QN_WAY_READ, .data = reader->coming, .bytes = bytes, .offset = offset};
+    if (bytes > 0)
+        qn_spill_start(reader->spill, reader->run.is_cached, &reader->ahead);
+}
+
+/* Before each of the two pieces is room for what is left of the other when it is read: less than a block. */
+quern_status qn_run_reader_open_ahead(qn_run_reader *reader, qn_spill *spill, const qn_run *run, void *memory,
+                                      size_t bytes, qn_error *error)
+{
+    quern_status status = qn_run_reader_open_in(reader, spill, run, memory, bytes, error);
+    size_t room_bytes = qn_spill_align(run->block_bytes_max);
+    bool is_usual = status == QUERN_OK && !run->is_cached && run->block_bytes_max <= spill->target_bytes;
+    if (!is_usual || reader->piece_bytes / 2 < 2 * room_bytes + QN_SPILL_ALIGN_BYTES)
+        return status;
+    size_t half_bytes = reader->piece_bytes / 2 & ~(QN_SPILL_ALIGN_BYTES - 1);
+    reader->coming = reader->piece + room_bytes;
+    reader->present = reader->coming + half_bytes;
+    reader->piece_bytes = half_bytes - room_bytes;
+    begin_ahead(reader, run->offset);
+    return QUERN_OK;
+}
+
 quern_status qn_run_reader_open(qn_run_reader *reader, qn_spill *spill, const qn_run *run, qn_error *error)
 {
     return qn_run_reader_open_in(reader, spill, run, NULL, 0, error);
@@ -49,6 +81,8 @@ quern_status qn_run_reader_open(qn_run_reader *reader, qn_spill *spill, const qn
 
 void qn_run_reader_close(qn_run_reader *reader)
 {
+    if (reader->coming)
+        qn_spill_cancel(reader->spill, &reader->ahead);
     qn_pages_unreserve(reader->memory, reader->memory_bytes);
     qn_pages_unreserve(reader->wide_piece, reader->piece_bytes);
     *reader = (qn_run_reader){0};
@@ -58,11 +92,6 @@ static quern_status corrupt_run(const qn_run_reader *reader, const char *what, q
 {
     return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a spill file in %s is damaged at byte %llu: %s",
                         reader->spill->directory, (unsigned long long)reader->next_offset, what);
-}
-
-static uint64_t run_end(const qn_run_reader *reader)
-{
-    return reader->run.offset + reader->run.bytes;
 }
 
 /* Makes the piece larger; its first `skip_bytes` are not needed any more. */
@@ -97,24 +126,51 @@ static quern_status move_piece(qn_run_reader *reader, uint64_t bytes, qn_error *
     return QUERN_OK;
 }
 
+/* Reads on behind what is left, which `bytes` of the next block do not fit. */
+static quern_status read_on(qn_run_reader *reader, uint64_t bytes, qn_error *error)
+{
+    quern_status status = move_piece(reader, bytes, error);
+    if (status != QUERN_OK)
+        return status;
+    uint64_t more_bytes = 0;
+    uint64_t at_offset = reader->piece_offset + reader->filled_bytes;
+    uint64_t want_bytes =
+        min_u64(reader->piece_bytes - reader->filled_bytes, qn_spill_align(run_end(reader)) - at_offset);
+    status = qn_spill_read(reader->spill, reader->run.is_cached, reader->piece + reader->filled_bytes, want_bytes,
+                           at_offset, &more_bytes, error);
+    reader->filled_bytes += more_bytes;
+    return status;
+}
+
+/* The same with what came meanwhile: what is left is copied to the room before it, so that the block is in one piece. */
+static quern_status take_coming(qn_run_reader *reader, qn_error *error)
+{
+    uint64_t left_bytes = reader->piece_offset + reader->filled_bytes - reader->next_offset;
+    const uint8_t *left = reader->piece + reader->filled_bytes - left_bytes;
+    const qn_transfer *came = &reader->ahead;
+    quern_status status = qn_spill_wait(reader->spill, reader->run.is_cached, &reader->ahead, error);
+    if (status != QUERN_OK || came->bytes == 0)
+        return status;
+    uint8_t *next = reader->present;
+    reader->present = reader->coming;
+    reader->coming = next;
+    reader->piece = reader->present - left_bytes;
+    memcpy(reader->piece, left, left_bytes);
+    reader->piece_offset = came->offset - left_bytes;
+    reader->filled_bytes = left_bytes + came->done_bytes;
+    begin_ahead(reader, came->done_bytes == came->bytes ? came->offset + came->bytes : UINT64_MAX);
+    return QUERN_OK;
+}
+
 /* Has `bytes` of the next block in the piece, and as much behind them as fits. *block_out NULL: the file ends before. */
 static quern_status hold(qn_run_reader *reader, uint64_t bytes, const qn_block_header **block_out, qn_error *error)
 {
+    quern_status status = QUERN_OK;
     *block_out = NULL;
-    if (reader->piece_offset + reader->filled_bytes < reader->next_offset + bytes) {
-        quern_status status = move_piece(reader, bytes, error);
-        if (status != QUERN_OK)
-            return status;
-        uint64_t more_bytes = 0;
-        uint64_t at_offset = reader->piece_offset + reader->filled_bytes;
-        uint64_t want_bytes =
-            min_u64(reader->piece_bytes - reader->filled_bytes, qn_spill_align(run_end(reader)) - at_offset);
-        status = qn_spill_read(reader->spill, reader->run.is_cached, reader->piece + reader->filled_bytes, want_bytes,
-                               at_offset, &more_bytes, error);
-        if (status != QUERN_OK)
-            return status;
-        reader->filled_bytes += more_bytes;
-    }
+    if (reader->piece_offset + reader->filled_bytes < reader->next_offset + bytes)
+        status = reader->coming ? take_coming(reader, error) : read_on(reader, bytes, error);
+    if (status != QUERN_OK)
+        return status;
     if (reader->piece_offset + reader->filled_bytes >= reader->next_offset + bytes)
         *block_out = (const qn_block_header *)(reader->piece + (reader->next_offset - reader->piece_offset));
     return QUERN_OK;

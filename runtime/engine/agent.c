@@ -2,12 +2,12 @@
 #include "runtime/engine/agent.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/thread.h"
 
 #define PROGRESS_EVERY_NS     (300 * QN_NS_PER_US)
 #define HELPER_LOOKS_EVERY_NS (10 * QN_NS_PER_MS)
@@ -317,17 +317,6 @@ static void *help(void *user)
     return NULL;
 }
 
-/* The helper takes no signals: they are the host program's. */
-static bool start_helper(qn_agent *agent)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    bool started = pthread_create(&agent->helper, NULL, help, agent) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_master *master, qn_result *result,
                             qn_error *error)
 {
@@ -341,7 +330,7 @@ quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_m
     qn_agent_enter(agent);
     atomic_store(&agent->progress_ns, qn_clock_ns());
     agent->has_helper = comm->helper_allowed && comm->size > 1;
-    if (agent->has_helper && !start_helper(agent)) {
+    if (agent->has_helper && !qn_thread_start(&agent->helper, help, agent)) {
         agent->has_helper = false;
         qn_agent_stop(agent);
         return qn_error_set(error, QUERN_ERROR_SYSTEM, 0, "cannot start a thread");

@@ -197,17 +197,75 @@ char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t pa
     return temporary_path(directory, digits_of(part_count), number);
 }
 
+/* Waits for the buffer that is written. */
+static quern_status end_behind(qn_part *part, qn_error *error)
+{
+    qn_transfer *transfer = &part->behind;
+    qn_transfers_wait(part->transfers, transfer);
+    if (transfer->reason == 0)
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_OUTPUT, transfer->reason, "cannot write %s at byte %llu",
+                        part->temporary_path, (unsigned long long)(transfer->offset + transfer->done_bytes));
+}
+
+/* Whether there is another buffer, and a thread to write this one meanwhile. */
+static bool can_write_behind(qn_part *part)
+{
+    if (!part->transfers)
+        part->transfers = qn_transfers_create();
+    if (part->transfers && !part->written)
+        part->written = qn_pages_reserve(WRITE_BUFFER_BYTES, false);
+    return part->written != NULL;
+}
+
+/* Begins to write the whole buffer, and gives the part the other one. */
+static quern_status write_behind(qn_part *part, qn_error *error)
+{
+    uint8_t *buffer = part->buffer;
+    quern_status status = end_behind(part, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_file_set_direct(part->fd, &part->direct, true);
+    part->behind = (qn_transfer){.fd = part->fd,
+                                 .direct = &part->direct,
+                                 .way = QN_WAY_WRITE,
+                                 .data = buffer,
+                                 .bytes = WRITE_BUFFER_BYTES,
+                                 .offset = part->summary.bytes};
+    qn_transfers_start(part->transfers, &part->behind);
+    part->buffer = part->written;
+    part->written = buffer;
+    part->summary.bytes += WRITE_BUFFER_BYTES;
+    return QUERN_OK;
+}
+
 static quern_status write_out(void *user, const void *data, size_t bytes, qn_error *error)
 {
     qn_part *part = user;
+    bool is_direct = goes_direct(part, data, bytes);
     if (!part->style.is_passing)
         XXH3_64bits_update(part->checksum, data, bytes);
-    qn_file_set_direct(part->fd, &part->direct, goes_direct(part, data, bytes));
-    quern_status status = qn_file_write_direct(part->fd, &part->direct, data, bytes, part->summary.bytes,
-                                               part->temporary_path, QUERN_ERROR_OUTPUT, error);
+    if (is_direct && data == part->buffer && bytes == WRITE_BUFFER_BYTES && can_write_behind(part))
+        return write_behind(part, error);
+    quern_status status = end_behind(part, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_file_set_direct(part->fd, &part->direct, is_direct);
+    status = qn_file_write_direct(part->fd, &part->direct, data, bytes, part->summary.bytes, part->temporary_path,
+                                  QUERN_ERROR_OUTPUT, error);
     if (status == QUERN_OK)
         part->summary.bytes += bytes;
     return status;
+}
+
+/* Ends what is written meanwhile, in whatever state. */
+static void stop_behind(qn_part *part)
+{
+    qn_transfers_cancel(part->transfers, &part->behind);
+    qn_transfers_destroy(part->transfers);
+    qn_pages_unreserve(part->written, WRITE_BUFFER_BYTES);
+    part->transfers = NULL;
+    part->written = NULL;
 }
 
 static quern_status open_part(qn_part *part, qn_error *error)
@@ -298,12 +356,13 @@ static quern_status end_content(qn_part *part, qn_error *error)
     if (status == QUERN_OK && part->deflater)
         status = qn_deflater_end(part->deflater, error);
     destroy_packers(part);
-    return status;
+    return status == QUERN_OK ? end_behind(part, error) : status;
 }
 
 quern_status qn_part_finish(qn_part *part, qn_error *error)
 {
     quern_status status = end_content(part, error);
+    stop_behind(part);
     if (status == QUERN_OK && !part->style.is_passing && fsync(part->fd) != 0)
         status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", part->temporary_path);
     if (close(part->fd) != 0 && status == QUERN_OK)
@@ -325,6 +384,7 @@ quern_status qn_part_commit(qn_part *part, qn_error *error)
 void qn_part_close(qn_part *part, bool keep)
 {
     destroy_packers(part);
+    stop_behind(part);
     if (part->fd >= 0 && part->path)
         close(part->fd);
     if (!keep && part->path) {

@@ -18,6 +18,7 @@
 #include "runtime/base/buffer.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
+#include "runtime/base/transfers.h"
 #include "runtime/io/output_lock.h"
 #include "runtime/io/packer.h"
 
@@ -81,6 +82,10 @@ typedef struct qn_part {
     void *checksum; /* XXH3 state */
     qn_part_summary summary;
     qn_direct direct;
+    /* Where a large part is not cached, one buffer is written while the other is filled: */
+    qn_transfers *transfers; /* NULL until then */
+    uint8_t *written;        /* the other; the same */
+    qn_transfer behind;      /* of it */
 } qn_part;
 
 /* Where a part is until it has its name: freed by the caller; NULL: no memory. */
@@ -89,6 +94,7 @@ char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t pa
 /* Opens part `number` of part_count. The directory is borrowed during the call; the part must stay where it is. */
 quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count,
                           const qn_part_style *style, qn_error *error);
+/* May write some of it later; then a failure is that of a later call, of finish at the latest. */
 quern_status qn_part_write(qn_part *part, const void *data, size_t bytes, qn_error *error);
 /* Flushes and syncs; the part then waits under its temporary name. */
 quern_status qn_part_finish(qn_part *part, qn_error *error);

@@ -352,6 +352,27 @@ START_TEST(a_small_pool_makes_many_runs_and_few_levels)
 }
 END_TEST
 
+START_TEST(what_passes_by_the_page_cache_is_merged_in_the_memory_of_the_pool)
+{
+    make_plain_collation();
+    batch records = make_batch(100000, 2);
+    for (uint64_t pool_bytes = 2 << 20; pool_bytes < 5 << 20; pool_bytes += 777777) {
+        const qn_sorter_config config = {&collation, pool_bytes, 8192, directory.path, 1};
+        kit_assert_ok(qn_sorter_create(&sorter, &config, &error), &error);
+        kit_assert_ok(qn_sorter_append_all(sorter, records.bytes, records.used_bytes, &error), &error);
+        kit_assert_ok(qn_sorter_finish(sorter, &error), &error);
+        uint64_t before = qn_sorter_get_memory_bytes(sorter);
+        check_all(&records, 7);
+        ck_assert_uint_le(qn_sorter_get_memory_bytes(sorter), before);
+        kit_assert_ok(qn_sorter_rewind(sorter, &error), &error); /* destroyed with reads under way */
+        ck_assert_uint_le(qn_sorter_get_stats(sorter).memory_bytes_peak, pool_bytes);
+        qn_sorter_destroy(sorter);
+        sorter = NULL;
+    }
+    batch_free(&records);
+}
+END_TEST
+
 START_TEST(a_memory_that_is_nearly_full_becomes_a_run_early_and_another_does_not)
 {
     make_plain_collation();
@@ -362,7 +383,6 @@ START_TEST(a_memory_that_is_nearly_full_becomes_a_run_early_and_another_does_not
     kit_assert_ok(qn_sorter_spill_early(sorter, &error), &error);
     ck_assert_uint_eq(qn_sorter_get_stats(sorter).spill_runs, 0);
     qn_sorter_destroy(sorter);
-
     kit_assert_ok(make_sorter(full_bytes / 5 * 6, 4096), &error);
     kit_assert_ok(qn_sorter_append_all(sorter, records.bytes, records.used_bytes, &error), &error);
     kit_assert_ok(qn_sorter_spill_early(sorter, &error), &error);
@@ -761,6 +781,7 @@ int main(void)
         one_record_comes_back_from_a_pool_that_has_room_for_just_it_and_from_none,
         records_larger_than_the_pool_come_back_among_the_others,
         a_small_pool_makes_many_runs_and_few_levels,
+        what_passes_by_the_page_cache_is_merged_in_the_memory_of_the_pool,
         a_memory_that_is_nearly_full_becomes_a_run_early_and_another_does_not,
         orders_that_make_sorts_slow_do_not,
         keys_that_begin_with_each_other_and_end_in_zeros_are_told_apart,

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * tests/data/test_spill_disk.c: the bytes of runs on disk: their format, compressed or not, past the page cache or not, in large
- * pieces, and on a disk that is full. Linked with pread64 (what pread becomes) wrapped, to know how it is read.
+ * pieces, while others go on, and on a disk that is full or fails.
  */
 #include "runtime/base/pages.h"
 #include "runtime/data/spill.h"
 #include "tests/data/spillkit.h"
+#include "tests/disk.h"
 #include "tests/kit.h"
 
-#include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
@@ -20,24 +20,11 @@
 static kit_directory directory;
 static qn_error error;
 static qn_spill spill;
-static uint64_t read_count, bytes_read;
-
-ssize_t __real_pread64(int fd, void *data, size_t bytes, off_t offset);
-ssize_t __wrap_pread64(int fd, void *data, size_t bytes, off_t offset);
-
-ssize_t __wrap_pread64(int fd, void *data, size_t bytes, off_t offset)
-{
-    ssize_t got = __real_pread64(fd, data, bytes, offset);
-    read_count++;
-    bytes_read += got > 0 ? (uint64_t)got : 0;
-    return got;
-}
-
 static void set_up(void)
 {
     kit_make_directory(&directory);
     qn_error_clear(&error);
-    read_count = bytes_read = 0;
+    disk_reset();
 }
 
 static void tear_down(void)
@@ -216,12 +203,12 @@ START_TEST(a_reader_reads_as_far_ahead_as_its_memory_lets_it_and_each_byte_once)
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         quern_status status = QUERN_OK;
         void *memory = qn_pages_reserve(sizes[i], false);
-        read_count = bytes_read = 0;
+        disk_reset();
         ck_assert_uint_eq(read_packed(&run, true, memory, sizes[i], &status), run.row_count);
         kit_assert_ok(status, &error);
-        ck_assert_uint_ge(bytes_read, run.bytes);
-        ck_assert_uint_lt(bytes_read, run.bytes + QN_SPILL_ALIGN_BYTES);
-        ck_assert_uint_le(read_count, 2 + run.bytes / (sizes[i] - BLOCK_BYTES / 2));
+        ck_assert_uint_ge(disk.reads.bytes, run.bytes);
+        ck_assert_uint_lt(disk.reads.bytes, run.bytes + QN_SPILL_ALIGN_BYTES);
+        ck_assert_uint_le(disk.reads.calls, 2 + run.bytes / (sizes[i] - BLOCK_BYTES / 2));
         qn_pages_unreserve(memory, sizes[i]);
     }
 }
@@ -248,6 +235,254 @@ START_TEST(a_usual_block_needs_no_more_memory_than_it_is_said)
             qn_spill_fini(&spill);
         }
     }
+}
+END_TEST
+
+/* ---- while others go on ---- */
+
+#define RUN_COUNT_MAX 5
+
+typedef struct reading {
+    qn_run run;
+    qn_run_reader reader;
+    uint8_t *memory;
+    size_t bytes;
+    uint64_t count; /* read so far */
+} reading;
+
+static void begin_reading(reading *one, const qn_run *run, size_t bytes)
+{
+    *one = (reading){.run = *run, .bytes = bytes, .memory = qn_pages_reserve(bytes, false)};
+    ck_assert_ptr_nonnull(one->memory);
+    kit_assert_ok(qn_run_reader_open_ahead(&one->reader, &spill, run, one->memory, bytes, &error), &error);
+}
+
+static void end_reading(reading *one)
+{
+    qn_run_reader_close(&one->reader);
+    qn_pages_unreserve(one->memory, one->bytes);
+}
+
+/* The next block of a run whose first record is number 0. */
+static quern_status read_some(reading *one, bool is_noise, uint64_t *bytes_out)
+{
+    const uint8_t *records = NULL;
+    uint8_t record[RECORD_BYTES];
+    quern_status status = qn_run_reader_next_block(&one->reader, &records, bytes_out, &error);
+    for (uint64_t at = 0; status == QUERN_OK && at + RECORD_BYTES <= *bytes_out; at += RECORD_BYTES) {
+        make_record(one->count++, is_noise, record);
+        if (memcmp(record, records + at, RECORD_BYTES) != 0)
+            ck_abort_msg("record %llu is another", (unsigned long long)one->count - 1);
+    }
+    return status;
+}
+
+static void init_direct(qn_compression compression)
+{
+    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    spill.cached_bytes_max = 0;
+    spill.compressor.compression = compression;
+}
+
+static void check_several(const qn_run *runs, size_t bytes, bool is_noise)
+{
+    static reading readings[RUN_COUNT_MAX];
+    uint64_t run_bytes = 0, left = RUN_COUNT_MAX, state = bytes;
+    disk_reset();
+    for (size_t i = 0; i < RUN_COUNT_MAX; i++) {
+        begin_reading(&readings[i], &runs[i], bytes);
+        if (bytes >= 5 * BLOCK_BYTES)
+            ck_assert_ptr_nonnull(readings[i].reader.coming);
+        run_bytes += runs[i].bytes;
+    }
+    while (left > 0) {
+        reading *one = &readings[kit_random_below(&state, RUN_COUNT_MAX)];
+        uint64_t got_bytes = 1;
+        if (one->reader.spill)
+            kit_assert_ok(read_some(one, is_noise, &got_bytes), &error);
+        if (got_bytes > 0)
+            continue;
+        ck_assert_uint_eq(one->count, one->run.row_count);
+        end_reading(one);
+        left--;
+    }
+    ck_assert_uint_ge(disk.reads.bytes, run_bytes);
+    ck_assert_uint_lt(disk.reads.bytes, run_bytes + RUN_COUNT_MAX * QN_SPILL_ALIGN_BYTES);
+}
+
+START_TEST(several_runs_are_read_ahead_in_any_memory_and_each_byte_once)
+{
+    static const size_t sizes[] = {4096, BLOCK_BYTES, 160 << 10, 200 << 10, 333 << 10, 1 << 20, 4 << 20};
+    for (int is_noise = 0; is_noise < 2; is_noise++) {
+        init_direct(is_noise ? QN_COMPRESS_NONE : QN_COMPRESS_ALL);
+        qn_run runs[RUN_COUNT_MAX] = {write_packed(30000, is_noise), write_packed(1, is_noise),
+                                      write_packed(2500, is_noise), write_packed(20000, is_noise),
+                                      write_packed(700, is_noise)};
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            check_several(runs, sizes[i], is_noise);
+        qn_spill_fini(&spill);
+    }
+}
+END_TEST
+
+START_TEST(the_disk_reads_while_others_work)
+{
+    reading one, other;
+    uint64_t bytes = 0;
+    init_direct(QN_COMPRESS_NONE);
+    qn_run run = write_packed(20000, true);
+    if (!spill.transfers)
+        return; /* the file system cannot do it */
+    disk_hold(true);
+    begin_reading(&one, &run, 1 << 20);
+    begin_reading(&other, &run, 1 << 20);
+    disk_await_call();
+    disk_hold(false);
+    kit_assert_ok(read_some(&one, true, &bytes), &error);
+    disk_hold(true); /* what one block has begun to read, the others of the piece do not wait for */
+    for (int i = 0; i < 5; i++)
+        kit_assert_ok(read_some(&one, true, &bytes), &error);
+    disk_hold(false);
+    kit_assert_ok(read_some(&other, true, &bytes), &error);
+    end_reading(&one);
+    end_reading(&other);
+}
+END_TEST
+
+START_TEST(a_reader_may_be_closed_wherever_it_is)
+{
+    init_direct(QN_COMPRESS_NONE);
+    qn_run run = write_packed(20000, true);
+    for (uint64_t blocks = 0; blocks < 40; blocks += 3) {
+        reading one;
+        pthread_t releaser;
+        uint64_t bytes = 1;
+        begin_reading(&one, &run, 512 << 10);
+        for (uint64_t i = 0; i < blocks && bytes > 0; i++)
+            kit_assert_ok(read_some(&one, true, &bytes), &error);
+        disk_hold(true);
+        ck_assert_int_eq(pthread_create(&releaser, NULL, disk_release_later, NULL), 0);
+        end_reading(&one);
+        pthread_join(releaser, NULL);
+    }
+    check_packed(&run, true);
+}
+END_TEST
+
+START_TEST(a_writer_may_be_abandoned_while_the_disk_writes)
+{
+    init_direct(QN_COMPRESS_NONE);
+    qn_run first = write_packed(20000, true);
+    qn_run_writer writer = {0};
+    uint8_t record[RECORD_BYTES];
+    pthread_t releaser;
+    make_record(3, true, record);
+    kit_assert_ok(qn_run_writer_open(&writer, &spill, &error), &error);
+    if (spill.transfers)
+        disk_hold(true);
+    for (int i = 0; i < 8000; i++) /* more than one piece, less than two */
+        kit_assert_ok(qn_run_writer_put_packed(&writer, record, sizeof record, &error), &error);
+    ck_assert_int_eq(pthread_create(&releaser, NULL, disk_release_later, NULL), 0);
+    qn_run_writer_abandon(&writer);
+    pthread_join(releaser, NULL);
+    qn_run second = write_packed(20000, true);
+    ck_assert_uint_eq(second.offset, first.offset + ((first.bytes + 4095) & ~UINT64_C(4095)));
+    check_packed(&first, true);
+    check_packed(&second, true);
+}
+END_TEST
+
+START_TEST(a_write_that_fails_meanwhile_is_the_error_of_its_run)
+{
+    int failed = 0;
+    init_direct(QN_COMPRESS_NONE);
+    qn_run first = write_packed(20000, true);
+    for (quern_status status = QUERN_ERROR_SCRATCH; status != QUERN_OK; failed++) {
+        qn_run run = {.offset = 7};
+        qn_error_clear(&error);
+        disk_fail(&disk.writes, failed, EIO);
+        status = try_write(20000, true, &run);
+        disk_fail(&disk.writes, -1, 0);
+        if (status == QUERN_OK)
+            check_packed(&run, true);
+        if (status == QUERN_OK)
+            break;
+        ck_assert_int_eq(status, QUERN_ERROR_SCRATCH);
+        ck_assert_uint_eq(run.offset, 7);
+        ck_assert_msg(strstr(error.text, directory.path) && strstr(error.text, strerror(EIO)), "%s", error.text);
+        check_packed(&first, true);
+    }
+    ck_assert_int_ge(failed, 4); /* pieces */
+}
+END_TEST
+
+START_TEST(a_read_that_fails_meanwhile_is_the_error_of_its_reader)
+{
+    init_direct(QN_COMPRESS_NONE);
+    qn_run run = write_packed(20000, true);
+    for (int failed = 0; failed < 5; failed++) {
+        reading one;
+        uint64_t bytes = 1;
+        quern_status status = QUERN_OK;
+        qn_error_clear(&error);
+        disk_fail(&disk.reads, failed, EIO);
+        begin_reading(&one, &run, 512 << 10);
+        while (status == QUERN_OK && bytes > 0)
+            status = read_some(&one, true, &bytes);
+        ck_assert_int_eq(status, QUERN_ERROR_SCRATCH);
+        ck_assert_uint_lt(one.count, run.row_count);
+        ck_assert_msg(strstr(error.text, directory.path) && strstr(error.text, strerror(EIO)), "%s", error.text);
+        ck_assert_int_eq(read_some(&one, true, &bytes), QUERN_ERROR_SCRATCH); /* and stays so */
+        end_reading(&one);
+    }
+    disk_reset();
+    check_packed(&run, true);
+}
+END_TEST
+
+START_TEST(a_run_that_ends_early_is_damaged_also_where_it_is_read_ahead)
+{
+    init_direct(QN_COMPRESS_NONE);
+    qn_run run = write_packed(20000, true);
+    for (uint64_t bytes = 0; bytes < run.bytes; bytes += 300000 / 4096 * 4096) {
+        reading one;
+        uint64_t got_bytes = 1;
+        quern_status status = QUERN_OK;
+        ck_assert_int_eq(ftruncate(spill.fd, (off_t)((run.bytes & ~UINT64_C(4095)) - bytes)), 0);
+        begin_reading(&one, &run, 512 << 10);
+        while (status == QUERN_OK && got_bytes > 0)
+            status = read_some(&one, true, &got_bytes);
+        ck_assert_int_eq(status, QUERN_ERROR_CORRUPT);
+        ck_assert_ptr_nonnull(strstr(error.text, "truncated"));
+        end_reading(&one);
+    }
+}
+END_TEST
+
+START_TEST(records_larger_than_a_block_are_read_without_reading_ahead)
+{
+    static uint8_t giant[300000];
+    qn_run_writer writer = {0};
+    qn_run run;
+    reading one;
+    const uint8_t *records = NULL;
+    uint64_t bytes = 0;
+    init_direct(QN_COMPRESS_NONE);
+    kit_assert_ok(qn_run_writer_open(&writer, &spill, &error), &error);
+    for (int i = 0; i < 12; i++) {
+        memset(giant, 'a' + i, sizeof giant);
+        kit_assert_ok(qn_run_writer_put_packed(&writer, giant, i % 3 ? sizeof giant : 100, &error), &error);
+        kit_assert_ok(qn_run_writer_put_packed(&writer, giant, i % 3 ? 100 : 2 * sizeof giant / 4, &error), &error);
+    }
+    kit_assert_ok(qn_run_writer_close(&writer, &run, &error), &error);
+    begin_reading(&one, &run, 4 << 20);
+    for (uint64_t left = 8 * (300000 + 100) + 4 * (100 + 150000); left > 0; left -= bytes) {
+        kit_assert_ok(qn_run_reader_next_block(&one.reader, &records, &bytes, &error), &error);
+        ck_assert_uint_gt(bytes, 0);
+        ck_assert_uint_le(bytes, left);
+    }
+    ck_assert_ptr_null(one.reader.coming);
+    end_reading(&one);
 }
 END_TEST
 
@@ -359,6 +594,14 @@ int main(void)
         any_change_of_a_compressed_run_is_noticed,
         a_reader_reads_as_far_ahead_as_its_memory_lets_it_and_each_byte_once,
         a_usual_block_needs_no_more_memory_than_it_is_said,
+        several_runs_are_read_ahead_in_any_memory_and_each_byte_once,
+        the_disk_reads_while_others_work,
+        a_reader_may_be_closed_wherever_it_is,
+        a_writer_may_be_abandoned_while_the_disk_writes,
+        a_write_that_fails_meanwhile_is_the_error_of_its_run,
+        a_read_that_fails_meanwhile_is_the_error_of_its_reader,
+        a_run_that_ends_early_is_damaged_also_where_it_is_read_ahead,
+        records_larger_than_a_block_are_read_without_reading_ahead,
         runs_behind_the_first_bytes_of_a_file_pass_by_the_page_cache_where_they_can,
         a_full_disk_is_an_error_that_says_what_to_do_and_earlier_runs_stay,
         memory_as_a_file_system_takes_runs_too,

@@ -3,6 +3,7 @@
  * tests/io/test_output.c: an output directory is whole or absent.
  */
 #include "runtime/io/output.h"
+#include "tests/disk.h"
 #include "tests/kit.h"
 #include "tests/refusal.h"
 
@@ -27,6 +28,7 @@ static void set_up(void)
     kit_make_directory(&directory);
     snprintf(out, sizeof out, "%s/out", directory.path);
     qn_error_clear(&error);
+    disk_reset();
 }
 
 static void tear_down(void)
@@ -189,6 +191,52 @@ START_TEST(a_large_part_is_the_bytes_that_were_written)
     free(got);
     free(data);
     qn_part_close(&part, false);
+}
+END_TEST
+
+/* 1 MiB, so many times. */
+static quern_status write_large(qn_part *part, int count)
+{
+    uint8_t *data = kit_take((size_t)1 << 20);
+    quern_status status = qn_part_open(part, out, 0, 1, &plain, &error);
+    for (int i = 0; i < count && status == QUERN_OK; i++)
+        status = qn_part_write(part, data, (size_t)1 << 20, &error);
+    free(data);
+    return status;
+}
+
+START_TEST(a_write_that_fails_meanwhile_is_an_error_of_the_part)
+{
+    prepare();
+    for (int before = 63; before < 70; before++) {
+        qn_part part = {0};
+        qn_error_clear(&error);
+        disk_fail(&disk.writes, before, before % 2 ? ENOSPC : EIO);
+        quern_status status = write_large(&part, 70);
+        if (status == QUERN_OK)
+            status = qn_part_finish(&part, &error);
+        ck_assert_int_eq(status, QUERN_ERROR_OUTPUT);
+        ck_assert_msg(strstr(error.text, ".part-00000.tmp") && strstr(error.text, strerror(before % 2 ? ENOSPC : EIO)),
+                      "%s", error.text);
+        qn_part_close(&part, false);
+        check_names("");
+    }
+}
+END_TEST
+
+START_TEST(a_large_part_may_be_closed_while_the_disk_writes)
+{
+    qn_part part = {0};
+    pthread_t releaser;
+    prepare();
+    kit_assert_ok(write_large(&part, 70), &error);
+    ck_assert_ptr_nonnull(part.transfers);
+    kit_assert_ok(qn_part_write(&part, out, 1, &error), &error);
+    disk_hold(true);
+    ck_assert_int_eq(pthread_create(&releaser, NULL, disk_release_later, NULL), 0);
+    qn_part_close(&part, false);
+    pthread_join(releaser, NULL);
+    check_names("");
 }
 END_TEST
 
@@ -522,6 +570,8 @@ int main(void)
         the_manifest_lists_the_parts_with_bytes_records_and_checksum,
         a_part_is_the_bytes_that_were_written_however_they_came,
         a_large_part_is_the_bytes_that_were_written,
+        a_write_that_fails_meanwhile_is_an_error_of_the_part,
+        a_large_part_may_be_closed_while_the_disk_writes,
         a_part_that_is_not_kept_is_gone_in_any_state,
         closing_a_zeroed_part_leaves_standard_input_open,
         a_directory_that_is_not_empty_is_refused_and_untouched,
