@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <ftw.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,31 @@
 #include "runtime/base/status.h"
 
 #define KIT_TEST_SECONDS_MAX 60
+
+/* Whether all sizes and combinations are wanted, as tools/nightly wants them. */
+static inline bool kit_is_slow(void)
+{
+    const char *slow = getenv("E2E_SLOW");
+    return slow && strcmp(slow, "1") == 0;
+}
+
+#ifdef __SANITIZE_ADDRESS__
+#define KIT_SANITIZED true
+#else
+#define KIT_SANITIZED false
+#endif
+
+/* How many of `all` random inputs are tried: under sanitizers, which take several times as long, a third by default. */
+static inline uint64_t kit_rounds(uint64_t all)
+{
+    return KIT_SANITIZED && !kit_is_slow() ? (all + 2) / 3 : all;
+}
+
+/* Whether one combination of a matrix is wanted, `number` being the sum of its indices: by default every `among`th is. */
+static inline bool kit_is_chosen(size_t number, size_t among)
+{
+    return number % among == 0 || kit_is_slow();
+}
 
 static inline uint64_t kit_random(uint64_t *state)
 {

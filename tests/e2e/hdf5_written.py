@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """hdf5_written.py: what records of one length must be as a dataset of HDF5, by numpy and h5py.
 
-    hdf5_written.py make DIR             raw records, models, and DIR/cases.json
-    hdf5_written.py check DIR CASE OUT   whether what was written to OUT is what the case says; says how not
+Reads requests, each a line of JSON, and answers each with a line: a string of JSON, empty when all is well.
+    ["make", DIR]               raw records, models, and DIR/cases.json
+    ["check", DIR, CASE, OUT]   whether what was written to OUT is what the case says; says how not
 
 Run by the Python that has h5py, which need not be the one that runs the tests.
 """
@@ -12,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 
 import h5py
 import numpy
@@ -208,8 +210,22 @@ def plain_attribute(value):
     return value.item() if hasattr(value, "item") else value
 
 
+class Complaint(Exception):
+    pass
+
+
 def complain(text):
-    sys.exit("hdf5_written: " + text)
+    raise Complaint(text)
+
+
+def answer(what, *args):
+    try:
+        {"make": make, "check": check}[what](*args)
+        return ""
+    except Complaint as said:
+        return str(said)
+    except Exception:
+        return traceback.format_exc()
 
 
 def check(directory, name, out):
@@ -249,4 +265,5 @@ def check(directory, name, out):
 
 
 if __name__ == "__main__":
-    {"make": make, "check": check}[sys.argv[1]](*sys.argv[2:])
+    for request in sys.stdin:
+        print(json.dumps(answer(*json.loads(request))), flush=True)

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""test_damaged.py: damaged packed files, with bad records skipped: the same words and the same bad item on any number of ranks; prints TAP."""
+"""test_damaged.py: damaged packed files, with bad records skipped: the same words and the same bad item on any number of ranks; prints TAP.
+
+Each is counted without a launcher and, by turns, on 2 or 3 ranks in small or large splits; with --slow on both.
+"""
 import random
 
 from harness import TESTS, count_words, load_json, main, test
@@ -9,6 +12,10 @@ from test_packed import archives, streams, text, tree
 TESTS.clear()  # those of the other file
 
 LAUNCHES = ((2, 1000), (3, 50000))  # and, for the comparison, one without a launcher
+
+
+def launches(t, number):
+    return LAUNCHES if t.options.slow else (LAUNCHES[number % 2],)
 
 
 def count_with_damage(t, n, split, path, expected=None):
@@ -24,12 +31,12 @@ def count_with_damage(t, n, split, path, expected=None):
 @test
 def words_before_the_end_of_a_truncated_file_are_there_and_no_others(t):
     data = text(random.Random(5), 120000)
-    for name, whole in streams(data).items():
+    for number, (name, whole) in enumerate(streams(data).items()):
         path = t.write("cut-" + name, whole[:len(whole) * 2 // 3])
         _, first = count_with_damage(t, None, 1 << 20, path)
         t.check(len(first) == 1 and first[0]["bytes"] is None and first[0]["member"] is None, "%s: %s" % (name, first))
         expected = count_words(data[:first[0]["offset"]])
-        for n, split in LAUNCHES:
+        for n, split in launches(t, number):
             _, again = count_with_damage(t, n, split, path, expected)
             t.check(again == first, "%s: %s, on other ranks %s" % (name, again, first))
 
@@ -37,19 +44,19 @@ def words_before_the_end_of_a_truncated_file_are_there_and_no_others(t):
 @test
 def a_flipped_byte_is_the_same_one_bad_item_on_any_number_of_ranks(t):
     data = text(random.Random(6), 120000)
-    for name, whole in streams(data).items():
+    for number, (name, whole) in enumerate(streams(data).items(), 1):  # so what was cut on 2 ranks is flipped on 3
         middle = len(whole) // 2
         path = t.write("flipped-" + name, whole[:middle] + bytes([whole[middle] ^ 0x55]) + whole[middle + 1:])
         once = count_with_damage(t, None, 1 << 20, path)
         t.check(len(once[1]) == 1, "%s: %s" % (name, once[1]))
-        for n, split in LAUNCHES:
+        for n, split in launches(t, number):
             t.check(count_with_damage(t, n, split, path) == once, "%s: something else on %s ranks" % (name, n))
 
 
 @test
 def damaged_archives_give_what_can_be_unpacked(t):
     tree(t)
-    for name, path in archives(t).items():
+    for number, (name, path) in enumerate(archives(t).items()):
         with open(path, "r+b") as file:
             file.seek(file.seek(0, 2) * 2 // 3)
             file.truncate()
@@ -57,7 +64,7 @@ def damaged_archives_give_what_can_be_unpacked(t):
             continue
         once = count_with_damage(t, None, 1 << 20, path)
         t.check(once[1], "%s: nothing is bad" % name)
-        for n, split in LAUNCHES:
+        for n, split in launches(t, number):
             again = count_with_damage(t, n, split, path)
             t.check(again == once, "%s: %s, on %s ranks %s" % (name, once[1], n, again[1]))
 

@@ -46,8 +46,17 @@ def job_arguments(t, operator, records, *more, budget=None, scratch=None):
     return arguments + ["--quern-scratch=" + (scratch or make_scratch(t))]
 
 
+_needed = {}
+
+
 def needed_memory(t, n, operator):
-    """The least that the program asks for; asking is cheap."""
+    """The least that the program asks for, asked once."""
+    if (n, operator) not in _needed:
+        _needed[n, operator] = ask_needed_memory(t, n, operator)
+    return _needed[n, operator]
+
+
+def ask_needed_memory(t, n, operator):
     run = t.run(n, *job_arguments(t, operator, 1000, budget=1024))
     budget = 0
     for _ in range(4):

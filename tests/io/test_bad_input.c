@@ -134,7 +134,7 @@ static void check_lines(const qn_source_format *format, uint64_t record_bytes_ma
 {
     size_t good_count = 0, bad_count = 0;
     open_tolerant(format, record_bytes_max);
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(150); seed++) {
         uint64_t state = seed;
         draw_lines(lines, line_count, 1 + kit_random_below(&state, count_max), &state);
         check_all_cuts(&good_count, &bad_count);
@@ -172,7 +172,7 @@ START_TEST(bad_rows_are_the_same_wherever_the_file_is_cut)
         size_t good_count = 0, bad_count = 0;
         states_of = kind > 1 ? &format.records.rows : NULL;
         open_tolerant(&format, RECORD_BYTES_MAX);
-        for (uint64_t seed = 1; seed <= 300; seed++) {
+        for (uint64_t seed = 1; seed <= kit_rounds(300); seed++) {
             uint64_t state = seed;
             draw_lines(parts, sizeof parts / sizeof *parts, 1 + kit_random_below(&state, 20), &state);
             if (seed % 7 > 0) { /* the first row has to be good */
@@ -218,7 +218,7 @@ START_TEST(states_of_stretches_put_together_are_those_of_the_whole)
     static const char letters[] = "a,\"\n\r";
     char data[10000];
     qn_row_format format = {.separator = ',', .has_quotes = true, .has_quoted_newlines = true};
-    for (uint64_t seed = 1; seed <= 40; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(40); seed++) {
         uint64_t state = seed, length = kit_random_below(&state, sizeof data),
                  cut = kit_random_below(&state, length + 1);
         for (size_t i = 0; i < length; i++)

@@ -82,7 +82,7 @@ static void make_rows(size_t count, const char *letters, const qn_row_format *ro
 START_TEST(rows_with_quoted_line_breaks_are_whole_wherever_the_file_is_cut)
 {
     count_quotes = true; /* as runtime/engine/quotes.h tells them */
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(60); seed++) {
         uint64_t state = seed;
         qn_source_format format = csv(seed % 2);
         format.records.rows.key_column = (uint32_t)kit_random_below(&state, 3);
@@ -97,7 +97,7 @@ END_TEST
 START_TEST(rows_without_quoted_line_breaks_need_no_count_of_quotes)
 {
     count_quotes = false;
-    for (uint64_t seed = 1; seed <= 40; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(40); seed++) {
         uint64_t state = seed;
         qn_source_format format = csv(seed % 4 < 2);
         format.records.rows.has_quotes = seed % 2;

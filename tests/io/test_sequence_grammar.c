@@ -96,7 +96,7 @@ static void make_fastq(size_t count, size_t bases_max, bool wrapped, bool with_q
 
 START_TEST(sequences_of_fasta_are_whole_wherever_the_file_is_cut)
 {
-    for (uint64_t seed = 1; seed <= 24; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(24); seed++) {
         uint64_t state = seed;
         line_end = seed % 2 ? "\n" : "\r\n";
         qn_source_format format = format_of(seed % 3 ? QUERN_SEQUENCE_ANY : QUERN_SEQUENCE_FASTA, QUERN_SEQUENCE_BASES);
@@ -110,7 +110,7 @@ END_TEST
 
 START_TEST(pieces_of_sequences_overlap_as_asked_wherever_the_file_is_cut)
 {
-    for (uint64_t seed = 1; seed <= 24; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(24); seed++) {
         uint64_t state = seed;
         line_end = seed % 2 ? "\n" : "\r\n";
         qn_source_format format = format_of(QUERN_SEQUENCE_ANY, QUERN_SEQUENCE_BASES);
@@ -128,7 +128,7 @@ END_TEST
 
 START_TEST(records_of_four_lines_are_found_wherever_the_file_is_cut)
 {
-    for (uint64_t seed = 1; seed <= 40; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(40); seed++) {
         uint64_t state = seed;
         line_end = seed % 2 ? "\n" : "\r\n";
         qn_source_format format = format_of(seed % 3 ? QUERN_SEQUENCE_ANY : QUERN_SEQUENCE_FASTQ_LINES,
@@ -143,7 +143,7 @@ END_TEST
 
 START_TEST(fastq_of_several_lines_is_read_as_one_task_and_is_not_cut)
 {
-    for (uint64_t seed = 1; seed <= 40; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(40); seed++) {
         uint64_t state = seed;
         line_end = seed % 2 ? "\n" : "\r\n";
         qn_source_format format = format_of(QUERN_SEQUENCE_ANY, QUERN_SEQUENCE_QUALITIES);
@@ -167,7 +167,7 @@ END_TEST
 
 START_TEST(files_of_many_chunks_and_records_longer_than_chunks_are_whole)
 {
-    for (uint64_t seed = 1; seed <= 9; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(9); seed++) {
         uint64_t state = seed;
         bool fasta = seed % 3 > 0;
         line_end = seed % 2 ? "\n" : "\r\n";
@@ -308,7 +308,7 @@ START_TEST(a_cut_file_whose_form_changes_or_that_ends_early_fails_in_some_stretc
     qn_source_format format = format_of(QUERN_SEQUENCE_ANY, QUERN_SEQUENCE_BASES);
     open_kit(&format, RECORD_BYTES_MAX);
     line_end = "\n";
-    for (uint64_t seed = 1; seed <= 200; seed++) {
+    for (uint64_t seed = 1; seed <= kit_rounds(200); seed++) {
         uint64_t state = seed;
         make_fastq(1 + kit_random_below(&state, 6), 9, false, false, &state);
         if (made.content.data[made.content.bytes - 1] != '\n')

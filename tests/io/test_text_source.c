@@ -326,7 +326,7 @@ static void check_large_files(fill_fn fill, size_t bytes_max, int file_count, in
         for (int mode = 0; mode < 2; mode++) {
             open_sources(" \n", mode == 0, RECORD_BYTES_MAX);
             model_split(&file, " \n", mode == 0, &expected);
-            for (int i = 0; i < cut_count; i++) {
+            for (int i = 0; i < (int)kit_rounds((uint64_t)cut_count); i++) {
                 uint64_t cuts[8];
                 size_t count = i == 0 ? 0 : choose_cuts(cuts, &file, &state);
                 check_cuts(&file, cuts, count, &expected, i == 0 ? resume_every : 0);

@@ -154,7 +154,7 @@ static void make_stream(kit_packed *stream, const kit_shape *shape, size_t count
 START_TEST(routes_ascend_and_keep_together_what_belongs_together_in_every_shape)
 {
     uint64_t state = 1;
-    for (int round = 0; round < 2000; round++) {
+    for (uint64_t round = 0; round < kit_rounds(2000); round++) {
         kit_shape shape = random_shape(&state);
         uint32_t size = 1 + (uint32_t)kit_random_below(&state, round % 10 ? 9 : SIZE_MAX_TESTED);
         uint64_t sampled = kit_random_below(&state, 3) ? kit_random_below(&state, 60) : kit_random_below(&state, 4);
