@@ -74,7 +74,11 @@ typedef enum quern_explain_form {
     X(bad_records, const char *, "bad-records", TEXT, "fail",                                                          \
       "bad records of sources: fail, skip:N or quarantine:N, where more than N fail the job")                          \
     X(quarantine_dir, const char *, "quarantine", TEXT, "none",                                                        \
-      "directory for what bad-records sets apart; absent or empty")
+      "directory for what bad-records sets apart; absent or empty")                                                    \
+    X(isolate, quern_switch, "isolate", SWITCH, "off",                                                                 \
+      "run the callbacks of operators in processes of their own: a crash costs an attempt, not the job")               \
+    X(task_timeout_s, uint64_t, "task-timeout", COUNT, "none",                                                         \
+      "seconds that a callback may take without coming back or emitting")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

@@ -8,6 +8,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
+#include "runtime/engine/isolation.h"
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
@@ -588,7 +589,9 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
     bool is_master = engine->comm->rank == 0;
-    if (prepare_chains(run, error) == QUERN_OK && is_master)
+    if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
+        qn_isolation_begin(run, error);
+    if (error->status == QUERN_OK && is_master)
         qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
                         run->stage, engine->rank_node, error);
     quern_status status = qn_comm_agree(engine->comm, error);
@@ -629,6 +632,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
         if (error->status == QUERN_OK)
             *error = run->agent.error;
     }
+    qn_isolation_end(run);
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
         fini_leg(run, leg);
     qn_master_finish(&run->master);

@@ -74,6 +74,7 @@ struct qn_stage_run {
     qn_agent agent;
     qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
     qn_chain groupings[QN_LEG_COUNT_MAX]; /* of that one; its end is the chain of the others */
+    struct qn_apart *apart;               /* the process that they run in, if the user asked for one; else NULL */
     qn_leg_end ends[QN_LEG_COUNT_MAX];
     uint64_t first_element
         [QN_LEG_COUNT_MAX];   /* of a leg that reads memory, and needs it: how many elements lower ranks have */
