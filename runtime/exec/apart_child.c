@@ -255,9 +255,9 @@ static quern_status run_block(qn_apart *apart, apart_end *end, const qn_apart_bl
         .origin = block->origin,
         .identity = block->identity,
     };
+    lend_slot(end); /* news of the last block went away with the old one */
     begin_sums(end->chain);
     quern_status status = qn_chain_run(end->chain, &batch, 0, &failure);
-    lend_slot(end); /* where it went on with memory of its own */
     if (status == QUERN_OK)
         publish_sums(apart, end->chain);
     else
@@ -273,7 +273,6 @@ static void run_load(qn_apart *apart, apart_end *ends)
     first->place = first->committed_place = shared->place;
     first->record_count_all = shared->record_count_all;
     apart->config.note(apart->config.user, shared->chain, shared->task, shared->attempt);
-    lend_slot(end);
     for (uint32_t i = 0; i < shared->block_count; i++)
         if (run_block(apart, end, shared->blocks[i]) != QUERN_OK)
             break;
