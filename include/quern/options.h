@@ -78,7 +78,7 @@ typedef enum quern_explain_form {
     X(isolate, quern_switch, "isolate", SWITCH, "off",                                                                 \
       "run the callbacks of operators in processes of their own: a crash costs an attempt, not the job")               \
     X(task_timeout_s, uint64_t, "task-timeout", COUNT, "none",                                                         \
-      "seconds that a callback may take without coming back or emitting")
+      "seconds that a callback may take for a record, or between 512 that it emits")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

@@ -623,9 +623,13 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     quern_status status = prepare(run, error);
     run->engine->site = (qn_site){.stage = qn_leg_source(run->stage, 0)->name};
     if (status == QUERN_OK) {
+        if (qn_watchdog_start(&run->watchdog, &run->engine->site, &run->agent.progress_ns,
+                              run->engine->settings.task_timeout_ns, &run->agent.error) != QUERN_OK)
+            qn_agent_break(&run->agent, &run->agent.error);
         run_results(run);
         qn_tasks_run(run);
         finish_rounds(run);
+        qn_watchdog_stop(&run->watchdog);
         qn_agent_stop(&run->agent);
         finish_store(run);
         keep_figures(run);

@@ -247,6 +247,7 @@ static quern_status start_child(qn_apart *apart, qn_error *error)
     atomic_store(&shared->loaded, false);
     atomic_store(&shared->child_sleeps, false);
     atomic_store(&shared->consumed, atomic_load(&shared->produced));
+    atomic_store(&shared->load_done, atomic_load(&shared->load_given));
     sem_init(&shared->to_child, 1, 0);
     sem_init(&shared->to_rank, 1, 0);
     shared->shown = (qn_chain_shown){0};
@@ -277,7 +278,7 @@ static void sleep_a_little(qn_apart_shared *shared)
     uint64_t until_ns = qn_clock_ns() + LOOKS_EVERY_NS;
     struct timespec until = {(time_t)(until_ns / QN_NS_PER_S), (long)(until_ns % QN_NS_PER_S)};
     atomic_store(&shared->rank_sleeps, true);
-    if (get_slot_count(shared) < QN_APART_SLOTS / 2 && atomic_load(&shared->works))
+    if (get_slot_count(shared) < QN_APART_SLOTS / 2 && qn_apart_works(shared))
         while (sem_clockwait(&shared->to_rank, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
             ;
     atomic_store(&shared->rank_sleeps, false);
@@ -478,9 +479,9 @@ static quern_status blame(qn_apart *apart, qn_chain *chain, apart_news news)
 /* What there is of a load that is not wanted any more goes with the child. */
 static void give_up(qn_apart *apart)
 {
-    for (int looks = 0; looks < LOOKS_MAX && apart->has_stopped && atomic_load(&apart->shared->works); looks++)
+    for (int looks = 0; looks < LOOKS_MAX && apart->has_stopped && qn_apart_works(apart->shared); looks++)
         sleep_a_little(apart->shared);
-    if (atomic_load(&apart->shared->works))
+    if (qn_apart_works(apart->shared))
         end_child(apart, 0);
     atomic_store(&apart->shared->consumed, atomic_load(&apart->shared->produced));
 }
@@ -521,7 +522,7 @@ quern_status qn_apart_run_load(qn_apart *apart, qn_chain *chain, uint64_t skip, 
     /* Who ended while there was nothing to do has done no harm. */
     if (qn_child_has_ended(&apart->child) && start_child(apart, error) != QUERN_OK)
         return error->status;
-    atomic_store(&shared->works, true);
+    atomic_fetch_add(&shared->load_given, 1);
     atomic_store(&shared->loaded, true);
     qn_apart_wake(&shared->child_sleeps, &shared->to_child);
     quern_status status = follow_load(apart, chain, done_out);

@@ -269,6 +269,7 @@ static void run_load(qn_apart *apart, apart_end *ends)
 {
     qn_apart_shared *shared = apart->shared;
     apart_end *end = &ends[shared->chain];
+    unsigned number = atomic_load(&shared->load_given); /* the rank may give the next before this one says that it is done */
     struct qn_operator *first = &end->chain->operators[0];
     first->place = first->committed_place = shared->place;
     first->record_count_all = shared->record_count_all;
@@ -276,7 +277,7 @@ static void run_load(qn_apart *apart, apart_end *ends)
     for (uint32_t i = 0; i < shared->block_count; i++)
         if (run_block(apart, end, shared->blocks[i]) != QUERN_OK)
             break;
-    atomic_store(&shared->works, false);
+    atomic_store(&shared->load_done, number);
     qn_apart_wake(&shared->rank_sleeps, &shared->to_rank);
 }
 

@@ -66,7 +66,7 @@ typedef struct qn_apart_shared {
     atomic_bool child_sleeps, rank_sleeps; /* or are about to, and are to be woken */
     atomic_bool stop;                      /* the child is to end */
     atomic_bool loaded;                    /* there is a load that the child has not begun */
-    atomic_bool works;                     /* there is one that it has not worked off */
+    atomic_uint load_given, load_done;     /* numbers of the last load, and of the last that the child has done with */
     atomic_uint produced, consumed;        /* slots */
     qn_chain_shown shown;
     /* The load; written while the child has nothing to do. */
@@ -104,6 +104,11 @@ static inline bool qn_apart_can_reach(const qn_apart *apart, const qn_apart_slot
 static inline qn_apart_slot *qn_apart_slot_at(qn_apart_shared *shared, unsigned number)
 {
     return &shared->slots[number % QN_APART_SLOTS];
+}
+
+static inline bool qn_apart_works(qn_apart_shared *shared)
+{
+    return atomic_load(&shared->load_done) != atomic_load(&shared->load_given);
 }
 
 /* Wakes who said that it sleeps. */
