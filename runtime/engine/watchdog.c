@@ -75,8 +75,7 @@ quern_status qn_watchdog_start(qn_watchdog *dog, const qn_site *site, const atom
                                uint64_t timeout_ns, qn_error *error)
 {
     sigset_t all, before;
-    *dog = (qn_watchdog){
-        .site = site, .progress_ns = progress_ns, .timeout_ns = timeout_ns, .watched = pthread_self()};
+    *dog = (qn_watchdog){.site = site, .progress_ns = progress_ns, .timeout_ns = timeout_ns, .watched = pthread_self()};
     if (timeout_ns == 0)
         return QUERN_OK;
     sem_init(&dog->stop, 0, 0);

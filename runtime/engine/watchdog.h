@@ -17,7 +17,7 @@
 #include "runtime/engine/site.h"
 
 typedef struct qn_watchdog {
-    const qn_site *site; /* borrowed */
+    const qn_site *site;                     /* borrowed */
     const atomic_uint_fast64_t *progress_ns; /* the rank's; borrowed: while that changes, it waits for others */
     uint64_t timeout_ns;
     pthread_t watched, thread;

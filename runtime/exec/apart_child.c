@@ -269,7 +269,8 @@ static void run_load(qn_apart *apart, apart_end *ends)
 {
     qn_apart_shared *shared = apart->shared;
     apart_end *end = &ends[shared->chain];
-    unsigned number = atomic_load(&shared->load_given); /* the rank may give the next before this one says that it is done */
+    unsigned number =
+        atomic_load(&shared->load_given); /* the rank may give the next before this one says that it is done */
     struct qn_operator *first = &end->chain->operators[0];
     first->place = first->committed_place = shared->place;
     first->record_count_all = shared->record_count_all;

@@ -132,8 +132,8 @@ static quern_dataset *read_numbers(quern_context *context)
     for (uint64_t i = 0; i < NUMBERS; i++)
         numbers[i] = i;
     quern_memory_array array = {.count = NUMBERS, .key = numbers};
-    return quern_map(quern_read_memory(context, schema, &array, quern_context_rank(context) == 0), lines_schema, of_number,
-                     NULL);
+    return quern_map(quern_read_memory(context, schema, &array, quern_context_rank(context) == 0), lines_schema,
+                     of_number, NULL);
 }
 
 static quern_dataset *build(quern_context *context, const char *shape, const char *path)
