@@ -9,6 +9,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/io/hdf5_model.h"
+#include "runtime/io/hdf5_writer.h"
 
 #define SLACK_BYTES       ((uint64_t)1 << 20) /* what HDF5 writes of its own beside chunks */
 #define CHUNK_SLACK_BYTES ((uint64_t)1 << 10) /* and for each of them */
@@ -21,6 +22,7 @@ struct qn_hdf5_output {
     uint64_t row_elements;
     uint64_t rows_max;
     bool is_converted;
+    bool is_alone; /* at its file, that is: no other rank writes it */
     void *room;
     void *background; /* what HDF5 converts beside; NULL: nothing is converted */
     int reserved_fd;  /* open where room was reserved beyond the file's end */
@@ -63,6 +65,21 @@ static quern_status reserve(int fd, int mode, uint64_t offset, uint64_t bytes, c
     } while (code != 0 && errno == EINTR);
     bool is_full = code != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG);
     return is_full ? qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write %s", path) : QUERN_OK;
+}
+
+/* Whether what HDF5 has written so far, to a file of one rank, arrived. */
+static quern_status check_written(hid_t file, const char *path, qn_error *error)
+{
+    int reason = qn_hdf5_writer_reason(file);
+    return reason == 0 ? QUERN_OK : qn_error_set(error, QUERN_ERROR_OUTPUT, reason, "cannot write %s", path);
+}
+
+/* The same of all that it was given. */
+static quern_status flush(hid_t file, const char *path, qn_error *error)
+{
+    if (H5Fflush(file, H5F_SCOPE_LOCAL) < 0)
+        return qn_hdf5_failed(error, QUERN_ERROR_OUTPUT, "cannot write %s", path);
+    return check_written(file, path, error);
 }
 
 /* ---- the file, by one rank ---- */
@@ -175,11 +192,15 @@ static quern_status fill_file(hid_t file, const char *path, const qn_array_outpu
 static quern_status create_file(const char *path, const qn_array_output *form, uint64_t row_count,
                                 const qn_hdf5_model *model, qn_error *error)
 {
-    hid_t access = qn_hdf5_access_create(), file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    hid_t access = qn_hdf5_access_create(), file = QN_HDF5_NONE;
+    if (qn_hdf5_writer_use(access))
+        file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
     if (file < 0)
         return qn_hdf5_failed(error, QUERN_ERROR_OUTPUT, "cannot create %s", path);
     quern_status status = fill_file(file, path, form, row_count, model, error);
+    if (status == QUERN_OK)
+        status = flush(file, path, error);
     if (H5Fclose(file) < 0 && status == QUERN_OK)
         status = qn_hdf5_failed(error, QUERN_ERROR_OUTPUT, "cannot write %s", path);
     return status;
@@ -304,10 +325,10 @@ static bool write_together(qn_hdf5_output *output)
 
 /* All writing is of whole chunks, so a cache only costs; but the memory of one compressed chunk is used again for the next, where no other rank has
  * a say in when it is written. */
-static hid_t dataset_access(const qn_hdf5_output *output, bool is_alone)
+static hid_t dataset_access(const qn_hdf5_output *output)
 {
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
-    bool keeps = is_alone && is_filtered(output->form);
+    bool keeps = output->is_alone && is_filtered(output->form);
     uint64_t chunk_bytes = output->form->chunk_rows * output->row_elements * H5Tget_size(output->stored_type);
     H5Pset_chunk_cache(access, keeps, keeps ? chunk_bytes : 0, keeps);
     return access;
@@ -318,8 +339,9 @@ quern_status qn_hdf5_output_open(qn_hdf5_output *output, qn_hdf5_share_fn share,
     qn_hdf5_quiet quiet;
     quern_status status = QUERN_OK;
     qn_hdf5_quiet_begin(&quiet);
-    hid_t access = qn_hdf5_access_create(), of_dataset = dataset_access(output, !share);
-    if (!share || (share(user, access) && write_together(output)))
+    output->is_alone = !share;
+    hid_t access = qn_hdf5_access_create(), of_dataset = dataset_access(output);
+    if (output->is_alone ? qn_hdf5_writer_use(access) : share(user, access) && write_together(output))
         output->file = H5Fopen(output->path, H5F_ACC_RDWR, access);
     if (output->file >= 0)
         output->dataset = H5Dopen2(output->file, output->form->options.dataset, of_dataset);
@@ -375,6 +397,8 @@ quern_status qn_hdf5_output_write(qn_hdf5_output *output, uint64_t first, uint64
     if (H5Dwrite(output->dataset, output->stored_type, memory, output->space, output->transfer, output->room) < 0 ||
         !selected || !converted)
         status = qn_hdf5_failed(error, QUERN_ERROR_OUTPUT, "cannot write %s", output->path);
+    if (status == QUERN_OK && output->is_alone)
+        status = check_written(output->file, output->path, error);
     H5Sclose(memory);
     qn_hdf5_quiet_end(&quiet);
     return status;
@@ -403,13 +427,15 @@ quern_status qn_hdf5_output_close(qn_hdf5_output *output, qn_error *error)
     if (!output)
         return QUERN_OK;
     qn_hdf5_quiet_begin(&quiet);
+    if (output->is_alone && output->file >= 0)
+        status = flush(output->file, output->path, error);
     bool closed = close_id(output->transfer, H5Pclose);
     closed &= close_id(output->space, H5Sclose);
     closed &= close_id(output->memory_type, H5Tclose);
     closed &= close_id(output->stored_type, H5Tclose);
     closed &= close_id(output->dataset, H5Dclose);
     closed &= close_id(output->file, H5Fclose);
-    if (!closed)
+    if (!closed && status == QUERN_OK)
         status = qn_hdf5_failed(error, QUERN_ERROR_OUTPUT, "cannot write %s", output->path);
     qn_hdf5_quiet_end(&quiet);
     give_back(output);

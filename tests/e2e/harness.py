@@ -33,6 +33,13 @@ TESTS = []
 _runs = itertools.count(1)
 
 
+def lost_in_launching(run):
+    """Whether mpirun lost a child before it was one. A rank that had begun would have said that it crashes, and
+    KILL is somebody's doing."""
+    stderr = run.stderr.lstrip()
+    return stderr.startswith(b"-----") and b" with PID 0 " in stderr and b"signal 9 " not in stderr
+
+
 class Failure(Exception):
     """The program is wrong; the text says how."""
 
@@ -349,7 +356,7 @@ class Case:
 
     def run(self, n, *args, timeout=60, watch_memory=False, **start):
         run = self.start(n, *args, **start).wait(timeout, watch_memory)
-        if b" with PID 0 " in run.stderr:  # mpirun lost a child before it was one: nothing of ours had begun
+        if lost_in_launching(run):
             print("# mpirun failed to launch, once more")
             run = self.start(n, *args, **start).wait(timeout, watch_memory)
         self.no_temporary_files(run)
