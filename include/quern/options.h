@@ -78,7 +78,11 @@ typedef enum quern_explain_form {
     X(checkpoint_dir, const char *, "checkpoint", TEXT, "none",                                                        \
       "directory for what a job that dies can go on from; on a file system that all nodes see")                        \
     X(resume, quern_switch, "resume", SWITCH, "off",                                                                   \
-      "go on from what is in the checkpoint, if anything is; else a checkpoint must be empty")
+      "go on from what is in the checkpoint, if anything is; else a checkpoint must be empty")                         \
+    X(isolate, quern_switch, "isolate", SWITCH, "off",                                                                 \
+      "run the callbacks of operators in processes of their own: a crash costs an attempt, not the job")               \
+    X(task_timeout_s, uint64_t, "task-timeout", COUNT, "none",                                                         \
+      "seconds that a callback may take for a record, or between 512 that it emits")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

@@ -60,6 +60,7 @@ static int add_chunk(qn_arena *arena, size_t piece_bytes)
     struct qn_arena_chunk *chunk = qn_pages_reserve(bytes, true);
     if (!chunk)
         return -1;
+    qn_pages_give_to_children(chunk, bytes); /* plans are in arenas */
     chunk->older = arena->chunk;
     chunk->bytes = bytes;
     arena->chunk = chunk;

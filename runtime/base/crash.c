@@ -85,21 +85,44 @@ static void handle(int number, siginfo_t *about, void *context)
         raise(number);
 }
 
+static void handle_all(bool keep_before)
+{
+    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        sigaction(watched[i], &action, keep_before ? &watch.before[i] : NULL);
+}
+
 bool qn_crash_watch(qn_crash_tell_fn tell, void *user)
 {
     void *calls[1];
-    struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
     const stack_t stack = {.ss_sp = watch.stack, .ss_size = sizeof watch.stack};
     if (atomic_exchange(&watch.is_on, true))
         return false;
     backtrace(calls, 1); /* now it may allocate memory */
     watch.tell = tell;
     watch.user = user;
-    sigemptyset(&action.sa_mask);
     sigaltstack(&stack, &watch.stack_before);
-    for (size_t i = 0; i < SIGNAL_COUNT; i++)
-        sigaction(watched[i], &action, &watch.before[i]);
+    handle_all(true);
     return true;
+}
+
+void qn_crash_watch_child(void)
+{
+    for (size_t i = 0; i < SIGNAL_COUNT; i++)
+        signal(watched[i], SIG_DFL);
+    if (!atomic_load(&watch.is_on))
+        return;
+    memset(watch.before, 0, sizeof watch.before); /* SIG_DFL */
+    handle_all(false);
+}
+
+void qn_crash_say(const char *line)
+{
+    if (!atomic_load(&watch.is_on))
+        return;
+    say(line);
+    say("\n");
 }
 
 void qn_crash_unwatch(void)

@@ -20,5 +20,9 @@ typedef void (*qn_crash_tell_fn)(char *text, size_t bytes, void *user);
 bool qn_crash_watch(qn_crash_tell_fn tell, void *user);
 /* Only of who began it. Handlers that others put in place meanwhile stay. */
 void qn_crash_unwatch(void);
+/* In a child of a process that is watched: so is the child, but nobody else handles its signals. Where none is, they end the child. */
+void qn_crash_watch_child(void);
+/* A line of the watcher's about a process that ended; where this process is not watched, nothing. */
+void qn_crash_say(const char *line);
 
 #endif

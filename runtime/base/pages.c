@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/base/pages.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
 #include "runtime/base/assert.h"
+
+static atomic_bool is_kept_from_children;
 
 /* What is mapped for so many bytes: whole pages, with room for readers that look a little too far. */
 static size_t kept_bytes_of(size_t bytes)
@@ -30,7 +33,20 @@ void *qn_pages_reserve(size_t bytes, bool huge)
         munmap(aligned + kept_bytes, mapped_bytes - front_bytes - kept_bytes);
     if (huge)
         qn_pages_advise_huge(aligned, bytes);
+    if (atomic_load_explicit(&is_kept_from_children, memory_order_relaxed))
+        madvise(aligned, kept_bytes, MADV_DONTFORK);
     return aligned;
+}
+
+void qn_pages_keep_from_children(void)
+{
+    atomic_store(&is_kept_from_children, true);
+}
+
+void qn_pages_give_to_children(void *memory, size_t bytes)
+{
+    if (memory)
+        madvise(memory, kept_bytes_of(bytes), MADV_DOFORK);
 }
 
 void qn_pages_advise_huge(void *memory, size_t bytes)

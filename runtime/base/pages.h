@@ -27,4 +27,10 @@ void qn_pages_unreserve(void *memory, size_t bytes);
  * at the ends are left as they are. */
 void qn_pages_release(void *memory, size_t bytes);
 
+/* From now on what is reserved is not in children of this process, which get no copy of it and cost nothing for it; but see the next. For processes that
+ * start children of which none needs it. */
+void qn_pages_keep_from_children(void);
+/* A reservation that children do get. */
+void qn_pages_give_to_children(void *memory, size_t bytes);
+
 #endif

@@ -9,6 +9,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/crash.h"
+#include "runtime/base/pages.h"
 #include "runtime/engine/bad_log.h"
 #include "runtime/engine/join_table.h"
 #include "runtime/engine/report.h"
@@ -144,6 +145,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         qn_engine_destroy(engine);
         return status;
     }
+    if (engine->settings.isolate)
+        qn_pages_keep_from_children();
     engine->is_watched = engine->settings.tells_crash && qn_crash_watch(tell_crash, engine);
     log_start(engine);
     return QUERN_OK;

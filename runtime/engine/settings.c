@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 #include "runtime/shuffle/shuffle.h"
 #include "runtime/topology/memory_limit.h"
 
@@ -35,6 +36,7 @@
 #define BROADCAST_BYTES_DEFAULT (256 * MIB)
 #define ATTEMPT_COUNT_DEFAULT   4
 #define ATTEMPT_COUNT_MAX       8
+#define TASK_TIMEOUT_S_MAX      1000000000
 
 static uint64_t clamp(uint64_t number, uint64_t least, uint64_t most)
 {
@@ -226,6 +228,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
         .shares_memory = options->shared_memory != QUERN_OFF,
         .tells_crash = options->crash_report == QUERN_AUTO ? !comm->in_host : options->crash_report == QUERN_ON,
+        .isolate = options->isolate == QUERN_ON,
         .pin = options->pin == QUERN_AUTO ? !comm->in_host : options->pin == QUERN_ON,
     };
     if (settings->resumes && !options->checkpoint_dir)
@@ -234,6 +237,10 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     if (options->attempt_count_max > ATTEMPT_COUNT_MAX)
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "attempts: %llu is not 1 to %d",
                             (unsigned long long)options->attempt_count_max, ATTEMPT_COUNT_MAX);
+    if (options->task_timeout_s > TASK_TIMEOUT_S_MAX)
+        return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "task-timeout: %llu is not 1 to %d",
+                            (unsigned long long)options->task_timeout_s, TASK_TIMEOUT_S_MAX);
+    settings->task_timeout_ns = options->task_timeout_s * QN_NS_PER_S;
     quern_status status = copy_texts(settings, options, error);
     if (status == QUERN_OK)
         status = decide_bad(settings, options->bad_records, error);

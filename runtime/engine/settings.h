@@ -37,9 +37,11 @@ typedef struct qn_settings {
     bool show_progress;
     bool check; /* callbacks */
     bool pin;
-    bool tells_crash;    /* when a signal ends it */
-    bool shares_memory;  /* this rank may: one copy a node of what is broadcast */
-    uint64_t held_bytes; /* this rank's part of what the program has broadcast: set apart */
+    bool tells_crash;         /* when a signal ends it */
+    bool isolate;             /* callbacks run in a process of their own */
+    uint64_t task_timeout_ns; /* of a callback that neither comes back nor emits; 0: none */
+    bool shares_memory;       /* this rank may: one copy a node of what is broadcast */
+    uint64_t held_bytes;      /* this rank's part of what the program has broadcast: set apart */
 } qn_settings;
 
 /* Decides. Local, but the same on all ranks of a node with the same options. QUERN_ERROR_BUDGET, QUERN_ERROR_INVALID_OPTION,

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/crash.h"
+#include "runtime/exec/apart.h"
+
 static void add(char *text, size_t bytes, const char *format, ...)
 {
     va_list list;
@@ -33,15 +36,24 @@ void qn_site_tell(const qn_site *site, uint32_t rank, uint32_t size, char *text,
     add(text, bytes, "quern: in rank %u of %u, process %d on %s", rank, size, (int)getpid(), host);
     if (site->stage)
         add(text, bytes, ", in the stage '%s'", site->stage);
+    if (site->is_apart)
+        add(text, bytes, ", apart from the rank");
     add(text, bytes, "\n");
     if (!chain)
         return;
     const char *operator_name = qn_chain_running_name(chain);
     add(text, bytes, "quern: in %s%s%s", operator_name ? "the callback of '" : "no callback of an operator",
         operator_name ? operator_name : "", operator_name ? "'" : "");
-    if (site->source)
+    if (site->source || (site->is_apart && site->task != QN_APART_NO_TASK))
         add(text, bytes, ", task %u (attempt %u)", site->task, site->attempt);
     add(text, bytes, "\n");
     if (site->source && operator_name)
         add_record(site, chain, text, bytes);
+}
+
+void qn_site_say_ended(uint32_t rank, uint32_t task, uint32_t attempt, const qn_error *failure)
+{
+    char line[QN_ERROR_TEXT_BYTES_MAX + 128];
+    snprintf(line, sizeof line, "quern: rank %u: task %u (attempt %u): %s", rank, task, attempt, failure->text);
+    qn_crash_say(line);
 }

@@ -17,10 +17,14 @@ typedef struct qn_site {
     const char *stage;              /* its name; NULL: no stage runs */
     const qn_chain *volatile chain; /* NULL: no task and no result is being worked on */
     const qn_source *source;        /* NULL: a result is read */
-    uint32_t task, attempt;         /* with a source */
+    uint32_t task, attempt;         /* with a source, and apart */
+    bool is_apart;                  /* this is a process of callbacks: the rank has the source */
 } qn_site;
 
 /* Appends lines to text[bytes]: rank, stage, operator, task and record, as far as there are any. */
 void qn_site_tell(const qn_site *site, uint32_t rank, uint32_t size, char *text, size_t bytes);
+
+/* What the last words of a process of callbacks lack: an attempt of a task failed since it ended, and the failure names the record. */
+void qn_site_say_ended(uint32_t rank, uint32_t task, uint32_t attempt, const qn_error *failure);
 
 #endif

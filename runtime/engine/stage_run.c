@@ -8,6 +8,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
+#include "runtime/engine/isolation.h"
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
@@ -588,7 +589,9 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
     bool is_master = engine->comm->rank == 0;
-    if (prepare_chains(run, error) == QUERN_OK && is_master)
+    if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
+        qn_isolation_begin(run, error);
+    if (error->status == QUERN_OK && is_master)
         qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
                         run->stage, engine->rank_node, error);
     quern_status status = qn_comm_agree(engine->comm, error);
@@ -620,15 +623,20 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     quern_status status = prepare(run, error);
     run->engine->site = (qn_site){.stage = qn_leg_source(run->stage, 0)->name};
     if (status == QUERN_OK) {
+        if (qn_watchdog_start(&run->watchdog, &run->engine->site, &run->agent.progress_ns,
+                              run->engine->settings.task_timeout_ns, &run->agent.error) != QUERN_OK)
+            qn_agent_break(&run->agent, &run->agent.error);
         run_results(run);
         qn_tasks_run(run);
         finish_rounds(run);
+        qn_watchdog_stop(&run->watchdog);
         qn_agent_stop(&run->agent);
         finish_store(run);
         keep_figures(run);
         if (error->status == QUERN_OK)
             *error = run->agent.error;
     }
+    qn_isolation_end(run);
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
         fini_leg(run, leg);
     qn_master_finish(&run->master);

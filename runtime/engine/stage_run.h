@@ -15,6 +15,7 @@
 #include "runtime/engine/engine.h"
 #include "runtime/engine/identities.h"
 #include "runtime/engine/sink.h"
+#include "runtime/engine/watchdog.h"
 #include "runtime/io/source.h"
 
 /* Figures of one stage on one rank: X(field, what it means). All uint64_t; the report shows each. */
@@ -74,6 +75,8 @@ struct qn_stage_run {
     qn_agent agent;
     qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
     qn_chain groupings[QN_LEG_COUNT_MAX]; /* of that one; its end is the chain of the others */
+    struct qn_apart *apart;               /* the process that they run in, if the user asked for one; else NULL */
+    qn_watchdog watchdog;
     qn_leg_end ends[QN_LEG_COUNT_MAX];
     uint64_t first_element
         [QN_LEG_COUNT_MAX];   /* of a leg that reads memory, and needs it: how many elements lower ranks have */

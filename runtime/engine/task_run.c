@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/engine/isolation.h"
+#include "runtime/exec/apart.h"
 #include "runtime/exec/hold.h"
 
 #define PIECE_BYTES_MAX ((size_t)1 << 20)
@@ -33,6 +35,11 @@ static void name_task(const qn_task *task, qn_error *failure)
     qn_error_set(failure, bare.status, 0, "task %u (attempt %u): %s", task->order.task, task->order.attempt, bare.text);
 }
 
+static void say_ended(const qn_stage_run *run, const qn_task_order *order, const qn_error *failure)
+{
+    qn_site_say_ended(run->engine->comm->rank, order->task, order->attempt, failure);
+}
+
 /* An attempt failed: can it be tried elsewhere, and from where on? */
 static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_source *source, uint64_t skip,
                             qn_error *failure)
@@ -49,6 +56,8 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_sou
         resume.skip = chain->delivered > skip ? chain->delivered : skip;
     }
     run->figures.attempts_failed++;
+    if (chain->ended_apart)
+        say_ended(run, &task->order, failure);
     if (retryable) {
         qn_agent_report_failed(&run->agent, task, &resume, true, failure);
         return;
@@ -134,6 +143,18 @@ static quern_status run_held(qn_stage_run *run, const qn_task_order *order, qn_s
     return status != QUERN_OK && can_run_again(chain, 0) ? leave_out(chain, source, batch, left_out, failure) : status;
 }
 
+static void forget_failure(qn_chain *chain)
+{
+    chain->callback_failed = chain->ended_apart = false;
+    chain->delivered = 0;
+}
+
+static void note_progress(const qn_stage_run *run, const qn_source *source, bool more)
+{
+    uint64_t task_bytes = qn_source_task_bytes(source);
+    qn_result_note_task(run->into, more ? qn_source_done_bytes(source) : task_bytes, task_bytes);
+}
+
 /* One block: read and worked on outside of the gate. *more_out: there was one. */
 static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_source *source, uint64_t *skip,
                               bool *more_out, qn_error *failure)
@@ -141,8 +162,7 @@ static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_
     qn_batch batch;
     uint32_t leg = order->leg;
     qn_chain *chain = &run->chains[leg];
-    chain->callback_failed = false;
-    chain->delivered = 0;
+    forget_failure(chain);
     qn_agent_leave(&run->agent);
     quern_status status = qn_source_next(source, &batch, failure);
     bool has_block = status == QUERN_OK && batch.block.count > 0;
@@ -163,8 +183,7 @@ static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_
         *skip = 0;
     }
     if (status == QUERN_OK && run->into)
-        qn_result_note_task(run->into, *more_out ? qn_source_done_bytes(source) : qn_source_task_bytes(source),
-                            qn_source_task_bytes(source));
+        note_progress(run, source, *more_out);
     return status;
 }
 
@@ -178,20 +197,63 @@ static quern_status open_task(const qn_stage_run *run, qn_source *source, const 
     return qn_source_open(source, split, bytes, resumed ? place : NULL, failure);
 }
 
+/* The source is to be at the block that failed, to say where that is. */
+static void go_back(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split, size_t bytes,
+                    const qn_text_place *at, qn_error *failure)
+{
+    qn_batch batch;
+    qn_error unread = {0};
+    qn_task_order there = *order;
+    there.resume.place = *at;
+    if (open_task(run, source, &there, split, bytes, &unread) == QUERN_OK &&
+        qn_source_next(source, &batch, &unread) == QUERN_OK)
+        return;
+    run->chains[order->leg].callback_failed = false;
+    *failure = unread;
+}
+
+/* As run_block(), some blocks of a leg whose callbacks run apart. */
+static quern_status run_apart(qn_stage_run *run, const qn_task_order *order, qn_source *source, const void *split,
+                              size_t bytes, uint64_t *skip, bool *more_out, qn_error *failure)
+{
+    qn_load_outcome outcome;
+    uint32_t leg = order->leg;
+    qn_chain *chain = &run->chains[leg];
+    forget_failure(chain);
+    qn_agent_leave(&run->agent);
+    quern_status status = qn_isolation_run(run, leg, source, *skip, &outcome, failure);
+    if (status != QUERN_OK && outcome.must_go_back && !outcome.read_failed)
+        go_back(run, source, order, split, bytes, &outcome.at, failure);
+    if (status != QUERN_OK && !outcome.read_failed)
+        locate_in_file(chain, source, failure);
+    qn_agent_enter(&run->agent);
+    *more_out = outcome.more;
+    run->source_records[leg] += outcome.record_count;
+    if (outcome.block_count > 0)
+        *skip = 0;
+    if (status == QUERN_OK && run->into)
+        note_progress(run, source, *more_out);
+    return failure->status;
+}
+
 /* The blocks of a task, from where its attempt begins. *skip_out: of a failure, what an earlier attempt had delivered. */
 static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
                                size_t bytes, uint64_t *skip_out, qn_error *failure)
 {
     bool more = true;
     qn_site *site = &run->engine->site;
+    bool takes_loads = qn_isolation_takes_loads(run, order->leg);
     *skip_out = order->resume.skip;
     run->figures.attempts++;
+    if (run->apart)
+        qn_apart_label(run->apart, order->task, order->attempt);
     *site = (qn_site){site->stage, &run->chains[order->leg], source, order->task, order->attempt};
     quern_status status = open_task(run, source, order, split, bytes, failure);
     if (status == QUERN_OK && run->into)
         qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
     while (status == QUERN_OK && more && !run->agent.aborted) {
-        status = run_block(run, order, source, skip_out, &more, failure);
+        status = takes_loads ? run_apart(run, order, source, split, bytes, skip_out, &more, failure)
+                             : run_block(run, order, source, skip_out, &more, failure);
         qn_agent_progress_if_due(&run->agent);
     }
     *site = (qn_site){.stage = site->stage};
@@ -242,6 +304,8 @@ static bool leave_piece(qn_stage_run *run, const qn_source *source, const qn_tas
 {
     const qn_chain *chain = &run->chains[task->order.leg];
     run->figures.attempts_failed++;
+    if (chain->ended_apart)
+        say_ended(run, &task->order, failure);
     *resume_out =
         (qn_resume){.place = *qn_source_block_place(source), .skip = chain->delivered > skip ? chain->delivered : skip};
     if (chain->callback_failed && !is_last_attempt(run, &task->order))

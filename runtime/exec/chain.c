@@ -7,6 +7,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
 #include "runtime/data/key_text.h"
+#include "runtime/exec/apart.h"
 #include "runtime/exec/chain_internal.h"
 #include "runtime/exec/hold.h"
 #include "runtime/exec/join_probe.h"
@@ -42,6 +43,7 @@ static quern_status hand_to_end(qn_chain *chain, const qn_batch *batch)
     if (QN_UNLIKELY(chain->checks_end) && check_end(chain, &batch) != QUERN_OK)
         return chain->error->status;
     chain->end_records += batch->block.count;
+    chain->shown->handed++;
     if (chain->has_turns)
         qn_counters_hide(chain->counters);
     quern_status status = chain->end(chain->end_user, batch, chain->error);
@@ -131,7 +133,7 @@ static quern_status run_map(struct qn_operator *op, const qn_batch *batch)
 {
     for (size_t i = 0; i < batch->block.count; i++) {
         quern_record in = qn_batch_record(batch, i), given = in;
-        op->out.origin = qn_batch_origin(batch, i);
+        qn_operator_begin_record(op, qn_batch_origin(batch, i));
         int code = op->node->fn.map(&in, &given, op->node->user);
         if (QN_LIKELY(code == 0))
             quern_emit(&op->out, given.key, given.value);
@@ -146,7 +148,7 @@ static quern_status run_flat_map(struct qn_operator *op, const qn_batch *batch)
 {
     for (size_t i = 0; i < batch->block.count; i++) {
         quern_record in = qn_batch_record(batch, i);
-        op->out.origin = qn_batch_origin(batch, i);
+        qn_operator_begin_record(op, qn_batch_origin(batch, i));
         int code = op->node->fn.flat_map(&in, &op->out, op->node->user);
         quern_status status = qn_operator_outcome(op, code, op->out.origin);
         if (status != QUERN_OK)
@@ -159,7 +161,7 @@ static quern_status run_flat_map(struct qn_operator *op, const qn_batch *batch)
 static quern_status call_with_block(struct qn_operator *op, const qn_batch *batch)
 {
     uint64_t before = op->stats.records_out + op->out.count;
-    op->out.origin = qn_batch_origin(batch, 0);
+    qn_operator_begin_record(op, qn_batch_origin(batch, 0));
     op->out.batch = batch;
     int code = op->node->fn.flat_map_block(&batch->block, &op->out, op->node->user);
     op->out.batch = NULL;
@@ -210,7 +212,7 @@ static quern_status run_filter(struct qn_operator *op, const qn_batch *batch)
     for (size_t i = 0; i < batch->block.count; i++) {
         quern_record in = qn_batch_record(batch, i);
         int keep = 1;
-        op->out.origin = qn_batch_origin(batch, i);
+        qn_operator_begin_record(op, qn_batch_origin(batch, i));
         int code = op->node->fn.filter(&in, &keep, op->node->user);
         if (QN_UNLIKELY(code != 0))
             return callback_failed(op, code, op->out.origin);
@@ -226,6 +228,7 @@ static quern_status run_filter_block(struct qn_operator *op, const qn_batch *bat
 {
     uint8_t keep[QN_BATCH_COUNT_MAX];
     memset(keep, 1, sizeof keep);
+    qn_operator_begin_record(op, qn_batch_origin(batch, 0));
     int code = op->node->fn.filter_block(&batch->block, keep, op->node->user);
     if (code != 0)
         return callback_failed(op, code, qn_batch_origin(batch, 0));
@@ -254,7 +257,7 @@ static quern_status run_key_by(struct qn_operator *op, const qn_batch *batch)
     for (size_t i = 0; i < batch->block.count; i++) {
         quern_record in = qn_batch_record(batch, i);
         quern_span key = in.key;
-        op->out.origin = qn_batch_origin(batch, i);
+        qn_operator_begin_record(op, qn_batch_origin(batch, i));
         int code = op->node->fn.key(&in, &key, op->node->user);
         if (QN_LIKELY(code == 0))
             qn_emitter_put_under_key(&op->out, &in, batch->block.value != NULL, key);
@@ -316,7 +319,7 @@ static quern_status run_zip(struct qn_operator *op, const qn_batch *batch)
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record in = qn_batch_record(batch, i), given = in;
         uint64_t index = (uint64_t)op->place++;
-        op->out.origin = qn_batch_origin(batch, i);
+        qn_operator_begin_record(op, qn_batch_origin(batch, i));
         int code = 0;
         if (op->node->fn.zip)
             code = op->node->fn.zip(&in, index, &given, op->node->user);
@@ -457,9 +460,12 @@ static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch
 {
     struct qn_operator *op = &chain->operators[index];
     const struct qn_operator *before = chain->running;
+    uint32_t shown_before = chain->shown->running;
     chain->running = op;
+    chain->shown->running = index + 1;
     quern_status status = QN_LIKELY(!op->check) ? qn_operator_call(op, batch) : qn_operator_check_run(op, batch);
     chain->running = before;
+    chain->shown->running = shown_before;
     return status;
 }
 
@@ -538,8 +544,35 @@ static quern_status pass_on_in_parts(qn_chain *chain, const qn_batch *batch)
     return pass_on(chain, 0, &part);
 }
 
+bool qn_chain_has_callbacks(const qn_chain *chain)
+{
+    for (uint32_t i = 0; i < chain->operator_count; i++) {
+        const qn_node *node = chain->operators[i].node;
+        switch (node->kind) {
+        case QN_NODE_MAP:
+        case QN_NODE_FLAT_MAP:
+        case QN_NODE_FILTER:
+        case QN_NODE_MAP_BLOCK:
+        case QN_NODE_FLAT_MAP_BLOCK:
+        case QN_NODE_FILTER_BLOCK:
+        case QN_NODE_KEY_BY:
+        case QN_NODE_JOIN:
+            return true;
+        case QN_NODE_ZIP:
+            if (node->fn.zip)
+                return true;
+            break;
+        default:
+            break;
+        }
+    }
+    return false;
+}
+
 quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)
 {
+    if (QN_UNLIKELY(chain->apart != NULL))
+        return qn_apart_run(chain, batch, skip, error);
     if (QN_UNLIKELY(qn_chain_samples(chain)))
         begin_samples(chain, batch);
     chain->error = error;
@@ -591,6 +624,7 @@ quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uin
                            struct quern_counter *counters, qn_chain_end_fn end, void *end_user, qn_error *error)
 {
     *chain = (qn_chain){.end = end, .end_user = end_user, .counters = counters, .record_bytes_max = UINT64_MAX};
+    chain->shown = &chain->own_shown;
     if (operator_count == 0)
         return QUERN_OK;
     chain->operators = calloc(operator_count, sizeof *chain->operators);

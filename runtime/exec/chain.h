@@ -47,6 +47,14 @@ typedef struct qn_place {
     __int128 sum;              /* of the values, if they are integers */
 } qn_place;
 
+/* Where a chain is in its work, for who looks at it from outside. */
+typedef struct qn_chain_shown {
+    volatile uint32_t running; /* 1 + the operator whose callbacks are being called; 0: none */
+    volatile uint32_t record;  /* of the source's block, on which it works now, if it takes records one by one */
+    volatile uint64_t handed;  /* batches that came to the end */
+} qn_chain_shown;
+
+struct qn_apart;
 struct qn_operator;
 struct qn_reduction_check;
 struct qn_order_check;
@@ -71,8 +79,12 @@ typedef struct qn_chain {
     struct qn_reduction_check *reduction_check; /* in a stage that ends in a reduction; else NULL */
     struct qn_order_check *order_check; /* in one that ends in an order by a comparison of the user's; else NULL */
     struct qn_block_cut *block_cut;     /* check mode; else NULL */
-    struct qn_hold *hold;               /* where failing records are left out: see hold.h; else NULL */
-    uint32_t failed_origin;             /* source record on which a callback failed, or broke its promise */
+    struct qn_apart *apart;             /* operators run in another process: see apart.h; else NULL */
+    uint32_t apart_number;              /* of the chain there */
+    bool ended_apart;                   /* the callback's failure was the end of that process */
+    qn_chain_shown own_shown, *shown; /* the second: where it is; the first, unless the chain runs in another process */
+    struct qn_hold *hold;             /* where failing records are left out: see hold.h; else NULL */
+    uint32_t failed_origin;           /* source record on which a callback failed, or broke its promise */
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
     const struct qn_operator *volatile running;   /* whose callbacks are being called; NULL: none */
@@ -119,6 +131,9 @@ static inline bool qn_chain_knows_record(const qn_chain *chain, const qn_error *
 bool qn_chain_needs_places(const qn_chain *chain);
 /* The blocks that follow are of a part with so much before it. */
 void qn_chain_begin_part(qn_chain *chain, const qn_place *place);
+
+/* Whether it calls back. */
+bool qn_chain_has_callbacks(const qn_chain *chain);
 
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and
  * delivered. */

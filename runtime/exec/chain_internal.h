@@ -29,6 +29,7 @@ struct quern_emitter {
     uint32_t origin;       /* of what is emitted now */
     const qn_batch *batch; /* that a callback of blocks works on, or NULL */
     bool failed;
+    bool is_lent;              /* the buffer is somebody else's */
     bool is_watched;           /* one of the next two is in force */
     uint64_t drop_count;       /* records that an earlier attempt passed on already */
     qn_turn_trace *turn_trace; /* check mode, while the callback of a turn runs; else NULL */
@@ -63,6 +64,13 @@ quern_status qn_operator_outcome(struct qn_operator *op, int code, uint32_t orig
 
 /* Runs the operator over a block and sends what it gives to the next one. */
 quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch);
+
+/* The callback is called with a record that came from this one of the source's block. */
+static inline void qn_operator_begin_record(struct qn_operator *op, uint32_t origin)
+{
+    op->out.origin = origin;
+    op->out.chain->shown->record = origin;
+}
 
 /* What arrives at the end, less what an earlier attempt delivered. */
 quern_status qn_chain_deliver(qn_chain *chain, const qn_batch *batch);

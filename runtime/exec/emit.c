@@ -15,13 +15,16 @@ static uint8_t *make_room(quern_emitter *out, size_t key_bytes, size_t value_byt
     if (QN_UNLIKELY(full) && qn_emitter_flush(out) != QUERN_OK)
         return NULL;
     if (QN_UNLIKELY(bytes + QN_SLACK_BYTES > out->capacity_bytes)) {
-        uint8_t *buffer = realloc(out->buffer, bytes + QN_SLACK_BYTES);
+        uint8_t *buffer = malloc(bytes + QN_SLACK_BYTES); /* there is nothing in the old one */
         if (!buffer) {
             out->failed = true;
             qn_error_set(out->chain->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an emitted record of %zu bytes",
                          bytes);
             return NULL;
         }
+        if (!out->is_lent)
+            free(out->buffer);
+        out->is_lent = false;
         out->buffer = buffer;
         out->capacity_bytes = bytes + QN_SLACK_BYTES;
     }

@@ -11,6 +11,7 @@
 
 #define WINDOW_COUNT      512
 #define SIDE_COUNT        2
+#define VALUES_PER_SIGN   4096
 #define LARGE_CHECKED_MAX 16 /* groups whose values are on disk, that are read twice in check mode */
 
 /* The values of one side of a group. */
@@ -321,6 +322,8 @@ int quern_values_next(quern_values *values, quern_span *value_out)
 {
     if (values->next == values->kept->count)
         return 0;
+    if (QN_UNLIKELY(values->next % VALUES_PER_SIGN == 0))
+        values->grouper->config.chain->shown->record++; /* who reads a large group is not stuck */
     if (QN_UNLIKELY(values->kept->on_disk))
         return next_on_disk(values, value_out);
     *value_out = values->kept->values[values->next++];

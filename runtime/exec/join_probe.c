@@ -35,7 +35,7 @@ static quern_status join_records(struct qn_operator *op, const qn_batch *batch, 
 {
     for (size_t i = 0; i < count; i++) {
         quern_record record = qn_batch_record(batch, from + i);
-        op->out.origin = qn_batch_origin(batch, from + i);
+        qn_operator_begin_record(op, qn_batch_origin(batch, from + i));
         int code = join_record(op, &record, matches[i].entries, matches[i].count);
         quern_status status = qn_operator_outcome(op, code, op->out.origin);
         if (QN_UNLIKELY(status != QUERN_OK))

@@ -48,8 +48,11 @@ static quern_status call(struct qn_operator *op, const qn_turn *turn, qn_turn_tr
     out->turn_trace = trace;
     out->is_watched = trace || out->drop_count > 0;
     out->chain->running = op;
+    out->chain->shown->running = op->index + 1;
+    out->chain->shown->record++; /* turns have none: it only tells them apart */
     quern_status status = qn_operator_outcome(op, turn->call(out, turn->user), 0);
     out->chain->running = NULL;
+    out->chain->shown->running = 0;
     out->turn_trace = NULL;
     out->is_watched = false;
     return status;
