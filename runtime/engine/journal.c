@@ -21,18 +21,21 @@ static quern_status no_memory(qn_error *error)
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the journal of a checkpoint");
 }
 
+static void print_sum(const char *text, size_t bytes, char digits[SUM_DIGITS + 1])
+{
+    snprintf(digits, SUM_DIGITS + 1, "%016" PRIx64, qn_checksum(text, bytes, SUM_SEED));
+}
+
 /* The object of a line without its end, or NULL. */
 static json_t *parse_line(const char *line, size_t bytes)
 {
-    char digits[SUM_DIGITS + 1] = "";
+    char digits[SUM_DIGITS + 1];
     if (bytes < SUM_DIGITS + 3 || line[SUM_DIGITS] != ' ')
         return NULL;
-    memcpy(digits, line, SUM_DIGITS);
     const char *text = line + SUM_DIGITS + 1;
     size_t text_bytes = bytes - SUM_DIGITS - 1;
-    char *end = NULL;
-    uint64_t sum = strtoull(digits, &end, 16);
-    if (*end || sum != qn_checksum(text, text_bytes, SUM_SEED))
+    print_sum(text, text_bytes, digits);
+    if (memcmp(line, digits, SUM_DIGITS) != 0)
         return NULL;
     json_t *object = json_loadb(text, text_bytes, JSON_REJECT_DUPLICATES, NULL);
     if (json_is_object(object))
@@ -92,11 +95,13 @@ quern_status qn_journal_open(qn_journal *journal, const char *path, json_t **lin
 /* Whatever a failed write left is cut off, or will be written over. */
 static quern_status write_line(qn_journal *journal, const char *text, qn_error *error)
 {
+    char digits[SUM_DIGITS + 1];
     size_t bytes = strlen(text), line_bytes = SUM_DIGITS + 1 + bytes + 1;
     char *line = malloc(line_bytes + 1);
     if (!line)
         return no_memory(error);
-    snprintf(line, line_bytes + 1, "%016" PRIx64 " %s\n", qn_checksum(text, bytes, SUM_SEED), text);
+    print_sum(text, bytes, digits);
+    snprintf(line, line_bytes + 1, "%s %s\n", digits, text);
     quern_status status = QUERN_OK;
     if (ftruncate(journal->fd, (off_t)journal->bytes) != 0)
         status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot write %s", journal->path);

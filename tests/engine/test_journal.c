@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tests/engine/test_journal.c: lines that are whole are read, whatever follows them; and the lock of a checkpoint.
+ */
+#include "runtime/engine/checkpoint_lock.h"
+#include "runtime/engine/journal.h"
+#include "tests/kit.h"
+#include "tests/refusal.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LINE_COUNT 5
+
+static kit_directory directory;
+static qn_error error;
+static char path[300];
+static qn_journal journal;
+static json_t *lines;
+
+static void set_up(void)
+{
+    kit_make_directory(&directory);
+    qn_error_clear(&error);
+    snprintf(path, sizeof path, "%s/journal", directory.path);
+}
+
+static void tear_down(void)
+{
+    kit_remove_directory(&directory);
+}
+
+static void open_journal(void)
+{
+    kit_assert_ok(qn_journal_open(&journal, path, &lines, &error), &error);
+}
+
+/* Closes it, and gives how many lines it had. */
+static size_t close_journal(void)
+{
+    size_t count = json_array_size(lines);
+    json_decref(lines);
+    qn_journal_close(&journal);
+    return count;
+}
+
+static void append(int number)
+{
+    kit_assert_ok(
+        qn_journal_append(&journal, json_pack("{s:i, s:s}", "number", number, "text", "a\nb\"\xc3\xa4"), &error),
+        &error);
+}
+
+static void write_lines(void)
+{
+    open_journal();
+    for (int i = 0; i < LINE_COUNT; i++)
+        append(i);
+    ck_assert_uint_eq(close_journal(), 0);
+}
+
+static size_t count_whole(const char *content, size_t bytes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bytes; i++)
+        count += content[i] == '\n';
+    return count;
+}
+
+START_TEST(lines_are_read_in_the_order_in_which_they_were_written)
+{
+    struct stat about;
+    write_lines();
+    ck_assert_int_eq(stat(path, &about), 0);
+    ck_assert_uint_eq(about.st_mode & 0777, 0600);
+    open_journal();
+    ck_assert_uint_eq(json_array_size(lines), LINE_COUNT);
+    for (int i = 0; i < LINE_COUNT; i++) {
+        const json_t *line = json_array_get(lines, (size_t)i);
+        ck_assert_int_eq(json_integer_value(json_object_get(line, "number")), i);
+        ck_assert_str_eq(json_string_value(json_object_get(line, "text")), "a\nb\"\xc3\xa4");
+    }
+    close_journal();
+}
+END_TEST
+
+START_TEST(a_line_that_breaks_off_anywhere_is_written_over)
+{
+    size_t bytes = 0;
+    write_lines();
+    char *content = kit_read_file(path, &bytes);
+    for (size_t cut = 0; cut <= bytes; cut++) {
+        kit_write_file(path, content, cut);
+        open_journal();
+        append(99);
+        ck_assert_uint_eq(close_journal(), count_whole(content, cut));
+        open_journal();
+        size_t last = json_array_size(lines) - 1;
+        ck_assert_uint_eq(last, count_whole(content, cut));
+        ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(lines, last), "number")), 99);
+        close_journal();
+    }
+    free(content);
+}
+END_TEST
+
+START_TEST(any_flipped_bit_ends_the_reading_before_its_line)
+{
+    size_t bytes = 0;
+    write_lines();
+    char *content = kit_read_file(path, &bytes);
+    for (size_t at = 0; at < bytes; at++) {
+        char kept = content[at];
+        content[at] = (char)(kept ^ (1 << at % 8));
+        kit_write_file(path, content, bytes);
+        content[at] = kept;
+        open_journal();
+        size_t count = close_journal();
+        ck_assert_msg(count == count_whole(content, at), "byte %zu: %zu lines", at, count);
+    }
+    free(content);
+}
+END_TEST
+
+START_TEST(what_is_no_journal_has_no_lines)
+{
+    static const char *const texts[] = {"", "\n", "\n\n\n", "0000000000000000 {}\n", "{\"number\": 1}\n", "zzzz"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        kit_write_file(path, texts[i], strlen(texts[i]));
+        open_journal();
+        ck_assert_uint_eq(close_journal(), 0);
+    }
+    unlink(path);
+    ck_assert_int_eq(symlink("/dev/zero", path), 0);
+    ck_assert_int_eq(qn_journal_open(&journal, path, &lines, &error), QUERN_ERROR_CHECKPOINT);
+}
+END_TEST
+
+START_TEST(a_full_disk_leaves_the_lines_that_were_there)
+{
+    write_lines();
+    open_journal();
+    int kept = journal.fd;
+    journal.fd = open("/dev/full", O_RDWR);
+    ck_assert_int_eq(qn_journal_append(&journal, json_pack("{s:i}", "number", 6), &error), QUERN_ERROR_CHECKPOINT);
+    close(journal.fd);
+    journal.fd = kept;
+    append(7);
+    close_journal();
+    open_journal();
+    ck_assert_uint_eq(close_journal(), LINE_COUNT + 1);
+}
+END_TEST
+
+/* ---- the lock ---- */
+
+static quern_status take_in_child(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        qn_checkpoint_lock other;
+        qn_error ignored = {0};
+        quern_status status = qn_checkpoint_lock_take(&other, path, &ignored);
+        if (status == QUERN_OK)
+            qn_checkpoint_lock_drop(&other);
+        _exit((int)status);
+    }
+    int ended = 0;
+    ck_assert_int_eq(waitpid(child, &ended, 0), child);
+    ck_assert(WIFEXITED(ended));
+    return (quern_status)WEXITSTATUS(ended);
+}
+
+START_TEST(one_process_at_a_time_has_the_lock)
+{
+    qn_checkpoint_lock lock;
+    kit_assert_ok(qn_checkpoint_lock_take(&lock, path, &error), &error);
+    ck_assert(qn_checkpoint_lock_is_held(&lock));
+    ck_assert_int_eq(take_in_child(), QUERN_ERROR_CHECKPOINT);
+    qn_checkpoint_lock_drop(&lock);
+    ck_assert_int_ne(access(path, F_OK), 0);
+    ck_assert_int_eq(take_in_child(), QUERN_OK);
+}
+END_TEST
+
+START_TEST(a_lock_that_was_taken_over_is_not_held_and_not_removed)
+{
+    qn_checkpoint_lock lock;
+    kit_assert_ok(qn_checkpoint_lock_take(&lock, path, &error), &error);
+    kit_write_file(path, "somebody else\n", 14);
+    ck_assert(!qn_checkpoint_lock_is_held(&lock));
+    qn_checkpoint_lock_drop(&lock);
+    ck_assert_int_eq(access(path, F_OK), 0);
+    kit_assert_ok(qn_checkpoint_lock_take(&lock, path, &error), &error);
+    unlink(path);
+    ck_assert(!qn_checkpoint_lock_is_held(&lock));
+    qn_checkpoint_lock_drop(&lock);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        lines_are_read_in_the_order_in_which_they_were_written, a_line_that_breaks_off_anywhere_is_written_over,
+        any_flipped_bit_ends_the_reading_before_its_line,       what_is_no_journal_has_no_lines,
+        a_full_disk_leaves_the_lines_that_were_there,           one_process_at_a_time_has_the_lock,
+        a_lock_that_was_taken_over_is_not_held_and_not_removed,
+    };
+    return kit_run_tests("journal", tests, sizeof tests / sizeof *tests, set_up, tear_down);
+}
