@@ -45,14 +45,13 @@ typedef struct qn_checkpoint {
     const qn_settings *settings;
     const qn_log *log;
     qn_progress *progress;
-    uint32_t attempt;          /* at the job, from 1 */
-    uint32_t run;              /* the present one, from 1 */
-    uint64_t history;          /* digest of all before */
-    bool save_failed;          /* nothing is saved any more */
-    uint64_t reused, reusable; /* stages of the run, as bits: taken, to be taken */
-    qn_saved_file *files;      /* [file_count] of the reusable ones; owned */
+    uint32_t attempt;     /* at the job, from 1 */
+    uint32_t run;         /* the present one, from 1 */
+    uint64_t history;     /* digest of all before */
+    bool save_failed;     /* nothing is saved any more */
+    uint64_t reusable;    /* stages of the run whose results are there, as bits */
+    qn_saved_file *files; /* [file_count] of the reusable ones; owned */
     size_t file_count;
-    uint64_t saved_bytes, save_ns;        /* of this rank, of the run */
     uint64_t certain;                     /* stages of the run that have a digest, as bits */
     uint64_t digests[QN_STAGE_COUNT_MAX]; /* rank 0 */
     char *path, *lock_path;               /* rank 0, and what follows; owned */

@@ -287,8 +287,7 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
         return QUERN_OK;
     checkpoint->run++;
     checkpoint->history = digest_number(checkpoint->history, graph->digest) & INT64_MAX;
-    checkpoint->reusable = checkpoint->reused = 0;
-    checkpoint->saved_bytes = checkpoint->save_ns = 0;
+    checkpoint->reusable = 0;
     free(checkpoint->files);
     checkpoint->files = NULL;
     checkpoint->file_count = 0;
@@ -356,7 +355,6 @@ quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn
     result->all_in = rows;
     result->all_merged = qn_result_get_stats(result).merged;
     status = qn_comm_reduce_sum(checkpoint->comm, &result->all_merged, 1, error);
-    checkpoint->reused |= UINT64_C(1) << stage;
     if (checkpoint->comm->rank != 0)
         return status;
     count_again(find_line(checkpoint->stages, checkpoint->run, stage), counters);
@@ -436,7 +434,6 @@ static quern_status write_file(qn_checkpoint *checkpoint, uint32_t stage, qn_res
     if (status != QUERN_OK)
         unlink(path);
     free(path);
-    checkpoint->saved_bytes += file->saved.run.bytes;
     return status;
 }
 
@@ -479,7 +476,8 @@ quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_stages *stag
         status = qn_comm_agree(checkpoint->comm, &failure);
     }
     free(files);
-    checkpoint->save_ns += qn_clock_ns() - start_ns;
+    qn_log_line(checkpoint->log, "checkpoint: stage %u of run %u, %.3f s: %s", stage, checkpoint->run,
+                (double)(qn_clock_ns() - start_ns) / 1e9, quern_status_name(status));
     return status == QUERN_OK ? QUERN_OK : go_on_without(checkpoint, &failure, error);
 }
 

@@ -13,7 +13,6 @@
 typedef struct qn_saved {
     uint32_t rank, size; /* that wrote it, and how many there were */
     uint32_t value_words;
-    uint32_t unused;
     qn_run run;
 } qn_saved;
 
