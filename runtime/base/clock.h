@@ -3,6 +3,7 @@
 #ifndef QN_BASE_CLOCK_H
 #define QN_BASE_CLOCK_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -20,7 +21,8 @@ static inline uint64_t qn_clock_ns(void)
 static inline void qn_clock_sleep(uint64_t duration_ns)
 {
     struct timespec pause = {(time_t)(duration_ns / QN_NS_PER_S), (long)(duration_ns % QN_NS_PER_S)};
-    nanosleep(&pause, NULL);
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR)
+        ;
 }
 
 /* Waiting without burning a core: the first polls come at once, later ones after longer and longer sleeps. */

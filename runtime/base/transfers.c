@@ -106,7 +106,7 @@ qn_transfers *qn_transfers_create(void)
     pthread_mutex_init(&transfers->lock, NULL);
     pthread_cond_init(&transfers->wanted, NULL);
     pthread_cond_init(&transfers->made, NULL);
-    if (qn_thread_start(&transfers->thread, make_all, transfers))
+    if (qn_thread_start(&transfers->thread, make_all, transfers) == 0)
         return transfers;
     destroy_locks(transfers);
     free(transfers);

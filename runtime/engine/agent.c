@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/agent.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -289,22 +288,11 @@ void qn_agent_report_idle(qn_agent *agent)
     report(agent);
 }
 
-/* Sleeps, but no longer than until the helper is to stop. True: it is. */
-static bool helper_pause(qn_agent *agent, uint64_t duration_ns)
-{
-    uint64_t until_ns = qn_clock_ns() + duration_ns;
-    struct timespec until = {(time_t)(until_ns / QN_NS_PER_S), (long)(until_ns % QN_NS_PER_S)};
-    int result;
-    while ((result = sem_clockwait(&agent->helper_stop, CLOCK_MONOTONIC, &until)) != 0 && errno == EINTR)
-        ;
-    return result == 0;
-}
-
 static void *help(void *user)
 {
     qn_agent *agent = user;
     uint64_t pause_ns = HELPER_LOOKS_EVERY_NS;
-    while (!helper_pause(agent, pause_ns)) {
+    while (!qn_thread_pause(&agent->helper_stop, pause_ns)) {
         pause_ns = HELPER_LOOKS_EVERY_NS;
         uint64_t last_ns = atomic_load_explicit(&agent->progress_ns, memory_order_relaxed);
         if (qn_clock_ns() - last_ns < HELPER_AFTER_NS || pthread_mutex_trylock(&agent->gate) != 0)
@@ -330,10 +318,11 @@ quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_m
     qn_agent_enter(agent);
     atomic_store(&agent->progress_ns, qn_clock_ns());
     agent->has_helper = comm->helper_allowed && comm->size > 1;
-    if (agent->has_helper && !qn_thread_start(&agent->helper, help, agent)) {
+    int reason = agent->has_helper ? qn_thread_start(&agent->helper, help, agent) : 0;
+    if (reason != 0) {
         agent->has_helper = false;
         qn_agent_stop(agent);
-        return qn_error_set(error, QUERN_ERROR_SYSTEM, 0, "cannot start a thread");
+        return qn_error_set(error, QUERN_ERROR_SYSTEM, reason, "cannot start a thread");
     }
     return QUERN_OK;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +15,9 @@
 #include <unistd.h>
 
 #include "runtime/base/boot_id.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/file.h"
+#include "runtime/base/thread.h"
 
 #define HOST_BYTES  64
 #define BEAT_FORMAT "%020" PRIu64 "\n"
@@ -46,13 +47,6 @@ static size_t read_text(int fd, char text[QN_LOCK_TEXT_BYTES + BEAT_BYTES])
     return bytes;
 }
 
-static void wait_seconds(unsigned seconds)
-{
-    struct timespec left = {.tv_sec = (time_t)seconds};
-    while (nanosleep(&left, &left) != 0 && errno == EINTR)
-        ;
-}
-
 static bool is_on_this_machine(const char *text)
 {
     char boot[QN_BOOT_ID_BYTES + 1];
@@ -67,7 +61,7 @@ static bool beats(int fd)
     if (bytes == 0 || is_on_this_machine(before))
         return false; /* it was not locked: its process has ended */
     for (int beat = 0; beat < QN_LOCK_BEATS_MAX; beat++) {
-        wait_seconds(QN_LOCK_BEAT_SECONDS);
+        qn_clock_sleep(QN_LOCK_BEAT_SECONDS * QN_NS_PER_S);
         if (read_text(fd, now) != bytes || memcmp(before, now, bytes) != 0)
             return true;
     }
@@ -95,19 +89,10 @@ static bool write_beat(qn_checkpoint_lock *lock)
 static void *beat_on(void *user)
 {
     qn_checkpoint_lock *lock = user;
-    struct timespec next;
-    for (;;) {
-        int failed = 0;
-        clock_gettime(CLOCK_REALTIME, &next);
-        next.tv_sec += QN_LOCK_BEAT_SECONDS;
-        do {
-            failed = sem_timedwait(&lock->stop, &next);
-        } while (failed != 0 && errno == EINTR);
-        if (failed == 0)
-            return NULL;
+    while (!qn_thread_pause(&lock->stop, QN_LOCK_BEAT_SECONDS * QN_NS_PER_S))
         if (qn_checkpoint_lock_is_held(lock))
             write_beat(lock);
-    }
+    return NULL;
 }
 
 bool qn_checkpoint_lock_is_held(const qn_checkpoint_lock *lock)
@@ -119,15 +104,11 @@ bool qn_checkpoint_lock_is_held(const qn_checkpoint_lock *lock)
     return is_there && read_text(lock->fd, text) > 0 && strncmp(text, lock->owner, strlen(lock->owner)) == 0;
 }
 
-/* A thread of its own, since rank 0 may be in a callback for minutes; it gets no signals of the program. */
+/* A thread of its own, since rank 0 may be in a callback for minutes. */
 static quern_status start_heart(qn_checkpoint_lock *lock, qn_error *error)
 {
-    sigset_t all, before;
-    sigfillset(&all);
     sem_init(&lock->stop, 0, 0);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int reason = pthread_create(&lock->heart, NULL, beat_on, lock);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int reason = qn_thread_start(&lock->heart, beat_on, lock);
     return reason == 0 ? QUERN_OK : qn_error_set(error, QUERN_ERROR_SYSTEM, reason, "cannot keep %s alive", lock->path);
 }
 
@@ -139,7 +120,7 @@ static quern_status own(qn_checkpoint_lock *lock, qn_error *error)
     if (!write_beat(lock))
         return qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot write %s", lock->path);
     if (is_foreign)
-        wait_seconds(QN_LOCK_BEAT_SECONDS); /* somebody else may have watched as long as we did */
+        qn_clock_sleep(QN_LOCK_BEAT_SECONDS * QN_NS_PER_S); /* somebody else may have watched as long as we did */
     if (!qn_checkpoint_lock_is_held(lock))
         return in_use(lock->fd, lock->path, error);
     return start_heart(lock, error);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/watchdog.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "runtime/base/clock.h"
 #include "runtime/base/crash.h"
+#include "runtime/base/thread.h"
 
 #define LOOKS_PER_TIMEOUT 10
 
@@ -34,16 +33,6 @@ static bool is_same(const watch_signs *left, const watch_signs *right)
            left->handed == right->handed && left->progress_ns == right->progress_ns;
 }
 
-static bool pause_until_next(qn_watchdog *dog)
-{
-    uint64_t until_ns = qn_clock_ns() + dog->timeout_ns / LOOKS_PER_TIMEOUT;
-    struct timespec until = {(time_t)(until_ns / QN_NS_PER_S), (long)(until_ns % QN_NS_PER_S)};
-    int result;
-    while ((result = sem_clockwait(&dog->stop, CLOCK_MONOTONIC, &until)) != 0 && errno == EINTR)
-        ;
-    return result != 0;
-}
-
 static void bark(const qn_watchdog *dog)
 {
     char line[128];
@@ -58,7 +47,7 @@ static void *watch(void *user)
     qn_watchdog *dog = user;
     watch_signs before = {.chain = NULL};
     uint64_t since_ns = qn_clock_ns();
-    while (pause_until_next(dog)) {
+    while (!qn_thread_pause(&dog->stop, dog->timeout_ns / LOOKS_PER_TIMEOUT)) {
         watch_signs now = look(dog);
         if (!now.chain || !is_same(&now, &before))
             since_ns = qn_clock_ns();
@@ -74,19 +63,13 @@ static void *watch(void *user)
 quern_status qn_watchdog_start(qn_watchdog *dog, const qn_site *site, const atomic_uint_fast64_t *progress_ns,
                                uint64_t timeout_ns, qn_error *error)
 {
-    sigset_t all, before;
     *dog = (qn_watchdog){.site = site, .progress_ns = progress_ns, .timeout_ns = timeout_ns, .watched = pthread_self()};
     if (timeout_ns == 0)
         return QUERN_OK;
     sem_init(&dog->stop, 0, 0);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the host program's */
-    int code = pthread_create(&dog->thread, NULL, watch, dog);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (code != 0)
-        return qn_error_set(error, QUERN_ERROR_SYSTEM, code, "cannot start a thread");
-    dog->runs = true;
-    return QUERN_OK;
+    int reason = qn_thread_start(&dog->thread, watch, dog);
+    dog->runs = reason == 0;
+    return dog->runs ? QUERN_OK : qn_error_set(error, QUERN_ERROR_SYSTEM, reason, "cannot start a thread");
 }
 
 void qn_watchdog_stop(qn_watchdog *dog)

@@ -2,7 +2,6 @@
 /* The rank's side of apart.h. */
 #include "runtime/exec/apart.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/thread.h"
 #include "runtime/exec/apart_internal.h"
 #include "runtime/exec/hold.h"
 
@@ -275,12 +275,9 @@ static apart_signs signs_of(const qn_apart_shared *shared)
 
 static void sleep_a_little(qn_apart_shared *shared)
 {
-    uint64_t until_ns = qn_clock_ns() + LOOKS_EVERY_NS;
-    struct timespec until = {(time_t)(until_ns / QN_NS_PER_S), (long)(until_ns % QN_NS_PER_S)};
     atomic_store(&shared->rank_sleeps, true);
     if (get_slot_count(shared) < QN_APART_SLOTS / 2 && qn_apart_works(shared))
-        while (sem_clockwait(&shared->to_rank, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
-            ;
+        qn_thread_pause(&shared->to_rank, LOOKS_EVERY_NS);
     atomic_store(&shared->rank_sleeps, false);
 }
 
