@@ -296,6 +296,7 @@ class Case:
     def __init__(self, options, name):
         self.options = options
         self.program = options.wordcount
+        self.supervisor = None  # what goes before `-n RANKS -- PROGRAM` instead of mpirun
         self.dir = tempfile.mkdtemp(prefix="qe2e.")
         self.logs = os.path.join(self.dir, "logs")
         self.tmp = os.path.join(self.dir, "tmp")
@@ -330,6 +331,8 @@ class Case:
         program = [self.program, *args]
         if n is None:
             return program
+        if self.supervisor:
+            return [*self.supervisor, "-n", str(n), "--", *program]
         mpirun = [self.options.mpirun, "-n", str(n)]
         if n > CORES:
             mpirun += ["--oversubscribe", "--bind-to", "none"]

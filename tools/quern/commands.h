@@ -3,9 +3,11 @@
 #ifndef QUERN_TOOLS_COMMANDS_H
 #define QUERN_TOOLS_COMMANDS_H
 
-#define QUERN_COMMAND_MISUSED 2 /* the exit status; 1: it failed, and said why in one line */
+#define QUERN_COMMAND_MISUSED   2   /* the exit status; 1: it failed, and said why in one line */
+#define QUERN_COMMAND_NOT_FOUND 127 /* what it was to run */
 
 int quern_command_pack(int argc, char **argv);
+int quern_command_run(int argc, char **argv); /* the job's status */
 int quern_command_verify(int argc, char **argv);
 
 /* Says why on standard error, with the system's words if `number` is not 0; returns 1. */

@@ -14,6 +14,8 @@ typedef struct command {
 static const command commands[] = {
     {"pack", "[--store] -o ARCHIVE.zip PATH...", "many small files as one archive, which is read at full speed",
      quern_command_pack},
+    {"run", "[-n RANKS] [--hosts HOSTS] [--restarts TIMES] [--checkpoint DIR] [--mpirun PATH] -- JOB ARGUMENT...",
+     "a job under mpirun; with --restarts it is started again when it was killed, and goes on", quern_command_run},
     {"verify", "DIR...", "are outputs whole, as their manifests say", quern_command_verify},
 };
 

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * quern run: a job under mpirun, which is started again when it was killed, and goes on from its checkpoint.
+ *
+ * What a launcher says of a job's end cannot be relied on, so there is a mark of our own: the journal of the checkpoint. We make it, empty,
+ * before the job begins; the job writes into it first of all, and removes it last of all when it has ended well. And the job holds
+ * the lock's file beside it until it closes the checkpoint, well or not. So, after the launcher has ended:
+ *
+ *   no journal                 the job is over: never again
+ *   a journal and no lock      it failed and said so, or never began: what the launcher says counts
+ *   a journal and a lock       rank 0 was killed, even if the launcher says that all is well
+ *
+ * A restart is worth it where the launcher was killed or is stuck, or says that a signal ended a rank or that a node was lost (128 and
+ * above, but for 255, which is what exit(-1) gives). Errors that the job tells in words (1, 2, whatever it likes) would only come again. 75 is
+ * a job that ended in time before its walltime: who gave that knows when to run it again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <hwloc.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tools/quern/commands.h"
+#include "tools/quern/keeper.h"
+#include "tools/quern/litter.h"
+
+#define RESTART_COUNT_MAX    1000
+#define RANK_COUNT_MAX       (1 << 24)
+#define SIGNALLED            128 /* and the signal: the status of shells and launchers */
+#define STATUS_ANY_FAILURE   255
+#define REMOTE_PAUSE_SECONDS 2  /* ranks elsewhere outlive a launcher by up to one */
+#define WORDS_MAX            24 /* of our own in a command */
+#define CHECKPOINT_OPTION    "--quern-checkpoint"
+#define CHECKPOINT_TEMPLATE  "quern-checkpoint.XXXXXX"
+#define WORK_DIRECTORY_COUNT 2
+
+typedef struct job {
+    const char *mpirun, *hosts, *checkpoint_given;
+    long rank_count, restart_count_max, attempt_count;
+    char **words; /* of the program and its arguments, up to a NULL */
+    bool is_local;
+    bool checkpoint_is_ours, checkpoint_is_in_words;
+    char checkpoint[PATH_MAX]; /* "": none */
+    char work[WORK_DIRECTORY_COUNT][PATH_MAX];
+    int work_fds[WORK_DIRECTORY_COUNT];
+    quern_keeper keeper;
+} job;
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void say(const char *format, ...)
+{
+    va_list arguments;
+    fputs("quern: run: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+/* ---- how many, and where ---- */
+
+/* Cores that we may use, of which a binding or a container leaves something; 0: it cannot be found out. */
+static long count_cores(void)
+{
+    hwloc_topology_t topology;
+    hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
+    long count = 0;
+    if (!allowed || hwloc_topology_init(&topology) != 0) {
+        hwloc_bitmap_free(allowed);
+        return 0;
+    }
+    if (hwloc_topology_load(topology) == 0) {
+        if (hwloc_get_cpubind(topology, allowed, HWLOC_CPUBIND_PROCESS) != 0)
+            hwloc_bitmap_copy(allowed, hwloc_topology_get_allowed_cpuset(topology));
+        int cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
+        for (int i = 0; i < cores; i++)
+            count +=
+                hwloc_bitmap_intersects(hwloc_get_obj_by_type(topology, HWLOC_OBJ_CORE, (unsigned)i)->cpuset, allowed);
+        if (cores <= 0)
+            count = hwloc_bitmap_weight(allowed);
+    }
+    hwloc_topology_destroy(topology);
+    hwloc_bitmap_free(allowed);
+    return count;
+}
+
+/* Where a batch system gave nodes, the launcher knows them. */
+static bool has_allocation(void)
+{
+    static const char *const variables[] = {"SLURM_JOB_ID", "PBS_NODEFILE", "LSB_HOSTS", "PE_HOSTFILE"};
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+        if (getenv(variables[i]))
+            return true;
+    return false;
+}
+
+static void choose_ranks(job *all)
+{
+    all->is_local = !all->hosts && !has_allocation();
+    if (!all->is_local)
+        return; /* without a number, the launcher fills the nodes */
+    long cores = count_cores();
+    if (all->rank_count == 0)
+        all->rank_count = cores > 0 ? cores : 1;
+    if (all->rank_count <= cores)
+        return;
+    setenv("OMPI_MCA_rmaps_base_oversubscribe", "1", 0);
+    setenv("OMPI_MCA_hwloc_base_binding_policy", "none", 0);
+    setenv("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe", 0);
+}
+
+/* ---- what the launcher leaves when it is killed ---- */
+
+/* What is made there is ours to remove; who cleans up sees by the lock that we live. */
+static void make_work(job *all, int index, const char *parent, const char *const variables[])
+{
+    char *path = all->work[index];
+    if (getenv(variables[0]) || getenv(variables[1]) ||
+        snprintf(path, PATH_MAX, "%s/" LITTER_PREFIX "XXXXXX", parent) >= PATH_MAX || !mkdtemp(path)) {
+        *path = 0;
+        return;
+    }
+    all->work_fds[index] = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (all->work_fds[index] >= 0)
+        flock(all->work_fds[index], LOCK_EX | LOCK_NB);
+    for (int i = 0; i < 2; i++)
+        setenv(variables[i], path, 1);
+}
+
+/* Only here: what is on other machines, the launcher's daemons there remove. */
+static void make_works(job *all)
+{
+    static const char *const session[] = {"OMPI_MCA_orte_tmpdir_base", "PRTE_MCA_prte_tmpdir_base"},
+                             *const memory[] = {"OMPI_MCA_btl_vader_backing_directory",
+                                                "OMPI_MCA_btl_sm_backing_directory"};
+    const char *temporary = getenv("TMPDIR");
+    if (!all->is_local)
+        return;
+    make_work(all, 0, temporary && *temporary ? temporary : "/tmp", session);
+    make_work(all, 1, "/dev/shm", memory);
+}
+
+static void empty_works(const job *all)
+{
+    for (int i = 0; i < WORK_DIRECTORY_COUNT; i++)
+        if (*all->work[i]) {
+            quern_litter_remove(all->work[i]);
+            mkdir(all->work[i], 0700);
+        }
+}
+
+static void remove_works(job *all)
+{
+    for (int i = 0; i < WORK_DIRECTORY_COUNT; i++) {
+        if (!*all->work[i])
+            continue;
+        if (!quern_litter_remove(all->work[i]))
+            say("%s cannot be removed: %s", all->work[i], strerror(errno));
+        if (all->work_fds[i] >= 0)
+            close(all->work_fds[i]);
+    }
+}
+
+/* ---- the checkpoint ---- */
+
+static bool has_file(const job *all, const char *name)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/%s", all->checkpoint, name);
+    return access(path, F_OK) == 0;
+}
+
+/* The job's own option, if there is one among its arguments, is believed. */
+static const char *find_checkpoint(const job *all)
+{
+    for (char **word = all->words + 1; *word && strcmp(*word, "--") != 0; word++) {
+        if (strncmp(*word, CHECKPOINT_OPTION, strlen(CHECKPOINT_OPTION)) != 0)
+            continue;
+        char after = (*word)[strlen(CHECKPOINT_OPTION)];
+        if (after == '=')
+            return *word + strlen(CHECKPOINT_OPTION) + 1;
+        if (after == 0 && word[1])
+            return word[1];
+    }
+    return NULL;
+}
+
+static int make_checkpoint(job *all)
+{
+    const char *found = find_checkpoint(all);
+    char directory[PATH_MAX];
+    all->checkpoint_is_in_words = found != NULL;
+    if (found && all->checkpoint_given)
+        return quern_command_fail(0, "the job has a %s of its own", CHECKPOINT_OPTION);
+    if (!found && !all->checkpoint_given && all->restart_count_max == 0)
+        return 0;
+    all->checkpoint_is_ours = !found && !all->checkpoint_given;
+    snprintf(directory, sizeof directory, "%s",
+             found                   ? found
+             : all->checkpoint_given ? all->checkpoint_given
+                                     : CHECKPOINT_TEMPLATE);
+    if (all->checkpoint_is_ours ? !mkdtemp(directory) : mkdir(directory, 0700) != 0 && errno != EEXIST)
+        return quern_command_fail(errno, "cannot make the checkpoint %s", directory);
+    if (!realpath(directory, all->checkpoint))
+        return quern_command_fail(errno, "cannot use the checkpoint %s", directory);
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/journal", all->checkpoint);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return quern_command_fail(errno, "cannot make %s", path);
+    close(fd);
+    return 0;
+}
+
+/* Whether the job ever looked at the checkpoint: it writes into the journal then. */
+static bool is_untouched(const job *all)
+{
+    char path[PATH_MAX + 16];
+    struct stat about;
+    snprintf(path, sizeof path, "%s/journal", all->checkpoint);
+    return stat(path, &about) == 0 && about.st_size == 0;
+}
+
+/* Each attempt writes one line when it begins; more than that is something done. */
+static bool holds_work(const job *all)
+{
+    char path[PATH_MAX + 16];
+    long lines = 0;
+    snprintf(path, sizeof path, "%s/journal", all->checkpoint);
+    FILE *journal = fopen(path, "re");
+    for (int byte; journal && (byte = getc(journal)) != EOF;)
+        lines += byte == '\n';
+    if (journal)
+        fclose(journal);
+    return lines > all->attempt_count;
+}
+
+/* What can be gone on from stays, and so does what is not ours. */
+static void leave_checkpoint(const job *all)
+{
+    char path[PATH_MAX + 16];
+    if (!*all->checkpoint)
+        return;
+    snprintf(path, sizeof path, "%s/journal", all->checkpoint);
+    if (is_untouched(all))
+        unlink(path);
+    if (!all->checkpoint_is_ours)
+        return;
+    if (holds_work(all) || (!all->is_local && has_file(all, "lock")))
+        say("what the job had done is in %s: go on from there by --checkpoint, or remove it", all->checkpoint);
+    else if (!quern_litter_remove(all->checkpoint))
+        say("%s cannot be removed: %s", all->checkpoint, strerror(errno));
+}
+
+/* ---- one command ---- */
+
+static void add_job(const job *all, char **command, size_t count, char *checkpoint_word)
+{
+    char **word = all->words;
+    do
+        command[count++] = *word++;
+    while (*word && strcmp(*word, "--") != 0); /* behind that the job takes everything as it is */
+    if (*all->checkpoint) {
+        if (!all->checkpoint_is_in_words)
+            command[count++] = checkpoint_word;
+        command[count++] = (char *)"--quern-resume=on";
+    }
+    while (*word)
+        command[count++] = *word++;
+    command[count] = NULL;
+}
+
+static int run_once(job *all)
+{
+    char ranks[32], checkpoint_word[PATH_MAX + sizeof CHECKPOINT_OPTION + 1];
+    size_t count = 0, words = 0;
+    while (all->words[words])
+        words++;
+    char **command = calloc(words + WORDS_MAX, sizeof *command);
+    if (!command)
+        return quern_command_fail(ENOMEM, "cannot run a job");
+    snprintf(ranks, sizeof ranks, "%ld", all->rank_count);
+    snprintf(checkpoint_word, sizeof checkpoint_word, CHECKPOINT_OPTION "=%s", all->checkpoint);
+    command[count++] = (char *)all->mpirun;
+    if (all->rank_count > 0) {
+        command[count++] = (char *)"-n";
+        command[count++] = ranks;
+    }
+    if (all->hosts) {
+        command[count++] = (char *)"--host";
+        command[count++] = (char *)all->hosts;
+    }
+    add_job(all, command, count, checkpoint_word);
+    all->attempt_count++;
+    int failed = quern_keeper_run(&all->keeper, command);
+    free(command);
+    return failed;
+}
+
+static int status_of(const job *all)
+{
+    int outcome = all->keeper.outcome;
+    return WIFEXITED(outcome) ? WEXITSTATUS(outcome) : SIGNALLED + WTERMSIG(outcome);
+}
+
+/* Why it is worth to start the job again, as words; NULL: it is not. */
+static const char *why_again(const job *all, char *text, size_t bytes)
+{
+    int status = status_of(all);
+    bool was_killed = WIFSIGNALED(all->keeper.outcome);
+    if (!*all->checkpoint || all->keeper.signal_passed != 0 || !has_file(all, "journal"))
+        return NULL;
+    if (all->keeper.was_stuck)
+        snprintf(text, bytes, "%s did not end though its processes had", all->mpirun);
+    else if (was_killed)
+        snprintf(text, bytes, "%s was killed by signal %d (%s)", all->mpirun, status - SIGNALLED,
+                 strsignal(status - SIGNALLED));
+    else if (status > SIGNALLED && status < SIGNALLED + 65)
+        snprintf(text, bytes, "a rank was killed by signal %d (%s)", status - SIGNALLED, strsignal(status - SIGNALLED));
+    else if (status > SIGNALLED && status < STATUS_ANY_FAILURE)
+        snprintf(text, bytes, "%s lost a rank or a node (status %d)", all->mpirun, status);
+    else if (status == 0 && has_file(all, "lock"))
+        snprintf(text, bytes, "%s says that all is well, but the job did not end", all->mpirun);
+    else
+        return NULL;
+    return text;
+}
+
+/* The launcher's status, unless it is known to lie. */
+static int last_status(const job *all)
+{
+    int status = status_of(all);
+    if (*all->checkpoint && !has_file(all, "journal") && status > SIGNALLED)
+        say("the job itself had ended well: its output files are whole");
+    if (*all->checkpoint && status == 0 && all->keeper.signal_passed == 0 && has_file(all, "lock"))
+        return 1;
+    return status;
+}
+
+static int supervise(job *all)
+{
+    char text[256];
+    for (long restart = 0;; restart++) {
+        if (run_once(all) != 0)
+            return 1;
+        const char *reason = why_again(all, text, sizeof text);
+        if (!reason)
+            return last_status(all);
+        if (restart == all->restart_count_max) {
+            say("%s; it was started %ld times", reason, restart + 1);
+            return last_status(all);
+        }
+        say("%s: starting again, %ld of %ld times", reason, restart + 1, all->restart_count_max);
+        empty_works(all);
+        if (!all->is_local)
+            quern_keeper_pause(&all->keeper, REMOTE_PAUSE_SECONDS);
+        if (all->keeper.signal_passed != 0)
+            return SIGNALLED + all->keeper.signal_passed;
+    }
+}
+
+/* ---- arguments ---- */
+
+/* -1: the text is no number from `least` on. */
+static long read_number(const char *text, long least, long most)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    return *text >= '0' && *text <= '9' && *end == 0 && errno == 0 && number >= least && number <= most ? number : -1;
+}
+
+static bool read_arguments(int argc, char **argv, job *all)
+{
+    static const struct option names[] = {{"hosts", required_argument, NULL, 'h'},
+                                          {"restarts", required_argument, NULL, 'r'},
+                                          {"checkpoint", required_argument, NULL, 'c'},
+                                          {"mpirun", required_argument, NULL, 'm'},
+                                          {0}};
+    int option;
+    *all = (job){.mpirun = "mpirun", .work_fds = {-1, -1}};
+    while ((option = getopt_long(argc, argv, "+n:", names, NULL)) != -1) {
+        if (option == 'n')
+            all->rank_count = read_number(optarg, 1, RANK_COUNT_MAX);
+        else if (option == 'r')
+            all->restart_count_max = read_number(optarg, 0, RESTART_COUNT_MAX);
+        else if (option == 'h')
+            all->hosts = optarg;
+        else if (option == 'c')
+            all->checkpoint_given = optarg;
+        else if (option == 'm')
+            all->mpirun = optarg;
+        else
+            return false;
+    }
+    all->words = argv + optind;
+    return optind < argc && all->rank_count >= 0 && all->restart_count_max >= 0;
+}
+
+/* A cut cable is noticed in seconds: else the launcher waits for ever. */
+static void watch_network(void)
+{
+    setenv("OMPI_MCA_oob_tcp_keepalive_time", "3", 0);
+    setenv("OMPI_MCA_oob_tcp_keepalive_intvl", "1", 0);
+    setenv("OMPI_MCA_oob_tcp_keepalive_probes", "3", 0);
+}
+
+int quern_command_run(int argc, char **argv)
+{
+    static job all;
+    if (!read_arguments(argc, argv, &all))
+        return QUERN_COMMAND_MISUSED;
+    choose_ranks(&all);
+    if (!all.is_local && all.restart_count_max > 0)
+        watch_network();
+    if (quern_keeper_init(&all.keeper, all.is_local) != 0 || make_checkpoint(&all) != 0)
+        return 1;
+    make_works(&all);
+    int status = supervise(&all);
+    remove_works(&all);
+    leave_checkpoint(&all);
+    quern_keeper_fini(&all.keeper);
+    return status;
+}
