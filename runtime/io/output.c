@@ -28,15 +28,31 @@
 #define PREPARE_COUNT_MAX  10
 #define TEMPORARY_PREFIX   ".part-"
 #define TEMPORARY_SUFFIX   ".tmp"
+#define PART_PREFIX        "part-"
+#define MANIFEST_NAME      "_MANIFEST.json"
+
+/* What stands behind a part's number, or NULL: it is no part's name. */
+static const char *find_suffix(const char *name, const char *prefix)
+{
+    if (strncmp(name, prefix, strlen(prefix)) != 0)
+        return NULL;
+    const char *digits = name + strlen(prefix);
+    size_t count = strspn(digits, "0123456789");
+    return count >= NUMBER_DIGITS_MIN ? digits + count : NULL;
+}
 
 /* Whether a name is a temporary part's, ".part-" and digits and ".tmp". */
 static bool is_temporary_part(const char *name)
 {
-    if (strncmp(name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) != 0)
-        return false;
-    const char *digits = name + strlen(TEMPORARY_PREFIX);
-    size_t count = strspn(digits, "0123456789");
-    return count >= NUMBER_DIGITS_MIN && strcmp(digits + count, TEMPORARY_SUFFIX) == 0;
+    const char *suffix = find_suffix(name, TEMPORARY_PREFIX);
+    return suffix && strcmp(suffix, TEMPORARY_SUFFIX) == 0;
+}
+
+/* Whether it has what a job names just before it is whole: a part, of whatever kind, or the manifest. */
+static bool is_named_part(const char *name)
+{
+    const char *suffix = find_suffix(name, PART_PREFIX);
+    return (suffix && (*suffix == 0 || *suffix == '.')) || strcmp(name, MANIFEST_NAME) == 0;
 }
 
 static bool is_regular(int directory, const char *name)
@@ -47,7 +63,7 @@ static bool is_regular(int directory, const char *name)
 
 /* What is in a directory, as a reason to take it or not. */
 typedef struct contents {
-    bool has_lock, has_temporary, has_others;
+    bool has_lock, has_temporary, has_named, has_others;
 } contents;
 
 static quern_status look_into(const char *path, contents *contents_out, qn_error *error)
@@ -64,6 +80,8 @@ static quern_status look_into(const char *path, contents *contents_out, qn_error
             contents_out->has_lock = true;
         else if (is_temporary_part(name) && is_regular(dirfd(directory), name))
             contents_out->has_temporary = true;
+        else if (is_named_part(name) && is_regular(dirfd(directory), name))
+            contents_out->has_named = true;
         else
             contents_out->has_others = true;
     }
@@ -71,14 +89,15 @@ static quern_status look_into(const char *path, contents *contents_out, qn_error
     return QUERN_OK;
 }
 
-static quern_status remove_temporary(const char *path, qn_error *error)
+static quern_status remove_unfinished(const char *path, qn_error *error)
 {
     DIR *directory = opendir(path);
     quern_status status = QUERN_OK;
     if (!directory)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot use %s as output directory", path);
     for (struct dirent *entry; status == QUERN_OK && (entry = readdir(directory));)
-        if (is_temporary_part(entry->d_name) && unlinkat(dirfd(directory), entry->d_name, 0) != 0)
+        if ((is_temporary_part(entry->d_name) || is_named_part(entry->d_name)) &&
+            unlinkat(dirfd(directory), entry->d_name, 0) != 0)
             status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot remove %s/%s", path, entry->d_name);
     closedir(directory);
     return status;
@@ -90,14 +109,16 @@ static quern_status refuse_contents(const char *directory, qn_error *error)
                         "the output directory %s is not empty: remove it or name another", directory);
 }
 
-/* Under the lock: the last look, since before it another job may have come and gone. */
-static quern_status clear(const char *directory, qn_error *error)
+/* Under the lock: the last look, since before it another job may have come and gone. Named parts are nobody's only if the lock was: one that
+ * is new may have come in between the end of another job's and its _SUCCESS. */
+static quern_status clear(const char *directory, bool was_left, qn_error *error)
 {
     contents found;
     quern_status status = look_into(directory, &found, error);
-    if (status == QUERN_OK && found.has_others)
+    if (status == QUERN_OK && (found.has_others || (found.has_named && !was_left)))
         status = refuse_contents(directory, error);
-    return status == QUERN_OK && found.has_temporary ? remove_temporary(directory, error) : status;
+    bool has_any = found.has_temporary || found.has_named;
+    return status == QUERN_OK && has_any ? remove_unfinished(directory, error) : status;
 }
 
 /* One attempt; *gone_out: the directory or its lock vanished meanwhile. */
@@ -108,12 +129,12 @@ static quern_status try_prepare(qn_output *output, const char *directory, bool *
     if (!created && errno != EEXIST)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create the output directory %s", directory);
     quern_status status = created ? QUERN_OK : look_into(directory, &found, error);
-    if (status == QUERN_OK && (found.has_others || (found.has_temporary && !found.has_lock)))
+    if (status == QUERN_OK && (found.has_others || ((found.has_temporary || found.has_named) && !found.has_lock)))
         status = refuse_contents(directory, error);
     if (status == QUERN_OK)
         status = qn_output_lock_take(&output->lock, directory, gone_out, error);
     if (status == QUERN_OK && !*gone_out)
-        status = clear(directory, error);
+        status = clear(directory, output->lock.was_left, error);
     if (status == QUERN_OK && !*gone_out) {
         output->directory = directory;
         output->created = created;
@@ -616,7 +637,7 @@ void qn_output_unseal(qn_output *output)
     if (output->has_success)
         remove_in(output->directory, "_SUCCESS");
     if (output->has_manifest)
-        remove_in(output->directory, "_MANIFEST.json");
+        remove_in(output->directory, MANIFEST_NAME);
     output->has_success = output->has_manifest = false;
     if (output->joined_temporary_path)
         unlink(output->joined_temporary_path);
@@ -628,7 +649,7 @@ void qn_output_unseal(qn_output *output)
 
 static quern_status seal(qn_output *output, const char *manifest, qn_error *error)
 {
-    quern_status status = create_in(output->directory, "_MANIFEST.json", manifest, error);
+    quern_status status = create_in(output->directory, MANIFEST_NAME, manifest, error);
     output->has_manifest = status == QUERN_OK;
     if (status == QUERN_OK)
         status = qn_file_sync_directory(output->directory, error);

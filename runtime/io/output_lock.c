@@ -99,7 +99,8 @@ static quern_status take_over(int fd, const char *directory, const char *path, b
     return *gone_out ? QUERN_OK : write_owner(fd, path, error);
 }
 
-static quern_status open_lock(char *path, const char *directory, int *fd_out, bool *gone_out, qn_error *error)
+static quern_status open_lock(char *path, const char *directory, int *fd_out, bool *was_left_out, bool *gone_out,
+                              qn_error *error)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     bool is_new = fd >= 0;
@@ -116,6 +117,7 @@ static quern_status open_lock(char *path, const char *directory, int *fd_out, bo
         return status;
     }
     *fd_out = fd;
+    *was_left_out = !is_new;
     return QUERN_OK;
 }
 
@@ -123,14 +125,15 @@ quern_status qn_output_lock_take(qn_output_lock *lock, const char *directory, bo
 {
     char *path = NULL;
     int fd = -1;
+    bool was_left = false;
     if (asprintf(&path, "%s/" QN_OUTPUT_LOCK_NAME, directory) < 0)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
-    quern_status status = open_lock(path, directory, &fd, gone_out, error);
+    quern_status status = open_lock(path, directory, &fd, &was_left, gone_out, error);
     if (fd < 0) {
         free(path);
         return status;
     }
-    *lock = (qn_output_lock){.path = path, .fd = fd, .named = true};
+    *lock = (qn_output_lock){.path = path, .fd = fd, .named = true, .was_left = was_left};
     return QUERN_OK;
 }
 

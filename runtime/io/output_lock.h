@@ -26,7 +26,8 @@
 typedef struct qn_output_lock {
     char *path; /* NULL: not taken */
     int fd;
-    bool named; /* the file is still there and ours */
+    bool named;    /* the file is still there and ours */
+    bool was_left; /* a job that was killed had it */
 } qn_output_lock;
 
 /* Takes it, a killed job's too. *gone_out: the directory or the lock went away meanwhile, try again; the status is then

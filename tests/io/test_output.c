@@ -289,6 +289,10 @@ START_TEST(a_directory_that_is_not_empty_is_refused_and_untouched)
     kit_write_file(in_out(".part-00000.tmp"), "x", 1); /* without a lock: who knows whose */
     check_refused(QUERN_ERROR_OUTPUT_EXISTS, out);
     check_names(".part-00000.tmp ");
+    ck_assert_int_eq(unlink(in_out(".part-00000.tmp")), 0);
+    kit_write_file(in_out("part-00000"), "x", 1);
+    check_refused(QUERN_ERROR_OUTPUT_EXISTS, out);
+    check_names("part-00000 ");
 }
 END_TEST
 
@@ -346,9 +350,12 @@ static void leave_behind(const char *const *names)
 
 START_TEST(what_a_killed_job_left_is_removed)
 {
-    static const char *const parts[] = {".part-00000.tmp", ".part-123456.tmp", NULL}, *const nothing[] = {NULL};
-    for (int i = 0; i < 2; i++) {
-        leave_behind(i ? nothing : parts);
+    static const char *const left[][6] = {{".part-00000.tmp", ".part-123456.tmp"},
+                                          {NULL},
+                                          {"part-00000", ".part-00001.tmp"}, /* it died while parts got their names */
+                                          {"part-00000.tar.gz", "part-123456.h5", "part-00001", "_MANIFEST.json"}};
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++) {
+        leave_behind(left[i]);
         prepare();
         check_names("");
         ck_assert(!output.created); /* it may have been there before the killed job */
@@ -358,10 +365,11 @@ START_TEST(what_a_killed_job_left_is_removed)
 }
 END_TEST
 
-START_TEST(what_is_not_a_temporary_part_of_a_killed_job_is_kept_and_refused)
+START_TEST(what_is_not_of_a_killed_job_is_kept_and_refused)
 {
-    static const char *const names[] = {"part-00000", "_MANIFEST.json", "_SUCCESS",      ".part-0000.tmp",
-                                        ".part-.tmp", ".part-00000",    ".part-x00.tmp", ".part-00000.tmp.bak"};
+    static const char *const names[] = {"part-0000",   "_MANIFEST",   "_SUCCESS",      ".part-0000.tmp",
+                                        ".part-.tmp",  ".part-00000", ".part-x00.tmp", ".part-00000.tmp.bak",
+                                        "part-00000x", "part-x00000"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char expected[128];
         const char *const left[] = {".part-00001.tmp", names[i], NULL};
@@ -578,7 +586,7 @@ int main(void)
         what_cannot_be_an_output_directory_is_an_error_that_names_it,
         withdrawing_removes_only_a_directory_that_the_job_made_and_that_is_empty,
         what_a_killed_job_left_is_removed,
-        what_is_not_a_temporary_part_of_a_killed_job_is_kept_and_refused,
+        what_is_not_of_a_killed_job_is_kept_and_refused,
         a_live_job_keeps_its_directory,
         a_job_of_another_machine_or_of_nobody_known_keeps_its_directory,
         a_seal_that_fails_keeps_what_others_wrote,
