@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""test_run.py: what `quern run` passes on, what it starts again, and that it leaves nothing. Jobs that are killed: test_killed.py."""
+import os
+import signal
+import sys
+import time
+
+from harness import kill_all, main, read_file, test, wait_until
+
+AGAIN = b": starting again, "
+# What a launcher does that says that all is well, and takes an option of the job's for the place of its checkpoint.
+PARSE = """#!/bin/sh
+for word; do case $word in --quern-checkpoint=*) saved=${word#*=};; esac; done
+"""
+
+
+def quern(t, *args, **start):
+    t.program = t.options.quern
+    return t.start(None, "run", *args, **start)
+
+
+def ended(t, status, *args, restarts=0, timeout=30, **start):
+    """It ends with this status after so many restarts, and nothing is left."""
+    before = set(os.listdir(t.dir))
+    job = quern(t, *args, **start)
+    run = job.wait(timeout)
+    t.check(run.status == status, "status %d expected" % status, run)
+    t.check(run.stderr.count(AGAIN) == restarts, "%d restarts expected" % restarts, run)
+    left = set(os.listdir(t.dir)) - before - set(start.get("made", ()))
+    t.check(not left and not os.listdir(t.tmp), "left: %s, %s" % (left, os.listdir(t.tmp)), run)
+    return run
+
+
+def script(t, name, text):
+    path = t.write(name, text.encode())
+    os.chmod(path, 0o755)
+    return path
+
+
+def shell(text):
+    return ("--", "/bin/sh", "-c", text)
+
+
+@test
+def the_jobs_status_is_passed_on_and_errors_in_words_come_once(t):
+    wordcount = t.options.wordcount
+    words = t.write("words", b"a b a")
+    for status in (0, 1, 2, 3, 75, 126, 127, 255):
+        ended(t, status, "-n", "1", "--restarts", "3", *shell("exit %d" % status))
+    run = ended(t, 0, "-n", "2", "--", wordcount, words)
+    t.check(run.stdout == b"2\ta\n1\tb\n", "another output", run)
+    run = ended(t, 0, "-n", "3", "--restarts", "3", "--", wordcount, words)
+    t.check(run.stdout == b"2\ta\n1\tb\n", "another output", run)
+    run = ended(t, 1, "-n", "2", "--restarts", "3", "--", wordcount, "/nowhere")
+    t.check(run.stderr.count(b"wordcount: ") == 1, "one message expected", run)
+    ended(t, 2, "-n", "2", "--restarts", "3", "--", wordcount, "--quern-nonsense=1", words)
+
+
+@test
+def without_a_number_all_cores_that_may_be_used_are(t):
+    run = ended(t, 0, *shell("echo rank"))
+    cores = run.stdout.count(b"rank\n")
+    t.check(1 <= cores <= len(os.sched_getaffinity(0)), "%d ranks" % cores, run)
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        run = ended(t, 0, *shell("echo rank"))
+    finally:
+        os.sched_setaffinity(0, allowed)
+    t.check(run.stdout == b"rank\n", "one rank on one core", run)
+
+
+@test
+def misuse_is_told(t):
+    t.program = t.options.quern
+    for args in ((), ("-n", "2"), ("-n", "0", "true"), ("-n", "x", "true"), ("--restarts", "-1", "true"), ("--nonsense", "true"),
+                 ("-n", "99999999999999999999", "true")):
+        run = t.run(None, "run", *args)
+        t.check(run.status == 2 and b"usage:" in run.stderr, "usage expected for %s" % (args,), run)
+    run = ended(t, 127, "--mpirun", "/nowhere/mpirun", "--restarts", "3", "true")
+    t.check(b"cannot run /nowhere/mpirun" in run.stderr, "not said", run)
+    run = ended(t, 1, "--checkpoint", t.path("a"), "--", "job", "--quern-checkpoint=b")
+    t.check(b"of its own" in run.stderr, "not said", run)
+    run = ended(t, 1, "--checkpoint", t.path("no", "such"), "--", "job")
+    t.check(b"no/such" in run.stderr, "not said", run)
+
+
+@test
+def a_job_that_always_dies_is_started_so_many_times(t):
+    for number, status in ((9, 137), (11, 139), (6, 134)):
+        run = ended(t, status, "-n", "1", "--restarts", "2", restarts=2, *shell("kill -%d $$" % number))
+        t.check(b"signal %d (" % number in run.stderr and b"1 of 2 times" in run.stderr and b"2 of 2 times" in run.stderr and
+                b"it was started 3 times" in run.stderr, "not said", run)
+    ended(t, 137, "-n", "1", *shell("kill -9 $$"))
+
+
+@test
+def a_launcher_that_says_that_all_is_well_is_not_believed(t):
+    lies = script(t, "lies", PARSE + 'echo start >>"$saved/journal"; : >"$saved/lock"')
+    run = ended(t, 1, "--mpirun", lies, "--restarts", "1", "job", restarts=1)
+    t.check(b"but the job did not end" in run.stderr, "not said", run)
+    tells = script(t, "tells", PARSE + 'rm "$saved/journal"')
+    ended(t, 0, "--mpirun", tells, "--restarts", "1", "job")
+    late = script(t, "late", PARSE + 'rm "$saved/journal"; kill -9 $$')
+    run = ended(t, 137, "--mpirun", late, "--restarts", "1", "job")
+    t.check(b"had ended well" in run.stderr, "not said", run)
+
+
+@test
+def what_was_done_is_kept_if_the_job_cannot_be_ended(t):
+    works = script(t, "works", PARSE + 'printf "start\\nstage\\n" >>"$saved/journal"; kill -9 $$')
+    run = quern(t, "--mpirun", works, "--restarts", "0", "--checkpoint", t.path("saved"), "job").wait()
+    t.check(run.status == 137 and read_file(t.path("saved", "journal")) == b"start\nstage\n", "not kept", run)
+    run = quern(t, "--mpirun", works, "--restarts", "1", "job").wait()
+    kept = [name for name in os.listdir(t.dir) if name.startswith("quern-checkpoint.")]
+    t.check(len(kept) == 1 and kept[0].encode() in run.stderr, "it is not said where", run)
+
+
+@test
+def the_checkpoint_comes_before_what_the_job_takes_as_it_is(t):
+    shows = script(t, "shows", '#!/bin/sh\necho "ran $*"\n')
+    run = ended(t, 0, "--mpirun", shows, "-n", "2", "--hosts", "a,b", "--checkpoint", t.path("tmp"), "job", "x", "--", "y")
+    t.check(run.stdout == b"ran -n 2 --host a,b job x --quern-checkpoint=%s --quern-resume=on -- y\n" %
+            os.path.realpath(t.path("tmp")).encode(), "another command: %r" % run.stdout, run)
+    run = ended(t, 0, "--mpirun", shows, "-n", "2", "job", "x", "--quern-checkpoint", t.path("tmp"))
+    t.check(run.stdout == b"ran -n 2 job x --quern-checkpoint %s --quern-resume=on\n" % t.path("tmp").encode(), "another command", run)
+    run = ended(t, 0, "--mpirun", shows, "-n", "2", "job", "x")
+    t.check(run.stdout == b"ran -n 2 job x\n", "another command", run)
+
+
+@test
+def signals_reach_the_job_and_then_it_is_not_started_again(t):
+    text = "trap 'echo told >>%s; exit 75' USR1; echo ready; while :; do sleep 0.05; done" % t.path("told")
+    job = quern(t, "-n", "1", "--restarts", "3", *shell(text))
+    t.check(wait_until(lambda: read_file(job.out_path) == b"ready\n", 20), "it does not begin")
+    os.kill(job.process.pid, signal.SIGUSR1)
+    run = job.wait(20)
+    t.check(run.status == 75 and read_file(t.path("told")) == b"told\n" and AGAIN not in run.stderr, "USR1", run)
+    os.remove(t.path("told"))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        job = quern(t, "-n", "2", "--restarts", "3", *shell("echo ready; trap '' TERM; while :; do sleep 0.05; done"))
+        t.check(wait_until(lambda: read_file(job.out_path).count(b"ready\n") == 2, 20), "it does not begin")
+        os.kill(job.process.pid, number)
+        run = job.wait(20)
+        t.check(run.status != 0 and AGAIN not in run.stderr, "%s" % number, run)
+        t.check(not os.listdir(t.tmp), "left: %s" % os.listdir(t.tmp), run)
+
+
+@test
+def a_launcher_that_does_not_end_when_told_is_killed(t):
+    deaf = script(t, "deaf", "#!/bin/sh\ntrap '' TERM INT\necho ready\nwhile :; do sleep 0.05; done\n")
+    job = quern(t, "--mpirun", deaf, "--restarts", "3", "job")
+    t.check(wait_until(lambda: read_file(job.out_path) == b"ready\n", 20), "it does not begin")
+    os.kill(job.process.pid, signal.SIGTERM)
+    began = time.monotonic()
+    run = job.wait(40)
+    t.check(run.status == 137 and 5 < time.monotonic() - began < 30 and AGAIN not in run.stderr, "status 137 expected", run)
+
+
+@test
+def a_launcher_that_locked_itself_up_is_killed(t):
+    stuck = script(t, "stuck", "#!/bin/sh\nsleep 0.1 &\nexec sleep 100\n")  # whose child nobody asks about
+    run = ended(t, 137, "--mpirun", stuck, "--restarts", "1", "job", restarts=1, timeout=60)
+    t.check(b"did not end though" in run.stderr, "not said", run)
+
+
+@test
+def what_the_job_left_running_is_ended(t):
+    for status in (0, 137):
+        end = "exit 0" if status == 0 else "kill -9 $$"
+        leaves = script(t, "leaves", "#!/bin/sh\nsetsid sh -c 'trap \"\" TERM HUP; sleep 100 & sleep 100' &\nsleep 0.2; %s\n" % end)
+        ended(t, status, "--mpirun", leaves, "job")  # the harness looks for what is left
+
+
+@test
+def children_from_before_are_left_alone(t):
+    before = script(t, "before", "#!/bin/sh\nsleep 100 &\necho $! >%s\nexec %s run -n 1 -- /bin/true\n" % (t.path("pid"), t.options.quern))
+    t.program = before
+    job = t.start(None)
+    job.process.wait(20)
+    pid = int(read_file(t.path("pid")))
+    lives = os.path.exists("/proc/%d" % pid)
+    kill_all([pid])
+    t.check(lives and job.process.returncode == 0, "the child from before was ended, or the job failed")
+
+
+@test
+def nothing_outlives_a_supervisor_that_is_killed(t):
+    job = quern(t, "-n", "2", "--restarts", "3", *shell("echo ready; while :; do sleep 0.05; done"))
+    t.check(wait_until(lambda: read_file(job.out_path).count(b"ready\n") == 2, 20), "it does not begin")
+    os.kill(job.process.pid, signal.SIGKILL)
+    t.check(wait_until(lambda: not job.pids(), 10), "processes are left: %s" % job.pids())
+    job.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
