@@ -15,11 +15,11 @@
 #include "runtime/base/hash.h"
 #include "runtime/engine/checkpoint_internal.h"
 
-#define JOURNAL_NAME  "journal"
-#define LOCK_NAME     "lock"
-#define SAVED_PREFIX  "run-"
-#define PROGRAM_PATH  "/proc/self/exe"
-#define PROGRAM_PIECE ((size_t)1 << 20)
+#define JOURNAL_NAME "journal"
+#define LOCK_NAME    "lock"
+#define SAVED_PREFIX "run-"
+#define PROGRAM_PATH "/proc/self/exe"
+#define DIGEST_PIECE ((size_t)1 << 20)
 
 void qn_checkpoint_say(const qn_checkpoint *checkpoint, const char *format, ...)
 {
@@ -60,28 +60,34 @@ static quern_status no_memory(qn_error *error)
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
 }
 
+quern_status qn_checkpoint_digest_file(const char *path, uint64_t *digest, qn_error *error)
+{
+    uint8_t *piece = malloc(DIGEST_PIECE);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    quern_status status = piece ? QUERN_OK : no_memory(error);
+    if (status == QUERN_OK && fd < 0)
+        status = qn_error_set(error, QUERN_ERROR_SYSTEM, errno, "cannot read %s", path);
+    for (uint64_t offset = 0; status == QUERN_OK;) {
+        size_t got = 0;
+        status = qn_file_read_at(fd, piece, DIGEST_PIECE, offset, path, QUERN_ERROR_SYSTEM, &got, error);
+        if (status != QUERN_OK || got == 0)
+            break;
+        *digest = qn_checksum(piece, got, *digest);
+        offset += got;
+    }
+    if (fd >= 0)
+        close(fd);
+    free(piece);
+    return status;
+}
+
 /* Of the file that runs, and the library's version: another program may mean something else by the same graph. */
 static quern_status digest_program(uint64_t *digest_out, qn_error *error)
 {
     static const char version[] = QUERN_VERSION;
-    uint8_t *piece = malloc(PROGRAM_PIECE);
-    int fd = open(PROGRAM_PATH, O_RDONLY | O_CLOEXEC);
-    quern_status status = piece ? QUERN_OK : no_memory(error);
-    if (status == QUERN_OK && fd < 0)
-        status = qn_error_set(error, QUERN_ERROR_SYSTEM, errno, "cannot read the program's file");
-    *digest_out = qn_checksum(version, sizeof version, 0);
-    for (uint64_t offset = 0; status == QUERN_OK;) {
-        size_t got = 0;
-        status = qn_file_read_at(fd, piece, PROGRAM_PIECE, offset, PROGRAM_PATH, QUERN_ERROR_SYSTEM, &got, error);
-        if (status != QUERN_OK || got == 0)
-            break;
-        *digest_out = qn_checksum(piece, got, *digest_out);
-        offset += got;
-    }
-    *digest_out &= INT64_MAX; /* JSON's integers */
-    if (fd >= 0)
-        close(fd);
-    free(piece);
+    uint64_t digest = qn_checksum(version, sizeof version, 0);
+    quern_status status = qn_checkpoint_digest_file(PROGRAM_PATH, &digest, error);
+    *digest_out = digest & INT64_MAX; /* JSON's integers */
     return status;
 }
 
@@ -112,6 +118,8 @@ quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_erro
         return take_line(checkpoint->stages, line, error);
     if (event && strcmp(event, "run") == 0)
         return take_line(checkpoint->runs, line, error);
+    if (event && (strcmp(event, "commit") == 0 || strcmp(event, "output") == 0))
+        return json_array_append(checkpoint->outputs, line) == 0 ? QUERN_OK : no_memory(error);
     return QUERN_OK;
 }
 
@@ -189,7 +197,8 @@ static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *s
     checkpoint->lock_path = qn_checkpoint_path(checkpoint, LOCK_NAME);
     checkpoint->stages = json_array();
     checkpoint->runs = json_array();
-    if (!checkpoint->path || !checkpoint->lock_path || !checkpoint->stages || !checkpoint->runs)
+    checkpoint->outputs = json_array();
+    if (!checkpoint->path || !checkpoint->lock_path || !checkpoint->stages || !checkpoint->runs || !checkpoint->outputs)
         return no_memory(error);
     if (mkdir(checkpoint->directory, 0700) != 0 && errno != EEXIST)
         return qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot make %s", checkpoint->directory);
@@ -245,6 +254,7 @@ void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
     qn_checkpoint_lock_drop(&checkpoint->lock);
     json_decref(checkpoint->stages);
     json_decref(checkpoint->runs);
+    json_decref(checkpoint->outputs);
     free(checkpoint->path);
     free(checkpoint->lock_path);
     free(checkpoint->files);

@@ -12,7 +12,9 @@
  * that the stage and those before it read. Where something else goes in that cannot be looked at (arrays in memory, a
  * result of an earlier run), or where more than the result came of the stage (bad records), it is not saved.
  *
- * A run whose lines say that it is done, and that gave files and nothing else, is not run again.
+ * A run whose lines say that it is done, and that gave files and nothing else, is not run again. A job may also die when its outputs are
+ * there and that line is not: so before each of them gets its _SUCCESS, a line says which manifest it has. If there is such
+ * a line for each, with the manifest that is there, and _SUCCESS, the run is done.
  *
  * A checkpoint that cannot be written does not end the job: it goes on without, and says so.
  */
@@ -57,7 +59,7 @@ typedef struct qn_checkpoint {
     char *path, *lock_path;               /* rank 0, and what follows; owned */
     qn_checkpoint_lock lock;
     qn_journal journal;
-    json_t *stages, *runs; /* lines of earlier attempts, and of this one */
+    json_t *stages, *runs, *outputs; /* lines of earlier attempts, and of this one */
     uint64_t program;
 } qn_checkpoint;
 
@@ -87,6 +89,11 @@ quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn
  * the ranks cannot talk. */
 quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage, qn_result *result,
                                 struct quern_counter *counters, const int64_t *counted, qn_error *error);
+/* The outputs of a run are about to get their names. Collective; fails as save. */
+quern_status qn_checkpoint_begin_commit(qn_checkpoint *checkpoint, const qn_graph *graph,
+                                        struct quern_counter *counters, qn_error *error);
+/* An output is whole but for its _SUCCESS; a qn_announce_fn of a qn_checkpoint. Rank 0. */
+void qn_checkpoint_announce(const char *directory, void *checkpoint);
 /* A run succeeded and its outputs are there: what was saved of it goes. Collective; fails as save. */
 quern_status qn_checkpoint_end_run(qn_checkpoint *checkpoint, const qn_graph *graph, struct quern_counter *counters,
                                    qn_error *error);

@@ -16,6 +16,8 @@ uint64_t qn_json_get_number(const json_t *object, const char *key);
 char *qn_checkpoint_path(const qn_checkpoint *checkpoint, const char *name);
 /* What a line says is so from now on. Borrows it. Rank 0. */
 quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_error *error);
+/* Adds a file's content to a digest. QUERN_ERROR_SYSTEM, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_checkpoint_digest_file(const char *path, uint64_t *digest, qn_error *error);
 /* Removes files that no line names. Rank 0. */
 void qn_checkpoint_sweep(const qn_checkpoint *checkpoint);
 

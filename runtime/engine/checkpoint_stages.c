@@ -261,13 +261,76 @@ static quern_status verify(qn_checkpoint *checkpoint, const qn_stages *stages, q
 
 /* ---- a run ---- */
 
-/* Whether a run's line says that it is done. Rank 0. */
-static bool is_done(const qn_checkpoint *checkpoint, const struct quern_counter *counters)
+/* Whether files are all that came of the run. The same on all ranks. */
+static bool gives_only_files(const qn_graph *graph)
+{
+    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
+        if (!qn_sink_is_of_files(sink))
+            return false;
+    return graph->sinks && !graph->cached && !graph->wanted;
+}
+
+/* Whether a line is of this very run. */
+static bool is_of_run(const qn_checkpoint *checkpoint, const json_t *line, const struct quern_counter *counters)
+{
+    return line && qn_json_get_number(line, "run") == checkpoint->run &&
+           qn_json_get_number(line, "program") == checkpoint->program && has_digest(line, checkpoint->history) &&
+           json_array_size(json_object_get(line, "counted")) == count_counters(counters);
+}
+
+/* The last line that a commit of this run left about a directory, or (NULL) about itself. */
+static const json_t *find_output(const qn_checkpoint *checkpoint, const char *directory)
+{
+    for (size_t i = json_array_size(checkpoint->outputs); i > 0; i--) {
+        const json_t *line = json_array_get(checkpoint->outputs, i - 1);
+        const char *other = json_string_value(json_object_get(line, "directory"));
+        if (qn_json_get_number(line, "run") == checkpoint->run &&
+            (directory ? other && strcmp(directory, other) == 0 : !other))
+            return line;
+    }
+    return NULL;
+}
+
+static bool digest_manifest(const char *directory, uint64_t *digest_out)
+{
+    char *path = NULL;
+    qn_error ignored = {0};
+    if (asprintf(&path, "%s/_MANIFEST.json", directory) < 0)
+        return false;
+    *digest_out = 0;
+    bool is_read = qn_checkpoint_digest_file(path, digest_out, &ignored) == QUERN_OK;
+    free(path);
+    return is_read;
+}
+
+/* It has the manifest that the line says, and _SUCCESS. */
+static bool is_whole(const qn_checkpoint *checkpoint, const qn_sink *sink)
+{
+    const json_t *line = find_output(checkpoint, sink->directory);
+    uint64_t digest = 0;
+    char *path = NULL;
+    if (sink->path || !line || !digest_manifest(sink->directory, &digest) || !has_digest(line, digest) ||
+        asprintf(&path, "%s/_SUCCESS", sink->directory) < 0)
+        return false;
+    bool has_success = access(path, F_OK) == 0;
+    free(path);
+    return has_success;
+}
+
+/* The line that says that the run is done, or that all its outputs were about to be, which they are. Rank 0. */
+static const json_t *find_end(const qn_checkpoint *checkpoint, const qn_graph *graph,
+                              const struct quern_counter *counters)
 {
     const json_t *line = find_line(checkpoint->runs, checkpoint->run, 0);
-    return line && qn_json_get_number(line, "program") == checkpoint->program &&
-           has_digest(line, checkpoint->history) &&
-           json_array_size(json_object_get(line, "counted")) == count_counters(counters);
+    if (is_of_run(checkpoint, line, counters))
+        return line;
+    line = find_output(checkpoint, NULL);
+    if (!is_of_run(checkpoint, line, counters) || !gives_only_files(graph))
+        return NULL;
+    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
+        if (!is_whole(checkpoint, sink))
+            return NULL;
+    return line;
 }
 
 /* What the ranks together had counted, on rank 0. */
@@ -291,11 +354,12 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
     free(checkpoint->files);
     checkpoint->files = NULL;
     checkpoint->file_count = 0;
-    uint64_t done = checkpoint->comm->rank == 0 && is_done(checkpoint, counters);
+    const json_t *end = checkpoint->comm->rank == 0 ? find_end(checkpoint, graph, counters) : NULL;
+    uint64_t done = end != NULL;
     quern_status status = qn_comm_broadcast(checkpoint->comm, &done, sizeof done, 0, error);
     *is_done_out = done;
-    if (status == QUERN_OK && done && checkpoint->comm->rank == 0) {
-        count_again(find_line(checkpoint->runs, checkpoint->run, 0), counters);
+    if (status == QUERN_OK && end) {
+        count_again(end, counters);
         qn_checkpoint_say(checkpoint, "run %u was done", checkpoint->run);
     }
     if (status != QUERN_OK || done)
@@ -481,20 +545,11 @@ quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_stages *stag
     return status == QUERN_OK ? QUERN_OK : go_on_without(checkpoint, &failure, error);
 }
 
-/* Whether files are all that came of the run. The same on all ranks. */
-static bool gives_only_files(const qn_graph *graph)
-{
-    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
-        if (!qn_sink_is_of_files(sink))
-            return false;
-    return graph->sinks && !graph->cached && !graph->wanted;
-}
-
-static json_t *describe_run(const qn_checkpoint *checkpoint, json_t *counted)
+static json_t *describe_run(const qn_checkpoint *checkpoint, const char *event, json_t *counted)
 {
     char digest[DIGEST_TEXT_BYTES];
     print_digest(checkpoint->history, digest);
-    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:o*}", "event", "run", "attempt", (json_int_t)checkpoint->attempt,
+    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:o*}", "event", event, "attempt", (json_int_t)checkpoint->attempt,
                      "run", (json_int_t)checkpoint->run, "program", (json_int_t)checkpoint->program, "digest", digest,
                      "counted", counted);
 }
@@ -507,17 +562,53 @@ static void forget_run(qn_checkpoint *checkpoint)
     qn_checkpoint_sweep(checkpoint);
 }
 
+/* Notes what all ranks counted in the run. Collective. */
+static quern_status note_run(qn_checkpoint *checkpoint, const char *event, struct quern_counter *counters,
+                             qn_error *failure)
+{
+    json_t *sums = sum_counted(checkpoint->comm, counters, NULL, failure);
+    if (checkpoint->comm->rank == 0)
+        append(checkpoint, describe_run(checkpoint, event, sums), failure);
+    else
+        json_decref(sums);
+    return qn_comm_agree(checkpoint->comm, failure);
+}
+
+quern_status qn_checkpoint_begin_commit(qn_checkpoint *checkpoint, const qn_graph *graph,
+                                        struct quern_counter *counters, qn_error *error)
+{
+    qn_error failure = {0};
+    if (!checkpoint->directory || checkpoint->save_failed || !gives_only_files(graph) ||
+        note_run(checkpoint, "commit", counters, &failure) == QUERN_OK)
+        return QUERN_OK;
+    return go_on_without(checkpoint, &failure, error);
+}
+
+void qn_checkpoint_announce(const char *directory, void *user)
+{
+    qn_checkpoint *checkpoint = user;
+    qn_error failure = {0};
+    char text[DIGEST_TEXT_BYTES];
+    uint64_t digest = 0;
+    if (!checkpoint->directory || checkpoint->save_failed || !find_output(checkpoint, NULL) ||
+        !digest_manifest(directory, &digest))
+        return;
+    print_digest(digest, text);
+    append(checkpoint,
+           json_pack("{s:s, s:I, s:I, s:s, s:s}", "event", "output", "attempt", (json_int_t)checkpoint->attempt, "run",
+                     (json_int_t)checkpoint->run, "directory", directory, "digest", text),
+           &failure); /* without it the run would be done again */
+}
+
 quern_status qn_checkpoint_end_run(qn_checkpoint *checkpoint, const qn_graph *graph, struct quern_counter *counters,
                                    qn_error *error)
 {
     qn_error failure = {0};
     if (!checkpoint->directory || checkpoint->save_failed || !gives_only_files(graph))
         return QUERN_OK;
-    json_t *sums = sum_counted(checkpoint->comm, counters, NULL, &failure);
-    if (checkpoint->comm->rank != 0)
-        json_decref(sums);
-    else if (append(checkpoint, describe_run(checkpoint, sums), &failure) == QUERN_OK)
+    if (note_run(checkpoint, "run", counters, &failure) != QUERN_OK)
+        return go_on_without(checkpoint, &failure, error);
+    if (checkpoint->comm->rank == 0)
         forget_run(checkpoint);
-    quern_status status = qn_comm_agree(checkpoint->comm, &failure);
-    return status == QUERN_OK ? QUERN_OK : go_on_without(checkpoint, &failure, error);
+    return QUERN_OK;
 }

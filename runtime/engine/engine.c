@@ -617,7 +617,7 @@ static quern_status open_quarantine(job *run, qn_error *error)
 }
 
 /* First what can still fail in the user's hands, then the files. */
-static quern_status commit_sinks(job *run, qn_error *error)
+static quern_status commit_sinks(job *run, const qn_graph *graph, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
@@ -627,9 +627,14 @@ static quern_status commit_sinks(job *run, qn_error *error)
         qn_quarantine_commit(&run->quarantine, error);
         status = qn_comm_agree(run->engine->comm, error);
     }
+    if (status == QUERN_OK)
+        status = qn_checkpoint_begin_commit(&run->engine->checkpoint, graph, run->engine->counters, error);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
-        if (run->writers[i].sink)
+        if (run->writers[i].sink) {
+            run->writers[i].output.announce = qn_checkpoint_announce;
+            run->writers[i].output.announce_user = &run->engine->checkpoint;
             status = qn_sink_writer_commit(&run->writers[i], run->engine->comm, error);
+        }
     return status;
 }
 
@@ -689,7 +694,7 @@ static quern_status do_work(job *run, const qn_graph *graph, qn_error *error)
     if (status == QUERN_OK)
         status = run_stages(run, error);
     if (status == QUERN_OK)
-        status = commit_sinks(run, error);
+        status = commit_sinks(run, graph, error);
     return status == QUERN_OK ? qn_checkpoint_end_run(&engine->checkpoint, graph, engine->counters, error) : status;
 }
 

@@ -655,6 +655,8 @@ static quern_status seal(qn_output *output, const char *manifest, qn_error *erro
         status = qn_file_sync_directory(output->directory, error);
     if (status != QUERN_OK)
         return status;
+    if (output->announce)
+        output->announce(output->directory, output->announce_user);
     qn_output_lock_remove(&output->lock); /* parts and manifest keep other jobs away by now */
     status = create_in(output->directory, "_SUCCESS", "", error);
     output->has_success = status == QUERN_OK;

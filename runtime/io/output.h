@@ -24,6 +24,9 @@
 
 struct json_t;
 
+/* An output is whole but for _SUCCESS. */
+typedef void (*qn_announce_fn)(const char *directory, void *user);
+
 /* The directory, on rank 0. */
 typedef struct qn_output {
     const char *directory;                     /* borrowed; NULL: not prepared */
@@ -32,7 +35,9 @@ typedef struct qn_output {
     char *joined_path, *joined_temporary_path; /* of one file; NULL: parts stay apart */
     uint64_t *joined_offsets;                  /* [count] where each part is in it */
     uint64_t joined_bytes;
-    char *manifest_path; /* of a file beside which it is, then without _SUCCESS; NULL: it is in the directory */
+    char *manifest_path;     /* of a file beside which it is, then without _SUCCESS; NULL: it is in the directory */
+    qn_announce_fn announce; /* NULL: nobody has to know */
+    void *announce_user;
     qn_output_lock lock;
 } qn_output;
 
