@@ -3,7 +3,7 @@
  * runtime/base/crash.h: last words of a process that a signal ends: what it worked on, and where.
  *
  * After SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGABRT, once in a process: the signal, what the watcher tells, and the calls that led
- * there go to standard error; then whoever handled the signal before does (MPI's library prints its own calls), and the process ends as it
+ * there go to standard error; then whoever handled the signal before does (not MPI's library: runtime/comm/launch.c), and the process ends as it
  * would have. The process is broken by then, and what is told may crash again, or hang: the first ends the last words, the second
  * is ended after some seconds.
  */

@@ -38,6 +38,8 @@ void qn_launch_tune(const qn_launch *launch)
         setenv("OMPI_MCA_pml", "ob1", 0);
         setenv("OMPI_MCA_btl", qn_launch_shared_memory_transport(), 0);
     }
+    /* Open MPI's words about a crash may wait for ever for a lock that the crashed thread holds. Ours (crash.h) are ended in time. */
+    setenv("OMPI_MCA_opal_signal", "", 0);
     long core_count = sysconf(_SC_NPROCESSORS_ONLN);
     if (core_count > 0 && launch->node_rank_count > (uint64_t)core_count)
         setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);

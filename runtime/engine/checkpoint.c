@@ -17,6 +17,7 @@
 
 #define JOURNAL_NAME "journal"
 #define LOCK_NAME    "lock"
+#define KEEP_NAME    "keep"
 #define SAVED_PREFIX "run-"
 #define PROGRAM_PATH "/proc/self/exe"
 #define DIGEST_PIECE ((size_t)1 << 20)
@@ -244,10 +245,18 @@ static void remove_all(qn_checkpoint *checkpoint)
     qn_checkpoint_sweep(checkpoint);
 }
 
+static bool is_kept(const qn_checkpoint *checkpoint)
+{
+    char *path = qn_checkpoint_path(checkpoint, KEEP_NAME);
+    bool is_there = path && access(path, F_OK) == 0;
+    free(path);
+    return is_there;
+}
+
 void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
 {
     bool is_held = checkpoint->lock.path && qn_checkpoint_lock_is_held(&checkpoint->lock);
-    if (is_over && is_held && checkpoint->journal.fd >= 0)
+    if (is_over && is_held && checkpoint->journal.fd >= 0 && !is_kept(checkpoint))
         remove_all(checkpoint);
     if (checkpoint->comm)
         qn_journal_close(&checkpoint->journal);

@@ -16,6 +16,9 @@
  * there and that line is not: so before each of them gets its _SUCCESS, a line says which manifest it has. If there is such
  * a line for each, with the manifest that is there, and _SUCCESS, the run is done.
  *
+ * A job that is over may still be killed before its processes have ended. Whoever would start it again then (tools/quern/run.c) makes a
+ * file `keep` in the directory, and removes all of it himself.
+ *
  * A checkpoint that cannot be written does not end the job: it goes on without, and says so.
  */
 #ifndef QN_ENGINE_CHECKPOINT_H

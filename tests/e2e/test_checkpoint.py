@@ -79,6 +79,14 @@ def says(t, run, *texts):
         t.check(text.encode() in run.stderr, "not said: %s" % text, run)
 
 
+def forget_from(journal, text):
+    """The line that holds the text was not written, and none after it."""
+    lines = read_file(journal).splitlines(True)
+    end = next(i for i, line in enumerate(lines) if text in line)
+    with open(journal, "wb") as file:
+        file.write(b"".join(lines[:end]))
+
+
 @test
 def a_killed_job_goes_on_with_any_number_of_ranks(t):
     job = Job(t)
@@ -106,6 +114,50 @@ def a_run_that_was_done_is_not_run_again(t):
         job.as_ever(expected, run)
         t.check((read_file(manifest), os.stat(manifest).st_mtime_ns) == first, "the first output was written again", run)
         job.forget()
+
+
+@test
+def a_run_whose_outputs_are_there_is_done_though_nothing_says_so(t):
+    job = Job(t)
+    expected = job.expected()
+    journal, manifest = t.path("saved", "journal"), t.path("out1", "_MANIFEST.json")
+    for is_ours in (True, False):
+        job.die(2, "third")
+        forget_from(journal, b'"event":"run"')  # as if it had been killed before that line
+        if is_ours:
+            run = job.end(3, "--quern-resume=on")
+            says(t, run, "run 1 was done")
+            job.as_ever(expected, run)
+        else:
+            with open(manifest, "ab") as file:
+                file.write(b" ")
+            t.fail(2, *job.args("none")[:4], "--quern-resume=on", "--quern-checkpoint", job.saved, naming="not empty")
+        job.forget()
+
+
+@test
+def a_job_that_was_killed_while_its_outputs_got_their_names_goes_on(t):
+    job = Job(t)
+    expected = job.expected()
+    job.die(2, "third")
+    forget_from(t.path("saved", "journal"), b'"event":"commit"')
+    os.rename(t.path("out1", "_SUCCESS"), t.path("out1", ".quern-lock"))
+    with open(t.path("out1", ".quern-lock"), "wb") as file:
+        file.write(read_file("/proc/sys/kernel/random/boot_id").strip() + b" 1 here\n")
+    run = job.end(3, "--quern-resume=on")
+    job.as_ever(expected, run)
+
+
+@test
+def a_checkpoint_that_is_to_be_kept_is(t):
+    job = Job(t)
+    expected = job.expected()
+    t.write("saved/keep", b"")
+    run = job.end(2, "--quern-resume=on")
+    t.check(job.outputs() == expected[0] and {"keep", "journal"} <= set(os.listdir(job.saved)), "not kept", run)
+    run = job.end(3, "--quern-resume=on")
+    says(t, run, "run 1 was done", "run 2 was done")
+    t.check((job.outputs(), run.stdout) == expected, "another answer", run)
 
 
 @test

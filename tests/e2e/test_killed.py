@@ -295,6 +295,7 @@ def a_supervised_job_ends_right_whatever_is_killed(t):
         tally.restarts += run.stderr.count(b": starting again, ")
         tally.locked += run.stderr.count(b"did not end though")
         outcome(t, subject, out, run, tally)
+        t.check(run.status == 0, "it was not started again", run)
         nothing_left(t, run)
         t.check(not os.listdir(t.tmp), "left in TMPDIR: %s" % os.listdir(t.tmp), run)
         for work in filter(None, killer.works):

@@ -100,11 +100,13 @@ def a_launcher_that_says_that_all_is_well_is_not_believed(t):
     lies = script(t, "lies", PARSE + 'echo start >>"$saved/journal"; : >"$saved/lock"')
     run = ended(t, 1, "--mpirun", lies, "--restarts", "1", "job", restarts=1)
     t.check(b"but the job did not end" in run.stderr, "not said", run)
-    tells = script(t, "tells", PARSE + 'rm "$saved/journal"')
-    ended(t, 0, "--mpirun", tells, "--restarts", "1", "job")
-    late = script(t, "late", PARSE + 'rm "$saved/journal"; kill -9 $$')
-    run = ended(t, 137, "--mpirun", late, "--restarts", "1", "job")
-    t.check(b"had ended well" in run.stderr, "not said", run)
+    well = script(t, "well", PARSE + 'echo start >>"$saved/journal"; : >"$saved/run-1"')
+    ended(t, 0, "--mpirun", well, "--restarts", "1", "job")
+    t.write("saved/mine", b"")
+    ended(t, 0, "--mpirun", well, "--checkpoint", t.path("saved"), "job")
+    t.check(os.listdir(t.path("saved")) == ["mine"], "in the checkpoint: %s" % os.listdir(t.path("saved")))
+    late = script(t, "late", PARSE + 'test -e "$saved/run-1" && exit 0; : >"$saved/run-1"; kill -9 $$')
+    ended(t, 0, "--mpirun", late, "--restarts", "1", "job", restarts=1)
 
 
 @test

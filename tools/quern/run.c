@@ -2,18 +2,17 @@
 /*
  * quern run: a job under mpirun, which is started again when it was killed, and goes on from its checkpoint.
  *
- * What a launcher says of a job's end cannot be relied on, so there is a mark of our own: the journal of the checkpoint. We make it, empty,
- * before the job begins; the job writes into it first of all, and removes it last of all when it has ended well. And the job holds
- * the lock's file beside it until it closes the checkpoint, well or not. So, after the launcher has ended:
+ * What a launcher says of a job's end cannot be relied on, so there is a mark of the job's own: the lock's file in its checkpoint is there
+ * until the job closes that, well or not. If it is still there, rank 0 was killed, even if the launcher says that all is well.
  *
- *   no journal                 the job is over: never again
- *   a journal and no lock      it failed and said so, or never began: what the launcher says counts
- *   a journal and a lock       rank 0 was killed, even if the launcher says that all is well
+ * A job may also be killed when it is over, but its processes are not. So the checkpoint has a file `keep`, by which the job leaves
+ * everything as it is; a restart then finds all runs done. We remove it all when the job has ended well, and know that it has.
  *
  * A restart is worth it where the launcher was killed or is stuck, or says that a signal ended a rank or that a node was lost (128 and
  * above, but for 255, which is what exit(-1) gives). Errors that the job tells in words (1, 2, whatever it likes) would only come again. 75 is
  * a job that ended in time before its walltime: who gave that knows when to run it again.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -38,6 +37,7 @@
 #define STATUS_ANY_FAILURE   255
 #define REMOTE_PAUSE_SECONDS 2  /* ranks elsewhere outlive a launcher by up to one */
 #define WORDS_MAX            24 /* of our own in a command */
+#define KEEP_NAME            "keep"
 #define CHECKPOINT_OPTION    "--quern-checkpoint"
 #define CHECKPOINT_TEMPLATE  "quern-checkpoint.XXXXXX"
 #define WORK_DIRECTORY_COUNT 2
@@ -213,21 +213,12 @@ static int make_checkpoint(job *all)
     if (!realpath(directory, all->checkpoint))
         return quern_command_fail(errno, "cannot use the checkpoint %s", directory);
     char path[PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/journal", all->checkpoint);
+    snprintf(path, sizeof path, "%s/" KEEP_NAME, all->checkpoint);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return quern_command_fail(errno, "cannot make %s", path);
     close(fd);
     return 0;
-}
-
-/* Whether the job ever looked at the checkpoint: it writes into the journal then. */
-static bool is_untouched(const job *all)
-{
-    char path[PATH_MAX + 16];
-    struct stat about;
-    snprintf(path, sizeof path, "%s/journal", all->checkpoint);
-    return stat(path, &about) == 0 && about.st_size == 0;
 }
 
 /* Each attempt writes one line when it begins; more than that is something done. */
@@ -244,18 +235,37 @@ static bool holds_work(const job *all)
     return lines > all->attempt_count;
 }
 
-/* What can be gone on from stays, and so does what is not ours. */
-static void leave_checkpoint(const job *all)
+static bool is_saved(const char *name)
+{
+    return strncmp(name, "run-", 4) == 0;
+}
+
+/* What a job has there, and nothing else; the journal, which says what the rest is, first. */
+static void empty_checkpoint(const job *all)
+{
+    DIR *open = opendir(all->checkpoint);
+    if (!open)
+        return;
+    unlinkat(dirfd(open), "journal", 0);
+    for (struct dirent *entry; (entry = readdir(open));)
+        if (is_saved(entry->d_name))
+            unlinkat(dirfd(open), entry->d_name, 0);
+    closedir(open);
+}
+
+/* What can be gone on from stays. */
+static void leave_checkpoint(const job *all, bool is_over)
 {
     char path[PATH_MAX + 16];
     if (!*all->checkpoint)
         return;
-    snprintf(path, sizeof path, "%s/journal", all->checkpoint);
-    if (is_untouched(all))
-        unlink(path);
+    snprintf(path, sizeof path, "%s/" KEEP_NAME, all->checkpoint);
+    unlink(path);
+    if (is_over)
+        empty_checkpoint(all);
     if (!all->checkpoint_is_ours)
         return;
-    if (holds_work(all) || (!all->is_local && has_file(all, "lock")))
+    if (!is_over && (holds_work(all) || (!all->is_local && has_file(all, "lock"))))
         say("what the job had done is in %s: go on from there by --checkpoint, or remove it", all->checkpoint);
     else if (!quern_litter_remove(all->checkpoint))
         say("%s cannot be removed: %s", all->checkpoint, strerror(errno));
@@ -317,7 +327,7 @@ static const char *why_again(const job *all, char *text, size_t bytes)
 {
     int status = status_of(all);
     bool was_killed = WIFSIGNALED(all->keeper.outcome);
-    if (!*all->checkpoint || all->keeper.signal_passed != 0 || !has_file(all, "journal"))
+    if (!*all->checkpoint || all->keeper.signal_passed != 0)
         return NULL;
     if (all->keeper.was_stuck)
         snprintf(text, bytes, "%s did not end though its processes had", all->mpirun);
@@ -338,12 +348,8 @@ static const char *why_again(const job *all, char *text, size_t bytes)
 /* The launcher's status, unless it is known to lie. */
 static int last_status(const job *all)
 {
-    int status = status_of(all);
-    if (*all->checkpoint && !has_file(all, "journal") && status > SIGNALLED)
-        say("the job itself had ended well: its output files are whole");
-    if (*all->checkpoint && status == 0 && all->keeper.signal_passed == 0 && has_file(all, "lock"))
-        return 1;
-    return status;
+    bool lies = status_of(all) == 0 && *all->checkpoint && has_file(all, "lock");
+    return lies ? 1 : status_of(all);
 }
 
 static int supervise(job *all)
@@ -427,7 +433,7 @@ int quern_command_run(int argc, char **argv)
     make_works(&all);
     int status = supervise(&all);
     remove_works(&all);
-    leave_checkpoint(&all);
+    leave_checkpoint(&all, status == 0);
     quern_keeper_fini(&all.keeper);
     return status;
 }
