@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """test_run.py: what `quern run` passes on, what it starts again, and that it leaves nothing. Jobs that are killed: test_killed.py."""
 import os
+import shutil
 import signal
 import sys
 import time
 
-from harness import kill_all, main, read_file, test, wait_until
+from harness import kill_all, main, process_env, read_file, test, wait_until
 
 AGAIN = b": starting again, "
 # What a launcher does that says that all is well, and takes an option of the job's for the place of its checkpoint.
@@ -191,7 +192,9 @@ def children_from_before_are_left_alone(t):
 def nothing_outlives_a_supervisor_that_is_killed(t):
     job = quern(t, "-n", "2", "--restarts", "3", *shell("echo ready; while :; do sleep 0.05; done"))
     t.check(wait_until(lambda: read_file(job.out_path).count(b"ready\n") == 2, 20), "it does not begin")
+    memory = process_env(max(job.pids()), "OMPI_MCA_btl_vader_backing_directory")
     os.kill(job.process.pid, signal.SIGKILL)
+    shutil.rmtree(memory)
     t.check(wait_until(lambda: not job.pids(), 10), "processes are left: %s" % job.pids())
     job.wait()
 

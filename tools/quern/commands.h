@@ -6,6 +6,7 @@
 #define QUERN_COMMAND_MISUSED   2   /* the exit status; 1: it failed, and said why in one line */
 #define QUERN_COMMAND_NOT_FOUND 127 /* what it was to run */
 
+int quern_command_clean(int argc, char **argv);
 int quern_command_pack(int argc, char **argv);
 int quern_command_run(int argc, char **argv); /* the job's status */
 int quern_command_verify(int argc, char **argv);

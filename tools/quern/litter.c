@@ -21,14 +21,15 @@ static bool remove_entry(const FTSENT *entry)
     }
 }
 
-bool quern_litter_remove(const char *path)
+static bool remove_tree(const char *path, bool keeps_root)
 {
     char *paths[] = {(char *)path, NULL};
     FTS *tree = fts_open(paths, FTS_PHYSICAL | FTS_XDEV, NULL);
     bool is_gone = tree != NULL;
     int reason = errno;
     for (FTSENT *entry; tree && (entry = fts_read(tree));) {
-        if (remove_entry(entry))
+        bool is_kept = keeps_root && entry->fts_level == FTS_ROOTLEVEL && entry->fts_info != FTS_DNR;
+        if (is_kept || remove_entry(entry))
             continue;
         is_gone = false;
         reason = errno;
@@ -37,4 +38,14 @@ bool quern_litter_remove(const char *path)
         fts_close(tree);
     errno = reason;
     return is_gone;
+}
+
+bool quern_litter_remove(const char *path)
+{
+    return remove_tree(path, false);
+}
+
+bool quern_litter_empty(const char *path)
+{
+    return remove_tree(path, true);
 }

@@ -10,5 +10,7 @@
 /* Removes what is in a directory, and it itself. Follows no links, does not leave the file system. Takes what is not there. False: something
  * is left; errno says why. */
 bool quern_litter_remove(const char *path);
+/* The same, but the directory itself stays. */
+bool quern_litter_empty(const char *path);
 
 #endif

@@ -12,6 +12,8 @@ typedef struct command {
 } command;
 
 static const command commands[] = {
+    {"clean", "[--dry-run] [DIR...]", "removes what jobs left in DIR that were killed, and nothing of one that lives",
+     quern_command_clean},
     {"pack", "[--store] -o ARCHIVE.zip PATH...", "many small files as one archive, which is read at full speed",
      quern_command_pack},
     {"run", "[-n RANKS] [--hosts HOSTS] [--restarts TIMES] [--checkpoint DIR] [--mpirun PATH] -- JOB ARGUMENT...",

@@ -152,10 +152,8 @@ static void make_works(job *all)
 static void empty_works(const job *all)
 {
     for (int i = 0; i < WORK_DIRECTORY_COUNT; i++)
-        if (*all->work[i]) {
-            quern_litter_remove(all->work[i]);
-            mkdir(all->work[i], 0700);
-        }
+        if (*all->work[i])
+            quern_litter_empty(all->work[i]);
 }
 
 static void remove_works(job *all)

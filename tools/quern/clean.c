@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * quern clean: what jobs left that were killed. In each directory, one level deep, and never behind a link:
+ *
+ *   quern-run.XXXXXX     of `quern run`, which holds flock() on it while it lives
+ *   quern-spill-XXXXXX   where files without names cannot be: a process removes it as soon as it has made a file in it. One that is older than
+ *                        an hour is nobody's; but on NFS a file that is open keeps a name, .nfs…, by which it is left alone
+ *   a directory with a .quern-lock   an output; by the rules by which a job takes it over (docs/output.md): the lock is of this machine since
+ *                        it was started, nobody holds it, and there is nothing else but parts and a manifest
+ *
+ * Only what is ours is touched, and what is just being made is left.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tools/quern/commands.h"
+#include "tools/quern/litter.h"
+
+#define SPILL_PREFIX      "quern-spill-"
+#define SPILL_FILE        "runs"
+#define LOCK_NAME         ".quern-lock"
+#define BOOT_ID_PATH      "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_BYTES     36
+#define SPILL_AGE_SECONDS 3600
+#define RUN_AGE_SECONDS   60
+#define DIGITS_MIN        5 /* of a part's number */
+
+typedef struct cleaning {
+    bool is_dry;
+    int status;
+} cleaning;
+
+/* A directory that may be removed. */
+typedef struct candidate {
+    const char *path, *name;
+    int fd;
+    time_t age_seconds;
+} candidate;
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static void tell_left(const candidate *one, const char *reason)
+{
+    printf("left %s: %s\n", one->path, reason);
+}
+
+static void tell_removed(cleaning *how, const candidate *one, bool is_gone)
+{
+    if (is_gone)
+        printf("%s %s\n", how->is_dry ? "would remove" : "removed", one->path);
+    else
+        how->status = quern_command_fail(errno, "cannot remove %s", one->path);
+}
+
+/* Whether all names in a directory are of a kind. */
+static bool holds_only(int fd, bool (*is_known)(const char *name))
+{
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *open = copy >= 0 ? fdopendir(copy) : NULL;
+    bool is_so = open != NULL;
+    for (struct dirent *entry; is_so && (entry = readdir(open));)
+        is_so = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || is_known(entry->d_name);
+    if (open)
+        closedir(open);
+    else if (copy >= 0)
+        close(copy);
+    return is_so;
+}
+
+/* ---- what `quern run` and spills leave ---- */
+
+static void clean_run(cleaning *how, const candidate *one)
+{
+    if (one->age_seconds < RUN_AGE_SECONDS)
+        return tell_left(one, "it was made just now");
+    if (flock(one->fd, LOCK_EX | LOCK_NB) != 0)
+        return tell_left(one, "its job lives");
+    tell_removed(how, one, how->is_dry || quern_litter_remove(one->path));
+}
+
+static bool is_spill(const char *name)
+{
+    return strcmp(name, SPILL_FILE) == 0;
+}
+
+static void clean_spill(cleaning *how, const candidate *one)
+{
+    if (one->age_seconds < SPILL_AGE_SECONDS)
+        return tell_left(one, "it was made within the hour");
+    if (!holds_only(one->fd, is_spill))
+        return tell_left(one, "there are other files in it, which a process elsewhere may have open");
+    tell_removed(how, one, how->is_dry || quern_litter_remove(one->path));
+}
+
+/* ---- outputs ---- */
+
+static bool is_of_output(const char *name)
+{
+    if (strcmp(name, LOCK_NAME) == 0 || strcmp(name, "_MANIFEST.json") == 0)
+        return true;
+    const char *digits = name + (*name == '.');
+    if (!has_prefix(digits, "part-"))
+        return false;
+    size_t count = strspn(digits + 5, "0123456789");
+    const char *suffix = digits + 5 + count;
+    return count >= DIGITS_MIN && (*name == '.' ? strcmp(suffix, ".tmp") == 0 : *suffix == 0 || *suffix == '.');
+}
+
+/* What the machine is called since it was started; false: nobody knows. */
+static bool read_boot_id(char boot[BOOT_ID_BYTES + 1])
+{
+    FILE *file = fopen(BOOT_ID_PATH, "re");
+    size_t bytes = file ? fread(boot, 1, BOOT_ID_BYTES, file) : 0;
+    if (file)
+        fclose(file);
+    boot[bytes] = 0;
+    return bytes == BOOT_ID_BYTES;
+}
+
+/* Why the job may live, or NULL; the lock is then ours. */
+static const char *why_alive(int directory, int lock)
+{
+    char boot[BOOT_ID_BYTES + 1], owner[BOOT_ID_BYTES + 1] = "";
+    struct stat opened, named;
+    if (lock < 0 || fstat(lock, &opened) != 0 || !S_ISREG(opened.st_mode))
+        return "its lock cannot be read";
+    ssize_t bytes = pread(lock, owner, BOOT_ID_BYTES, 0);
+    owner[bytes > 0 ? bytes : 0] = 0;
+    if (!read_boot_id(boot) || strcmp(boot, owner) != 0)
+        return "its job ran on another machine, or before this one was started again: see that it has ended, and "
+               "remove it";
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0)
+        return "its job lives";
+    if (fstatat(directory, LOCK_NAME, &named, AT_SYMLINK_NOFOLLOW) != 0 || named.st_ino != opened.st_ino ||
+        named.st_dev != opened.st_dev)
+        return "its job has just ended";
+    return NULL;
+}
+
+/* The lock last: until then nobody else begins there. */
+static bool remove_output(const candidate *one)
+{
+    int copy = openat(one->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *open = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!open)
+        return false;
+    bool is_gone = true;
+    for (struct dirent *entry; (entry = readdir(open));)
+        if (is_of_output(entry->d_name) && strcmp(entry->d_name, LOCK_NAME) != 0)
+            is_gone &= unlinkat(one->fd, entry->d_name, 0) == 0;
+    closedir(open);
+    return is_gone && unlinkat(one->fd, LOCK_NAME, 0) == 0 && rmdir(one->path) == 0;
+}
+
+static void clean_output(cleaning *how, const candidate *one)
+{
+    int lock = openat(one->fd, LOCK_NAME, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    const char *reason = why_alive(one->fd, lock);
+    if (!reason && !holds_only(one->fd, is_of_output))
+        reason = "there is more in it than a job leaves that was killed";
+    if (reason)
+        tell_left(one, reason);
+    else
+        tell_removed(how, one, how->is_dry || remove_output(one));
+    if (lock >= 0)
+        close(lock);
+}
+
+/* ---- directories ---- */
+
+static bool has_lock(int directory)
+{
+    struct stat about;
+    return fstatat(directory, LOCK_NAME, &about, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* By name, or by what is in it; anything else is left without a word. */
+static void clean_candidate(cleaning *how, const candidate *one)
+{
+    if (has_prefix(one->name, LITTER_PREFIX))
+        clean_run(how, one);
+    else if (has_prefix(one->name, SPILL_PREFIX))
+        clean_spill(how, one);
+    else if (has_lock(one->fd))
+        clean_output(how, one);
+}
+
+static void clean_entry(cleaning *how, int parent, const char *directory, const char *name)
+{
+    char path[PATH_MAX];
+    struct stat about;
+    candidate one = {.path = path, .name = name};
+    if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path)
+        return;
+    one.fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (one.fd < 0)
+        return;
+    if (fstat(one.fd, &about) == 0 && about.st_uid == geteuid()) {
+        one.age_seconds = time(NULL) - about.st_mtime;
+        clean_candidate(how, &one);
+    }
+    close(one.fd);
+}
+
+/* The directory itself may be an output; else what is in it is looked at. */
+static void clean_directory(cleaning *how, const char *path)
+{
+    DIR *open = opendir(path);
+    if (!open) {
+        how->status = quern_command_fail(errno, "cannot look into %s", path);
+        return;
+    }
+    candidate self = {.path = path, .name = "", .fd = dirfd(open)};
+    struct stat about;
+    if (has_lock(self.fd)) {
+        if (fstat(self.fd, &about) == 0 && about.st_uid == geteuid())
+            clean_output(how, &self);
+    } else
+        for (struct dirent *entry; (entry = readdir(open));)
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+                clean_entry(how, self.fd, path, entry->d_name);
+    closedir(open);
+}
+
+/* Where the library and `quern run` leave things if nobody says otherwise. */
+static void clean_defaults(cleaning *how)
+{
+    const char *temporary = getenv("TMPDIR");
+    if (temporary && *temporary)
+        clean_directory(how, temporary);
+    else {
+        clean_directory(how, "/var/tmp");
+        clean_directory(how, "/tmp");
+    }
+    if (access("/dev/shm", R_OK | X_OK) == 0)
+        clean_directory(how, "/dev/shm");
+}
+
+int quern_command_clean(int argc, char **argv)
+{
+    static const struct option names[] = {{"dry-run", no_argument, NULL, 'd'}, {0}};
+    cleaning how = {0};
+    int option;
+    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (option != 'd')
+            return QUERN_COMMAND_MISUSED;
+        how.is_dry = true;
+    }
+    if (optind == argc)
+        clean_defaults(&how);
+    for (int i = optind; i < argc; i++)
+        clean_directory(&how, argv[i]);
+    return how.status;
+}
