@@ -292,6 +292,11 @@ bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out)
     return qn_sched_pending(sched) > sched->counts.ranks_alive && serve(sched, QN_SCHED_ASKING_RESERVE, action_out);
 }
 
+bool qn_sched_is_done(const qn_sched *sched, uint32_t task)
+{
+    return sched->tasks[task].state == QN_SCHED_TASK_FINISHED;
+}
+
 qn_sched_counts qn_sched_get_counts(const qn_sched *sched)
 {
     qn_sched_counts counts = sched->counts;

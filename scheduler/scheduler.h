@@ -102,6 +102,8 @@ bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out);
 
 qn_sched_counts qn_sched_get_counts(const qn_sched *sched);
 
+bool qn_sched_is_done(const qn_sched *sched, uint32_t task);
+
 /* The first broken invariant as text, or NULL. O(tasks + ranks); for tests and the simulator. */
 const char *qn_sched_check(const qn_sched *sched);
 

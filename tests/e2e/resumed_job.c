@@ -66,5 +66,5 @@ int main(int argc, char **argv)
         status = run(context);
     }
     quern_context_destroy(context);
-    return status != QUERN_OK;
+    return quern_exit_status(status);
 }
