@@ -76,8 +76,7 @@ bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn
     const json_t *line = qn_checkpoint_find_line(checkpoint->epochs, checkpoint->run, stage);
     *state_out = (qn_task_state){0};
     return qn_checkpoint_has_begun(checkpoint, stage) && line &&
-           qn_task_state_parse(state_out, json_object_get(line, "tasks")) &&
-           state_out->record_bytes_max == checkpoint->settings->record_bytes_max;
+           qn_task_state_parse(state_out, json_object_get(line, "tasks"));
 }
 
 quern_status qn_checkpoint_take_up(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error)

@@ -640,7 +640,12 @@ static quern_status take_up(qn_stage_run *run, qn_error *error)
         return QUERN_OK;
     quern_status status = qn_comm_broadcast(run->engine->comm, &goes_on, sizeof goes_on, 0, error);
     qn_checkpoint_stage stage = about(run);
-    return status == QUERN_OK && goes_on ? qn_checkpoint_take_up(checkpoint, &stage, error) : status;
+    if (status == QUERN_OK && goes_on)
+        return qn_checkpoint_take_up(checkpoint, &stage, error);
+    if (run->engine->comm->rank == 0)
+        qn_progress_say(&run->engine->progress, "checkpoint: '%s' is done again: its input is cut in another way",
+                        run->stage->result->name);
+    return status;
 }
 
 static quern_status prepare(qn_stage_run *run, qn_error *error)
