@@ -33,6 +33,9 @@ typedef struct qn_settings {
     char *quarantine_dir; /* owned; NULL: none */
     char *checkpoint_dir; /* owned; NULL: none */
     bool resumes;
+    uint64_t checkpoint_every_ns; /* 0: by cost and failures */
+    uint64_t node_failure_ns;     /* mean time between failures of a node */
+    uint64_t deadline_ns;         /* from when the context was made; 0: none */
     quern_explain_form explain;
     bool show_progress;
     bool check; /* callbacks */
