@@ -19,7 +19,8 @@
  *
  * A run whose lines say that it is done, and that gave files and nothing else, is not run again. A job may also die when its outputs are
  * there and that line is not: so before each of them gets its _SUCCESS, a line says which manifest it has. If there is such
- * a line for each, with the manifest that is there, and _SUCCESS, the run is done.
+ * a line for each, with the manifest that is there, and _SUCCESS, the run is done. If it has to be run again all the same, since more came of it, or
+ * not all outputs are there, those that are there are known to be its own, and are given again.
  *
  * A job that is over may still be killed before its processes have ended. Whoever would start it again then (tools/quern/run.c) makes a
  * file `keep` in the directory, and removes all of it himself.

@@ -14,6 +14,7 @@
 #include "runtime/engine/bad_log.h"
 #include "runtime/engine/checkpoint_internal.h"
 #include "runtime/io/listing.h"
+#include "runtime/io/output.h"
 
 #define DIGEST_TEXT_BYTES 17
 
@@ -334,6 +335,19 @@ static bool is_whole(const qn_checkpoint *checkpoint, const qn_sink *sink)
     return has_success;
 }
 
+/* Of outputs that an attempt before this one at the same run gave, when the run is not done: it will give them again. */
+static void forget_outputs(const qn_checkpoint *checkpoint, const qn_graph *graph, const struct quern_counter *counters)
+{
+    qn_error ignored = {0}; /* whoever prepares the directory will say what is wrong with it */
+    if (!is_of_run(checkpoint, find_output(checkpoint, NULL), counters))
+        return;
+    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
+        if (qn_sink_is_of_files(sink) && is_whole(checkpoint, sink)) {
+            qn_checkpoint_say(checkpoint, "the output %s of run %u is given again", sink->directory, checkpoint->run);
+            qn_output_forget(sink->directory, &ignored);
+        }
+}
+
 /* The line that says that the run is done, or that all its outputs were about to be, which they are. Rank 0. */
 static const json_t *find_end(const qn_checkpoint *checkpoint, const qn_graph *graph,
                               const struct quern_counter *counters)
@@ -380,8 +394,10 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
     }
     if (status != QUERN_OK || done)
         return status;
-    if (checkpoint->comm->rank == 0)
+    if (checkpoint->comm->rank == 0) {
+        forget_outputs(checkpoint, graph, counters);
         choose(checkpoint, stages, counters, error);
+    }
     status = qn_comm_agree(checkpoint->comm, error);
     if (status == QUERN_OK)
         status = share_choice(checkpoint, error);
@@ -643,7 +659,10 @@ quern_status qn_checkpoint_begin_commit(qn_checkpoint *checkpoint, const qn_grap
                                         struct quern_counter *counters, qn_error *error)
 {
     qn_error failure = {0};
-    if (!checkpoint->directory || checkpoint->save_failed || !gives_only_files(graph) ||
+    bool has_files = false;
+    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
+        has_files |= qn_sink_is_of_files(sink);
+    if (!checkpoint->directory || checkpoint->save_failed || !has_files ||
         note_run(checkpoint, "commit", counters, &failure) == QUERN_OK)
         return QUERN_OK;
     return qn_checkpoint_go_on_without(checkpoint, &failure, error);

@@ -29,6 +29,7 @@
 #define TEMPORARY_PREFIX   ".part-"
 #define TEMPORARY_SUFFIX   ".tmp"
 #define PART_PREFIX        "part-"
+#define SUCCESS_NAME       "_SUCCESS"
 #define MANIFEST_NAME      "_MANIFEST.json"
 
 /* What stands behind a part's number, or NULL: it is no part's name. */
@@ -39,6 +40,15 @@ static const char *find_suffix(const char *name, const char *prefix)
     const char *digits = name + strlen(prefix);
     size_t count = strspn(digits, "0123456789");
     return count >= NUMBER_DIGITS_MIN ? digits + count : NULL;
+}
+
+static void remove_in(const char *directory, const char *name)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/%s", directory, name) >= 0) {
+        unlink(path);
+        free(path);
+    }
 }
 
 /* Whether a name is a temporary part's, ".part-" and digits and ".tmp". */
@@ -157,6 +167,19 @@ quern_status qn_output_prepare(qn_output *output, const char *directory, qn_erro
     }
     return qn_error_set(error, QUERN_ERROR_OUTPUT_EXISTS, 0, "other jobs begin and end in the output directory %s",
                         directory);
+}
+
+quern_status qn_output_forget(const char *directory, qn_error *error)
+{
+    qn_output_lock lock = {0};
+    bool gone = false;
+    quern_status status = qn_output_lock_take(&lock, directory, &gone, error);
+    if (status != QUERN_OK || gone)
+        return status;
+    remove_in(directory, SUCCESS_NAME);
+    lock.named = false; /* it stays, as if a job had been killed there */
+    qn_output_lock_drop(&lock);
+    return QUERN_OK;
 }
 
 void qn_output_release(qn_output *output)
@@ -623,19 +646,10 @@ static quern_status create_in(const char *directory, const char *name, const cha
     return status;
 }
 
-static void remove_in(const char *directory, const char *name)
-{
-    char *path = NULL;
-    if (asprintf(&path, "%s/%s", directory, name) >= 0) {
-        unlink(path);
-        free(path);
-    }
-}
-
 void qn_output_unseal(qn_output *output)
 {
     if (output->has_success)
-        remove_in(output->directory, "_SUCCESS");
+        remove_in(output->directory, SUCCESS_NAME);
     if (output->has_manifest)
         remove_in(output->directory, MANIFEST_NAME);
     output->has_success = output->has_manifest = false;
@@ -658,7 +672,7 @@ static quern_status seal(qn_output *output, const char *manifest, qn_error *erro
     if (output->announce)
         output->announce(output->directory, output->announce_user);
     qn_output_lock_remove(&output->lock); /* parts and manifest keep other jobs away by now */
-    status = create_in(output->directory, "_SUCCESS", "", error);
+    status = create_in(output->directory, SUCCESS_NAME, "", error);
     output->has_success = status == QUERN_OK;
     return status == QUERN_OK ? qn_file_sync_directory(output->directory, error) : status;
 }

@@ -45,6 +45,8 @@ typedef struct qn_output {
  * directory: borrowed until release or withdraw. QUERN_ERROR_OUTPUT_EXISTS (the directory is then as it was),
  * QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_output_prepare(qn_output *output, const char *directory, qn_error *error);
+/* Rank 0: an output that is whole is as if its job had been killed before; prepare takes it over then. Errors of prepare. */
+quern_status qn_output_forget(const char *directory, qn_error *error);
 /* Rank 0, after a failure: takes _SUCCESS and the manifest back if this job wrote them. Takes one that is not prepared. */
 void qn_output_unseal(qn_output *output);
 /* Rank 0, after a failure, when all parts are removed: ends the lock, and removes the directory if the job created it. Takes

@@ -52,9 +52,10 @@ static quern_status write_owner(int fd, const char *path, qn_error *error)
     char text[OWNER_BYTES_MAX];
     snprintf(text, sizeof text, "%s %ld %s\n", self.boot[0] ? self.boot : "-", self.pid,
              self.host[0] ? self.host : "-");
-    if (ftruncate(fd, 0) != 0)
-        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write %s", path);
-    return qn_file_write_at(fd, text, strlen(text), 0, path, QUERN_ERROR_OUTPUT, error);
+    quern_status status = qn_file_write_at(fd, text, strlen(text), 0, path, QUERN_ERROR_OUTPUT, error);
+    if (status == QUERN_OK && ftruncate(fd, (off_t)strlen(text)) != 0)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write %s", path);
+    return status; /* there was never less in it than an owner */
 }
 
 static bool is_of_this_machine(const owner *other)
@@ -99,10 +100,30 @@ static quern_status take_over(int fd, const char *directory, const char *path, b
     return *gone_out ? QUERN_OK : write_owner(fd, path, error);
 }
 
+/* A file that gets its name when it is locked and says whose it is: a job that is killed leaves none without an owner. -1: it is not made,
+ * since there is one (EEXIST), or since the file system cannot. */
+static int make_whole(const char *path, const char *directory)
+{
+    char own[64];
+    qn_error ignored = {0};
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -1;
+    snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
+    flock(fd, LOCK_EX | LOCK_NB);
+    if (write_owner(fd, path, &ignored) == QUERN_OK && linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
 static quern_status open_lock(char *path, const char *directory, int *fd_out, bool *was_left_out, bool *gone_out,
                               qn_error *error)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = make_whole(path, directory);
+    bool is_whole = fd >= 0;
+    if (!is_whole)
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     bool is_new = fd >= 0;
     if (!is_new && errno == EEXIST)
         fd = open(path, O_RDWR | O_CLOEXEC);
@@ -111,7 +132,9 @@ static quern_status open_lock(char *path, const char *directory, int *fd_out, bo
         return QUERN_OK;
     if (fd < 0)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot use %s as output directory", directory);
-    quern_status status = is_new ? begin_lock(fd, path, error) : take_over(fd, directory, path, gone_out, error);
+    quern_status status = QUERN_OK;
+    if (!is_whole)
+        status = is_new ? begin_lock(fd, path, error) : take_over(fd, directory, path, gone_out, error);
     if (status != QUERN_OK || *gone_out) {
         close(fd);
         return status;

@@ -18,10 +18,10 @@ import time
 from harness import Failure, main, process_env, read_file, test
 
 SEED = int(os.environ.get("E2E_SEED") or random.SystemRandom().randrange(1 << 32))
-KILLS_SUPERVISED, KILLS_PLAIN = 7, 6  # of each program, at least; --slow: so many times more
+KILLS_SUPERVISED, KILLS_PLAIN = 6, 5  # of each program, at least; --slow: so many times more
 SLOW_FACTOR = 12
 RESTARTS = 8
-END_SECONDS = 40  # for a run with up to three kills, one of them while stopped
+END_SECONDS = 90  # for a run with up to three kills, one of them while stopped
 LOCKED_SECONDS = 5
 RANKS = (1, 2, 3, 4)
 SIGNALS = ["KILL"] * 5 + ["SEGV"] * 3 + ["STOP"]

@@ -365,6 +365,25 @@ START_TEST(what_a_killed_job_left_is_removed)
 }
 END_TEST
 
+START_TEST(an_output_that_is_to_be_given_again_is_as_if_its_job_had_been_killed)
+{
+    prepare();
+    kit_write_file(in_out("part-00000"), "x", 1);
+    kit_write_file(in_out("_MANIFEST.json"), "x", 1);
+    kit_write_file(in_out("_SUCCESS"), "", 0);
+    qn_output_release(&output);
+    check_refused(QUERN_ERROR_OUTPUT_EXISTS, "not empty");
+    for (int times = 0; times < 2; times++)
+        kit_assert_ok(qn_output_forget(out, &error), &error);
+    check_names(QN_OUTPUT_LOCK_NAME " _MANIFEST.json part-00000 ");
+    prepare();
+    check_names("");
+    ck_assert_int_eq(qn_output_forget(out, &error), QUERN_ERROR_OUTPUT_EXISTS); /* somebody writes there */
+    qn_error_clear(&error);
+    qn_output_withdraw(&output);
+}
+END_TEST
+
 START_TEST(what_is_not_of_a_killed_job_is_kept_and_refused)
 {
     static const char *const names[] = {"part-0000",   "_MANIFEST",   "_SUCCESS",      ".part-0000.tmp",
@@ -586,6 +605,7 @@ int main(void)
         what_cannot_be_an_output_directory_is_an_error_that_names_it,
         withdrawing_removes_only_a_directory_that_the_job_made_and_that_is_empty,
         what_a_killed_job_left_is_removed,
+        an_output_that_is_to_be_given_again_is_as_if_its_job_had_been_killed,
         what_is_not_of_a_killed_job_is_kept_and_refused,
         a_live_job_keeps_its_directory,
         a_job_of_another_machine_or_of_nobody_known_keeps_its_directory,
