@@ -90,6 +90,7 @@ START_TEST(a_job_ends_when_an_epoch_just_fits_before_its_deadline)
     ck_assert(qn_epochs_must_end(&epochs, BEGAN + 94 * S, 10 * MIB));
     ck_assert(qn_epochs_must_end(&epochs, BEGAN, 10 * MIB)); /* it stays so */
     ck_assert(qn_epochs_may_save(&epochs, BEGAN + 94 * S, 10 * MIB));
+    ck_assert(!qn_epochs_may_save(&epochs, BEGAN + 98 * S, 10 * MIB));
 }
 END_TEST
 
