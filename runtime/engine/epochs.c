@@ -61,6 +61,6 @@ bool qn_epochs_must_end(qn_epochs *epochs, uint64_t now_ns, uint64_t bytes)
 
 bool qn_epochs_may_save(const qn_epochs *epochs, uint64_t now_ns, uint64_t bytes)
 {
-    return epochs->terminated_ns == 0 ||
-           now_ns + qn_epochs_foresee_cost_ns(epochs, bytes) < epochs->terminated_ns + TERM_PATIENCE_NS;
+    uint64_t end_ns = epochs->terminated_ns == 0 ? epochs->deadline_ns : epochs->terminated_ns + TERM_PATIENCE_NS;
+    return now_ns + qn_epochs_foresee_cost_ns(epochs, bytes) < end_ns;
 }
