@@ -89,6 +89,7 @@ def a_stopped_rank_is_named_and_ends_the_job_which_can_be_resumed(t):
         named = [b"quern: rank %d (process %d on " % (rank, job.pids[rank]) for rank in ranks]
         job.has_ended(b"it is stopped (T", b"of %d ranks on " % n, b"%d are silent" % len(ranks), *named,
                       b"in the stage 'counts'" if where == "second" else b", task ")
+    for job, n, where, _ in cases[:2]:
         job.resumes(where == "second")
 
 
