@@ -98,7 +98,7 @@ static void tell_others(const qn_heartbeat *heartbeat)
 
 static void tell_end(const qn_heartbeat *heartbeat, const char *who, uint64_t silent_ns)
 {
-    char line[LINE_BYTES];
+    char line[2 * LINE_BYTES];
     const char *kept = heartbeat->engine->settings.checkpoint_dir
                            ? "; what the checkpoint holds stays: resume=on goes on from it"
                            : "";
