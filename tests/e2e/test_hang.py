@@ -27,7 +27,7 @@ class Job:
 
     def start(self, n, where, how, *options):
         self.running = self.t.start(n, where, how, self.out, self.mark, *self.paths, "--quern-split-bytes=4K",
-                                    "--quern-checkpoint", self.saved, *options)
+                                    "--quern-checkpoint", self.saved, "--quern-checkpoint-every=1h", *options)
         return self
 
     def start_slowly(self, n, where, *options):
