@@ -137,7 +137,7 @@ static void tell_member(qn_heartbeat *heartbeat, uint32_t member, const qn_roll_
     char line[LINE_BYTES];
     qn_roll_verdict verdict = heartbeat->roll.entries[member].verdict;
     if (heartbeat->line_count++ >= LINES_AT_ONCE_MAX)
-        return;
+        return; /* the rest at the next look */
     name_member(heartbeat, member, line, sizeof line);
     if (verdict == QN_ROLL_BACK)
         snprintf(line + strlen(line), sizeof line - strlen(line), " is back");

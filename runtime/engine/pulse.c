@@ -116,11 +116,12 @@ static void tell(const qn_pulse_taker *taker, char *text, size_t bytes)
         snprintf(text, bytes, "in the program, outside of a run");
         return;
     }
-    if (!taker->agent || !site->stage) {
-        snprintf(text, bytes, "%s", between ? between : "between two stages");
+    if (!taker->agent) {
+        snprintf(text, bytes, "%s", between ? between : "between tasks or stages");
         return;
     }
-    snprintf(text, bytes, "in the stage '%s'", site->stage);
+    const char *stage = site->stage;
+    snprintf(text, bytes, "in the stage '%s'", stage ? stage : "?");
     bool is_inside = try_gate(taker);
     qn_site_describe(site, is_inside, text, bytes);
     if (is_inside)

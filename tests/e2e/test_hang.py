@@ -31,14 +31,17 @@ class Job:
         return self
 
     def start_slowly(self, n, where, *options):
-        """Ranks take their time there until go_on(); waits until all of them are there, and have been for some beats."""
+        """Ranks take their time there until go_on()."""
         self.t.write(self.mark + ".wait", b"")
-        self.start(n, where, "wait", *options)
-        marks = ["%s.%d" % (self.mark, rank) for rank in range(n)]
-        self.t.check(wait_until(lambda: all(map(os.path.exists, marks)), 20), "the ranks did not get there")
-        time.sleep(0.5)
+        self.marks = ["%s.%d" % (self.mark, rank) for rank in range(n)]
+        return self.start(n, where, "wait", *options)
+
+    def arrive(self):
+        """Waits until all ranks are there, and have been for some beats."""
+        self.t.check(wait_until(lambda: all(map(os.path.exists, self.marks)), 20), "the ranks did not get there")
+        left = max(os.stat(mark).st_mtime for mark in self.marks) + 0.5 - time.time()
+        time.sleep(min(max(left, 0), 0.5))
         self.pids = self.running.rank_pids()
-        return self
 
     def go_on(self):
         os.remove(self.mark + ".wait")
@@ -47,10 +50,9 @@ class Job:
         for rank in ranks:
             os.kill(self.pids[rank], number)
 
-    def says(self, *words, times=1):
+    def says(self, *words):
         for word in words:
-            self.t.check(wait_until(lambda: read_file(self.running.err_path).count(word) >= times, 20),
-                         "not told: %r" % word)
+            self.t.check(wait_until(lambda: word in read_file(self.running.err_path), 20), "not told: %r" % word)
 
     def wait(self):
         run = self.running.wait(30)
@@ -84,6 +86,7 @@ def a_stopped_rank_is_named_and_ends_the_job_which_can_be_resumed(t):
     for job, n, where, ranks in cases:
         job.start_slowly(n, where, *BOUNDS)
     for job, n, where, ranks in cases:
+        job.arrive()
         job.send(signal.SIGSTOP, *ranks)
     for job, n, where, ranks in cases:
         named = [b"quern: rank %d (process %d on " % (rank, job.pids[rank]) for rank in ranks]
@@ -97,7 +100,10 @@ def a_stopped_rank_is_named_and_ends_the_job_which_can_be_resumed(t):
 def a_rank_that_is_stopped_for_a_while_is_told_of_and_comes_back(t):
     cases = [(Job(t), *case) for case in ((2, 0), (3, 2))]
     for job, n, rank in cases:
-        job.start_slowly(n, "first", "--quern-hang-warning=1", "--quern-hang-timeout=60").send(signal.SIGSTOP, rank)
+        job.start_slowly(n, "first", "--quern-hang-warning=1", "--quern-hang-timeout=60")
+    for job, n, rank in cases:
+        job.arrive()
+        job.send(signal.SIGSTOP, rank)
     for job, n, rank in cases:
         job.says(b"has not run for")
         job.send(signal.SIGCONT, rank)
@@ -109,8 +115,9 @@ def a_rank_that_is_stopped_for_a_while_is_told_of_and_comes_back(t):
 @test
 def a_job_that_is_suspended_as_a_whole_goes_on(t):
     job = Job(t).start_slowly(3, "first", *BOUNDS)
+    job.arrive()
     job.send(signal.SIGSTOP, 0, 1, 2)
-    time.sleep(4)
+    time.sleep(3.5)
     states = [process_state(pid) for pid in job.pids.values()]
     t.check(all("T (stopped)" in state for state in states), "not stopped: %s" % states)
     for rank in range(3):
@@ -141,18 +148,11 @@ def what_hangs_is_named_with_its_record_or_its_file_and_ends_the_job(t):
 @test
 def a_callback_that_takes_long_is_told_of_and_ends_nothing_by_itself(t):
     spinning = Job(t).start(2, "first", "spin", "--quern-hang-warning=1", "--quern-hang-timeout=1")
-    spinning.says(b"has computed for ", times=2)
+    spinning.says(b"has computed for ")
     spinning.says(b"on the record at byte %d of " % AT)
+    time.sleep(0.5)
     t.check(spinning.running.process.poll() is None, "the job ended")
     spinning.running.kill()
-
-
-@test
-def a_callback_that_sleeps_ends_nothing_where_the_user_set_no_bound(t):
-    job = Job(t).start(2, "first", "sleep", "--quern-hang-warning=1")
-    job.says(b"has done nothing for ", times=2)
-    t.check(job.running.process.poll() is None, "the job ended")
-    job.running.kill()
 
 
 if __name__ == "__main__":
