@@ -88,7 +88,11 @@ typedef enum quern_explain_form {
     X(isolate, quern_switch, "isolate", SWITCH, "off",                                                                 \
       "run the callbacks of operators in processes of their own: a crash costs an attempt, not the job")               \
     X(task_timeout_s, uint64_t, "task-timeout", COUNT, "none",                                                         \
-      "seconds that a callback may take for a record, or between 512 that it emits")
+      "seconds that a callback may take for a record, or between 512 that it emits")                                   \
+    X(hang_warning_ms, uint64_t, "hang-warning", TIME, "1m",                                                           \
+      "time without a sign of life of a rank after which the others say what it did last")                             \
+    X(hang_timeout_ms, uint64_t, "hang-timeout", TIME, "20m, but never inside a host application",                     \
+      "time without a sign of life of a rank after which the job ends, with exit status 76")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

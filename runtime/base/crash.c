@@ -7,7 +7,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#include "runtime/base/clock.h"
 
 #define TEXT_BYTES   1024
 #define CALLS_MAX    64
@@ -22,6 +25,7 @@ static struct {
     atomic_bool is_on, has_begun;
     qn_crash_tell_fn tell;
     void *user;
+    int end_status; /* 0: the signal's */
     struct sigaction before[sizeof watched / sizeof *watched];
     stack_t stack_before;
     uint8_t stack[STACK_BYTES];
@@ -79,6 +83,8 @@ static void handle(int number, siginfo_t *about, void *context)
         say(text);
         say_calls(before->sa_handler != SIG_DFL);
     }
+    if (watch.end_status != 0)
+        _exit(watch.end_status);
     /* For whoever was there before: what the processor refused is tried again when this returns, what was sent is sent again. */
     sigaction(number, before, NULL);
     if (about->si_code <= 0)
@@ -121,8 +127,23 @@ void qn_crash_say(const char *line)
 {
     if (!atomic_load(&watch.is_on))
         return;
-    say(line);
-    say("\n");
+    struct iovec parts[] = {{(void *)line, strlen(line)}, {(void *)"\n", 1}};
+    (void)!writev(STDERR_FILENO, parts, 2);
+}
+
+void qn_crash_end(pthread_t stuck, int status)
+{
+    if (atomic_load(&watch.is_on)) {
+        watch.end_status = status;
+        pthread_kill(stuck, SIGABRT);
+        qn_clock_sleep(SECONDS_MAX * QN_NS_PER_S);
+    }
+    _exit(status);
+}
+
+void qn_crash_end_now(int status)
+{
+    _exit(status);
 }
 
 void qn_crash_unwatch(void)

@@ -10,6 +10,7 @@
 #ifndef QN_BASE_CRASH_H
 #define QN_BASE_CRASH_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,7 +23,13 @@ bool qn_crash_watch(qn_crash_tell_fn tell, void *user);
 void qn_crash_unwatch(void);
 /* In a child of a process that is watched: so is the child, but nobody else handles its signals. Where none is, they end the child. */
 void qn_crash_watch_child(void);
-/* A line of the watcher's about a process that ended; where this process is not watched, nothing. */
+/* A line of the watcher's about a process that ended, or does not go on; where this process is not watched, nothing. */
 void qn_crash_say(const char *line);
+
+/* Ends the process with this exit status because a thread of it does not go on: where the process is watched, with last words that are of
+ * that thread, and the calls in which it is stuck. Does not return. */
+void qn_crash_end(pthread_t stuck, int status);
+/* The same without last words: it is another process that does not go on. */
+void qn_crash_end_now(int status);
 
 #endif

@@ -76,6 +76,17 @@ bool qn_comm_share_hdf5(const qn_comm *comm, int64_t access_list)
     return comm->size == 1 || comm->ops->share_hdf5(comm, access_list);
 }
 
+quern_status qn_comm_beat_once(qn_comm *comm, const qn_comm_beat *mine, qn_comm_beat *theirs_out, qn_error *error)
+{
+    QN_ASSERT(qn_comm_has_beats(comm));
+    return comm->ops->beat(comm, mine, theirs_out, error);
+}
+
+quern_status qn_comm_end_beats(qn_comm *comm, qn_error *error)
+{
+    return qn_comm_has_beats(comm) ? comm->ops->end_beats(comm, error) : QUERN_OK;
+}
+
 quern_status qn_comm_agree(qn_comm *comm, qn_error *error)
 {
     /* The largest of (size - rank) among those with a failure tells the lowest of them. */

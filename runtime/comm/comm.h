@@ -28,8 +28,11 @@ typedef struct qn_comm {
     uint32_t rank, size;
     uint32_t node, node_count; /* nodes are numbered by their lowest rank */
     uint32_t node_rank, node_size;
-    bool helper_allowed; /* a second thread may call in, one at a time */
-    bool in_host;        /* somebody else initialised MPI */
+    bool helper_allowed;  /* a second thread may call in, one at a time */
+    bool threads_allowed; /* and at the same time */
+    bool in_host;         /* somebody else initialised MPI */
+    volatile uint64_t
+        waits; /* times that the rank looked in vain for what others are to send: for who looks from outside */
 } qn_comm;
 
 /* Some of the ranks. */
@@ -37,6 +40,16 @@ typedef enum qn_comm_scope {
     QN_COMM_NODE,  /* those of this node, numbered as node_rank */
     QN_COMM_LEADS, /* the first one of each node, numbered as node; nobody else may call */
 } qn_comm_scope;
+
+/* What the first rank of a node tells that of the next one. */
+#define QN_COMM_LAST_BEAT UINT64_MAX
+
+typedef struct qn_comm_beat {
+    uint64_t number; /* of the beat, from 1 on; 0: none came; QN_COMM_LAST_BEAT: none will come */
+    uint32_t rank;
+    int32_t process;
+    char host[64];
+} qn_comm_beat;
 
 typedef struct qn_comm_ops {
     void (*destroy)(qn_comm *comm);
@@ -52,6 +65,8 @@ typedef struct qn_comm_ops {
     quern_status (*collect)(qn_comm *comm, const void *mine, size_t bytes, void **all_out, size_t *bytes_out,
                             qn_error *error);
     bool (*share_hdf5)(const qn_comm *comm, int64_t access_list);
+    quern_status (*beat)(qn_comm *comm, const qn_comm_beat *mine, qn_comm_beat *theirs_out, qn_error *error);
+    quern_status (*end_beats)(qn_comm *comm, qn_error *error);
     quern_status (*exchange_start)(struct qn_exchange *exchange, qn_error *error);
     quern_status (*exchange_test)(struct qn_exchange *exchange, qn_error *error);
 } qn_comm_ops;
@@ -90,6 +105,18 @@ quern_status qn_comm_gather_node(qn_comm *comm, const void *mine, size_t bytes, 
 /* Any number of bytes of every rank, one after the other in the order of ranks, on rank 0: *all_out is freed by the caller; NULL elsewhere. */
 quern_status qn_comm_collect(qn_comm *comm, const void *mine, size_t bytes, void **all_out, size_t *bytes_out,
                              qn_error *error);
+
+/* The first ranks of nodes stand in a ring: each tells the next one that it lives. Takes this rank's beat, if the last one is gone, and gives
+ * the newest that came from the one before, or one with number 0. Never waits. Only where qn_comm_has_beats(); by any thread, one at a
+ * time, beside all other calls. */
+quern_status qn_comm_beat_once(qn_comm *comm, const qn_comm_beat *mine, qn_comm_beat *theirs_out, qn_error *error);
+/* No beats come any more. Collective over the first ranks of nodes; waits. */
+quern_status qn_comm_end_beats(qn_comm *comm, qn_error *error);
+
+static inline bool qn_comm_has_beats(const qn_comm *comm)
+{
+    return comm->node_count > 1 && comm->node_rank == 0 && comm->threads_allowed;
+}
 
 /* Everybody gets the same outcome: that of the lowest rank that has a failure, or QUERN_OK. Collective. The texts of other ranks'
  * failures are lost. */

@@ -17,6 +17,7 @@
 #define TAG_MESSAGE      1
 #define TAG_ANNOUNCEMENT 2
 #define TAG_COLLECT      3
+#define TAG_BEAT         4
 #define PIECE_BYTES_MAX  ((size_t)1 << 30) /* of one MPI call: counts are int */
 
 typedef struct outgoing {
@@ -25,8 +26,16 @@ typedef struct outgoing {
     uint8_t data[];
 } outgoing;
 
+/* Of the first rank of a node; both requests are null between two beats. */
+typedef struct beat_ring {
+    MPI_Request sending, receiving;
+    qn_comm_beat sent, received;
+    bool is_open; /* a beat is on its way, or was */
+} beat_ring;
+
 typedef struct mpi_comm {
     qn_comm base;
+    beat_ring ring;
     MPI_Comm control, job, counts, payload, node;
     MPI_Comm leads;   /* of the first rank of each node, where there are several; else null */
     bool initialised; /* by us: finalise it */
@@ -61,7 +70,7 @@ const char *qn_launch_shared_memory_transport(void)
 }
 
 /* Waits without burning a core. */
-static quern_status wait_for(MPI_Request *request, qn_error *error)
+static quern_status wait_for(mpi_comm *comm, MPI_Request *request, qn_error *error)
 {
     qn_backoff backoff = {0};
     for (;;) {
@@ -69,6 +78,7 @@ static quern_status wait_for(MPI_Request *request, qn_error *error)
         MPI_TRY(MPI_Test(request, &done, MPI_STATUS_IGNORE));
         if (done)
             return QUERN_OK;
+        comm->base.waits++;
         qn_backoff_wait(&backoff);
     }
 }
@@ -163,21 +173,22 @@ static quern_status mpi_poll(qn_comm *base, const void **data_out, size_t *bytes
     return QUERN_OK;
 }
 
-static quern_status broadcast_on(MPI_Comm on, void *data, size_t bytes, uint32_t root, qn_error *error)
+static quern_status broadcast_on(mpi_comm *comm, MPI_Comm on, void *data, size_t bytes, uint32_t root, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (size_t done = 0; done < bytes && status == QUERN_OK; done += PIECE_BYTES_MAX) {
         size_t piece = bytes - done < PIECE_BYTES_MAX ? bytes - done : PIECE_BYTES_MAX;
         MPI_Request request;
         MPI_TRY(MPI_Ibcast((uint8_t *)data + done, (int)piece, MPI_BYTE, (int)root, on, &request));
-        status = wait_for(&request, error);
+        status = wait_for(comm, &request, error);
     }
     return status;
 }
 
 static quern_status mpi_broadcast(qn_comm *base, void *data, size_t bytes, uint32_t root, qn_error *error)
 {
-    return broadcast_on(((mpi_comm *)base)->job, data, bytes, root, error);
+    mpi_comm *comm = (mpi_comm *)base;
+    return broadcast_on(comm, comm->job, data, bytes, root, error);
 }
 
 static quern_status mpi_broadcast_within(qn_comm *base, qn_comm_scope scope, void *data, size_t bytes, uint32_t root,
@@ -185,7 +196,7 @@ static quern_status mpi_broadcast_within(qn_comm *base, qn_comm_scope scope, voi
 {
     mpi_comm *comm = (mpi_comm *)base;
     MPI_Comm on = scope == QN_COMM_NODE ? comm->node : comm->leads;
-    return on == MPI_COMM_NULL ? QUERN_OK : broadcast_on(on, data, bytes, root, error);
+    return on == MPI_COMM_NULL ? QUERN_OK : broadcast_on(comm, on, data, bytes, root, error);
 }
 
 static quern_status mpi_reduce(qn_comm *base, uint64_t *numbers, size_t count, int operation, qn_error *error)
@@ -194,7 +205,7 @@ static quern_status mpi_reduce(qn_comm *base, uint64_t *numbers, size_t count, i
     MPI_Request request;
     MPI_TRY(MPI_Iallreduce(MPI_IN_PLACE, numbers, (int)count, MPI_UINT64_T,
                            operation == QN_COMM_SUM ? MPI_SUM : MPI_MAX, comm->job, &request));
-    return wait_for(&request, error);
+    return wait_for(comm, &request, error);
 }
 
 static quern_status mpi_gather(qn_comm *base, const void *mine, size_t bytes, void *all_out, qn_error *error)
@@ -203,7 +214,7 @@ static quern_status mpi_gather(qn_comm *base, const void *mine, size_t bytes, vo
     MPI_Request request;
     QN_ASSERT(bytes <= PIECE_BYTES_MAX);
     MPI_TRY(MPI_Igather(mine, (int)bytes, MPI_BYTE, all_out, (int)bytes, MPI_BYTE, 0, comm->job, &request));
-    return wait_for(&request, error);
+    return wait_for(comm, &request, error);
 }
 
 static quern_status mpi_gather_node(qn_comm *base, const void *mine, size_t bytes, void *all_out, qn_error *error)
@@ -212,7 +223,7 @@ static quern_status mpi_gather_node(qn_comm *base, const void *mine, size_t byte
     MPI_Request request;
     QN_ASSERT(bytes <= PIECE_BYTES_MAX);
     MPI_TRY(MPI_Iallgather(mine, (int)bytes, MPI_BYTE, all_out, (int)bytes, MPI_BYTE, comm->node, &request));
-    return wait_for(&request, error);
+    return wait_for(comm, &request, error);
 }
 
 static quern_status send_pieces(mpi_comm *comm, const uint8_t *data, size_t bytes, qn_error *error)
@@ -222,7 +233,7 @@ static quern_status send_pieces(mpi_comm *comm, const uint8_t *data, size_t byte
         size_t piece = bytes - done < PIECE_BYTES_MAX ? bytes - done : PIECE_BYTES_MAX;
         MPI_Request request;
         MPI_TRY(MPI_Isend(data + done, (int)piece, MPI_BYTE, 0, TAG_COLLECT, comm->job, &request));
-        status = wait_for(&request, error);
+        status = wait_for(comm, &request, error);
     }
     return status;
 }
@@ -234,7 +245,7 @@ static quern_status receive_pieces(mpi_comm *comm, uint8_t *data, size_t bytes, 
         size_t piece = bytes - done < PIECE_BYTES_MAX ? bytes - done : PIECE_BYTES_MAX;
         MPI_Request request;
         MPI_TRY(MPI_Irecv(data + done, (int)piece, MPI_BYTE, (int)from, TAG_COLLECT, comm->job, &request));
-        status = wait_for(&request, error);
+        status = wait_for(comm, &request, error);
     }
     return status;
 }
@@ -280,6 +291,70 @@ static quern_status mpi_collect(qn_comm *base, const void *mine, size_t bytes, v
     *all_out = all;
     *bytes_out = base->rank == 0 ? all_bytes : 0;
     return QUERN_OK;
+}
+
+static int next_node(const qn_comm *base, uint32_t step)
+{
+    return (int)((base->node + step) % base->node_count);
+}
+
+static quern_status expect_beat(mpi_comm *comm, qn_error *error)
+{
+    MPI_TRY(MPI_Irecv(&comm->ring.received, (int)sizeof comm->ring.received, MPI_BYTE,
+                      next_node(&comm->base, comm->base.node_count - 1), TAG_BEAT, comm->leads, &comm->ring.receiving));
+    return QUERN_OK;
+}
+
+static quern_status send_beat(mpi_comm *comm, const qn_comm_beat *beat, qn_error *error)
+{
+    int is_gone = 1;
+    if (comm->ring.is_open)
+        MPI_TRY(MPI_Test(&comm->ring.sending, &is_gone, MPI_STATUS_IGNORE));
+    if (!is_gone)
+        return QUERN_OK; /* one at a time: nothing piles up before a node that does not answer */
+    comm->ring.sent = *beat;
+    MPI_TRY(MPI_Isend(&comm->ring.sent, (int)sizeof comm->ring.sent, MPI_BYTE, next_node(&comm->base, 1), TAG_BEAT,
+                      comm->leads, &comm->ring.sending));
+    return QUERN_OK;
+}
+
+static quern_status mpi_beat(qn_comm *base, const qn_comm_beat *mine, qn_comm_beat *theirs_out, qn_error *error)
+{
+    mpi_comm *comm = (mpi_comm *)base;
+    qn_comm_beat newest = {0};
+    quern_status status = send_beat(comm, mine, error);
+    if (status == QUERN_OK && !comm->ring.is_open)
+        status = expect_beat(comm, error);
+    comm->ring.is_open = true;
+    for (int here = 1; status == QUERN_OK && comm->ring.receiving != MPI_REQUEST_NULL;) {
+        MPI_TRY(MPI_Test(&comm->ring.receiving, &here, MPI_STATUS_IGNORE));
+        if (!here)
+            break;
+        newest = comm->ring.received;
+        if (newest.number != QN_COMM_LAST_BEAT) /* nothing comes behind that */
+            status = expect_beat(comm, error);
+    }
+    *theirs_out = newest;
+    return status;
+}
+
+/* The last beat of each node is waited for, so that no message is left. */
+static quern_status mpi_end_beats(qn_comm *base, qn_error *error)
+{
+    mpi_comm *comm = (mpi_comm *)base;
+    const qn_comm_beat last = {.number = QN_COMM_LAST_BEAT, .rank = base->rank};
+    quern_status status = comm->ring.is_open ? wait_for(comm, &comm->ring.sending, error) : expect_beat(comm, error);
+    if (status == QUERN_OK)
+        status = send_beat(comm, &last, error);
+    if (status == QUERN_OK)
+        status = wait_for(comm, &comm->ring.sending, error);
+    while (status == QUERN_OK && comm->ring.receiving != MPI_REQUEST_NULL) {
+        status = wait_for(comm, &comm->ring.receiving, error);
+        if (status == QUERN_OK && comm->ring.received.number != QN_COMM_LAST_BEAT)
+            status = expect_beat(comm, error);
+    }
+    comm->ring.is_open = false;
+    return status;
 }
 
 /* What an exchange keeps for MPI: arrays of int, [4][size], behind the struct. */
@@ -389,6 +464,8 @@ static const qn_comm_ops mpi_ops = {
     .gather_node = mpi_gather_node,
     .collect = mpi_collect,
     .share_hdf5 = mpi_share_hdf5,
+    .beat = mpi_beat,
+    .end_beats = mpi_end_beats,
     .exchange_start = mpi_exchange_start,
     .exchange_test = mpi_exchange_test,
 };
@@ -456,6 +533,7 @@ static quern_status set_up(mpi_comm *comm, MPI_Comm from, uint32_t node_size_max
     int threads = MPI_THREAD_SINGLE;
     MPI_TRY(MPI_Query_thread(&threads));
     comm->base.helper_allowed = threads >= MPI_THREAD_SERIALIZED;
+    comm->base.threads_allowed = threads == MPI_THREAD_MULTIPLE;
     MPI_Comm *all[] = {&comm->job, &comm->control, &comm->counts, &comm->payload};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         quern_status status = duplicate(from, all[i], error);
@@ -474,6 +552,7 @@ static quern_status create_mpi(MPI_Comm from, bool initialised, uint32_t node_si
     comm->base.ops = &mpi_ops;
     comm->base.in_host = !initialised;
     comm->control = comm->job = comm->counts = comm->payload = comm->node = comm->leads = MPI_COMM_NULL;
+    comm->ring.sending = comm->ring.receiving = MPI_REQUEST_NULL;
     quern_status status = set_up(comm, from, node_size_max, error);
     if (status != QUERN_OK) {
         mpi_destroy(&comm->base);

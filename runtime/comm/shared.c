@@ -12,6 +12,8 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/pages.h"
 
+#define SMALL_PAGE_BYTES ((size_t)64 << 10) /* a multiple of the system's, on any machine */
+
 /* Where the file of the node's first rank is, and how the others know that they opened that one and no other. */
 typedef struct file_place {
     int64_t process;
@@ -51,9 +53,16 @@ static quern_status lay_out(qn_shared *shared, uint64_t mine_bytes, qn_error *er
 
 /* ---- memory ---- */
 
+/* A little memory is not worth a huge page. */
+static size_t page_bytes(size_t bytes)
+{
+    return bytes <= QN_PAGE_HUGE_BYTES / 2 ? SMALL_PAGE_BYTES : QN_PAGE_HUGE_BYTES;
+}
+
 static size_t whole_pages(size_t bytes)
 {
-    return (bytes + QN_PAGE_HUGE_BYTES - 1) & ~(QN_PAGE_HUGE_BYTES - 1);
+    size_t page = page_bytes(bytes);
+    return (bytes + page - 1) & ~(page - 1);
 }
 
 static bool map_file(qn_shared *shared, int file)
@@ -71,8 +80,8 @@ static bool map_file(qn_shared *shared, int file)
 static bool take_pages(const qn_shared *shared, int file)
 {
     uint32_t count = shared->comm->node_size, number = shared->comm->node_rank;
-    size_t pages = shared->mapped_bytes / QN_PAGE_HUGE_BYTES;
-    size_t begin = pages * number / count * QN_PAGE_HUGE_BYTES, end = pages * (number + 1) / count * QN_PAGE_HUGE_BYTES;
+    size_t page = page_bytes(shared->mapped_bytes), pages = shared->mapped_bytes / page;
+    size_t begin = pages * number / count * page, end = pages * (number + 1) / count * page;
     if (begin == end || madvise(shared->data + begin, end - begin, MADV_POPULATE_WRITE) == 0)
         return true;
     return errno == EINVAL && fallocate(file, 0, (off_t)begin, (off_t)(end - begin)) == 0;

@@ -12,6 +12,7 @@
 #include "runtime/base/pages.h"
 #include "runtime/base/suspension.h"
 #include "runtime/engine/bad_log.h"
+#include "runtime/engine/heartbeat.h"
 #include "runtime/engine/join_table.h"
 #include "runtime/engine/report.h"
 #include "runtime/engine/top_k.h"
@@ -141,6 +142,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         status = pin(engine, error);
     if (status == QUERN_OK)
         status = open_checkpoint(engine, error);
+    if (status == QUERN_OK)
+        status = qn_heartbeat_start(&engine->heartbeat, engine, error);
     if (status != QUERN_OK) {
         engine->comm = NULL; /* still the caller's */
         qn_engine_destroy(engine);
@@ -157,6 +160,7 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
 
 void qn_engine_destroy(qn_engine *engine)
 {
+    qn_heartbeat_stop(engine->heartbeat);
     if (engine->is_watched)
         qn_crash_unwatch();
     if (engine->topology) {
@@ -519,6 +523,7 @@ static quern_status run_and_save_stage(job *run, uint32_t index, qn_error *error
     quern_status status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
         status = run_stage(run, index, counted, error);
+    engine->site.between = "saving a stage in the checkpoint";
     if (status == QUERN_OK)
         status = qn_checkpoint_save(&engine->checkpoint,
                                     &(qn_checkpoint_stage){.stages = &run->stages,
@@ -527,6 +532,7 @@ static quern_status run_and_save_stage(job *run, uint32_t index, qn_error *error
                                                            .counters = engine->counters,
                                                            .counted = counted},
                                     error);
+    engine->site.between = NULL;
     free(counted);
     return status;
 }
@@ -634,6 +640,7 @@ static quern_status open_quarantine(job *run, qn_error *error)
 static quern_status commit_sinks(job *run, const qn_graph *graph, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    run->engine->site.between = "committing the outputs";
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         if (run->writers[i].sink)
             status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm, memory_left_to(run, i), error);
@@ -765,6 +772,7 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     engine->counters = counters;
     forget_account(engine);
     qn_progress_start(&engine->progress, engine->settings.show_progress && engine->comm->rank == 0);
+    qn_heartbeat_begin_run(engine->heartbeat);
     status = run_job(run, graph, error);
     if (run->report.stages) {
         qn_error outcome = *error;
@@ -774,6 +782,8 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     if (status == QUERN_OK)
         status = keep_results(run, graph, error);
     close_job(run, status == QUERN_OK);
+    engine->site.between = NULL;
+    qn_heartbeat_end_run(engine->heartbeat);
     engine->is_over = status == QUERN_OK;
     say_outcome(engine, &run->report, status);
     if (engine->account) {

@@ -16,6 +16,8 @@
 #include "runtime/plan/explain.h"
 #include "runtime/topology/topology.h"
 
+struct qn_heartbeat;
+
 typedef struct qn_engine {
     qn_comm *comm;
     qn_settings settings;
@@ -33,6 +35,7 @@ typedef struct qn_engine {
     struct quern_counter *counters; /* of the context; borrowed */
     qn_site site;                   /* where this rank is */
     bool is_watched;                /* it tells so if it crashes */
+    struct qn_heartbeat *heartbeat; /* and somebody notices if it hangs */
 } qn_engine;
 
 /* Takes the communicator on success; decides settings, pins. Collective; the same outcome on all ranks. */

@@ -39,6 +39,10 @@
 #define ATTEMPT_COUNT_MAX       8
 #define TASK_TIMEOUT_S_MAX      1000000000
 #define NODE_MTBF_MS            (UINT64_C(30) * 24 * 3600 * 1000)
+#define HANG_WARNING_MS_DEFAULT (UINT64_C(60) * 1000)
+#define HANG_TIMEOUT_MS_DEFAULT (UINT64_C(20) * 60 * 1000)
+#define HANG_MS_MIN             UINT64_C(1000)
+#define HANG_MS_MAX             (UINT64_C(100) * 365 * 86400 * 1000)
 
 static uint64_t clamp(uint64_t number, uint64_t least, uint64_t most)
 {
@@ -218,6 +222,17 @@ static uint64_t time_left_ns(void)
     return end_s > now_s ? (uint64_t)(end_s - now_s) * QN_NS_PER_S : 1;
 }
 
+/* A callback that takes long is not known to hang, and a host's processes are not ours to end, unless the user says so. */
+static void decide_hang(qn_settings *settings, const quern_options *options, const qn_comm *comm)
+{
+    uint64_t timeout_ms = options->hang_timeout_ms ? options->hang_timeout_ms : HANG_TIMEOUT_MS_DEFAULT;
+    uint64_t warning_ms = options->hang_warning_ms ? options->hang_warning_ms : HANG_WARNING_MS_DEFAULT;
+    timeout_ms = clamp(timeout_ms, HANG_MS_MIN, HANG_MS_MAX);
+    settings->hang_warning_ns = clamp(warning_ms, HANG_MS_MIN, timeout_ms) * QN_NS_PER_MS;
+    settings->hang_timeout_ns = comm->in_host && options->hang_timeout_ms == 0 ? 0 : timeout_ms * QN_NS_PER_MS;
+    settings->hang_in_callback = options->hang_timeout_ms != 0;
+}
+
 void qn_settings_fini(qn_settings *settings)
 {
     free(settings->scratch_dir);
@@ -259,6 +274,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     settings->checkpoint_every_ns = options->checkpoint_every_ms * QN_NS_PER_MS;
     settings->node_failure_ns = (options->node_mtbf_ms > 0 ? options->node_mtbf_ms : NODE_MTBF_MS) * QN_NS_PER_MS;
     settings->deadline_ns = options->deadline_ms > 0 ? options->deadline_ms * QN_NS_PER_MS : time_left_ns();
+    decide_hang(settings, options, comm);
     quern_status status = copy_texts(settings, options, error);
     if (status == QUERN_OK)
         status = decide_bad(settings, options->bad_records, error);

@@ -43,6 +43,9 @@ typedef struct qn_settings {
     bool tells_crash;         /* when a signal ends it */
     bool isolate;             /* callbacks run in a process of their own */
     uint64_t task_timeout_ns; /* of a callback that neither comes back nor emits; 0: none */
+    uint64_t hang_warning_ns; /* of a rank that shows no sign of life */
+    uint64_t hang_timeout_ns; /* the job ends; 0: never */
+    bool hang_in_callback;    /* a callback that sleeps is such a rank */
     bool shares_memory;       /* this rank may: one copy a node of what is broadcast */
     uint64_t held_bytes;      /* this rank's part of what the program has broadcast: set apart */
 } qn_settings;

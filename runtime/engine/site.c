@@ -51,6 +51,25 @@ void qn_site_tell(const qn_site *site, uint32_t rank, uint32_t size, char *text,
         add_record(site, chain, text, bytes);
 }
 
+void qn_site_describe(const qn_site *site, bool source_stands, char *text, size_t bytes)
+{
+    const qn_chain *chain = site->chain;
+    const qn_source *source = site->source;
+    const char *operator_name = chain ? qn_chain_running_name(chain) : NULL;
+    if (source)
+        add(text, bytes, ", task %u (attempt %u)", site->task, site->attempt);
+    if (operator_name)
+        add(text, bytes, ", in the callback of '%s'", operator_name);
+    if (!operator_name || !source || !source_stands)
+        return;
+    uint64_t offset = 0;
+    uint32_t record = 0;
+    bool is_known = qn_chain_running_record(chain, &record);
+    const char *path = qn_source_locate(source, record, &offset);
+    add(text, bytes, ", %s %s %llu of %s", is_known ? "on the record at" : "in the block of records from",
+        qn_source_unit(source), (unsigned long long)offset, path);
+}
+
 void qn_site_say_ended(uint32_t rank, uint32_t task, uint32_t attempt, const qn_error *failure)
 {
     char line[QN_ERROR_TEXT_BYTES_MAX + 128];

@@ -19,10 +19,14 @@ typedef struct qn_site {
     const qn_source *source;        /* NULL: a result is read */
     uint32_t task, attempt;         /* with a source, and apart */
     bool is_apart;                  /* this is a process of callbacks: the rank has the source */
+    const char *volatile between;   /* what it does without a stage; static; NULL: nothing that has a name */
 } qn_site;
 
 /* Appends lines to text[bytes]: rank, stage, operator, task and record, as far as there are any. */
 void qn_site_tell(const qn_site *site, uint32_t rank, uint32_t size, char *text, size_t bytes);
+
+/* Appends the same as a part of one line, but for rank and stage: operator, task and, where the source stands still, the record. */
+void qn_site_describe(const qn_site *site, bool source_stands, char *text, size_t bytes);
 
 /* What the last words of a process of callbacks lack: an attempt of a task failed since it ended, and the failure names the record. */
 void qn_site_say_ended(uint32_t rank, uint32_t task, uint32_t attempt, const qn_error *failure);

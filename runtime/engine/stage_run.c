@@ -8,6 +8,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
+#include "runtime/engine/heartbeat.h"
 #include "runtime/engine/isolation.h"
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/quotes.h"
@@ -31,6 +32,7 @@ void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff)
         qn_backoff_wait(backoff);
     else
         qn_backoff_reset(backoff);
+    run->engine->comm->waits += run->agent.activity == activity;
     run->figures.wait_ns += qn_clock_ns() - start_ns;
 }
 
@@ -713,9 +715,11 @@ static void work(qn_stage_run *run, qn_error *error)
 {
     for (;;) {
         start_watchdog(run);
+        qn_heartbeat_see(run->engine->heartbeat, &run->agent);
         run_results(run); /* a stage that has some does not rest */
         qn_tasks_run(run);
         finish_rounds(run);
+        qn_heartbeat_unsee(run->engine->heartbeat);
         qn_watchdog_stop(&run->watchdog);
         bool rests = run->agent.rests;
         stop_agent(run);

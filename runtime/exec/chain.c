@@ -471,7 +471,8 @@ static quern_status run_operator(qn_chain *chain, uint32_t index, const qn_batch
 
 const char *qn_chain_running_name(const qn_chain *chain)
 {
-    return chain->running ? chain->running->node->name : NULL;
+    const struct qn_operator *op = chain->running; /* once: another thread may be asking */
+    return op ? op->node->name : NULL;
 }
 
 /* Callbacks for a block say nothing of where they are in it. */

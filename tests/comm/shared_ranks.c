@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/comm/shared_ranks.c: bytes that all ranks have: shared_ranks NODE_SIZE_MAX, under mpirun. NODE_SIZE_MAX 0: all ranks are of
+ * tests/comm/shared_ranks.c: bytes that all ranks have, and beats of nodes: shared_ranks NODE_SIZE_MAX, under mpirun. NODE_SIZE_MAX 0: all ranks are of
  * one node; else a node is so many ranks of this machine.
  */
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@
     } while (0)
 
 static qn_comm *comm;
+static atomic_bool beats_end;
 
 /* Ends the job: the launcher takes the other ranks along. */
 static void fail(int line, const char *what, const char *text)
@@ -129,6 +132,48 @@ static void memory_is_there_once_a_node(void)
     qn_shared_destroy(&shared);
 }
 
+/* Beats until it is told to end: what came from the node before is right and never older than what came before it. */
+static void *beat(void *user)
+{
+    uint32_t *nodes = user, before = (comm->node + comm->node_count - 1) % comm->node_count, lead = 0;
+    uint64_t last = 0;
+    while (nodes[lead] != before)
+        lead++;
+    for (uint64_t number = 1; !atomic_load(&beats_end) || last == 0; number++) {
+        qn_error error = {0};
+        qn_comm_beat mine = {.number = number, .rank = comm->rank, .process = (int32_t)getpid(), .host = "here"},
+                     theirs;
+        CHECK(qn_comm_beat_once(comm, &mine, &theirs, &error) == QUERN_OK);
+        bool is_last = theirs.number == QN_COMM_LAST_BEAT; /* that node has ended already, or never begun */
+        CHECK(theirs.number == 0 || (theirs.number > last && theirs.rank == lead));
+        CHECK(theirs.number == 0 || is_last || (theirs.number < 1000000 && strcmp(theirs.host, "here") == 0));
+        last = theirs.number > 0 ? theirs.number : last;
+        usleep(200);
+    }
+    return NULL;
+}
+
+/* By a thread beside the one that has collectives to wait for. */
+static void beats_come_from_the_node_before_beside_collectives(uint32_t *nodes)
+{
+    qn_error error = {0};
+    pthread_t thread;
+    CHECK(qn_comm_has_beats(comm) == (comm->node_count > 1 && comm->node_rank == 0));
+    for (int round = 0; round < 2; round++) {
+        atomic_store(&beats_end, false);
+        if (qn_comm_has_beats(comm) && (round == 0 || comm->node != 1)) /* a node may never have beaten */
+            CHECK(pthread_create(&thread, NULL, beat, nodes) == 0);
+        for (uint64_t i = 0; i < 300; i++) {
+            uint64_t number = i + comm->rank;
+            CHECK(qn_comm_reduce_max(comm, &number, 1, &error) == QUERN_OK && number == i + comm->size - 1);
+        }
+        atomic_store(&beats_end, true);
+        if (qn_comm_has_beats(comm) && (round == 0 || comm->node != 1))
+            CHECK(pthread_join(thread, NULL) == 0);
+        CHECK(qn_comm_end_beats(comm, &error) == QUERN_OK);
+    }
+}
+
 int main(int argc, char **argv)
 {
     qn_error error = {0};
@@ -146,6 +191,7 @@ int main(int argc, char **argv)
     bring(nodes, 100000, false, true);
     sealed_memory_cannot_be_written();
     memory_is_there_once_a_node();
+    beats_come_from_the_node_before_beside_collectives(nodes);
     qn_comm_destroy(comm);
     free(nodes);
     return 0;
