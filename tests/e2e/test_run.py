@@ -94,6 +94,8 @@ def a_job_that_always_dies_is_started_so_many_times(t):
         t.check(b"signal %d (" % number in run.stderr and b"1 of 2 times" in run.stderr and b"2 of 2 times" in run.stderr and
                 b"it was started 3 times" in run.stderr, "not said", run)
     ended(t, 137, "-n", "1", *shell("kill -9 $$"))
+    run = ended(t, 76, "-n", "1", "--restarts", "1", restarts=1, *shell("exit 76"))
+    t.check(b"a rank hung" in run.stderr, "not said", run)
 
 
 @test

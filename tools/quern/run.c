@@ -34,6 +34,7 @@
 #define RESTART_COUNT_MAX    1000
 #define RANK_COUNT_MAX       (1 << 24)
 #define SIGNALLED            128 /* and the signal: the status of shells and launchers */
+#define STATUS_HUNG          76  /* docs/explanation/faults.md */
 #define STATUS_ANY_FAILURE   255
 #define REMOTE_PAUSE_SECONDS 2  /* ranks elsewhere outlive a launcher by up to one */
 #define WORDS_MAX            24 /* of our own in a command */
@@ -336,6 +337,8 @@ static const char *why_again(const job *all, char *text, size_t bytes)
         snprintf(text, bytes, "a rank was killed by signal %d (%s)", status - SIGNALLED, strsignal(status - SIGNALLED));
     else if (status > SIGNALLED && status < STATUS_ANY_FAILURE)
         snprintf(text, bytes, "%s lost a rank or a node (status %d)", all->mpirun, status);
+    else if (status == STATUS_HUNG)
+        snprintf(text, bytes, "a rank hung (status %d)", status);
     else if (status == 0 && has_file(all, "lock"))
         snprintf(text, bytes, "%s says that all is well, but the job did not end", all->mpirun);
     else
