@@ -82,7 +82,9 @@ typedef enum quern_explain_form {
     X(isolate, quern_switch, "isolate", SWITCH, "off",                                                                 \
       "run the callbacks of operators in processes of their own: a crash costs an attempt, not the job")               \
     X(task_timeout_s, uint64_t, "task-timeout", COUNT, "none",                                                         \
-      "seconds that a callback may take for a record, or between 512 that it emits")
+      "seconds that a callback may take for a record, or between 512 that it emits")                                   \
+    X(encrypt, const char *, "encrypt", TEXT, "none",                                                                  \
+      "encrypt what is spilled and saved with the key in this file, which only its owner may read")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

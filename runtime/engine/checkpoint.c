@@ -195,7 +195,7 @@ static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *s
         return qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot make %s", checkpoint->directory);
     quern_status status = qn_checkpoint_lock_take(&checkpoint->lock, checkpoint->lock_path, error);
     if (status == QUERN_OK)
-        status = qn_journal_open(&checkpoint->journal, checkpoint->path, &lines, error);
+        status = qn_journal_open(&checkpoint->journal, checkpoint->path, settings->cipher, &lines, error);
     if (status == QUERN_OK)
         status = begin_attempt(checkpoint, settings, lines, error);
     if (status == QUERN_OK)

@@ -90,6 +90,17 @@ static quern_status check_scratch(const qn_settings *settings, qn_error *error)
     return QUERN_OK;
 }
 
+/* A file that one rank writes another one may have to read. */
+static quern_status check_same_key(const qn_engine *engine, qn_error *error)
+{
+    const qn_cipher *cipher = engine->settings.cipher;
+    uint64_t number = cipher ? qn_cipher_get_number(cipher) : 0, numbers[] = {number, ~number};
+    quern_status status = qn_comm_reduce_max(engine->comm, numbers, 2, error);
+    if (status == QUERN_OK && numbers[0] != ~numbers[1])
+        status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");
+    return status;
+}
+
 /* What all ranks must do alike, though their options or their nodes' memory may differ. */
 static quern_status unify_settings(qn_engine *engine, qn_error *error)
 {
@@ -134,6 +145,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
         status = unify_settings(engine, error);
+    if (status == QUERN_OK)
+        status = check_same_key(engine, error);
     if (status == QUERN_OK)
         status = learn_nodes(engine, error);
     if (status == QUERN_OK)
@@ -275,7 +288,7 @@ static void open_store(job *run, uint32_t index, qn_error *error)
         .schema = run->stages.items[index].schema,
         .pool_bytes = run->store_bytes,
         .block_bytes = run->share.block_bytes,
-        .scratch_dir = run->engine->settings.scratch_dir,
+        .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     qn_result_create_stored(&run->results[index], &config, error);
 }
@@ -290,7 +303,7 @@ static void open_reduced(job *run, uint32_t index, qn_error *error)
         .pool_bytes = run->share.pool_bytes,
         .round_bytes = run->share.round_bytes,
         .block_bytes = run->share.block_bytes,
-        .scratch_dir = run->engine->settings.scratch_dir,
+        .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     qn_result_create_reduced(&run->results[index], &config, error);
 }
@@ -321,7 +334,7 @@ static void open_collated(job *run, uint32_t index, qn_error *error)
         .pool_bytes = run->share.pool_bytes,
         .round_bytes = run->share.round_bytes,
         .block_bytes = run->share.block_bytes,
-        .scratch_dir = run->engine->settings.scratch_dir,
+        .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     if (qn_result_create_collated(&run->results[index], &config, error) != QUERN_OK)
         return;

@@ -212,6 +212,7 @@ void qn_settings_fini(qn_settings *settings)
     free(settings->report_path);
     free(settings->quarantine_dir);
     free(settings->checkpoint_dir);
+    qn_cipher_destroy(settings->cipher);
     *settings = (qn_settings){0};
 }
 
@@ -242,6 +243,8 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
                             (unsigned long long)options->task_timeout_s, TASK_TIMEOUT_S_MAX);
     settings->task_timeout_ns = options->task_timeout_s * QN_NS_PER_S;
     quern_status status = copy_texts(settings, options, error);
+    if (status == QUERN_OK && options->encrypt)
+        status = qn_cipher_load(options->encrypt, &settings->cipher, error);
     if (status == QUERN_OK)
         status = decide_bad(settings, options->bad_records, error);
     if (status == QUERN_OK)

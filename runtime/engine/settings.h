@@ -13,7 +13,9 @@
 #include <quern/options.h>
 #include <stdbool.h>
 
+#include "runtime/base/cipher.h"
 #include "runtime/comm/comm.h"
+#include "runtime/data/spill.h"
 
 typedef struct qn_settings {
     uint64_t node_memory_bytes;
@@ -32,6 +34,7 @@ typedef struct qn_settings {
     uint64_t bad_count_max;
     char *quarantine_dir; /* owned; NULL: none */
     char *checkpoint_dir; /* owned; NULL: none */
+    qn_cipher *cipher;    /* owned; NULL: what is spilled and saved is as it is */
     bool resumes;
     quern_explain_form explain;
     bool show_progress;
@@ -49,6 +52,12 @@ typedef struct qn_settings {
 quern_status qn_settings_resolve(qn_settings *settings, const quern_options *options, const qn_comm *comm,
                                  qn_error *error);
 void qn_settings_fini(qn_settings *settings); /* takes a zeroed one, and one that could not be resolved */
+
+/* Where all that does not fit memory goes. Borrowed from the settings. */
+static inline qn_scratch qn_settings_get_scratch(const qn_settings *settings)
+{
+    return (qn_scratch){settings->scratch_dir, settings->cipher};
+}
 
 /* What one reduction gets. */
 typedef struct qn_memory_share {
