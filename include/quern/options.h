@@ -84,7 +84,9 @@ typedef enum quern_explain_form {
     X(task_timeout_s, uint64_t, "task-timeout", COUNT, "none",                                                         \
       "seconds that a callback may take for a record, or between 512 that it emits")                                   \
     X(encrypt, const char *, "encrypt", TEXT, "none",                                                                  \
-      "encrypt what is spilled and saved with the key in this file, which only its owner may read")
+      "encrypt what is spilled and saved with the key in this file, which only its owner may read")                    \
+    X(verify_network, quern_switch, "verify-network", SWITCH, "on between nodes",                                      \
+      "checksums of what ranks send each other in shuffles, compared before it is used")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

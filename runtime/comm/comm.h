@@ -30,6 +30,7 @@ typedef struct qn_comm {
     uint32_t node_rank, node_size;
     bool helper_allowed; /* a second thread may call in, one at a time */
     bool in_host;        /* somebody else initialised MPI */
+    bool trusts_network; /* what arrives in exchanges is not compared with checksums; the same on all ranks */
 } qn_comm;
 
 /* Some of the ranks. */
@@ -121,8 +122,9 @@ typedef struct qn_exchange {
     size_t stride;
     uint8_t *send_chunks; /* [size][stride] */
     uint8_t *receive_chunks;
-    uint64_t *sent;     /* [size] bytes and flags, set before the start */
-    uint64_t *received; /* [size] known from PAYLOAD on */
+    uint64_t *sent;        /* [size] bytes and flags, set before the start */
+    uint64_t *received;    /* [size] known from PAYLOAD on */
+    uint32_t damaged_from; /* a rank whose count arrived in another shape, from PAYLOAD on; UINT32_MAX: none */
     void *backend;
 } qn_exchange;
 

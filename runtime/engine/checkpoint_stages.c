@@ -115,6 +115,13 @@ static json_t *describe_file(const qn_saved_file *file)
                      (json_int_t)run->block_bytes_max, "unpacked_bytes", (json_int_t)run->unpacked_bytes_max);
 }
 
+/* Lengths are of a file that anybody may have written: none may be such that what is reckoned with it overflows. */
+static bool is_run(const qn_run *run)
+{
+    return run->offset <= INT64_MAX && run->bytes <= INT64_MAX && run->block_bytes_max <= run->bytes &&
+           run->unpacked_bytes_max <= INT32_MAX;
+}
+
 /* False: the line is not ours after all. */
 static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_out)
 {
@@ -138,6 +145,8 @@ static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_o
                                    .block_bytes_max = numbers[6],
                                    .unpacked_bytes_max = numbers[7]};
     if (stamp && !qn_stamp_parse(stamp, &file_out->saved.stamp))
+        return false;
+    if (!is_run(&file_out->saved.run))
         return false;
     snprintf(file_out->name, sizeof file_out->name, "%s", name);
     return true;

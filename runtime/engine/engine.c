@@ -106,14 +106,21 @@ static quern_status unify_settings(qn_engine *engine, qn_error *error)
 {
     qn_settings *settings = &engine->settings;
     uint64_t asked = settings->round_bytes ? settings->round_bytes : UINT64_MAX;
-    uint64_t largest[] = {~asked, !settings->pin, ~settings->rank_memory_bytes, ~settings->node_memory_bytes,
-                          ~settings->broadcast_bytes};
+    uint64_t largest[] = {~asked,
+                          !settings->pin,
+                          ~settings->rank_memory_bytes,
+                          ~settings->node_memory_bytes,
+                          ~settings->broadcast_bytes,
+                          settings->verify_network == QUERN_ON,
+                          settings->verify_network == QUERN_OFF};
     quern_status status = qn_comm_reduce_max(engine->comm, largest, sizeof largest / sizeof *largest, error);
     settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
     settings->pin = !largest[1];
     settings->least_rank_memory_bytes = ~largest[2];
     settings->least_node_memory_bytes = ~largest[3];
     settings->broadcast_bytes = ~largest[4];
+    bool is_asked = largest[5], is_refused = largest[6];
+    engine->comm->trusts_network = !is_asked && (is_refused || engine->comm->node_count == 1);
     uint64_t bad[] = {settings->bad_policy, settings->bad_count_max};
     if (status == QUERN_OK)
         status = qn_comm_broadcast(engine->comm, bad, sizeof bad, 0, error);

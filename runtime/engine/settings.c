@@ -226,6 +226,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .resumes = options->resume == QUERN_ON,
         .show_progress = options->progress == QUERN_ON,
         .check = options->check == QUERN_ON,
+        .verify_network = options->verify_network,
         .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
         .shares_memory = options->shared_memory != QUERN_OFF,
         .tells_crash = options->crash_report == QUERN_AUTO ? !comm->in_host : options->crash_report == QUERN_ON,

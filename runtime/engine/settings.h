@@ -38,7 +38,8 @@ typedef struct qn_settings {
     bool resumes;
     quern_explain_form explain;
     bool show_progress;
-    bool check; /* callbacks */
+    bool check;                  /* callbacks */
+    quern_switch verify_network; /* QUERN_AUTO: where there are several nodes */
     bool pin;
     bool tells_crash;         /* when a signal ends it */
     bool isolate;             /* callbacks run in a process of their own */

@@ -72,7 +72,7 @@ static quern_status open_saved(qn_spill *spill, const char *path, const qn_saved
                                size_t block_bytes, qn_error *error)
 {
     quern_status status =
-        open_file(spill, (qn_scratch){path, cipher}, O_RDONLY, saved->value_words, block_bytes, error);
+        open_file(spill, (qn_scratch){path, cipher}, O_RDONLY | O_NONBLOCK, saved->value_words, block_bytes, error);
     spill->stamp = saved->stamp;
     return status;
 }
