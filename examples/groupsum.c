@@ -68,5 +68,5 @@ int main(int argc, char **argv)
     } else if (speaks)
         fprintf(stderr, "%s\nusage: groupsum -o DIR PATH...\n", quern_context_error_text(context));
     quern_context_destroy(context);
-    return misused ? 2 : status != QUERN_OK;
+    return misused ? 2 : quern_exit_status(status);
 }

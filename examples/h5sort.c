@@ -385,5 +385,5 @@ int main(int argc, char **argv)
                 misused ? "usage: h5sort --dataset NAME --by FIELD [--descending] -o OUT.h5 FILE...\n" : "");
     clear(&of);
     quern_context_destroy(context);
-    return misused ? 2 : status != QUERN_OK;
+    return misused ? 2 : quern_exit_status(status);
 }

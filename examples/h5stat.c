@@ -174,5 +174,5 @@ int main(int argc, char **argv)
     quern_context_destroy(context);
     free(of.columns);
     free(of.squares);
-    return misused ? 2 : status != QUERN_OK;
+    return misused ? 2 : quern_exit_status(status);
 }

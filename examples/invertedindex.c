@@ -103,5 +103,5 @@ int main(int argc, char **argv)
     free(key.data);
     free(list.data);
     quern_context_destroy(context);
-    return misused ? 2 : status != QUERN_OK;
+    return misused ? 2 : quern_exit_status(status);
 }

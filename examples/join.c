@@ -100,5 +100,5 @@ int main(int argc, char **argv)
                 quern_context_error_text(context));
     free(pair.data);
     quern_context_destroy(context);
-    return misused ? 2 : status != QUERN_OK;
+    return misused ? 2 : quern_exit_status(status);
 }

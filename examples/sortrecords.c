@@ -45,5 +45,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\nusage: sortrecords -o DIR [--record BYTES] [--key BYTES] PATH...\n",
                 quern_context_error_text(context));
     quern_context_destroy(context);
-    return misused ? 2 : status != QUERN_OK;
+    return misused ? 2 : quern_exit_status(status);
 }

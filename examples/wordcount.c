@@ -36,5 +36,5 @@ int main(int argc, char **argv)
     if (misused && speaks)
         fprintf(stderr, "%s\nusage: wordcount [-o DIR] [--top K] PATH...\n", quern_context_error_text(context));
     quern_context_destroy(context);
-    return misused ? 2 : status != QUERN_OK;
+    return misused ? 2 : quern_exit_status(status);
 }

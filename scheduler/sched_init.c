@@ -116,11 +116,14 @@ qn_sched *qn_sched_init(void *memory, const qn_sched_config *config)
         .hands = (uint32_t *)(void *)(base + plan.hands),
         .returns = (qn_sched_return *)(void *)(base + plan.returns),
         .counts = {.ranks_alive = config->rank_count},
-        .verdict = config->task_count == 0 ? QN_SCHED_VERDICT_FINISHED : QN_SCHED_VERDICT_OPEN,
+        .verdict = QN_SCHED_VERDICT_OPEN,
         .fail_rank = QN_SCHED_NONE,
         .fail_task = QN_SCHED_NONE,
     };
     init_ranks(sched, config->rank_node);
-    qn_sched_pile_init(sched, config->task_node);
+    qn_sched_pile_init(sched, config->task_node, config->task_done);
+    if (sched->counts.done == sched->task_count) {
+        sched->verdict = QN_SCHED_VERDICT_FINISHED;
+    }
     return sched;
 }

@@ -15,7 +15,7 @@
 #include "scheduler/scheduler.h"
 
 typedef enum qn_sched_task_state {
-    QN_SCHED_TASK_FRESH, /* pending, never run */
+    QN_SCHED_TASK_FRESH, /* pending, no attempt used up */
     QN_SCHED_TASK_BACK,  /* pending again: an attempt failed or its rank was lost */
     QN_SCHED_TASK_IN_HAND,
     QN_SCHED_TASK_FINISHED,
@@ -29,7 +29,7 @@ typedef struct qn_sched_task {
     };
     uint32_t node;    /* the hint; node_count if there is none */
     uint32_t returns; /* its latest return, or QN_SCHED_NONE */
-    uint8_t attempt;  /* of the latest run; 0: never run */
+    uint8_t attempt;  /* of the latest run; 0: none, or given back */
     uint8_t state;
 } qn_sched_task;
 
@@ -63,7 +63,7 @@ typedef struct qn_sched_rank {
 
 typedef struct qn_sched_node {
     uint32_t fresh_first; /* queue of fresh tasks hinted here */
-    uint32_t ring_next;   /* ring of nodes that may have fresh tasks */
+    uint32_t ring_next;   /* ring of nodes that may have fresh tasks; QN_SCHED_NONE: not in it */
 } qn_sched_node;
 
 typedef struct qn_sched_rank_queue {
@@ -96,19 +96,23 @@ struct qn_sched {
 
     qn_sched_verdict verdict;
     bool verdict_given;
+    bool is_paused;
     uint32_t fail_rank, fail_task, fail_attempt;
 };
 
 /* The pile of pending tasks (sched_pile.c). */
 
-/* Makes every task fresh and files it under its hint. */
-void qn_sched_pile_init(qn_sched *sched, const uint32_t *task_node);
+/* Makes every task fresh, unless it is done, and files it under its hint. */
+void qn_sched_pile_init(qn_sched *sched, const uint32_t *task_node, const bool *task_done);
 
 /* Takes the best pending task for this rank off the pile; QN_SCHED_NONE if there is none for it. */
 uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank);
 
 /* Puts back a task whose latest attempt came back from this rank. */
 void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank);
+
+/* Puts back a task whose attempt is as if it had never begun. */
+void qn_sched_pile_give_back(qn_sched *sched, uint32_t task);
 
 /* To be called after a rank was lost: tasks may have become takeable where they had failed. */
 void qn_sched_pile_reconsider(qn_sched *sched);

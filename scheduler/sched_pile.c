@@ -19,6 +19,9 @@
  * So the whole log costs at most 2 (a - 1) steps per return, even if one broken rank fails a million
  * tasks faster than the others can take them over.
  *
+ * Given back. A task that a rank gives back unfinished lies where it lay before it was taken: in front of its fresh queue, or at its
+ * latest return, to which all cursors are wound back (a step for each rank, only for tasks that had failed before).
+ *
  * The exception. A task that has failed on every living rank goes to any of them. This needs fewer living
  * ranks than attempts; losing a rank can then open returns that cursors have passed, so these are
  * wound back (at most a - 1 times in a stage).
@@ -52,7 +55,26 @@ static void link_ring(qn_sched *sched)
     sched->ring_turn = last;
 }
 
-void qn_sched_pile_init(qn_sched *sched, const uint32_t *task_node)
+static void push_fresh(qn_sched *sched, uint32_t task)
+{
+    qn_sched_task *fresh = &sched->tasks[task];
+    fresh->state = QN_SCHED_TASK_FRESH;
+    fresh->next = sched->nodes[fresh->node].fresh_first;
+    sched->nodes[fresh->node].fresh_first = task;
+    sched->fresh_count++;
+    sched->fresh_hinted_count += fresh->node != sched->node_count;
+}
+
+/* As one whose only attempt finished. */
+static void file_done(qn_sched *sched, uint32_t task)
+{
+    sched->tasks[task].state = QN_SCHED_TASK_FINISHED;
+    sched->tasks[task].rank = QN_SCHED_NONE;
+    sched->tasks[task].attempt = 1;
+    sched->counts.done++;
+}
+
+void qn_sched_pile_init(qn_sched *sched, const uint32_t *task_node, const bool *task_done)
 {
     for (uint32_t node = 0; node <= sched->node_count; node++) {
         sched->nodes[node] = (qn_sched_node){QN_SCHED_NONE, QN_SCHED_NONE};
@@ -61,16 +83,13 @@ void qn_sched_pile_init(qn_sched *sched, const uint32_t *task_node)
     for (uint32_t task = sched->task_count; task-- > 0;) {
         bool hinted = task_node != NULL && task_node[task] != QN_SCHED_NONE;
         uint32_t node = hinted ? task_node[task] : sched->node_count;
-        sched->tasks[task] = (qn_sched_task){
-            .next = sched->nodes[node].fresh_first,
-            .node = node,
-            .returns = QN_SCHED_NONE,
-            .state = QN_SCHED_TASK_FRESH,
-        };
-        sched->nodes[node].fresh_first = task;
-        sched->fresh_hinted_count += hinted;
+        sched->tasks[task] = (qn_sched_task){.node = node, .returns = QN_SCHED_NONE};
+        if (task_done != NULL && task_done[task]) {
+            file_done(sched, task);
+        } else {
+            push_fresh(sched, task);
+        }
     }
-    sched->fresh_count = sched->task_count;
     link_ring(sched);
 }
 
@@ -159,7 +178,9 @@ static uint32_t take_fresh_by_rotation(qn_sched *sched)
     QN_SCHED_ASSERT(sched->fresh_hinted_count > 0);
     qn_sched_node *turn = &sched->nodes[sched->ring_turn];
     while (sched->nodes[turn->ring_next].fresh_first == QN_SCHED_NONE) {
-        turn->ring_next = sched->nodes[turn->ring_next].ring_next;
+        qn_sched_node *empty = &sched->nodes[turn->ring_next];
+        turn->ring_next = empty->ring_next;
+        empty->ring_next = QN_SCHED_NONE;
     }
     sched->ring_turn = turn->ring_next;
     return take_fresh_of(sched, sched->ring_turn);
@@ -198,6 +219,48 @@ void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank)
     back->returns = sched->return_count++;
     back->state = QN_SCHED_TASK_BACK;
     sched->back_count++;
+}
+
+/* Behind the node that was served last, unless it is still there. */
+static void relink(qn_sched *sched, uint32_t node)
+{
+    if (node == sched->node_count || sched->nodes[node].ring_next != QN_SCHED_NONE) {
+        return;
+    }
+    if (sched->ring_turn == QN_SCHED_NONE) {
+        sched->ring_turn = node;
+        sched->nodes[node].ring_next = node;
+        return;
+    }
+    sched->nodes[node].ring_next = sched->nodes[sched->ring_turn].ring_next;
+    sched->nodes[sched->ring_turn].ring_next = node;
+}
+
+/* The return by which the task was pending last is live again, whoever has passed it. */
+static void revive(qn_sched *sched, uint32_t index)
+{
+    if (sched->return_first > index) {
+        sched->return_first = index;
+    }
+    for (uint32_t rank = 0; rank < sched->rank_count; rank++) {
+        if (sched->ranks[rank].cursor > index) {
+            sched->ranks[rank].cursor = index;
+        }
+    }
+    sched->back_count++;
+}
+
+void qn_sched_pile_give_back(qn_sched *sched, uint32_t task)
+{
+    qn_sched_task *back = &sched->tasks[task];
+    back->attempt--;
+    if (back->returns == QN_SCHED_NONE) {
+        push_fresh(sched, task);
+        relink(sched, back->node);
+        return;
+    }
+    back->state = QN_SCHED_TASK_BACK;
+    revive(sched, back->returns);
 }
 
 void qn_sched_pile_reconsider(qn_sched *sched)

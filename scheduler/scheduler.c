@@ -161,6 +161,18 @@ static bool feed_task_failed(qn_sched *sched, const qn_sched_event *event)
     return true;
 }
 
+static bool feed_task_given_back(qn_sched *sched, const qn_sched_event *event)
+{
+    if (!is_in_hand(sched, event)) {
+        return false;
+    }
+    drop_from_hand(sched, event->rank, event->task);
+    update_queue(sched, event->rank);
+    sched->counts.attempts--;
+    qn_sched_pile_give_back(sched, event->task);
+    return true;
+}
+
 static bool feed_rank_lost(qn_sched *sched, uint32_t rank)
 {
     if (rank >= sched->rank_count || sched->ranks[rank].state == QN_SCHED_RANK_GONE) {
@@ -193,8 +205,14 @@ static bool apply_event(qn_sched *sched, const qn_sched_event *event)
         return feed_task_done(sched, event);
     case QN_SCHED_TASK_FAILED:
         return feed_task_failed(sched, event);
+    case QN_SCHED_TASK_GIVEN_BACK:
+        return feed_task_given_back(sched, event);
     case QN_SCHED_RANK_LOST:
         return feed_rank_lost(sched, event->rank);
+    case QN_SCHED_PAUSE:
+    case QN_SCHED_RESUME:
+        sched->is_paused = event->kind == QN_SCHED_PAUSE;
+        return true;
     }
     return false;
 }
@@ -265,13 +283,18 @@ bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out)
         }
         return due;
     }
-    if (qn_sched_pending(sched) == 0) {
+    if (sched->is_paused || qn_sched_pending(sched) == 0) {
         return false;
     }
     if (serve(sched, QN_SCHED_ASKING_WORK, action_out)) {
         return true;
     }
     return qn_sched_pending(sched) > sched->counts.ranks_alive && serve(sched, QN_SCHED_ASKING_RESERVE, action_out);
+}
+
+bool qn_sched_is_done(const qn_sched *sched, uint32_t task)
+{
+    return sched->tasks[task].state == QN_SCHED_TASK_FINISHED;
 }
 
 qn_sched_counts qn_sched_get_counts(const qn_sched *sched)

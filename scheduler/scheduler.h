@@ -13,8 +13,10 @@
  * Invariants (qn_sched_check verifies them; the tests call it after every event):
  *  - a task is in exactly one state: pending, in hand of exactly one rank, done, or abandoned;
  *  - a rank holds at most in_hand_max tasks, and none after it was lost;
- *  - an attempt number is used once; a stale report (other attempt, other rank) changes nothing;
- *  - a task is done exactly once; the stage finishes or fails exactly once, and never both.
+ *  - an attempt number is used once, unless the attempt was given back unfinished: then whoever gets the task next goes on with
+ *    that number; a stale report (other attempt, other rank) changes nothing;
+ *  - a task is done exactly once; the stage finishes or fails exactly once, and never both;
+ *  - while it is paused nothing is handed out; a paused machine with no task in hand is at rest.
  */
 #ifndef QN_SCHEDULER_SCHEDULER_H
 #define QN_SCHEDULER_SCHEDULER_H
@@ -38,13 +40,18 @@ typedef struct qn_sched_config {
     const uint32_t *rank_node;  /* [rank_count], each < node_count; borrowed during init */
     const uint32_t *task_node;  /* [task_count], the node where its input is near, or QN_SCHED_NONE; NULL: no hints;
                                    borrowed during init */
+    const bool *task_done;      /* [task_count], those that were done before: by an earlier run of the stage; NULL: none;
+                                   borrowed during init */
 } qn_sched_config;
 
 typedef enum qn_sched_event_kind {
     QN_SCHED_RANK_READY,  /* the rank takes tasks from now on (once a rank) */
     QN_SCHED_TASK_DONE,   /* the attempt finished */
     QN_SCHED_TASK_FAILED, /* the attempt failed; give it to another rank */
+    QN_SCHED_TASK_GIVEN_BACK, /* the attempt ended unfinished, through no fault of its own: no attempt is used up */
     QN_SCHED_RANK_LOST,   /* the rank is gone, with what it held (not with what it finished) */
+    QN_SCHED_PAUSE,       /* hand out nothing until RESUME */
+    QN_SCHED_RESUME,
 } qn_sched_event_kind;
 
 typedef struct qn_sched_event {
@@ -94,6 +101,8 @@ bool qn_sched_feed(qn_sched *sched, const qn_sched_event *event);
 bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out);
 
 qn_sched_counts qn_sched_get_counts(const qn_sched *sched);
+
+bool qn_sched_is_done(const qn_sched *sched, uint32_t task);
 
 /* The first broken invariant as text, or NULL. O(tasks + ranks); for tests and the simulator. */
 const char *qn_sched_check(const qn_sched *sched);

@@ -42,7 +42,7 @@ typedef enum quern_explain_form {
 
 /*
  * The only list of options: X(field, C type, name, kind, default, help).
- * Kinds: SIZE (bytes; K, M, G, T suffixes, powers of 1024), COUNT, SWITCH (auto, on, off), TEXT, FORM (off, text, dot).
+ * Kinds: SIZE (bytes; K, M, G, T suffixes, powers of 1024), TIME (seconds; ms, s, m, h, d suffixes; milliseconds in the field), COUNT, SWITCH (auto, on, off), TEXT, FORM (off, text, dot).
  */
 #define QUERN_OPTION_LIST(X)                                                                                           \
     X(memory_bytes, uint64_t, "memory", SIZE, "70% of what the node allows",                                           \
@@ -79,6 +79,12 @@ typedef enum quern_explain_form {
       "directory for what a job that dies can go on from; on a file system that all nodes see")                        \
     X(resume, quern_switch, "resume", SWITCH, "off",                                                                   \
       "go on from what is in the checkpoint, if anything is; else a checkpoint must be empty")                         \
+    X(checkpoint_every_ms, uint64_t, "checkpoint-every", TIME, "by cost and node-mtbf",                                 \
+      "how often to save within a stage; the end of every stage is saved then, too")                                   \
+    X(node_mtbf_ms, uint64_t, "node-mtbf", TIME, "30d",                                                                \
+      "mean time between failures of a node, by which it is decided how often to save")                                \
+    X(deadline_ms, uint64_t, "deadline", TIME, "SLURM's, or none",                                                     \
+      "time from the start on before whose end what there is is saved, and the job ends with QUERN_ERROR_SUSPENDED")   \
     X(isolate, quern_switch, "isolate", SWITCH, "off",                                                                 \
       "run the callbacks of operators in processes of their own: a crash costs an attempt, not the job")               \
     X(task_timeout_s, uint64_t, "task-timeout", COUNT, "none",                                                         \

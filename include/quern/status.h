@@ -38,6 +38,7 @@ extern "C" {
     X(RECORD_TOO_LARGE, 25, JOB, "a record exceeds the limit on its size")                                             \
     X(BAD_RECORDS, 26, JOB, "more records were bad than may be")                                                       \
     X(CHECKPOINT, 27, JOB, "the checkpoint cannot be used")                                                            \
+    X(SUSPENDED, 28, JOB, "the job was told to end, or its time was over; it can be gone on with")                     \
     X(CALLBACK, 30, JOB, "a user callback reported failure")                                                           \
     X(BUDGET, 31, JOB, "the memory budget is too small for this job")                                                  \
     X(OVERFLOW, 32, JOB, "a built-in sum exceeded its limits")                                                         \
@@ -66,6 +67,11 @@ QUERN_API const char *quern_status_name(quern_status status);
 /* One line in plain words ("an input cannot be listed, opened or read"). Local, any thread, cannot
  * fail. The text is static. Since 0.1. See also quern_context_error_text(). */
 QUERN_API const char *quern_status_text(quern_status status);
+
+/* What a program is to exit with after its last run: 0 for QUERN_OK; 75 for QUERN_ERROR_SUSPENDED, by which scripts and
+ * batch systems know that the same command with the option resume goes on; else 1. Local, any thread, cannot fail.
+ * Since 0.1. */
+QUERN_API int quern_exit_status(quern_status status);
 
 #ifdef __cplusplus
 }

@@ -9,9 +9,11 @@
 
 #define PREFIX             "--quern-"
 #define VARIABLE_BYTES_MAX 64
+#define TIME_MS_MAX        (100.0 * 365 * 86400e3)
 
 typedef enum option_kind {
     SIZE,
+    TIME,
     COUNT,
     SWITCH,
     TEXT,
@@ -86,6 +88,27 @@ static bool parse_size(const char *text, uint64_t *bytes_out)
     return true;
 }
 
+/* A number, with a fraction if need be. */
+static bool parse_time(const char *text, uint64_t *ms_out)
+{
+    static const struct {
+        const char *suffix;
+        double ms;
+    } units[] = {{"", 1e3}, {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
+    char *end = NULL;
+    if (!isdigit((unsigned char)*text) || strspn(text, "0123456789.") == 0)
+        return false;
+    double number = strtod(text, &end);
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+        double ms = number * units[i].ms;
+        if (strcmp(end, units[i].suffix) != 0 || ms < 1 || ms > TIME_MS_MAX)
+            continue;
+        *ms_out = (uint64_t)ms;
+        return true;
+    }
+    return false;
+}
+
 static bool parse_switch(const char *text, quern_switch *state_out)
 {
     static const char *const words[] = {[QUERN_ON] = "on", [QUERN_OFF] = "off", [QUERN_DEFAULT] = "auto"};
@@ -119,6 +142,8 @@ static bool set_field(quern_options *options, const option_row *row, const char 
     switch (row->kind) {
     case SIZE:
         return parse_size(text, field);
+    case TIME:
+        return parse_time(text, field);
     case COUNT:
         return parse_number(text, field, &end) && *end == 0 && *(uint64_t *)field > 0;
     case SWITCH:
@@ -137,6 +162,7 @@ static bool is_set(const quern_options *options, const option_row *row)
     const void *field = (const char *)options + row->offset;
     switch (row->kind) {
     case SIZE:
+    case TIME:
     case COUNT:
         return *(const uint64_t *)field != 0;
     case SWITCH:

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
 const char *quern_status_name(quern_status status)
 {
@@ -31,6 +32,11 @@ const char *quern_status_text(quern_status status)
 #undef TEXT_CASE
     }
     return "an unknown status";
+}
+
+int quern_exit_status(quern_status status)
+{
+    return status == QUERN_ERROR_SUSPENDED ? EX_TEMPFAIL : status != QUERN_OK;
 }
 
 quern_status qn_error_set(qn_error *error, quern_status status, int system_errno, const char *format, ...)

@@ -7,6 +7,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/thread.h"
+#include "runtime/base/suspension.h"
 
 #define PROGRESS_EVERY_NS     (300 * QN_NS_PER_US)
 #define HELPER_LOOKS_EVERY_NS (10 * QN_NS_PER_MS)
@@ -55,6 +56,22 @@ void qn_agent_break(qn_agent *agent, const qn_error *failure)
     abort_here(agent);
 }
 
+/* Tasks of the master in reserve; lent pieces are worked on all the same. */
+static void pause_here(qn_agent *agent)
+{
+    agent->pausing = true;
+    for (uint32_t left = agent->task_count; left > 0; left--) {
+        qn_task task;
+        qn_agent_take_task(agent, &task);
+        if (task.lender != QN_AGENT_MASTERS) {
+            agent->tasks[(agent->task_first + agent->task_count++) % QN_AGENT_TASKS_MAX] = task;
+            continue;
+        }
+        qn_agent_give_back(agent, &task, &task.order.resume);
+        free(task.message);
+    }
+}
+
 static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t lender)
 {
     qn_task full = {.lender = lender}, *task = &full;
@@ -66,6 +83,10 @@ static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t len
         return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a task message is too short or one too many");
     memcpy(&task->order, fields, sizeof task->order);
     task->lender = lender;
+    if (agent->pausing && lender == QN_AGENT_MASTERS) {
+        qn_agent_give_back(agent, task, &task->order.resume);
+        return QUERN_OK;
+    }
     if (!has_room) {
         qn_error failure = {QUERN_ERROR_INTERNAL, "the rank has too many tasks in hand"};
         qn_agent_return(agent, task, &task->order.resume, &failure);
@@ -122,7 +143,11 @@ static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader
         if (agent->result)
             qn_result_announce(agent->result, qn_reader_u64(message));
         return QUERN_OK;
+    case QN_MESSAGE_PAUSE:
+        pause_here(agent);
+        return QUERN_OK;
     case QN_MESSAGE_END:
+        agent->rests = qn_reader_u64(message) == 1;
         agent->ended = true;
         return QUERN_OK;
     case QN_MESSAGE_ABORT:
@@ -137,7 +162,8 @@ static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader
 static bool is_for_master(uint32_t kind)
 {
     return kind == QN_MESSAGE_DONE || kind == QN_MESSAGE_FAILED || kind == QN_MESSAGE_WANT_ROUND ||
-           kind == QN_MESSAGE_IDLE || kind == QN_MESSAGE_BROKEN;
+           kind == QN_MESSAGE_IDLE || kind == QN_MESSAGE_BROKEN || kind == QN_MESSAGE_GIVEN_BACK ||
+           kind == QN_MESSAGE_SUSPEND;
 }
 
 static quern_status handle(qn_agent *agent, const void *data, size_t bytes, uint32_t from)
@@ -193,9 +219,21 @@ static quern_status move_rounds(qn_agent *agent)
     return send_to_master(agent);
 }
 
+/* The master, too, looks for itself (epochs.h), but a signal may be sent to any rank. */
+static quern_status pass_on_suspension(qn_agent *agent)
+{
+    if (agent->told_suspend || agent->master || !qn_suspension_is_asked())
+        return QUERN_OK;
+    agent->told_suspend = true;
+    qn_message_begin(&agent->message, QN_MESSAGE_SUSPEND, agent->stage);
+    return send_to_master(agent);
+}
+
 static void make_progress(qn_agent *agent)
 {
     quern_status status = take_messages(agent);
+    if (status == QUERN_OK)
+        status = pass_on_suspension(agent);
     if (agent->result && (status == QUERN_OK || agent->aborted))
         status = move_rounds(agent);
     if (agent->master)
@@ -251,6 +289,14 @@ void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resum
         .task = task->order.task, .attempt = task->order.attempt, .retryable = retryable, .resume = *resume};
     qn_message_begin(&agent->message, QN_MESSAGE_FAILED, agent->stage);
     put_outcome(&agent->message, &outcome, failure);
+    report(agent);
+}
+
+void qn_agent_give_back(qn_agent *agent, const qn_task *task, const qn_resume *resume)
+{
+    qn_task_outcome outcome = {.task = task->order.task, .attempt = task->order.attempt, .resume = *resume};
+    qn_message_begin(&agent->message, QN_MESSAGE_GIVEN_BACK, agent->stage);
+    qn_buffer_append(&agent->message, &outcome, sizeof outcome);
     report(agent);
 }
 

@@ -44,6 +44,9 @@ typedef struct qn_agent {
     bool ended;   /* the master said END or ABORT: it needs nobody any more, nor is anybody's message to be passed on */
     bool aborted; /* the job failed, here or elsewhere: no more work, but progress until it ended */
     bool told;    /* the master knows that this rank is broken */
+    bool pausing; /* the master wants back what is in hand */
+    bool rests;   /* ended: the stage will go on */
+    bool told_suspend;
     qn_error error;      /* of this rank, if it is broken; on rank 0 the job's */
     uint64_t activity;   /* messages taken and rounds moved: whoever waits looks whether it changed */
     uint64_t shuffle_ns; /* time spent on rounds */
@@ -81,6 +84,8 @@ void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resum
 void qn_agent_lend(qn_agent *agent, qn_loan *loan);
 /* Gives a piece back to its lender: done (failure->status QUERN_OK), or from where on it is not. */
 void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_resume *resume, const qn_error *failure);
+/* The master wanted it back, or it cannot be taken: whoever gets it next goes on there. */
+void qn_agent_give_back(qn_agent *agent, const qn_task *task, const qn_resume *resume);
 /* This rank will emit nothing more in a stage without tasks. */
 void qn_agent_report_idle(qn_agent *agent);
 /* This rank cannot go on, for the reason in `failure` (may be agent->error): the job fails. */

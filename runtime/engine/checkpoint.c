@@ -11,13 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/file.h"
 #include "runtime/base/hash.h"
 #include "runtime/engine/checkpoint_internal.h"
 
 #define JOURNAL_NAME  "journal"
 #define LOCK_NAME     "lock"
-#define SAVED_PREFIX  "run-"
 #define PROGRAM_PATH  "/proc/self/exe"
 #define PROGRAM_PIECE ((size_t)1 << 20)
 
@@ -93,8 +93,8 @@ static quern_status refuse_used(const qn_checkpoint *checkpoint, qn_error *error
                         checkpoint->directory);
 }
 
-/* The line of the same thing is out of date. */
-static quern_status take_line(json_t *lines, json_t *line, qn_error *error)
+/* That of the same thing. */
+static void drop_line(json_t *lines, const json_t *line)
 {
     for (size_t i = json_array_size(lines); i > 0; i--) {
         const json_t *other = json_array_get(lines, i - 1);
@@ -102,14 +102,25 @@ static quern_status take_line(json_t *lines, json_t *line, qn_error *error)
             qn_json_get_number(other, "stage") == qn_json_get_number(line, "stage"))
             json_array_remove(lines, i - 1);
     }
+}
+
+/* In the place of one that is out of date. */
+static quern_status take_line(json_t *lines, json_t *line, qn_error *error)
+{
+    drop_line(lines, line);
     return json_array_append(lines, line) == 0 ? QUERN_OK : no_memory(error);
 }
 
 quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
 {
     const char *event = json_string_value(json_object_get(line, "event"));
-    if (event && strcmp(event, "stage") == 0)
+    if (event && strcmp(event, "stage") == 0) {
+        if (json_array_size(json_object_get(line, "files")) > 0)
+            drop_line(checkpoint->epochs, line); /* what is there of all of it is better than a part */
         return take_line(checkpoint->stages, line, error);
+    }
+    if (event && strcmp(event, "epoch") == 0)
+        return take_line(checkpoint->epochs, line, error);
     if (event && strcmp(event, "run") == 0)
         return take_line(checkpoint->runs, line, error);
     return QUERN_OK;
@@ -138,10 +149,10 @@ static json_t *describe_start(const qn_checkpoint *checkpoint)
                      (json_int_t)checkpoint->comm->size);
 }
 
-static bool is_referred_to(const qn_checkpoint *checkpoint, const char *name)
+static bool is_in(const json_t *lines, const char *name)
 {
-    for (size_t i = 0; i < json_array_size(checkpoint->stages); i++) {
-        const json_t *files = json_object_get(json_array_get(checkpoint->stages, i), "files");
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *files = json_object_get(json_array_get(lines, i), "files");
         for (size_t k = 0; k < json_array_size(files); k++) {
             const char *other = json_string_value(json_object_get(json_array_get(files, k), "name"));
             if (other && strcmp(other, name) == 0)
@@ -158,7 +169,7 @@ void qn_checkpoint_sweep(const qn_checkpoint *checkpoint)
         return;
     for (struct dirent *entry; (entry = readdir(open)) != NULL;)
         if (strncmp(entry->d_name, SAVED_PREFIX, strlen(SAVED_PREFIX)) == 0 &&
-            !is_referred_to(checkpoint, entry->d_name))
+            !is_in(checkpoint->stages, entry->d_name) && !is_in(checkpoint->epochs, entry->d_name))
             unlinkat(dirfd(open), entry->d_name, 0);
     closedir(open);
 }
@@ -202,8 +213,11 @@ static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *s
     checkpoint->path = qn_checkpoint_path(checkpoint, JOURNAL_NAME);
     checkpoint->lock_path = qn_checkpoint_path(checkpoint, LOCK_NAME);
     checkpoint->stages = json_array();
+    checkpoint->epochs = json_array();
     checkpoint->runs = json_array();
-    if (!checkpoint->path || !checkpoint->lock_path || !checkpoint->stages || !checkpoint->runs)
+    checkpoint->unwritten = json_array();
+    if (!checkpoint->path || !checkpoint->lock_path || !checkpoint->stages || !checkpoint->epochs ||
+        !checkpoint->runs || !checkpoint->unwritten)
         return no_memory(error);
     quern_status status = make_directory(checkpoint->directory, error);
     if (status == QUERN_OK)
@@ -216,6 +230,15 @@ static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *s
         status = qn_file_sync_directory(checkpoint->directory, error);
     json_decref(lines);
     return status;
+}
+
+static void decide_epochs(qn_epochs *when, const qn_settings *settings, const qn_comm *comm)
+{
+    uint64_t now_ns = qn_clock_ns();
+    *when = (qn_epochs){.every_ns = settings->checkpoint_every_ns,
+                        .failure_ns = settings->node_failure_ns / comm->node_count,
+                        .deadline_ns = settings->deadline_ns > 0 ? now_ns + settings->deadline_ns : UINT64_MAX,
+                        .last_ns = now_ns};
 }
 
 quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const qn_settings *settings,
@@ -237,6 +260,7 @@ quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const 
     if (status == QUERN_OK)
         status = qn_comm_broadcast(comm, known, sizeof known, 0, error);
     checkpoint->attempt = (uint32_t)known[0];
+    decide_epochs(&checkpoint->when, settings, comm);
     if (status != QUERN_OK)
         qn_checkpoint_close(checkpoint, false);
     return status;
@@ -245,6 +269,7 @@ quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const 
 static void remove_all(qn_checkpoint *checkpoint)
 {
     json_array_clear(checkpoint->stages);
+    json_array_clear(checkpoint->epochs);
     unlink(checkpoint->path); /* first, for what it says is not there any more then */
     qn_checkpoint_sweep(checkpoint);
 }
@@ -258,7 +283,9 @@ void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
         qn_journal_close(&checkpoint->journal);
     qn_checkpoint_lock_drop(&checkpoint->lock);
     json_decref(checkpoint->stages);
+    json_decref(checkpoint->epochs);
     json_decref(checkpoint->runs);
+    json_decref(checkpoint->unwritten);
     free(checkpoint->path);
     free(checkpoint->lock_path);
     free(checkpoint->files);

@@ -8,6 +8,11 @@
  * it looks which stages have a line, whether that is of the same work (digest), and whether its files are whole (saved.h);
  * those are read instead of run, and stages that only they would have read are not run either.
  *
+ * Within a stage that reads files and ends in a reduction, the same is done now and then (epochs.h): all ranks leave their tasks where they
+ * are, the rounds go on until every record that was emitted is at its home, and what is there is saved with the list of tasks that are
+ * done, and the places where others go on. One line says all of it. So each record of a task is in what was saved, or comes behind the place
+ * where the task goes on: never both, never neither.
+ *
  * What a digest is of: the program's file and Quern's version; the graph of the run and of all runs before; the paths, sizes and times of change of the files
  * that the stage and those before it read. Where something else goes in that cannot be looked at (arrays in memory, a
  * result of an earlier run), or where more than the result came of the stage (bad records), it is not saved.
@@ -22,7 +27,9 @@
 #include "runtime/base/log.h"
 #include "runtime/comm/comm.h"
 #include "runtime/engine/checkpoint_lock.h"
+#include "runtime/engine/epochs.h"
 #include "runtime/engine/journal.h"
+#include "runtime/engine/master.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/exec/chain.h"
@@ -50,15 +57,19 @@ typedef struct qn_checkpoint {
     uint64_t history;     /* digest of all before */
     bool save_failed;     /* nothing is saved any more */
     uint64_t reusable;    /* stages of the run whose results are there, as bits */
-    qn_saved_file *files; /* [file_count] of the reusable ones; owned */
+    uint64_t begun;       /* others, of which there is an epoch */
+    qn_saved_file *files; /* [file_count] of both; owned */
     size_t file_count;
     uint64_t certain;                     /* stages of the run that have a digest, as bits */
     uint64_t digests[QN_STAGE_COUNT_MAX]; /* rank 0 */
     char *path, *lock_path;               /* rank 0, and what follows; owned */
     qn_checkpoint_lock lock;
     qn_journal journal;
-    json_t *stages, *runs; /* lines of earlier attempts, and of this one */
+    json_t *stages, *epochs, *runs; /* lines of earlier attempts, and of this one: the last of each stage or run */
+    json_t *unwritten;              /* lines of stages that were not worth saving, written with the next one that is */
     uint64_t program;
+    uint32_t save_count; /* in this attempt */
+    qn_epochs when;
 } qn_checkpoint;
 
 /* Opens what the settings name, and takes its lock. Collective. QUERN_ERROR_CHECKPOINT: another job has it, or it holds what an earlier one left
@@ -79,14 +90,36 @@ static inline bool qn_checkpoint_has(const qn_checkpoint *checkpoint, uint32_t s
 {
     return checkpoint->reusable >> stage & 1;
 }
+static inline bool qn_checkpoint_has_begun(const qn_checkpoint *checkpoint, uint32_t stage)
+{
+    return checkpoint->begun >> stage & 1;
+}
 
 /* Fills the new result of a stage that can be reused, and adds what the stage counted. Collective. */
 quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
                                    struct quern_counter *counters, qn_error *error);
-/* Saves the result of a stage that is over, if it can be. counted: [counters] what each had before the stage. Collective; fails only where
- * the ranks cannot talk. */
-quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage, qn_result *result,
-                                struct quern_counter *counters, const int64_t *counted, qn_error *error);
+/* What is to be saved of a stage. */
+typedef struct qn_checkpoint_stage {
+    const qn_stages *stages;
+    uint32_t index;
+    qn_result *result;
+    struct quern_counter *counters;
+    const int64_t *counted; /* [counters] what each had before the stage */
+} qn_checkpoint_stage;
+
+/* Saves the result of a stage that is over, if it can be and is worth it. Collective; fails only where the ranks cannot talk. */
+quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error);
+
+/* Whether epochs can be cut within a stage. The same on all ranks. */
+bool qn_checkpoint_can_cut(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage);
+/* Cuts one in a stage that rests. master: rank 0's. *ends_out, on all ranks: the job is to end. Collective; fails as
+ * save. */
+quern_status qn_checkpoint_cut(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_master *master,
+                               bool *ends_out, qn_error *error);
+/* The tasks of a stage that has begun; false: they cannot be known. Rank 0. */
+bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn_task_state *state_out);
+/* Fills the result of that stage with what the epoch has, and adds what was counted. Collective. */
+quern_status qn_checkpoint_take_up(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error);
 /* A run succeeded and its outputs are there: what was saved of it goes. Collective; fails as save. */
 quern_status qn_checkpoint_end_run(qn_checkpoint *checkpoint, const qn_graph *graph, struct quern_counter *counters,
                                    qn_error *error);

@@ -5,6 +5,8 @@
 
 #include "runtime/engine/checkpoint.h"
 
+#define SAVED_PREFIX "run-" /* of files of results */
+
 /* To the log, and to whoever looks at progress. */
 void qn_checkpoint_say(const qn_checkpoint *checkpoint, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -18,5 +20,33 @@ char *qn_checkpoint_path(const qn_checkpoint *checkpoint, const char *name);
 quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_error *error);
 /* Removes files that no line names. Rank 0. */
 void qn_checkpoint_sweep(const qn_checkpoint *checkpoint);
+
+
+/* ---- of checkpoint_stages.c */
+
+/* Of the same run and stage; NULL: none. */
+json_t *qn_checkpoint_find_line(const json_t *lines, uint64_t run, uint64_t stage);
+/* Whether the result of a stage is one that can be saved; whether, besides, nothing but that came of the stage, of work that can be looked at. The same
+ * on all ranks. */
+bool qn_checkpoint_can_save(const qn_stages *stages, uint32_t index);
+bool qn_checkpoint_is_noted(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage);
+/* The files of all ranks, on rank 0, of a result that can be saved; the ranks agree. */
+quern_status qn_checkpoint_write_files(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage,
+                                       qn_saved_file **all_out, qn_error *error);
+/* Reads the files of a stage into its result. *rows_out: of all. The ranks agree. */
+quern_status qn_checkpoint_read_files(const qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
+                                      uint64_t *rows_out, qn_error *error);
+/* What all ranks counted in the stage, as an array; NULL: no memory, or the ranks could not talk. Collective. */
+json_t *qn_checkpoint_sum_counted(const qn_checkpoint *checkpoint, const struct quern_counter *counters,
+                                  const int64_t *before, qn_error *error);
+/* Adds to the counters what a line says; rank 0. */
+void qn_checkpoint_count_again(const json_t *line, struct quern_counter *counters);
+/* A line of a stage, or of an epoch in one (tasks; taken): NULL: no memory. Takes `counted`. Rank 0. */
+json_t *qn_checkpoint_describe(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files,
+                               json_t *counted, json_t *tasks);
+/* Appends, if the checkpoint is still ours, and lets the line count. Takes the reference. Rank 0. */
+quern_status qn_checkpoint_append(qn_checkpoint *checkpoint, json_t *line, qn_error *error);
+/* Saving failed. The job goes on, unless its ranks cannot talk any more. */
+quern_status qn_checkpoint_go_on_without(qn_checkpoint *checkpoint, const qn_error *failure, qn_error *error);
 
 #endif

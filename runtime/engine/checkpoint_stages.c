@@ -93,7 +93,7 @@ static bool has_digest(const json_t *line, uint64_t digest)
 
 /* ---- lines and files ---- */
 
-static json_t *find_line(const json_t *lines, uint64_t run, uint64_t stage)
+json_t *qn_checkpoint_find_line(const json_t *lines, uint64_t run, uint64_t stage)
 {
     for (size_t i = 0; i < json_array_size(lines); i++) {
         json_t *line = json_array_get(lines, i);
@@ -154,7 +154,7 @@ static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_o
 
 /* ---- what can be reused ---- */
 
-static bool can_save(const qn_stages *stages, uint32_t index)
+bool qn_checkpoint_can_save(const qn_stages *stages, uint32_t index)
 {
     const qn_stage *stage = &stages->items[index];
     return stage->result && stage->result->kind == QN_NODE_REDUCE && !stage->is_made && !stage->is_left_out;
@@ -174,9 +174,9 @@ static uint32_t count_counters(const struct quern_counter *counters)
 }
 
 /* Why the line's files are of no use, or NULL. */
-static const char *why_not(const qn_checkpoint *checkpoint, uint32_t index, const struct quern_counter *counters)
+static const char *why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t index,
+                           const struct quern_counter *counters)
 {
-    const json_t *line = find_line(checkpoint->stages, checkpoint->run, index);
     if (!line)
         return "it was not over";
     if (qn_json_get_number(line, "program") != checkpoint->program)
@@ -189,12 +189,15 @@ static const char *why_not(const qn_checkpoint *checkpoint, uint32_t index, cons
         return "an input changed: a path, a size or a time";
     if (json_array_size(json_object_get(line, "counted")) != count_counters(counters))
         return "there are other counters";
+    if (json_array_size(json_object_get(line, "files")) == 0)
+        return "it was not worth saving";
     return NULL;
 }
 
-static quern_status take_files(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index, qn_error *error)
+static quern_status take_files(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index, const json_t *line,
+                               uint64_t *stages_out, qn_error *error)
 {
-    const json_t *files = json_object_get(find_line(checkpoint->stages, checkpoint->run, index), "files");
+    const json_t *files = json_object_get(line, "files");
     size_t count = json_array_size(files);
     qn_saved_file *grown = realloc(checkpoint->files, (checkpoint->file_count + count + 1) * sizeof *grown);
     if (!grown)
@@ -206,7 +209,24 @@ static quern_status take_files(qn_checkpoint *checkpoint, const qn_stages *stage
             count = 0;
     checkpoint->file_count += count;
     if (count > 0)
-        checkpoint->reusable |= UINT64_C(1) << index;
+        *stages_out |= UINT64_C(1) << index;
+    return QUERN_OK;
+}
+
+/* The result of a stage, else an epoch within it, else the reason why it is done again. */
+static quern_status choose_for(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index,
+                               const struct quern_counter *counters, qn_error *error)
+{
+    const json_t *line = qn_checkpoint_find_line(checkpoint->stages, checkpoint->run, index);
+    const json_t *epoch = qn_checkpoint_find_line(checkpoint->epochs, checkpoint->run, index);
+    const char *reason = why_not(checkpoint, line, index, counters);
+    if (!reason)
+        return take_files(checkpoint, stages, index, line, &checkpoint->reusable, error);
+    const char *no_epoch = epoch ? why_not(checkpoint, epoch, index, counters) : reason;
+    if (!no_epoch)
+        return take_files(checkpoint, stages, index, epoch, &checkpoint->begun, error);
+    qn_checkpoint_say(checkpoint, "'%s' of run %u is done again: %s", stages->items[index].result->name,
+                      checkpoint->run, no_epoch);
     return QUERN_OK;
 }
 
@@ -215,25 +235,21 @@ static quern_status choose(qn_checkpoint *checkpoint, const qn_stages *stages, c
 {
     quern_status status = QUERN_OK;
     digest_stages(checkpoint, stages);
-    for (uint32_t i = 0; i < stages->count && status == QUERN_OK && checkpoint->attempt > 1; i++) {
-        const char *reason = can_save(stages, i) ? why_not(checkpoint, i, counters) : NULL;
-        if (reason)
-            qn_checkpoint_say(checkpoint, "'%s' of run %u is done again: %s", stages->items[i].result->name,
-                              checkpoint->run, reason);
-        else if (can_save(stages, i))
-            status = take_files(checkpoint, stages, i, error);
-    }
+    for (uint32_t i = 0; i < stages->count && status == QUERN_OK && checkpoint->attempt > 1; i++)
+        if (qn_checkpoint_can_save(stages, i))
+            status = choose_for(checkpoint, stages, i, counters, error);
     return status;
 }
 
 static quern_status share_choice(qn_checkpoint *checkpoint, qn_error *error)
 {
-    uint64_t choice[] = {checkpoint->reusable, checkpoint->file_count, checkpoint->certain};
+    uint64_t choice[] = {checkpoint->reusable, checkpoint->file_count, checkpoint->certain, checkpoint->begun};
     quern_status status = qn_comm_broadcast(checkpoint->comm, choice, sizeof choice, 0, error);
     if (status != QUERN_OK)
         return status;
     checkpoint->reusable = choice[0];
     checkpoint->certain = choice[2];
+    checkpoint->begun = choice[3];
     if (checkpoint->comm->rank != 0)
         checkpoint->files = calloc(choice[1] + 1, sizeof *checkpoint->files);
     if (!checkpoint->files && choice[1] > 0)
@@ -265,6 +281,7 @@ static quern_status verify(qn_checkpoint *checkpoint, const qn_stages *stages, q
         if (bad[i] == 0)
             continue;
         checkpoint->reusable &= ~(UINT64_C(1) << i);
+        checkpoint->begun &= ~(UINT64_C(1) << i);
         if (checkpoint->comm->rank == 0)
             qn_checkpoint_say(checkpoint, "'%s' of run %u is done again: %s/%s is damaged",
                               stages->items[i].result->name, checkpoint->run, checkpoint->directory,
@@ -278,14 +295,13 @@ static quern_status verify(qn_checkpoint *checkpoint, const qn_stages *stages, q
 /* Whether a run's line says that it is done. Rank 0. */
 static bool is_done(const qn_checkpoint *checkpoint, const struct quern_counter *counters)
 {
-    const json_t *line = find_line(checkpoint->runs, checkpoint->run, 0);
+    const json_t *line = qn_checkpoint_find_line(checkpoint->runs, checkpoint->run, 0);
     return line && qn_json_get_number(line, "program") == checkpoint->program &&
            has_digest(line, checkpoint->history) &&
            json_array_size(json_object_get(line, "counted")) == count_counters(counters);
 }
 
-/* What the ranks together had counted, on rank 0. */
-static void count_again(const json_t *line, struct quern_counter *counters)
+void qn_checkpoint_count_again(const json_t *line, struct quern_counter *counters)
 {
     const json_t *counted = json_object_get(line, "counted");
     size_t i = 0;
@@ -301,7 +317,7 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
         return QUERN_OK;
     checkpoint->run++;
     checkpoint->history = digest_number(checkpoint->history, graph->digest) & INT64_MAX;
-    checkpoint->reusable = 0;
+    checkpoint->reusable = checkpoint->begun = 0;
     free(checkpoint->files);
     checkpoint->files = NULL;
     checkpoint->file_count = 0;
@@ -309,7 +325,7 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
     quern_status status = qn_comm_broadcast(checkpoint->comm, &done, sizeof done, 0, error);
     *is_done_out = done;
     if (status == QUERN_OK && done && checkpoint->comm->rank == 0) {
-        count_again(find_line(checkpoint->runs, checkpoint->run, 0), counters);
+        qn_checkpoint_count_again(qn_checkpoint_find_line(checkpoint->runs, checkpoint->run, 0), counters);
         qn_checkpoint_say(checkpoint, "run %u was done", checkpoint->run);
     }
     if (status != QUERN_OK || done)
@@ -344,25 +360,32 @@ uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages
 void qn_checkpoint_skip(const qn_checkpoint *checkpoint, uint32_t stage, struct quern_counter *counters)
 {
     if (checkpoint->comm->rank == 0)
-        count_again(find_line(checkpoint->stages, checkpoint->run, stage), counters);
+        qn_checkpoint_count_again(qn_checkpoint_find_line(checkpoint->stages, checkpoint->run, stage), counters);
 }
 
-quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
-                                   struct quern_counter *counters, qn_error *error)
+quern_status qn_checkpoint_read_files(const qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
+                                      uint64_t *rows_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    uint64_t rows = 0;
+    *rows_out = 0;
     for (size_t i = 0; i < checkpoint->file_count && status == QUERN_OK; i++) {
         const qn_saved_file *file = &checkpoint->files[i];
         if (file->stage != stage)
             continue;
         char *path = qn_checkpoint_path(checkpoint, file->name);
-        rows += file->saved.run.row_count;
+        *rows_out += file->saved.run.row_count;
         status = path ? qn_saved_restore(result->reduced, path, &file->saved, error)
                       : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
         free(path);
     }
-    status = qn_comm_agree(checkpoint->comm, error);
+    return qn_comm_agree(checkpoint->comm, error);
+}
+
+quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
+                                   struct quern_counter *counters, qn_error *error)
+{
+    uint64_t rows = 0;
+    quern_status status = qn_checkpoint_read_files(checkpoint, stage, result, &rows, error);
     if (status != QUERN_OK)
         return status;
     qn_shuffle_end_restored(result->reduced);
@@ -371,20 +394,21 @@ quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn
     status = qn_comm_reduce_sum(checkpoint->comm, &result->all_merged, 1, error);
     if (checkpoint->comm->rank != 0)
         return status;
-    count_again(find_line(checkpoint->stages, checkpoint->run, stage), counters);
+    qn_checkpoint_count_again(qn_checkpoint_find_line(checkpoint->stages, checkpoint->run, stage), counters);
     qn_checkpoint_say(checkpoint, "stage %u of run %u is reused, %" PRIu64 " rows", stage, checkpoint->run, rows);
     return status;
 }
 
-/* What all ranks counted in the stage, or in the run (before NULL), as an array; NULL: no memory, or the ranks could not talk. */
-static json_t *sum_counted(qn_comm *comm, const struct quern_counter *counters, const int64_t *before, qn_error *error)
+/* In the run: before NULL. */
+json_t *qn_checkpoint_sum_counted(const qn_checkpoint *checkpoint, const struct quern_counter *counters,
+                                  const int64_t *before, qn_error *error)
 {
     json_t *counted = json_array();
     size_t i = 0;
     bool is_whole = counted != NULL;
     for (const struct quern_counter *counter = counters; counter; counter = counter->next) {
         uint64_t sum = (uint64_t)(counter->sum - (before ? before[i++] : 0));
-        if (qn_comm_reduce_sum(comm, &sum, 1, error) != QUERN_OK)
+        if (qn_comm_reduce_sum(checkpoint->comm, &sum, 1, error) != QUERN_OK)
             break;
         is_whole &= counted && json_array_append_new(counted, json_integer((json_int_t)(int64_t)sum)) == 0;
     }
@@ -394,38 +418,45 @@ static json_t *sum_counted(qn_comm *comm, const struct quern_counter *counters, 
     return NULL;
 }
 
-static json_t *describe_stage(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files,
-                              json_t *counted)
+json_t *qn_checkpoint_describe(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files,
+                               json_t *counted, json_t *tasks)
 {
     char digest[DIGEST_TEXT_BYTES];
     json_t *list = json_array();
     print_digest(checkpoint->digests[stage], digest);
     for (uint32_t i = 0; list && files && i < checkpoint->comm->size; i++)
         json_array_append_new(list, describe_file(&files[i]));
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o*, s:o*}", "event", "stage", "attempt",
-                     (json_int_t)checkpoint->attempt, "run", (json_int_t)checkpoint->run, "stage", (json_int_t)stage,
-                     "program", (json_int_t)checkpoint->program, "history", (json_int_t)checkpoint->history, "digest",
-                     digest, "files", list, "counted", counted);
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o*, s:o*, s:o*}", "event", tasks ? "epoch" : "stage",
+                     "attempt", (json_int_t)checkpoint->attempt, "run", (json_int_t)checkpoint->run, "stage",
+                     (json_int_t)stage, "program", (json_int_t)checkpoint->program, "history",
+                     (json_int_t)checkpoint->history, "digest", digest, "files", list, "counted", counted, "tasks",
+                     tasks);
 }
 
-/* Appends, if the checkpoint is still ours, and lets the line count. Takes the reference. Rank 0. */
-static quern_status append(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
+static quern_status write_line(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
+{
+    quern_status status = qn_journal_append(&checkpoint->journal, json_incref(line), error);
+    return status == QUERN_OK ? qn_checkpoint_note(checkpoint, line, error) : status;
+}
+
+quern_status qn_checkpoint_append(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
 {
     quern_status status = QUERN_OK;
     if (!qn_checkpoint_lock_is_held(&checkpoint->lock))
         status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, 0, "another job has taken over %s", checkpoint->directory);
     if (status == QUERN_OK)
         status = qn_file_sync_directory(checkpoint->directory, error);
+    while (status == QUERN_OK && json_array_size(checkpoint->unwritten) > 0) {
+        status = write_line(checkpoint, json_array_get(checkpoint->unwritten, 0), error);
+        json_array_remove(checkpoint->unwritten, 0);
+    }
     if (status == QUERN_OK)
-        status = qn_journal_append(&checkpoint->journal, json_incref(line), error);
-    if (status == QUERN_OK)
-        status = qn_checkpoint_note(checkpoint, line, error);
+        status = write_line(checkpoint, line, error);
     json_decref(line);
     return status;
 }
 
-/* The job does, unless its ranks cannot talk any more. */
-static quern_status go_on_without(qn_checkpoint *checkpoint, const qn_error *failure, qn_error *error)
+quern_status qn_checkpoint_go_on_without(qn_checkpoint *checkpoint, const qn_error *failure, qn_error *error)
 {
     if (failure->status == QUERN_ERROR_MPI)
         return qn_error_set(error, failure->status, 0, "%s", failure->text);
@@ -435,64 +466,92 @@ static quern_status go_on_without(qn_checkpoint *checkpoint, const qn_error *fai
     return QUERN_OK;
 }
 
-static quern_status write_file(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result, qn_saved_file *file,
+static quern_status write_file(const qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_saved_file *file,
                                qn_error *error)
 {
-    *file = (qn_saved_file){.stage = stage};
-    snprintf(file->name, sizeof file->name, "run-%u.stage-%u.rank-%u.attempt-%u", checkpoint->run, stage,
-             checkpoint->comm->rank, checkpoint->attempt);
+    *file = (qn_saved_file){.stage = stage->index};
+    snprintf(file->name, sizeof file->name, SAVED_PREFIX "%u.stage-%u.rank-%u.attempt-%u.%u", checkpoint->run,
+             stage->index, checkpoint->comm->rank, checkpoint->attempt, checkpoint->save_count);
     char *path = qn_checkpoint_path(checkpoint, file->name);
     if (!path)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
-    quern_status status = qn_saved_write(result->reduced, path, &file->saved, error);
+    quern_status status = qn_saved_write(stage->result->reduced, path, &file->saved, error);
     if (status != QUERN_OK)
         unlink(path);
     free(path);
     return status;
 }
 
-/* The files of all ranks, on rank 0, of a result that can be saved; the ranks agree. */
-static quern_status write_files(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result, qn_saved_file **all_out,
-                                qn_error *error)
+quern_status qn_checkpoint_write_files(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage,
+                                       qn_saved_file **all_out, qn_error *error)
 {
     qn_comm *comm = checkpoint->comm;
     qn_saved_file mine;
-    write_file(checkpoint, stage, result, &mine, error);
+    checkpoint->save_count++;
+    write_file(checkpoint, stage, &mine, error);
     if (comm->rank == 0 && !(*all_out = calloc(comm->size, sizeof **all_out)))
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
     quern_status status = qn_comm_agree(comm, error);
     return status == QUERN_OK ? qn_comm_gather(comm, &mine, sizeof mine, *all_out, error) : status;
 }
 
-/* Of work that can be looked at, of which nothing but the result came. What cannot be saved is noted, too: if what comes of it is
- * reused, it will still have counted what it did. The same on all ranks. */
-static bool is_noted(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage)
+/* What cannot be saved is noted, too: if what comes of it is reused, it will still have counted what it did. */
+bool qn_checkpoint_is_noted(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage)
 {
     return checkpoint->directory && !checkpoint->save_failed && stages->items[stage].result &&
            (checkpoint->certain >> stage & 1);
 }
 
-quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage, qn_result *result,
-                                struct quern_counter *counters, const int64_t *counted, qn_error *error)
+/* Rank 0 decides. */
+static quern_status is_worth_it(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, bool *is_out,
+                                qn_error *error)
+{
+    uint64_t bytes = qn_result_get_saved_bytes(stage->result), now_ns = qn_clock_ns();
+    uint64_t saves = qn_epochs_pays(&checkpoint->when, now_ns, bytes) ||
+                     (qn_epochs_must_end(&checkpoint->when, now_ns, bytes) &&
+                      qn_epochs_may_save(&checkpoint->when, now_ns, bytes));
+    quern_status status = qn_comm_broadcast(checkpoint->comm, &saves, sizeof saves, 0, error);
+    *is_out = saves && qn_checkpoint_can_save(stage->stages, stage->index);
+    return status;
+}
+
+/* A stage that is not saved counts with the next that is. Takes `counted`. */
+static quern_status note_stage(qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files, json_t *counted,
+                               qn_error *error)
+{
+    json_t *line = qn_checkpoint_describe(checkpoint, stage, files, counted, NULL);
+    if (files)
+        return qn_checkpoint_append(checkpoint, line, error);
+    if (line && json_array_append_new(checkpoint->unwritten, line) == 0)
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
+}
+
+quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error)
 {
     qn_error failure = {0};
     qn_saved_file *files = NULL;
-    if (!is_noted(checkpoint, stages, stage))
+    bool saves = false;
+    if (!qn_checkpoint_is_noted(checkpoint, stage->stages, stage->index))
         return QUERN_OK;
     uint64_t start_ns = qn_clock_ns();
-    quern_status status = can_save(stages, stage) ? write_files(checkpoint, stage, result, &files, &failure) : QUERN_OK;
+    quern_status status = is_worth_it(checkpoint, stage, &saves, &failure);
+    if (status == QUERN_OK && saves)
+        status = qn_checkpoint_write_files(checkpoint, stage, &files, &failure);
     if (status == QUERN_OK) {
-        json_t *sums = sum_counted(checkpoint->comm, counters, counted, &failure);
+        json_t *sums = qn_checkpoint_sum_counted(checkpoint, stage->counters, stage->counted, &failure);
         if (checkpoint->comm->rank == 0)
-            append(checkpoint, describe_stage(checkpoint, stage, files, sums), &failure);
+            note_stage(checkpoint, stage->index, files, sums, &failure);
         else
             json_decref(sums);
         status = qn_comm_agree(checkpoint->comm, &failure);
     }
     free(files);
-    qn_log_line(checkpoint->log, "checkpoint: stage %u of run %u, %.3f s: %s", stage, checkpoint->run,
-                (double)(qn_clock_ns() - start_ns) / 1e9, quern_status_name(status));
-    return status == QUERN_OK ? QUERN_OK : go_on_without(checkpoint, &failure, error);
+    if (saves)
+        qn_epochs_note(&checkpoint->when, start_ns, qn_clock_ns(), qn_result_get_saved_bytes(stage->result));
+    qn_log_line(checkpoint->log, "checkpoint: stage %u of run %u%s, %.3f s: %s", stage->index, checkpoint->run,
+                saves ? "" : " not saved", (double)(qn_clock_ns() - start_ns) / 1e9, quern_status_name(status));
+    return status == QUERN_OK ? QUERN_OK : qn_checkpoint_go_on_without(checkpoint, &failure, error);
 }
 
 /* Whether files are all that came of the run. The same on all ranks. */
@@ -513,11 +572,17 @@ static json_t *describe_run(const qn_checkpoint *checkpoint, json_t *counted)
                      "counted", counted);
 }
 
+static void forget_lines(json_t *lines, uint32_t run)
+{
+    for (size_t i = json_array_size(lines); i > 0; i--)
+        if (qn_json_get_number(json_array_get(lines, i - 1), "run") == run)
+            json_array_remove(lines, i - 1);
+}
+
 static void forget_run(qn_checkpoint *checkpoint)
 {
-    for (size_t i = json_array_size(checkpoint->stages); i > 0; i--)
-        if (qn_json_get_number(json_array_get(checkpoint->stages, i - 1), "run") == checkpoint->run)
-            json_array_remove(checkpoint->stages, i - 1);
+    forget_lines(checkpoint->stages, checkpoint->run);
+    forget_lines(checkpoint->epochs, checkpoint->run);
     qn_checkpoint_sweep(checkpoint);
 }
 
@@ -527,11 +592,12 @@ quern_status qn_checkpoint_end_run(qn_checkpoint *checkpoint, const qn_graph *gr
     qn_error failure = {0};
     if (!checkpoint->directory || checkpoint->save_failed || !gives_only_files(graph))
         return QUERN_OK;
-    json_t *sums = sum_counted(checkpoint->comm, counters, NULL, &failure);
+    json_array_clear(checkpoint->unwritten); /* the run's line says it all */
+    json_t *sums = qn_checkpoint_sum_counted(checkpoint, counters, NULL, &failure);
     if (checkpoint->comm->rank != 0)
         json_decref(sums);
-    else if (append(checkpoint, describe_run(checkpoint, sums), &failure) == QUERN_OK)
+    else if (qn_checkpoint_append(checkpoint, describe_run(checkpoint, sums), &failure) == QUERN_OK)
         forget_run(checkpoint);
     quern_status status = qn_comm_agree(checkpoint->comm, &failure);
-    return status == QUERN_OK ? QUERN_OK : go_on_without(checkpoint, &failure, error);
+    return status == QUERN_OK ? QUERN_OK : qn_checkpoint_go_on_without(checkpoint, &failure, error);
 }

@@ -10,6 +10,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/crash.h"
 #include "runtime/base/pages.h"
+#include "runtime/base/suspension.h"
 #include "runtime/engine/bad_log.h"
 #include "runtime/engine/join_table.h"
 #include "runtime/engine/report.h"
@@ -167,6 +168,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     }
     if (engine->settings.isolate)
         qn_pages_keep_from_children();
+    if (engine->checkpoint.directory)
+        qn_suspension_watch();
     engine->is_watched = engine->settings.tells_crash && qn_crash_watch(tell_crash, engine);
     log_start(engine);
     return QUERN_OK;
@@ -181,6 +184,8 @@ void qn_engine_destroy(qn_engine *engine)
         qn_topology_destroy(engine->topology);
     }
     qn_cache_fini(&engine->cache);
+    if (engine->comm && engine->checkpoint.directory)
+        qn_suspension_unwatch();
     qn_checkpoint_close(&engine->checkpoint, engine->is_over);
     free(engine->rank_node);
     free(engine->account);
@@ -393,6 +398,7 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
         stage_run->from[leg] = stage->legs[leg].parent == QN_STAGE_NONE ? NULL : run->results[stage->legs[leg].parent];
     lend_tables(run, stage_run);
+    stage_run->stages = &run->stages;
     bool is_stored = qn_result_get_store(run->results[index]) != NULL;
     stage_run->into = is_stored ? NULL : run->results[index];
     stage_run->stored = is_stored ? run->results[index] : NULL;
@@ -438,7 +444,8 @@ static quern_status report_stage(job *run, uint32_t index, const qn_stage_run *s
     return outcome == QUERN_OK ? status : outcome;
 }
 
-static quern_status run_stage(job *run, uint32_t index, qn_error *error)
+/* counted: what counters had before. */
+static quern_status run_stage(job *run, uint32_t index, const int64_t *counted, qn_error *error)
 {
     const qn_stage *stage = &run->stages.items[index];
     qn_engine *engine = run->engine;
@@ -452,6 +459,8 @@ static quern_status run_stage(job *run, uint32_t index, qn_error *error)
     }
     stage_run->engine = engine;
     stage_run->stage = stage;
+    stage_run->index = index;
+    stage_run->counted = counted;
     uint64_t start_ns = qn_clock_ns();
     status = begin_and_run(run, index, stage_run, error);
     double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
@@ -529,10 +538,15 @@ static quern_status run_and_save_stage(job *run, uint32_t index, qn_error *error
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a stage");
     quern_status status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
-        status = run_stage(run, index, error);
+        status = run_stage(run, index, counted, error);
     if (status == QUERN_OK)
-        status = qn_checkpoint_save(&engine->checkpoint, &run->stages, index, run->results[index], engine->counters,
-                                    counted, error);
+        status = qn_checkpoint_save(&engine->checkpoint,
+                                    &(qn_checkpoint_stage){.stages = &run->stages,
+                                                           .index = index,
+                                                           .result = run->results[index],
+                                                           .counters = engine->counters,
+                                                           .counted = counted},
+                                    error);
     free(counted);
     return status;
 }

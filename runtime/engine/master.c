@@ -7,12 +7,55 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/hash.h"
 
 #define IN_HAND_MAX      2 /* the running task and the next one */
 #define SAID_STREAMS_MAX 10
 
+static quern_status no_memory(const qn_master *master, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule %u tasks", master->tasks.count);
+}
+
+/* Of the splits, in the order in which they are handed out: as a number of JSON. */
+static quern_status digest_tasks(qn_master *master, uint64_t *digest_out, qn_error *error)
+{
+    *digest_out = master->tasks.count;
+    for (uint32_t turn = 0; turn < master->tasks.count; turn++) {
+        uint32_t task = qn_task_list_at(&master->tasks, turn);
+        master->message.bytes = 0;
+        qn_task_list_encode(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task, &master->message);
+        if (master->message.failed)
+            return no_memory(master, error);
+        *digest_out = qn_checksum(master->message.data, master->message.bytes, *digest_out);
+    }
+    *digest_out &= INT64_MAX;
+    return QUERN_OK;
+}
+
+/* Where an earlier attempt at the job stopped, if the tasks are the same. */
+static quern_status take_up(qn_master *master, qn_task_state *begun, qn_error *error)
+{
+    uint64_t digest = 0;
+    quern_status status = begun ? digest_tasks(master, &digest, error) : QUERN_OK;
+    master->went_on = begun && status == QUERN_OK && digest == begun->digest && begun->count == master->tasks.count;
+    if (master->went_on) {
+        master->resumes = begun->resumes;
+        begun->resumes = NULL;
+        for (uint32_t turn = 0; turn < master->tasks.count; turn++) {
+            uint32_t task = qn_task_list_at(&master->tasks, turn);
+            uint32_t leg = qn_task_list_leg_of(&master->tasks, task);
+            master->bytes_done += begun->done[turn] ? qn_task_list_split(&master->tasks, leg, task)->bytes : 0;
+        }
+        return QUERN_OK;
+    }
+    master->resumes = calloc(master->tasks.count + 1, sizeof *master->resumes);
+    return status == QUERN_OK && !master->resumes ? no_memory(master, error) : status;
+}
+
 static quern_status start_scheduler(qn_master *master, const qn_settings *settings, const uint32_t *rank_node,
-                                    qn_error *error)
+                                    const bool *task_done, qn_error *error)
 {
     qn_sched_config config = {
         .rank_count = master->comm->size,
@@ -21,13 +64,13 @@ static quern_status start_scheduler(qn_master *master, const qn_settings *settin
         .in_hand_max = IN_HAND_MAX,
         .attempt_count_max = settings->attempt_count_max,
         .rank_node = rank_node,
+        .task_done = task_done,
     };
     size_t bytes = qn_sched_bytes(&config);
     QN_ASSERT(bytes > 0);
     master->sched_memory = malloc(bytes);
-    master->resumes = calloc(master->tasks.count + 1, sizeof *master->resumes);
-    if (!master->sched_memory || !master->resumes)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule %u tasks", master->tasks.count);
+    if (!master->sched_memory)
+        return no_memory(master, error);
     master->sched = qn_sched_init(master->sched_memory, &config);
     QN_ASSERT(master->sched != NULL);
     if (master->tasks.has_packed && qn_helpers_init(&master->helpers, master->comm->size, error) != QUERN_OK)
@@ -64,11 +107,40 @@ static void say_streams(const qn_master *master, qn_progress *progress)
         qn_progress_say(progress, "%u more packed files have 1 reader each", count - SAID_STREAMS_MAX);
 }
 
-quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
-                             uint32_t number, const qn_stage *stage, const uint32_t *rank_node, qn_error *error)
+static void say_tasks(const qn_master *master, const qn_master_config *config)
 {
-    *master =
-        (qn_master){.comm = comm, .progress = progress, .stage = number, .stage_name = qn_leg_source(stage, 0)->name};
+    qn_progress *progress = config->progress;
+    qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
+                    qn_progress_bytes(master->tasks.bytes), master->tasks.file_count, master->tasks.count,
+                    config->comm->size);
+    if (master->tasks.whole_count > 0)
+        qn_progress_say(progress, "%s: %zu files cannot be cut and have one reader each", master->stage_name,
+                        master->tasks.whole_count);
+    say_streams(master, progress);
+}
+
+static qn_task_cut choose_cut(const qn_master_config *config)
+{
+    const qn_settings *settings = config->settings;
+    const qn_task_state *begun = config->begun;
+    return (qn_task_cut){.split_bytes = begun ? begun->split_bytes : settings->split_bytes,
+                         .record_bytes_max = begun ? begun->record_bytes_max : settings->record_bytes_max,
+                         .worker_count = begun ? begun->worker_count : config->comm->size,
+                         .turns = choose_turns(config->stage, settings, config->comm),
+                         .seed = config->number,
+                         .bad_legs = qn_bad_legs(settings, config->stage)};
+}
+
+quern_status qn_master_start(qn_master *master, const qn_master_config *config, qn_error *error)
+{
+    const qn_stage *stage = config->stage;
+    const qn_settings *settings = config->settings;
+    *master = (qn_master){.comm = config->comm,
+                          .progress = config->progress,
+                          .stage = config->number,
+                          .epochs = config->epochs,
+                          .into = config->into,
+                          .stage_name = qn_leg_source(stage, 0)->name};
     uint32_t task_leg_count = 0;
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
         task_leg_count += qn_leg_has_tasks(stage, leg);
@@ -78,22 +150,39 @@ quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings
             (qn_bad_watch){qn_bad_limit_of(settings, qn_leg_source(stage, leg)), qn_leg_source(stage, leg)->name, 0};
     if (task_leg_count == 0)
         return QUERN_OK;
-    qn_task_cut cut = {.split_bytes = settings->split_bytes,
-                       .record_bytes_max = settings->record_bytes_max,
-                       .worker_count = comm->size,
-                       .turns = choose_turns(stage, settings, comm),
-                       .seed = number,
-                       .bad_legs = qn_bad_legs(settings, stage)};
-    quern_status status = qn_task_list_create(&master->tasks, stage, &cut, error);
+    master->cut = choose_cut(config);
+    quern_status status = qn_task_list_create(&master->tasks, stage, &master->cut, error);
     if (status != QUERN_OK)
         return status;
-    qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
-                    qn_progress_bytes(master->tasks.bytes), master->tasks.file_count, master->tasks.count, comm->size);
-    if (master->tasks.whole_count > 0)
-        qn_progress_say(progress, "%s: %zu files cannot be cut and have one reader each", master->stage_name,
-                        master->tasks.whole_count);
-    say_streams(master, progress);
-    return start_scheduler(master, settings, rank_node, error);
+    say_tasks(master, config);
+    status = take_up(master, config->begun, error);
+    return status == QUERN_OK ? start_scheduler(master, settings, config->rank_node,
+                                                master->went_on ? config->begun->done : NULL, error)
+                              : status;
+}
+
+void qn_master_go_on(qn_master *master, uint32_t number)
+{
+    master->stage = number;
+    master->ended = master->pausing = master->rests = false;
+    if (master->sched)
+        qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RESUME});
+}
+
+quern_status qn_master_pack_tasks(qn_master *master, json_t **packed_out, qn_error *error)
+{
+    qn_task_state state = {.split_bytes = master->cut.split_bytes,
+                           .record_bytes_max = master->cut.record_bytes_max,
+                           .worker_count = master->cut.worker_count,
+                           .count = master->tasks.count,
+                           .done = calloc(master->tasks.count + 1, sizeof *state.done),
+                           .resumes = master->resumes};
+    quern_status status = digest_tasks(master, &state.digest, error);
+    for (uint32_t task = 0; state.done && task < state.count; task++)
+        state.done[task] = qn_sched_is_done(master->sched, task);
+    *packed_out = status == QUERN_OK && state.done ? qn_task_state_pack(&state) : NULL;
+    free(state.done);
+    return *packed_out || status != QUERN_OK ? status : no_memory(master, error);
 }
 
 void qn_master_finish(qn_master *master)
@@ -146,6 +235,15 @@ static quern_status task_done(qn_master *master, const qn_task_outcome *outcome,
     return watch_bad(master, outcome, message, error);
 }
 
+static quern_status keep_resume(qn_master *master, const qn_task_outcome *outcome, qn_error *error)
+{
+    qn_resume *resume = master->resumes[outcome->task];
+    if (!resume && !(resume = master->resumes[outcome->task] = malloc(sizeof *resume)))
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to retry a task");
+    *resume = outcome->resume;
+    return QUERN_OK;
+}
+
 static quern_status task_failed(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
                                 qn_error *error)
 {
@@ -161,16 +259,26 @@ static quern_status task_failed(qn_master *master, const qn_task_outcome *outcom
                  outcome->attempt, (int)text_bytes, text ? text : "");
     if (!outcome->retryable)
         return qn_error_set(error, status, 0, "%s", master->last_failure.text);
-    qn_resume *resume = master->resumes[outcome->task];
-    if (!resume && !(resume = master->resumes[outcome->task] = malloc(sizeof *resume)))
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to retry a task");
-    *resume = outcome->resume;
-    return QUERN_OK;
+    return keep_resume(master, outcome, error);
+}
+
+static quern_status task_given_back(qn_master *master, const qn_task_outcome *outcome, uint32_t from, qn_error *error)
+{
+    qn_sched_event event = {QN_SCHED_TASK_GIVEN_BACK, from, outcome->task, outcome->attempt};
+    if (!qn_sched_feed(master->sched, &event))
+        return QUERN_OK;
+    qn_helpers_take_back(&master->helpers, from, is_packed(master, outcome->task));
+    return keep_resume(master, outcome, error);
 }
 
 quern_status qn_master_receive(qn_master *master, const qn_message_head *head, qn_reader *message, uint32_t from,
                                qn_error *error)
 {
+    if (head->kind == QN_MESSAGE_SUSPEND) {
+        if (master->epochs)
+            master->epochs->is_to_end = true;
+        return QUERN_OK;
+    }
     if (head->kind == QN_MESSAGE_IDLE) {
         master->idle_count++;
         return QUERN_OK;
@@ -195,6 +303,8 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
     memcpy(&outcome, fields, sizeof outcome);
     if (outcome.task >= master->tasks.count)
         return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message names task %u", outcome.task);
+    if (head->kind == QN_MESSAGE_GIVEN_BACK)
+        return task_given_back(master, &outcome, from, error);
     return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, message, from, error)
                                          : task_failed(master, &outcome, message, from, error);
 }
@@ -277,11 +387,46 @@ static quern_status carry_out(qn_master *master, qn_error *error)
     return status;
 }
 
+/* Nothing of the stage can be saved, or there is no time for it. */
+static quern_status suspend(const qn_master *master, qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_SUSPENDED, 0, "%s: the job was told to end, or its time is over",
+                        master->stage_name);
+}
+
+/* Whether an epoch is to be cut, or the job to end. */
+static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *user, qn_error *error)
+{
+    if (!master->epochs || master->pausing)
+        return QUERN_OK;
+    uint64_t now_ns = qn_clock_ns(), bytes = master->into ? qn_result_get_saved_bytes(master->into) : 0;
+    bool ends = qn_epochs_must_end(master->epochs, now_ns, bytes);
+    if (ends && (!master->into || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
+        return suspend(master, error);
+    if (!master->into || !master->sched || !(ends || qn_epochs_is_due(master->epochs, now_ns, bytes)))
+        return QUERN_OK;
+    master->pausing = true;
+    master->paused_ns = now_ns;
+    qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_PAUSE});
+    return announce(master, QN_MESSAGE_PAUSE, NULL, own, user, error);
+}
+
+/* Whether no rank emits anything any more: for good, or for now. */
+static bool are_all_idle(qn_master *master)
+{
+    if (master->has_results && master->idle_count < master->comm->size)
+        return false;
+    master->rests = master->pausing && !master->tasks_over && qn_sched_get_counts(master->sched).in_hand == 0;
+    return !master->sched || master->tasks_over || master->rests;
+}
+
 quern_status qn_master_step(qn_master *master, qn_master_own_fn own, void *user, qn_error *error)
 {
     if (master->ended || master->aborted)
         return QUERN_OK;
-    quern_status status = error->status == QUERN_OK ? carry_out(master, error) : error->status;
+    quern_status status = error->status == QUERN_OK ? watch_time(master, own, user, error) : error->status;
+    if (status == QUERN_OK)
+        status = carry_out(master, error);
     if (status != QUERN_OK) {
         master->aborted = true;
         qn_error ignored = {0}; /* the first failure is the one to tell */
@@ -293,11 +438,10 @@ quern_status qn_master_step(qn_master *master, qn_master_own_fn own, void *user,
         master->announced_rounds = master->next_round;
         status = announce(master, QN_MESSAGE_ROUND, &round, own, user, error);
     }
-    bool all_idle =
-        (!master->sched || master->tasks_over) && (!master->has_results || master->idle_count == master->comm->size);
-    if (status == QUERN_OK && all_idle) {
+    if (status == QUERN_OK && are_all_idle(master)) {
+        uint64_t rests = master->rests;
         master->ended = true;
-        status = announce(master, QN_MESSAGE_END, NULL, own, user, error);
+        status = announce(master, QN_MESSAGE_END, &rests, own, user, error);
     }
     return status;
 }

@@ -11,11 +11,14 @@
 
 #include "runtime/comm/comm.h"
 #include "runtime/engine/bad_log.h"
+#include "runtime/engine/epochs.h"
 #include "runtime/engine/helpers.h"
 #include "runtime/engine/message.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/engine/task_list.h"
+#include "runtime/engine/task_state.h"
+#include "runtime/shuffle/result.h"
 #include "scheduler/scheduler.h"
 
 /* The bad records of a leg, as far as they were told. */
@@ -44,12 +47,34 @@ typedef struct qn_master {
     qn_bad_watch bad[QN_LEG_COUNT_MAX];
     qn_buffer message;
     qn_error last_failure; /* of an attempt */
+    qn_epochs *epochs;     /* borrowed; NULL: the job has no checkpoint */
+    const qn_result *into; /* what can be saved with some tasks done; borrowed; NULL: nothing */
+    qn_task_cut cut;       /* how the tasks were */
+    uint64_t paused_ns;    /* when it began to */
+    bool pausing, rests;   /* nothing is handed out until all ranks have cut an epoch; nothing is in hand any more */
+    bool went_on;          /* some of the tasks were done in an earlier attempt at the job */
 } qn_master;
 
-/* Begins a stage, borrowed until finish. Rank 0 only. rank_node: [comm->size]. */
-quern_status qn_master_start(qn_master *master, qn_comm *comm, const qn_settings *settings, qn_progress *progress,
-                             uint32_t number, const qn_stage *stage, const uint32_t *rank_node, qn_error *error);
+typedef struct qn_master_config {
+    qn_comm *comm; /* borrowed, as all of this, until finish */
+    const qn_settings *settings;
+    qn_progress *progress;
+    const qn_stage *stage;
+    uint32_t number;           /* of the stage in messages */
+    const uint32_t *rank_node; /* [comm->size] */
+    qn_epochs *epochs;
+    const qn_result *into;
+    qn_task_state *begun; /* of an earlier attempt; emptied; NULL: none */
+} qn_master_config;
+
+/* Begins a stage. Rank 0 only. */
+quern_status qn_master_start(qn_master *master, const qn_master_config *config, qn_error *error);
 void qn_master_finish(qn_master *master); /* takes a zeroed one */
+
+/* After a rest, with another number. */
+void qn_master_go_on(qn_master *master, uint32_t number);
+/* Of a stage that rests. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_master_pack_tasks(qn_master *master, json_t **packed_out, qn_error *error);
 
 /* Takes a rank's message (behind its head). */
 quern_status qn_master_receive(qn_master *master, const qn_message_head *head, qn_reader *message, uint32_t from,

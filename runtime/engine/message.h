@@ -21,7 +21,10 @@ typedef enum qn_message_kind {
     QN_MESSAGE_WANT_ROUND, /* rank → master: u64 number */
     QN_MESSAGE_ROUND,      /* master → all: u64 number */
     QN_MESSAGE_IDLE,       /* rank → master: has emitted all that it ever will in this stage */
-    QN_MESSAGE_END,        /* master → all: every rank has */
+    QN_MESSAGE_PAUSE,      /* master → all: give back what is in hand, at the next block */
+    QN_MESSAGE_GIVEN_BACK, /* rank → master: qn_task_outcome, of which resume says where to go on */
+    QN_MESSAGE_SUSPEND,    /* rank → master: it was told that the job is to end soon */
+    QN_MESSAGE_END,        /* master → all: every rank has; u64: 1 if the stage only rests */
     QN_MESSAGE_BROKEN,     /* rank → master: cannot go on; status, text */
     QN_MESSAGE_ABORT,      /* master → all: the job failed */
 } qn_message_kind;

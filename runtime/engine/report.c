@@ -62,6 +62,7 @@ typedef struct stage_sums {
     uint64_t sent, received;
     uint64_t read_bytes, sent_bytes, spilled_bytes;
     uint64_t inserted, copies, merged;      /* by the result at the end */
+    uint64_t restored;                      /* into it, beside these */
     uint64_t read_merged[QN_LEG_COUNT_MAX]; /* as the results were read */
     uint64_t leg_bytes[QN_LEG_COUNT_MAX];
 } stage_sums;
@@ -79,6 +80,7 @@ static void sum_up(const qn_stage_run *run, stage_sums *sums)
         qn_result_stats stats = qn_result_get_stats(run->into ? run->into : run->stored);
         sums->inserted = stats.records_in;
         sums->copies = stats.copies;
+        sums->restored = stats.restored;
         sums->merged = stats.merged;
     }
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
@@ -202,7 +204,7 @@ static void keep_balance(const qn_stage_run *run, const stage_sums *sums)
     qn_result *result = run->into ? run->into : run->stored;
     if (!result)
         return;
-    result->all_in = sums->inserted + sums->copies;
+    result->all_in = sums->inserted + sums->copies + sums->restored;
     result->all_merged = sums->merged;
 }
 

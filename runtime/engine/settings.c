@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
@@ -37,6 +38,7 @@
 #define ATTEMPT_COUNT_DEFAULT   4
 #define ATTEMPT_COUNT_MAX       8
 #define TASK_TIMEOUT_S_MAX      1000000000
+#define NODE_MTBF_MS            (UINT64_C(30) * 24 * 3600 * 1000)
 
 static uint64_t clamp(uint64_t number, uint64_t least, uint64_t most)
 {
@@ -206,6 +208,16 @@ static quern_status decide_bad(qn_settings *settings, const char *text, qn_error
                         "bad-records: '%s' is not fail, skip:N or quarantine:N, with a number above 0", text);
 }
 
+/* Of a job of SLURM; 0: it does not say. */
+static uint64_t time_left_ns(void)
+{
+    const char *end = getenv("SLURM_JOB_END_TIME"); /* in seconds since 1970 */
+    long long end_s = end ? strtoll(end, NULL, 10) : 0, now_s = (long long)time(NULL);
+    if (end_s <= 0)
+        return 0;
+    return end_s > now_s ? (uint64_t)(end_s - now_s) * QN_NS_PER_S : 1;
+}
+
 void qn_settings_fini(qn_settings *settings)
 {
     free(settings->scratch_dir);
@@ -236,6 +248,9 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     if (settings->resumes && !options->checkpoint_dir)
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0,
                             "resume: name the checkpoint by the option checkpoint");
+    if (options->deadline_ms > 0 && !options->checkpoint_dir)
+        return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0,
+                            "deadline: name what to save to by the option checkpoint");
     if (options->attempt_count_max > ATTEMPT_COUNT_MAX)
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "attempts: %llu is not 1 to %d",
                             (unsigned long long)options->attempt_count_max, ATTEMPT_COUNT_MAX);
@@ -243,6 +258,9 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "task-timeout: %llu is not 1 to %d",
                             (unsigned long long)options->task_timeout_s, TASK_TIMEOUT_S_MAX);
     settings->task_timeout_ns = options->task_timeout_s * QN_NS_PER_S;
+    settings->checkpoint_every_ns = options->checkpoint_every_ms * QN_NS_PER_MS;
+    settings->node_failure_ns = (options->node_mtbf_ms > 0 ? options->node_mtbf_ms : NODE_MTBF_MS) * QN_NS_PER_MS;
+    settings->deadline_ns = options->deadline_ms > 0 ? options->deadline_ms * QN_NS_PER_MS : time_left_ns();
     quern_status status = copy_texts(settings, options, error);
     if (status == QUERN_OK && options->encrypt)
         status = qn_cipher_load(options->encrypt, &settings->cipher, error);

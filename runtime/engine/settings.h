@@ -36,6 +36,9 @@ typedef struct qn_settings {
     char *checkpoint_dir; /* owned; NULL: none */
     qn_cipher *cipher;    /* owned; NULL: what is spilled and saved is as it is */
     bool resumes;
+    uint64_t checkpoint_every_ns; /* 0: by cost and failures */
+    uint64_t node_failure_ns;     /* mean time between failures of a node */
+    uint64_t deadline_ns;         /* from when the context was made; 0: none */
     quern_explain_form explain;
     bool show_progress;
     bool check;                  /* callbacks */

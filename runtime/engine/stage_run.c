@@ -359,6 +359,13 @@ static void run_results(qn_stage_run *run)
         qn_agent_break(&run->agent, &run->agent.error);
 }
 
+/* For good, or for now: only a reduction rests. */
+static quern_status end_inserts(qn_stage_run *run)
+{
+    return run->agent.rests ? qn_shuffle_rest(run->into->reduced, &run->agent.error)
+                            : qn_result_end(run->into, &run->agent.error);
+}
+
 /* Until every rank is through. A rank whose MPI is broken cannot take part any more. */
 static void finish_rounds(qn_stage_run *run)
 {
@@ -367,7 +374,7 @@ static void finish_rounds(qn_stage_run *run)
         qn_stage_run_wait(run, &backoff);
     if (!run->into)
         return;
-    if (!run->agent.aborted && qn_result_end(run->into, &run->agent.error) != QUERN_OK)
+    if (!run->agent.aborted && end_inserts(run) != QUERN_OK)
         qn_agent_break(&run->agent, &run->agent.error);
     qn_result_announce(run->into, UINT64_MAX);
     qn_backoff_reset(&backoff);
@@ -413,8 +420,6 @@ static void keep_figures(qn_stage_run *run)
 {
     qn_stage_figures *figures = &run->figures;
     keep_edges(run);
-    figures->shuffle_ns = run->agent.shuffle_ns;
-    figures->helper_turns = run->agent.helped;
     const qn_result *result = run->into ? run->into : run->stored;
     if (!result)
         return;
@@ -585,6 +590,64 @@ static quern_status prepare_chains(qn_stage_run *run, qn_error *error)
     return status;
 }
 
+static quern_status start_agent(qn_stage_run *run, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    return qn_agent_start(&run->agent, engine->comm, engine->stage_number,
+                          engine->comm->rank == 0 ? &run->master : NULL, run->into, error);
+}
+
+static qn_checkpoint_stage about(const qn_stage_run *run)
+{
+    return (qn_checkpoint_stage){.stages = run->stages,
+                                 .index = run->index,
+                                 .result = run->into,
+                                 .counters = run->engine->counters,
+                                 .counted = run->counted};
+}
+
+static bool can_rest(const qn_stage_run *run)
+{
+    return qn_checkpoint_can_cut(&run->engine->checkpoint, run->stages, run->index);
+}
+
+static quern_status start_master(qn_stage_run *run, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    qn_checkpoint *checkpoint = &engine->checkpoint;
+    qn_task_state begun;
+    bool has_begun = qn_checkpoint_get_tasks(checkpoint, run->index, &begun);
+    qn_master_config config = {.comm = engine->comm,
+                               .settings = &engine->settings,
+                               .progress = &engine->progress,
+                               .stage = run->stage,
+                               .number = engine->stage_number,
+                               .rank_node = engine->rank_node,
+                               .epochs = checkpoint->directory ? &checkpoint->when : NULL,
+                               .into = can_rest(run) ? run->into : NULL,
+                               .begun = has_begun ? &begun : NULL};
+    quern_status status = qn_master_start(&run->master, &config, error);
+    qn_task_state_fini(&begun);
+    return status;
+}
+
+/* What an earlier attempt at the job had of the stage. */
+static quern_status take_up(qn_stage_run *run, qn_error *error)
+{
+    qn_checkpoint *checkpoint = &run->engine->checkpoint;
+    uint64_t goes_on = run->master.went_on;
+    if (!qn_checkpoint_has_begun(checkpoint, run->index))
+        return QUERN_OK;
+    quern_status status = qn_comm_broadcast(run->engine->comm, &goes_on, sizeof goes_on, 0, error);
+    qn_checkpoint_stage stage = about(run);
+    if (status == QUERN_OK && goes_on)
+        return qn_checkpoint_take_up(checkpoint, &stage, error);
+    if (run->engine->comm->rank == 0)
+        qn_progress_say(&run->engine->progress, "checkpoint: '%s' is done again: its input is cut in another way",
+                        run->stage->result->name);
+    return status;
+}
+
 static quern_status prepare(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
@@ -592,9 +655,10 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
         qn_isolation_begin(run, error);
     if (error->status == QUERN_OK && is_master)
-        qn_master_start(&run->master, engine->comm, &engine->settings, &engine->progress, engine->stage_number,
-                        run->stage, engine->rank_node, error);
+        start_master(run, error);
     quern_status status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK)
+        status = take_up(run, error);
     if (status == QUERN_OK && qn_quotes_matter(run->stage))
         status = qn_quotes_learn(engine->comm, run->stage, qn_bad_legs(&engine->settings, run->stage),
                                  is_master ? &run->master.tasks : NULL, error);
@@ -604,10 +668,62 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
         status = learn_all_places(run, error);
     if (status == QUERN_OK)
         status = qn_memory_legs_learn(run, error);
-    if (status == QUERN_OK)
-        status = qn_agent_start(&run->agent, engine->comm, engine->stage_number, is_master ? &run->master : NULL,
-                                run->into, error);
-    return status;
+    return status == QUERN_OK ? start_agent(run, error) : status;
+}
+
+static void stop_agent(qn_stage_run *run)
+{
+    qn_agent_stop(&run->agent);
+    run->figures.shuffle_ns += run->agent.shuffle_ns;
+    run->figures.helper_turns += run->agent.helped;
+}
+
+/* All ranks have left their tasks: what there is is saved, and then the stage goes on, unless the job is to end. */
+static quern_status rest(qn_stage_run *run, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    qn_checkpoint_stage stage = about(run);
+    bool ends = false;
+    quern_status status = qn_checkpoint_cut(&engine->checkpoint, &stage, &run->master, &ends, error);
+    if (status == QUERN_OK && ends)
+        status = qn_error_set(error, QUERN_ERROR_SUSPENDED, 0,
+                              "the job was told to end, or its time is over: what it has done is in %s",
+                              engine->checkpoint.directory);
+    if (status != QUERN_OK)
+        return status;
+    engine->stage_number++;
+    qn_shuffle_reopen(run->into->reduced);
+    if (engine->comm->rank == 0) {
+        qn_master_go_on(&run->master, engine->stage_number);
+        run->master.into = can_rest(run) ? run->into : NULL;
+    }
+    return start_agent(run, error);
+}
+
+static void start_watchdog(qn_stage_run *run)
+{
+    qn_engine *engine = run->engine;
+    if (qn_watchdog_start(&run->watchdog, &engine->site, &run->agent.progress_ns, engine->settings.task_timeout_ns,
+                          &run->agent.error) != QUERN_OK)
+        qn_agent_break(&run->agent, &run->agent.error);
+}
+
+/* From rest to rest until the tasks are done. */
+static void work(qn_stage_run *run, qn_error *error)
+{
+    for (;;) {
+        start_watchdog(run);
+        run_results(run); /* a stage that has some does not rest */
+        qn_tasks_run(run);
+        finish_rounds(run);
+        qn_watchdog_stop(&run->watchdog);
+        bool rests = run->agent.rests;
+        stop_agent(run);
+        if (error->status == QUERN_OK)
+            *error = run->agent.error;
+        if (!rests || qn_comm_agree(run->engine->comm, error) != QUERN_OK || rest(run, error) != QUERN_OK)
+            return;
+    }
 }
 
 static void fini_leg(qn_stage_run *run, uint32_t leg)
@@ -623,18 +739,9 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     quern_status status = prepare(run, error);
     run->engine->site = (qn_site){.stage = qn_leg_source(run->stage, 0)->name};
     if (status == QUERN_OK) {
-        if (qn_watchdog_start(&run->watchdog, &run->engine->site, &run->agent.progress_ns,
-                              run->engine->settings.task_timeout_ns, &run->agent.error) != QUERN_OK)
-            qn_agent_break(&run->agent, &run->agent.error);
-        run_results(run);
-        qn_tasks_run(run);
-        finish_rounds(run);
-        qn_watchdog_stop(&run->watchdog);
-        qn_agent_stop(&run->agent);
+        work(run, error);
         finish_store(run);
         keep_figures(run);
-        if (error->status == QUERN_OK)
-            *error = run->agent.error;
     }
     qn_isolation_end(run);
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)

@@ -236,11 +236,18 @@ static quern_status run_apart(qn_stage_run *run, const qn_task_order *order, qn_
     return failure->status;
 }
 
-/* The blocks of a task, from where its attempt begins. *skip_out: of a failure, what an earlier attempt had delivered. */
-static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
-                               size_t bytes, uint64_t *skip_out, qn_error *failure)
+/* Whether a task is to be left where it is. */
+static bool is_to_rest(const qn_stage_run *run)
 {
-    bool more = true;
+    return run->agent.pausing && !qn_stage_makes_parts(run);
+}
+
+/* The blocks of a task, from where its attempt begins. *skip_out: of a failure, or of one left, what an earlier attempt had delivered of the
+ * block that comes next. *left_out: it was left before its end, since the stage is to rest; NULL: it is not to be. */
+static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
+                               size_t bytes, uint64_t *skip_out, bool *left_out, qn_error *failure)
+{
+    bool more = true, leaves = false;
     qn_site *site = &run->engine->site;
     bool takes_loads = qn_isolation_takes_loads(run, order->leg);
     *skip_out = order->resume.skip;
@@ -251,13 +258,22 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
     quern_status status = open_task(run, source, order, split, bytes, failure);
     if (status == QUERN_OK && run->into)
         qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
-    while (status == QUERN_OK && more && !run->agent.aborted) {
+    while (status == QUERN_OK && more && !run->agent.aborted && !(leaves = left_out && is_to_rest(run))) {
         status = takes_loads ? run_apart(run, order, source, split, bytes, skip_out, &more, failure)
                              : run_block(run, order, source, skip_out, &more, failure);
         qn_agent_progress_if_due(&run->agent);
     }
     *site = (qn_site){.stage = site->stage};
+    if (left_out)
+        *left_out = leaves;
     return status;
+}
+
+/* Whoever gets the task goes on behind what this rank worked on. */
+static void leave_task(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip)
+{
+    qn_resume resume = {.place = *qn_source_next_place(source), .skip = skip};
+    qn_agent_give_back(&run->agent, task, &resume);
 }
 
 static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *task)
@@ -275,14 +291,19 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
     qn_error failure = {0};
     uint32_t leg = task->order.leg;
     uint64_t skip = 0, source_records = run->source_records[leg];
+    bool leaves = false;
     if (run->into)
         qn_result_foresee(run->into, task->order.task, task->order.task_count);
     qn_chain_mark(&run->chains[leg]);
     quern_status status = qn_stage_begin_part(run, leg, task->order.place, &failure);
     if (status == QUERN_OK)
-        status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &failure);
+        status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &leaves, &failure);
     if (run->agent.aborted)
         return;
+    if (status == QUERN_OK && leaves) {
+        leave_task(run, source, task, skip);
+        return;
+    }
     if (status == QUERN_OK)
         status = qn_bad_log_settle(&run->bad[leg], &failure);
     if (status == QUERN_OK)
@@ -321,7 +342,7 @@ static void run_lent(qn_stage_run *run, qn_source *source, const qn_task *task)
     qn_error failure = {0};
     qn_resume resume = {0};
     uint64_t skip = 0;
-    quern_status status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &failure);
+    quern_status status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, NULL, &failure);
     if (run->agent.aborted || (status != QUERN_OK && !leave_piece(run, source, task, skip, &resume, &failure)))
         return;
     qn_agent_return(&run->agent, task, &resume, &failure);
@@ -334,7 +355,7 @@ static bool run_own(qn_stage_run *run, qn_source *source, const qn_task_order *o
     for (;; task.order.attempt++) {
         qn_error failure = {0};
         uint64_t skip = 0;
-        quern_status status = run_blocks(run, source, &task.order, piece->data, piece->bytes, &skip, &failure);
+        quern_status status = run_blocks(run, source, &task.order, piece->data, piece->bytes, &skip, NULL, &failure);
         if (run->agent.aborted || status == QUERN_OK)
             return status == QUERN_OK;
         if (!leave_piece(run, source, &task, skip, &task.order.resume, &failure))
@@ -397,7 +418,7 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
     bool more = true;
     quern_status status = open_task(run, source, &task->order, task->message, task->bytes, &failure);
     run->figures.attempts++;
-    while (status == QUERN_OK && more && !run->agent.aborted) {
+    while (status == QUERN_OK && more && !run->agent.aborted && !is_to_rest(run)) {
         qn_agent_leave(&run->agent);
         status = qn_source_next_piece(source, piece_bytes(run), &piece, &failure);
         more = status == QUERN_OK && (piece.bytes > 0 || source->bad.count > 0);
@@ -416,6 +437,10 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
     if (run->agent.aborted)
         return;
     qn_loans_dismiss(&run->agent.loans);
+    if (status == QUERN_OK && more) {
+        leave_task(run, source, task, 0);
+        return;
+    }
     if (status == QUERN_OK) {
         end_task(run, source, task);
         return;

@@ -455,6 +455,11 @@ const qn_text_place *qn_hdf5_source_block_place(const qn_hdf5_source *source)
     return &source->block_place;
 }
 
+const qn_text_place *qn_hdf5_source_next_place(const qn_hdf5_source *source)
+{
+    return &source->place;
+}
+
 uint64_t qn_hdf5_source_task_bytes(const qn_hdf5_source *source)
 {
     uint64_t bytes = 0;

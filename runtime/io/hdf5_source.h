@@ -29,6 +29,7 @@ quern_status qn_hdf5_source_open(qn_hdf5_source *source, const void *message, si
                                  qn_error *error);
 quern_status qn_hdf5_source_next(qn_hdf5_source *source, qn_batch *batch_out, qn_error *error);
 const qn_text_place *qn_hdf5_source_block_place(const qn_hdf5_source *source);
+const qn_text_place *qn_hdf5_source_next_place(const qn_hdf5_source *source);
 uint64_t qn_hdf5_source_task_bytes(const qn_hdf5_source *source);
 /* File and dataset as one text, and the record's QUERN_HDF5_INDEX. */
 const char *qn_hdf5_source_locate(const qn_hdf5_source *source, uint32_t record, uint64_t *index_out);

@@ -100,6 +100,11 @@ const qn_text_place *qn_source_block_place(const qn_source *source)
     return source->kind == QN_SOURCE_HDF5 ? qn_hdf5_source_block_place(source->of.hdf5) : &task_of(source)->block_place;
 }
 
+const qn_text_place *qn_source_next_place(const qn_source *source)
+{
+    return source->kind == QN_SOURCE_HDF5 ? qn_hdf5_source_next_place(source->of.hdf5) : &task_of(source)->place;
+}
+
 uint64_t qn_source_task_bytes(const qn_source *source)
 {
     return source->kind == QN_SOURCE_HDF5 ? qn_hdf5_source_task_bytes(source->of.hdf5)

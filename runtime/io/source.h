@@ -70,6 +70,9 @@ quern_status qn_source_next_piece(qn_source *source, size_t bytes_min, qn_piece 
 /* Where the last block begins; after a failure of next: where to go on. */
 const qn_text_place *qn_source_block_place(const qn_source *source);
 
+/* Where the next block, or piece, begins: another attempt that is opened there goes on behind the last one. */
+const qn_text_place *qn_source_next_place(const qn_source *source);
+
 /* Bytes of the whole task, however much of them this attempt had to read. */
 uint64_t qn_source_task_bytes(const qn_source *source);
 

@@ -224,6 +224,7 @@ static qn_result_stats stats_of_reduced(const qn_shuffle *reduced)
                                      : reduced->home.bytes_peak;
     return (qn_result_stats){
         .records_in = reduced->stats.records_in,
+        .restored = reduced->stats.rows_restored,
         .records_owned = reduced->home.records_owned,
         .merged = reduced->stats.merged + reduced->home.merged,
         .result_merged = reduced->home.result_merged,
@@ -251,4 +252,12 @@ qn_result_stats qn_result_get_stats(const qn_result *result)
     if (result->kind == QN_RESULT_STORED)
         return stats_of_stored(result->stored);
     return result->kind == QN_RESULT_REDUCED ? stats_of_reduced(result->reduced) : stats_of_collated(result->collated);
+}
+
+uint64_t qn_result_get_saved_bytes(const qn_result *result)
+{
+    if (result->kind != QN_RESULT_REDUCED)
+        return 0;
+    const qn_home *home = &result->reduced->home;
+    return qn_home_get_bytes(home) + home->spill.written_bytes;
 }

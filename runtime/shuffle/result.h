@@ -36,6 +36,7 @@ typedef struct qn_result {
 /* What the balance of records is checked with, and what the report shows. */
 typedef struct qn_result_stats {
     uint64_t records_in;    /* inserted by this rank */
+    uint64_t restored;      /* rows of this rank's part that an earlier attempt at the job had made; not of the former */
     uint64_t copies;        /* made of these */
     uint64_t records_owned; /* that came to this rank's part; of a reduction, after combining where they were */
     uint64_t merged;        /* of all these and of rows of other ranks, combined into others */
@@ -83,6 +84,9 @@ quern_status qn_result_progress(qn_result *result, uint64_t *ask_out, qn_error *
 void qn_result_announce(qn_result *result, uint64_t round);
 /* Every rank has sent and received everything. */
 bool qn_result_is_over(const qn_result *result);
+
+/* About what saving this rank's part as it is would write. */
+uint64_t qn_result_get_saved_bytes(const qn_result *result);
 
 /* The rounds, for their figures. */
 const qn_rounds *qn_result_get_rounds(const qn_result *result);

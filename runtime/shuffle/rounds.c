@@ -226,6 +226,14 @@ bool qn_rounds_ask(qn_rounds *rounds, uint64_t *number_out)
     return true;
 }
 
+void qn_rounds_reopen(qn_rounds *rounds)
+{
+    QN_ASSERT(qn_rounds_is_over(rounds) && rounds->started == rounds->completed);
+    rounds->on = rounds->asked = rounds->started;
+    rounds->last = UINT64_MAX;
+    rounds->ended = rounds->more = rounds->said_ended = false;
+}
+
 bool qn_rounds_can_start(const qn_rounds *rounds)
 {
     bool may_be_over = rounds->said_ended && rounds->counted < rounds->started;

@@ -145,6 +145,9 @@ static inline void qn_rounds_skip(qn_rounds *rounds)
     rounds->last = rounds->completed;
 }
 
+/* They are over and others are to follow, as many as it takes until all have ended again. On all ranks or none. */
+void qn_rounds_reopen(qn_rounds *rounds);
+
 static inline bool qn_rounds_is_over(const qn_rounds *rounds)
 {
     return rounds->completed == rounds->last;

@@ -155,7 +155,7 @@ static quern_status start_drain(qn_shuffle *shuffle, qn_error *error)
     shuffle->ranges_left = size;
     shuffle->draining = true;
     shuffle->filled = false;
-    quern_status status = shuffle->ended ? move_own_range(shuffle, error) : QUERN_OK;
+    quern_status status = shuffle->ended && !shuffle->rests ? move_own_range(shuffle, error) : QUERN_OK;
     shuffle->home_count_before = qn_table_get_count(&shuffle->home.table);
     return status;
 }
@@ -373,6 +373,20 @@ quern_status qn_shuffle_end(qn_shuffle *shuffle, qn_error *error)
     return QUERN_OK;
 }
 
+quern_status qn_shuffle_rest(qn_shuffle *shuffle, qn_error *error)
+{
+    shuffle->rests = true;
+    return qn_shuffle_end(shuffle, error);
+}
+
+void qn_shuffle_reopen(qn_shuffle *shuffle)
+{
+    QN_ASSERT(shuffle->rests && qn_shuffle_is_over(shuffle));
+    shuffle->ended = shuffle->rests = false;
+    if (shuffle->outgoing.reducer)
+        qn_rounds_reopen(&shuffle->rounds);
+}
+
 static void finish_drain(qn_shuffle *shuffle)
 {
     if (shuffle->lent)
@@ -563,6 +577,7 @@ quern_status qn_shuffle_restore(qn_shuffle *shuffle, const qn_key *key, const ui
     qn_entry entry = {*key, by_address ? (uint64_t)(uintptr_t)value : *value};
     if (key->tag < own->tag_first || key->tag > own->tag_last)
         return QUERN_OK;
+    shuffle->stats.rows_restored++;
     return insert_home(shuffle, &entry, 1, error);
 }
 

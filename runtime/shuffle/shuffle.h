@@ -50,6 +50,7 @@ typedef struct qn_shuffle_stats {
     uint64_t records_in;    /* inserted by this rank */
     uint64_t records_aside; /* of these, uncombined */
     uint64_t merged;        /* records combined into others in outgoing */
+    uint64_t rows_restored; /* into this rank's part */
     uint64_t memory_bytes_peak;
 } qn_shuffle_stats;
 
@@ -66,6 +67,7 @@ typedef struct qn_shuffle {
     qn_home home;
     qn_table outgoing; /* unused on one rank */
     bool draining, ended, discarding;
+    bool rests; /* ended, to be reopened */
     bool waiting; /* a record has no room in a chunk now; */
     bool full;    /* and that is full: a round has to start, not to end, for it */
     bool wanting; /* chunks with records are half full: the next round had better start before they are full */
@@ -103,6 +105,10 @@ void qn_shuffle_foresee(qn_shuffle *shuffle, uint64_t done, uint64_t all);
 
 /* No more inserts. */
 quern_status qn_shuffle_end(qn_shuffle *shuffle, qn_error *error);
+/* No more inserts for now: when the rounds are over, every rank has what is its own of what was inserted so far, which can be saved; then all
+ * reopen it, or none. */
+quern_status qn_shuffle_rest(qn_shuffle *shuffle, qn_error *error);
+void qn_shuffle_reopen(qn_shuffle *shuffle);
 /* No more inserts, and all rows are thrown away from now on: the job failed. Rounds go on until they are over. */
 void qn_shuffle_discard(qn_shuffle *shuffle);
 

@@ -93,5 +93,5 @@ int main(int argc, char **argv)
     if (status != QUERN_OK)
         fprintf(stderr, "%s\n", quern_context_error_text(context));
     quern_context_destroy(context);
-    return status != QUERN_OK;
+    return quern_exit_status(status);
 }

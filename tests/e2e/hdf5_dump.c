@@ -67,5 +67,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "hdf5_dump: %s\n", quern_context_error_text(context));
     quern_context_destroy(context);
     free(line);
-    return status != QUERN_OK;
+    return quern_exit_status(status);
 }

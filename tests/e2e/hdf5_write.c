@@ -144,5 +144,5 @@ int main(int argc, char **argv)
     if (status != QUERN_OK && quern_context_rank(context) == 0)
         fprintf(stderr, "hdf5_write: %s\n", quern_context_error_text(context));
     quern_context_destroy(context);
-    return status != QUERN_OK;
+    return quern_exit_status(status);
 }

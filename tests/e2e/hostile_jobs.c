@@ -605,7 +605,7 @@ static int work(quern_context *context, size_t which, const char *path)
     disorder = quern_counter_create(context, "disorder");
     quern_status status = operators[which].run(&job);
     if (quern_context_rank(context) != 0)
-        return status != QUERN_OK;
+        return quern_exit_status(status);
     if (status != QUERN_OK) {
         fprintf(stderr, "hostile_jobs: %s\n", quern_context_error_text(context));
         return 1;

@@ -177,5 +177,5 @@ int main(int argc, char **argv)
         printf("%lld calls\n", (long long)quern_counter_value(counter));
     quern_shared_free(suffix);
     quern_context_destroy(context);
-    return status != QUERN_OK;
+    return quern_exit_status(status);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Two runs that count lines, and in the callback WHERE (first, second, third, none) is killed at the line "die": resumed_job WHERE OUT OUT2 PATH... */
+/* Two runs that count lines, and in the callback WHERE (lines, first, second, third, none) is killed at the line "die"; slow: the first run takes 50 us and more
+ * for a line: resumed_job WHERE OUT OUT2 PATH... */
 #include <quern/quern.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct step {
@@ -20,6 +22,8 @@ static int look(const quern_record *record, int *keep_out, void *user)
     quern_counter_add(here->counter, 1);
     if (strcmp(where, here->name) == 0 && record->key.bytes == 3 && memcmp(record->key.data, "die", 3) == 0)
         kill(getpid(), SIGKILL);
+    if (here == &lines_step && strcmp(where, "slow") == 0)
+        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
     *keep_out = 1;
     return 0;
 }
@@ -66,5 +70,5 @@ int main(int argc, char **argv)
         status = run(context);
     }
     quern_context_destroy(context);
-    return status != QUERN_OK;
+    return quern_exit_status(status);
 }

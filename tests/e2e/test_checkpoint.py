@@ -40,7 +40,7 @@ class Job:
 
     def args(self, where, *options):
         return (where, self.t.path("out1"), self.t.path("out2"), self.input, "--quern-progress=on", "--quern-split-bytes=4K",
-                "--quern-checkpoint", self.saved, *options)
+                "--quern-checkpoint", self.saved, "--quern-checkpoint-every=1h", *options)
 
     def die(self, n, where, *options):
         run = self.t.run(n, *self.args(where, *options))

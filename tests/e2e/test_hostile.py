@@ -105,7 +105,8 @@ def twenty_times_the_memory_passes_through_every_operator_within_it(t):
     for n, operator in [(2, operator) for operator in chosen(t, ("cogroup", "cache"))]:
         budget = needed_memory(t, n, operator)
         spilled = over_budget(t, n, operator, budget, 20 if t.options.slow else 2)
-        t.check(spilled > budget, "%s: only %d MiB were spilled" % (operator, spilled // MIB))
+        if operator != "iterate":  # the report is of its last run, which only reads
+            t.check(spilled > budget, "%s: only %d MiB were spilled" % (operator, spilled // MIB))
 
 
 @test
@@ -182,8 +183,8 @@ def giant_keys_and_values_pass_through_or_are_refused_by_name(t):
     giant = (100 if t.options.slow else 20) * MIB
     for operator in chosen(t, ("join-many",), MOVERS):
         for n in (None, 2) if t.options.slow else (2,):
-            for shape in (["value-bytes=%d" % giant], ["key-bytes=%d" % giant]):
-                shape = ["each=3"] + shape
+            for what in ("key-bytes",) if operator == "reduce" else ("value-bytes", "key-bytes"):  # it sums numbers
+                shape = ["each=3", "%s=%d" % (what, giant)]
                 run = t.run(n, *job_arguments(t, operator, 1, *shape, budget=64 * MIB), timeout=200)
                 refused = run.status == 1 and len(run.messages) == 1 and b"record-bytes" in run.stderr
                 t.check(refused, "%s: not refused by name" % operator, run)
@@ -306,7 +307,7 @@ def all_ranks_learn_of_a_scratch_disk_that_is_full_for_one(t):
 
 @test
 def a_full_output_disk_is_a_clear_error_and_nothing_is_left(t):
-    disk = t.mount_tmpfs("size=8m")
+    disk = t.mount_tmpfs("size=4m")
     for operator in chosen(t, ("sort",), ("sort", "join", "reduce", "iterate")):
         for n in (None, 2):
             out = os.path.join(disk, "out")

@@ -421,7 +421,7 @@ def parents(path):
 def a_file_of_more_than_4_GiB_is_counted(t):
     if not t.options.slow:
         raise Skip("writes 4.3 GB: run with --slow")
-    block = b" ".join(b"word%d" % i for i in range(130000)).ljust((1 << 20) + 3, b" ")
+    block = b" ".join(b"word%d" % i for i in range(90000)).ljust((1 << 20) + 3, b" ")
     with open(t.path("large"), "wb") as file:
         for i in range(4300):
             file.write(b"block%d %s" % (i, block))

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/engine/checkpoint_internal.h"
+
+/* Splits are all that says what is done of a stage: it reads files and nothing else. */
+bool qn_checkpoint_can_cut(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage)
+{
+    const qn_stage *about = &stages->items[stage];
+    bool has_splits = true;
+    for (uint32_t leg = 0; leg < about->leg_count; leg++)
+        has_splits &= qn_leg_has_tasks(about, leg);
+    return has_splits && !checkpoint->settings->check && qn_checkpoint_can_save(stages, stage) &&
+           qn_checkpoint_is_noted(checkpoint, stages, stage);
+}
+
+/* The line, when all files are there. Takes `counted`. Rank 0. */
+static quern_status note_epoch(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, const qn_saved_file *files,
+                               json_t *counted, qn_master *master, qn_error *error)
+{
+    json_t *tasks = NULL;
+    if (qn_master_pack_tasks(master, &tasks, error) != QUERN_OK) {
+        json_decref(counted);
+        return error->status;
+    }
+    json_t *line = qn_checkpoint_describe(checkpoint, stage->index, files, counted, tasks);
+    quern_status status = qn_checkpoint_append(checkpoint, line, error);
+    qn_checkpoint_sweep(checkpoint); /* the epoch before, or what was written in vain */
+    return status;
+}
+
+static quern_status save_epoch(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_master *master,
+                               qn_error *error)
+{
+    qn_saved_file *files = NULL;
+    quern_status status = qn_checkpoint_write_files(checkpoint, stage, &files, error);
+    if (status == QUERN_OK) {
+        json_t *sums = qn_checkpoint_sum_counted(checkpoint, stage->counters, stage->counted, error);
+        if (checkpoint->comm->rank == 0)
+            note_epoch(checkpoint, stage, files, sums, master, error);
+        else
+            json_decref(sums);
+        status = qn_comm_agree(checkpoint->comm, error);
+    }
+    free(files);
+    return status;
+}
+
+quern_status qn_checkpoint_cut(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_master *master,
+                               bool *ends_out, qn_error *error)
+{
+    qn_error failure = {0};
+    qn_comm *comm = checkpoint->comm;
+    uint64_t start_ns = comm->rank == 0 ? master->paused_ns : 0, now_ns = 0, ends = 0;
+    uint64_t bytes = qn_result_get_saved_bytes(stage->result);
+    quern_status status = save_epoch(checkpoint, stage, master, &failure);
+    now_ns = qn_clock_ns();
+    if (comm->rank == 0) {
+        qn_log_line(checkpoint->log, "checkpoint: an epoch in stage %u of run %u, %.3f s: %s", stage->index,
+                    checkpoint->run, (double)(now_ns - start_ns) / 1e9, quern_status_name(status));
+        qn_epochs_note(&checkpoint->when, start_ns, now_ns, bytes);
+        ends = qn_epochs_must_end(&checkpoint->when, now_ns, bytes);
+    }
+    if (status != QUERN_OK)
+        status = qn_checkpoint_go_on_without(checkpoint, &failure, error);
+    if (status == QUERN_OK)
+        status = qn_comm_broadcast(comm, &ends, sizeof ends, 0, error);
+    *ends_out = ends;
+    return status;
+}
+
+bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn_task_state *state_out)
+{
+    const json_t *line = qn_checkpoint_find_line(checkpoint->epochs, checkpoint->run, stage);
+    *state_out = (qn_task_state){0};
+    return qn_checkpoint_has_begun(checkpoint, stage) && line &&
+           qn_task_state_parse(state_out, json_object_get(line, "tasks"));
+}
+
+quern_status qn_checkpoint_take_up(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error)
+{
+    uint64_t rows = 0;
+    quern_status status = qn_checkpoint_read_files(checkpoint, stage->index, stage->result, &rows, error);
+    if (status != QUERN_OK || checkpoint->comm->rank != 0)
+        return status;
+    qn_checkpoint_count_again(qn_checkpoint_find_line(checkpoint->epochs, checkpoint->run, stage->index),
+                              stage->counters);
+    qn_checkpoint_say(checkpoint, "stage %u of run %u goes on with %" PRIu64 " rows", stage->index, checkpoint->run,
+                      rows);
+    return QUERN_OK;
+}
