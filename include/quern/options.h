@@ -79,7 +79,7 @@ typedef enum quern_explain_form {
       "directory for what a job that dies can go on from; on a file system that all nodes see")                        \
     X(resume, quern_switch, "resume", SWITCH, "off",                                                                   \
       "go on from what is in the checkpoint, if anything is; else a checkpoint must be empty")                         \
-    X(checkpoint_every_ms, uint64_t, "checkpoint-every", TIME, "by cost and node-mtbf",                                 \
+    X(checkpoint_every_ms, uint64_t, "checkpoint-every", TIME, "by cost and node-mtbf",                                \
       "how often to save within a stage; the end of every stage is saved then, too")                                   \
     X(node_mtbf_ms, uint64_t, "node-mtbf", TIME, "30d",                                                                \
       "mean time between failures of a node, by which it is decided how often to save")                                \

@@ -507,9 +507,9 @@ static quern_status is_worth_it(qn_checkpoint *checkpoint, const qn_checkpoint_s
                                 qn_error *error)
 {
     uint64_t bytes = qn_result_get_saved_bytes(stage->result), now_ns = qn_clock_ns();
-    uint64_t saves = qn_epochs_pays(&checkpoint->when, now_ns, bytes) ||
-                     (qn_epochs_must_end(&checkpoint->when, now_ns, bytes) &&
-                      qn_epochs_may_save(&checkpoint->when, now_ns, bytes));
+    uint64_t saves =
+        qn_epochs_pays(&checkpoint->when, now_ns, bytes) ||
+        (qn_epochs_must_end(&checkpoint->when, now_ns, bytes) && qn_epochs_may_save(&checkpoint->when, now_ns, bytes));
     quern_status status = qn_comm_broadcast(checkpoint->comm, &saves, sizeof saves, 0, error);
     *is_out = saves && qn_checkpoint_can_save(stage->stages, stage->index);
     return status;

@@ -91,37 +91,33 @@ static quern_status check_scratch(const qn_settings *settings, qn_error *error)
     return QUERN_OK;
 }
 
-/* A file that one rank writes another one may have to read. */
-static quern_status check_same_key(const qn_engine *engine, qn_error *error)
-{
-    const qn_cipher *cipher = engine->settings.cipher;
-    uint64_t number = cipher ? qn_cipher_get_number(cipher) : 0, numbers[] = {number, ~number};
-    quern_status status = qn_comm_reduce_max(engine->comm, numbers, 2, error);
-    if (status == QUERN_OK && numbers[0] != ~numbers[1])
-        status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");
-    return status;
-}
-
 /* What all ranks must do alike, though their options or their nodes' memory may differ. */
 static quern_status unify_settings(qn_engine *engine, qn_error *error)
 {
     qn_settings *settings = &engine->settings;
     uint64_t asked = settings->round_bytes ? settings->round_bytes : UINT64_MAX;
-    uint64_t largest[] = {~asked,
-                          !settings->pin,
-                          ~settings->rank_memory_bytes,
-                          ~settings->node_memory_bytes,
-                          ~settings->broadcast_bytes,
-                          settings->verify_network == QUERN_ON,
-                          settings->verify_network == QUERN_OFF};
+    uint64_t key = settings->cipher ? qn_cipher_get_number(settings->cipher) : 0;
+    bool is_asked = settings->verify_network == QUERN_ON, is_refused = settings->verify_network == QUERN_OFF;
+    uint64_t largest[] = {
+        ~asked,
+        !settings->pin,
+        ~settings->rank_memory_bytes,
+        ~settings->node_memory_bytes,
+        ~settings->broadcast_bytes,
+        key,
+        ~key,
+        is_asked,
+        is_refused,
+    };
     quern_status status = qn_comm_reduce_max(engine->comm, largest, sizeof largest / sizeof *largest, error);
     settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
     settings->pin = !largest[1];
     settings->least_rank_memory_bytes = ~largest[2];
     settings->least_node_memory_bytes = ~largest[3];
     settings->broadcast_bytes = ~largest[4];
-    bool is_asked = largest[5], is_refused = largest[6];
-    engine->comm->trusts_network = !is_asked && (is_refused || engine->comm->node_count == 1);
+    engine->comm->trusts_network = !largest[7] && (largest[8] || engine->comm->node_count == 1);
+    if (status == QUERN_OK && largest[5] != ~largest[6]) /* what one rank writes another one may have to read */
+        status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");
     uint64_t bad[] = {settings->bad_policy, settings->bad_count_max};
     if (status == QUERN_OK)
         status = qn_comm_broadcast(engine->comm, bad, sizeof bad, 0, error);
@@ -153,8 +149,6 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
         status = unify_settings(engine, error);
-    if (status == QUERN_OK)
-        status = check_same_key(engine, error);
     if (status == QUERN_OK)
         status = learn_nodes(engine, error);
     if (status == QUERN_OK)

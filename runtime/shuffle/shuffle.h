@@ -67,7 +67,7 @@ typedef struct qn_shuffle {
     qn_home home;
     qn_table outgoing; /* unused on one rank */
     bool draining, ended, discarding;
-    bool rests; /* ended, to be reopened */
+    bool rests;   /* ended, to be reopened */
     bool waiting; /* a record has no room in a chunk now; */
     bool full;    /* and that is full: a round has to start, not to end, for it */
     bool wanting; /* chunks with records are half full: the next round had better start before they are full */
