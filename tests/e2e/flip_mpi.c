@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Loaded before MPI, a network that changes a byte: on rank FLIP_RANK, in the FLIP_ROUND-th exchange of FLIP_WHAT (counts, payload) that brings something
- * from another rank, byte FLIP_BYTE of that (below 0: from the end).
+ * from another rank, byte FLIP_BYTE of that (below 0: from the end); then there is a file FLIP_DONE.
  */
 #include <mpi.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,7 @@ int MPI_Test(MPI_Request *request, int *done, MPI_Status *status)
             long at = number_of("FLIP_BYTE");
             all[i].data[at < 0 ? all[i].bytes + at : at % all[i].bytes] ^= 4;
             all[i].request = NULL;
+            fclose(fopen(getenv("FLIP_DONE"), "w"));
         }
     return code;
 }

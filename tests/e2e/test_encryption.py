@@ -99,7 +99,7 @@ class Resumed:
 
     def args(self, where, *options):
         return (where, self.t.path("out1"), self.t.path("out2"), self.input, "--quern-progress=on",
-                "--quern-checkpoint", self.saved, *options)
+                "--quern-checkpoint", self.saved, "--quern-checkpoint-every=1h", *options)
 
     def die(self, *options, where="second"):
         self.forget()
@@ -113,7 +113,7 @@ class Resumed:
 
     def refused(self, why, *options):
         before = self.content()
-        run = self.t.run(2, *self.args("none", "--quern-resume=on", *options))
+        run = self.t.run(2, *self.args("none", "--quern-resume=on", *options), fast=False)
         self.t.check(run.status == 2 and why in run.stderr, "it is not refused, with %s" % why, run)
         self.t.check(self.content() == before, "it changed something", run)
 
@@ -160,8 +160,8 @@ def saved_files_that_are_changed_swapped_or_of_another_job_are_done_again(t):
     other = t.path("other_job")
     shutil.copytree(job.saved, other)
 
-    def first(name="run-1.stage-0.rank-0.attempt-1"):
-        return os.path.join(job.saved, name)
+    def first(rank=0, where=job.saved):
+        return next(path for path in files_below(where) if "run-1.stage-0.rank-%d." % rank in path)
 
     def flip():
         content = bytearray(read_file(first()))
@@ -169,17 +169,18 @@ def saved_files_that_are_changed_swapped_or_of_another_job_are_done_again(t):
         t.write(first(), bytes(content))
 
     def swap():
-        second = first("run-1.stage-0.rank-1.attempt-1")
+        second = first(1)
         kept = read_file(first())
         t.write(first(), read_file(second))
         t.write(second, kept)
 
     def replace():
-        shutil.copy(os.path.join(other, os.path.basename(first())), first())
+        shutil.copy(first(0, other), first())
 
     def link():
-        os.rename(first(), t.path("elsewhere"))
-        os.symlink(t.path("elsewhere"), first())
+        path = first()
+        os.rename(path, t.path("elsewhere"))
+        os.symlink(t.path("elsewhere"), path)
 
     for way in (flip, swap, replace, link):
         job.die("--quern-encrypt", key, where="first")
