@@ -40,17 +40,17 @@ typedef struct qn_sched_config {
     const uint32_t *rank_node;  /* [rank_count], each < node_count; borrowed during init */
     const uint32_t *task_node;  /* [task_count], the node where its input is near, or QN_SCHED_NONE; NULL: no hints;
                                    borrowed during init */
-    const bool *task_done;      /* [task_count], those that were done before: by an earlier run of the stage; NULL: none;
+    const bool *task_done; /* [task_count], those that were done before: by an earlier run of the stage; NULL: none;
                                    borrowed during init */
 } qn_sched_config;
 
 typedef enum qn_sched_event_kind {
-    QN_SCHED_RANK_READY,  /* the rank takes tasks from now on (once a rank) */
-    QN_SCHED_TASK_DONE,   /* the attempt finished */
-    QN_SCHED_TASK_FAILED, /* the attempt failed; give it to another rank */
+    QN_SCHED_RANK_READY,      /* the rank takes tasks from now on (once a rank) */
+    QN_SCHED_TASK_DONE,       /* the attempt finished */
+    QN_SCHED_TASK_FAILED,     /* the attempt failed; give it to another rank */
     QN_SCHED_TASK_GIVEN_BACK, /* the attempt ended unfinished, through no fault of its own: no attempt is used up */
-    QN_SCHED_RANK_LOST,   /* the rank is gone, with what it held (not with what it finished) */
-    QN_SCHED_PAUSE,       /* hand out nothing until RESUME */
+    QN_SCHED_RANK_LOST,       /* the rank is gone, with what it held (not with what it finished) */
+    QN_SCHED_PAUSE,           /* hand out nothing until RESUME */
     QN_SCHED_RESUME,
 } qn_sched_event_kind;
 

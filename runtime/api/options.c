@@ -96,9 +96,11 @@ static bool parse_time(const char *text, uint64_t *ms_out)
         double ms;
     } units[] = {{"", 1e3}, {"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3600e3}, {"d", 86400e3}};
     char *end = NULL;
-    if (!isdigit((unsigned char)*text) || strspn(text, "0123456789.") == 0)
+    if (!isdigit((unsigned char)*text))
         return false;
     double number = strtod(text, &end);
+    if (end != text + strspn(text, "0123456789."))
+        return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         double ms = number * units[i].ms;
         if (strcmp(end, units[i].suffix) != 0 || ms < 1 || ms > TIME_MS_MAX)

@@ -6,8 +6,8 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/thread.h"
 #include "runtime/base/suspension.h"
+#include "runtime/base/thread.h"
 
 #define PROGRESS_EVERY_NS     (300 * QN_NS_PER_US)
 #define HELPER_LOOKS_EVERY_NS (10 * QN_NS_PER_MS)

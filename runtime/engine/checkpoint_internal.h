@@ -21,7 +21,6 @@ quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_erro
 /* Removes files that no line names. Rank 0. */
 void qn_checkpoint_sweep(const qn_checkpoint *checkpoint);
 
-
 /* ---- of checkpoint_stages.c */
 
 /* Of the same run and stage; NULL: none. */

@@ -6,11 +6,11 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/suspension.h"
 
-#define SAVE_BYTES_PER_S  (200.0 * 1024 * 1024)
-#define SAVE_NS_MIN       (20 * QN_NS_PER_MS)
-#define COST_PART         20                          /* of the time may go into saving */
-#define END_MARGIN_NS     (QN_NS_PER_S / 2)           /* to stop what is in hand, and to end */
-#define TERM_PATIENCE_NS  (QN_NS_PER_S / 10 * 8)      /* a launcher kills a second after SIGTERM */
+#define SAVE_BYTES_PER_S (200.0 * 1024 * 1024)
+#define SAVE_NS_MIN      (20 * QN_NS_PER_MS)
+#define COST_PART        20                     /* of the time may go into saving */
+#define END_MARGIN_NS    (QN_NS_PER_S / 2)      /* to stop what is in hand, and to end */
+#define TERM_PATIENCE_NS (QN_NS_PER_S / 10 * 8) /* a launcher kills a second after SIGTERM */
 
 uint64_t qn_epochs_foresee_cost_ns(const qn_epochs *epochs, uint64_t bytes)
 {
@@ -38,8 +38,7 @@ bool qn_epochs_is_due(const qn_epochs *epochs, uint64_t now_ns, uint64_t bytes)
 
 bool qn_epochs_pays(const qn_epochs *epochs, uint64_t now_ns, uint64_t bytes)
 {
-    return epochs->every_ns > 0 ||
-           now_ns - epochs->last_ns >= COST_PART * qn_epochs_foresee_cost_ns(epochs, bytes);
+    return epochs->every_ns > 0 || now_ns - epochs->last_ns >= COST_PART * qn_epochs_foresee_cost_ns(epochs, bytes);
 }
 
 void qn_epochs_note(qn_epochs *epochs, uint64_t start_ns, uint64_t now_ns, uint64_t bytes)
@@ -62,6 +61,6 @@ bool qn_epochs_must_end(qn_epochs *epochs, uint64_t now_ns, uint64_t bytes)
 
 bool qn_epochs_may_save(const qn_epochs *epochs, uint64_t now_ns, uint64_t bytes)
 {
-    return epochs->terminated_ns == 0 ||
-           now_ns + qn_epochs_foresee_cost_ns(epochs, bytes) < epochs->terminated_ns + TERM_PATIENCE_NS;
+    uint64_t end_ns = epochs->terminated_ns == 0 ? epochs->deadline_ns : epochs->terminated_ns + TERM_PATIENCE_NS;
+    return now_ns + qn_epochs_foresee_cost_ns(epochs, bytes) < end_ns;
 }

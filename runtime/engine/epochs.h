@@ -20,14 +20,14 @@
 #include <stdint.h>
 
 typedef struct qn_epochs {
-    uint64_t every_ns;        /* asked for; 0: by the rules above */
-    uint64_t failure_ns;      /* M of the job */
-    uint64_t deadline_ns;     /* UINT64_MAX: none */
-    uint64_t last_ns;         /* when the last one was cut, or the job began */
-    uint64_t cost_ns;         /* of the last one; 0: there was none */
-    uint64_t cost_bytes;      /* that it was of */
-    uint64_t terminated_ns;   /* when the job was told to end within a second; 0: it was not */
-    bool is_to_end;           /* once it is, it stays so */
+    uint64_t every_ns;      /* asked for; 0: by the rules above */
+    uint64_t failure_ns;    /* M of the job */
+    uint64_t deadline_ns;   /* UINT64_MAX: none */
+    uint64_t last_ns;       /* when the last one was cut, or the job began */
+    uint64_t cost_ns;       /* of the last one; 0: there was none */
+    uint64_t cost_bytes;    /* that it was of */
+    uint64_t terminated_ns; /* when the job was told to end within a second; 0: it was not */
+    bool is_to_end;         /* once it is, it stays so */
 } qn_epochs;
 
 /* What saving so many bytes on this rank, about as many as on others, would cost. */

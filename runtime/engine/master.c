@@ -387,7 +387,7 @@ static quern_status carry_out(qn_master *master, qn_error *error)
     return status;
 }
 
-/* Nothing of the stage can be saved, or there is no time for it. */
+/* Nothing of the stage can be saved, or there is no time for it: a rank does not leave its task, say. */
 static quern_status suspend(const qn_master *master, qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_SUSPENDED, 0, "%s: the job was told to end, or its time is over",
@@ -397,13 +397,13 @@ static quern_status suspend(const qn_master *master, qn_error *error)
 /* Whether an epoch is to be cut, or the job to end. */
 static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *user, qn_error *error)
 {
-    if (!master->epochs || master->pausing)
+    if (!master->epochs)
         return QUERN_OK;
     uint64_t now_ns = qn_clock_ns(), bytes = master->into ? qn_result_get_saved_bytes(master->into) : 0;
     bool ends = qn_epochs_must_end(master->epochs, now_ns, bytes);
     if (ends && (!master->into || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
         return suspend(master, error);
-    if (!master->into || !master->sched || !(ends || qn_epochs_is_due(master->epochs, now_ns, bytes)))
+    if (master->pausing || !master->into || !master->sched || !(ends || qn_epochs_is_due(master->epochs, now_ns, bytes)))
         return QUERN_OK;
     master->pausing = true;
     master->paused_ns = now_ns;

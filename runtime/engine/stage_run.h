@@ -65,7 +65,7 @@ struct qn_stage_run {
     const qn_stages *stages; /* of the run, and the one that this is */
     uint32_t index;
     const qn_stage *stage;
-    const int64_t *counted; /* what counters had before; borrowed */
+    const int64_t *counted;            /* what counters had before; borrowed */
     qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */
     const struct qn_lookup *lookups[QN_STEP_COUNT_MAX]; /* of the steps that are broadcast joins; borrowed */
     qn_result *into;                                    /* one of the three is not NULL; this one exchanges records */

@@ -49,9 +49,10 @@ json_t *qn_task_state_pack(const qn_task_state *state)
 static bool parse_done(qn_task_state *state, const json_t *list)
 {
     for (size_t i = 0; i < json_array_size(list); i += 2) {
-        json_int_t first = json_integer_value(json_array_get(list, i));
-        json_int_t count = json_integer_value(json_array_get(list, i + 1));
-        if (first < 0 || count < 1 || first > state->count || count > state->count - first)
+        const json_t *numbers[] = {json_array_get(list, i), json_array_get(list, i + 1)};
+        json_int_t first = json_integer_value(numbers[0]), count = json_integer_value(numbers[1]);
+        if (!json_is_integer(numbers[0]) || !json_is_integer(numbers[1]) || first < 0 || count < 1 ||
+            first > state->count || count > state->count - first)
             return false;
         for (json_int_t task = first; task < first + count; task++)
             state->done[task] = true;

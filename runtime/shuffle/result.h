@@ -35,9 +35,9 @@ typedef struct qn_result {
 
 /* What the balance of records is checked with, and what the report shows. */
 typedef struct qn_result_stats {
-    uint64_t records_in;    /* inserted by this rank */
-    uint64_t restored;      /* rows of this rank's part that an earlier attempt at the job had made; not of the former */
-    uint64_t copies;        /* made of these */
+    uint64_t records_in; /* inserted by this rank */
+    uint64_t restored;   /* rows of this rank's part that an earlier attempt at the job had made; not of the former */
+    uint64_t copies;     /* made of these */
     uint64_t records_owned; /* that came to this rank's part; of a reduction, after combining where they were */
     uint64_t merged;        /* of all these and of rows of other ranks, combined into others */
     uint64_t result_merged; /* the same as the result was read last */

@@ -141,6 +141,27 @@ static void sizes_have_suffixes(void)
     }
 }
 
+static void times_have_units(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t ms; /* 0: refused */
+    } times[] = {{"7", 7000},         {"7s", 7000}, {"7ms", 7},  {"1.5", 1500},   {"0.25m", 15000}, {"2h", 7200000},
+                 {"30d", 2592000000}, {"1ms", 1},   {"0", 0},    {"0.1ms", 0},    {"", 0},          {"s", 0},
+                 {"-1", 0},           {"1e3", 0},   {"nan", 0},  {"inf", 0},      {"7 s", 0},       {"7S", 0},
+                 {"7sec", 0},         {"1.2.3", 0}, {"0x10", 0}, {"99999999d", 0}};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        const char *const given[] = {"prog", "--quern-deadline", times[i].text, NULL};
+        char *argv[ARGUMENT_COUNT_MAX];
+        quern_options options;
+        int argc = 0;
+        quern_status status = read_arguments(given, &options, &argc, argv);
+        if (status != (times[i].ms > 0 ? QUERN_OK : QUERN_ERROR_INVALID_OPTION) || options.deadline_ms != times[i].ms)
+            kit_fail(__FILE__, __LINE__, "'%s' is %llu ms, status %d", times[i].text,
+                     (unsigned long long)options.deadline_ms, status);
+    }
+}
+
 static void the_help_lists_every_option(void)
 {
 #define HAS_HELP(field, type, name, kind, standard, help) CHECK_HAS(quern_options_help(), "--quern-" name);
@@ -442,6 +463,7 @@ int main(int argc, char **argv)
     RUN(arguments_are_taken_and_others_keep_their_order, 10);
     RUN(bad_arguments_change_nothing_and_are_named, 10);
     RUN(sizes_have_suffixes, 10);
+    RUN(times_have_units, 10);
     RUN(the_help_lists_every_option, 10);
     RUN(an_argument_wins_over_the_field_and_that_over_the_environment, 10);
     RUN(texts_and_switches_come_by_all_three_ways, 10);

@@ -129,72 +129,96 @@ START_TEST(tasks_that_were_done_before_are_not_run)
 }
 END_TEST
 
+/* ---- any order of events ---- */
+
+enum { RANKS = 5, TASKS = 60, NODES = 3, HANDS = 2, ATTEMPTS = 4 };
+
 typedef struct held {
     uint32_t rank, task, attempt;
 } held;
 
-/* Any order of events: each task is done once, none gets more attempts than it may, and a machine at rest has nothing in hand. */
+static struct trial {
+    uint64_t random;
+    held hands[RANKS * HANDS];
+    uint32_t held_count, done_count[TASKS], failures[TASKS];
+    bool is_paused, is_over;
+} trial;
+
+static uint32_t draw(uint32_t bound)
+{
+    return (uint32_t)kit_random_below(&trial.random, bound);
+}
+
+static void begin_trial(uint64_t seed)
+{
+    uint32_t rank_node[RANKS], task_node[TASKS];
+    bool was_done[TASKS];
+    trial = (struct trial){.random = seed};
+    for (uint32_t i = 0; i < RANKS; i++)
+        rank_node[i] = draw(NODES);
+    for (uint32_t i = 0; i < TASKS; i++) {
+        task_node[i] = draw(3) == 0 ? NONE : draw(NODES);
+        trial.done_count[i] = was_done[i] = draw(4) == 0;
+    }
+    qn_sched_config config = plain_config(RANKS, TASKS, HANDS, ATTEMPTS);
+    config.node_count = NODES;
+    config.rank_node = rank_node;
+    config.task_node = task_node;
+    config.task_done = was_done;
+    build(&config);
+    for (uint32_t i = 0; i < RANKS; i++)
+        ready(i);
+}
+
+/* Some of the actions that there are. */
+static void take_actions(void)
+{
+    qn_sched_action action;
+    while (!trial.is_over && draw(3) > 0 && qn_sched_next(sched, &action)) {
+        check_machine();
+        ck_assert(action.kind != QN_SCHED_FAIL);
+        trial.is_over = action.kind == QN_SCHED_FINISH;
+        if (trial.is_over)
+            return;
+        ck_assert(!trial.is_paused);
+        trial.hands[trial.held_count++] = (held){action.rank, action.task, action.attempt};
+    }
+}
+
+static void end_an_attempt(void)
+{
+    uint32_t which = draw(trial.held_count), outcome = draw(trial.is_paused ? 4 : 2);
+    held one = trial.hands[which];
+    trial.hands[which] = trial.hands[--trial.held_count];
+    if (outcome == 1 && trial.failures[one.task] + 1 < ATTEMPTS) {
+        trial.failures[one.task]++;
+        failed(one.rank, one.task, one.attempt);
+    } else if (outcome > 1) {
+        give_back(one.rank, one.task, one.attempt);
+    } else {
+        trial.done_count[one.task]++;
+        done(one.rank, one.task, one.attempt);
+    }
+    ck_assert_uint_eq(qn_sched_get_counts(sched).in_hand, trial.held_count);
+}
+
+/* Each task is done once, none gets more attempts than it may, and a machine at rest has nothing in hand. */
 START_TEST(random_pauses_lose_and_double_nothing)
 {
-    enum { RANKS = 5, TASKS = 60, NODES = 3, HANDS = 2, ATTEMPTS = 4 };
-    uint32_t rank_node[RANKS], task_node[TASKS];
-    for (uint32_t seed = 1; seed <= 300; seed++) {
-        uint64_t state = seed * UINT64_C(0x9E3779B97F4A7C15);
-#define DRAW(n) ((uint32_t)(((state = state * UINT64_C(6364136223846793005) + 1) >> 33) % (n)))
-        bool was_done[TASKS];
-        uint32_t done_count[TASKS] = {0}, failures[TASKS] = {0};
-        for (uint32_t i = 0; i < RANKS; i++)
-            rank_node[i] = DRAW(NODES);
-        for (uint32_t i = 0; i < TASKS; i++) {
-            task_node[i] = DRAW(3) == 0 ? QN_SCHED_NONE : DRAW(NODES);
-            done_count[i] = was_done[i] = DRAW(4) == 0;
-        }
-        qn_sched_config config = plain_config(RANKS, TASKS, HANDS, ATTEMPTS);
-        config.node_count = NODES;
-        config.rank_node = rank_node;
-        config.task_node = task_node;
-        config.task_done = was_done;
-        build(&config);
-        for (uint32_t i = 0; i < RANKS; i++)
-            ready(i);
-        held hands[RANKS * HANDS];
-        uint32_t held_count = 0;
-        bool is_paused = false, is_over = false;
-        while (!is_over) {
-            qn_sched_action action;
-            while (!is_over && DRAW(3) > 0 && qn_sched_next(sched, &action)) {
-                check_machine();
-                is_over = action.kind != QN_SCHED_RUN;
-                ck_assert(action.kind != QN_SCHED_FAIL);
-                if (is_over)
-                    break;
-                ck_assert(!is_paused);
-                hands[held_count++] = (held){action.rank, action.task, action.attempt};
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        begin_trial(seed);
+        while (!trial.is_over) {
+            take_actions();
+            if (draw(8) == 0) {
+                trial.is_paused = !trial.is_paused;
+                say(trial.is_paused ? QN_SCHED_PAUSE : QN_SCHED_RESUME);
             }
-            if (DRAW(8) == 0) {
-                is_paused = !is_paused;
-                say(is_paused ? QN_SCHED_PAUSE : QN_SCHED_RESUME);
-            }
-            if (is_over || held_count == 0)
-                continue;
-            uint32_t which = DRAW(held_count), outcome = DRAW(is_paused ? 4 : 2);
-            held one = hands[which];
-            hands[which] = hands[--held_count];
-            if (outcome == 1 && failures[one.task] + 1 < ATTEMPTS) {
-                failures[one.task]++;
-                failed(one.rank, one.task, one.attempt);
-            } else if (outcome > 1) {
-                give_back(one.rank, one.task, one.attempt);
-            } else {
-                done_count[one.task]++;
-                done(one.rank, one.task, one.attempt);
-            }
-            ck_assert_uint_eq(qn_sched_get_counts(sched).in_hand, held_count);
+            if (!trial.is_over && trial.held_count > 0)
+                end_an_attempt();
         }
         for (uint32_t i = 0; i < TASKS; i++)
-            ck_assert_uint_eq(done_count[i], 1);
+            ck_assert_uint_eq(trial.done_count[i], 1);
     }
-#undef DRAW
 }
 END_TEST
 

@@ -16,12 +16,14 @@
 #define MANY_RECORDS   120000
 
 static uint64_t record_count = FEW_RECORDS;
+static uint64_t rest_at; /* a record where all ranks rest; 0: none */
 static kit_directory directory;
 static qn_error error;
 
 static void set_up(void)
 {
     record_count = FEW_RECORDS;
+    rest_at = 0;
     kit_make_directory(&directory);
     qn_error_clear(&error);
 }
@@ -139,7 +141,8 @@ static void close_world(const sizes *how)
 static quern_block make_block(const job *of, const sizes *how, uint32_t rank)
 {
     quern_block block = {0, world.key, world.key_bytes, world.value, world.value_bytes};
-    for (uint64_t number = world.next[rank]; number < record_count && block.count < BATCH_COUNT; number += how->ranks) {
+    uint64_t end = rest_at > 0 ? rest_at : record_count;
+    for (uint64_t number = world.next[rank]; number < end && block.count < BATCH_COUNT; number += how->ranks) {
         size_t i = block.count++;
         double real = (double)(number % 1000) / 7;
         world.key[i] = world.keys[i];
@@ -167,7 +170,7 @@ static quern_status take_turn(const job *of, const sizes *how, uint32_t rank)
             status = qn_shuffle_insert(shuffle, &(qn_batch){.block = block}, &done, &error);
         else {
             world.ended[rank] = true;
-            status = qn_shuffle_end(shuffle, &error);
+            status = rest_at > 0 ? qn_shuffle_rest(shuffle, &error) : qn_shuffle_end(shuffle, &error);
         }
         world.next[rank] += done * how->ranks;
     }
@@ -523,6 +526,57 @@ START_TEST(who_steps_aside_looks_again)
 }
 END_TEST
 
+/* What is read in between is what is there then. */
+static void rest(const job *of, const sizes *how, uint64_t at)
+{
+    rows all = {0};
+    rest_at = at;
+    kit_assert_ok(run_world(of, how, at), &error);
+    for (uint32_t rank = 0; rank < how->ranks; rank++) {
+        kit_assert_ok(qn_shuffle_finish(&world.shuffles[rank], &error), &error);
+        read_merged(of, &world.shuffles[rank].home, &all);
+        qn_home_result_close(&world.shuffles[rank].home);
+    }
+    uint64_t whole = record_count;
+    record_count = at;
+    expect_balance(how, all.count);
+    record_count = whole;
+    for (uint32_t rank = 0; rank < how->ranks; rank++) {
+        qn_shuffle_reopen(&world.shuffles[rank]);
+        world.ended[rank] = false;
+    }
+    rest_at = 0;
+    free(all.bytes);
+}
+
+START_TEST(a_shuffle_that_rests_goes_on_as_if_it_had_not)
+{
+    static const sizes ways[] = {
+        {1, (uint64_t)12 << 20, 65536, AT_ONCE}, {2, (uint64_t)12 << 20, 65536, NEVER},
+        {3, (uint64_t)12 << 20, 8192, AT_ONCE},  {1, (uint64_t)1 << 18, 65536, AT_ONCE},
+        {2, (uint64_t)1 << 19, 65536, AT_ONCE},  {3, (uint64_t)1 << 18, 65536, NEVER},
+    };
+    for (course way = DISTINCT; way <= ONE_HOT; way++) {
+        job of = job_of(QUERN_BYTES, QUERN_SUM, QUERN_I64, way);
+        of.large_per_mille = way == DISTINCT ? 20 : 0;
+        rows model = model_of(&of);
+        for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+            if (KIT_SANITIZED && !kit_is_chosen(i + (size_t)way, 3))
+                continue;
+            open_world(&of, &ways[i]);
+            rest(&of, &ways[i], 1);
+            rest(&of, &ways[i], record_count / 3);
+            rest(&of, &ways[i], record_count / 3);
+            rest(&of, &ways[i], record_count - 5);
+            kit_assert_ok(run_world(&of, &ways[i], i), &error);
+            expect_rows(&of, &ways[i], &model);
+            close_world(&ways[i]);
+        }
+        free(model.bytes);
+    }
+}
+END_TEST
+
 START_TEST(a_sum_that_overflows_in_a_pile_names_its_key)
 {
     job of = job_of(QUERN_U64, QUERN_SUM, QUERN_U64, DISTINCT);
@@ -562,6 +616,7 @@ int main(void)
         full_piles_settle_in_the_table_if_their_keys_have_room,
         memory_stays_within_the_pool,
         who_steps_aside_looks_again,
+        a_shuffle_that_rests_goes_on_as_if_it_had_not,
         a_sum_that_overflows_in_a_pile_names_its_key,
     };
     return kit_run_tests("shuffle", tests, sizeof tests / sizeof *tests, set_up, tear_down);
