@@ -403,7 +403,8 @@ static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *us
     bool ends = qn_epochs_must_end(master->epochs, now_ns, bytes);
     if (ends && (!master->into || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
         return suspend(master, error);
-    if (master->pausing || !master->into || !master->sched || !(ends || qn_epochs_is_due(master->epochs, now_ns, bytes)))
+    if (master->pausing || !master->into || !master->sched ||
+        !(ends || qn_epochs_is_due(master->epochs, now_ns, bytes)))
         return QUERN_OK;
     master->pausing = true;
     master->paused_ns = now_ns;
