@@ -92,7 +92,11 @@ typedef enum quern_explain_form {
     X(hang_warning_ms, uint64_t, "hang-warning", TIME, "1m",                                                           \
       "time without a sign of life of a rank after which the others say what it did last")                             \
     X(hang_timeout_ms, uint64_t, "hang-timeout", TIME, "20m, but never inside a host application",                     \
-      "time without a sign of life of a rank after which the job ends, with exit status 76")
+      "time without a sign of life of a rank after which the job ends, with exit status 76")                           \
+    X(encrypt, const char *, "encrypt", TEXT, "none",                                                                  \
+      "encrypt what is spilled and saved with the key in this file, which only its owner may read")                    \
+    X(verify_network, quern_switch, "verify-network", SWITCH, "on between nodes",                                      \
+      "checksums of what ranks send each other in shuffles, compared before it is used")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

@@ -133,6 +133,7 @@ void qn_exchange_fini(qn_exchange *exchange)
 
 quern_status qn_exchange_start(qn_exchange *exchange, qn_error *error)
 {
+    exchange->damaged_from = UINT32_MAX;
     QN_ASSERT(exchange->state == QN_EXCHANGE_IDLE);
     return exchange->comm->ops->exchange_start(exchange, error);
 }

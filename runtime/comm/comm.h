@@ -31,6 +31,7 @@ typedef struct qn_comm {
     bool helper_allowed;  /* a second thread may call in, one at a time */
     bool threads_allowed; /* and at the same time */
     bool in_host;         /* somebody else initialised MPI */
+    bool trusts_network;  /* what arrives in exchanges is not compared with checksums; the same on all ranks */
     volatile uint64_t
         waits; /* times that the rank looked in vain for what others are to send: for who looks from outside */
 } qn_comm;
@@ -148,8 +149,9 @@ typedef struct qn_exchange {
     size_t stride;
     uint8_t *send_chunks; /* [size][stride] */
     uint8_t *receive_chunks;
-    uint64_t *sent;     /* [size] bytes and flags, set before the start */
-    uint64_t *received; /* [size] known from PAYLOAD on */
+    uint64_t *sent;        /* [size] bytes and flags, set before the start */
+    uint64_t *received;    /* [size] known from PAYLOAD on */
+    uint32_t damaged_from; /* a rank whose count arrived in another shape, from PAYLOAD on; UINT32_MAX: none */
     void *backend;
 } qn_exchange;
 

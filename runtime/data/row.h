@@ -105,11 +105,19 @@ static inline uint64_t qn_row_decode(const uint64_t *row, uint64_t bytes, uint32
     return row_bytes <= bytes ? row_bytes : 0;
 }
 
-/* Fills the header in front of its payload. */
+/* Fills the header in front of its payload, all but the checksum. */
+void qn_block_fill(qn_block_header *header, uint32_t flags, uint32_t row_count, uint32_t value_words,
+                   uint64_t payload_bytes, uint64_t row_bytes);
+/* The same with it. */
 void qn_block_seal(qn_block_header *header, uint32_t flags, uint32_t row_count, uint32_t value_words,
                    uint64_t payload_bytes, uint64_t row_bytes);
 
-/* Whether `bytes` at header hold a whole block with the right checksum and value_words. */
+/* Whether `bytes` at header may be a whole block with these value_words; of its payload this says nothing. */
+bool qn_block_fits(const qn_block_header *header, uint64_t bytes, uint32_t value_words);
+/* Whether it is one, and with the right checksum. */
 bool qn_block_verify(const qn_block_header *header, uint64_t bytes, uint32_t value_words);
+
+/* The checksum of a block that belongs to one place only, by a number that says which; 0: to none. */
+uint64_t qn_block_sum(const qn_block_header *header, uint64_t place);
 
 #endif

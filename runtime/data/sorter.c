@@ -72,7 +72,7 @@ quern_status qn_sorter_create(qn_sorter **sorter_out, const qn_sorter_config *co
     if (!sorter)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a sort");
     sorter->config = *config;
-    qn_spill_init(&sorter->spill, config->scratch_dir, QN_BLOCK_PACKED, config->block_bytes);
+    qn_spill_init(&sorter->spill, config->scratch, QN_BLOCK_PACKED, config->block_bytes);
     if (config->cached_bytes_max > 0)
         sorter->spill.cached_bytes_max = config->cached_bytes_max;
     if (!reserve(sorter)) {

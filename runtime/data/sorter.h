@@ -23,7 +23,7 @@ typedef struct qn_sorter_config {
     const qn_collation *collation; /* borrowed until destroy */
     uint64_t pool_bytes;           /* records and what sorting them needs, all together */
     size_t block_bytes;            /* of spilled runs */
-    const char *scratch_dir;       /* borrowed */
+    qn_scratch scratch;            /* borrowed */
     uint64_t cached_bytes_max;     /* of runs in the page cache; 0: QN_SPILL_CACHED_BYTES_MAX */
 } qn_sorter_config;
 

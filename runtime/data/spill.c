@@ -23,6 +23,17 @@ static bool packs(const qn_spill *spill)
     return spill->block_bytes >= PACKS_BYTES_MIN;
 }
 
+static size_t envelope_bytes(const qn_spill *spill)
+{
+    return spill->cipher ? sizeof(qn_envelope) : 0;
+}
+
+/* Before a block's rows. */
+static size_t lead_bytes(const qn_spill *spill)
+{
+    return envelope_bytes(spill) + HEADER_BYTES;
+}
+
 /* A reader holds a block from the page of the file in which it begins, and what a compressed one becomes. */
 static size_t choose_target(size_t block_bytes)
 {
@@ -32,11 +43,17 @@ static size_t choose_target(size_t block_bytes)
     return block_bytes >= 2 * page_bytes ? block_bytes - page_bytes : block_bytes;
 }
 
-void qn_spill_init(qn_spill *spill, const char *directory, uint32_t value_words, size_t block_bytes)
+void qn_spill_init(qn_spill *spill, qn_scratch scratch, uint32_t value_words, size_t block_bytes)
 {
     QN_ASSERT(block_bytes >= HEADER_BYTES);
-    *spill = (qn_spill){
-        .directory = directory, .fd = -1, .direct_fd = -1, .value_words = value_words, .block_bytes = block_bytes};
+    *spill = (qn_spill){.directory = scratch.directory,
+                        .cipher = scratch.cipher,
+                        .fd = -1,
+                        .direct_fd = -1,
+                        .value_words = value_words,
+                        .block_bytes = block_bytes};
+    if (spill->cipher)
+        spill->stamp = qn_cipher_make_stamp();
     spill->target_bytes = choose_target(block_bytes);
     spill->cached_bytes_max = QN_SPILL_CACHED_BYTES_MAX;
 }
@@ -87,7 +104,7 @@ quern_status qn_run_writer_open(qn_run_writer *writer, qn_spill *spill, qn_error
     quern_status status = qn_spill_open_file(spill, error);
     if (status != QUERN_OK)
         return status;
-    *writer = (qn_run_writer){.spill = spill, .run = {.offset = spill->end}};
+    *writer = (qn_run_writer){.spill = spill, .run = {.offset = spill->end, .number = spill->begun_count++}};
     writer->run.is_cached = spill->end < spill->cached_bytes_max;
     return take_memory(writer, choose_writer_bytes(spill), !writer->run.is_cached, error);
 }
@@ -142,9 +159,10 @@ static size_t compress_block(qn_run_writer *writer)
 {
     qn_compressor *compressor = &writer->spill->compressor;
     size_t raw_bytes = writer->used_bytes;
-    if (!writer->packed || HEADER_BYTES + raw_bytes > writer->spill->target_bytes || !qn_compressor_wants(compressor))
+    size_t before_bytes = lead_bytes(writer->spill);
+    if (!writer->packed || before_bytes + raw_bytes > writer->spill->target_bytes || !qn_compressor_wants(compressor))
         return raw_bytes;
-    uint8_t *rows = writer->piece + writer->block_at + HEADER_BYTES;
+    uint8_t *rows = writer->piece + writer->block_at + before_bytes;
     uint64_t begin_ns = qn_clock_ns();
     size_t packed_bytes = qn_compress(rows, raw_bytes, writer->packed, raw_bytes);
     if (!qn_compressor_judge(compressor, raw_bytes, packed_bytes, qn_clock_ns() - begin_ns))
@@ -155,21 +173,32 @@ static size_t compress_block(qn_run_writer *writer)
     return packed_bytes;
 }
 
+/* Around a block of so many bytes, which lies behind it. */
+static void seal_envelope(const qn_run_writer *writer, qn_envelope *envelope, uint64_t bytes)
+{
+    uint64_t offset = writer->run.offset + writer->run.bytes + writer->block_at;
+    *envelope = (qn_envelope){.magic = QN_ENVELOPE_MAGIC, .bytes = bytes};
+    qn_envelope_about about = qn_spill_envelope_about(writer->spill, &writer->run, offset, envelope);
+    qn_cipher_seal(writer->spill->cipher, &about, sizeof about, envelope + 1, bytes, &envelope->seal);
+}
+
 static quern_status close_block(qn_run_writer *writer, qn_error *error)
 {
     qn_spill *spill = writer->spill;
-    size_t raw_bytes = writer->used_bytes;
+    size_t raw_bytes = writer->used_bytes, before_bytes = lead_bytes(spill);
     size_t payload_bytes = compress_block(writer);
     bool is_packed = payload_bytes < raw_bytes;
     uint8_t *block = writer->piece + writer->block_at;
-    qn_block_seal((qn_block_header *)block, is_packed ? QN_BLOCK_LZ4 : 0, writer->row_count, spill->value_words,
-                  payload_bytes, is_packed ? raw_bytes : 0);
-    uint64_t block_bytes = padded(HEADER_BYTES + payload_bytes);
-    memset(block + HEADER_BYTES + payload_bytes, 0, block_bytes - HEADER_BYTES - payload_bytes);
+    qn_block_seal((qn_block_header *)(block + envelope_bytes(spill)), is_packed ? QN_BLOCK_LZ4 : 0, writer->row_count,
+                  spill->value_words, payload_bytes, is_packed ? raw_bytes : 0);
+    if (spill->cipher)
+        seal_envelope(writer, (qn_envelope *)block, HEADER_BYTES + payload_bytes);
+    uint64_t block_bytes = padded(before_bytes + payload_bytes);
+    memset(block + before_bytes + payload_bytes, 0, block_bytes - before_bytes - payload_bytes);
     if (block_bytes > writer->run.block_bytes_max)
         writer->run.block_bytes_max = block_bytes;
     writer->run.row_count += writer->row_count;
-    writer->raw_bytes += HEADER_BYTES + raw_bytes;
+    writer->raw_bytes += before_bytes + raw_bytes;
     writer->block_at += block_bytes;
     writer->used_bytes = 0;
     writer->row_count = 0;
@@ -180,7 +209,7 @@ static quern_status close_block(qn_run_writer *writer, qn_error *error)
 /* Makes an empty block hold a row of any size. */
 static quern_status widen_block(qn_run_writer *writer, uint64_t row_bytes, qn_error *error)
 {
-    uint64_t block_bytes = padded(HEADER_BYTES + row_bytes);
+    uint64_t block_bytes = padded(lead_bytes(writer->spill) + row_bytes);
     if (writer->block_at + writer->used_bytes + block_bytes <= writer->piece_bytes)
         return QUERN_OK;
     QN_ASSERT(writer->used_bytes == 0);
@@ -198,13 +227,14 @@ static quern_status widen_block(qn_run_writer *writer, uint64_t row_bytes, qn_er
 static quern_status make_room(qn_run_writer *writer, uint64_t row_bytes, uint8_t **to_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    if (writer->row_count > 0 && HEADER_BYTES + writer->used_bytes + row_bytes > writer->spill->target_bytes)
+    size_t before_bytes = lead_bytes(writer->spill);
+    if (writer->row_count > 0 && before_bytes + writer->used_bytes + row_bytes > writer->spill->target_bytes)
         status = close_block(writer, error);
     if (status == QUERN_OK && writer->row_count == 0)
         status = widen_block(writer, row_bytes, error);
     if (status != QUERN_OK)
         return status;
-    *to_out = writer->piece + writer->block_at + HEADER_BYTES + writer->used_bytes;
+    *to_out = writer->piece + writer->block_at + before_bytes + writer->used_bytes;
     writer->used_bytes += row_bytes;
     writer->row_count++;
     return QUERN_OK;

@@ -7,6 +7,9 @@
  * records in an order of their owner's; every block is verified when it is read. A run begins at a multiple of QN_SPILL_ALIGN_BYTES
  * and a block at one of 8, zeros in between; a block is compressed where that pays (compress.h).
  *
+ * With a key (cipher.h) what lies in the file is envelopes, and a block with its header is what is in one of them. An envelope opens at the place
+ * of the file, and in the run, for which it was sealed, and nowhere else; what does not open is damaged.
+ *
  * The disk is written and read in pieces of many blocks (spill_io.h), since a small transfer costs as much as one of 256 KiB. What
  * that takes is counted in block_bytes, of which the budget has so many for a merge: a writer takes
  * QN_SPILL_WRITER_BLOCKS of them, 4 MiB at most, and a reader one, or the memory that it is given. Blocks are made so small
@@ -16,6 +19,7 @@
 #ifndef QN_DATA_SPILL_H
 #define QN_DATA_SPILL_H
 
+#include "runtime/base/cipher.h"
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/base/transfers.h"
@@ -26,10 +30,27 @@
 #define QN_SPILL_WRITER_BLOCKS    16
 #define QN_SPILL_CACHED_BYTES_MAX (UINT64_C(128) << 20)
 
+/* Where what does not fit memory is written. */
+typedef struct qn_scratch {
+    const char *directory;   /* borrowed, and this */
+    const qn_cipher *cipher; /* NULL: as it is */
+} qn_scratch;
+
+#define QN_ENVELOPE_MAGIC UINT32_C(0x31454251) /* "QBE1" */
+
+typedef struct qn_envelope {
+    uint32_t magic;
+    uint32_t reserved; /* 0 */
+    uint64_t bytes;    /* of the block, after this */
+    qn_seal seal;
+} qn_envelope;
+static_assert(sizeof(qn_envelope) == 56, "it is part of the format of saved files");
+
 typedef struct qn_run {
     uint64_t offset; /* in the file */
     uint64_t bytes;  /* of its blocks there */
     uint64_t row_count;
+    uint64_t number;             /* of runs that were begun in the file before */
     uint32_t level;              /* 0: written from memory; else one more than what it was merged from */
     uint64_t block_bytes_max;    /* of its largest block in the file */
     uint64_t unpacked_bytes_max; /* of what its compressed blocks become; 0: there are none */
@@ -37,14 +58,17 @@ typedef struct qn_run {
 } qn_run;
 
 typedef struct qn_spill {
-    const char *directory; /* borrowed */
-    bool is_named;         /* the file is a checkpoint's, and directory is its path; its owner opened it */
-    int fd;                /* -1 until the first run */
+    const char *directory;   /* borrowed */
+    const qn_cipher *cipher; /* borrowed, or NULL */
+    qn_stamp stamp;          /* of the file, if it is encrypted: its owner knows it, and it is not in the file */
+    bool is_named;           /* the file is a checkpoint's, and directory is its path; its owner opened it */
+    int fd;                  /* -1 until the first run */
     int direct_fd; /* the same file past the page cache; -1 until the first run that is to be there, or where it cannot be */
     qn_direct direct;        /* of direct_fd */
     qn_transfers *transfers; /* of direct_fd; NULL until there is one, and where there is no thread */
     char *left_directory;    /* owned; to be removed with the file; NULL: none */
     uint64_t end;            /* of the file */
+    uint64_t begun_count;    /* runs, also those that were abandoned */
     uint32_t value_words;
     size_t block_bytes;  /* the measure of memory, above */
     size_t target_bytes; /* of a block before it is compressed, header included */
@@ -55,7 +79,7 @@ typedef struct qn_spill {
     uint64_t written_bytes, raw_bytes, written_rows, read_rows;
 } qn_spill;
 
-void qn_spill_init(qn_spill *spill, const char *directory, uint32_t value_words, size_t block_bytes);
+void qn_spill_init(qn_spill *spill, qn_scratch scratch, uint32_t value_words, size_t block_bytes);
 void qn_spill_fini(qn_spill *spill);
 
 /* Writes one run: open, put rows in order, close. */

@@ -32,6 +32,20 @@ quern_status qn_spill_wait(qn_spill *spill, bool cached, qn_transfer *transfer, 
 /* Gives it up. Takes a zeroed one. */
 void qn_spill_cancel(qn_spill *spill, qn_transfer *transfer);
 
+/* What an envelope is bound to. Of what is not in the file itself: the stamp. */
+typedef struct qn_envelope_about {
+    qn_stamp file;
+    uint64_t run, offset, bytes;
+    uint32_t magic, reserved;
+} qn_envelope_about;
+static_assert(sizeof(qn_envelope_about) == 48, "no bytes in it are unknown");
+
+static inline qn_envelope_about qn_spill_envelope_about(const qn_spill *spill, const qn_run *run, uint64_t offset,
+                                                        const qn_envelope *envelope)
+{
+    return (qn_envelope_about){spill->stamp, run->number, offset, envelope->bytes, envelope->magic, envelope->reserved};
+}
+
 static inline uint64_t qn_spill_align(uint64_t bytes)
 {
     return (bytes + QN_SPILL_ALIGN_BYTES - 1) & ~(QN_SPILL_ALIGN_BYTES - 1);

@@ -163,7 +163,7 @@ static quern_status take_coming(qn_run_reader *reader, qn_error *error)
 }
 
 /* Has `bytes` of the next block in the piece, and as much behind them as fits. *block_out NULL: the file ends before. */
-static quern_status hold(qn_run_reader *reader, uint64_t bytes, const qn_block_header **block_out, qn_error *error)
+static quern_status hold(qn_run_reader *reader, uint64_t bytes, uint8_t **block_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
     *block_out = NULL;
@@ -172,7 +172,7 @@ static quern_status hold(qn_run_reader *reader, uint64_t bytes, const qn_block_h
     if (status != QUERN_OK)
         return status;
     if (reader->piece_offset + reader->filled_bytes >= reader->next_offset + bytes)
-        *block_out = (const qn_block_header *)(reader->piece + (reader->next_offset - reader->piece_offset));
+        *block_out = reader->piece + (reader->next_offset - reader->piece_offset);
     return QUERN_OK;
 }
 
@@ -199,26 +199,62 @@ static quern_status take_rows(qn_run_reader *reader, const qn_block_header *bloc
     return QUERN_OK;
 }
 
+/* What is before the bytes of which it says how many there are. */
+static uint64_t lead_bytes(const qn_run_reader *reader)
+{
+    return reader->spill->cipher ? sizeof(qn_envelope) : HEADER_BYTES;
+}
+
+static uint64_t bytes_behind(const qn_run_reader *reader, const uint8_t *lead)
+{
+    return reader->spill->cipher ? ((const qn_envelope *)lead)->bytes : ((const qn_block_header *)lead)->payload_bytes;
+}
+
+/* The block in an envelope; NULL: it does not open here. */
+static const qn_block_header *open_envelope(const qn_run_reader *reader, qn_envelope *envelope)
+{
+    qn_envelope_about about = qn_spill_envelope_about(reader->spill, &reader->run, reader->next_offset, envelope);
+    if (envelope->magic != QN_ENVELOPE_MAGIC || envelope->reserved != 0 ||
+        !qn_cipher_open(reader->spill->cipher, &about, sizeof about, envelope + 1, envelope->bytes, &envelope->seal))
+        return NULL;
+    return (const qn_block_header *)(envelope + 1);
+}
+
+/* Rows of what lies at next_offset, of which so many bytes are here. */
+static quern_status open_block(qn_run_reader *reader, uint8_t *lead, uint64_t bytes, qn_error *error)
+{
+    const qn_block_header *block = (const qn_block_header *)lead;
+    if (reader->spill->cipher) {
+        block = open_envelope(reader, (qn_envelope *)lead);
+        bytes -= sizeof(qn_envelope);
+    }
+    if (!block)
+        return corrupt_run(reader, "it does not open with this key", error);
+    if (!qn_block_verify(block, bytes, reader->spill->value_words))
+        return corrupt_run(reader, "wrong checksum", error);
+    return take_rows(reader, block, error);
+}
+
 static quern_status read_block(qn_run_reader *reader, qn_error *error)
 {
     uint64_t largest_bytes = min_u64(run_end(reader) - reader->next_offset, reader->run.block_bytes_max);
-    const qn_block_header *block = NULL;
-    quern_status status = hold(reader, min_u64(HEADER_BYTES, largest_bytes), &block, error);
+    uint64_t before_bytes = lead_bytes(reader);
+    uint8_t *lead = NULL;
+    quern_status status = hold(reader, min_u64(before_bytes, largest_bytes), &lead, error);
     if (status != QUERN_OK)
         return status;
-    if (!block || largest_bytes < HEADER_BYTES || block->payload_bytes > largest_bytes - HEADER_BYTES)
+    if (!lead || largest_bytes < before_bytes || bytes_behind(reader, lead) > largest_bytes - before_bytes)
         return corrupt_run(reader, "it is truncated", error);
-    uint64_t used_bytes = HEADER_BYTES + block->payload_bytes;
+    uint64_t used_bytes = before_bytes + bytes_behind(reader, lead);
     uint64_t block_bytes = (used_bytes + 7) & ~UINT64_C(7);
-    status = hold(reader, block_bytes, &block, error);
+    status = hold(reader, block_bytes, &lead, error);
     if (status != QUERN_OK)
         return status;
-    if (!block)
+    if (!lead)
         return corrupt_run(reader, "it is truncated", error);
-    if (!qn_block_verify(block, used_bytes, reader->spill->value_words) ||
-        !is_zero((const uint8_t *)block + used_bytes, block_bytes - used_bytes))
+    if (!is_zero(lead + used_bytes, block_bytes - used_bytes))
         return corrupt_run(reader, "wrong checksum", error);
-    status = take_rows(reader, block, error);
+    status = open_block(reader, lead, used_bytes, error);
     if (status == QUERN_OK)
         reader->next_offset += block_bytes;
     return status;

@@ -19,7 +19,7 @@ static uint64_t reserved_bytes(const qn_store *store)
 quern_status qn_store_init(qn_store *store, const qn_store_config *config, qn_error *error)
 {
     *store = (qn_store){.config = *config, .layout = qn_layout_of(&config->schema, NULL, false)};
-    qn_spill_init(&store->spill, config->scratch_dir, QN_BLOCK_PACKED, config->block_bytes);
+    qn_spill_init(&store->spill, config->scratch, QN_BLOCK_PACKED, config->block_bytes);
     store->memory = qn_pages_reserve(reserved_bytes(store), config->pool_bytes >= HUGE_FROM_BYTES);
     if (store->memory)
         return QUERN_OK;
@@ -332,7 +332,7 @@ static quern_status take_record(qn_store_reader *reader, size_t at, qn_error *er
     if (QN_UNLIKELY(bytes == 0))
         return qn_error_set(error, QUERN_ERROR_CORRUPT, 0,
                             "a spill file in %s is damaged: a record does not fit its block",
-                            reader->store->config.scratch_dir);
+                            reader->store->config.scratch.directory);
     reader->key[at] = key_with_slack(reader, &record);
     if (QN_UNLIKELY(!reader->key[at]))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a stored key of %u bytes",

@@ -36,9 +36,9 @@ typedef struct qn_store_part {
 
 typedef struct qn_store_config {
     quern_schema schema;
-    uint64_t pool_bytes;     /* records in memory and the table of parts */
-    size_t block_bytes;      /* of runs */
-    const char *scratch_dir; /* borrowed until fini */
+    uint64_t pool_bytes; /* records in memory and the table of parts */
+    size_t block_bytes;  /* of runs */
+    qn_scratch scratch;  /* borrowed until fini */
 } qn_store_config;
 
 typedef struct qn_store {

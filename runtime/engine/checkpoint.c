@@ -202,6 +202,20 @@ static quern_status begin_attempt(qn_checkpoint *checkpoint, const qn_settings *
     return qn_journal_append(&checkpoint->journal, describe_start(checkpoint), error);
 }
 
+/* For its owner only; one that is there may be looked at by others, but who can put files into it would decide what the job gives. */
+static quern_status make_directory(const char *path, qn_error *error)
+{
+    struct stat about;
+    if (mkdir(path, 0700) == 0)
+        return QUERN_OK;
+    if (errno != EEXIST || stat(path, &about) != 0)
+        return qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot make %s", path);
+    if (about.st_mode & (S_IWGRP | S_IWOTH))
+        return qn_error_set(error, QUERN_ERROR_CHECKPOINT, 0,
+                            "others can write to %s: make it its owner's (chmod 700), or name another", path);
+    return QUERN_OK;
+}
+
 static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *settings, qn_error *error)
 {
     json_t *lines = NULL;
@@ -215,11 +229,11 @@ static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *s
     if (!checkpoint->path || !checkpoint->lock_path || !checkpoint->stages || !checkpoint->epochs ||
         !checkpoint->runs || !checkpoint->outputs || !checkpoint->unwritten)
         return no_memory(error);
-    if (mkdir(checkpoint->directory, 0700) != 0 && errno != EEXIST)
-        return qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot make %s", checkpoint->directory);
-    quern_status status = qn_checkpoint_lock_take(&checkpoint->lock, checkpoint->lock_path, error);
+    quern_status status = make_directory(checkpoint->directory, error);
     if (status == QUERN_OK)
-        status = qn_journal_open(&checkpoint->journal, checkpoint->path, &lines, error);
+        status = qn_checkpoint_lock_take(&checkpoint->lock, checkpoint->lock_path, error);
+    if (status == QUERN_OK)
+        status = qn_journal_open(&checkpoint->journal, checkpoint->path, settings->cipher, &lines, error);
     if (status == QUERN_OK)
         status = begin_attempt(checkpoint, settings, lines, error);
     if (status == QUERN_OK)

@@ -107,17 +107,27 @@ json_t *qn_checkpoint_find_line(const json_t *lines, uint64_t run, uint64_t stag
 static json_t *describe_file(const qn_saved_file *file)
 {
     const qn_run *run = &file->saved.run;
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", file->name, "rank",
+    char stamp[2 * QN_STAMP_BYTES + 1];
+    qn_stamp_print(&file->saved.stamp, stamp);
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", file->name, "stamp", stamp, "rank",
                      (json_int_t)file->saved.rank, "ranks", (json_int_t)file->saved.size, "words",
                      (json_int_t)file->saved.value_words, "offset", (json_int_t)run->offset, "bytes",
                      (json_int_t)run->bytes, "rows", (json_int_t)run->row_count, "block_bytes",
                      (json_int_t)run->block_bytes_max, "unpacked_bytes", (json_int_t)run->unpacked_bytes_max);
 }
 
+/* Lengths are of a file that anybody may have written: none may be such that what is reckoned with it overflows. */
+static bool is_run(const qn_run *run)
+{
+    return run->offset <= INT64_MAX && run->bytes <= INT64_MAX && run->block_bytes_max <= run->bytes &&
+           run->unpacked_bytes_max <= INT32_MAX;
+}
+
 /* False: the line is not ours after all. */
 static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_out)
 {
     const char *name = json_string_value(json_object_get(line, "name"));
+    const char *stamp = json_string_value(json_object_get(line, "stamp"));
     uint64_t numbers[8];
     static const char *const keys[] = {"rank",  "ranks", "words",       "offset",
                                        "bytes", "rows",  "block_bytes", "unpacked_bytes"};
@@ -135,6 +145,10 @@ static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_o
                                    .row_count = numbers[5],
                                    .block_bytes_max = numbers[6],
                                    .unpacked_bytes_max = numbers[7]};
+    if (stamp && !qn_stamp_parse(stamp, &file_out->saved.stamp))
+        return false;
+    if (!is_run(&file_out->saved.run))
+        return false;
     snprintf(file_out->name, sizeof file_out->name, "%s", name);
     return true;
 }
@@ -257,7 +271,7 @@ static quern_status verify(qn_checkpoint *checkpoint, const qn_stages *stages, q
         const qn_saved_file *file = &checkpoint->files[i];
         qn_error failure = {0};
         char *path = qn_checkpoint_path(checkpoint, file->name);
-        if (!path || qn_saved_verify(path, &file->saved, &failure) != QUERN_OK)
+        if (!path || qn_saved_verify(path, &file->saved, checkpoint->settings->cipher, &failure) != QUERN_OK)
             bad[file->stage] = i + 1;
         if (path && bad[file->stage] == i + 1)
             qn_log_line(checkpoint->log, "checkpoint: %s", failure.text);

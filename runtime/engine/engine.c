@@ -97,14 +97,28 @@ static quern_status unify_settings(qn_engine *engine, qn_error *error)
 {
     qn_settings *settings = &engine->settings;
     uint64_t asked = settings->round_bytes ? settings->round_bytes : UINT64_MAX;
-    uint64_t largest[] = {~asked, !settings->pin, ~settings->rank_memory_bytes, ~settings->node_memory_bytes,
-                          ~settings->broadcast_bytes};
+    uint64_t key = settings->cipher ? qn_cipher_get_number(settings->cipher) : 0;
+    bool is_asked = settings->verify_network == QUERN_ON, is_refused = settings->verify_network == QUERN_OFF;
+    uint64_t largest[] = {
+        ~asked,
+        !settings->pin,
+        ~settings->rank_memory_bytes,
+        ~settings->node_memory_bytes,
+        ~settings->broadcast_bytes,
+        key,
+        ~key,
+        is_asked,
+        is_refused,
+    };
     quern_status status = qn_comm_reduce_max(engine->comm, largest, sizeof largest / sizeof *largest, error);
     settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
     settings->pin = !largest[1];
     settings->least_rank_memory_bytes = ~largest[2];
     settings->least_node_memory_bytes = ~largest[3];
     settings->broadcast_bytes = ~largest[4];
+    engine->comm->trusts_network = !largest[7] && (largest[8] || engine->comm->node_count == 1);
+    if (status == QUERN_OK && largest[5] != ~largest[6]) /* what one rank writes another one may have to read */
+        status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");
     uint64_t bad[] = {settings->bad_policy, settings->bad_count_max};
     if (status == QUERN_OK)
         status = qn_comm_broadcast(engine->comm, bad, sizeof bad, 0, error);
@@ -284,7 +298,7 @@ static void open_store(job *run, uint32_t index, qn_error *error)
         .schema = run->stages.items[index].schema,
         .pool_bytes = run->store_bytes,
         .block_bytes = run->share.block_bytes,
-        .scratch_dir = run->engine->settings.scratch_dir,
+        .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     qn_result_create_stored(&run->results[index], &config, error);
 }
@@ -299,7 +313,7 @@ static void open_reduced(job *run, uint32_t index, qn_error *error)
         .pool_bytes = run->share.pool_bytes,
         .round_bytes = run->share.round_bytes,
         .block_bytes = run->share.block_bytes,
-        .scratch_dir = run->engine->settings.scratch_dir,
+        .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     qn_result_create_reduced(&run->results[index], &config, error);
 }
@@ -330,7 +344,7 @@ static void open_collated(job *run, uint32_t index, qn_error *error)
         .pool_bytes = run->share.pool_bytes,
         .round_bytes = run->share.round_bytes,
         .block_bytes = run->share.block_bytes,
-        .scratch_dir = run->engine->settings.scratch_dir,
+        .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     if (qn_result_create_collated(&run->results[index], &config, error) != QUERN_OK)
         return;

@@ -239,6 +239,7 @@ void qn_settings_fini(qn_settings *settings)
     free(settings->report_path);
     free(settings->quarantine_dir);
     free(settings->checkpoint_dir);
+    qn_cipher_destroy(settings->cipher);
     *settings = (qn_settings){0};
 }
 
@@ -252,6 +253,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .resumes = options->resume == QUERN_ON,
         .show_progress = options->progress == QUERN_ON,
         .check = options->check == QUERN_ON,
+        .verify_network = options->verify_network,
         .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
         .shares_memory = options->shared_memory != QUERN_OFF,
         .tells_crash = options->crash_report == QUERN_AUTO ? !comm->in_host : options->crash_report == QUERN_ON,
@@ -276,6 +278,8 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     settings->deadline_ns = options->deadline_ms > 0 ? options->deadline_ms * QN_NS_PER_MS : time_left_ns();
     decide_hang(settings, options, comm);
     quern_status status = copy_texts(settings, options, error);
+    if (status == QUERN_OK && options->encrypt)
+        status = qn_cipher_load(options->encrypt, &settings->cipher, error);
     if (status == QUERN_OK)
         status = decide_bad(settings, options->bad_records, error);
     if (status == QUERN_OK)

@@ -13,7 +13,9 @@
 #include <quern/options.h>
 #include <stdbool.h>
 
+#include "runtime/base/cipher.h"
 #include "runtime/comm/comm.h"
+#include "runtime/data/spill.h"
 
 typedef struct qn_settings {
     uint64_t node_memory_bytes;
@@ -32,13 +34,15 @@ typedef struct qn_settings {
     uint64_t bad_count_max;
     char *quarantine_dir; /* owned; NULL: none */
     char *checkpoint_dir; /* owned; NULL: none */
+    qn_cipher *cipher;    /* owned; NULL: what is spilled and saved is as it is */
     bool resumes;
     uint64_t checkpoint_every_ns; /* 0: by cost and failures */
     uint64_t node_failure_ns;     /* mean time between failures of a node */
     uint64_t deadline_ns;         /* from when the context was made; 0: none */
     quern_explain_form explain;
     bool show_progress;
-    bool check; /* callbacks */
+    bool check;                  /* callbacks */
+    quern_switch verify_network; /* QUERN_AUTO: where there are several nodes */
     bool pin;
     bool tells_crash;         /* when a signal ends it */
     bool isolate;             /* callbacks run in a process of their own */
@@ -55,6 +59,12 @@ typedef struct qn_settings {
 quern_status qn_settings_resolve(qn_settings *settings, const quern_options *options, const qn_comm *comm,
                                  qn_error *error);
 void qn_settings_fini(qn_settings *settings); /* takes a zeroed one, and one that could not be resolved */
+
+/* Where all that does not fit memory goes. Borrowed from the settings. */
+static inline qn_scratch qn_settings_get_scratch(const qn_settings *settings)
+{
+    return (qn_scratch){settings->scratch_dir, settings->cipher};
+}
 
 /* What one reduction gets. */
 typedef struct qn_memory_share {

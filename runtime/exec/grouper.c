@@ -75,7 +75,7 @@ quern_status qn_grouper_create(qn_grouper **grouper_out, const qn_grouper_config
     grouper->config = *config;
     const qn_collator_config *collated = &config->collator->config;
     qn_arena_init(&grouper->copies, 0);
-    qn_spill_init(&grouper->spill, collated->scratch_dir, QN_BLOCK_PACKED, collated->block_bytes);
+    qn_spill_init(&grouper->spill, collated->scratch, QN_BLOCK_PACKED, collated->block_bytes);
     for (uint32_t side = 0; side < SIDE_COUNT; side++)
         grouper->cursors[side] = (quern_values){.grouper = grouper, .kept = &grouper->sides[side]};
     open_streams(grouper);

@@ -56,7 +56,7 @@ quern_status qn_collator_init(qn_collator *collator, const qn_collator_config *c
     qn_sorter_config sorted = {.collation = &collator->config.collation,
                                .pool_bytes = config->pool_bytes - collator->held_bytes_max,
                                .block_bytes = config->block_bytes,
-                               .scratch_dir = config->scratch_dir};
+                               .scratch = config->scratch};
     quern_status status = qn_sorter_create(&collator->sorter, &sorted, error);
     if (status == QUERN_OK && config->comm->size > 1)
         status = init_exchange(collator, error);

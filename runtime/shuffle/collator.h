@@ -33,7 +33,7 @@ typedef struct qn_collator_config {
     uint64_t pool_bytes; /* held and sorted records together */
     size_t round_bytes;
     size_t block_bytes; /* of spilled runs */
-    const char *scratch_dir;
+    qn_scratch scratch;
 } qn_collator_config;
 
 typedef struct qn_collator {

@@ -11,7 +11,7 @@
 quern_status qn_home_init(qn_home *home, const qn_home_config *config, qn_error *error)
 {
     home->config = *config;
-    qn_spill_init(&home->spill, config->scratch_dir, config->reducer->value_words, config->block_bytes);
+    qn_spill_init(&home->spill, config->scratch, config->reducer->value_words, config->block_bytes);
     return qn_table_init(&home->table, config->reducer, config->tag_first, config->tag_last, config->pool_bytes, error);
 }
 

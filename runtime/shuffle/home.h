@@ -28,7 +28,7 @@ typedef struct qn_home_config {
     uint64_t tag_first, tag_last;
     uint64_t pool_bytes;
     size_t block_bytes; /* of spilled runs */
-    const char *scratch_dir;
+    qn_scratch scratch;
 } qn_home_config;
 
 typedef struct qn_home {

@@ -70,6 +70,28 @@ bool qn_rounds_is_open(const qn_rounds *rounds)
     return rounds->exchanges[rounds->started % QN_ROUNDS_IN_FLIGHT].state == QN_EXCHANGE_IDLE;
 }
 
+/* Of one pair of ranks in one round, so that what comes late or goes astray is noticed, too. */
+static uint64_t place_of(uint64_t round, uint32_t from, uint32_t to)
+{
+    const uint64_t place[] = {round, (uint64_t)from << 32 | to};
+    return qn_checksum(place, sizeof place, 0);
+}
+
+/* Of the round that is filled. */
+static void sign_chunk(const qn_rounds *rounds, uint32_t to, uint8_t *chunk)
+{
+    qn_block_header *header = (qn_block_header *)chunk;
+    if (!rounds->comm->trusts_network)
+        header->checksum = qn_block_sum(header, place_of(rounds->started, rounds->comm->rank, to));
+}
+
+static void seal_chunk(const qn_rounds *rounds, uint32_t to, uint8_t *chunk, uint64_t bytes)
+{
+    qn_block_fill((qn_block_header *)chunk, 0, rounds->row_counts[to],
+                  rounds->packed[to] ? QN_BLOCK_PACKED : rounds->value_words, bytes - HEADER_BYTES, 0);
+    sign_chunk(rounds, to, chunk);
+}
+
 /* Copies bytes [from, from + bytes) of the row of a long key, as qn_row_encode() would write it. */
 static void copy_row_piece(const qn_key *key, const uint64_t *value, uint32_t value_words, uint64_t from,
                            uint64_t bytes, uint8_t *to)
@@ -118,7 +140,8 @@ static bool put_fragment(qn_rounds *rounds, uint32_t to, const giant *row)
         memcpy(chunk + HEADER_BYTES, row->packed + *sent_bytes, piece);
     else
         copy_row_piece(row->key, row->value, rounds->value_words, *sent_bytes, piece, chunk + HEADER_BYTES);
-    qn_block_seal((qn_block_header *)chunk, QN_BLOCK_FRAGMENT, 0, rounds->value_words, piece, row->bytes);
+    qn_block_fill((qn_block_header *)chunk, QN_BLOCK_FRAGMENT, 0, rounds->value_words, piece, row->bytes);
+    sign_chunk(rounds, to, chunk);
     exchange->sent[to] = HEADER_BYTES + piece;
     *sent_bytes += piece;
     if (*sent_bytes < row->bytes)
@@ -224,9 +247,7 @@ quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error)
     for (uint32_t to = 0; to < rounds->comm->size; to++) {
         rounds->sent_bytes += exchange->sent[to];
         if (rounds->row_counts[to] > 0)
-            qn_block_seal((qn_block_header *)(exchange->send_chunks + to * exchange->stride), 0, rounds->row_counts[to],
-                          rounds->packed[to] ? QN_BLOCK_PACKED : rounds->value_words, exchange->sent[to] - HEADER_BYTES,
-                          0);
+            seal_chunk(rounds, to, exchange->send_chunks + to * exchange->stride, exchange->sent[to]);
         rounds->sent_rows += rounds->row_counts[to];
         rounds->row_counts[to] = 0;
         rounds->packed[to] = false;
@@ -255,9 +276,12 @@ static void see_counts(qn_rounds *rounds, const qn_exchange *exchange)
         rounds->last = rounds->counted;
 }
 
-static quern_status damaged(uint32_t from, qn_error *error)
+/* The round is the one that is received. */
+static quern_status damaged(const qn_rounds *rounds, uint32_t from, const char *what, qn_error *error)
 {
-    return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a shuffle block from rank %u is damaged", from);
+    return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "%s from rank %u to rank %u in round %llu of a shuffle: %s",
+                        what, from, rounds->comm->rank, (unsigned long long)rounds->completed,
+                        "the network, or the memory of one of their nodes, changes data");
 }
 
 static quern_status receive_fragment(qn_rounds *rounds, uint32_t from, const qn_block_header *header, qn_error *error)
@@ -272,7 +296,7 @@ static quern_status receive_fragment(qn_rounds *rounds, uint32_t from, const qn_
         partial->got_bytes = 0;
     }
     if (header->row_bytes != partial->row_bytes || header->payload_bytes > partial->row_bytes - partial->got_bytes)
-        return damaged(from, error);
+        return damaged(rounds, from, "a block is damaged", error);
     memcpy(partial->row + partial->got_bytes, header + 1, header->payload_bytes);
     partial->got_bytes += header->payload_bytes;
     if (partial->got_bytes < partial->row_bytes)
@@ -290,8 +314,10 @@ static quern_status receive_chunk(qn_rounds *rounds, uint32_t from, const uint8_
 {
     const qn_block_header *header = (const qn_block_header *)chunk;
     bool packed = rounds->receive_packed && bytes >= HEADER_BYTES && header->value_words == QN_BLOCK_PACKED;
-    if (!qn_block_verify(header, bytes, packed ? QN_BLOCK_PACKED : rounds->value_words))
-        return damaged(from, error);
+    if (!qn_block_fits(header, bytes, packed ? QN_BLOCK_PACKED : rounds->value_words) ||
+        (!rounds->comm->trusts_network &&
+         header->checksum != qn_block_sum(header, place_of(rounds->completed, from, rounds->comm->rank))))
+        return damaged(rounds, from, "a block is damaged", error);
     rounds->received_bytes += bytes;
     if (header->flags & QN_BLOCK_FRAGMENT)
         return receive_fragment(rounds, from, header, error);
@@ -304,6 +330,8 @@ static quern_status receive_chunk(qn_rounds *rounds, uint32_t from, const uint8_
 static quern_status receive_round(qn_rounds *rounds, qn_exchange *exchange, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    if (exchange->damaged_from != UINT32_MAX)
+        status = damaged(rounds, exchange->damaged_from, "a count is damaged", error);
     for (uint32_t from = 0; from < rounds->comm->size && status == QUERN_OK; from++) {
         uint64_t bytes = exchange->received[from] & QN_EXCHANGE_BYTES_MASK;
         if (bytes > 0)

@@ -9,10 +9,11 @@
 #define VERIFY_BLOCK_BYTES ((size_t)256 << 10)
 
 /* A spill file with a name. */
-static quern_status open_file(qn_spill *spill, const char *path, int flags, uint32_t value_words, size_t block_bytes,
+static quern_status open_file(qn_spill *spill, qn_scratch file, int flags, uint32_t value_words, size_t block_bytes,
                               qn_error *error)
 {
-    qn_spill_init(spill, path, value_words, block_bytes);
+    const char *path = file.directory;
+    qn_spill_init(spill, file, value_words, block_bytes);
     spill->is_named = true;
     spill->fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     return spill->fd >= 0 ? QUERN_OK : qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot open %s", path);
@@ -54,13 +55,25 @@ quern_status qn_saved_write(qn_shuffle *shuffle, const char *path, qn_saved *sav
     quern_status status = qn_shuffle_finish(shuffle, error);
     if (status != QUERN_OK)
         return status;
+    qn_scratch file = {path, config->scratch.cipher};
     status =
-        open_file(&spill, path, O_RDWR | O_CREAT | O_EXCL, config->reducer->value_words, config->block_bytes, error);
+        open_file(&spill, file, O_RDWR | O_CREAT | O_EXCL, config->reducer->value_words, config->block_bytes, error);
+    saved_out->stamp = spill.stamp;
     if (status == QUERN_OK)
         status = write_run(qn_shuffle_get_home(shuffle), &spill, &saved_out->run, error);
     if (status == QUERN_OK && fsync(spill.fd) != 0)
         status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot write %s", path);
     qn_spill_fini(&spill);
+    return status;
+}
+
+/* One that qn_saved_write() wrote. */
+static quern_status open_saved(qn_spill *spill, const char *path, const qn_saved *saved, const qn_cipher *cipher,
+                               size_t block_bytes, qn_error *error)
+{
+    quern_status status =
+        open_file(spill, (qn_scratch){path, cipher}, O_RDONLY | O_NONBLOCK, saved->value_words, block_bytes, error);
+    spill->stamp = saved->stamp;
     return status;
 }
 
@@ -82,12 +95,12 @@ static quern_status check_count(uint64_t count, const qn_saved *saved, const cha
                         (unsigned long long)saved->run.row_count);
 }
 
-quern_status qn_saved_verify(const char *path, const qn_saved *saved, qn_error *error)
+quern_status qn_saved_verify(const char *path, const qn_saved *saved, const qn_cipher *cipher, qn_error *error)
 {
     qn_spill spill;
     qn_run_reader reader = {0};
     uint64_t count = 0;
-    quern_status status = open_file(&spill, path, O_RDONLY, saved->value_words, VERIFY_BLOCK_BYTES, error);
+    quern_status status = open_saved(&spill, path, saved, cipher, VERIFY_BLOCK_BYTES, error);
     if (status == QUERN_OK)
         status = check_length(&spill, saved, path, error);
     if (status == QUERN_OK)
@@ -117,7 +130,8 @@ quern_status qn_saved_restore(qn_shuffle *shuffle, const char *path, const qn_sa
     bool more = true;
     if (!may_have_keys(shuffle, saved))
         return QUERN_OK;
-    quern_status status = open_file(&spill, path, O_RDONLY, saved->value_words, shuffle->config.block_bytes, error);
+    const qn_shuffle_config *config = &shuffle->config;
+    quern_status status = open_saved(&spill, path, saved, config->scratch.cipher, config->block_bytes, error);
     if (status == QUERN_OK)
         status = qn_run_reader_open(&reader, &spill, &saved->run, error);
     while (status == QUERN_OK) {

@@ -55,7 +55,7 @@ quern_status qn_shuffle_init(qn_shuffle *shuffle, const qn_shuffle_config *confi
                            .tag_last = qn_range_last(rank, size),
                            .pool_bytes = config->pool_bytes,
                            .block_bytes = config->block_bytes,
-                           .scratch_dir = config->scratch_dir};
+                           .scratch = config->scratch};
     qn_aside_watch_init(&shuffle->watch, config->aside_bytes_min);
     shuffle->layout = qn_piles_layout(config->reducer, &config->schema);
     quern_status status = qn_home_init(&shuffle->home, &home, error);

@@ -42,7 +42,7 @@ typedef struct qn_shuffle_config {
     uint64_t pool_bytes;       /* tables and piles together */
     size_t round_bytes;
     size_t block_bytes; /* of spilled runs */
-    const char *scratch_dir;
+    qn_scratch scratch;
     uint64_t aside_bytes_min; /* of keys and values in a table, before records step aside of it; 0: chosen. For tests */
 } qn_shuffle_config;
 

@@ -104,7 +104,7 @@ static void merge_random(keykit_set *set, qn_reducer *reducer, uint32_t run_coun
     static qn_run runs[QN_MERGE_FAN_IN_MAX];
     qn_table table = {.reducer = reducer};
     uint64_t state = seed;
-    qn_spill_init(&spill, directory.path, reducer->value_words, 1 << (7 + seed % 8));
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, reducer->value_words, 1 << (7 + seed % 8));
     for (uint32_t i = 0; i < run_count; i++)
         runs[i] = spill_some(set, reducer, percent, &state);
     if (with_table)
@@ -179,7 +179,7 @@ START_TEST(merged_runs_merge_again)
     keykit_set set = keykit_make(3000, 7);
     qn_run runs[9], level[3];
     uint64_t state = 7;
-    qn_spill_init(&spill, directory.path, 1, 1024);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 1024);
     for (int i = 0; i < 9; i++)
         runs[i] = spill_some(&set, &reducer, 30, &state);
     for (int i = 0; i < 3; i++) {
@@ -252,7 +252,7 @@ static qn_run spill_one(const char *text, uint64_t value)
 START_TEST(a_sum_beyond_its_type_is_an_error_that_names_the_key)
 {
     static const char *const texts[] = {"key", "longer key..", "a key of more than sixteen bytes"};
-    qn_spill_init(&spill, directory.path, 1, 4096);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 4096);
     for (int i = 0; i < 3; i++) {
         qn_reducer reducer = keykit_reducer(QN_REDUCER_SUM_U64, NULL);
         qn_run runs[] = {spill_one(texts[i], UINT64_MAX), spill_one(texts[i], 0), spill_one(texts[i], 1)};
@@ -278,7 +278,7 @@ static int fail_always(void *into, const void *value, void *user)
 START_TEST(a_user_s_failure_is_a_callback_s_and_odd_keys_are_shown_readably)
 {
     qn_reducer reducer = {.kind = QN_REDUCER_USER, .value_bytes = 8, .value_words = 1, .fn = fail_always};
-    qn_spill_init(&spill, directory.path, 1, 4096);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 4096);
     qn_run runs[] = {spill_one("odd\n\x1b\xff"
                                "key",
                                1),
@@ -310,7 +310,7 @@ END_TEST
 static void spill_runs(keykit_set *set, const qn_reducer *reducer, qn_run *runs_out)
 {
     uint64_t state = 10;
-    qn_spill_init(&spill, directory.path, 1, 512);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 512);
     for (int i = 0; i < RUN_COUNT; i++)
         runs_out[i] = spill_some(set, reducer, 50, &state);
 }

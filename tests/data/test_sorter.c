@@ -82,7 +82,7 @@ static void batch_sort(batch *records)
 
 static quern_status make_sorter(uint64_t pool_bytes, size_t block_bytes)
 {
-    const qn_sorter_config config = {&collation, pool_bytes, block_bytes, directory.path};
+    const qn_sorter_config config = {&collation, pool_bytes, block_bytes, .scratch.directory = directory.path};
     return qn_sorter_create(&sorter, &config, &error);
 }
 
@@ -357,7 +357,7 @@ START_TEST(what_passes_by_the_page_cache_is_merged_in_the_memory_of_the_pool)
     make_plain_collation();
     batch records = make_batch(100000, 2);
     for (uint64_t pool_bytes = 2 << 20; pool_bytes < 5 << 20; pool_bytes += 777777) {
-        const qn_sorter_config config = {&collation, pool_bytes, 8192, directory.path, 1};
+        const qn_sorter_config config = {&collation, pool_bytes, 8192, {directory.path}, 1};
         kit_assert_ok(qn_sorter_create(&sorter, &config, &error), &error);
         kit_assert_ok(qn_sorter_append_all(sorter, records.bytes, records.used_bytes, &error), &error);
         kit_assert_ok(qn_sorter_finish(sorter, &error), &error);

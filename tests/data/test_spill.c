@@ -106,7 +106,7 @@ START_TEST(runs_of_all_kinds_of_rows_come_back_one_behind_the_other)
         for (uint32_t words = 1; words <= 32; words += 31) {
             qn_run runs[7];
             uint64_t rows = 0, bytes = 0;
-            qn_spill_init(&spill, directory.path, words, block_sizes[i]);
+            qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, words, block_sizes[i]);
             spill.cached_bytes_max = words == 1 ? 0 : 8192;
             spill.compressor.compression = QN_COMPRESS_ALL;
             for (size_t n = 0; n < 7; n++) {
@@ -132,7 +132,7 @@ END_TEST
 START_TEST(short_reads_are_continued)
 {
     keykit_set set = keykit_make(2000, 1);
-    qn_spill_init(&spill, directory.path, 2, 4096);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 2, 4096);
     qn_run run = write_run(&set, 0, 1);
     for (int cached = 0; cached < 2; cached++) {
         bytes_read = 0;
@@ -149,7 +149,7 @@ END_TEST
 START_TEST(a_run_of_no_rows_is_one)
 {
     keykit_set set = keykit_make(10, 1);
-    qn_spill_init(&spill, directory.path, 1, 4096);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 4096);
     qn_run before = write_run(&set, 0, 1);
     qn_run run = write_run(&set, set.count, 1);
     qn_run after = write_run(&set, 0, 1);
@@ -177,7 +177,7 @@ static keykit_set make_giants(size_t count, size_t giant_bytes)
 START_TEST(giant_rows_come_back_and_do_not_make_their_neighbours_dear)
 {
     keykit_set set = make_giants(3000, 1 << 20);
-    qn_spill_init(&spill, directory.path, 1, 256);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 256);
     qn_run run = write_run(&set, 0, 1);
     ck_assert_uint_ge(run.block_bytes_max, 1 << 20);
     bytes_read = 0;
@@ -192,7 +192,7 @@ END_TEST
 START_TEST(any_changed_byte_of_a_run_is_noticed)
 {
     keykit_set set = keykit_make(60, 1);
-    qn_spill_init(&spill, directory.path, 1, 512);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 512);
     qn_run first = write_run(&set, 0, 1);
     qn_run run = write_run(&set, 0, 1);
     for (uint64_t at = run.offset; at < run.offset + run.bytes; at++) {
@@ -218,7 +218,7 @@ START_TEST(a_run_that_cannot_be_read_is_a_failure_of_the_scratch_directory)
 {
     keykit_set set = keykit_make(60, 1);
     size_t count = 0;
-    qn_spill_init(&spill, directory.path, 1, 512);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 512);
     qn_run run = write_run(&set, 0, 1);
     close(spill.fd);
     spill.fd = open(directory.path, O_RDONLY | O_DIRECTORY); /* reads of it fail */
@@ -231,7 +231,7 @@ END_TEST
 START_TEST(a_run_cut_anywhere_is_noticed)
 {
     keykit_set set = keykit_make(60, 1);
-    qn_spill_init(&spill, directory.path, 3, 512);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 3, 512);
     qn_run first = write_run(&set, 0, 1);
     qn_run run = write_run(&set, 0, 1);
     for (uint64_t at = run.offset + run.bytes - 1; at >= run.offset; at--) {
@@ -249,7 +249,7 @@ END_TEST
 START_TEST(a_hole_in_a_run_is_noticed)
 {
     keykit_set set = keykit_make(2000, 1);
-    qn_spill_init(&spill, directory.path, 1, 512);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 512);
     qn_run run = write_run(&set, 0, 1);
     size_t count = 0;
     uint8_t zeros[4096] = {0};
@@ -264,7 +264,7 @@ START_TEST(a_header_that_lies_about_its_length_is_refused)
 {
     static const uint64_t lies[] = {0, 8, UINT64_MAX, UINT64_MAX - 39, UINT64_C(1) << 40, 100000};
     keykit_set set = keykit_make(60, 1);
-    qn_spill_init(&spill, directory.path, 1, 512);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 512);
     qn_run run = write_run(&set, 0, 1);
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         size_t count = 0;
@@ -282,7 +282,7 @@ START_TEST(a_full_disk_is_an_error_that_names_the_directory_and_what_was_there_s
     struct rlimit before;
     getrlimit(RLIMIT_FSIZE, &before);
     signal(SIGXFSZ, SIG_IGN);
-    qn_spill_init(&spill, directory.path, 1, 4096);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 4096);
     qn_run run = write_run(&set, 0, 1);
     uint64_t end = spill.end;
     for (rlim_t more = 0; more < run.bytes; more += run.bytes / 7) {
@@ -314,7 +314,7 @@ START_TEST(a_dropped_run_gives_its_disk_space_back_and_spares_the_others)
 {
     keykit_set set = keykit_make(30000, 1);
     struct stat before, after;
-    qn_spill_init(&spill, directory.path, 4, 65536);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 4, 65536);
     qn_run first = write_run(&set, 0, 1);
     qn_run second = write_run(&set, 0, 1);
     qn_run third = write_run(&set, 0, 1);
@@ -332,7 +332,7 @@ END_TEST
 START_TEST(nothing_is_left_in_the_directory_at_any_time)
 {
     keykit_set set = keykit_make(100, 1);
-    qn_spill_init(&spill, directory.path, 1, 4096);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 4096);
     write_run(&set, 0, 1);
     DIR *open = opendir(directory.path);
     for (struct dirent *entry; (entry = readdir(open));)
@@ -345,7 +345,7 @@ END_TEST
 START_TEST(a_missing_scratch_directory_is_an_error_that_names_it)
 {
     qn_run_writer writer = {0};
-    qn_spill_init(&spill, "/nonexistent", 1, 4096);
+    qn_spill_init(&spill, (qn_scratch){.directory = "/nonexistent"}, 1, 4096);
     ck_assert_int_eq(qn_run_writer_open(&writer, &spill, &error), QUERN_ERROR_SCRATCH);
     ck_assert_ptr_nonnull(strstr(error.text, "/nonexistent"));
     ck_assert_int_eq(spill.fd, -1);
@@ -356,7 +356,7 @@ END_TEST
 START_TEST(refused_memory_is_an_error_and_nothing_leaks)
 {
     keykit_set set = make_giants(300, 100000);
-    qn_spill_init(&spill, directory.path, 1, 512);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, 1, 512);
     int failure_count = 0;
     for (;; failure_count++) {
         qn_run_writer writer = {0};

@@ -105,7 +105,7 @@ START_TEST(a_run_is_the_bytes_that_it_was)
     uint8_t got[QN_SPILL_ALIGN_BYTES];
     qn_run_writer writer;
     qn_run run;
-    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
     kit_assert_ok(qn_run_writer_open(&writer, &spill, &error), &error);
     kit_assert_ok(qn_run_writer_put_packed(&writer, "alpha", 5, &error), &error);
     kit_assert_ok(qn_run_writer_put_packed(&writer, "beta", 4, &error), &error);
@@ -129,7 +129,7 @@ START_TEST(a_compressed_run_is_what_its_bytes_were)
     qn_run_reader reader;
     const uint8_t *records = NULL;
     uint64_t bytes = 0;
-    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
     qn_run run = write_packed(1, true);
     spillkit_write(&spill, golden, sizeof golden, run.offset);
     run = (qn_run){.bytes = sizeof golden, .row_count = 3, .block_bytes_max = sizeof golden, .unpacked_bytes_max = 36};
@@ -144,7 +144,7 @@ END_TEST
 START_TEST(compressed_runs_take_less_and_come_back_in_blocks)
 {
     for (int direct = 0; direct < 2; direct++) {
-        qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+        qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
         spill.compressor.compression = QN_COMPRESS_ALL;
         spill.cached_bytes_max = direct ? 0 : QN_SPILL_CACHED_BYTES_MAX;
         qn_run runs[3] = {write_packed(50000, false), write_packed(1, false), write_packed(20000, false)};
@@ -162,7 +162,7 @@ END_TEST
 
 START_TEST(noise_is_written_as_it_is)
 {
-    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
     spill.compressor.compression = QN_COMPRESS_ALL;
     qn_run run = write_packed(50000, true);
     ck_assert_uint_eq(run.unpacked_bytes_max, 0);
@@ -173,7 +173,7 @@ END_TEST
 
 START_TEST(any_change_of_a_compressed_run_is_noticed)
 {
-    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
     spill.compressor.compression = QN_COMPRESS_ALL;
     spill.cached_bytes_max = 0;
     qn_run run = write_packed(2000, false);
@@ -197,7 +197,7 @@ END_TEST
 START_TEST(a_reader_reads_as_far_ahead_as_its_memory_lets_it_and_each_byte_once)
 {
     static const size_t sizes[] = {BLOCK_BYTES, 1 << 20, 4 << 20};
-    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
     spill.cached_bytes_max = 0;
     qn_run run = write_packed(100000, true);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -222,7 +222,7 @@ START_TEST(a_usual_block_needs_no_more_memory_than_it_is_said)
             qn_run_reader reader;
             qn_run_writer writer;
             uint8_t *memory = qn_pages_reserve(sizes[i], false);
-            qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, sizes[i]);
+            qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, sizes[i]);
             spill.compressor.compression = QN_COMPRESS_ALL;
             qn_run run = write_packed(20000, is_noise);
             kit_assert_ok(qn_run_reader_open_in(&reader, &spill, &run, memory, sizes[i], &error), &error);
@@ -279,7 +279,7 @@ static quern_status read_some(reading *one, bool is_noise, uint64_t *bytes_out)
 
 static void init_direct(qn_compression compression)
 {
-    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
     spill.cached_bytes_max = 0;
     spill.compressor.compression = compression;
 }
@@ -488,7 +488,7 @@ END_TEST
 
 START_TEST(runs_behind_the_first_bytes_of_a_file_pass_by_the_page_cache_where_they_can)
 {
-    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
     spill.cached_bytes_max = 1 << 20;
     qn_run first = write_packed(20000, true);
     ck_assert(!spill.direct.is_on);
@@ -544,7 +544,7 @@ static int fill_disk(void)
     for (int direct = 0; direct < 2; direct++) {
         qn_run run = {0}, other = {.offset = 7};
         quern_status status = QUERN_OK;
-        qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+        qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
         spill.cached_bytes_max = direct ? 0 : QN_SPILL_CACHED_BYTES_MAX;
         qn_error_clear(&error);
         EXPECT(try_write(3000, true, &run) == QUERN_OK);
@@ -567,7 +567,7 @@ END_TEST
 static int go_around(void)
 {
     quern_status status = QUERN_OK;
-    qn_spill_init(&spill, directory.path, QN_BLOCK_PACKED, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory.path}, QN_BLOCK_PACKED, BLOCK_BYTES);
     spill.cached_bytes_max = 0;
     qn_run run = {0}, second = {0};
     EXPECT(try_write(50000, true, &run) == QUERN_OK && try_write(50000, true, &second) == QUERN_OK);

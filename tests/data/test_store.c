@@ -38,7 +38,7 @@ static void tear_down(void)
 
 static void open_store(const quern_schema *schema, uint64_t pool_bytes)
 {
-    qn_store_config config = {*schema, pool_bytes, BLOCK_BYTES, directory.path};
+    qn_store_config config = {*schema, pool_bytes, BLOCK_BYTES, .scratch.directory = directory.path};
     kit_assert_ok(qn_store_init(&store, &config, &error), &error);
 }
 
@@ -348,7 +348,7 @@ END_TEST
 
 START_TEST(a_scratch_directory_that_is_not_there_is_told_and_the_part_can_be_dropped)
 {
-    qn_store_config config = {bytes_bytes, 2000, BLOCK_BYTES, "/not/there"};
+    qn_store_config config = {bytes_bytes, 2000, BLOCK_BYTES, .scratch.directory = "/not/there"};
     kit_assert_ok(qn_store_init(&store, &config, &error), &error);
     kit_assert_ok(qn_store_begin_part(&store, 5, &error), &error);
     ck_assert_int_eq(put_records(5, 0, 1000), QUERN_ERROR_SCRATCH);
@@ -362,7 +362,7 @@ END_TEST
 /* All steps of a small life, without Check, which needs memory too. False: memory was refused on the way. */
 static bool live(void)
 {
-    qn_store_config config = {bytes_u64, 3000, BLOCK_BYTES, directory.path};
+    qn_store_config config = {bytes_u64, 3000, BLOCK_BYTES, .scratch.directory = directory.path};
     qn_store_reader reader = {0};
     quern_status status = qn_store_init(&store, &config, &error);
     for (uint64_t part = 0; part < 40 && status == QUERN_OK; part++) {

@@ -6,9 +6,11 @@ The program is resumed_job.c, of two runs: the first counts lines, then counts t
 again. It is killed in the callback that is named: `first` when the counts are saved, `second` when both results are,
 `third` when the first run is done. --wordcount names it (the word is the harness's).
 """
+import ctypes
 import itertools
 import os
 import random
+import re
 import shutil
 import signal
 import threading
@@ -257,6 +259,44 @@ def a_journal_that_breaks_off_anywhere_is_read_as_far_as_it_is_whole(t):
         whole = journal[:at].count(b"\n")
         t.check((b"is reused" in run.stderr) == (whole > 1), "cut at %d of %d" % (at, len(journal)), run)
         job.as_ever(expected, run)
+
+
+def journal_sum(text):
+    function = ctypes.CDLL("libxxhash.so.0").XXH3_64bits_withSeed
+    function.restype = ctypes.c_uint64
+    return b"%016x" % function(text, ctypes.c_size_t(len(text)), ctypes.c_uint64(0x6A6F75726E616C31))
+
+
+@test
+def lengths_in_a_journal_are_not_believed(t):
+    job = Job(t)
+    expected = job.expected()
+    job.die(2, "first")
+    kept = t.path("kept")
+    shutil.copytree(job.saved, kept)
+    lines = read_file(os.path.join(kept, "journal")).splitlines()
+    t.check(all(line[:16] == journal_sum(line[17:]) for line in lines), "the checksums are others")
+    for key in ("offset", "bytes", "rows", "block_bytes", "unpacked_bytes", "words", "rank", "ranks"):
+        for lie in (b"-1", b"9223372036854775807", b"1"):
+            job.forget()
+            shutil.copytree(kept, job.saved)
+            texts = [re.sub(b'"%s":[0-9]+' % key.encode(), b'"%s":%s' % (key.encode(), lie), line[17:]) for line in lines]
+            with open(os.path.join(job.saved, "journal"), "wb") as file:
+                file.write(b"".join(journal_sum(text) + b" " + text + b"\n" for text in texts))
+            run = job.end(None, "--quern-resume=on")
+            if key not in ("rank", "ranks", "unpacked_bytes"):  # with 1 of these a file may be what it was
+                job.as_ever(expected, run)
+
+
+@test
+def a_directory_that_others_can_write_to_is_refused(t):
+    job = Job(t)
+    os.mkdir(job.saved)
+    for mode in (0o777, 0o770, 0o1777, 0o702):
+        os.chmod(job.saved, mode)
+        t.fail(2, *job.args("none")[:4], "--quern-checkpoint", job.saved, naming=("others", job.saved), status=2)
+    os.chmod(job.saved, 0o755)
+    job.end(2)
 
 
 @test

@@ -22,6 +22,7 @@ static qn_error error;
 static char path[300];
 static qn_journal journal;
 static json_t *lines;
+static qn_cipher *cipher; /* NULL: none */
 
 static void set_up(void)
 {
@@ -37,7 +38,7 @@ static void tear_down(void)
 
 static void open_journal(void)
 {
-    kit_assert_ok(qn_journal_open(&journal, path, &lines, &error), &error);
+    kit_assert_ok(qn_journal_open(&journal, path, cipher, &lines, &error), &error);
 }
 
 /* Closes it, and gives how many lines it had. */
@@ -137,7 +138,111 @@ START_TEST(what_is_no_journal_has_no_lines)
     }
     unlink(path);
     ck_assert_int_eq(symlink("/dev/zero", path), 0);
-    ck_assert_int_eq(qn_journal_open(&journal, path, &lines, &error), QUERN_ERROR_CHECKPOINT);
+    ck_assert_int_eq(qn_journal_open(&journal, path, cipher, &lines, &error), QUERN_ERROR_CHECKPOINT);
+}
+END_TEST
+
+/* ---- with a key ---- */
+
+static qn_cipher *make_cipher(uint8_t first)
+{
+    qn_cipher *made = NULL;
+    kit_assert_ok(qn_cipher_create((const uint8_t[QN_KEY_FILE_BYTES]){first}, &made, &error), &error);
+    return made;
+}
+
+static void drop_cipher(void)
+{
+    qn_cipher_destroy(cipher);
+    cipher = NULL;
+}
+
+START_TEST(signed_lines_are_read_and_may_break_off_anywhere)
+{
+    size_t bytes = 0;
+    cipher = make_cipher(1);
+    write_lines();
+    char *content = kit_read_file(path, &bytes);
+    for (size_t cut = 0; cut <= bytes; cut += 1 + cut % 3) {
+        kit_write_file(path, content, cut);
+        open_journal();
+        append(99);
+        ck_assert_uint_eq(close_journal(), count_whole(content, cut));
+        open_journal();
+        ck_assert_uint_eq(close_journal(), count_whole(content, cut) + 1);
+    }
+    free(content);
+    drop_cipher();
+}
+END_TEST
+
+/* Lines that open_journal() refuses count as none. */
+static size_t count_lines(const char *content, size_t bytes)
+{
+    kit_write_file(path, content, bytes);
+    qn_error_clear(&error);
+    if (qn_journal_open(&journal, path, cipher, &lines, &error) == QUERN_OK)
+        return close_journal();
+    ck_assert_int_eq(error.status, QUERN_ERROR_CHECKPOINT);
+    return 0;
+}
+
+START_TEST(signed_lines_cannot_be_changed_left_out_doubled_or_moved)
+{
+    size_t bytes = 0, starts[LINE_COUNT + 1] = {0};
+    char other[4096];
+    cipher = make_cipher(1);
+    write_lines();
+    char *content = kit_read_file(path, &bytes);
+    for (size_t line = 1; line <= LINE_COUNT; line++)
+        starts[line] = (size_t)((char *)memchr(content + starts[line - 1], '\n', bytes) - content) + 1;
+    for (size_t at = 0; at < bytes; at++) {
+        char kept = content[at];
+        content[at] = (char)(kept ^ (1 << at % 8));
+        size_t count = count_lines(content, bytes);
+        content[at] = kept;
+        ck_assert_msg(count == count_whole(content, at), "byte %zu: %zu lines", at, count);
+    }
+    for (size_t line = 0; line < LINE_COUNT - 1; line++) {
+        size_t line_bytes = starts[line + 1] - starts[line];
+        memcpy(other, content, starts[line]);
+        memcpy(other + starts[line], content + starts[line + 1], bytes - starts[line + 1]);
+        ck_assert_uint_eq(count_lines(other, bytes - line_bytes), line);
+        memcpy(other, content, starts[line + 1]);
+        memcpy(other + starts[line + 1], content + starts[line], bytes - starts[line]);
+        ck_assert_uint_eq(count_lines(other, bytes + line_bytes), line + 1);
+    }
+    ck_assert_uint_eq(count_lines(content, bytes), LINE_COUNT);
+    free(content);
+    drop_cipher();
+}
+END_TEST
+
+static void check_other_key(uint8_t with, uint8_t then, const char *why)
+{
+    size_t bytes = 0, after_bytes = 0;
+    unlink(path);
+    qn_error_clear(&error);
+    cipher = with ? make_cipher(with) : NULL;
+    write_lines();
+    char *content = kit_read_file(path, &bytes);
+    drop_cipher();
+    cipher = then ? make_cipher(then) : NULL;
+    ck_assert_int_eq(qn_journal_open(&journal, path, cipher, &lines, &error), QUERN_ERROR_CHECKPOINT);
+    ck_assert_msg(strstr(error.text, why) && strstr(error.text, path), "%s", error.text);
+    char *after = kit_read_file(path, &after_bytes);
+    ck_assert_uint_eq(after_bytes, bytes);
+    ck_assert_mem_eq(after, content, bytes);
+    free(content);
+    free(after);
+    drop_cipher();
+}
+
+START_TEST(a_journal_of_another_key_is_refused_and_not_written_over)
+{
+    check_other_key(1, 2, "with another key");
+    check_other_key(1, 0, "written with a key");
+    check_other_key(0, 1, "written without a key");
 }
 END_TEST
 
@@ -206,9 +311,15 @@ END_TEST
 int main(void)
 {
     const TTest *const tests[] = {
-        lines_are_read_in_the_order_in_which_they_were_written, a_line_that_breaks_off_anywhere_is_written_over,
-        any_flipped_bit_ends_the_reading_before_its_line,       what_is_no_journal_has_no_lines,
-        a_full_disk_leaves_the_lines_that_were_there,           one_process_at_a_time_has_the_lock,
+        lines_are_read_in_the_order_in_which_they_were_written,
+        a_line_that_breaks_off_anywhere_is_written_over,
+        any_flipped_bit_ends_the_reading_before_its_line,
+        what_is_no_journal_has_no_lines,
+        signed_lines_are_read_and_may_break_off_anywhere,
+        signed_lines_cannot_be_changed_left_out_doubled_or_moved,
+        a_journal_of_another_key_is_refused_and_not_written_over,
+        a_full_disk_leaves_the_lines_that_were_there,
+        one_process_at_a_time_has_the_lock,
         a_lock_that_was_taken_over_is_not_held_and_not_removed,
     };
     return kit_run_tests("journal", tests, sizeof tests / sizeof *tests, set_up, tear_down);

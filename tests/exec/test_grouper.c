@@ -296,7 +296,7 @@ static void open_collator(qn_node_kind kind, uint64_t pool_bytes)
         .division = sides ? QN_DIVIDE_OUTER : QN_DIVIDE_KEYS,
         .pool_bytes = pool_bytes,
         .block_bytes = 8192,
-        .scratch_dir = directory.path,
+        .scratch.directory = directory.path,
     };
     kit_assert_ok(qn_collator_init(&collator, &config, &error), &error);
     if (beside_side >= 0)

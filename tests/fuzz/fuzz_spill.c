@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* A run on disk of which bytes were changed: refused, or read as it was written. First byte: the kind; then place (2) and byte. */
+/* A run on disk, encrypted or not, of which bytes were changed: refused, or read as it was written. First byte: the kind; then place (2) and byte. */
 #include <fcntl.h>
 
 #include "runtime/data/spill.h"
@@ -10,6 +10,7 @@
 #define TEXT_BYTES  60
 
 static char texts[ROW_COUNT][TEXT_BYTES + QN_SLACK_BYTES];
+static qn_cipher *cipher;
 static qn_key keys[ROW_COUNT]; /* in their order; of all lengths */
 
 static int compare(const void *a, const void *b)
@@ -87,7 +88,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     qn_run run;
     if (keys[0].tag == 0)
         make_keys();
-    qn_spill_init(&spill, fuzz_directory(), 1, BLOCK_BYTES);
+    if (!cipher)
+        FUZZ_CHECK(qn_cipher_create((const uint8_t[QN_KEY_FILE_BYTES]){1}, &cipher, NULL) == QUERN_OK, "no cipher");
+    qn_spill_init(&spill, (qn_scratch){fuzz_directory(), kind / 3 % 2 ? cipher : NULL}, 1, BLOCK_BYTES);
     spill.compressor.compression = (qn_compression)(kind % 3);
     write_run(&spill, &run);
     change(&spill, &run, &input);

@@ -111,9 +111,12 @@ def messages():
 
 
 def others():
-    for kind in range(3):
+    for kind in range(6):
         put("spill", "changed-%d" % kind, bytes([kind, 0, 1, 7, 3, 200, 0, 16, 0, 255]))
         put("spill", "same-%d" % kind, bytes([kind]))
+    for kind in range(4):
+        put("journal", "plain-%d" % kind, bytes([kind]) + b'667abe77ac4ea01b {"event":"start","attempt":1}\n')
+        put("journal", "signed-%d" % kind, bytes([kind]) + b'0123456789abcdef0123456789abcdef {"number":1}\n{}\n')
     for i, lines in enumerate((b"--quern-memory=64M\nfile\n--quern-split-bytes\n1000", b"--quern-progress=on\n--\n--quern-nothing",
                                b"--quern-memory=1e99", b"--quern-report=x\n\n-o\ny", b"--quern-pin=off\n--quern-retries=3")):
         put("options", "options-%d" % i, lines)

@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     const quern_schema schema = {.key = QUERN_BYTES, .value = QUERN_BYTES};
     const qn_collation collation = {.kind = QN_COLLATE_BY_KEY, .layout = qn_layout_of(&schema, false, false)};
     const qn_sorter_config config = {&collation, strtoull(argv[3], NULL, 10) << 20, BLOCK_BYTES,
-                                     argc > 4 ? argv[4] : "/var/tmp"};
+                                     .scratch.directory = argc > 4 ? argv[4] : "/var/tmp"};
     uint64_t bytes = strtoull(argv[2], NULL, 10) << 20;
     qn_sorter *sorter = NULL;
     qn_error error = {0};

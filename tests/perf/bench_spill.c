@@ -236,7 +236,7 @@ static void bench_whole(const sample *data, const char *name, qn_compression com
     qn_spill spill;
     qn_run runs[RUN_COUNT];
     qn_error error = {0};
-    qn_spill_init(&spill, directory, data->value_words, BLOCK_BYTES);
+    qn_spill_init(&spill, (qn_scratch){.directory = directory}, data->value_words, BLOCK_BYTES);
     spill.compressor.compression = compression;
     spill.cached_bytes_max = cached_bytes_max;
     uint64_t begin_ns = qn_clock_ns();

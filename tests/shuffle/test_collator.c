@@ -73,7 +73,7 @@ static void open_world(uint32_t size, const kit_shape *shape, qn_division divisi
                                      .pool_bytes = how.pool_bytes,
                                      .round_bytes = how.round_bytes * size,
                                      .block_bytes = how.block_bytes,
-                                     .scratch_dir = directory.path};
+                                     .scratch.directory = directory.path};
         kit_assert_ok(qn_collator_init(&world.ranks[r].collator, &config, &error), &error);
     }
 }
@@ -588,7 +588,7 @@ static void run_followers(const qn_collation *collation, sizes how, uint32_t eac
                                      .pool_bytes = how.pool_bytes,
                                      .round_bytes = how.round_bytes * ring.size,
                                      .block_bytes = how.block_bytes,
-                                     .scratch_dir = directory.path};
+                                     .scratch.directory = directory.path};
         kit_assert_ok(qn_collator_init(&me->collator, &config, &error), &error);
         for (uint32_t i = 0; i < each; i++)
             kit_pack_random(&me->input, &shape, &collation->layout, &world.state);

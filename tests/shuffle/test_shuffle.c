@@ -123,7 +123,7 @@ static void open_world(const job *of, const sizes *how)
                                     .pool_bytes = how->pool_bytes,
                                     .round_bytes = how->round_bytes,
                                     .block_bytes = 8192,
-                                    .scratch_dir = directory.path,
+                                    .scratch.directory = directory.path,
                                     .aside_bytes_min = how->aside_bytes_min};
         kit_assert_ok(qn_shuffle_init(&world.shuffles[rank], &config, &error), &error);
         world.next[rank] = rank;
