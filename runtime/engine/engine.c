@@ -92,41 +92,6 @@ static quern_status check_scratch(const qn_settings *settings, qn_error *error)
     return QUERN_OK;
 }
 
-/* What all ranks must do alike, though their options or their nodes' memory may differ. */
-static quern_status unify_settings(qn_engine *engine, qn_error *error)
-{
-    qn_settings *settings = &engine->settings;
-    uint64_t asked = settings->round_bytes ? settings->round_bytes : UINT64_MAX;
-    uint64_t key = settings->cipher ? qn_cipher_get_number(settings->cipher) : 0;
-    bool is_asked = settings->verify_network == QUERN_ON, is_refused = settings->verify_network == QUERN_OFF;
-    uint64_t largest[] = {
-        ~asked,
-        !settings->pin,
-        ~settings->rank_memory_bytes,
-        ~settings->node_memory_bytes,
-        ~settings->broadcast_bytes,
-        key,
-        ~key,
-        is_asked,
-        is_refused,
-    };
-    quern_status status = qn_comm_reduce_max(engine->comm, largest, sizeof largest / sizeof *largest, error);
-    settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
-    settings->pin = !largest[1];
-    settings->least_rank_memory_bytes = ~largest[2];
-    settings->least_node_memory_bytes = ~largest[3];
-    settings->broadcast_bytes = ~largest[4];
-    engine->comm->trusts_network = !largest[7] && (largest[8] || engine->comm->node_count == 1);
-    if (status == QUERN_OK && largest[5] != ~largest[6]) /* what one rank writes another one may have to read */
-        status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");
-    uint64_t bad[] = {settings->bad_policy, settings->bad_count_max};
-    if (status == QUERN_OK)
-        status = qn_comm_broadcast(engine->comm, bad, sizeof bad, 0, error);
-    settings->bad_policy = (quern_bad_policy)bad[0];
-    settings->bad_count_max = bad[1];
-    return status;
-}
-
 static void tell_crash(char *text, size_t bytes, void *user)
 {
     const qn_engine *engine = user;
@@ -149,7 +114,7 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         qn_log_open(&engine->log, options->log_path, comm->rank, error);
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
-        status = unify_settings(engine, error);
+        status = qn_settings_unify(&engine->settings, comm, error);
     if (status == QUERN_OK)
         status = learn_nodes(engine, error);
     if (status == QUERN_OK)

@@ -290,3 +290,36 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     qn_memory_share unused;
     return qn_settings_share(settings, comm, 1, 0, &unused, error); /* the smallest job that there is */
 }
+
+quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *error)
+{
+    uint64_t asked = settings->round_bytes ? settings->round_bytes : UINT64_MAX;
+    uint64_t key = settings->cipher ? qn_cipher_get_number(settings->cipher) : 0;
+    bool is_asked = settings->verify_network == QUERN_ON, is_refused = settings->verify_network == QUERN_OFF;
+    uint64_t largest[] = {
+        ~asked,
+        !settings->pin,
+        ~settings->rank_memory_bytes,
+        ~settings->node_memory_bytes,
+        ~settings->broadcast_bytes,
+        key,
+        ~key,
+        is_asked,
+        is_refused,
+    };
+    quern_status status = qn_comm_reduce_max(comm, largest, sizeof largest / sizeof *largest, error);
+    settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
+    settings->pin = !largest[1];
+    settings->least_rank_memory_bytes = ~largest[2];
+    settings->least_node_memory_bytes = ~largest[3];
+    settings->broadcast_bytes = ~largest[4];
+    comm->trusts_network = !largest[7] && (largest[8] || comm->node_count == 1);
+    if (status == QUERN_OK && largest[5] != ~largest[6]) /* what one rank writes another one may have to read */
+        status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");
+    uint64_t bad[] = {settings->bad_policy, settings->bad_count_max};
+    if (status == QUERN_OK)
+        status = qn_comm_broadcast(comm, bad, sizeof bad, 0, error);
+    settings->bad_policy = (quern_bad_policy)bad[0];
+    settings->bad_count_max = bad[1];
+    return status;
+}

@@ -58,6 +58,9 @@ typedef struct qn_settings {
  * QUERN_ERROR_SYSTEM, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_settings_resolve(qn_settings *settings, const quern_options *options, const qn_comm *comm,
                                  qn_error *error);
+/* What all ranks must do alike, though their options or their nodes' memory may differ; sets comm->trusts_network. Collective.
+ * QUERN_ERROR_INVALID_OPTION. */
+quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *error);
 void qn_settings_fini(qn_settings *settings); /* takes a zeroed one, and one that could not be resolved */
 
 /* Where all that does not fit memory goes. Borrowed from the settings. */
