@@ -520,6 +520,7 @@ def parse_options():
     parser.add_argument("only", nargs="*", help="run tests whose name has one of these in it")
     options = parser.parse_args()
     options.wordcount = os.path.realpath(options.wordcount)
+    options.quern = options.quern and os.path.realpath(options.quern)
     return options
 
 
