@@ -30,6 +30,7 @@ import time
 SEPARATORS = b" \t\n\v\f\r"
 MARK = "E2E_MARK"
 CORES = len(os.sched_getaffinity(0))
+LOCKED_UP_SECONDS = 8  # that mpirun may be there alone
 EXCERPT = 400
 TESTS = []
 _runs = itertools.count(1)
@@ -204,6 +205,7 @@ class Job:
         self.err_path = os.path.join(case.logs, self.mark + ".err")
         self.peaks = {}
         self.started = time.monotonic()
+        self.next_look = self.alone_since = self.started + LOCKED_UP_SECONDS
         environment = case.environment(n, env, fast)
         environment[MARK] = self.mark
         target = stdout or self.out_path
@@ -237,6 +239,7 @@ class Job:
         while self.process.poll() is None and time.monotonic() < end:
             if watch_memory:
                 self.note_memory()
+            self.end_locked_up()
             time.sleep(0.02 if watch_memory else 0.005)
         seconds = time.monotonic() - self.started
         hung = self.process.poll() is None
@@ -250,6 +253,18 @@ class Job:
         if left:
             raise Failure("processes left behind: %s\n%s" % (stacks, run.describe()))
         return run
+
+    def end_locked_up(self):
+        """Open MPI's mpirun sometimes stays for ever when its ranks were killed: nothing of ours waits then."""
+        now = time.monotonic()
+        if self.n is None or now < self.next_look:
+            return
+        self.next_look = now + 1
+        if self.pids() != [self.process.pid]:
+            self.alone_since = now
+        elif now - self.alone_since > LOCKED_UP_SECONDS:
+            print("# mpirun stayed without ranks and was killed")
+            self.process.kill()
 
     def kill(self):
         kill_all(self.pids())
