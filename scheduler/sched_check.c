@@ -159,7 +159,8 @@ static qn_sched_asking asking_due(const qn_sched *sched, const qn_sched_rank *ra
     if (rank->state != QN_SCHED_RANK_SERVED || rank->hand_count >= sched->in_hand_max) {
         return QN_SCHED_ASKING_NOTHING;
     }
-    return rank->hand_count == 0 ? QN_SCHED_ASKING_WORK : QN_SCHED_ASKING_RESERVE;
+    qn_sched_asking idle = rank->second == QN_SCHED_NONE ? QN_SCHED_ASKING_WORK : QN_SCHED_ASKING_SECOND;
+    return rank->hand_count == 0 ? idle : QN_SCHED_ASKING_RESERVE;
 }
 
 static const char *check_ranks(const qn_sched *sched)
@@ -207,14 +208,41 @@ static const char *check_rank_queues(const qn_sched *sched)
         asking_count += sched->ranks[rank].asking != QN_SCHED_ASKING_NOTHING;
     }
     uint32_t seen_count = 0;
-    const char *broken = check_rank_queue(sched, QN_SCHED_ASKING_WORK, &seen_count);
-    if (broken == NULL) {
-        broken = check_rank_queue(sched, QN_SCHED_ASKING_RESERVE, &seen_count);
+    const char *broken = NULL;
+    for (qn_sched_asking asking = QN_SCHED_ASKING_WORK; broken == NULL && asking < QN_SCHED_ASKING_COUNT; asking++) {
+        broken = check_rank_queue(sched, asking, &seen_count);
     }
     if (broken != NULL) {
         return broken;
     }
     return seen_count == asking_count ? NULL : "a rank that asks is in no queue";
+}
+
+/* Each second is another rank's than the task's, and a task has no more than one: as many as there are tasks that have one. */
+static const char *check_seconds(const qn_sched *sched)
+{
+    uint32_t count = 0;
+    for (uint32_t rank = 0; rank < sched->rank_count; rank++) {
+        const qn_sched_rank *self = &sched->ranks[rank];
+        if (self->notice != QN_SCHED_NOTICE_NONE && !self->is_noted) {
+            return "a rank's notice is not on its way";
+        }
+        if (self->second == QN_SCHED_NONE) {
+            continue;
+        }
+        const qn_sched_task *task = &sched->tasks[self->second];
+        if (self->hand_count > 0 || self->state != QN_SCHED_RANK_SERVED || sched->is_paused) {
+            return "a rank is a second that cannot be one";
+        }
+        if (task->state != QN_SCHED_TASK_IN_HAND || !task->has_second || task->rank == rank) {
+            return "a rank is the second of a task that has none";
+        }
+        count++;
+    }
+    for (uint32_t i = 0; i < sched->task_count; i++) {
+        count -= sched->tasks[i].has_second;
+    }
+    return count == 0 ? NULL : "a task has no second, or two";
 }
 
 /* A sample, as all cursors times all returns would be quadratic: ranks with empty hands, who wait in vain if
@@ -248,8 +276,8 @@ static const char *check_verdict(const qn_sched *sched)
 const char *qn_sched_check(const qn_sched *sched)
 {
     static const char *(*const checks[])(const qn_sched *) = {
-        check_tasks, check_fresh_queues, check_ring,    check_returns,
-        check_ranks, check_rank_queues,  check_cursors, check_verdict,
+        check_tasks,       check_fresh_queues, check_ring,    check_returns, check_ranks,
+        check_rank_queues, check_seconds,      check_cursors, check_verdict,
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         const char *broken = checks[i](sched);

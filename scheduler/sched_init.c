@@ -85,11 +85,13 @@ static void init_ranks(qn_sched *sched, const uint32_t *rank_node)
             .prev = QN_SCHED_NONE,
             .state = QN_SCHED_RANK_AWAITED,
             .asking = QN_SCHED_ASKING_NOTHING,
+            .second = QN_SCHED_NONE,
         };
     }
     for (size_t i = 0; i < sizeof sched->asking / sizeof sched->asking[0]; i++) {
         sched->asking[i] = (qn_sched_rank_queue){QN_SCHED_NONE, QN_SCHED_NONE};
     }
+    sched->noted = (qn_sched_rank_queue){QN_SCHED_NONE, QN_SCHED_NONE};
 }
 
 qn_sched *qn_sched_init(void *memory, const qn_sched_config *config)

@@ -31,6 +31,7 @@ typedef struct qn_sched_task {
     uint32_t returns; /* its latest return, or QN_SCHED_NONE */
     uint8_t attempt;  /* of the latest run; 0: none, or given back */
     uint8_t state;
+    bool has_second; /* IN_HAND only: a rank in the queue of seconds has it, too */
 } qn_sched_task;
 
 /* One attempt that came back. A task's returns are chained, so they are also the set of ranks to avoid. */
@@ -49,8 +50,19 @@ typedef enum qn_sched_rank_state {
 typedef enum qn_sched_asking {
     QN_SCHED_ASKING_NOTHING,
     QN_SCHED_ASKING_WORK,    /* empty hands */
+    QN_SCHED_ASKING_SECOND,  /* a second, which it leaves for any work */
     QN_SCHED_ASKING_RESERVE, /* has a task, could hold one more */
+    QN_SCHED_ASKING_COUNT,
 } qn_sched_asking;
+
+/* What a rank is to be told of a second attempt. */
+typedef enum qn_sched_notice {
+    QN_SCHED_NOTICE_NONE,
+    QN_SCHED_NOTICE_BEGIN,
+    QN_SCHED_NOTICE_TAKE_OVER,
+    QN_SCHED_NOTICE_RUN, /* it took over before it was told to begin */
+    QN_SCHED_NOTICE_DROP,
+} qn_sched_notice;
 
 typedef struct qn_sched_rank {
     uint32_t node;
@@ -59,6 +71,11 @@ typedef struct qn_sched_rank {
     uint8_t state;
     uint8_t asking;
     uint8_t hand_count;
+    uint8_t notice;
+    bool is_noted;        /* it is in the list of those that have a notice, or had */
+    uint32_t second;      /* the task whose second it is, or QN_SCHED_NONE; then its hands are empty */
+    uint32_t notice_task; /* what the notice is of */
+    uint32_t notice_next;
 } qn_sched_rank;
 
 typedef struct qn_sched_node {
@@ -92,7 +109,8 @@ struct qn_sched {
     uint32_t fresh_count, fresh_hinted_count, back_count, abandoned_count; /* pending is fresh + back */
     qn_sched_counts counts;                                                /* its `pending` is derived on reading */
 
-    qn_sched_rank_queue asking[3]; /* by qn_sched_asking; [0] stays empty */
+    qn_sched_rank_queue asking[QN_SCHED_ASKING_COUNT]; /* [0] stays empty */
+    qn_sched_rank_queue noted;                         /* linked by notice_next only */
 
     qn_sched_verdict verdict;
     bool verdict_given;
@@ -111,8 +129,36 @@ uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank);
 /* Puts back a task whose latest attempt came back from this rank. */
 void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank);
 
+/* Notes the same of a task that is not put back, since its second goes on with it. */
+void qn_sched_pile_note_return(qn_sched *sched, uint32_t task, uint32_t rank);
+
+/* Whether the task came back from this rank. */
+bool qn_sched_pile_came_back_from(const qn_sched *sched, const qn_sched_task *task, uint32_t rank);
+
 /* Puts back a task whose attempt is as if it had never begun. */
 void qn_sched_pile_give_back(qn_sched *sched, uint32_t task);
+
+/* Seconds (sched_second.c). */
+
+/* Has an idle rank begin the task, which is in hand, a second time. False: there is none for it. */
+bool qn_sched_second_begin(qn_sched *sched, uint32_t task);
+
+/* The task, just out of a rank's hand, goes to its second. */
+void qn_sched_second_take_over(qn_sched *sched, uint32_t task);
+
+/* Ends it: of a task that has one; of a rank that is one; or all. */
+void qn_sched_second_drop(qn_sched *sched, uint32_t task);
+void qn_sched_second_drop_rank(qn_sched *sched, uint32_t rank);
+void qn_sched_second_drop_all(qn_sched *sched);
+
+/* A rank is gone: it is told nothing more. */
+void qn_sched_second_forget(qn_sched *sched, uint32_t rank);
+
+/* The next notice as an action; false: there is none. */
+bool qn_sched_second_next(qn_sched *sched, qn_sched_action *action_out);
+
+/* A rank's hands or its second changed: it joins the queue that they call for (scheduler.c). */
+void qn_sched_update_queue(qn_sched *sched, uint32_t rank);
 
 /* To be called after a rank was lost: tasks may have become takeable where they had failed. */
 void qn_sched_pile_reconsider(qn_sched *sched);

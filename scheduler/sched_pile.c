@@ -210,14 +210,24 @@ uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank)
     return task;
 }
 
-void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank)
+bool qn_sched_pile_came_back_from(const qn_sched *sched, const qn_sched_task *task, uint32_t rank)
+{
+    return came_back_from(sched, task->returns, rank);
+}
+
+void qn_sched_pile_note_return(qn_sched *sched, uint32_t task, uint32_t rank)
 {
     qn_sched_task *back = &sched->tasks[task];
     QN_SCHED_ASSERT(back->attempt < sched->attempt_count_max);
     QN_SCHED_ASSERT(sched->return_count < sched->task_count * (sched->attempt_count_max - 1));
     sched->returns[sched->return_count] = (qn_sched_return){.task = task, .rank = rank, .previous = back->returns};
     back->returns = sched->return_count++;
-    back->state = QN_SCHED_TASK_BACK;
+}
+
+void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank)
+{
+    qn_sched_pile_note_return(sched, task, rank);
+    sched->tasks[task].state = QN_SCHED_TASK_BACK;
     sched->back_count++;
 }
 

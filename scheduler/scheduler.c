@@ -4,10 +4,11 @@
  *
  * Intuition. Ranks that ask stand in two queues: those with empty hands, and those that only want a task
  * in reserve. The first queue is always served first. A rank that got a task goes to the end of the reserve
- * queue until its hands are full, so nobody fills up while others wait.
+ * queue until its hands are full, so nobody fills up while others wait. Between the two stand those that are only a
+ * second: they leave that for any task that is nobody's.
  *
  * Model. sched_init.c lays the memory out, sched_pile.c knows which pending task a rank gets, this file
- * turns events into state and state into actions, sched_check.c audits all of it.
+ * turns events into state and state into actions, sched_second.c keeps second attempts, sched_check.c audits all of it.
  *
  * Invariants of this file:
  *  - a rank stands in the one queue that its hands call for, or in none;
@@ -62,11 +63,14 @@ static qn_sched_asking asking_for(const qn_sched *sched, const qn_sched_rank *ra
     if (rank->state != QN_SCHED_RANK_SERVED || rank->hand_count == sched->in_hand_max) {
         return QN_SCHED_ASKING_NOTHING;
     }
-    return rank->hand_count == 0 ? QN_SCHED_ASKING_WORK : QN_SCHED_ASKING_RESERVE;
+    if (rank->hand_count > 0) {
+        return QN_SCHED_ASKING_RESERVE;
+    }
+    return rank->second == QN_SCHED_NONE ? QN_SCHED_ASKING_WORK : QN_SCHED_ASKING_SECOND;
 }
 
 /* A rank that already asks for the right thing keeps its place. */
-static void update_queue(qn_sched *sched, uint32_t rank)
+void qn_sched_update_queue(qn_sched *sched, uint32_t rank)
 {
     qn_sched_asking asking = asking_for(sched, &sched->ranks[rank]);
     if (asking != (qn_sched_asking)sched->ranks[rank].asking) {
@@ -114,9 +118,18 @@ static void drop_from_hand(qn_sched *sched, uint32_t rank, uint32_t task)
 static void put_back_or_abandon(qn_sched *sched, uint32_t task, uint32_t rank)
 {
     qn_sched_task *back = &sched->tasks[task];
-    if (back->attempt < sched->attempt_count_max) {
+    if (back->attempt < sched->attempt_count_max && !back->has_second) {
         qn_sched_pile_return(sched, task, rank);
         return;
+    }
+    if (back->attempt < sched->attempt_count_max) {
+        qn_sched_pile_note_return(sched, task, rank);
+        back->attempt++;
+        qn_sched_second_take_over(sched, task);
+        return;
+    }
+    if (back->has_second) {
+        qn_sched_second_drop(sched, task);
     }
     back->state = QN_SCHED_TASK_ABANDONED;
     sched->abandoned_count++;
@@ -129,7 +142,7 @@ static bool feed_rank_ready(qn_sched *sched, uint32_t rank)
         return false;
     }
     sched->ranks[rank].state = QN_SCHED_RANK_SERVED;
-    update_queue(sched, rank);
+    qn_sched_update_queue(sched, rank);
     return true;
 }
 
@@ -139,7 +152,10 @@ static bool feed_task_done(qn_sched *sched, const qn_sched_event *event)
         return false;
     }
     drop_from_hand(sched, event->rank, event->task);
-    update_queue(sched, event->rank);
+    qn_sched_update_queue(sched, event->rank);
+    if (sched->tasks[event->task].has_second) {
+        qn_sched_second_drop(sched, event->task);
+    }
     sched->tasks[event->task].state = QN_SCHED_TASK_FINISHED;
     sched->counts.done++;
     if (sched->counts.done == sched->task_count) {
@@ -155,7 +171,7 @@ static bool feed_task_failed(qn_sched *sched, const qn_sched_event *event)
         return false;
     }
     drop_from_hand(sched, event->rank, event->task);
-    update_queue(sched, event->rank);
+    qn_sched_update_queue(sched, event->rank);
     sched->counts.failures++;
     put_back_or_abandon(sched, event->task, event->rank);
     return true;
@@ -167,9 +183,29 @@ static bool feed_task_given_back(qn_sched *sched, const qn_sched_event *event)
         return false;
     }
     drop_from_hand(sched, event->rank, event->task);
-    update_queue(sched, event->rank);
+    qn_sched_update_queue(sched, event->rank);
     sched->counts.attempts--;
-    qn_sched_pile_give_back(sched, event->task);
+    if (sched->tasks[event->task].has_second) {
+        qn_sched_second_take_over(sched, event->task);
+    } else {
+        qn_sched_pile_give_back(sched, event->task);
+    }
+    return true;
+}
+
+static bool feed_task_late(qn_sched *sched, const qn_sched_event *event)
+{
+    if (!is_in_hand(sched, event) || sched->tasks[event->task].has_second || sched->is_paused ||
+        sched->verdict != QN_SCHED_VERDICT_OPEN || qn_sched_pending(sched) > 0) {
+        return false;
+    }
+    return qn_sched_second_begin(sched, event->task);
+}
+
+static bool feed_pause(qn_sched *sched)
+{
+    sched->is_paused = true;
+    qn_sched_second_drop_all(sched);
     return true;
 }
 
@@ -181,7 +217,8 @@ static bool feed_rank_lost(qn_sched *sched, uint32_t rank)
     qn_sched_rank *self = &sched->ranks[rank];
     self->state = QN_SCHED_RANK_GONE;
     sched->counts.ranks_alive--;
-    update_queue(sched, rank);
+    qn_sched_second_forget(sched, rank);
+    qn_sched_update_queue(sched, rank);
 
     const uint32_t *hand = qn_sched_hand(sched, rank);
     for (uint32_t slot = 0; slot < self->hand_count; slot++) {
@@ -209,9 +246,12 @@ static bool apply_event(qn_sched *sched, const qn_sched_event *event)
         return feed_task_given_back(sched, event);
     case QN_SCHED_RANK_LOST:
         return feed_rank_lost(sched, event->rank);
+    case QN_SCHED_TASK_LATE:
+        return feed_task_late(sched, event);
     case QN_SCHED_PAUSE:
+        return feed_pause(sched);
     case QN_SCHED_RESUME:
-        sched->is_paused = event->kind == QN_SCHED_PAUSE;
+        sched->is_paused = false;
         return true;
     }
     return false;
@@ -244,6 +284,9 @@ static void give_run(qn_sched *sched, uint32_t rank, uint32_t task, qn_sched_act
     qn_sched_rank *self = &sched->ranks[rank];
     QN_SCHED_ASSERT(chosen->attempt < sched->attempt_count_max);
     QN_SCHED_ASSERT(self->hand_count < sched->in_hand_max);
+    if (self->second != QN_SCHED_NONE) {
+        qn_sched_second_drop_rank(sched, rank);
+    }
     chosen->state = QN_SCHED_TASK_IN_HAND;
     chosen->rank = rank;
     chosen->attempt++;
@@ -276,6 +319,9 @@ static bool serve(qn_sched *sched, qn_sched_asking asking, qn_sched_action *acti
 
 bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out)
 {
+    if (qn_sched_second_next(sched, action_out)) {
+        return true;
+    }
     if (sched->verdict != QN_SCHED_VERDICT_OPEN) {
         bool due = !sched->verdict_given;
         if (due) {
@@ -286,7 +332,7 @@ bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out)
     if (sched->is_paused || qn_sched_pending(sched) == 0) {
         return false;
     }
-    if (serve(sched, QN_SCHED_ASKING_WORK, action_out)) {
+    if (serve(sched, QN_SCHED_ASKING_WORK, action_out) || serve(sched, QN_SCHED_ASKING_SECOND, action_out)) {
         return true;
     }
     return qn_sched_pending(sched) > sched->counts.ranks_alive && serve(sched, QN_SCHED_ASKING_RESERVE, action_out);
@@ -295,6 +341,16 @@ bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out)
 bool qn_sched_is_done(const qn_sched *sched, uint32_t task)
 {
     return sched->tasks[task].state == QN_SCHED_TASK_FINISHED;
+}
+
+uint32_t qn_sched_get_holder(const qn_sched *sched, uint32_t task, uint32_t *attempt_out)
+{
+    const qn_sched_task *held = &sched->tasks[task];
+    if (held->state != QN_SCHED_TASK_IN_HAND) {
+        return QN_SCHED_NONE;
+    }
+    *attempt_out = held->attempt;
+    return held->rank;
 }
 
 qn_sched_counts qn_sched_get_counts(const qn_sched *sched)

@@ -4,7 +4,8 @@
  *
  * Intuition. The master is a clerk at a counter. Ranks come and say "I have a free hand"; the clerk
  * gives out tasks so that each rank always holds its next task while it runs the present one. Failed
- * attempts go back into the pile, to be given to somebody else, until an attempt bound is reached.
+ * attempts go back into the pile, to be given to somebody else, until an attempt bound is reached. Of a task that
+ * takes long, near the end, when hands are free and nothing is left to give, a second rank may begin the same attempt.
  *
  * Model. Events go in (qn_sched_feed), actions come out (qn_sched_next, until it returns false). There
  * is no clock, no thread, no file, no MPI and no allocation: memory is given by the caller once. The
@@ -12,11 +13,13 @@
  *
  * Invariants (qn_sched_check verifies them; the tests call it after every event):
  *  - a task is in exactly one state: pending, in hand of exactly one rank, done, or abandoned;
+ *  - one in hand may have one second, a rank that holds nothing. What that does counts only from when it takes over: the rank that had the
+ *    task in hand said that it left it, or is gone. Before that its reports are stale;
  *  - a rank holds at most in_hand_max tasks, and none after it was lost;
  *  - an attempt number is used once, unless the attempt was given back unfinished: then whoever gets the task next goes on with
  *    that number; a stale report (other attempt, other rank) changes nothing;
  *  - a task is done exactly once; the stage finishes or fails exactly once, and never both;
- *  - while it is paused nothing is handed out; a paused machine with no task in hand is at rest.
+ *  - while it is paused nothing is handed out, and there are no seconds; a paused machine with no task in hand is at rest.
  */
 #ifndef QN_SCHEDULER_SCHEDULER_H
 #define QN_SCHEDULER_SCHEDULER_H
@@ -50,7 +53,8 @@ typedef enum qn_sched_event_kind {
     QN_SCHED_TASK_FAILED,     /* the attempt failed; give it to another rank */
     QN_SCHED_TASK_GIVEN_BACK, /* the attempt ended unfinished, through no fault of its own: no attempt is used up */
     QN_SCHED_RANK_LOST,       /* the rank is gone, with what it held (not with what it finished) */
-    QN_SCHED_PAUSE,           /* hand out nothing until RESUME */
+    QN_SCHED_TASK_LATE, /* the attempt takes long: begin it a second time, if a rank is idle and nothing is pending */
+    QN_SCHED_PAUSE,     /* hand out nothing until RESUME */
     QN_SCHED_RESUME,
 } qn_sched_event_kind;
 
@@ -62,8 +66,11 @@ typedef struct qn_sched_event {
 } qn_sched_event;
 
 typedef enum qn_sched_action_kind {
-    QN_SCHED_RUN,    /* send this attempt of this task to this rank */
-    QN_SCHED_FINISH, /* every task is done (once) */
+    QN_SCHED_RUN,       /* send this attempt of this task to this rank */
+    QN_SCHED_SECOND,    /* have this rank begin the attempt, too, and keep back what it gives */
+    QN_SCHED_TAKE_OVER, /* the second has the task in hand now, and goes on where the other left it, as this attempt */
+    QN_SCHED_DROP,      /* the second is no longer needed: nothing of it counts */
+    QN_SCHED_FINISH,    /* every task is done (once) */
     QN_SCHED_FAIL, /* the stage failed (once): `task` ran out of attempts, or no rank is left (task = QN_SCHED_NONE) */
 } qn_sched_action_kind;
 
@@ -77,6 +84,7 @@ typedef struct qn_sched_action {
 typedef struct qn_sched_counts {
     uint32_t pending, in_hand, done, ranks_alive;
     uint64_t attempts, failures, stale_events, local_runs, hinted_runs; /* local: on the node of the hint */
+    uint64_t seconds, taken_over; /* second attempts begun; of these, that took over */
 } qn_sched_counts;
 
 /* Bytes of memory that init needs for this configuration; 0 if the configuration is invalid. */
@@ -97,12 +105,15 @@ bool qn_sched_feed(qn_sched *sched, const qn_sched_event *event);
  * reserve would keep a task from an idle rank). A rank gets, in this order: a failed task that has not
  * failed on it; a task with a hint of its node; a task without hint; a task hinted elsewhere, from
  * the node with pending ones next in rotation. A failed task goes to a rank where it already failed only if
- * it has failed on every living rank. */
+ * it has failed on every living rank. Where no hands are empty, a second is dropped for a pending task. */
 bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out);
 
 qn_sched_counts qn_sched_get_counts(const qn_sched *sched);
 
 bool qn_sched_is_done(const qn_sched *sched, uint32_t task);
+
+/* The rank that has the task in hand, as attempt *attempt_out; QN_SCHED_NONE: none has. */
+uint32_t qn_sched_get_holder(const qn_sched *sched, uint32_t task, uint32_t *attempt_out);
 
 /* The first broken invariant as text, or NULL. O(tasks + ranks); for tests and the simulator. */
 const char *qn_sched_check(const qn_sched *sched);

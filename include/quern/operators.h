@@ -109,17 +109,30 @@ typedef enum quern_join_strategy {
     QUERN_JOIN_BROADCAST_RIGHT = 3, /* the right one: INNER, LEFT, SEMI and ANTI only */
 } quern_join_strategy;
 
+/* Of a join by sorting, the side that is streamed past the other one: the side for hot keys. */
+typedef enum quern_join_outer {
+    QUERN_JOIN_OUTER_AUTO = 0, /* as said below: the larger one */
+    QUERN_JOIN_OUTER_LEFT = 1,
+    QUERN_JOIN_OUTER_RIGHT = 2,
+} quern_join_outer;
+
 /* How to join. The struct grows at its end; struct_size is handled as in quern_options. */
 typedef struct quern_join_options {
     size_t struct_size; /* sizeof(quern_join_options); 0 is refused */
     quern_join_strategy strategy;
+    quern_join_outer outer; /* without a meaning where the join is by broadcast */
 } quern_join_options;
 
 /* Joins on equal keys. Both have keys of the same type; values may differ. Local; lazy. schema: of what fn emits; user is borrowed until
  * quern_run() returns.
  *
- * By sorting, which is a shuffle at run of both sides: the order is that of groups, and pairs of a key come in the order of the left value,
- * then of the right one. A key with very many left records is divided among ranks, and its right ones copied to these.
+ * By sorting, which is a shuffle at run of both sides: one of them, the outer one, is streamed, and the other one, the inner one, is kept for each
+ * key to be read again and again. The order is that of groups, and pairs of a key come in the order of the outer value, then of the inner one. A
+ * key with very many outer records is divided among ranks, and its inner ones are copied to these; one with very many inner records is one rank's
+ * work. So the outer side should be the one with hot keys. The program says which it is, or the library takes the side that is made of
+ * more bytes of files (or of arrays, or of what quern_cache() kept when it was first joined), the left one of equal and of unknown sides; but never
+ * a reduction, whose keys are all different, if the other side is none. That depends on the graph and the input alone, and quern_explain()
+ * says which it is. SEMI and ANTI come in the order of the left value in any case.
  *
  * By broadcast: the small side becomes one read-only table on each node, and the other one is not sent at all, whatever keys are
  * frequent in it: its records come in the order of their dataset, and the pairs of one in the order of the small side's values.
@@ -132,7 +145,7 @@ typedef struct quern_join_options {
  * order, depends on the input, the options and the node's memory, and not on the number of ranks or the schedule; quern_explain() says which.
  *
  * QUERN_ERROR_INVALID_PLAN: keys differ, an unknown type, or a strategy that the type does not allow. QUERN_ERROR_INVALID_ARGUMENT:
- * struct_size. NULL on failure. Since 0.1. */
+ * struct_size, an unknown strategy or outer side. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_join_with(quern_dataset *left, quern_dataset *right, quern_join_type type,
                                          quern_schema schema, quern_join_fn fn, void *user,
                                          const quern_join_options *options);

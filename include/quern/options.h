@@ -47,10 +47,13 @@ typedef enum quern_explain_form {
 #define QUERN_OPTION_LIST(X)                                                                                           \
     X(memory_bytes, uint64_t, "memory", SIZE, "70% of what the node allows",                                           \
       "memory that all ranks of a node may use together for data")                                                     \
-    X(scratch_dir, const char *, "scratch", TEXT, "$TMPDIR, else /var/tmp",                                            \
+    X(scratch_dir, const char *, "scratch", TEXT, "$SLURM_TMPDIR, $TMPDIR or /var/tmp",                                \
       "directory for spill files; local disk is best")                                                                 \
     X(report_path, const char *, "report", TEXT, "none", "write the job report (JSON) to this file")                   \
     X(log_path, const char *, "log", TEXT, "none", "append log lines to this file; - is standard error")               \
+    X(job_dir, const char *, "job", TEXT, "none",                                                                      \
+      "directory for report, log and status, where these have no path of their own; on a file system that all nodes "  \
+      "see")                                                                                                           \
     X(progress, quern_switch, "progress", SWITCH, "off", "show progress on standard error of rank 0")                  \
     X(pin, quern_switch, "pin", SWITCH, "on, but off inside a host application",                                       \
       "bind each worker to a core of its own")                                                                         \
@@ -96,7 +99,11 @@ typedef enum quern_explain_form {
     X(encrypt, const char *, "encrypt", TEXT, "none",                                                                  \
       "encrypt what is spilled and saved with the key in this file, which only its owner may read")                    \
     X(verify_network, quern_switch, "verify-network", SWITCH, "on between nodes",                                      \
-      "checksums of what ranks send each other in shuffles, compared before it is used")
+      "checksums of what ranks send each other in shuffles, compared before it is used")                               \
+    X(recover, quern_switch, "recover", SWITCH, "where MPI can, but not inside a host application",                    \
+      "when a rank dies, the others go on without it, from the checkpoint if there is one")                            \
+    X(speculate, quern_switch, "speculate", SWITCH, "where it pays",                                                   \
+      "near the end of a stage, idle ranks take over from slow ones; on: from whoever has work left")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

@@ -402,13 +402,9 @@ quern_status quern_run(quern_context *context)
     qn_error_clear(&context->error);
     context->error = context->build_error;
     qn_error_clear(&context->build_error);
-    /* A rank whose graph could not be built tells the others before anything begins. */
-    quern_status status = qn_comm_agree(context->engine.comm, &context->error);
-    if (status == QUERN_OK) {
-        context->running = true;
-        status = qn_engine_run(&context->engine, &context->graph, context->counters, &context->error);
-        context->running = false;
-    }
+    context->running = true; /* a rank whose graph could not be built tells the others there */
+    quern_status status = qn_engine_run(&context->engine, &context->graph, context->counters, &context->error);
+    context->running = false;
     if (status == QUERN_OK)
         qn_stages_learn(&context->engine.account->stages, &context->graph, qn_dataset_error_of(context));
     qn_graph_forget_sinks(&context->graph);

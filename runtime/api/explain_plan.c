@@ -34,8 +34,9 @@ static quern_status explain(quern_context *context, quern_explain_form form, cha
                             "explain: the form must be QUERN_EXPLAIN_TEXT or QUERN_EXPLAIN_DOT");
     if (past && !context->graph.sinks)
         return qn_account_explain(past, form, text_out, error);
-    quern_status status = qn_account_create(&context->graph, qn_join_table_input_bytes_max(&context->engine),
-                                            qn_join_table_guess_bytes, &context->engine, &pending, error);
+    const qn_known_sizes sizes = {qn_join_table_guess_bytes, &context->engine,
+                                  qn_join_table_input_bytes_max(&context->engine), false};
+    quern_status status = qn_account_create(&context->graph, &sizes, &pending, error);
     if (status == QUERN_OK) {
         tell_sizes(context, pending);
         qn_foresee(pending);

@@ -84,24 +84,13 @@ static quern_status enter_state(loop *running, quern_dataset *next)
 static quern_status decide(loop *running, uint64_t step, bool *stop_out)
 {
     quern_context *context = running->context;
-    qn_comm *comm = context->engine.comm;
     int stop = 0;
     if (!running->iteration.until)
         return QUERN_OK;
     int code = running->iteration.until(step, &stop, running->user);
     if (code != 0)
         qn_error_set(&context->error, QUERN_ERROR_CALLBACK, 0, "iterate: the callback until returned %d", code);
-    uint64_t answers[2] = {stop != 0, stop == 0};
-    quern_status status = qn_comm_agree(comm, &context->error);
-    if (status == QUERN_OK)
-        status = qn_comm_reduce_max(comm, answers, 2, &context->error);
-    if (status == QUERN_OK && answers[0] == answers[1])
-        status =
-            qn_error_set(&context->error, QUERN_ERROR_PLAN_MISMATCH, 0,
-                         "iterate: until ended the repetition on some ranks only: decide by what all ranks have, such "
-                         "as a counter");
-    *stop_out = answers[0] != 0;
-    return status;
+    return qn_engine_decide(&context->engine, stop != 0, stop_out, &context->error);
 }
 
 static quern_status make_steps(loop *running)

@@ -109,8 +109,9 @@ quern_dataset *quern_join_with(quern_dataset *left, quern_dataset *right, quern_
     if (qn_struct_read(&known, sizeof known, JOIN_OPTIONS_FIRST_BYTES, options, "join: options",
                        "set it to sizeof(quern_join_options)", error) != QUERN_OK)
         return NULL;
-    quern_dataset *together = qn_dataset_wrap(
-        context, qn_graph_add_join_input(&context->graph, left->node, right->node, type, known.strategy, error));
+    quern_dataset *together =
+        qn_dataset_wrap(context, qn_graph_add_join_input(&context->graph, left->node, right->node, type, known.strategy,
+                                                         known.outer, error));
     return add_grouping(
         together,
         &(qn_node){.kind = QN_NODE_JOIN, .schema = schema, .fn.join = fn, .user = user, .of.join_type = type});

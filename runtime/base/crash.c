@@ -26,10 +26,18 @@ static struct {
     qn_crash_tell_fn tell;
     void *user;
     int end_status; /* 0: the signal's */
+    bool ends_by_signal;
     struct sigaction before[sizeof watched / sizeof *watched];
     stack_t stack_before;
     uint8_t stack[STACK_BYTES];
 } watch;
+
+static _Noreturn void end_process(int status)
+{
+    if (watch.ends_by_signal)
+        kill(getpid(), SIGKILL);
+    _exit(status);
+}
 
 static void say(const char *text)
 {
@@ -84,7 +92,7 @@ static void handle(int number, siginfo_t *about, void *context)
         say_calls(before->sa_handler != SIG_DFL);
     }
     if (watch.end_status != 0)
-        _exit(watch.end_status);
+        end_process(watch.end_status);
     /* For whoever was there before: what the processor refused is tried again when this returns, what was sent is sent again. */
     sigaction(number, before, NULL);
     if (about->si_code <= 0)
@@ -138,12 +146,22 @@ void qn_crash_end(pthread_t stuck, int status)
         pthread_kill(stuck, SIGABRT);
         qn_clock_sleep(SECONDS_MAX * QN_NS_PER_S);
     }
-    _exit(status);
+    end_process(status);
 }
 
 void qn_crash_end_now(int status)
 {
+    end_process(status);
+}
+
+_Noreturn void qn_crash_exit(int status)
+{
     _exit(status);
+}
+
+void qn_crash_end_by_signal(void)
+{
+    watch.ends_by_signal = true;
 }
 
 void qn_crash_unwatch(void)

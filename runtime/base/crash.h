@@ -32,4 +32,9 @@ void qn_crash_end(pthread_t stuck, int status);
 /* The same without last words: it is another process that does not go on. */
 void qn_crash_end_now(int status);
 
+/* The same, however those two do it. */
+_Noreturn void qn_crash_exit(int status);
+/* From now on those two end it by SIGKILL: where the launcher lets the others live, they are told of signals only. */
+void qn_crash_end_by_signal(void);
+
 #endif

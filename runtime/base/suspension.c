@@ -56,6 +56,11 @@ void qn_suspension_unwatch(void)
     pthread_mutex_unlock(&lock);
 }
 
+void qn_suspension_ask(void)
+{
+    atomic_store(&is_asked, true);
+}
+
 bool qn_suspension_is_asked(void)
 {
     return atomic_load_explicit(&is_asked, memory_order_relaxed);

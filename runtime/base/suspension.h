@@ -16,6 +16,8 @@ void qn_suspension_watch(void);
 /* What was asked for is forgotten with the last one. Handlers that others put in place meanwhile stay. */
 void qn_suspension_unwatch(void);
 
+/* As a signal does that leaves time. */
+void qn_suspension_ask(void);
 bool qn_suspension_is_asked(void);
 /* When the process was told to end at once (qn_clock_ns()); 0: it was not. */
 uint64_t qn_suspension_since_ns(void);

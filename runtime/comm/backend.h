@@ -7,6 +7,9 @@
 
 enum { QN_COMM_SUM, QN_COMM_MAX };
 
+/* What calls fail with in a broken communicator. */
+quern_status qn_comm_fail_lost(qn_error *error);
+
 /* One process, no MPI. */
 quern_status qn_comm_create_solo(qn_comm **comm_out, qn_error *error);
 
@@ -19,6 +22,7 @@ typedef struct qn_launch {
     bool one_node;       /* all ranks are on this node, as the launcher says */
     uint64_t rank_count; /* as promised; 0: unknown */
     uint64_t node_rank_count;
+    bool lets_live;      /* it does not end the job when a rank dies */
     const char *promise; /* the variable that promises rank_count */
 } qn_launch;
 

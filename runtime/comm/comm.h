@@ -20,8 +20,18 @@
 
 #define QN_COMM_MESSAGE_BYTES_MAX ((size_t)1 << 30)
 
+#define QN_COMM_EXIT_LOST 137 /* of a job that ends since a rank was lost: as if the launcher had ended it */
+#define QN_COMM_EXIT_HUNG 76  /* docs/explanation/faults.md */
+
 struct qn_comm_ops;
 struct qn_exchange;
+
+/* What it means to the others that a rank died, where MPI tells them (tells_losses). */
+typedef enum qn_comm_on_loss {
+    QN_LOSS_ENDS_JOB,    /* each ends itself as soon as it notices */
+    QN_LOSS_FAILS,       /* calls fail, here and on all other ranks */
+    QN_LOSS_IS_SURVIVED, /* the same, until qn_comm_recover() */
+} qn_comm_on_loss;
 
 typedef struct qn_comm {
     const struct qn_comm_ops *ops;
@@ -31,7 +41,12 @@ typedef struct qn_comm {
     bool helper_allowed;  /* a second thread may call in, one at a time */
     bool threads_allowed; /* and at the same time */
     bool in_host;         /* somebody else initialised MPI */
-    bool trusts_network;  /* what arrives in exchanges is not compared with checksums; the same on all ranks */
+    bool tells_losses;    /* MPI tells of ranks that died, and its launcher lets the others live */
+    qn_comm_on_loss on_loss;
+    bool is_broken;      /* a rank was lost: all calls fail. Atomic: qn_comm_is_broken() */
+    uint64_t broken_ns;  /* since when */
+    uint32_t first_rank; /* what this one was called before any was lost */
+    bool trusts_network; /* what arrives in exchanges is not compared with checksums; the same on all ranks */
     volatile uint64_t
         waits; /* times that the rank looked in vain for what others are to send: for who looks from outside */
 } qn_comm;
@@ -52,6 +67,16 @@ typedef struct qn_comm_beat {
     char host[64];
 } qn_comm_beat;
 
+/* Ranks that were lost, by the numbers that they had before any was. */
+#define QN_COMM_LOST_NAMED_MAX 16
+
+typedef struct qn_comm_loss {
+    uint32_t lost_count;
+    uint32_t survivor_count;
+    uint32_t lost[QN_COMM_LOST_NAMED_MAX]; /* the first ones */
+    bool lost_root;                        /* rank 0 is among them */
+} qn_comm_loss;
+
 typedef struct qn_comm_ops {
     void (*destroy)(qn_comm *comm);
     quern_status (*send)(qn_comm *comm, uint32_t to, const void *data, size_t bytes, qn_error *error);
@@ -68,8 +93,14 @@ typedef struct qn_comm_ops {
     bool (*share_hdf5)(const qn_comm *comm, int64_t access_list);
     quern_status (*beat)(qn_comm *comm, const qn_comm_beat *mine, qn_comm_beat *theirs_out, qn_error *error);
     quern_status (*end_beats)(qn_comm *comm, qn_error *error);
+    bool (*sees_loss)(qn_comm *comm);
+    bool (*speaks_for_living)(qn_comm *comm);
+    quern_status (*conclude)(qn_comm *comm, uint32_t *flags, bool *is_lost_out, qn_error *error);
+    quern_status (*recover)(qn_comm *comm, qn_comm_loss *loss_out, qn_error *error);
     quern_status (*exchange_start)(struct qn_exchange *exchange, qn_error *error);
     quern_status (*exchange_test)(struct qn_exchange *exchange, qn_error *error);
+    /* One that is under way, so that nobody touches its memory any more; NULL: nobody does. */
+    void (*exchange_abandon)(struct qn_exchange *exchange);
 } qn_comm_ops;
 
 /* How to begin. */
@@ -123,6 +154,29 @@ static inline bool qn_comm_has_beats(const qn_comm *comm)
  * failures are lost. */
 quern_status qn_comm_agree(qn_comm *comm, qn_error *error);
 
+/*
+ * Ranks that die, where MPI tells of it. Whoever notices breaks the communicator: then all calls fail on all ranks with QUERN_ERROR_MPI, at once, so that
+ * everybody gets out of whatever it was in without anybody's help. Then all who live meet in conclude, and if it was a loss that they came
+ * from, in recover, after which they go on as ranks of a smaller communicator; there is nothing in it of what was sent before.
+ */
+static inline bool qn_comm_is_broken(const qn_comm *comm)
+{
+    return __atomic_load_n(&comm->is_broken, __ATOMIC_ACQUIRE);
+}
+
+/* Whether a rank was lost. Local, any thread where threads_allowed. */
+bool qn_comm_sees_loss(qn_comm *comm);
+/* Whether no rank below this one is known to live. Local. */
+bool qn_comm_speaks_for_living(qn_comm *comm);
+/* Leaves the bits of *flags that are set on all ranks that live: the same on all of them. *is_lost_out: whether one does not; the same, too. Waits,
+ * asleep, for whoever is still in a callback. Collective, in a broken communicator too. */
+quern_status qn_comm_conclude(qn_comm *comm, uint32_t *flags, bool *is_lost_out, qn_error *error);
+/* Goes on with those who live, under new numbers in the old order. Collective, after a conclude. A failure: nothing can be done with it any more. */
+quern_status qn_comm_recover(qn_comm *comm, qn_comm_loss *loss_out, qn_error *error);
+/* Ends this process, because the job cannot go on: all others come to the same end, or notice this one's. comm NULL: it is not there yet. why NULL: all
+ * have said so. Does not return. */
+_Noreturn void qn_comm_end_job(qn_comm *comm, int exit_status, const char *why);
+
 /* Files that HDF5 opens with this access list (a hid_t) are then opened, written and closed by all ranks together: it talks to the other ranks by
  * itself, while nobody else does. Nothing to do for one rank. False: HDF5 does not know how. Local. */
 bool qn_comm_share_hdf5(const qn_comm *comm, int64_t access_list);
@@ -158,7 +212,8 @@ typedef struct qn_exchange {
 /* Bytes of memory of an exchange. */
 size_t qn_exchange_bytes(const qn_comm *comm, size_t stride);
 quern_status qn_exchange_init(qn_exchange *exchange, qn_comm *comm, size_t stride, qn_error *error);
-void qn_exchange_fini(qn_exchange *exchange); /* takes a zeroed one; must not be on its way */
+/* Takes a zeroed one; must not be on its way, unless the communicator is broken. */
+void qn_exchange_fini(qn_exchange *exchange);
 quern_status qn_exchange_start(qn_exchange *exchange, qn_error *error);
 /* Moves it on as far as it goes without waiting. */
 quern_status qn_exchange_test(qn_exchange *exchange, qn_error *error);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "runtime/comm/backend.h"
@@ -14,7 +16,8 @@ static uint64_t number_of(const char *name)
  * one rank by the user's wish, while SLURM's variables still speak of the allocation. */
 qn_launch qn_launch_query(void)
 {
-    qn_launch launch = {0};
+    const char *fault_tolerance = getenv("OMPI_MCA_mpi_ft_enable"); /* of mpirun --with-ft ulfm */
+    qn_launch launch = {.lets_live = fault_tolerance && strcmp(fault_tolerance, "1") == 0};
     if (getenv("OMPI_COMM_WORLD_SIZE")) {
         launch.launched = true;
         launch.promise = "OMPI_COMM_WORLD_SIZE";
@@ -31,6 +34,14 @@ qn_launch qn_launch_query(void)
     return launch;
 }
 
+/* Unless the program does something about them. */
+static void ignore_broken_pipes(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
 void qn_launch_tune(const qn_launch *launch)
 {
     bool user_chose = getenv("OMPI_MCA_pml") || getenv("OMPI_MCA_btl") || getenv("OMPI_MCA_mtl");
@@ -40,6 +51,11 @@ void qn_launch_tune(const qn_launch *launch)
     }
     /* Open MPI's words about a crash may wait for ever for a lock that the crashed thread holds. Ours (crash.h) are ended in time. */
     setenv("OMPI_MCA_opal_signal", "", 0);
+    /* Nobody could wait for the dead there; and a connection that they break must not end the living. */
+    if (launch->lets_live) {
+        setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
+        ignore_broken_pipes();
+    }
     long core_count = sysconf(_SC_NPROCESSORS_ONLN);
     if (core_count > 0 && launch->node_rank_count > (uint64_t)core_count)
         setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);

@@ -180,7 +180,9 @@ static quern_status map(qn_shared *shared, bool may_share, qn_error *error)
         status = map_shared(shared, may_share, &is_shared, error);
     if (!is_shared)
         unmap(shared);
+    uint64_t bytes = shared->bytes + shared->room_bytes;
     shared->is_private = !is_shared;
+    shared->charge_bytes = is_shared ? bytes / shared->comm->node_size + 1 : bytes;
     if (status == QUERN_OK && !is_shared && !map_private(shared))
         status = no_memory(shared->mapped_bytes, error);
     shared->mine = shared->data ? shared->data + at : NULL;
@@ -278,6 +280,5 @@ void qn_shared_destroy(qn_shared *shared)
 
 uint64_t qn_shared_charge_bytes(const qn_shared *shared)
 {
-    uint64_t bytes = shared->bytes + shared->room_bytes;
-    return shared->is_private || !shared->comm ? bytes : bytes / shared->comm->node_size + 1;
+    return shared->charge_bytes;
 }

@@ -30,6 +30,7 @@ typedef struct qn_shared {
     size_t mine_bytes;
     bool is_private; /* the ranks of this node have a copy each */
     size_t mapped_bytes;
+    uint64_t charge_bytes; /* of this rank's part of the node's memory */
     uint64_t *node_begins; /* [node_count + 1] of the bytes of each node */
     uint64_t *rank_bytes;  /* [node_size] of the ranks of this node */
     uint8_t *answers;      /* [node_size] of the same, while they agree */

@@ -41,8 +41,12 @@ struct qn_sorter {
     uint32_t run_count;
     qn_spill spill;
     qn_sorter_stats stats;
+    const qn_sorter_saver *saver; /* borrowed; NULL: nothing was saved yet, or nothing is any more */
+    uint64_t memory_saved_bytes;  /* of records in memory, the first ones */
+    uint64_t saved_bytes;         /* of all */
     qn_record_merge merge;
-    qn_run runs[RUN_COUNT_MAX]; /* levels descend */
+    qn_run runs[RUN_COUNT_MAX];    /* levels descend */
+    bool run_saved[RUN_COUNT_MAX]; /* all its records; else none */
 };
 
 /* Most records that the pool can hold. */
@@ -266,17 +270,95 @@ static quern_status open_merge(qn_sorter *sorter, uint32_t first, qn_error *erro
     return QUERN_OK;
 }
 
+/* ---- saving */
+
+static void put_saved(qn_sorter *sorter, const uint8_t *packed, uint64_t bytes)
+{
+    while (bytes > 0) {
+        qn_packed record;
+        uint64_t record_bytes = qn_packed_decode(&sorter->config.collation->layout, packed, bytes, &record);
+        QN_ASSERT(record_bytes > 0); /* they were packed here, or came by a checksum */
+        sorter->saver->put(&record, packed, record_bytes, sorter->saver->user);
+        sorter->saved_bytes += record_bytes;
+        packed += record_bytes;
+        bytes -= record_bytes;
+    }
+}
+
+static void save_memory(qn_sorter *sorter)
+{
+    if (sorter->memory_saved_bytes == sorter->used_bytes)
+        return;
+    put_saved(sorter, sorter->records + sorter->memory_saved_bytes, sorter->used_bytes - sorter->memory_saved_bytes);
+    sorter->saver->end(sorter->saver->user);
+    sorter->memory_saved_bytes = sorter->used_bytes;
+}
+
+static quern_status save_run(qn_sorter *sorter, uint32_t index, qn_error *error)
+{
+    qn_run_reader reader = {0};
+    const uint8_t *records = NULL;
+    uint64_t bytes = 0;
+    quern_status status = qn_run_reader_open(&reader, &sorter->spill, &sorter->runs[index], error);
+    while (status == QUERN_OK) {
+        status = qn_run_reader_next_block(&reader, &records, &bytes, error);
+        if (status != QUERN_OK || bytes == 0)
+            break;
+        put_saved(sorter, records, bytes);
+    }
+    qn_run_reader_close(&reader);
+    sorter->saver->end(sorter->saver->user);
+    sorter->run_saved[index] = status == QUERN_OK;
+    return status;
+}
+
+static quern_status save_runs(qn_sorter *sorter, uint32_t first, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (uint32_t i = first; i < sorter->run_count && status == QUERN_OK; i++)
+        if (!sorter->run_saved[i])
+            status = save_run(sorter, i, error);
+    return status;
+}
+
+quern_status qn_sorter_save(qn_sorter *sorter, const qn_sorter_saver *saver, qn_error *error)
+{
+    QN_ASSERT(!sorter->finished);
+    sorter->saver = saver;
+    save_memory(sorter);
+    return save_runs(sorter, 0, error);
+}
+
+uint64_t qn_sorter_get_unsaved_bytes(const qn_sorter *sorter)
+{
+    return sorter->stats.record_bytes - sorter->saved_bytes;
+}
+
+/* Of the runs from `first` on, which are to become one: all are saved, or none. */
+static quern_status save_mixed(qn_sorter *sorter, uint32_t first, qn_error *error)
+{
+    bool some_saved = false;
+    for (uint32_t i = first; i < sorter->run_count; i++)
+        some_saved |= sorter->run_saved[i];
+    return some_saved && sorter->saver ? save_runs(sorter, first, error) : QUERN_OK;
+}
+
+/* ---- runs */
+
 /* Replaces the last `count` runs by one of that level. Memory is empty. */
 static quern_status merge_last(qn_sorter *sorter, uint32_t count, uint32_t level, qn_error *error)
 {
     uint32_t first = sorter->run_count - count;
     uint64_t bytes = blocks_bytes(sorter, first);
     qn_run merged = {0};
+    quern_status status = save_mixed(sorter, first, error);
+    if (status != QUERN_OK)
+        return status;
     if (find_room(sorter, first).run_bytes == 0) {
         lend_pool(sorter, bytes);
         note_memory(sorter, bytes);
     }
-    quern_status status = open_merge(sorter, first, error);
+    status = open_merge(sorter, first, error);
     if (status != QUERN_OK)
         return status;
     status = write_run(sorter, put_merged, &merged, error);
@@ -326,10 +408,11 @@ static quern_status merge_levels(qn_sorter *sorter, qn_error *error)
 }
 
 /* Notes a new run, and merges where there are too many. */
-static quern_status add_run(qn_sorter *sorter, qn_run run, qn_error *error)
+static quern_status add_run(qn_sorter *sorter, qn_run run, bool is_saved, qn_error *error)
 {
     QN_ASSERT(sorter->run_count < RUN_COUNT_MAX);
     run.level = 0;
+    sorter->run_saved[sorter->run_count] = is_saved;
     sorter->runs[sorter->run_count++] = run;
     sorter->stats.spill_runs++;
     return merge_levels(sorter, error);
@@ -341,13 +424,16 @@ static quern_status spill_memory(qn_sorter *sorter, qn_error *error)
     qn_run run = {0};
     if (sorter->count == 0)
         return QUERN_OK;
+    if (sorter->saver && sorter->memory_saved_bytes > 0)
+        save_memory(sorter);
+    bool is_saved = sorter->memory_saved_bytes > 0;
     sort_memory(sorter);
     quern_status status = write_run(sorter, put_memory, &run, error);
     if (status != QUERN_OK)
         return status;
     sorter->count = 0;
-    sorter->used_bytes = 0;
-    return add_run(sorter, run, error);
+    sorter->used_bytes = sorter->memory_saved_bytes = 0;
+    return add_run(sorter, run, is_saved, error);
 }
 
 quern_status qn_sorter_spill_early(qn_sorter *sorter, qn_error *error)
@@ -370,7 +456,7 @@ static quern_status spill_giant(qn_sorter *sorter, const void *packed, uint64_t 
     if (status == QUERN_OK)
         status = qn_run_writer_close(&writer, &run, error);
     qn_run_writer_abandon(&writer);
-    return status == QUERN_OK ? add_run(sorter, run, error) : status;
+    return status == QUERN_OK ? add_run(sorter, run, false, error) : status;
 }
 
 /* Gives the memory behind what is in the pool back. */
@@ -483,6 +569,7 @@ quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error)
     quern_status status = QUERN_OK;
     if (sorter->finished)
         return QUERN_OK;
+    sorter->saver = NULL; /* what is not saved by now is not to be */
     if (sorter->run_count > 0 && !memory_can_stay(sorter)) {
         status = spill_memory(sorter, error);
         if (status == QUERN_OK)

@@ -9,6 +9,10 @@
  * Memory is the pool. A merge of runs needs a block for each: they take the place of what was in the pool, fewer runs at a
  * time where the pool is small. Where it is not, what records leave of it is for reading runs in large pieces, one ahead of the other. Not counted are one block that is written, the blocks of a merge as far as two of them are more than the
  * pool, and a record that alone is more than the pool, while it is written and read.
+ *
+ * Records can be made durable before the end (qn_sorter_save()), each once however often that is asked for. So a run on disk is of records that
+ * were all saved, or of none that was: where memory of which a part was saved becomes a run, or runs of both kinds become one, the rest of
+ * them is saved first.
  */
 #ifndef QN_DATA_SORTER_H
 #define QN_DATA_SORTER_H
@@ -35,6 +39,13 @@ typedef struct qn_sorter_stats {
     uint64_t memory_bytes_peak;
 } qn_sorter_stats;
 
+/* Takes records that are to be durable, as they are packed. What goes wrong there is its own to keep: the sort goes on. */
+typedef struct qn_sorter_saver {
+    void (*put)(const qn_packed *record, const void *packed, uint64_t bytes, void *user);
+    void (*end)(void *user); /* of some that came one after the other */
+    void *user;
+} qn_sorter_saver;
+
 quern_status qn_sorter_create(qn_sorter **sorter_out, const qn_sorter_config *config, qn_error *error);
 void qn_sorter_destroy(qn_sorter *sorter); /* takes NULL */
 
@@ -45,10 +56,16 @@ quern_status qn_sorter_append(qn_sorter *sorter, const qn_packed *record, const 
 /* The same with all records that lie one behind the other in `bytes` bytes. QUERN_ERROR_CORRUPT: they do not fit. */
 quern_status qn_sorter_append_all(qn_sorter *sorter, const void *packed, uint64_t bytes, qn_error *error);
 
-/* No more records: sorts what is in memory. */
+/* Before finish: the saver gets all records that it has not got yet, in any order. It is borrowed until finish, and may get others meanwhile. Errors
+ * of reading runs: QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY, QUERN_ERROR_CORRUPT. */
+quern_status qn_sorter_save(qn_sorter *sorter, const qn_sorter_saver *saver, qn_error *error);
+/* Of packed records that no saver has got. */
+uint64_t qn_sorter_get_unsaved_bytes(const qn_sorter *sorter);
+
 /* Before finish: what is in memory becomes a run already if it nearly fills it. For who has to wait anyhow: then all ranks write at the
  * same time, instead of each while the others wait for it. QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_sorter_spill_early(qn_sorter *sorter, qn_error *error);
+/* No more records: sorts what is in memory. */
 quern_status qn_sorter_finish(qn_sorter *sorter, qn_error *error);
 
 /* Starts, or starts again, at the first record; one reading at a time. After finish. */

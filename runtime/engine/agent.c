@@ -63,7 +63,8 @@ static void pause_here(qn_agent *agent)
     for (uint32_t left = agent->task_count; left > 0; left--) {
         qn_task task;
         qn_agent_take_task(agent, &task);
-        if (task.lender != QN_AGENT_MASTERS) {
+        if (task.lender != QN_AGENT_MASTERS ||
+            task.second > 0) { /* of a second only the master knows whether it took over */
             agent->tasks[(agent->task_first + agent->task_count++) % QN_AGENT_TASKS_MAX] = task;
             continue;
         }
@@ -72,7 +73,7 @@ static void pause_here(qn_agent *agent)
     }
 }
 
-static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t lender)
+static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t lender, uint32_t second)
 {
     qn_task full = {.lender = lender}, *task = &full;
     bool has_room = agent->task_count < QN_AGENT_TASKS_MAX;
@@ -83,7 +84,8 @@ static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t len
         return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a task message is too short or one too many");
     memcpy(&task->order, fields, sizeof task->order);
     task->lender = lender;
-    if (agent->pausing && lender == QN_AGENT_MASTERS) {
+    task->second = second;
+    if (agent->pausing && lender == QN_AGENT_MASTERS && second == 0) {
         qn_agent_give_back(agent, task, &task->order.resume);
         return QUERN_OK;
     }
@@ -98,6 +100,76 @@ static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t len
         return qn_error_set(&agent->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task");
     memcpy(task->message, message->next, task->bytes);
     agent->task_count++;
+    return QUERN_OK;
+}
+
+/* Those that were dropped before they were begun. */
+static void forget_seconds(qn_agent *agent)
+{
+    for (uint32_t left = agent->task_count; left > 0; left--) {
+        qn_task task;
+        qn_agent_take_task(agent, &task);
+        if (task.second > 0 && qn_agent_look_at_second(agent, &task) == QN_SECOND_IS_DROPPED)
+            free(task.message);
+        else
+            agent->tasks[(agent->task_first + agent->task_count++) % QN_AGENT_TASKS_MAX] = task;
+    }
+}
+
+/* A second attempt comes in, behind whatever is here. */
+static quern_status take_second(qn_agent *agent, qn_reader *message)
+{
+    qn_reader ahead = *message;
+    const void *fields = qn_reader_take(&ahead, sizeof agent->second.order);
+    if (!fields)
+        return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a task message is too short");
+    memcpy(&agent->second.order, fields, sizeof agent->second.order);
+    agent->second.task = agent->second.order.task;
+    agent->second.state = QN_SECOND_WORKS;
+    agent->second.number++;
+    forget_seconds(agent);
+    return take_order(agent, message, QN_AGENT_MASTERS, agent->second.number);
+}
+
+/* In hand, but not begun: it is given back at once, by whichever thread is here. */
+static bool give_back_reserve(qn_agent *agent, const qn_task_order *order)
+{
+    bool found = false;
+    for (uint32_t left = agent->task_count; left > 0; left--) {
+        qn_task task;
+        qn_agent_take_task(agent, &task);
+        if (!found && task.lender == QN_AGENT_MASTERS && task.second == 0 && task.order.task == order->task &&
+            task.order.attempt == order->attempt) {
+            qn_agent_give_back(agent, &task, &task.order.resume);
+            free(task.message);
+            found = true;
+            continue;
+        }
+        agent->tasks[(agent->task_first + agent->task_count++) % QN_AGENT_TASKS_MAX] = task;
+    }
+    return found;
+}
+
+/* LEAVE, TAKE_OVER, DROP. */
+static quern_status take_word(qn_agent *agent, uint32_t kind, qn_reader *message)
+{
+    qn_task_order order;
+    const void *fields = qn_reader_take(message, sizeof order);
+    if (!fields)
+        return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a message about a task is too short");
+    memcpy(&order, fields, sizeof order);
+    if (kind == QN_MESSAGE_LEAVE) {
+        if (!give_back_reserve(agent, &order)) {
+            agent->is_asked = true;
+            agent->asked_task = order.task;
+            agent->asked_attempt = order.attempt;
+        }
+        return QUERN_OK;
+    }
+    QN_ASSERT(agent->second.number > 0 && agent->second.task == order.task);
+    agent->second.order = order;
+    agent->second.state = kind == QN_MESSAGE_DROP ? QN_SECOND_IS_DROPPED : QN_SECOND_TAKES_OVER;
+    forget_seconds(agent);
     return QUERN_OK;
 }
 
@@ -126,14 +198,27 @@ static quern_status take_back(qn_agent *agent, qn_reader *message)
     return QUERN_OK;
 }
 
+static void take_end(qn_agent *agent, uint64_t how)
+{
+    agent->rests = how != QN_END_FOR_GOOD;
+    agent->has_rounds = how == QN_END_FOR_NOW;
+    agent->ended = true;
+}
+
 /* A message of the master, or of a rank that lends or helps. */
 static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader *message, uint32_t from)
 {
     switch (head->kind) {
     case QN_MESSAGE_TASK:
-        return agent->aborted ? QUERN_OK : take_order(agent, message, QN_AGENT_MASTERS);
+        return agent->aborted ? QUERN_OK : take_order(agent, message, QN_AGENT_MASTERS, 0);
     case QN_MESSAGE_LENT:
-        return agent->aborted ? QUERN_OK : take_order(agent, message, from);
+        return agent->aborted ? QUERN_OK : take_order(agent, message, from, 0);
+    case QN_MESSAGE_SECOND:
+        return agent->aborted ? QUERN_OK : take_second(agent, message);
+    case QN_MESSAGE_LEAVE:
+    case QN_MESSAGE_TAKE_OVER:
+    case QN_MESSAGE_DROP:
+        return agent->aborted ? QUERN_OK : take_word(agent, head->kind, message);
     case QN_MESSAGE_HELPER:
         qn_loans_add_helper(&agent->loans, qn_reader_u32(message));
         return QUERN_OK;
@@ -147,8 +232,7 @@ static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader
         pause_here(agent);
         return QUERN_OK;
     case QN_MESSAGE_END:
-        agent->rests = qn_reader_u64(message) == 1;
-        agent->ended = true;
+        take_end(agent, qn_reader_u64(message));
         return QUERN_OK;
     case QN_MESSAGE_ABORT:
         agent->ended = true;
@@ -163,7 +247,7 @@ static bool is_for_master(uint32_t kind)
 {
     return kind == QN_MESSAGE_DONE || kind == QN_MESSAGE_FAILED || kind == QN_MESSAGE_WANT_ROUND ||
            kind == QN_MESSAGE_IDLE || kind == QN_MESSAGE_BROKEN || kind == QN_MESSAGE_GIVEN_BACK ||
-           kind == QN_MESSAGE_SUSPEND;
+           kind == QN_MESSAGE_PARKED || kind == QN_MESSAGE_SUSPEND || kind == QN_MESSAGE_READY;
 }
 
 static quern_status handle(qn_agent *agent, const void *data, size_t bytes, uint32_t from)
@@ -292,12 +376,24 @@ void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resum
     report(agent);
 }
 
-void qn_agent_give_back(qn_agent *agent, const qn_task *task, const qn_resume *resume)
+static void report_left(qn_agent *agent, qn_message_kind kind, const qn_task *task, const qn_resume *resume)
 {
     qn_task_outcome outcome = {.task = task->order.task, .attempt = task->order.attempt, .resume = *resume};
-    qn_message_begin(&agent->message, QN_MESSAGE_GIVEN_BACK, agent->stage);
+    qn_message_begin(&agent->message, kind, agent->stage);
     qn_buffer_append(&agent->message, &outcome, sizeof outcome);
     report(agent);
+}
+
+void qn_agent_give_back(qn_agent *agent, const qn_task *task, const qn_resume *resume)
+{
+    agent->left_count += !agent->pausing;
+    agent->is_asked &= !qn_agent_is_asked(agent, &task->order); /* whoever gets it again is not */
+    report_left(agent, QN_MESSAGE_GIVEN_BACK, task, resume);
+}
+
+void qn_agent_park(qn_agent *agent, const qn_task *task, const qn_resume *resume)
+{
+    report_left(agent, QN_MESSAGE_PARKED, task, resume);
 }
 
 /* Sends the open message to any rank. */
@@ -326,6 +422,24 @@ void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_resume *resu
     qn_message_begin(&agent->message, QN_MESSAGE_RETURNED, agent->stage);
     put_outcome(&agent->message, &outcome, failure);
     send_to_rank(agent, task->lender);
+}
+
+bool qn_agent_is_asked(const qn_agent *agent, const qn_task_order *order)
+{
+    return agent->is_asked && agent->asked_task == order->task && agent->asked_attempt == order->attempt;
+}
+
+qn_second_state qn_agent_look_at_second(const qn_agent *agent, const qn_task *task)
+{
+    return agent->second.number == task->second ? agent->second.state : QN_SECOND_IS_DROPPED;
+}
+
+void qn_agent_report_ready(qn_agent *agent, const qn_task *task)
+{
+    qn_task_outcome outcome = {.task = task->order.task, .attempt = task->order.attempt};
+    qn_message_begin(&agent->message, QN_MESSAGE_READY, agent->stage);
+    qn_buffer_append(&agent->message, &outcome, sizeof outcome);
+    report(agent);
 }
 
 void qn_agent_report_idle(qn_agent *agent)

@@ -29,9 +29,25 @@
 typedef struct qn_task {
     qn_task_order order;
     uint32_t lender; /* whose piece it is; QN_AGENT_MASTERS: none's */
+    uint32_t second; /* the number of the second attempt that it is; 0: it is none */
     uint8_t *message;
     size_t bytes;
 } qn_task;
+
+typedef enum qn_second_state {
+    QN_SECOND_WORKS,
+    QN_SECOND_TAKES_OVER,
+    QN_SECOND_IS_DROPPED,
+} qn_second_state;
+
+/* The second attempt that the master gave last. It counts them, since one may be dropped and another come before the working thread
+ * looks. */
+typedef struct qn_second {
+    uint32_t number; /* from 1 */
+    uint32_t task;
+    qn_second_state state;
+    qn_task_order order; /* as which it takes over */
+} qn_second;
 
 typedef struct qn_agent {
     qn_comm *comm;
@@ -46,7 +62,12 @@ typedef struct qn_agent {
     bool told;    /* the master knows that this rank is broken */
     bool pausing; /* the master wants back what is in hand */
     bool rests;   /* ended: the stage will go on */
+    bool has_rounds; /* and before that there are rounds */
     bool told_suspend;
+    qn_second second;
+    bool is_asked; /* the master wants these back: */
+    uint32_t asked_task, asked_attempt;
+    uint64_t left_count; /* tasks given back since others had nothing to do */
     qn_error error;      /* of this rank, if it is broken; on rank 0 the job's */
     uint64_t activity;   /* messages taken and rounds moved: whoever waits looks whether it changed */
     uint64_t shuffle_ns; /* time spent on rounds */
@@ -86,6 +107,14 @@ void qn_agent_lend(qn_agent *agent, qn_loan *loan);
 void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_resume *resume, const qn_error *failure);
 /* The master wanted it back, or it cannot be taken: whoever gets it next goes on there. */
 void qn_agent_give_back(qn_agent *agent, const qn_task *task, const qn_resume *resume);
+/* Whether the master wants this one back, which is being worked on. */
+bool qn_agent_is_asked(const qn_agent *agent, const qn_task_order *order);
+/* What became of a second attempt by now. */
+qn_second_state qn_agent_look_at_second(const qn_agent *agent, const qn_task *task);
+/* It has made its part. */
+void qn_agent_report_ready(qn_agent *agent, const qn_task *task);
+/* The master wanted it back, and so far it is; this rank has it in hand still, and goes on with it after the rest. */
+void qn_agent_park(qn_agent *agent, const qn_task *task, const qn_resume *resume);
 /* This rank will emit nothing more in a stage without tasks. */
 void qn_agent_report_idle(qn_agent *agent);
 /* This rank cannot go on, for the reason in `failure` (may be agent->error): the job fails. */

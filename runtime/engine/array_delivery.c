@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "runtime/comm/guard.h"
 #include "runtime/io/array_file.h"
 #include "runtime/io/array_rows.h"
 #include "runtime/io/file_sum.h"
@@ -152,6 +153,18 @@ static quern_status write_file(writing *of, qn_error *error)
     return agree_if_shared(of, error);
 }
 
+/* Whoever waits for a dead rank inside HDF5 cannot be told. */
+static quern_status write_guarded(writing *of, qn_error *error)
+{
+    qn_guard guard = {0};
+    if (of->is_shared && of->comm->tells_losses && of->comm->threads_allowed)
+        qn_guard_start_for_loss(&guard, of->comm, "a rank was lost while all wrote one HDF5 file");
+    write_file(of, error);
+    quern_status status = qn_comm_agree(of->comm, error);
+    qn_guard_stop(&guard);
+    return status;
+}
+
 /* This rank's file, or its piece of the shared one. */
 static quern_status sum_up(writing *of, qn_part_summary *summary, qn_error *error)
 {
@@ -229,10 +242,8 @@ quern_status qn_array_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t me
     if (status == QUERN_OK)
         status = begin(&of, parts, part_count, memory_bytes, error);
     free(parts);
-    if (status == QUERN_OK) {
-        write_file(&of, error);
-        status = qn_comm_agree(comm, error);
-    }
+    if (status == QUERN_OK)
+        status = write_guarded(&of, error);
     qn_array_rows_fini(&of.rows);
     if (status == QUERN_OK)
         sum_up(&of, &writer->parts[writer->part_count - 1].summary, error);

@@ -54,6 +54,12 @@ void qn_cache_forget(qn_cache *cache, const qn_node *node)
     destroy(gone);
 }
 
+void qn_cache_forget_all(qn_cache *cache)
+{
+    while (cache->first)
+        qn_cache_forget(cache, cache->first->node);
+}
+
 quern_status qn_cache_learn_sizes(qn_cache *cache, qn_comm *comm, qn_error *error)
 {
     quern_status status = QUERN_OK;

@@ -39,6 +39,9 @@ quern_status qn_cache_learn_sizes(qn_cache *cache, qn_comm *comm, qn_error *erro
 /* Notes the sizes of the kept results of the account's stages. */
 void qn_cache_tell_sizes(const qn_cache *cache, qn_account *account);
 
+/* Frees all of them. */
+void qn_cache_forget_all(qn_cache *cache);
+
 uint64_t qn_cache_get_memory_bytes(const qn_cache *cache);
 /* Spills until all take at most bytes_max together, as far as that goes. QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_cache_shrink(qn_cache *cache, uint64_t bytes_max, qn_error *error);

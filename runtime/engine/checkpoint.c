@@ -247,7 +247,7 @@ static void decide_epochs(qn_epochs *when, const qn_settings *settings, const qn
     uint64_t now_ns = qn_clock_ns();
     *when = (qn_epochs){.every_ns = settings->checkpoint_every_ns,
                         .failure_ns = settings->node_failure_ns / comm->node_count,
-                        .deadline_ns = settings->deadline_ns > 0 ? now_ns + settings->deadline_ns : UINT64_MAX,
+                        .deadline_ns = settings->deadline_ns > 0 ? settings->deadline_ns : UINT64_MAX,
                         .last_ns = now_ns};
 }
 

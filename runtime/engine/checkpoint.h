@@ -3,12 +3,12 @@
  * runtime/engine/checkpoint.h: what is durable of a job, so that the next attempt at it need not begin at the begin.
  *
  * Intuition. A directory that all ranks see holds files of results, and a journal (journal.h) that says what they are. When a stage that ends in a
- * reduction is over, each rank writes its part of the result to a file of its own and syncs it; then rank 0 adds a line to the journal. What
+ * reduction, or in records in an order, is over, each rank writes its part of the result to a file of its own and syncs it; then rank 0 adds a line to the journal. What
  * has no line does not count, so a job may die at any moment. The next attempt makes the same calls; of each run
  * it looks which stages have a line, whether that is of the same work (digest), and whether its files are whole (saved.h);
  * those are read instead of run, and stages that only they would have read are not run either.
  *
- * Within a stage that reads files and ends in a reduction, the same is done now and then (epochs.h): all ranks leave their tasks where they
+ * Within a stage that reads files, the same is done now and then (epochs.h): all ranks leave their tasks where they
  * are, the rounds go on until every record that was emitted is at its home, and what is there is saved with the list of tasks that are
  * done, and the places where others go on. One line says all of it. So each record of a task is in what was saved, or comes behind the place
  * where the task goes on: never both, never neither.
@@ -102,9 +102,17 @@ static inline bool qn_checkpoint_has_begun(const qn_checkpoint *checkpoint, uint
     return checkpoint->begun >> stage & 1;
 }
 
-/* Fills the new result of a stage that can be reused, and adds what the stage counted. Collective. */
+/* Fills the new result of a stage that can be reused, if it is a reduction's, and adds what the stage counted. Of a collated one after it was
+ * restored (stage_restore.h). Collective. */
 quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
                                    struct quern_counter *counters, qn_error *error);
+/* A file of a collated result, or one of part_count parts of it, that this rank is to restore. */
+typedef struct qn_share {
+    const qn_saved_file *file; /* borrowed until the next run */
+    uint32_t part, part_count;
+} qn_share;
+/* This rank's share of a stage's files from the *next-th file on; moves *next. Each part is one rank's. False: there is no more. */
+bool qn_checkpoint_next_share(const qn_checkpoint *checkpoint, uint32_t stage, size_t *next, qn_share *share_out);
 /* What is to be saved of a stage. */
 typedef struct qn_checkpoint_stage {
     const qn_stages *stages;
@@ -125,7 +133,7 @@ quern_status qn_checkpoint_cut(qn_checkpoint *checkpoint, const qn_checkpoint_st
                                bool *ends_out, qn_error *error);
 /* The tasks of a stage that has begun; false: they cannot be known. Rank 0. */
 bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn_task_state *state_out);
-/* Fills the result of that stage with what the epoch has, and adds what was counted. Collective. */
+/* Fills the result of that stage with what the epoch has, if it is a reduction's, and adds what was counted. Collective. */
 quern_status qn_checkpoint_take_up(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error);
 /* The outputs of a run are about to get their names. Collective; fails as save. */
 quern_status qn_checkpoint_begin_commit(qn_checkpoint *checkpoint, const qn_graph *graph,

@@ -79,6 +79,29 @@ bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn
            qn_task_state_parse(state_out, json_object_get(line, "tasks"));
 }
 
+bool qn_checkpoint_next_share(const qn_checkpoint *checkpoint, uint32_t stage, size_t *next, qn_share *share_out)
+{
+    uint64_t count = 0, number = 0, rank = checkpoint->comm->rank, size = checkpoint->comm->size;
+    for (size_t i = 0; i < checkpoint->file_count; i++)
+        count += checkpoint->files[i].stage == stage;
+    for (size_t i = 0; i < checkpoint->file_count; i++) {
+        if (checkpoint->files[i].stage != stage || number++ < *next)
+            continue;
+        uint64_t file = *next;
+        *next += 1;
+        *share_out = (qn_share){&checkpoint->files[i], 0, 1};
+        if (size <= count && file * size / count == rank)
+            return true;
+        if (size <= count || rank * count / size != file)
+            continue;
+        uint64_t first = (file * size + count - 1) / count, end = ((file + 1) * size + count - 1) / count;
+        share_out->part = (uint32_t)(rank - first);
+        share_out->part_count = (uint32_t)(end - first);
+        return true;
+    }
+    return false;
+}
+
 quern_status qn_checkpoint_take_up(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error)
 {
     uint64_t rows = 0;

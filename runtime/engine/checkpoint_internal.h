@@ -34,7 +34,7 @@ bool qn_checkpoint_is_noted(const qn_checkpoint *checkpoint, const qn_stages *st
 /* The files of all ranks, on rank 0, of a result that can be saved; the ranks agree. */
 quern_status qn_checkpoint_write_files(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage,
                                        qn_saved_file **all_out, qn_error *error);
-/* Reads the files of a stage into its result. *rows_out: of all. The ranks agree. */
+/* Reads the files of a stage into its result, if it is a reduction's. *rows_out: of all. The ranks agree. */
 quern_status qn_checkpoint_read_files(const qn_checkpoint *checkpoint, uint32_t stage, qn_result *result,
                                       uint64_t *rows_out, qn_error *error);
 /* What all ranks counted in the stage, as an array; NULL: no memory, or the ranks could not talk. Collective. */

@@ -58,7 +58,8 @@ static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uin
     if (stage->is_made || stage->kept != QN_STAGE_NONE || looks_up(stage) ||
         qn_bad_legs(checkpoint->settings, stage) != 0)
         return false;
-    *digest = digest_number(digest_number(checkpoint->history, index), stage->leg_count);
+    *digest =
+        digest_number(digest_number(checkpoint->history, index), (uint64_t)stage->outer_side << 32 | stage->leg_count);
     for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
         uint32_t parent = stage->legs[leg].parent;
         if (parent != QN_STAGE_NONE && !(checkpoint->certain >> parent & 1))
@@ -109,18 +110,12 @@ static json_t *describe_file(const qn_saved_file *file)
     const qn_run *run = &file->saved.run;
     char stamp[2 * QN_STAMP_BYTES + 1];
     qn_stamp_print(&file->saved.stamp, stamp);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", file->name, "stamp", stamp, "rank",
-                     (json_int_t)file->saved.rank, "ranks", (json_int_t)file->saved.size, "words",
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", file->name, "stamp", stamp,
+                     "rank", (json_int_t)file->saved.rank, "ranks", (json_int_t)file->saved.size, "words",
                      (json_int_t)file->saved.value_words, "offset", (json_int_t)run->offset, "bytes",
                      (json_int_t)run->bytes, "rows", (json_int_t)run->row_count, "block_bytes",
-                     (json_int_t)run->block_bytes_max, "unpacked_bytes", (json_int_t)run->unpacked_bytes_max);
-}
-
-/* Lengths are of a file that anybody may have written: none may be such that what is reckoned with it overflows. */
-static bool is_run(const qn_run *run)
-{
-    return run->offset <= INT64_MAX && run->bytes <= INT64_MAX && run->block_bytes_max <= run->bytes &&
-           run->unpacked_bytes_max <= INT32_MAX;
+                     (json_int_t)run->block_bytes_max, "unpacked_bytes", (json_int_t)run->unpacked_bytes_max, "number",
+                     (json_int_t)run->number, "records", (json_int_t)file->saved.record_count);
 }
 
 /* False: the line is not ours after all. */
@@ -128,26 +123,29 @@ static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_o
 {
     const char *name = json_string_value(json_object_get(line, "name"));
     const char *stamp = json_string_value(json_object_get(line, "stamp"));
-    uint64_t numbers[8];
-    static const char *const keys[] = {"rank",  "ranks", "words",       "offset",
-                                       "bytes", "rows",  "block_bytes", "unpacked_bytes"};
+    uint64_t numbers[10];
+    static const char *const keys[] = {"rank", "ranks",       "words",          "offset", "bytes",
+                                       "rows", "block_bytes", "unpacked_bytes", "number", "records"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!qn_json_number(line, keys[i], &numbers[i]))
             return false;
     if (!name || strlen(name) >= QN_SAVED_NAME_BYTES || strchr(name, '/') || numbers[0] >= numbers[1] ||
         numbers[1] > UINT32_MAX || numbers[2] > UINT32_MAX)
         return false;
-    *file_out = (qn_saved_file){
-        .stage = stage,
-        .saved = {.rank = (uint32_t)numbers[0], .size = (uint32_t)numbers[1], .value_words = (uint32_t)numbers[2]}};
+    *file_out = (qn_saved_file){.stage = stage,
+                                .saved = {.rank = (uint32_t)numbers[0],
+                                          .size = (uint32_t)numbers[1],
+                                          .value_words = (uint32_t)numbers[2],
+                                          .record_count = numbers[9]}};
     file_out->saved.run = (qn_run){.offset = numbers[3],
                                    .bytes = numbers[4],
                                    .row_count = numbers[5],
                                    .block_bytes_max = numbers[6],
-                                   .unpacked_bytes_max = numbers[7]};
+                                   .unpacked_bytes_max = numbers[7],
+                                   .number = numbers[8]};
     if (stamp && !qn_stamp_parse(stamp, &file_out->saved.stamp))
         return false;
-    if (!is_run(&file_out->saved.run))
+    if (!qn_saved_is_run(&file_out->saved.run))
         return false;
     snprintf(file_out->name, sizeof file_out->name, "%s", name);
     return true;
@@ -158,12 +156,17 @@ static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_o
 bool qn_checkpoint_can_save(const qn_stages *stages, uint32_t index)
 {
     const qn_stage *stage = &stages->items[index];
-    return stage->result && stage->result->kind == QN_NODE_REDUCE && !stage->is_made && !stage->is_left_out;
+    if (!stage->result || stage->is_made || stage->is_left_out)
+        return false;
+    /* What is kept in order tells later runs' plans of its cuts, which another attempt would make elsewhere. */
+    return stage->result->kind == QN_NODE_REDUCE ||
+           (stage->result->kind == QN_NODE_COLLATE && !stage->result->is_cached);
 }
 
 static uint32_t words_of(const qn_stages *stages, uint32_t index)
 {
-    return stages->items[index].result->reducer.value_words;
+    const qn_node *result = stages->items[index].result;
+    return result->kind == QN_NODE_REDUCE ? result->reducer.value_words : QN_BLOCK_PACKED;
 }
 
 static uint32_t count_counters(const struct quern_counter *counters)
@@ -263,6 +266,21 @@ static quern_status share_choice(qn_checkpoint *checkpoint, qn_error *error)
     return status;
 }
 
+static quern_status verify_file(const qn_checkpoint *checkpoint, const qn_saved_file *file, qn_error *error)
+{
+    const qn_cipher *cipher = checkpoint->settings->cipher;
+    char *path = qn_checkpoint_path(checkpoint, file->name);
+    quern_status status = QUERN_OK;
+    if (!path)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
+    else if (file->saved.value_words == QN_BLOCK_PACKED)
+        status = qn_pieces_verify(path, &file->saved, cipher, error);
+    else
+        status = qn_saved_verify(path, &file->saved, cipher, error);
+    free(path);
+    return status;
+}
+
 /* Each file is read by one rank, before anything relies on it. */
 static quern_status verify(qn_checkpoint *checkpoint, const qn_stages *stages, qn_error *error)
 {
@@ -270,12 +288,10 @@ static quern_status verify(qn_checkpoint *checkpoint, const qn_stages *stages, q
     for (size_t i = checkpoint->comm->rank; i < checkpoint->file_count; i += checkpoint->comm->size) {
         const qn_saved_file *file = &checkpoint->files[i];
         qn_error failure = {0};
-        char *path = qn_checkpoint_path(checkpoint, file->name);
-        if (!path || qn_saved_verify(path, &file->saved, checkpoint->settings->cipher, &failure) != QUERN_OK)
-            bad[file->stage] = i + 1;
-        if (path && bad[file->stage] == i + 1)
-            qn_log_line(checkpoint->log, "checkpoint: %s", failure.text);
-        free(path);
+        if (verify_file(checkpoint, file, &failure) == QUERN_OK)
+            continue;
+        bad[file->stage] = i + 1;
+        qn_log_line(checkpoint->log, "checkpoint: %s", failure.text);
     }
     quern_status status = qn_comm_reduce_max(checkpoint->comm, bad, QN_STAGE_COUNT_MAX, error);
     for (uint32_t i = 0; i < stages->count && status == QUERN_OK; i++) {
@@ -335,14 +351,18 @@ static bool digest_manifest(const char *directory, uint64_t *digest_out)
     return is_read;
 }
 
-/* It has the manifest that the line says, and _SUCCESS. */
-static bool is_whole(const qn_checkpoint *checkpoint, const qn_sink *sink)
+/* It has the manifest that the line says, so it is of this run, whether or not it came to _SUCCESS. */
+static bool is_ours(const qn_checkpoint *checkpoint, const qn_sink *sink)
 {
     const json_t *line = find_output(checkpoint, sink->directory);
     uint64_t digest = 0;
+    return !sink->path && line && digest_manifest(sink->directory, &digest) && has_digest(line, digest);
+}
+
+static bool is_whole(const qn_checkpoint *checkpoint, const qn_sink *sink)
+{
     char *path = NULL;
-    if (sink->path || !line || !digest_manifest(sink->directory, &digest) || !has_digest(line, digest) ||
-        asprintf(&path, "%s/_SUCCESS", sink->directory) < 0)
+    if (!is_ours(checkpoint, sink) || asprintf(&path, "%s/_SUCCESS", sink->directory) < 0)
         return false;
     bool has_success = access(path, F_OK) == 0;
     free(path);
@@ -356,7 +376,7 @@ static void forget_outputs(const qn_checkpoint *checkpoint, const qn_graph *grap
     if (!is_of_run(checkpoint, find_output(checkpoint, NULL), counters))
         return;
     for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
-        if (qn_sink_is_of_files(sink) && is_whole(checkpoint, sink)) {
+        if (qn_sink_is_of_files(sink) && is_ours(checkpoint, sink)) {
             qn_checkpoint_say(checkpoint, "the output %s of run %u is given again", sink->directory, checkpoint->run);
             qn_output_forget(sink->directory, &ignored);
         }
@@ -452,8 +472,10 @@ quern_status qn_checkpoint_read_files(const qn_checkpoint *checkpoint, uint32_t 
         const qn_saved_file *file = &checkpoint->files[i];
         if (file->stage != stage)
             continue;
+        *rows_out += file->saved.record_count;
+        if (result->kind != QN_RESULT_REDUCED)
+            continue;
         char *path = qn_checkpoint_path(checkpoint, file->name);
-        *rows_out += file->saved.run.row_count;
         status = path ? qn_saved_restore(result->reduced, path, &file->saved, error)
                       : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
         free(path);
@@ -468,10 +490,13 @@ quern_status qn_checkpoint_restore(qn_checkpoint *checkpoint, uint32_t stage, qn
     quern_status status = qn_checkpoint_read_files(checkpoint, stage, result, &rows, error);
     if (status != QUERN_OK)
         return status;
-    qn_shuffle_end_restored(result->reduced);
-    result->all_in = rows;
-    result->all_merged = qn_result_get_stats(result).merged;
-    status = qn_comm_reduce_sum(checkpoint->comm, &result->all_merged, 1, error);
+    qn_result_stats stats = qn_result_get_stats(result);
+    uint64_t sums[] = {stats.merged, stats.copies};
+    if (result->kind == QN_RESULT_REDUCED)
+        qn_shuffle_end_restored(result->reduced);
+    status = qn_comm_reduce_sum(checkpoint->comm, sums, 2, error);
+    result->all_in = rows + sums[1];
+    result->all_merged = sums[0];
     if (checkpoint->comm->rank != 0)
         return status;
     qn_checkpoint_count_again(qn_checkpoint_find_line(checkpoint->stages, checkpoint->run, stage), counters);
@@ -549,14 +574,15 @@ quern_status qn_checkpoint_go_on_without(qn_checkpoint *checkpoint, const qn_err
 static quern_status write_file(const qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_saved_file *file,
                                qn_error *error)
 {
+    bool is_reduced = stage->result->kind == QN_RESULT_REDUCED;
     *file = (qn_saved_file){.stage = stage->index};
     snprintf(file->name, sizeof file->name, SAVED_PREFIX "%u.stage-%u.rank-%u.attempt-%u.%u", checkpoint->run,
-             stage->index, checkpoint->comm->rank, checkpoint->attempt, checkpoint->save_count);
+             stage->index, checkpoint->comm->rank, checkpoint->attempt, is_reduced ? checkpoint->save_count : 0);
     char *path = qn_checkpoint_path(checkpoint, file->name);
     if (!path)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
-    quern_status status = qn_saved_write(stage->result->reduced, path, &file->saved, error);
-    if (status != QUERN_OK)
+    quern_status status = qn_result_save(stage->result, path, &file->saved, error);
+    if (status != QUERN_OK && is_reduced) /* else an earlier epoch may be in it */
         unlink(path);
     free(path);
     return status;

@@ -1,162 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/engine.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/crash.h"
-#include "runtime/base/pages.h"
-#include "runtime/base/suspension.h"
 #include "runtime/engine/bad_log.h"
+#include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/join_table.h"
+#include "runtime/engine/recovery.h"
 #include "runtime/engine/report.h"
+#include "runtime/engine/stage_restore.h"
 #include "runtime/engine/top_k.h"
 
 #define STORE_BYTES_MIN ((uint64_t)256 << 10) /* where there is not enough for all */
-
-static quern_status learn_nodes(qn_engine *engine, qn_error *error)
-{
-    qn_comm *comm = engine->comm;
-    engine->rank_node = calloc(comm->size, sizeof *engine->rank_node);
-    if (!engine->rank_node)
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for %u ranks", comm->size);
-    quern_status status = qn_comm_agree(comm, error);
-    return status == QUERN_OK ? qn_comm_gather(comm, &comm->node, sizeof comm->node, engine->rank_node, error) : status;
-}
-
-static quern_status place_ranks(qn_engine *engine, const char *allowed, qn_error *error)
-{
-    uint32_t count = engine->comm->node_size;
-    const char **sets = calloc(count, sizeof *sets);
-    qn_pin_place *places = calloc(count, sizeof *places);
-    quern_status status = QUERN_OK;
-    if (!sets || !places)
-        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to place %u ranks", count);
-    for (uint32_t i = 0; sets && i < count; i++)
-        sets[i] = allowed + (size_t)i * QN_TOPOLOGY_SET_BYTES_MAX;
-    if (status == QUERN_OK)
-        status = qn_pin_plan(engine->topology, count, sets, places, error);
-    if (status == QUERN_OK)
-        engine->place = places[engine->comm->node_rank];
-    if (status == QUERN_OK)
-        status = qn_pin_apply(engine->topology, &engine->place, error);
-    free(sets);
-    free(places);
-    return status;
-}
-
-/* Every rank of a node computes the same placement from what all of them may use. */
-static quern_status pin(qn_engine *engine, qn_error *error)
-{
-    qn_comm *comm = engine->comm;
-    char mine[QN_TOPOLOGY_SET_BYTES_MAX] = "";
-    engine->place = (qn_pin_place){.core = UINT32_MAX, .pu = UINT32_MAX, .package = UINT32_MAX, .numa = UINT32_MAX};
-    if (!engine->settings.pin)
-        return QUERN_OK;
-    char *all = calloc(comm->node_size, QN_TOPOLOGY_SET_BYTES_MAX);
-    if (!all)
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to place ranks");
-    if (all && qn_topology_create(NULL, &engine->topology, error) == QUERN_OK)
-        qn_topology_query_allowed(engine->topology, mine, error);
-    quern_status status = qn_comm_agree(comm, error);
-    if (status == QUERN_OK)
-        status = qn_comm_gather_node(comm, mine, sizeof mine, all, error);
-    if (status == QUERN_OK)
-        place_ranks(engine, all, error);
-    free(all);
-    return qn_comm_agree(comm, error);
-}
-
-static void log_start(const qn_engine *engine)
-{
-    const qn_comm *comm = engine->comm;
-    char place[QN_TOPOLOGY_PLACE_BYTES_MAX];
-    qn_pin_describe(&engine->place, place);
-    qn_log_line(&engine->log, "rank %u of %u on node %u of %u, %s, %llu MiB of memory (%s)", comm->rank, comm->size,
-                comm->node, comm->node_count, place, (unsigned long long)(engine->settings.rank_memory_bytes >> 20),
-                engine->settings.memory_source);
-    if (!comm->helper_allowed)
-        qn_log_line(&engine->log, "MPI allows one thread only: a slow callback will stall the shuffle");
-}
-
-static quern_status check_scratch(const qn_settings *settings, qn_error *error)
-{
-    if (access(settings->scratch_dir, W_OK | X_OK) != 0)
-        return qn_error_set(error, QUERN_ERROR_SCRATCH, errno, "cannot use the scratch directory %s",
-                            settings->scratch_dir);
-    return QUERN_OK;
-}
-
-static void tell_crash(char *text, size_t bytes, void *user)
-{
-    const qn_engine *engine = user;
-    qn_site_tell(&engine->site, engine->comm->rank, engine->comm->size, text, bytes);
-}
-
-/* Progress is shown from now on, since it is to be seen what is reused. */
-static quern_status open_checkpoint(qn_engine *engine, qn_error *error)
-{
-    const qn_settings *settings = &engine->settings;
-    qn_progress_start(&engine->progress, settings->show_progress && engine->comm->rank == 0);
-    return qn_checkpoint_open(&engine->checkpoint, engine->comm, settings, &engine->log, &engine->progress, error);
-}
-
-quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
-{
-    *engine = (qn_engine){.comm = comm, .log.fd = -1};
-    if (qn_settings_resolve(&engine->settings, options, comm, error) == QUERN_OK &&
-        check_scratch(&engine->settings, error) == QUERN_OK)
-        qn_log_open(&engine->log, options->log_path, comm->rank, error);
-    quern_status status = qn_comm_agree(comm, error);
-    if (status == QUERN_OK)
-        status = qn_settings_unify(&engine->settings, comm, error);
-    if (status == QUERN_OK)
-        status = learn_nodes(engine, error);
-    if (status == QUERN_OK)
-        status = pin(engine, error);
-    if (status == QUERN_OK)
-        status = open_checkpoint(engine, error);
-    if (status == QUERN_OK)
-        status = qn_heartbeat_start(&engine->heartbeat, engine, error);
-    if (status != QUERN_OK) {
-        engine->comm = NULL; /* still the caller's */
-        qn_engine_destroy(engine);
-        return status;
-    }
-    if (engine->settings.isolate)
-        qn_pages_keep_from_children();
-    if (engine->checkpoint.directory)
-        qn_suspension_watch();
-    engine->is_watched = engine->settings.tells_crash && qn_crash_watch(tell_crash, engine);
-    log_start(engine);
-    return QUERN_OK;
-}
-
-void qn_engine_destroy(qn_engine *engine)
-{
-    qn_heartbeat_stop(engine->heartbeat);
-    if (engine->is_watched)
-        qn_crash_unwatch();
-    if (engine->topology) {
-        qn_pin_restore(engine->topology);
-        qn_topology_destroy(engine->topology);
-    }
-    qn_cache_fini(&engine->cache);
-    if (engine->comm && engine->checkpoint.directory)
-        qn_suspension_unwatch();
-    qn_checkpoint_close(&engine->checkpoint, engine->is_over);
-    free(engine->rank_node);
-    free(engine->account);
-    qn_settings_fini(&engine->settings);
-    qn_log_close(&engine->log);
-    qn_comm_destroy(engine->comm);
-    *engine = (qn_engine){.log.fd = -1};
-}
 
 /* One run: its stages, the results that live between them, and the sinks. */
 typedef struct job {
@@ -170,7 +29,8 @@ typedef struct job {
     uint64_t kept_bytes_max[QN_SINK_KIND_COUNT]; /* of each sink of that kind */
     qn_quarantine quarantine;
     qn_report report;
-    bool is_done; /* by an earlier attempt: nothing is left to do */
+    bool is_done;  /* by an earlier attempt: nothing is left to do */
+    bool is_shown; /* some of it, perhaps: to the program, or in a file that is not this rank's alone */
 } job;
 
 static quern_status check_same_graph(const qn_engine *engine, const qn_graph *graph, qn_error *error)
@@ -283,28 +143,37 @@ static void open_reduced(job *run, uint32_t index, qn_error *error)
     qn_result_create_reduced(&run->results[index], &config, error);
 }
 
-/* Of two inputs the second one is the inner side, which comes first. Where one is kept in order, the records are those of the other. */
+/* Of two inputs the inner side comes first. Where one is kept in order, the records are those of the other. */
+static qn_layout layout_of(const qn_stage *stage)
+{
+    const qn_node *node = stage->result;
+    const quern_schema *inputs[] = {&node->schema, node->other ? &node->other->schema : NULL};
+    bool has_tag = node->of.collate.kind == QN_COLLATE_BY_HASH;
+    if (!node->other)
+        return qn_layout_of(inputs[0], NULL, has_tag);
+    if (stage->kept != QN_STAGE_NONE)
+        return qn_layout_of(inputs[1 - stage->kept_side], NULL, has_tag);
+    return qn_layout_of(inputs[1 - stage->outer_side], inputs[stage->outer_side], has_tag);
+}
+
 static void open_collated(job *run, uint32_t index, qn_error *error)
 {
     const qn_stage *stage = &run->stages.items[index];
     const qn_node *node = stage->result;
     const qn_collate *collate = &node->of.collate;
     qn_result *beside = stage->kept == QN_STAGE_NONE ? NULL : run->results[stage->kept];
-    const qn_node *second = beside ? NULL : node->other;
-    const quern_schema *first = beside && stage->kept_side == 1 ? &node->schema
-                                : node->other                   ? &node->other->schema
-                                                                : &node->schema;
-    qn_division division = second ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS;
+    qn_division division = node->other ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS;
     qn_collator_config config = {
         .comm = run->engine->comm,
         .collation = {.kind = collate->kind,
-                      .layout = qn_layout_of(first, second ? &node->schema : NULL, collate->kind == QN_COLLATE_BY_HASH),
+                      .layout = layout_of(stage),
                       .descending = collate->descending,
                       .values_descending = collate->values_descending,
                       .compare_keys = collate->compare_keys,
                       .compare_values = collate->compare_values,
                       .user = collate->user},
         .division = collate->divides_keys && !beside ? division : QN_DIVIDE_KEYS,
+        .outer_input = stage->outer_side,
         .like = beside ? beside->collated : NULL,
         .pool_bytes = run->share.pool_bytes,
         .round_bytes = run->share.round_bytes,
@@ -314,7 +183,7 @@ static void open_collated(job *run, uint32_t index, qn_error *error)
     if (qn_result_create_collated(&run->results[index], &config, error) != QUERN_OK)
         return;
     run->results[index]->beside = beside;
-    run->results[index]->beside_side = stage->kept_side == 0 ? QN_SIDE_OUTER : QN_SIDE_INNER;
+    run->results[index]->beside_side = stage->kept_side == stage->outer_side ? QN_SIDE_OUTER : QN_SIDE_INNER;
 }
 
 static quern_status open_result(job *run, uint32_t index, qn_error *error)
@@ -424,12 +293,15 @@ static quern_status run_stage(job *run, uint32_t index, const int64_t *counted, 
     stage_run->stage = stage;
     stage_run->index = index;
     stage_run->counted = counted;
+    qn_job_status_begin_stage(engine->status, qn_leg_source(stage, 0)->name);
     uint64_t start_ns = qn_clock_ns();
     status = begin_and_run(run, index, stage_run, error);
     double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
     qn_log_line(&engine->log, "stage %u: '%s' to %s, %.3f s: %s", engine->stage_number, qn_leg_source(stage, 0)->name,
                 stage->result ? "a result" : "an output", seconds, quern_status_name(status));
     status = report_stage(run, index, stage_run, status, seconds, error);
+    if (status == QUERN_OK)
+        qn_job_status_end_stage(engine->status, run->report.stages[run->report.stage_count - 1].read_bytes, seconds);
     free(stage_run);
     return status;
 }
@@ -485,12 +357,10 @@ static int64_t *note_counters(const struct quern_counter *counters)
 
 static quern_status restore_stage(job *run, uint32_t index, qn_error *error)
 {
-    qn_engine *engine = run->engine;
     quern_status status = open_result(run, index, error);
-    engine->stage_number++;
-    return status == QUERN_OK
-               ? qn_checkpoint_restore(&engine->checkpoint, index, run->results[index], engine->counters, error)
-               : status;
+    run->engine->stage_number++;
+    return status == QUERN_OK ? qn_stage_restore_result(run->engine, &run->stages, index, run->results[index], error)
+                              : status;
 }
 
 static quern_status run_and_save_stage(job *run, uint32_t index, qn_error *error)
@@ -615,14 +485,29 @@ static quern_status open_quarantine(job *run, qn_error *error)
                      : QUERN_OK;
 }
 
+/* What others may have seen of it already when a rank is lost. */
+static bool is_shown_by_delivery(const qn_sink *sink)
+{
+    return sink->kind == QN_SINK_TOP_K || sink->kind == QN_SINK_COLLECT ||
+           (sink->kind == QN_SINK_HDF5 && sink->one_file);
+}
+
+static quern_status deliver(job *run, uint32_t index, qn_error *error)
+{
+    qn_sink_writer *writer = &run->writers[index];
+    if (!writer->sink)
+        return QUERN_OK;
+    run->is_shown |= is_shown_by_delivery(writer->sink);
+    return qn_sink_writer_deliver(writer, run->engine->comm, memory_left_to(run, index), error);
+}
+
 /* First what can still fail in the user's hands, then the files. */
 static quern_status commit_sinks(job *run, const qn_graph *graph, qn_error *error)
 {
     quern_status status = QUERN_OK;
     run->engine->site.between = "committing the outputs";
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
-        if (run->writers[i].sink)
-            status = qn_sink_writer_deliver(&run->writers[i], run->engine->comm, memory_left_to(run, i), error);
+        status = deliver(run, i, error);
     if (status == QUERN_OK && run->quarantine.directory) {
         qn_quarantine_commit(&run->quarantine, error);
         status = qn_comm_agree(run->engine->comm, error);
@@ -638,13 +523,18 @@ static quern_status commit_sinks(job *run, const qn_graph *graph, qn_error *erro
     return status;
 }
 
+static void close_results(job *run)
+{
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        close_result(run, i);
+}
+
 static void close_job(job *run, bool keep)
 {
     qn_error ignored = {0};
-    for (uint32_t i = 0; i < run->stages.count; i++) {
-        close_result(run, i);
+    close_results(run);
+    for (uint32_t i = 0; i < run->stages.count; i++)
         qn_sink_writer_fini(&run->writers[i], keep);
-    }
     qn_quarantine_close(&run->quarantine, keep);
     if (!keep) {
         qn_comm_agree(run->engine->comm, &ignored); /* all files are gone before the directories go */
@@ -653,6 +543,15 @@ static void close_job(job *run, bool keep)
         qn_quarantine_withdraw(&run->quarantine);
     }
     run->engine->run_count += run->quarantine.directory && keep;
+}
+
+/* A rank was lost: outputs are left as if all had been, since a file with its last name may be part of an output that is whole; whoever
+ * begins again finds out. */
+static void leave_job(job *run)
+{
+    close_results(run);
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        qn_sink_writer_leave(&run->writers[i], !run->engine->checkpoint.directory);
 }
 
 /* A job that failed counted nothing, and its ranks may not even have the same counters: they do not talk about them. */
@@ -704,6 +603,7 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
     quern_status status = check_same_graph(engine, graph, error);
     if (status == QUERN_OK && qn_join_tables_choose(engine, graph, error) == QUERN_OK) {
         run->stages = engine->account->stages;
+        qn_job_status_begin_run(engine->status, run->stages.count);
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);
     }
@@ -737,32 +637,51 @@ static void forget_account(qn_engine *engine)
     engine->account = NULL;
 }
 
-quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quern_counter *counters, qn_error *error)
+static quern_status compare_decisions(qn_comm *comm, bool mine, qn_error *error)
 {
-    job *run = calloc(1, sizeof *run);
-    if (!run)
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a run");
-    quern_status status = qn_comm_agree(engine->comm, error);
-    if (status != QUERN_OK) {
-        free(run);
-        return status;
-    }
-    run->engine = engine;
-    engine->counters = counters;
-    forget_account(engine);
-    qn_progress_start(&engine->progress, engine->settings.show_progress && engine->comm->rank == 0);
-    qn_heartbeat_begin_run(engine->heartbeat);
-    status = run_job(run, graph, error);
-    if (run->report.stages) {
-        qn_error outcome = *error;
-        quern_status written = qn_report_write(&run->report, engine, &outcome, error);
-        status = status == QUERN_OK ? written : status;
-    }
+    uint64_t answers[2] = {mine, !mine};
+    quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
-        status = keep_results(run, graph, error);
+        status = qn_comm_reduce_max(comm, answers, 2, error);
+    if (status == QUERN_OK && answers[0] == answers[1])
+        status =
+            qn_error_set(error, QUERN_ERROR_PLAN_MISMATCH, 0,
+                         "iterate: until ended the repetition on some ranks only: decide by what all ranks have, such "
+                         "as a counter");
+    return status;
+}
+
+quern_status qn_engine_decide(qn_engine *engine, bool mine, bool *all_out, qn_error *error)
+{
+    const qn_error before = *error;
+    qn_recovery_mark mark = qn_recovery_mark_here(engine);
+    quern_status status = compare_decisions(engine->comm, mine, error);
+    while (qn_recovery_conclude(engine, mark.why_not, status, error) == QN_OUTCOME_AGAIN) {
+        *error = before;
+        status = qn_recovery_go_on(engine, mark, error);
+        if (status == QUERN_OK)
+            status = compare_decisions(engine->comm, mine, error);
+    }
+    *all_out = mine;
+    return error->status;
+}
+
+/* What cannot be had again, or not be taken back, when a rank is lost. */
+static const char *why_not_again(const job *run, const qn_graph *graph, const qn_recovery_mark *mark)
+{
+    if (mark->why_not)
+        return mark->why_not;
+    if (graph->reads_memory)
+        return "arrays that a rank had in memory are lost with it";
+    if (run->quarantine.directory)
+        return "bad records were set apart";
+    return run->is_shown ? "what it gives may have been given already" : NULL;
+}
+
+static void end_attempt(job *run, quern_status status)
+{
+    qn_engine *engine = run->engine;
     close_job(run, status == QUERN_OK);
-    engine->site.between = NULL;
-    qn_heartbeat_end_run(engine->heartbeat);
     engine->is_over = status == QUERN_OK;
     say_outcome(engine, &run->report, status);
     if (engine->account) {
@@ -771,7 +690,60 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
         qn_cache_tell_sizes(&engine->cache, engine->account);
     }
     show_plan(engine);
-    qn_report_fini(&run->report);
+}
+
+static quern_status work_on(job *run, const qn_graph *graph, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    forget_account(engine);
+    qn_engine_start_progress(engine);
+    qn_heartbeat_begin_run(engine->heartbeat);
+    quern_status status = run_job(run, graph, error);
+    if (run->report.stages) {
+        qn_error outcome = *error;
+        quern_status written = qn_report_write(&run->report, engine, &outcome, error);
+        status = status == QUERN_OK ? written : status;
+    }
+    return status == QUERN_OK ? keep_results(run, graph, error) : status;
+}
+
+/* From the begin to the end, unless a rank is lost meanwhile. */
+static qn_outcome try_run(qn_engine *engine, const qn_graph *graph, const qn_recovery_mark *mark, qn_error *error)
+{
+    job *run = calloc(1, sizeof *run);
+    if (!run)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a run");
+    quern_status status = qn_comm_agree(engine->comm, error);
+    bool has_begun = run && status == QUERN_OK;
+    if (has_begun) {
+        run->engine = engine;
+        status = work_on(run, graph, error);
+    }
+    const char *why_not = has_begun ? why_not_again(run, graph, mark) : mark->why_not;
+    qn_outcome outcome = qn_recovery_conclude(engine, why_not, status, error);
+    if (has_begun && outcome == QN_OUTCOME_AGAIN)
+        leave_job(run);
+    else if (has_begun)
+        end_attempt(run, outcome == QN_OUTCOME_DONE ? QUERN_OK : error->status);
+    if (has_begun) {
+        engine->site.between = NULL;
+        qn_heartbeat_end_run(engine->heartbeat);
+        qn_report_fini(&run->report);
+    }
     free(run);
-    return status;
+    return outcome;
+}
+
+quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quern_counter *counters, qn_error *error)
+{
+    const qn_error before = *error;
+    qn_recovery_mark mark = qn_recovery_mark_here(engine);
+    engine->counters = counters;
+    while (try_run(engine, graph, &mark, error) == QN_OUTCOME_AGAIN) {
+        *error = before;
+        if (qn_recovery_go_on(engine, mark, error) != QUERN_OK)
+            break;
+    }
+    qn_job_status_end_run(engine->status, error);
+    return error->status;
 }

@@ -9,6 +9,7 @@
 #include "runtime/comm/comm.h"
 #include "runtime/engine/cache.h"
 #include "runtime/engine/checkpoint.h"
+#include "runtime/engine/job_status.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/engine/site.h"
@@ -16,7 +17,16 @@
 #include "runtime/plan/explain.h"
 #include "runtime/topology/topology.h"
 
+#define QN_RECOVERY_COUNT_MAX 16 /* in the life of an engine: what kills rank after rank is not to kill them all */
+
 struct qn_heartbeat;
+
+/* A loss of ranks after which the others went on. */
+typedef struct qn_recovered {
+    qn_comm_loss loss;
+    double seconds; /* from when this rank noticed until it could begin again */
+    bool from_checkpoint;
+} qn_recovered;
 
 typedef struct qn_engine {
     qn_comm *comm;
@@ -27,6 +37,7 @@ typedef struct qn_engine {
     uint32_t *rank_node;   /* rank 0: [size] */
     uint32_t stage_number; /* stages begun in the life of the engine */
     uint32_t run_count;    /* runs that set bad records apart */
+    qn_job_status *status; /* for others to see; NULL: not asked for, or not rank 0 */
     qn_progress progress;
     qn_cache cache;                 /* results of earlier runs */
     qn_checkpoint checkpoint;       /* what is durable */
@@ -34,8 +45,11 @@ typedef struct qn_engine {
     qn_account *account;            /* of the last run; NULL: none, or its graph was refused */
     struct quern_counter *counters; /* of the context; borrowed */
     qn_site site;                   /* where this rank is */
+    bool heeds_signals;             /* that ask it to end */
     bool is_watched;                /* it tells so if it crashes */
     struct qn_heartbeat *heartbeat; /* and somebody notices if it hangs */
+    qn_recovered recovered[QN_RECOVERY_COUNT_MAX];
+    uint32_t recovery_count;
 } qn_engine;
 
 /* Takes the communicator on success; decides settings, pins. Collective; the same outcome on all ranks. */
@@ -45,5 +59,9 @@ void qn_engine_destroy(qn_engine *engine);
 
 /* Runs everything the graph's sinks ask for, and what it wants to have cached. Collective; the same outcome on all ranks. */
 quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quern_counter *counters, qn_error *error);
+
+/* All ranks say the same, and learn that they do; with an error that is set already, they learn of that. QUERN_ERROR_PLAN_MISMATCH if they do not. Collective; the
+ * same outcome on all ranks. */
+quern_status qn_engine_decide(qn_engine *engine, bool mine, bool *all_out, qn_error *error);
 
 #endif

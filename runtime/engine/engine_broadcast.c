@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "runtime/engine/recovery.h"
+
 #define HELD_PART 2 /* of the memory, at most, is what was broadcast */
 
 static quern_status check_budget(const qn_engine *engine, uint64_t bytes, uint64_t charge_bytes, qn_error *error)
@@ -28,7 +30,7 @@ static quern_status fill(qn_shared *shared, const void *data, qn_error *error)
     return status;
 }
 
-quern_status qn_engine_broadcast(qn_engine *engine, const void *data, size_t bytes, qn_shared *shared, qn_error *error)
+static quern_status try_broadcast(qn_engine *engine, const void *data, size_t bytes, qn_shared *shared, qn_error *error)
 {
     qn_comm *comm = engine->comm;
     qn_shared_wish wish = {.bytes = comm->rank == 0 ? bytes : 0, .may_share = engine->settings.shares_memory};
@@ -54,6 +56,16 @@ quern_status qn_engine_broadcast(qn_engine *engine, const void *data, size_t byt
     else
         qn_shared_destroy(shared);
     return status;
+}
+
+/* Nobody but rank 0 has the data, and who was lost may have been that one. */
+quern_status qn_engine_broadcast(qn_engine *engine, const void *data, size_t bytes, qn_shared *shared, qn_error *error)
+{
+    quern_status status = try_broadcast(engine, data, bytes, shared, error);
+    qn_outcome outcome = qn_recovery_conclude(engine, "it was broadcasting", status, error);
+    if (outcome != QN_OUTCOME_DONE && status == QUERN_OK)
+        qn_engine_unbroadcast(engine, shared);
+    return outcome == QN_OUTCOME_DONE ? QUERN_OK : error->status;
 }
 
 void qn_engine_unbroadcast(qn_engine *engine, qn_shared *shared)

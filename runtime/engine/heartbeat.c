@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/heartbeat.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +117,13 @@ static bool is_held(const qn_pulse *pulse)
     return qn_thread_look_state(pulse->process, pulse->process) == 't';
 }
 
+/* Where the launcher does not end the others when one ends, it is made to be lost, and they go on without it or end because of it. */
+static void end_member(qn_heartbeat *heartbeat, uint32_t member)
+{
+    kill(heartbeat->pulses[member].process, SIGKILL);
+    qn_roll_excuse(&heartbeat->roll, member);
+}
+
 /* A stuck rank ends itself, if it can. */
 static void end_job(qn_heartbeat *heartbeat, uint32_t member, const qn_roll_sign *sign)
 {
@@ -127,6 +136,10 @@ static void end_job(qn_heartbeat *heartbeat, uint32_t member, const qn_roll_sign
     say(heartbeat, line);
     name_member(heartbeat, member, line, sizeof line);
     tell_end(heartbeat, line, entry->silent_ns);
+    if (!is_mine && heartbeat->comm->tells_losses) {
+        end_member(heartbeat, member);
+        return;
+    }
     if (is_mine)
         qn_crash_end(heartbeat->taker.worker, QN_HEARTBEAT_EXIT_STATUS);
     qn_crash_end_now(QN_HEARTBEAT_EXIT_STATUS);
@@ -166,6 +179,20 @@ static void act(qn_heartbeat *heartbeat, uint32_t member)
         tell_member(heartbeat, member, &sign);
 }
 
+/* MPI tells of who was killed: that is dealt with elsewhere. Of who ended by itself nobody will ever hear. */
+static void see_if_gone(qn_heartbeat *heartbeat, uint32_t member)
+{
+    qn_comm *comm = heartbeat->comm;
+    int process = heartbeat->pulses[member].process;
+    bool is_gone = (kill(process, 0) != 0 && errno == ESRCH) || qn_thread_look_state(process, process) == 'Z';
+    if (!is_gone)
+        return;
+    if (!qn_comm_is_broken(comm) && !(comm->threads_allowed && qn_comm_sees_loss(comm)))
+        qn_comm_end_job(comm, QN_COMM_EXIT_LOST, "another rank ended without a word");
+    qn_roll_excuse(&heartbeat->roll, member);
+    heartbeat->roll.entries[member].verdict = QN_ROLL_FINE;
+}
+
 /* The first one whose beats come speaks, and every rank ends itself. */
 static void look_around(qn_heartbeat *heartbeat)
 {
@@ -174,6 +201,8 @@ static void look_around(qn_heartbeat *heartbeat)
     for (uint32_t i = 0; i < heartbeat->count; i++) {
         const qn_roll_sign sign = sign_of(&heartbeat->pulses[i]);
         qn_roll_judge(&heartbeat->roll, i, &sign);
+        if (heartbeat->comm->tells_losses && heartbeat->roll.entries[i].misses_beats)
+            see_if_gone(heartbeat, i);
         is_silent |= heartbeat->roll.entries[i].verdict == QN_ROLL_SILENT && heartbeat->roll.entries[i].silent_ns > 0;
     }
     bool leads = qn_roll_leads(&heartbeat->roll, heartbeat->mine);
@@ -274,6 +303,8 @@ static quern_status set_up(qn_heartbeat *heartbeat, const qn_settings *settings,
         return error->status;
     qn_pulse_init(&heartbeat->taker, &heartbeat->pulses[heartbeat->mine], &heartbeat->engine->site, heartbeat->comm);
     qn_pulse_take(&heartbeat->taker, now_ns, true); /* a rank that is stopped at once is missed, too */
+    if (heartbeat->comm->tells_losses)
+        qn_crash_end_by_signal();
     sem_init(&heartbeat->stop, 0, 0);
     int reason = qn_thread_start(&heartbeat->thread, beat, heartbeat);
     heartbeat->runs = reason == 0;

@@ -295,6 +295,7 @@ static uint64_t ask(const qn_node *node, void *user)
 quern_status qn_join_tables_choose(qn_engine *engine, const qn_graph *graph, qn_error *error)
 {
     survey on = {.engine = engine, .error = error};
-    qn_account_create(graph, qn_join_table_input_bytes_max(engine), ask, &on, &engine->account, error);
+    const qn_known_sizes sizes = {ask, &on, qn_join_table_input_bytes_max(engine), true};
+    qn_account_create(graph, &sizes, &engine->account, error);
     return error->status;
 }

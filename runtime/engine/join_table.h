@@ -33,7 +33,7 @@ void qn_join_table_destroy(qn_join_table *table);
 /* What it takes of this rank's memory. */
 uint64_t qn_join_table_charge_bytes(const qn_join_table *table);
 
-/* Makes the engine's account of a run, in which is decided of which sides of joins tables are to be tried: from what is listed on rank 0,
+/* Makes the engine's account of a run, in which is decided how joins are to be made: from what is listed on rank 0,
  * and what is kept on all. Collective; the same outcome on all ranks. */
 quern_status qn_join_tables_choose(qn_engine *engine, const qn_graph *graph, qn_error *error);
 

@@ -9,6 +9,8 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/hash.h"
+#include "runtime/base/suspension.h"
+#include "runtime/engine/job_status.h"
 
 #define IN_HAND_MAX      2 /* the running task and the next one */
 #define SAID_STREAMS_MAX 10
@@ -46,6 +48,8 @@ static quern_status take_up(qn_master *master, qn_task_state *begun, qn_error *e
         for (uint32_t turn = 0; turn < master->tasks.count; turn++) {
             uint32_t task = qn_task_list_at(&master->tasks, turn);
             uint32_t leg = qn_task_list_leg_of(&master->tasks, task);
+            bool goes_on = !begun->done[turn] && master->resumes[turn];
+            master->delivered_before += goes_on ? master->resumes[turn]->skip : 0;
             master->bytes_done += begun->done[turn] ? qn_task_list_split(&master->tasks, leg, task)->bytes : 0;
         }
         return QUERN_OK;
@@ -54,16 +58,38 @@ static quern_status take_up(qn_master *master, qn_task_state *begun, qn_error *e
     return status == QUERN_OK && !master->resumes ? no_memory(master, error) : status;
 }
 
-static quern_status start_scheduler(qn_master *master, const qn_settings *settings, const uint32_t *rank_node,
-                                    const bool *task_done, qn_error *error)
+/* Records of a second attempt wait until it takes over. Those of callbacks in another process do not, nor do bad ones, and helpers have work. */
+static bool may_second(const qn_master *master, const qn_master_config *config)
 {
+    bool holds_back =
+        !config->settings->isolate && !master->tasks.has_packed && qn_bad_legs(config->settings, config->stage) == 0;
+    return config->makes_parts || holds_back;
+}
+
+/* Check mode compares what attempts do. */
+static quern_status start_stragglers(qn_master *master, const qn_master_config *config, qn_error *error)
+{
+    const qn_settings *settings = config->settings;
+    qn_straggler_config stragglers = {.rank_count = master->comm->size,
+                                      .makes_parts = config->makes_parts,
+                                      .may_second = may_second(master, config),
+                                      .is_eager = settings->speculate == QUERN_ON};
+    if (settings->speculate == QUERN_OFF || settings->check || master->comm->size == 1)
+        return QUERN_OK;
+    return qn_stragglers_init(&master->stragglers, &stragglers, error);
+}
+
+static quern_status start_scheduler(qn_master *master, const qn_master_config *master_config, const bool *task_done,
+                                    qn_error *error)
+{
+    const qn_settings *settings = master_config->settings;
     qn_sched_config config = {
         .rank_count = master->comm->size,
         .node_count = master->comm->node_count,
         .task_count = master->tasks.count,
         .in_hand_max = IN_HAND_MAX,
         .attempt_count_max = settings->attempt_count_max,
-        .rank_node = rank_node,
+        .rank_node = master_config->rank_node,
         .task_done = task_done,
     };
     size_t bytes = qn_sched_bytes(&config);
@@ -73,7 +99,12 @@ static quern_status start_scheduler(qn_master *master, const qn_settings *settin
         return no_memory(master, error);
     master->sched = qn_sched_init(master->sched_memory, &config);
     QN_ASSERT(master->sched != NULL);
+    master->parked = calloc(master->comm->size, sizeof *master->parked);
+    if (!master->parked)
+        return no_memory(master, error);
     if (master->tasks.has_packed && qn_helpers_init(&master->helpers, master->comm->size, error) != QUERN_OK)
+        return error->status;
+    if (start_stragglers(master, master_config, error) != QUERN_OK)
         return error->status;
     for (uint32_t rank = 0; rank < master->comm->size; rank++)
         qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RANK_READY, .rank = rank});
@@ -119,6 +150,11 @@ static void say_tasks(const qn_master *master, const qn_master_config *config)
     say_streams(master, progress);
 }
 
+static qn_task_turns turns_of(const qn_task_state *begun)
+{
+    return begun->is_scattered ? QN_TASKS_SCATTERED : QN_TASKS_IN_ORDER;
+}
+
 static qn_task_cut choose_cut(const qn_master_config *config)
 {
     const qn_settings *settings = config->settings;
@@ -126,7 +162,7 @@ static qn_task_cut choose_cut(const qn_master_config *config)
     return (qn_task_cut){.split_bytes = begun ? begun->split_bytes : settings->split_bytes,
                          .record_bytes_max = begun ? begun->record_bytes_max : settings->record_bytes_max,
                          .worker_count = begun ? begun->worker_count : config->comm->size,
-                         .turns = choose_turns(config->stage, settings, config->comm),
+                         .turns = begun ? turns_of(begun) : choose_turns(config->stage, settings, config->comm),
                          .seed = config->number,
                          .bad_legs = qn_bad_legs(settings, config->stage)};
 }
@@ -139,6 +175,7 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
                           .progress = config->progress,
                           .stage = config->number,
                           .epochs = config->epochs,
+                          .log = config->log,
                           .into = config->into,
                           .stage_name = qn_leg_source(stage, 0)->name};
     uint32_t task_leg_count = 0;
@@ -155,18 +192,20 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
     if (status != QUERN_OK)
         return status;
     say_tasks(master, config);
+    qn_job_status_set_size(config->progress->status, master->tasks.count, master->tasks.bytes);
     status = take_up(master, config->begun, error);
-    return status == QUERN_OK ? start_scheduler(master, settings, config->rank_node,
-                                                master->went_on ? config->begun->done : NULL, error)
+    return status == QUERN_OK ? start_scheduler(master, config, master->went_on ? config->begun->done : NULL, error)
                               : status;
 }
 
-void qn_master_go_on(qn_master *master, uint32_t number)
+/* Whether a task is a file that only one reader can unpack. */
+static bool is_packed(const qn_master *master, uint32_t turn)
 {
-    master->stage = number;
-    master->ended = master->pausing = master->rests = false;
-    if (master->sched)
-        qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RESUME});
+    uint32_t task = qn_task_list_at(&master->tasks, turn);
+    const qn_task_leg *leg = &master->tasks.legs[qn_task_list_leg_of(&master->tasks, task)];
+    if (!master->tasks.has_packed || leg->listing.file_count == 0)
+        return false;
+    return leg->listing.files[leg->splits.items[task - leg->first_task].file].packing == QN_PACKING_STREAM;
 }
 
 quern_status qn_master_pack_tasks(qn_master *master, json_t **packed_out, qn_error *error)
@@ -174,6 +213,7 @@ quern_status qn_master_pack_tasks(qn_master *master, json_t **packed_out, qn_err
     qn_task_state state = {.split_bytes = master->cut.split_bytes,
                            .record_bytes_max = master->cut.record_bytes_max,
                            .worker_count = master->cut.worker_count,
+                           .is_scattered = master->cut.turns == QN_TASKS_SCATTERED,
                            .count = master->tasks.count,
                            .done = calloc(master->tasks.count + 1, sizeof *state.done),
                            .resumes = master->resumes};
@@ -190,21 +230,13 @@ void qn_master_finish(qn_master *master)
     for (uint32_t task = 0; master->resumes && task < master->tasks.count; task++)
         free(master->resumes[task]);
     free(master->resumes);
+    free(master->parked);
     free(master->sched_memory);
     qn_task_list_destroy(&master->tasks);
     qn_helpers_fini(&master->helpers);
+    qn_stragglers_fini(&master->stragglers);
     qn_buffer_fini(&master->message);
     *master = (qn_master){0};
-}
-
-/* Whether a task is a file that only one reader can unpack. */
-static bool is_packed(const qn_master *master, uint32_t turn)
-{
-    uint32_t task = qn_task_list_at(&master->tasks, turn);
-    const qn_task_leg *leg = &master->tasks.legs[qn_task_list_leg_of(&master->tasks, task)];
-    if (!master->tasks.has_packed || leg->listing.file_count == 0)
-        return false;
-    return leg->listing.files[leg->splits.items[task - leg->first_task].file].packing == QN_PACKING_STREAM;
 }
 
 /* Adds up what the ranks left out: more than may be ends the job before the stage does. */
@@ -223,6 +255,42 @@ static quern_status watch_bad(qn_master *master, const qn_task_outcome *outcome,
     return qn_bad_limit_exceed(&watch->limit, watch->count, watch->source, " so far", last, error);
 }
 
+/* Of the task so many bytes are left. */
+static uint64_t left_bytes(const qn_master *master, uint32_t turn)
+{
+    uint32_t task = qn_task_list_at(&master->tasks, turn);
+    const qn_resume *resume = master->resumes[turn];
+    if (resume && resume->left_bytes > 0)
+        return resume->left_bytes;
+    return qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
+}
+
+static void note_given(qn_master *master, uint32_t rank, uint32_t turn)
+{
+    bool packed = is_packed(master, turn);
+    qn_helpers_give(&master->helpers, rank, packed);
+    qn_stragglers_end_second(&master->stragglers, rank);
+    qn_stragglers_give(&master->stragglers, rank, turn, left_bytes(master, turn), packed, qn_clock_ns());
+}
+
+void qn_master_go_on(qn_master *master, uint32_t number)
+{
+    master->stage = number;
+    for (uint32_t i = 0; i < master->parked_count; i++)
+        note_given(master, master->parked[i].rank, master->parked[i].task);
+    master->parked_count = 0;
+    master->ended = master->pausing = master->rests = false;
+    if (master->sched)
+        qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RESUME});
+}
+
+/* A rank has a task no longer. */
+static void note_over(qn_master *master, const qn_task_outcome *outcome, uint32_t rank, uint64_t left)
+{
+    qn_helpers_take_back(&master->helpers, rank, is_packed(master, outcome->task));
+    qn_stragglers_take(&master->stragglers, rank, outcome->task, left, qn_clock_ns());
+}
+
 static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
                               qn_error *error)
 {
@@ -230,7 +298,7 @@ static quern_status task_done(qn_master *master, const qn_task_outcome *outcome,
     uint32_t task = qn_task_list_at(&master->tasks, outcome->task);
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
-    qn_helpers_take_back(&master->helpers, from, is_packed(master, outcome->task));
+    note_over(master, outcome, from, 0);
     master->bytes_done += qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
     return watch_bad(master, outcome, message, error);
 }
@@ -253,7 +321,7 @@ static quern_status task_failed(qn_master *master, const qn_task_outcome *outcom
     qn_sched_event event = {QN_SCHED_TASK_FAILED, from, outcome->task, outcome->attempt};
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
-    qn_helpers_take_back(&master->helpers, from, is_packed(master, outcome->task));
+    note_over(master, outcome, from, outcome->resume.left_bytes);
     qn_error_clear(&master->last_failure);
     qn_error_set(&master->last_failure, status, 0, "task %u failed on rank %u (attempt %u): %.*s", outcome->task, from,
                  outcome->attempt, (int)text_bytes, text ? text : "");
@@ -267,7 +335,97 @@ static quern_status task_given_back(qn_master *master, const qn_task_outcome *ou
     qn_sched_event event = {QN_SCHED_TASK_GIVEN_BACK, from, outcome->task, outcome->attempt};
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
-    qn_helpers_take_back(&master->helpers, from, is_packed(master, outcome->task));
+    note_over(master, outcome, from, outcome->resume.left_bytes);
+    return keep_resume(master, outcome, error);
+}
+
+static qn_task_order make_order(const qn_master *master, uint32_t turn, uint32_t attempt)
+{
+    uint32_t task = qn_task_list_at(&master->tasks, turn);
+    uint32_t leg = qn_task_list_leg_of(&master->tasks, task);
+    qn_task_order order = {.task = turn,
+                           .attempt = attempt,
+                           .task_count = master->tasks.count,
+                           .leg = leg,
+                           .place = task - master->tasks.legs[leg].first_task};
+    if (master->resumes[turn])
+        order.resume = *master->resumes[turn];
+    return order;
+}
+
+/* TASK and SECOND come with the split. */
+static quern_status send_order(qn_master *master, qn_message_kind kind, uint32_t rank, const qn_task_order *order,
+                               qn_error *error)
+{
+    qn_message_begin(&master->message, kind, master->stage);
+    qn_buffer_append(&master->message, order, sizeof *order);
+    if (kind == QN_MESSAGE_TASK || kind == QN_MESSAGE_SECOND)
+        qn_task_list_encode(&master->tasks, order->leg, qn_task_list_at(&master->tasks, order->task), &master->message);
+    if (master->message.failed)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task message");
+    return qn_comm_send(master->comm, rank, master->message.data, master->message.bytes, error);
+}
+
+static quern_status send_task(qn_master *master, const qn_sched_action *action, qn_error *error)
+{
+    qn_task_order order = make_order(master, action->task, action->attempt);
+    note_given(master, action->rank, action->task);
+    return send_order(master, QN_MESSAGE_TASK, action->rank, &order, error);
+}
+
+static quern_status send_second(qn_master *master, const qn_sched_action *action, qn_error *error)
+{
+    qn_task_order order = make_order(master, action->task, action->attempt);
+    qn_stragglers_begin_second(&master->stragglers, action->rank, action->task);
+    qn_log_line(master->log, "%s: task %u takes long: rank %u makes a second attempt", master->stage_name, action->task,
+                action->rank);
+    return send_order(master, QN_MESSAGE_SECOND, action->rank, &order, error);
+}
+
+static quern_status send_take_over(qn_master *master, const qn_sched_action *action, qn_error *error)
+{
+    qn_task_order order = make_order(master, action->task, action->attempt);
+    note_given(master, action->rank, action->task);
+    qn_log_line(master->log, "%s: task %u: rank %u takes over (attempt %u)", master->stage_name, action->task,
+                action->rank, action->attempt);
+    return send_order(master, QN_MESSAGE_TAKE_OVER, action->rank, &order, error);
+}
+
+static quern_status send_drop(qn_master *master, const qn_sched_action *action, qn_error *error)
+{
+    qn_task_order order = make_order(master, action->task, action->attempt);
+    qn_stragglers_end_second(&master->stragglers, action->rank);
+    qn_log_line(master->log, "%s: task %u: rank %u drops its second attempt", master->stage_name, action->task,
+                action->rank);
+    return send_order(master, QN_MESSAGE_DROP, action->rank, &order, error);
+}
+
+/* The rank that has the task in hand is to give it back, if it still has it. */
+static quern_status send_leave(qn_master *master, uint32_t rank, uint32_t turn, qn_error *error)
+{
+    uint32_t attempt = 0;
+    if (qn_sched_get_holder(master->sched, turn, &attempt) != rank)
+        return QUERN_OK;
+    qn_task_order order = make_order(master, turn, attempt);
+    qn_log_line(master->log, "%s: task %u: rank %u is asked to leave it to others", master->stage_name, turn, rank);
+    return send_order(master, QN_MESSAGE_LEAVE, rank, &order, error);
+}
+
+/* Its part is made: the rank that has the task in hand need not go on, unless it is through before it hears so. */
+static quern_status second_ready(qn_master *master, const qn_task_outcome *outcome, uint32_t from, qn_error *error)
+{
+    uint32_t attempt = 0, rank = qn_sched_get_holder(master->sched, outcome->task, &attempt);
+    bool is_second = master->stragglers.ranks && master->stragglers.ranks[from].second == outcome->task;
+    return !is_second || rank == QN_SCHED_NONE ? QUERN_OK : send_leave(master, rank, outcome->task, error);
+}
+
+/* Its helpers, if it has some, will be told anew. */
+static quern_status task_parked(qn_master *master, const qn_task_outcome *outcome, uint32_t from, qn_error *error)
+{
+    if (master->parked_count == master->comm->size || !master->pausing)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "rank %u rests out of place", from);
+    note_over(master, outcome, from, outcome->resume.left_bytes);
+    master->parked[master->parked_count++] = (qn_parked){from, outcome->task};
     return keep_resume(master, outcome, error);
 }
 
@@ -277,6 +435,8 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
     if (head->kind == QN_MESSAGE_SUSPEND) {
         if (master->epochs)
             master->epochs->is_to_end = true;
+        else
+            qn_suspension_ask();
         return QUERN_OK;
     }
     if (head->kind == QN_MESSAGE_IDLE) {
@@ -303,30 +463,14 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
     memcpy(&outcome, fields, sizeof outcome);
     if (outcome.task >= master->tasks.count)
         return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message names task %u", outcome.task);
+    if (head->kind == QN_MESSAGE_READY)
+        return second_ready(master, &outcome, from, error);
     if (head->kind == QN_MESSAGE_GIVEN_BACK)
         return task_given_back(master, &outcome, from, error);
+    if (head->kind == QN_MESSAGE_PARKED)
+        return task_parked(master, &outcome, from, error);
     return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, message, from, error)
                                          : task_failed(master, &outcome, message, from, error);
-}
-
-static quern_status send_task(qn_master *master, const qn_sched_action *action, qn_error *error)
-{
-    uint32_t task = qn_task_list_at(&master->tasks, action->task);
-    uint32_t leg = qn_task_list_leg_of(&master->tasks, task);
-    qn_task_order order = {.task = action->task,
-                           .attempt = action->attempt,
-                           .task_count = master->tasks.count,
-                           .leg = leg,
-                           .place = task - master->tasks.legs[leg].first_task};
-    if (master->resumes[action->task])
-        order.resume = *master->resumes[action->task];
-    qn_message_begin(&master->message, QN_MESSAGE_TASK, master->stage);
-    qn_buffer_append(&master->message, &order, sizeof order);
-    qn_task_list_encode(&master->tasks, leg, task, &master->message);
-    if (master->message.failed)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task message");
-    qn_helpers_give(&master->helpers, action->rank, is_packed(master, action->task));
-    return qn_comm_send(master->comm, action->rank, master->message.data, master->message.bytes, error);
 }
 
 /* Tells those whose task is packed who has nothing to do. */
@@ -362,6 +506,12 @@ static quern_status act(qn_master *master, const qn_sched_action *action, qn_err
     switch (action->kind) {
     case QN_SCHED_RUN:
         return send_task(master, action, error);
+    case QN_SCHED_SECOND:
+        return send_second(master, action, error);
+    case QN_SCHED_TAKE_OVER:
+        return send_take_over(master, action, error);
+    case QN_SCHED_DROP:
+        return send_drop(master, action, error);
     case QN_SCHED_FINISH:
         master->tasks_over = true;
         return QUERN_OK;
@@ -371,16 +521,45 @@ static quern_status act(qn_master *master, const qn_sched_action *action, qn_err
     return qn_error_set(error, master->last_failure.status, 0, "%s", master->last_failure.text);
 }
 
-static quern_status carry_out(qn_master *master, qn_error *error)
+static quern_status carry_out_all(qn_master *master, qn_error *error)
 {
     qn_sched_action action;
     quern_status status = QUERN_OK;
-    while (status == QUERN_OK && master->sched && qn_sched_next(master->sched, &action))
+    while (status == QUERN_OK && qn_sched_next(master->sched, &action))
         status = act(master, &action, error);
+    return status;
+}
+
+/* What takes long near the end. */
+static quern_status press_on(qn_master *master, qn_error *error)
+{
+    uint32_t rank = 0, task = 0, attempt = 0;
+    uint64_t now_ns = qn_clock_ns();
+    quern_status status = QUERN_OK;
+    while (status == QUERN_OK && !master->pausing && !master->tasks_over) {
+        qn_straggler_advice advice = qn_stragglers_next(&master->stragglers, now_ns, &rank, &task);
+        if (advice == QN_STRAGGLER_NONE)
+            break;
+        if (advice == QN_STRAGGLER_ASK) {
+            status = send_leave(master, rank, task, error);
+        } else if (qn_sched_get_holder(master->sched, task, &attempt) == rank) {
+            qn_sched_feed(master->sched, &(qn_sched_event){QN_SCHED_TASK_LATE, rank, task, attempt});
+            status = carry_out_all(master, error);
+        }
+    }
+    return status;
+}
+
+static quern_status carry_out(qn_master *master, qn_error *error)
+{
+    quern_status status = master->sched ? carry_out_all(master, error) : QUERN_OK;
     if (master->sched) {
-        qn_sched_counts counts = qn_sched_get_counts(master->sched);
-        if (status == QUERN_OK && counts.pending == 0)
+        if (status == QUERN_OK && qn_sched_get_counts(master->sched).pending == 0) {
             status = send_helpers(master, error);
+            if (status == QUERN_OK)
+                status = press_on(master, error);
+        }
+        qn_sched_counts counts = qn_sched_get_counts(master->sched);
         qn_progress_update(master->progress, master->stage_name, master->bytes_done, master->tasks.bytes, counts.done,
                            master->tasks.count);
     }
@@ -398,12 +577,13 @@ static quern_status suspend(const qn_master *master, qn_error *error)
 static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *user, qn_error *error)
 {
     if (!master->epochs)
-        return QUERN_OK;
+        return qn_suspension_is_asked() ? suspend(master, error) : QUERN_OK;
     uint64_t now_ns = qn_clock_ns(), bytes = master->into ? qn_result_get_saved_bytes(master->into) : 0;
     bool ends = qn_epochs_must_end(master->epochs, now_ns, bytes);
-    if (ends && (!master->into || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
+    bool is_restoring = master->restores && master->idle_count < master->comm->size; /* nothing is new */
+    if (ends && (!master->into || is_restoring || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
         return suspend(master, error);
-    if (master->pausing || !master->into || !master->sched ||
+    if (master->pausing || is_restoring || !master->into || !master->sched ||
         !(ends || qn_epochs_is_due(master->epochs, now_ns, bytes)))
         return QUERN_OK;
     master->pausing = true;
@@ -415,10 +595,21 @@ static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *us
 /* Whether no rank emits anything any more: for good, or for now. */
 static bool are_all_idle(qn_master *master)
 {
-    if (master->has_results && master->idle_count < master->comm->size)
+    if ((master->has_results || master->restores) && master->idle_count < master->comm->size)
         return false;
-    master->rests = master->pausing && !master->tasks_over && qn_sched_get_counts(master->sched).in_hand == 0;
+    master->rests =
+        master->pausing && !master->tasks_over && qn_sched_get_counts(master->sched).in_hand == master->parked_count;
     return !master->sched || master->tasks_over || master->rests;
+}
+
+/* How a stage ends. Where no round was announced none has taken place, and a collated result need not rest with one: then ranks still hold all
+ * that they emitted, and better cuts can be made of more. */
+static uint64_t choose_end(const qn_master *master)
+{
+    if (!master->rests)
+        return QN_END_FOR_GOOD;
+    bool has_rounds = master->into->kind == QN_RESULT_REDUCED || master->announced_rounds > 0;
+    return has_rounds ? QN_END_FOR_NOW : QN_END_WITHOUT_ROUNDS;
 }
 
 quern_status qn_master_step(qn_master *master, qn_master_own_fn own, void *user, qn_error *error)
@@ -440,9 +631,9 @@ quern_status qn_master_step(qn_master *master, qn_master_own_fn own, void *user,
         status = announce(master, QN_MESSAGE_ROUND, &round, own, user, error);
     }
     if (status == QUERN_OK && are_all_idle(master)) {
-        uint64_t rests = master->rests;
+        uint64_t how = choose_end(master);
         master->ended = true;
-        status = announce(master, QN_MESSAGE_END, &rests, own, user, error);
+        status = announce(master, QN_MESSAGE_END, &how, own, user, error);
     }
     return status;
 }

@@ -9,6 +9,7 @@
 #ifndef QN_ENGINE_MASTER_H
 #define QN_ENGINE_MASTER_H
 
+#include "runtime/base/log.h"
 #include "runtime/comm/comm.h"
 #include "runtime/engine/bad_log.h"
 #include "runtime/engine/epochs.h"
@@ -16,6 +17,7 @@
 #include "runtime/engine/message.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
+#include "runtime/engine/stragglers.h"
 #include "runtime/engine/task_list.h"
 #include "runtime/engine/task_state.h"
 #include "runtime/shuffle/result.h"
@@ -28,17 +30,26 @@ typedef struct qn_bad_watch {
     uint64_t count;
 } qn_bad_watch;
 
+/* A task that a rank has in hand while the stage rests. */
+typedef struct qn_parked {
+    uint32_t rank, task;
+} qn_parked;
+
 typedef struct qn_master {
     qn_comm *comm;
     qn_progress *progress; /* borrowed */
     const char *stage_name;
     uint32_t stage;
     qn_task_list tasks;
+    bool
+        restores; /* ranks read what an earlier attempt at the job saved before anything else, and tell when they are through */
     bool has_results; /* ranks read results beside the tasks, or only these, and tell when they are through */
     void *sched_memory;
-    qn_sched *sched;           /* NULL: no leg of the stage is a source */
-    qn_resume **resumes;       /* [tasks.count], NULL where an attempt begins at the begin */
-    qn_helpers helpers;        /* of ranks whose task is packed */
+    qn_sched *sched;     /* NULL: no leg of the stage is a source */
+    qn_resume **resumes; /* [tasks.count], NULL where an attempt begins at the begin */
+    qn_helpers helpers;  /* of ranks whose task is packed */
+    qn_stragglers stragglers;
+    const qn_log *log;         /* borrowed */
     uint32_t idle_count;       /* ranks that have nothing more to emit */
     uint64_t next_round;       /* rounds below this number were asked for */
     uint64_t announced_rounds; /* … and announced */
@@ -51,15 +62,20 @@ typedef struct qn_master {
     const qn_result *into; /* what can be saved with some tasks done; borrowed; NULL: nothing */
     qn_task_cut cut;       /* how the tasks were */
     uint64_t paused_ns;    /* when it began to */
-    bool pausing, rests;   /* nothing is handed out until all ranks have cut an epoch; nothing is in hand any more */
-    bool went_on;          /* some of the tasks were done in an earlier attempt at the job */
+    qn_parked *parked;     /* [comm->size], owned */
+    uint32_t parked_count;
+    bool pausing, rests; /* nothing is handed out until all ranks have cut an epoch; nothing is worked on any more */
+    bool went_on;        /* some of the tasks were done in an earlier attempt at the job */
+    uint64_t delivered_before; /* records by that attempt, of blocks that will be run once more */
 } qn_master;
 
 typedef struct qn_master_config {
     qn_comm *comm; /* borrowed, as all of this, until finish */
     const qn_settings *settings;
     qn_progress *progress;
+    const qn_log *log;
     const qn_stage *stage;
+    bool makes_parts;          /* its attempts do */
     uint32_t number;           /* of the stage in messages */
     const uint32_t *rank_node; /* [comm->size] */
     qn_epochs *epochs;

@@ -21,13 +21,25 @@ typedef enum qn_message_kind {
     QN_MESSAGE_WANT_ROUND, /* rank → master: u64 number */
     QN_MESSAGE_ROUND,      /* master → all: u64 number */
     QN_MESSAGE_IDLE,       /* rank → master: has emitted all that it ever will in this stage */
-    QN_MESSAGE_PAUSE,      /* master → all: give back what is in hand, at the next block */
+    QN_MESSAGE_PAUSE, /* master → all: leave what is in hand at the next block, and give back what is not begun */
     QN_MESSAGE_GIVEN_BACK, /* rank → master: qn_task_outcome, of which resume says where to go on */
-    QN_MESSAGE_SUSPEND,    /* rank → master: it was told that the job is to end soon */
-    QN_MESSAGE_END,        /* master → all: every rank has; u64: 1 if the stage only rests */
-    QN_MESSAGE_BROKEN,     /* rank → master: cannot go on; status, text */
-    QN_MESSAGE_ABORT,      /* master → all: the job failed */
+    QN_MESSAGE_PARKED,     /* rank → master: the same, but the rank goes on with it after the rest */
+    QN_MESSAGE_LEAVE, /* master → rank: qn_task_order of a task in its hand, which it is to give back at the next block */
+    QN_MESSAGE_SECOND,    /* master → rank: as TASK; what it gives is kept back until it takes over, or dropped */
+    QN_MESSAGE_READY,     /* rank → master: qn_task_outcome of a second that has made its part, and could take over */
+    QN_MESSAGE_TAKE_OVER, /* master → rank: qn_task_order of its second, which it has in hand now, from its resume on */
+    QN_MESSAGE_DROP,      /* master → rank: qn_task_order of its second, which is not needed any more */
+    QN_MESSAGE_SUSPEND,   /* rank → master: it was told that the job is to end soon */
+    QN_MESSAGE_END,       /* master → all: every rank has; u64: qn_end */
+    QN_MESSAGE_BROKEN,    /* rank → master: cannot go on; status, text */
+    QN_MESSAGE_ABORT,     /* master → all: the job failed */
 } qn_message_kind;
+
+typedef enum qn_end {
+    QN_END_FOR_GOOD,
+    QN_END_FOR_NOW,        /* the stage rests after rounds */
+    QN_END_WITHOUT_ROUNDS, /* it rests; no rank has begun a round, and none is to */
+} qn_end;
 
 typedef struct qn_message_head {
     uint32_t kind;
@@ -38,6 +50,7 @@ typedef struct qn_message_head {
 typedef struct qn_resume {
     qn_text_place place; /* place.started false and segment 0: at the begin */
     uint64_t skip;       /* records at the end of the chain that an earlier attempt delivered from the block there */
+    uint64_t left_bytes; /* of the task from there on, about; 0: not known */
 } qn_resume;
 
 typedef struct qn_task_order {

@@ -8,15 +8,17 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/engine/job_status.h"
 
 #define LINE_BYTES_MAX    256
 #define TERMINAL_EVERY_NS (100 * QN_NS_PER_MS)
 #define LOG_EVERY_NS      (1 * QN_NS_PER_S)
 
-void qn_progress_start(qn_progress *progress, bool shown)
+void qn_progress_start(qn_progress *progress, bool shown, struct qn_job_status *status)
 {
     uint64_t now_ns = qn_clock_ns();
-    *progress = (qn_progress){.shown = shown, .terminal = shown && isatty(STDERR_FILENO), .start_ns = now_ns};
+    *progress =
+        (qn_progress){.shown = shown, .terminal = shown && isatty(STDERR_FILENO), .start_ns = now_ns, .status = status};
     progress->every_ns = progress->terminal ? TERMINAL_EVERY_NS : LOG_EVERY_NS;
     progress->next_ns = now_ns + progress->every_ns;
 }
@@ -84,6 +86,7 @@ const char *qn_progress_bytes(uint64_t bytes)
 void qn_progress_update(qn_progress *progress, const char *stage, uint64_t bytes_done, uint64_t bytes_all,
                         uint32_t tasks_done, uint32_t tasks_all)
 {
+    qn_job_status_update(progress->status, tasks_done, bytes_done);
     uint64_t now_ns = progress->shown ? qn_clock_ns() : 0;
     if (!progress->shown || now_ns < progress->next_ns)
         return;

@@ -10,15 +10,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct qn_job_status;
+
 typedef struct qn_progress {
-    bool shown; /* somebody wants it, and this is rank 0 */
+    struct qn_job_status *status; /* is told too; borrowed; NULL: none */
+    bool shown;                   /* somebody wants it, and this is rank 0 */
     bool terminal;
     bool line_open; /* a line stands on the terminal without its end */
     uint64_t start_ns, next_ns;
     uint64_t every_ns;
 } qn_progress;
 
-void qn_progress_start(qn_progress *progress, bool shown);
+void qn_progress_start(qn_progress *progress, bool shown, struct qn_job_status *status);
 /* A line of its own. */
 void qn_progress_say(qn_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Lines of their own, asked for or not; the text ends with the end of one. */

@@ -63,6 +63,7 @@ typedef struct stage_sums {
     uint64_t read_bytes, sent_bytes, spilled_bytes;
     uint64_t inserted, copies, merged;      /* by the result at the end */
     uint64_t restored;                      /* into it, beside these */
+    uint64_t delivered_before;              /* to the end, by an earlier attempt at the job */
     uint64_t read_merged[QN_LEG_COUNT_MAX]; /* as the results were read */
     uint64_t leg_bytes[QN_LEG_COUNT_MAX];
 } stage_sums;
@@ -71,6 +72,7 @@ static void sum_up(const qn_stage_run *run, stage_sums *sums)
 {
     memcpy(sums->edges, run->edges, sizeof sums->edges);
     memcpy(sums->leg_bytes, run->source_bytes, sizeof sums->leg_bytes);
+    sums->delivered_before = run->delivered_before;
     sums->sent = run->figures.sent_records;
     sums->received = run->figures.received_records;
     sums->read_bytes = run->figures.input_bytes;
@@ -132,13 +134,15 @@ static quern_status check_balance(const qn_stage_run *run, const stage_sums *sum
     const qn_stage *stage = run->stage;
     uint64_t left = 0, arrived = sums->edges[stage->step_count].records_in;
     quern_status status = QUERN_OK;
+    /* What an earlier attempt at the job delivered of a block that failed then is made once more, and dropped. */
+    uint64_t due = arrived + sums->delivered_before;
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
         const qn_leg *leg = &stage->legs[i];
         status = check_leg(stage, i, sums, run->from[i], error);
         left += sums->edges[leg->first_step + leg->operator_count].records_out;
     }
-    if (status == QUERN_OK && left != arrived)
-        status = unbalanced("at the end of a stage", left, arrived, error);
+    if (status == QUERN_OK && left != due)
+        status = unbalanced("at the end of a stage", left, due, error);
     if (status == QUERN_OK && (run->into || run->stored) && arrived != sums->inserted)
         status = unbalanced("into the result", arrived, sums->inserted, error);
     if (status == QUERN_OK && sums->sent != sums->received)
@@ -472,6 +476,28 @@ static json_t *describe_counters(const struct quern_counter *counter)
     return object;
 }
 
+static json_t *describe_recovered(const qn_recovered *recovered)
+{
+    json_t *object = json_object(), *lost = json_array();
+    const qn_comm_loss *loss = &recovered->loss;
+    for (uint32_t i = 0; i < loss->lost_count && i < QN_COMM_LOST_NAMED_MAX; i++)
+        json_array_append_new(lost, json_integer(loss->lost[i]));
+    json_object_set_new(object, "lost_ranks", lost);
+    set_u64(object, "lost_count", loss->lost_count);
+    set_u64(object, "survivors", loss->survivor_count);
+    json_object_set_new(object, "seconds", json_real(recovered->seconds));
+    json_object_set_new(object, "from_checkpoint", json_boolean(recovered->from_checkpoint));
+    return object;
+}
+
+static json_t *describe_recoveries(const qn_engine *engine)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < engine->recovery_count; i++)
+        json_array_append_new(list, describe_recovered(&engine->recovered[i]));
+    return list;
+}
+
 static json_t *describe_run(const qn_report *report, const qn_engine *engine, const rank_summary *summaries,
                             const qn_error *outcome)
 {
@@ -495,6 +521,7 @@ static json_t *describe_run(const qn_report *report, const qn_engine *engine, co
     set_u64(object, "input_bytes", input_bytes);
     set_u64(object, "memory_bytes_per_node", engine->settings.node_memory_bytes);
     json_object_set_new(object, "memory_source", json_string(engine->settings.memory_source));
+    json_object_set_new(object, "recoveries", describe_recoveries(engine));
     json_object_set_new(object, "counters", describe_counters(engine->counters));
     json_object_set_new(object, "stages", stages);
     json_object_set_new(object, "edges", edges);

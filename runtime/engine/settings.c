@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/engine/allocation.h"
 #include "runtime/shuffle/shuffle.h"
 #include "runtime/topology/memory_limit.h"
 
@@ -173,19 +174,37 @@ static const char *choose_scratch(const quern_options *options)
 {
     if (options->scratch_dir)
         return options->scratch_dir;
-    const char *by_user = getenv("TMPDIR");
-    return by_user && *by_user ? by_user : "/var/tmp"; /* not /tmp, which may be memory */
+    const char *of_job = getenv("SLURM_TMPDIR"), *by_user = getenv("TMPDIR");
+    if (of_job && *of_job && access(of_job, W_OK | X_OK) == 0) /* not every node has it */
+        return of_job;
+    if (by_user && *by_user)
+        return by_user;
+    return "/var/tmp"; /* not /tmp, which may be memory */
+}
+
+/* What is asked for, or has its place in the job directory; NULL: neither, or no memory. */
+static char *choose_path(const char *path, const char *job_dir, const char *name)
+{
+    char *joined = NULL;
+    if (path || !job_dir)
+        return path ? strdup(path) : NULL;
+    return asprintf(&joined, "%s/%s", job_dir, name) < 0 ? NULL : joined;
 }
 
 /* The caller's memory need not live as long as the engine. */
 static quern_status copy_texts(qn_settings *settings, const quern_options *options, qn_error *error)
 {
+    const char *job_dir = options->job_dir;
     settings->scratch_dir = strdup(choose_scratch(options));
-    settings->report_path = options->report_path ? strdup(options->report_path) : NULL;
+    settings->job_dir = job_dir ? strdup(job_dir) : NULL;
+    settings->report_path = choose_path(options->report_path, job_dir, "report.json");
+    settings->log_path = choose_path(options->log_path, job_dir, "log");
     settings->quarantine_dir = options->quarantine_dir ? strdup(options->quarantine_dir) : NULL;
     settings->checkpoint_dir = options->checkpoint_dir ? strdup(options->checkpoint_dir) : NULL;
     if (!settings->scratch_dir || (options->checkpoint_dir && !settings->checkpoint_dir) ||
-        (options->report_path && !settings->report_path) || (options->quarantine_dir && !settings->quarantine_dir))
+        (job_dir && !settings->job_dir) || ((options->report_path || job_dir) && !settings->report_path) ||
+        ((options->log_path || job_dir) && !settings->log_path) ||
+        (options->quarantine_dir && !settings->quarantine_dir))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the texts of options");
     return QUERN_OK;
 }
@@ -212,16 +231,6 @@ static quern_status decide_bad(qn_settings *settings, const char *text, qn_error
                         "bad-records: '%s' is not fail, skip:N or quarantine:N, with a number above 0", text);
 }
 
-/* Of a job of SLURM; 0: it does not say. */
-static uint64_t time_left_ns(void)
-{
-    const char *end = getenv("SLURM_JOB_END_TIME"); /* in seconds since 1970 */
-    long long end_s = end ? strtoll(end, NULL, 10) : 0, now_s = (long long)time(NULL);
-    if (end_s <= 0)
-        return 0;
-    return end_s > now_s ? (uint64_t)(end_s - now_s) * QN_NS_PER_S : 1;
-}
-
 /* A callback that takes long is not known to hang, and a host's processes are not ours to end, unless the user says so. */
 static void decide_hang(qn_settings *settings, const quern_options *options, const qn_comm *comm)
 {
@@ -233,10 +242,25 @@ static void decide_hang(qn_settings *settings, const quern_options *options, con
     settings->hang_in_callback = options->hang_timeout_ms != 0;
 }
 
+/* A process alone has nobody to lose. */
+static quern_status decide_recovery(qn_settings *settings, quern_switch asked, const qn_comm *comm, qn_error *error)
+{
+    bool can = comm->tells_losses && comm->threads_allowed;
+    settings->recovers = can && (asked == QUERN_ON || (asked != QUERN_OFF && !comm->in_host));
+    if (asked != QUERN_ON || can || comm->size == 1)
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0,
+                        "recover: this MPI does not tell of ranks that die: it takes Open MPI 5, started as mpirun "
+                        "--with-ft ulfm%s",
+                        comm->tells_losses ? ", with MPI_THREAD_MULTIPLE" : "");
+}
+
 void qn_settings_fini(qn_settings *settings)
 {
     free(settings->scratch_dir);
+    free(settings->job_dir);
     free(settings->report_path);
+    free(settings->log_path);
     free(settings->quarantine_dir);
     free(settings->checkpoint_dir);
     qn_cipher_destroy(settings->cipher);
@@ -254,6 +278,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .show_progress = options->progress == QUERN_ON,
         .check = options->check == QUERN_ON,
         .verify_network = options->verify_network,
+        .speculate = options->speculate,
         .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
         .shares_memory = options->shared_memory != QUERN_OFF,
         .tells_crash = options->crash_report == QUERN_AUTO ? !comm->in_host : options->crash_report == QUERN_ON,
@@ -275,8 +300,12 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     settings->task_timeout_ns = options->task_timeout_s * QN_NS_PER_S;
     settings->checkpoint_every_ns = options->checkpoint_every_ms * QN_NS_PER_MS;
     settings->node_failure_ns = (options->node_mtbf_ms > 0 ? options->node_mtbf_ms : NODE_MTBF_MS) * QN_NS_PER_MS;
-    settings->deadline_ns = options->deadline_ms > 0 ? options->deadline_ms * QN_NS_PER_MS : time_left_ns();
+    uint64_t left_ns = options->deadline_ms > 0 ? options->deadline_ms * QN_NS_PER_MS
+                                                : qn_allocation_left_ns(options->checkpoint_dir && comm->rank == 0);
+    settings->deadline_ns = left_ns > 0 ? qn_clock_ns() + left_ns : 0;
     decide_hang(settings, options, comm);
+    if (decide_recovery(settings, options->recover, comm, error) != QUERN_OK)
+        return error->status;
     quern_status status = copy_texts(settings, options, error);
     if (status == QUERN_OK && options->encrypt)
         status = qn_cipher_load(options->encrypt, &settings->cipher, error);
@@ -306,6 +335,7 @@ quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *e
         ~key,
         is_asked,
         is_refused,
+        !settings->recovers,
     };
     quern_status status = qn_comm_reduce_max(comm, largest, sizeof largest / sizeof *largest, error);
     settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
@@ -313,13 +343,17 @@ quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *e
     settings->least_rank_memory_bytes = ~largest[2];
     settings->least_node_memory_bytes = ~largest[3];
     settings->broadcast_bytes = ~largest[4];
+    settings->recovers = !largest[9];
     comm->trusts_network = !largest[7] && (largest[8] || comm->node_count == 1);
     if (status == QUERN_OK && largest[5] != ~largest[6]) /* what one rank writes another one may have to read */
         status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");
-    uint64_t bad[] = {settings->bad_policy, settings->bad_count_max};
+    uint64_t now_ns = qn_clock_ns(), deadline_ns = settings->deadline_ns;
+    uint64_t left_ns = deadline_ns > now_ns ? deadline_ns - now_ns : deadline_ns > 0;
+    uint64_t first[] = {settings->bad_policy, settings->bad_count_max, left_ns};
     if (status == QUERN_OK)
-        status = qn_comm_broadcast(comm, bad, sizeof bad, 0, error);
-    settings->bad_policy = (quern_bad_policy)bad[0];
-    settings->bad_count_max = bad[1];
+        status = qn_comm_broadcast(comm, first, sizeof first, 0, error);
+    settings->bad_policy = (quern_bad_policy)first[0];
+    settings->bad_count_max = first[1];
+    settings->deadline_ns = first[2] > 0 ? now_ns + first[2] : 0; /* any rank may come to be the first */
     return status;
 }

@@ -29,7 +29,9 @@ typedef struct qn_settings {
     uint64_t split_bytes; /* 0: by the input */
     uint32_t attempt_count_max;
     char *scratch_dir;           /* owned */
+    char *job_dir;               /* owned; NULL: none */
     char *report_path;           /* owned; NULL: none */
+    char *log_path;              /* owned; NULL: none */
     quern_bad_policy bad_policy; /* of sources that have none; those of rank 0 */
     uint64_t bad_count_max;
     char *quarantine_dir; /* owned; NULL: none */
@@ -38,11 +40,14 @@ typedef struct qn_settings {
     bool resumes;
     uint64_t checkpoint_every_ns; /* 0: by cost and failures */
     uint64_t node_failure_ns;     /* mean time between failures of a node */
-    uint64_t deadline_ns;         /* from when the context was made; 0: none */
+    uint64_t
+        deadline_ns; /* by qn_clock_ns() of this node; 0: none; after qn_settings_unify() one moment for all ranks */
     quern_explain_form explain;
     bool show_progress;
     bool check;                  /* callbacks */
     quern_switch verify_network; /* QUERN_AUTO: where there are several nodes */
+    bool recovers;               /* from the loss of ranks */
+    quern_switch speculate;      /* AUTO: where it seems to pay; ON: wherever a rank has nothing to do */
     bool pin;
     bool tells_crash;         /* when a signal ends it */
     bool isolate;             /* callbacks run in a process of their own */

@@ -48,10 +48,12 @@ quern_status qn_sink_writer_add_part(qn_sink_writer *writer, qn_part **part_out,
     return QUERN_OK;
 }
 
-static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, bool is_second,
+                              qn_error *error)
 {
     const qn_sink *sink = writer->sink;
-    const qn_part_style style = style_of(sink);
+    qn_part_style style = style_of(sink);
+    style.is_second = is_second;
     qn_part *part = NULL;
     quern_status status = qn_sink_writer_add_part(writer, &part, error);
     if (status == QUERN_OK &&
@@ -60,14 +62,23 @@ static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t 
     return status;
 }
 
-quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error)
+quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, bool is_second,
+                                       qn_error *error)
 {
     if (!qn_sink_writer_has_parts(writer))
         return QUERN_OK;
-    quern_status status = writer->sink->kind == QN_SINK_COLLECT ? qn_collect_begin_part(writer, number, error)
-                                                                : open_file(writer, number, part_count, error);
+    quern_status status = writer->sink->kind == QN_SINK_COLLECT
+                              ? qn_collect_begin_part(writer, number, error)
+                              : open_file(writer, number, part_count, is_second, error);
     writer->part_open = status == QUERN_OK;
     return status;
+}
+
+quern_status qn_sink_writer_adopt_part(qn_sink_writer *writer, qn_error *error)
+{
+    if (!writer->part_open || writer->sink->kind == QN_SINK_COLLECT)
+        return QUERN_OK;
+    return qn_part_adopt(&writer->parts[writer->part_count - 1], error);
 }
 
 quern_status qn_sink_writer_end_part(qn_sink_writer *writer, qn_error *error)
@@ -267,6 +278,13 @@ void qn_sink_writer_fini(qn_sink_writer *writer, bool keep)
     writer->part_count = writer->part_capacity = 0;
     qn_top_k_free(writer);
     qn_collect_free(writer);
+}
+
+void qn_sink_writer_leave(qn_sink_writer *writer, bool is_given_again)
+{
+    qn_sink_writer_drop_part(writer);
+    qn_output_leave(&writer->output, is_given_again);
+    qn_sink_writer_fini(writer, true);
 }
 
 void qn_sink_writer_withdraw(qn_sink_writer *writer)

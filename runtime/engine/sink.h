@@ -46,8 +46,11 @@ static inline bool qn_sink_writer_has_parts(const qn_sink_writer *writer)
     return writer->sink->kind != QN_SINK_TOP_K;
 }
 
-/* Parts are opened one at a time; top k needs none (these then do nothing). */
-quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, qn_error *error);
+/* Parts are opened one at a time; top k needs none (these then do nothing). is_second: another rank has that part open, too, and its file keeps
+ * out of the way until it is adopted, when that one is gone. */
+quern_status qn_sink_writer_begin_part(qn_sink_writer *writer, uint64_t number, uint64_t part_count, bool is_second,
+                                       qn_error *error);
+quern_status qn_sink_writer_adopt_part(qn_sink_writer *writer, qn_error *error);
 quern_status qn_sink_writer_end_part(qn_sink_writer *writer, qn_error *error);
 void qn_sink_writer_drop_part(qn_sink_writer *writer); /* the open one */
 
@@ -65,6 +68,8 @@ quern_status qn_sink_writer_collect_summaries(qn_sink_writer *writer, qn_comm *c
                                               size_t *count_out, qn_error *error);
 /* Frees; without keep every file is removed (the directory too, in qn_sink_writer_withdraw). Takes a zeroed one. */
 void qn_sink_writer_fini(qn_sink_writer *writer, bool keep);
+/* Frees; files stay as they would if the job had been killed, for who begins again (qn_output_leave()). Takes a zeroed one. */
+void qn_sink_writer_leave(qn_sink_writer *writer, bool is_given_again);
 /* Rank 0, after all ranks removed their files. */
 void qn_sink_writer_withdraw(qn_sink_writer *writer);
 

@@ -13,6 +13,7 @@
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
+#include "runtime/engine/stage_restore.h"
 #include "runtime/engine/task_run.h"
 #include "runtime/exec/grouper.h"
 
@@ -106,14 +107,19 @@ bool qn_stage_makes_parts(const qn_stage_run *run)
     return run->stored || (run->writer && qn_sink_writer_has_parts(run->writer));
 }
 
-quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error)
+quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, bool is_second, qn_error *error)
 {
     uint64_t number = run->first_part[leg] + place;
     if (run->stored)
         return qn_store_begin_part(run->stored->stored, number, error);
     if (!run->writer)
         return QUERN_OK;
-    return qn_sink_writer_begin_part(run->writer, number, run->first_part[run->stage->leg_count], error);
+    return qn_sink_writer_begin_part(run->writer, number, run->first_part[run->stage->leg_count], is_second, error);
+}
+
+quern_status qn_stage_adopt_part(qn_stage_run *run, qn_error *error)
+{
+    return run->writer ? qn_sink_writer_adopt_part(run->writer, error) : QUERN_OK;
 }
 
 quern_status qn_stage_end_part(qn_stage_run *run, qn_error *error)
@@ -296,7 +302,7 @@ static quern_status run_result_part(qn_stage_run *run, uint32_t leg, qn_result_f
     uint64_t place = qn_result_feed_begin_part(feed, part, run->engine->comm->rank);
     if (run->places[leg])
         qn_chain_begin_part(&run->chains[leg], &run->places[leg][place]);
-    quern_status status = qn_stage_begin_part(run, leg, place, &run->agent.error);
+    quern_status status = qn_stage_begin_part(run, leg, place, false, &run->agent.error);
     if (status == QUERN_OK)
         status = feed_result(run, leg, feed);
     return status == QUERN_OK ? end_part_of_result(run) : status;
@@ -305,7 +311,7 @@ static quern_status run_result_part(qn_stage_run *run, uint32_t leg, qn_result_f
 /* The groups of this rank are one part. */
 static quern_status run_part_of_groups(qn_stage_run *run, uint32_t leg)
 {
-    quern_status status = qn_stage_begin_part(run, leg, run->engine->comm->rank, &run->agent.error);
+    quern_status status = qn_stage_begin_part(run, leg, run->engine->comm->rank, false, &run->agent.error);
     if (status == QUERN_OK)
         status = run_groups(run, leg);
     return status == QUERN_OK ? end_part_of_result(run) : status;
@@ -361,10 +367,10 @@ static void run_results(qn_stage_run *run)
         qn_agent_break(&run->agent, &run->agent.error);
 }
 
-/* For good, or for now: only a reduction rests. */
+/* For good, or for now. */
 static quern_status end_inserts(qn_stage_run *run)
 {
-    return run->agent.rests ? qn_shuffle_rest(run->into->reduced, &run->agent.error)
+    return run->agent.rests ? qn_result_rest(run->into, run->agent.has_rounds, &run->agent.error)
                             : qn_result_end(run->into, &run->agent.error);
 }
 
@@ -376,9 +382,11 @@ static void finish_rounds(qn_stage_run *run)
         qn_stage_run_wait(run, &backoff);
     if (!run->into)
         return;
-    if (!run->agent.aborted && end_inserts(run) != QUERN_OK)
+    bool has_rounds = !run->agent.rests || run->agent.has_rounds; /* else there are none, whatever went wrong here */
+    if ((!run->agent.aborted || !has_rounds) && end_inserts(run) != QUERN_OK)
         qn_agent_break(&run->agent, &run->agent.error);
-    qn_result_announce(run->into, UINT64_MAX);
+    if (!qn_result_is_over(run->into))
+        qn_result_announce(run->into, UINT64_MAX);
     qn_backoff_reset(&backoff);
     while (!qn_result_is_over(run->into) && run->agent.error.status != QUERN_ERROR_MPI)
         qn_stage_run_wait(run, &backoff);
@@ -622,7 +630,9 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
     qn_master_config config = {.comm = engine->comm,
                                .settings = &engine->settings,
                                .progress = &engine->progress,
+                               .log = &engine->log,
                                .stage = run->stage,
+                               .makes_parts = qn_stage_makes_parts(run),
                                .number = engine->stage_number,
                                .rank_node = engine->rank_node,
                                .epochs = checkpoint->directory ? &checkpoint->when : NULL,
@@ -642,8 +652,16 @@ static quern_status take_up(qn_stage_run *run, qn_error *error)
         return QUERN_OK;
     quern_status status = qn_comm_broadcast(run->engine->comm, &goes_on, sizeof goes_on, 0, error);
     qn_checkpoint_stage stage = about(run);
+    run->restores = goes_on && run->into->kind == QN_RESULT_COLLATED;
+    run->master.restores = run->restores;
     if (status == QUERN_OK && goes_on)
-        return qn_checkpoint_take_up(checkpoint, &stage, error);
+        status = qn_checkpoint_take_up(checkpoint, &stage, error);
+    if (status == QUERN_OK && run->restores) {
+        qn_stage_expect_saved(run, error);
+        status = qn_comm_agree(run->engine->comm, error);
+    }
+    if (status != QUERN_OK || goes_on)
+        return status;
     if (run->engine->comm->rank == 0)
         qn_progress_say(&run->engine->progress, "checkpoint: '%s' is done again: its input is cut in another way",
                         run->stage->result->name);
@@ -678,6 +696,7 @@ static void stop_agent(qn_stage_run *run)
     qn_agent_stop(&run->agent);
     run->figures.shuffle_ns += run->agent.shuffle_ns;
     run->figures.helper_turns += run->agent.helped;
+    run->figures.tasks_left += run->agent.left_count;
 }
 
 /* All ranks have left their tasks: what there is is saved, and then the stage goes on, unless the job is to end. */
@@ -694,7 +713,7 @@ static quern_status rest(qn_stage_run *run, qn_error *error)
     if (status != QUERN_OK)
         return status;
     engine->stage_number++;
-    qn_shuffle_reopen(run->into->reduced);
+    qn_result_reopen(run->into);
     if (engine->comm->rank == 0) {
         qn_master_go_on(&run->master, engine->stage_number);
         run->master.into = can_rest(run) ? run->into : NULL;
@@ -716,7 +735,11 @@ static void work(qn_stage_run *run, qn_error *error)
     for (;;) {
         start_watchdog(run);
         qn_heartbeat_see(run->engine->heartbeat, &run->agent);
-        run_results(run); /* a stage that has some does not rest */
+        if (run->restores)
+            qn_stage_restore_saved(run);
+        else if (!run->is_restored)
+            run_results(run); /* a stage that has some does not rest */
+        run->restores = false;
         qn_tasks_run(run);
         finish_rounds(run);
         qn_heartbeat_unsee(run->engine->heartbeat);
@@ -728,6 +751,25 @@ static void work(qn_stage_run *run, qn_error *error)
         if (!rests || qn_comm_agree(run->engine->comm, error) != QUERN_OK || rest(run, error) != QUERN_OK)
             return;
     }
+}
+
+quern_status qn_stage_restore_all(qn_stage_run *run, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    run->is_restored = run->restores = true;
+    run->master = (qn_master){.comm = engine->comm,
+                              .progress = &engine->progress,
+                              .stage = engine->stage_number,
+                              .stage_name = run->stage->result->name,
+                              .epochs = &engine->checkpoint.when,
+                              .restores = true};
+    qn_stage_expect_saved(run, error);
+    quern_status status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK && start_agent(run, error) == QUERN_OK)
+        work(run, error);
+    qn_tasks_end(run);
+    qn_master_finish(&run->master);
+    return qn_comm_agree(engine->comm, error);
 }
 
 static void fini_leg(qn_stage_run *run, uint32_t leg)
@@ -746,7 +788,9 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
         work(run, error);
         finish_store(run);
         keep_figures(run);
+        run->delivered_before = run->master.delivered_before;
     }
+    qn_tasks_end(run);
     qn_isolation_end(run);
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
         fini_leg(run, leg);

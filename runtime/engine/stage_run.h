@@ -23,6 +23,9 @@
     X(tasks, "tasks finished here")                                                                                    \
     X(attempts, "attempts begun here")                                                                                 \
     X(attempts_failed, "of these, failed")                                                                             \
+    X(second_attempts, "second attempts begun here, of tasks that other ranks had in hand")                            \
+    X(second_attempts_won, "of these, that took over and counted; the others were dropped")                            \
+    X(tasks_left, "tasks, or the rest of them, left to other ranks that had nothing to do")                            \
     X(input_bytes, "bytes of the tasks finished here")                                                                 \
     X(source_records, "records that the source gave")                                                                  \
     X(cached_records, "of these, kept from an earlier run")                                                            \
@@ -65,6 +68,8 @@ struct qn_stage_run {
     const qn_stages *stages; /* of the run, and the one that this is */
     uint32_t index;
     const qn_stage *stage;
+    bool restores;                     /* an earlier attempt at the job has saved some of the collated result */
+    bool is_restored;                  /* or all of it: nothing is run */
     const int64_t *counted;            /* what counters had before; borrowed */
     qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */
     const struct qn_lookup *lookups[QN_STEP_COUNT_MAX]; /* of the steps that are broadcast joins; borrowed */
@@ -75,7 +80,9 @@ struct qn_stage_run {
     qn_place
         *places[QN_LEG_COUNT_MAX]; /* of the parts of the stored result that a leg reads, if it needs them; owned */
     qn_master master;              /* rank 0 */
+    uint64_t delivered_before;     /* its, when the stage is over */
     qn_agent agent;
+    struct qn_task_runner *tasks;         /* what this rank has of tasks between rests; NULL: nothing yet; owned */
     qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
     qn_chain groupings[QN_LEG_COUNT_MAX]; /* of that one; its end is the chain of the others */
     struct qn_apart *apart;               /* the process that they run in, if the user asked for one; else NULL */
@@ -85,6 +92,7 @@ struct qn_stage_run {
         [QN_LEG_COUNT_MAX];   /* of a leg that reads memory, and needs it: how many elements lower ranks have */
     qn_identities identities; /* of the block that is being worked on, in legs with a sample */
     qn_stage_figures figures;
+    bool is_second;                             /* a second attempt is being worked on: nothing of it counts yet */
     uint64_t source_bytes[QN_LEG_COUNT_MAX];    /* read by each leg: of files, or keys and values of a result */
     uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
     uint64_t beside_records[QN_LEG_COUNT_MAX];  /* of these, those of a side that an earlier run kept in order */
@@ -97,9 +105,11 @@ struct qn_stage_run {
 
 /* What the parts of a stage_run share, inside the gate. A place to wait: progress, and if there was none, sleep. */
 void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff);
-/* Whether an attempt's records are a part, which is dropped as a whole; and such a part, number `place` of its leg. */
+/* Whether an attempt's records are a part, which is dropped as a whole; and such a part, number `place` of its leg. is_second: another rank
+ * has one of that number, too, until this one is adopted. */
 bool qn_stage_makes_parts(const qn_stage_run *run);
-quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, qn_error *error);
+quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, bool is_second, qn_error *error);
+quern_status qn_stage_adopt_part(qn_stage_run *run, qn_error *error);
 quern_status qn_stage_end_part(qn_stage_run *run, qn_error *error);
 void qn_stage_drop_part(qn_stage_run *run);
 /* What there may be of bad records in a leg. */
@@ -107,5 +117,7 @@ const qn_bad_limit *qn_stage_bad_limit(const qn_stage_run *run, uint32_t leg);
 
 /* Collective; the same outcome on all ranks. The run keeps figures and edges. */
 quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error);
+/* The same with a stage of which all is saved, of a collated result. It keeps nothing. */
+quern_status qn_stage_restore_all(qn_stage_run *run, qn_error *error);
 
 #endif

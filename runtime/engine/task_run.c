@@ -7,6 +7,8 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/engine/isolation.h"
+#include "runtime/engine/second_run.h"
+#include "runtime/engine/task_step.h"
 #include "runtime/exec/apart.h"
 #include "runtime/exec/hold.h"
 
@@ -14,6 +16,22 @@
 #define PIECE_BYTES_MIN ((size_t)64 << 10)
 #define PIECE_PART      512  /* of a rank's memory is a piece */
 #define SHARES          1024 /* into which a packed file is divided to foresee how much comes */
+
+/* The reader of the leg whose task came last: one buffer at a time. */
+typedef struct open_source {
+    qn_source reader;
+    uint32_t leg;
+    bool is_open;
+} open_source;
+
+/* A task that was left in its midst since the stage is to rest stays as it is, its source open, and goes on behind the rest: what it takes to get
+ * there once more, in a packed file all before it, is not done again at each epoch. */
+typedef struct qn_task_runner {
+    open_source from, worker;
+    bool is_parked;
+    qn_task task; /* the parked one */
+    uint64_t skip;
+} qn_task_runner;
 
 /* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
 static void locate_in_file(const qn_chain *chain, const qn_source *source, qn_error *failure)
@@ -40,6 +58,20 @@ static void say_ended(const qn_stage_run *run, const qn_task_order *order, const
     qn_site_say_ended(run->engine->comm->rank, order->task, order->attempt, failure);
 }
 
+static void drop_part(qn_stage_run *run, uint32_t leg)
+{
+    qn_stage_drop_part(run);
+    qn_bad_log_drop(&run->bad[leg]);
+    qn_chain_roll_back(&run->chains[leg]);
+}
+
+/* About. */
+static uint64_t left_bytes(const qn_source *source)
+{
+    uint64_t all = qn_source_task_bytes(source), done = qn_source_done_bytes(source);
+    return all > done ? all - done : 1;
+}
+
 /* An attempt failed: can it be tried elsewhere, and from where on? */
 static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_source *source, uint64_t skip,
                             qn_error *failure)
@@ -48,12 +80,11 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_sou
     bool retryable = chain->callback_failed || failure->status == QUERN_ERROR_INPUT;
     qn_resume resume = {0};
     if (qn_stage_makes_parts(run)) {
-        qn_stage_drop_part(run); /* the whole part is made again */
-        qn_bad_log_drop(&run->bad[task->order.leg]);
-        qn_chain_roll_back(chain);
+        drop_part(run, task->order.leg); /* it is made again as a whole */
     } else {
         resume.place = *qn_source_block_place(source);
         resume.skip = chain->delivered > skip ? chain->delivered : skip;
+        resume.left_bytes = left_bytes(source);
     }
     run->figures.attempts_failed++;
     if (chain->ended_apart)
@@ -79,7 +110,7 @@ static bool is_last_attempt(const qn_stage_run *run, const qn_task_order *order)
     return order->attempt >= run->engine->settings.attempt_count_max;
 }
 
-static bool is_same_place(const qn_text_place *left, const qn_text_place *right)
+bool qn_task_is_same_place(const qn_text_place *left, const qn_text_place *right)
 {
     return left->segment == right->segment && left->member == right->member && left->started == right->started &&
            left->scan_offset == right->scan_offset && left->record_offset == right->record_offset;
@@ -96,7 +127,7 @@ static quern_status try_again(qn_stage_run *run, const qn_task_order *order, con
                               const qn_batch *batch, qn_error *failure)
 {
     qn_chain *chain = &run->chains[order->leg];
-    bool was_tried = order->attempt > 1 && is_same_place(&order->resume.place, qn_source_block_place(source));
+    bool was_tried = order->attempt > 1 && qn_task_is_same_place(&order->resume.place, qn_source_block_place(source));
     quern_status status = failure->status;
     for (uint32_t tries = 1; !was_tried && tries < run->engine->settings.attempt_count_max && can_run_again(chain, 0);
          tries++) {
@@ -182,7 +213,7 @@ static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_
         run->source_records[leg] += batch.block.count - left_out;
         *skip = 0;
     }
-    if (status == QUERN_OK && run->into)
+    if (status == QUERN_OK && run->into && !run->is_second)
         note_progress(run, source, *more_out);
     return status;
 }
@@ -231,49 +262,107 @@ static quern_status run_apart(qn_stage_run *run, const qn_task_order *order, qn_
     run->source_records[leg] += outcome.record_count;
     if (outcome.block_count > 0)
         *skip = 0;
-    if (status == QUERN_OK && run->into)
+    if (status == QUERN_OK && run->into && !run->is_second)
         note_progress(run, source, *more_out);
     return failure->status;
 }
 
-/* Whether a task is to be left where it is. */
-static bool is_to_rest(const qn_stage_run *run)
+/* Whether a task is to be left where it is, since the stage rests or others have nothing to do: never before something was worked on, so that
+ * each rest has brought the stage on, however often it is to rest and however long it takes to open a file. A part is left for another one only, as a whole. */
+static bool is_to_leave(const qn_stage_run *run, const qn_task_order *order, bool has_begun)
 {
-    return run->agent.pausing && !qn_stage_makes_parts(run);
+    bool rests = run->agent.pausing && !qn_stage_makes_parts(run);
+    return has_begun && (rests || qn_agent_is_asked(&run->agent, order));
 }
 
-/* The blocks of a task, from where its attempt begins. *skip_out: of a failure, or of one left, what an earlier attempt had delivered of the
- * block that comes next. *left_out: it was left before its end, since the stage is to rest; NULL: it is not to be. */
-static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
-                               size_t bytes, uint64_t *skip_out, bool *left_out, qn_error *failure)
+/* What this rank works on now. */
+static void show_here(qn_stage_run *run, const qn_source *source, const qn_task_order *order)
 {
-    bool more = true, leaves = false;
     qn_site *site = &run->engine->site;
-    bool takes_loads = qn_isolation_takes_loads(run, order->leg);
-    *skip_out = order->resume.skip;
-    run->figures.attempts++;
     if (run->apart)
         qn_apart_label(run->apart, order->task, order->attempt);
     *site = (qn_site){site->stage, &run->chains[order->leg], source, order->task, order->attempt};
-    quern_status status = open_task(run, source, order, split, bytes, failure);
-    if (status == QUERN_OK && run->into)
+}
+
+static quern_status step(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
+                         size_t bytes, uint64_t *skip, bool *more_out, qn_error *failure)
+{
+    return qn_isolation_takes_loads(run, order->leg)
+               ? run_apart(run, order, source, split, bytes, skip, more_out, failure)
+               : run_block(run, order, source, skip, more_out, failure);
+}
+
+quern_status qn_task_open(qn_stage_run *run, qn_source *source, const qn_task *task, qn_error *failure)
+{
+    show_here(run, source, &task->order);
+    return open_task(run, source, &task->order, task->message, task->bytes, failure);
+}
+
+quern_status qn_task_step(qn_stage_run *run, qn_source *source, const qn_task *task, uint64_t *skip, bool *more_out,
+                          qn_error *failure)
+{
+    return step(run, source, &task->order, task->message, task->bytes, skip, more_out, failure);
+}
+
+void qn_task_close(qn_stage_run *run)
+{
+    qn_site *site = &run->engine->site;
+    *site = (qn_site){.stage = site->stage};
+}
+
+/* The blocks of a task, from where its attempt begins, or, is_open, was left. *skip_out: of a failure, or of one left, what an earlier attempt
+ * had delivered of the block that comes next. *left_out: it was left before its end; NULL: it is not to be. */
+static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
+                               size_t bytes, bool is_open, uint64_t *skip_out, bool *left_out, qn_error *failure)
+{
+    quern_status status = QUERN_OK;
+    bool more = true, leaves = false, has_begun = false;
+    *skip_out = is_open ? *skip_out : order->resume.skip;
+    run->figures.attempts += !is_open;
+    show_here(run, source, order);
+    if (!is_open)
+        status = open_task(run, source, order, split, bytes, failure);
+    if (status == QUERN_OK && run->into && !is_open)
         qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
-    while (status == QUERN_OK && more && !run->agent.aborted && !(leaves = left_out && is_to_rest(run))) {
-        status = takes_loads ? run_apart(run, order, source, split, bytes, skip_out, &more, failure)
-                             : run_block(run, order, source, skip_out, &more, failure);
+    while (status == QUERN_OK && more && !run->agent.aborted &&
+           !(leaves = left_out && is_to_leave(run, order, has_begun))) {
+        status = step(run, source, order, split, bytes, skip_out, &more, failure);
+        has_begun = true;
         qn_agent_progress_if_due(&run->agent);
     }
-    *site = (qn_site){.stage = site->stage};
+    qn_task_close(run);
     if (left_out)
         *left_out = leaves;
     return status;
 }
 
-/* Whoever gets the task goes on behind what this rank worked on. */
-static void leave_task(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip)
+qn_resume qn_task_next(const qn_source *source, uint64_t skip)
 {
-    qn_resume resume = {.place = *qn_source_next_place(source), .skip = skip};
+    return (qn_resume){.place = *qn_source_next_place(source), .skip = skip, .left_bytes = left_bytes(source)};
+}
+
+/* Whoever gets the task goes on behind what this rank worked on; a part, another rank has made. */
+static void leave_task(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip,
+                       uint64_t source_records)
+{
+    qn_resume resume = {0};
+    if (qn_stage_makes_parts(run)) {
+        drop_part(run, task->order.leg);
+        run->source_records[task->order.leg] = source_records;
+    } else {
+        resume = qn_task_next(source, skip);
+    }
     qn_agent_give_back(&run->agent, task, &resume);
+}
+
+/* This rank goes on with it behind what it worked on; if the job dies before, somebody else does. */
+static void park_task(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip)
+{
+    qn_resume resume = qn_task_next(source, skip);
+    run->tasks->is_parked = true;
+    run->tasks->task = *task;
+    run->tasks->skip = skip;
+    qn_agent_park(&run->agent, task, &resume);
 }
 
 static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *task)
@@ -286,35 +375,59 @@ static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *
     qn_agent_report_done(&run->agent, task, bad_count, last_bad);
 }
 
-static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task)
+/* A second attempt that took over is there already. */
+static quern_status begin_attempt(qn_stage_run *run, const qn_task *task, const qn_task_begun *begun, qn_error *failure)
+{
+    uint32_t leg = task->order.leg;
+    if (run->into)
+        qn_result_foresee(run->into, task->order.task, task->order.task_count);
+    if (begun && begun->has_part)
+        return QUERN_OK;
+    qn_chain_mark(&run->chains[leg]);
+    return qn_stage_begin_part(run, leg, task->order.place, false, failure);
+}
+
+static quern_status end_attempt(qn_stage_run *run, const qn_source *source, const qn_task *task, qn_error *failure)
+{
+    quern_status status = qn_bad_log_settle(&run->bad[task->order.leg], failure);
+    if (status == QUERN_OK)
+        status = qn_stage_end_part(run, failure);
+    if (status == QUERN_OK)
+        end_task(run, source, task);
+    return status;
+}
+
+/* is_open: it was parked, and goes on. */
+static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task, const qn_task_begun *begun,
+                     bool is_open)
 {
     qn_error failure = {0};
     uint32_t leg = task->order.leg;
-    uint64_t skip = 0, source_records = run->source_records[leg];
-    bool leaves = false;
-    if (run->into)
-        qn_result_foresee(run->into, task->order.task, task->order.task_count);
-    qn_chain_mark(&run->chains[leg]);
-    quern_status status = qn_stage_begin_part(run, leg, task->order.place, &failure);
-    if (status == QUERN_OK)
-        status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, &leaves, &failure);
+    uint64_t skip = is_open ? run->tasks->skip : 0;
+    uint64_t source_records = begun && begun->has_part ? begun->source_records : run->source_records[leg];
+    bool leaves = false, is_through = begun && begun->is_through;
+    quern_status status = begin_attempt(run, task, begun, &failure);
+    run->figures.attempts += is_through;
+    if (status == QUERN_OK && !is_through)
+        status = run_blocks(run, source, &task->order, task->message, task->bytes, is_open, &skip, &leaves, &failure);
     if (run->agent.aborted)
         return;
-    if (status == QUERN_OK && leaves) {
-        leave_task(run, source, task, skip);
-        return;
-    }
+    if (status == QUERN_OK && leaves && qn_agent_is_asked(&run->agent, &task->order))
+        leave_task(run, source, task, skip, source_records);
+    else if (status == QUERN_OK && leaves)
+        park_task(run, source, task, skip);
+    else if (status == QUERN_OK)
+        status = end_attempt(run, source, task, &failure);
     if (status == QUERN_OK)
-        status = qn_bad_log_settle(&run->bad[leg], &failure);
-    if (status == QUERN_OK)
-        status = qn_stage_end_part(run, &failure);
-    if (status == QUERN_OK) {
-        end_task(run, source, task);
         return;
-    }
     if (qn_stage_makes_parts(run))
         run->source_records[leg] = source_records; /* they will all be read again */
     give_up_attempt(run, task, source, skip, &failure);
+}
+
+void qn_task_run(qn_stage_run *run, qn_source *source, const qn_task *task, const qn_task_begun *begun)
+{
+    run_task(run, source, task, begun, false);
 }
 
 /* ---- lending: loans.h */
@@ -342,7 +455,8 @@ static void run_lent(qn_stage_run *run, qn_source *source, const qn_task *task)
     qn_error failure = {0};
     qn_resume resume = {0};
     uint64_t skip = 0;
-    quern_status status = run_blocks(run, source, &task->order, task->message, task->bytes, &skip, NULL, &failure);
+    quern_status status =
+        run_blocks(run, source, &task->order, task->message, task->bytes, false, &skip, NULL, &failure);
     if (run->agent.aborted || (status != QUERN_OK && !leave_piece(run, source, task, skip, &resume, &failure)))
         return;
     qn_agent_return(&run->agent, task, &resume, &failure);
@@ -355,7 +469,8 @@ static bool run_own(qn_stage_run *run, qn_source *source, const qn_task_order *o
     for (;; task.order.attempt++) {
         qn_error failure = {0};
         uint64_t skip = 0;
-        quern_status status = run_blocks(run, source, &task.order, piece->data, piece->bytes, &skip, NULL, &failure);
+        quern_status status =
+            run_blocks(run, source, &task.order, piece->data, piece->bytes, false, &skip, NULL, &failure);
         if (run->agent.aborted || status == QUERN_OK)
             return status == QUERN_OK;
         if (!leave_piece(run, source, &task, skip, &task.order.resume, &failure))
@@ -410,15 +525,17 @@ static void pass_piece(qn_stage_run *run, qn_source *worker, const qn_task *task
 }
 
 /* A packed file: this rank unpacks it, and whoever has nothing to do works on the pieces. */
-static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, const qn_task *task)
+static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, const qn_task *task, bool is_open)
 {
     qn_error failure = {0};
     qn_buffer own = {0};
     qn_piece piece = {0};
-    bool more = true;
-    quern_status status = open_task(run, source, &task->order, task->message, task->bytes, &failure);
-    run->figures.attempts++;
-    while (status == QUERN_OK && more && !run->agent.aborted && !is_to_rest(run)) {
+    bool more = true, has_begun = false;
+    quern_status status = QUERN_OK;
+    if (!is_open)
+        status = open_task(run, source, &task->order, task->message, task->bytes, &failure);
+    run->figures.attempts += !is_open;
+    while (status == QUERN_OK && more && !run->agent.aborted && !(run->agent.pausing && has_begun)) {
         qn_agent_leave(&run->agent);
         status = qn_source_next_piece(source, piece_bytes(run), &piece, &failure);
         more = status == QUERN_OK && (piece.bytes > 0 || source->bad.count > 0);
@@ -428,6 +545,7 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
         qn_agent_progress(&run->agent);
         qn_result_foresee(run->into, (uint64_t)((task->order.task + piece.share) * SHARES),
                           (uint64_t)task->order.task_count * SHARES);
+        has_begun = true;
         if (status == QUERN_OK && piece.bytes > 0 && !run->agent.aborted)
             pass_piece(run, worker, task, &piece, &own);
         settle_loans(run, worker, false);
@@ -438,7 +556,7 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
         return;
     qn_loans_dismiss(&run->agent.loans);
     if (status == QUERN_OK && more) {
-        leave_task(run, source, task, 0);
+        park_task(run, source, task, 0);
         return;
     }
     if (status == QUERN_OK) {
@@ -459,13 +577,6 @@ static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
     bool has_pieces = kind == QN_NODE_TEXT || kind == QN_NODE_FIXED || (kind != QN_NODE_HDF5 && !passes_bad);
     return run->into && run->engine->comm->size > 1 && has_pieces && qn_split_is_packed(task->message, task->bytes);
 }
-
-/* The reader of the leg whose task came last: one buffer at a time. */
-typedef struct open_source {
-    qn_source reader;
-    uint32_t leg;
-    bool is_open;
-} open_source;
 
 static qn_source_format format_of(const qn_node *node)
 {
@@ -503,31 +614,71 @@ static quern_status open_reader(qn_stage_run *run, open_source *from, uint32_t l
     return status;
 }
 
+/* The next task in hand; after a rest first the parked one. False: there is none now. */
+static bool take_task(qn_stage_run *run, qn_task *task_out, bool *is_open_out)
+{
+    qn_task_runner *runner = run->tasks;
+    *is_open_out = runner->is_parked && !run->agent.pausing;
+    if (!*is_open_out)
+        return qn_agent_take_task(&run->agent, task_out);
+    *task_out = runner->task;
+    runner->is_parked = false;
+    return true;
+}
+
+/* While a task is parked nothing but others' pieces comes. */
+static void run_one(qn_stage_run *run, const qn_task *task, bool is_open)
+{
+    open_source *from = &run->tasks->from, *worker = &run->tasks->worker;
+    bool keeps_source = run->tasks->is_parked;
+    uint64_t start_ns = qn_clock_ns();
+    if (open_reader(run, keeps_source ? worker : from, task->order.leg) != QUERN_OK)
+        qn_agent_break(&run->agent, &run->agent.error);
+    else if (task->lender != QN_AGENT_MASTERS)
+        run_lent(run, keeps_source ? &worker->reader : &from->reader, task);
+    else if (task->second > 0 && !is_open)
+        qn_second_run(run, &from->reader, task);
+    else if (!is_to_be_lent(run, task))
+        run_task(run, &from->reader, task, NULL, is_open);
+    else if (open_reader(run, worker, task->order.leg) == QUERN_OK)
+        lend_task(run, &from->reader, &worker->reader, task, is_open);
+    else
+        qn_agent_break(&run->agent, &run->agent.error);
+    close_reader(worker);
+    run->figures.work_ns += qn_clock_ns() - start_ns;
+    if (keeps_source || !run->tasks->is_parked)
+        free(task->message);
+}
+
 void qn_tasks_run(qn_stage_run *run)
 {
     qn_backoff backoff = {0};
-    open_source from = {0}, worker = {0};
+    if (!run->tasks && !(run->tasks = calloc(1, sizeof *run->tasks))) {
+        qn_error failure = {QUERN_ERROR_NO_MEMORY, "no memory for tasks"};
+        qn_agent_break(&run->agent, &failure);
+        return;
+    }
     while (!run->agent.ended && !run->agent.aborted) {
         qn_task task;
-        if (!qn_agent_take_task(&run->agent, &task)) {
+        bool is_open = false;
+        if (!take_task(run, &task, &is_open)) {
             qn_stage_run_wait(run, &backoff);
             continue;
         }
         qn_backoff_reset(&backoff);
-        uint64_t start_ns = qn_clock_ns();
-        if (open_reader(run, &from, task.order.leg) != QUERN_OK)
-            qn_agent_break(&run->agent, &run->agent.error);
-        else if (task.lender != QN_AGENT_MASTERS)
-            run_lent(run, &from.reader, &task);
-        else if (!is_to_be_lent(run, &task))
-            run_task(run, &from.reader, &task);
-        else if (open_reader(run, &worker, task.order.leg) == QUERN_OK)
-            lend_task(run, &from.reader, &worker.reader, &task);
-        else
-            qn_agent_break(&run->agent, &run->agent.error);
-        close_reader(&worker);
-        run->figures.work_ns += qn_clock_ns() - start_ns;
-        free(task.message);
+        run_one(run, &task, is_open);
     }
-    close_reader(&from);
+    if (!run->tasks->is_parked)
+        close_reader(&run->tasks->from);
+}
+
+void qn_tasks_end(qn_stage_run *run)
+{
+    if (!run->tasks)
+        return;
+    if (run->tasks->is_parked)
+        free(run->tasks->task.message);
+    close_reader(&run->tasks->from);
+    free(run->tasks);
+    run->tasks = NULL;
 }

@@ -12,5 +12,7 @@
 
 /* Until the master says that the stage has no more, or the job failed. Inside the gate. */
 void qn_tasks_run(qn_stage_run *run);
+/* The stage will not go on. */
+void qn_tasks_end(qn_stage_run *run);
 
 #endif

@@ -40,10 +40,10 @@ static json_t *pack_resumes(const qn_task_state *state)
 
 json_t *qn_task_state_pack(const qn_task_state *state)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "split_bytes", (json_int_t)state->split_bytes,
+    return json_pack("{s:I, s:I, s:I, s:b, s:I, s:I, s:o, s:o}", "split_bytes", (json_int_t)state->split_bytes,
                      "record_bytes", (json_int_t)state->record_bytes_max, "workers", (json_int_t)state->worker_count,
-                     "digest", (json_int_t)state->digest, "count", (json_int_t)state->count, "done", pack_done(state),
-                     "resumes", pack_resumes(state));
+                     "scattered", (int)state->is_scattered, "digest", (json_int_t)state->digest, "count",
+                     (json_int_t)state->count, "done", pack_done(state), "resumes", pack_resumes(state));
 }
 
 static bool parse_done(qn_task_state *state, const json_t *list)
@@ -88,17 +88,19 @@ static bool parse_resume(qn_task_state *state, json_t *packed)
 bool qn_task_state_parse(qn_task_state *state, const json_t *packed)
 {
     json_int_t split_bytes = 0, record_bytes = 0, workers = 0, digest = 0, count = 0;
+    int is_scattered = 0;
     json_t *done = NULL, *resumes = NULL;
     *state = (qn_task_state){0};
-    if (json_unpack((json_t *)packed, "{s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "split_bytes", &split_bytes,
-                    "record_bytes", &record_bytes, "workers", &workers, "digest", &digest, "count", &count, "done",
-                    &done, "resumes", &resumes) != 0)
+    if (json_unpack((json_t *)packed, "{s:I, s:I, s:I, s:b, s:I, s:I, s:o, s:o}", "split_bytes", &split_bytes,
+                    "record_bytes", &record_bytes, "workers", &workers, "scattered", &is_scattered, "digest", &digest,
+                    "count", &count, "done", &done, "resumes", &resumes) != 0)
         return false;
     if (split_bytes < 0 || record_bytes < 0 || workers < 1 || workers > UINT32_MAX || count < 0 || count > UINT32_MAX)
         return false;
     state->split_bytes = (uint64_t)split_bytes;
     state->record_bytes_max = (uint64_t)record_bytes;
     state->worker_count = (uint32_t)workers;
+    state->is_scattered = is_scattered;
     state->digest = (uint64_t)digest;
     state->done = calloc((size_t)count + 1, sizeof *state->done);
     state->resumes = calloc((size_t)count + 1, sizeof *state->resumes);

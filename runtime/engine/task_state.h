@@ -16,7 +16,8 @@
 typedef struct qn_task_state {
     uint64_t split_bytes, record_bytes_max; /* of the cut: qn_task_cut */
     uint32_t worker_count;
-    uint64_t digest; /* of the splits */
+    bool is_scattered; /* they are handed out in that order */
+    uint64_t digest;   /* of the splits */
     uint32_t count;
     bool *done;          /* [count] */
     qn_resume **resumes; /* [count], NULL where an attempt begins at the begin; owned, and so are they */

@@ -616,6 +616,41 @@ void qn_chain_roll_back(qn_chain *chain)
         counter->sum = counter->marked;
 }
 
+size_t qn_chain_tally_count(const qn_chain *chain)
+{
+    size_t count = 1 + 3 * (size_t)chain->operator_count;
+    for (const struct quern_counter *counter = chain->counters; counter; counter = counter->next)
+        count++;
+    return count;
+}
+
+void qn_chain_tally(const qn_chain *chain, uint64_t *tally_out)
+{
+    *tally_out++ = chain->end_records;
+    for (uint32_t i = 0; i < chain->operator_count; i++) {
+        const qn_edge_stats *stats = &chain->operators[i].committed;
+        *tally_out++ = stats->records_in;
+        *tally_out++ = stats->records_out;
+        *tally_out++ = stats->records_dropped;
+    }
+    for (const struct quern_counter *counter = chain->counters; counter; counter = counter->next)
+        *tally_out++ = (uint64_t)counter->sum;
+}
+
+void qn_chain_take_back(qn_chain *chain, const uint64_t *from, const uint64_t *to)
+{
+    chain->end_records -= *to++ - *from++;
+    for (uint32_t i = 0; i < chain->operator_count; i++) {
+        struct qn_operator *op = &chain->operators[i];
+        op->committed.records_in -= *to++ - *from++;
+        op->committed.records_out -= *to++ - *from++;
+        op->committed.records_dropped -= *to++ - *from++;
+        op->stats = op->committed;
+    }
+    for (struct quern_counter *counter = chain->counters; counter; counter = counter->next)
+        counter->sum -= (int64_t)(*to++ - *from++);
+}
+
 qn_edge_stats qn_chain_edge(const qn_chain *chain, uint32_t index)
 {
     return chain->operators[index].committed;

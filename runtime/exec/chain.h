@@ -165,6 +165,13 @@ quern_status qn_chain_end_turns(qn_chain *chain, uint64_t record_count, qn_error
 void qn_chain_mark(qn_chain *chain);
 void qn_chain_roll_back(qn_chain *chain);
 
+/* What was counted so far, by operators and the program's counters, and what was handed to the end, as numbers of which two states of the
+ * chain between blocks have equally many: [qn_chain_tally_count()]. */
+size_t qn_chain_tally_count(const qn_chain *chain);
+void qn_chain_tally(const qn_chain *chain, uint64_t *tally_out);
+/* What was counted between two tallies does not count. Between blocks. */
+void qn_chain_take_back(qn_chain *chain, const uint64_t *from, const uint64_t *to);
+
 /* What operator `index` saw so far. */
 qn_edge_stats qn_chain_edge(const qn_chain *chain, uint32_t index);
 

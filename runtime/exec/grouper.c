@@ -390,23 +390,31 @@ static int turn_copy(quern_emitter *out, void *turn)
 /* An outer record of a join, and how it is paired. */
 typedef struct join_turn {
     qn_grouper *grouper;
-    const quern_span *left;
-    bool pairs; /* with each inner value; otherwise it stands alone */
+    const quern_span *outer; /* NULL: none; then inner values stand alone */
+    bool pairs;              /* with each inner value; otherwise it stands alone */
 } join_turn;
+
+static bool outer_is_left(const qn_grouper *grouper)
+{
+    return grouper->config.collator->config.outer_input == 0;
+}
 
 static int turn_join(quern_emitter *out, void *turn)
 {
     const join_turn *joined = turn;
     qn_grouper *grouper = joined->grouper;
     const qn_node *node = grouper->config.node;
-    quern_values *inner = &grouper->cursors[QN_SIDE_INNER];
-    quern_span right;
+    quern_values *values = &grouper->cursors[QN_SIDE_INNER];
+    quern_span value;
+    const quern_span *inner = joined->pairs ? &value : NULL;
+    bool is_left = outer_is_left(grouper);
+    const quern_span *left = is_left ? joined->outer : inner, *right = is_left ? inner : joined->outer;
     int more = 0, code = 0;
     if (!joined->pairs)
-        return node->fn.join(key_of(grouper), joined->left, NULL, out, node->user);
-    close_cursor(inner);
-    while (code == 0 && qn_chain_turn_goes_on(out) && (more = quern_values_next(inner, &right)) > 0)
-        code = node->fn.join(key_of(grouper), joined->left, &right, out, node->user);
+        return node->fn.join(key_of(grouper), left, right, out, node->user);
+    close_cursor(values);
+    while (code == 0 && qn_chain_turn_goes_on(out) && (more = quern_values_next(values, &value)) > 0)
+        code = node->fn.join(key_of(grouper), left, right, out, node->user);
     return more < 0 ? more : code;
 }
 
@@ -416,8 +424,8 @@ static uint64_t digest_join(void *turn)
     const join_turn *joined = turn;
     const qn_grouper *grouper = joined->grouper;
     uint64_t seed = qn_checksum(grouper->key.key, grouper->key.key_bytes, 0);
-    if (joined->left)
-        seed = qn_checksum(joined->left->data, joined->left->bytes, seed);
+    if (joined->outer)
+        seed = qn_checksum(joined->outer->data, joined->outer->bytes, seed);
     return joined->pairs ? digest_side(&grouper->sides[QN_SIDE_INNER], QN_TURN_CALLS_MAX, seed) : seed;
 }
 
@@ -492,24 +500,26 @@ static quern_status run_top(qn_grouper *grouper, qn_error *error)
     return status;
 }
 
-/* What a join makes of outer records, with and without partners. */
-static bool wants_outer(quern_join_type type, bool has_partners)
+/* Whether a join has the records of a side that have no partner. */
+static bool wants_lone(quern_join_type type, bool is_left)
 {
-    if (has_partners)
-        return type != QUERN_JOIN_ANTI;
-    return type == QUERN_JOIN_LEFT || type == QUERN_JOIN_FULL || type == QUERN_JOIN_ANTI;
+    if (type == QUERN_JOIN_FULL)
+        return true;
+    return is_left ? type == QUERN_JOIN_LEFT || type == QUERN_JOIN_ANTI : type == QUERN_JOIN_RIGHT;
 }
 
 static quern_status join_outer(qn_grouper *grouper, qn_error *error)
 {
     quern_join_type type = grouper->config.node->of.join_type;
-    bool has_partners = grouper->sides[QN_SIDE_INNER].count > 0;
+    bool has_partners = grouper->sides[QN_SIDE_INNER].count > 0, is_left = outer_is_left(grouper);
+    bool pairs = has_partners && type <= QUERN_JOIN_FULL;
+    bool stands_alone = has_partners ? type == QUERN_JOIN_SEMI && is_left : wants_lone(type, is_left);
     const qn_packed *record;
     quern_status status;
     while ((status = peek_side(grouper, QN_SIDE_OUTER, &record, error)) == QUERN_OK && record) {
-        quern_span left = {record->value, record->value_bytes};
-        join_turn turn = {grouper, &left, has_partners && type != QUERN_JOIN_SEMI};
-        if (wants_outer(type, has_partners))
+        quern_span outer = {record->value, record->value_bytes};
+        join_turn turn = {grouper, &outer, pairs};
+        if (pairs || stands_alone)
             status = take_pairs(grouper, &turn, error);
         if (status != QUERN_OK)
             return status;
@@ -518,27 +528,30 @@ static quern_status join_outer(qn_grouper *grouper, qn_error *error)
     return status;
 }
 
-/* Inner records without a partner, on this rank or another. */
-static quern_status join_inner(qn_grouper *grouper, qn_error *error)
+/* Whether inner records come through by themselves: without a partner on this rank or another; or with one, if the join only asks for that. */
+static bool wants_inner(const qn_grouper *grouper, bool has_outer)
 {
     quern_join_type type = grouper->config.node->of.join_type;
     const qn_collator *collator = grouper->config.collator;
-    join_turn turn = {grouper, NULL, true};
-    if (grouper->sides[QN_SIDE_INNER].count == 0 || (type != QUERN_JOIN_RIGHT && type != QUERN_JOIN_FULL) ||
-        qn_splitters_is_divided(&collator->splitters, collator->config.comm->rank, &grouper->key))
-        return QUERN_OK;
-    return take_pairs(grouper, &turn, error);
+    bool is_left = !outer_is_left(grouper), is_first;
+    bool lone = wants_lone(type, is_left), partnered = type == QUERN_JOIN_SEMI && is_left;
+    if (grouper->sides[QN_SIDE_INNER].count == 0 || !(partnered || (lone && !has_outer)))
+        return false;
+    bool is_divided =
+        qn_splitters_is_divided(&collator->splitters, collator->config.comm->rank, &grouper->key, &is_first);
+    return has_outer || is_divided ? partnered && is_first : lone;
 }
 
 static quern_status run_join(qn_grouper *grouper, qn_error *error)
 {
     const qn_packed *outer;
+    join_turn inner_alone = {grouper, NULL, true};
     quern_status status = keep_side(grouper, QN_SIDE_INNER, error);
     if (status == QUERN_OK)
         status = peek_side(grouper, QN_SIDE_OUTER, &outer, error);
-    if (status != QUERN_OK)
-        return status;
-    return outer ? join_outer(grouper, error) : join_inner(grouper, error);
+    if (status == QUERN_OK && wants_inner(grouper, outer != NULL))
+        status = take_pairs(grouper, &inner_alone, error);
+    return status == QUERN_OK ? join_outer(grouper, error) : status;
 }
 
 quern_status qn_grouper_next(qn_grouper *grouper, bool *more_out, qn_error *error)

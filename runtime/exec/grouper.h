@@ -4,7 +4,10 @@
  *
  * The records of a key come one behind the other, those of the inner side first. The values of a group are kept to be
  * read (again): a reference each where the result is in memory, a copy otherwise, and on disk when they are many. A join keeps only its
- * inner side, and streams the outer one past it. So memory has a bound, whatever one key has.
+ * inner side, and streams the outer one past it. So memory has a bound, whatever one key has. Which input is the outer side the collator says.
+ *
+ * Several ranks may have outer records of a key; they all have its inner ones. So what is made of inner records alone is made by
+ * the first of them, or by none: a key that is divided has outer records.
  *
  * The two sides may be in two collated results with the same cuts, one of them kept from earlier: groups are then what a merge of both by key
  * gives.

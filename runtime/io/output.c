@@ -16,6 +16,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "runtime/base/assert.h"
 #include "runtime/base/file.h"
 #include "runtime/base/pages.h"
 #include "runtime/io/deflater.h"
@@ -28,6 +29,7 @@
 #define PREPARE_COUNT_MAX  10
 #define TEMPORARY_PREFIX   ".part-"
 #define TEMPORARY_SUFFIX   ".tmp"
+#define SECOND_SUFFIX      ".second" TEMPORARY_SUFFIX
 #define PART_PREFIX        "part-"
 #define SUCCESS_NAME       "_SUCCESS"
 #define MANIFEST_NAME      "_MANIFEST.json"
@@ -51,11 +53,11 @@ static void remove_in(const char *directory, const char *name)
     }
 }
 
-/* Whether a name is a temporary part's, ".part-" and digits and ".tmp". */
+/* Whether a name is a temporary part's, ".part-" and digits and ".tmp", or that of a second one. */
 static bool is_temporary_part(const char *name)
 {
     const char *suffix = find_suffix(name, TEMPORARY_PREFIX);
-    return suffix && strcmp(suffix, TEMPORARY_SUFFIX) == 0;
+    return suffix && (strcmp(suffix, TEMPORARY_SUFFIX) == 0 || strcmp(suffix, SECOND_SUFFIX) == 0);
 }
 
 /* Whether it has what a job names just before it is whole: a part, of whatever kind, or the manifest. */
@@ -194,6 +196,17 @@ void qn_output_release(qn_output *output)
     *output = (qn_output){0};
 }
 
+void qn_output_leave(qn_output *output, bool is_given_again)
+{
+    qn_error ignored = {0}; /* whoever prepares the directory will say what is wrong with it */
+    const char *directory = output->directory;
+    bool is_whole = output->has_success;
+    output->lock.named = false;
+    qn_output_release(output);
+    if (directory && is_whole && is_given_again)
+        qn_output_forget(directory, &ignored);
+}
+
 void qn_output_withdraw(qn_output *output)
 {
     const char *directory = output->directory;
@@ -211,10 +224,10 @@ static int digits_of(uint64_t part_count)
     return digits > NUMBER_DIGITS_MIN ? digits : NUMBER_DIGITS_MIN;
 }
 
-static char *temporary_path(const char *directory, int digits, uint64_t number)
+static char *temporary_path(const char *directory, int digits, uint64_t number, const char *suffix)
 {
     char *path = NULL;
-    if (asprintf(&path, "%s/" TEMPORARY_PREFIX "%0*" PRIu64 TEMPORARY_SUFFIX, directory, digits, number) < 0)
+    if (asprintf(&path, "%s/" TEMPORARY_PREFIX "%0*" PRIu64 "%s", directory, digits, number, suffix) < 0)
         return NULL;
     return path;
 }
@@ -238,7 +251,7 @@ static bool goes_direct(const qn_part *part, const void *data, size_t bytes)
 
 char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count)
 {
-    return temporary_path(directory, digits_of(part_count), number);
+    return temporary_path(directory, digits_of(part_count), number, TEMPORARY_SUFFIX);
 }
 
 /* Waits for the buffer that is written. */
@@ -330,7 +343,8 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
     int digits = digits_of(part_count);
     *part = (qn_part){.style = *style, .fd = -1, .summary.number = number};
     part->path = final_path(directory, digits, number, style);
-    part->temporary_path = temporary_path(directory, digits, number);
+    part->temporary_path =
+        temporary_path(directory, digits, number, style->is_second ? SECOND_SUFFIX : TEMPORARY_SUFFIX);
     part->buffer = qn_pages_reserve(WRITE_BUFFER_BYTES, false);
     part->checksum = XXH3_createState();
     if (!part->path || !part->temporary_path || !part->buffer || !part->checksum) {
@@ -342,6 +356,23 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
     if (status != QUERN_OK)
         qn_part_close(part, part->fd < 0); /* a file that is there is this part's own */
     return status;
+}
+
+quern_status qn_part_adopt(qn_part *part, qn_error *error)
+{
+    size_t stem_bytes = strlen(part->temporary_path) - strlen(SECOND_SUFFIX);
+    char *path = NULL;
+    QN_ASSERT(part->style.is_second);
+    if (asprintf(&path, "%.*s" TEMPORARY_SUFFIX, (int)stem_bytes, part->temporary_path) < 0)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to rename %s", part->temporary_path);
+    if (rename(part->temporary_path, path) != 0) {
+        free(path);
+        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot rename %s", part->temporary_path);
+    }
+    free(part->temporary_path);
+    part->temporary_path = path;
+    part->style.is_second = false;
+    return QUERN_OK;
 }
 
 static quern_status pack_part(qn_part *part, const void *data, size_t bytes, qn_error *error)
@@ -465,7 +496,7 @@ quern_status qn_output_join_begin(qn_output *output, const qn_part_summary *summ
 {
     int digits = digits_of(count + 1);
     output->joined_path = final_path(output->directory, digits_of(1), 0, style);
-    output->joined_temporary_path = temporary_path(output->directory, digits, count);
+    output->joined_temporary_path = temporary_path(output->directory, digits, count, TEMPORARY_SUFFIX);
     output->joined_offsets = calloc(count + 1, sizeof *output->joined_offsets);
     if (!output->joined_path || !output->joined_temporary_path || !output->joined_offsets)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
@@ -511,7 +542,7 @@ static quern_status copy_all(int from, int to, uint64_t bytes, uint64_t offset, 
 quern_status qn_part_join(const qn_part *part, const char *directory, uint64_t part_count, uint64_t offset,
                           qn_error *error)
 {
-    char *path = temporary_path(directory, digits_of(part_count + 1), part_count);
+    char *path = temporary_path(directory, digits_of(part_count + 1), part_count, TEMPORARY_SUFFIX);
     int to = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
     int from = open(part->temporary_path, O_RDONLY | O_CLOEXEC);
     quern_status status = QUERN_OK;

@@ -52,6 +52,9 @@ void qn_output_unseal(qn_output *output);
 /* Rank 0, after a failure, when all parts are removed: ends the lock, and removes the directory if the job created it. Takes
  * one that is not prepared. */
 void qn_output_withdraw(qn_output *output);
+/* Rank 0, when a rank was lost: ends the lock as if the job had been killed, so that who prepares the directory takes it over. is_given_again: even if it
+ * is whole. Takes one that is not prepared. */
+void qn_output_leave(qn_output *output, bool is_given_again);
 /* Rank 0, after success: ends the lock. Takes one that is not prepared. */
 void qn_output_release(qn_output *output);
 
@@ -74,6 +77,7 @@ typedef struct qn_part_style {
     bool csv;
     quern_archive archive;
     bool is_passing; /* read back by this run, then removed: neither synced nor summed up */
+    bool is_second;  /* another rank writes the same part: the file has a name beside that one's until it is adopted */
 } qn_part_style;
 
 /* One part being written. */
@@ -103,6 +107,8 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
                           const qn_part_style *style, qn_error *error);
 /* May write some of it later; then a failure is that of a later call, of finish at the latest. */
 quern_status qn_part_write(qn_part *part, const void *data, size_t bytes, qn_error *error);
+/* Of a second one, when the other's file is gone: it has its name now. */
+quern_status qn_part_adopt(qn_part *part, qn_error *error);
 /* Flushes and syncs; the part then waits under its temporary name. */
 quern_status qn_part_finish(qn_part *part, qn_error *error);
 /* Gives it its name. */

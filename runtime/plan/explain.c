@@ -28,15 +28,15 @@ static quern_status cut_again(qn_stages *stages, const qn_graph *graph, qn_error
     return qn_stages_create(stages, graph, error);
 }
 
-quern_status qn_account_create(const qn_graph *graph, uint64_t table_bytes_max, qn_input_bytes_fn bytes_of, void *user,
-                               qn_account **account_out, qn_error *error)
+quern_status qn_account_create(const qn_graph *graph, const qn_known_sizes *sizes, qn_account **account_out,
+                               qn_error *error)
 {
     qn_account *account = calloc(1, sizeof *account);
     if (!account)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to explain a plan");
     qn_joins_forget(graph);
     quern_status status = qn_stages_create(&account->stages, graph, error);
-    if (status == QUERN_OK && qn_joins_choose(graph, &account->stages, table_bytes_max, bytes_of, user) > 0)
+    if (status == QUERN_OK && qn_joins_choose(graph, &account->stages, sizes))
         status = cut_again(&account->stages, graph, error);
     if (status != QUERN_OK) {
         free(account);
@@ -249,6 +249,8 @@ static void put_end(qn_buffer *to, const qn_account *account, uint32_t index)
         put_node(to, stage->result);
         if (stage->result->kind == QN_NODE_REDUCE)
             put(to, ", %s", reducer_name(&stage->result->reducer));
+        if (qn_node_is_joined(stage->result))
+            put(to, ", %s side outer", stage->outer_side == 0 ? "left" : "right");
         if (stage->result->build != QN_BUILD_NONE && !account->ran)
             put(to, ", or a broadcast join of stage %u, if that is small", table_stage(stages, stage->result) + 1);
         if (stage->is_made)

@@ -55,11 +55,11 @@ typedef struct qn_account {
     qn_stage_facts facts[QN_STAGE_COUNT_MAX];
 } qn_account;
 
-/* The account of what the graph's sinks ask for, of which nothing ran. Chooses which sides of joins are to be tried as tables; the order of
+/* The account of what the graph's sinks ask for, of which nothing ran. Chooses how joins are to be made (join_choice.h); the order of
  * what it asks for is the same wherever the answers are. The caller frees it. Errors of qn_stages_create(), and
  * QUERN_ERROR_NO_MEMORY. The graph must live as long. */
-quern_status qn_account_create(const qn_graph *graph, uint64_t table_bytes_max, qn_input_bytes_fn bytes_of, void *user,
-                               qn_account **account_out, qn_error *error);
+quern_status qn_account_create(const qn_graph *graph, const qn_known_sizes *sizes, qn_account **account_out,
+                               qn_error *error);
 
 /* The text, ending in NUL; the caller frees it. form: TEXT or DOT. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_account_explain(const qn_account *account, quern_explain_form form, char **text_out, qn_error *error);

@@ -338,22 +338,24 @@ static bool add_stores(qn_graph *graph, qn_join_choice *choice, const qn_node *c
 }
 
 qn_node *qn_graph_add_join_input(qn_graph *graph, const qn_node *left, const qn_node *right, quern_join_type type,
-                                 quern_join_strategy strategy, qn_error *error)
+                                 quern_join_strategy strategy, quern_join_outer outer, qn_error *error)
 {
-    qn_join_choice choice = {.strategy = strategy};
+    qn_join_choice choice = {.strategy = strategy, .outer = outer};
+    if ((unsigned)outer > QUERN_JOIN_OUTER_RIGHT) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "join: the outer side must be one of quern_join_outer");
+        return NULL;
+    }
     if (!check_strategy(type, strategy, error))
         return NULL;
     qn_node *node = qn_graph_add_collate(graph, left, right,
                                          &(qn_collate){.kind = QN_COLLATE_BY_HASH, .divides_keys = true}, error);
-    digest_number(graph, strategy);
+    digest_number(graph, (uint64_t)strategy << 8 | outer);
     if (!node || !add_stores(graph, &choice, (const qn_node *const[]){left, right}, type, error))
         return NULL;
     node->join = choice;
     node->name = "gather both sides";
-    if (choice.stored[0] || choice.stored[1]) {
-        node->next_join = graph->joins;
-        graph->joins = node;
-    }
+    node->next_join = graph->joins;
+    graph->joins = node;
     return node;
 }
 
@@ -451,7 +453,7 @@ void qn_graph_uncache(qn_graph *graph, qn_node *node)
         at = &(*at)->next_cached;
     if (*at)
         *at = node->next_cached;
-    node->is_cached = node->is_made = false;
+    node->is_cached = node->is_made = node->is_weighed = false;
     node->next_cached = NULL;
     if (node->sorted)
         qn_graph_uncache(graph, node->sorted);

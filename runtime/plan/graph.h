@@ -78,6 +78,7 @@ typedef struct qn_text_input {
 /* How the two inputs of a join may come together other than by sorting: one of them, the built side, as a table on every node. */
 typedef struct qn_join_choice {
     quern_join_strategy strategy;
+    quern_join_outer outer;
     qn_node *stored[2]; /* of the left and the right input, where that side may be the built one; else NULL */
 } qn_join_choice;
 
@@ -89,7 +90,7 @@ typedef struct qn_join_choice {
 typedef struct qn_collate {
     qn_collation_kind kind;
     bool descending, values_descending;
-    bool divides_keys; /* records of one key may be on several ranks; of two inputs the first one's */
+    bool divides_keys; /* records of one key may be on several ranks; of two inputs the outer one's */
     qn_compare_fn compare_keys, compare_values;
     void *user;
 } qn_collate;
@@ -151,9 +152,13 @@ struct qn_node {
     qn_join_choice join; /* QN_NODE_COLLATE, of a join */
     qn_node *next_join;
     int build; /* … the side of which a table is to be tried: QN_BUILD_…; chosen before each run, alike on all ranks */
-    bool is_cached; /* of a node that makes a result: it is to outlive its run */
-    bool is_made;   /* … and does: the engine has it. The two change between runs, alike on all ranks */
+    uint32_t outer_side; /* … if it is sorted, which input is streamed past the other one: chosen at the same time */
+    bool is_cached;      /* of a node that makes a result: it is to outlive its run */
+    bool is_made;        /* … and does: the engine has it. The two change between runs, alike on all ranks */
     qn_node *next_cached;
+    bool
+        is_weighed; /* it was a part of a joined side while it was cached, and was then taken for so many bytes: it stays so */
+    uint64_t weight_bytes;
     /* Of a cached node that a run sorted to join it, and that is still there: its sorted form, a collated node of its own, which the next
      * join makes and keeps. NULL: not yet. */
     qn_node *sorted;
@@ -203,7 +208,8 @@ typedef struct qn_graph {
     uint32_t node_count;
     qn_sink *sinks;
     qn_node *cached;       /* all that are */
-    qn_node *joins;        /* what is collated for joins of which a side may be a table */
+    bool reads_memory;     /* of its ranks: some source does */
+    qn_node *joins;        /* what is collated for joins */
     const qn_node *wanted; /* a cached node to be made in the next run, read by an output or not; NULL: none */
     uint64_t digest;       /* of everything asked for: differs if two ranks build different graphs */
 } qn_graph;
@@ -212,6 +218,12 @@ typedef struct qn_graph {
 static inline bool qn_node_makes_result(const qn_node *node)
 {
     return node->kind == QN_NODE_REDUCE || node->kind == QN_NODE_COLLATE || node->kind == QN_NODE_STORE;
+}
+
+/* Whether the node collates two inputs for a join. */
+static inline bool qn_node_is_joined(const qn_node *node)
+{
+    return node->kind == QN_NODE_COLLATE && node->other && node->of.collate.divides_keys;
 }
 
 /* Whether the node reads a collated result group by group: it is then the first operator of its leg. */
@@ -286,7 +298,7 @@ qn_node *qn_graph_add_collate(qn_graph *graph, const qn_node *input, const qn_no
 /* The records of two inputs for a join: in an order, or, where the type and the strategy allow, one of them as a table.
  * QUERN_ERROR_INVALID_PLAN also for a strategy that the type does not allow. */
 qn_node *qn_graph_add_join_input(qn_graph *graph, const qn_node *left, const qn_node *right, quern_join_type type,
-                                 quern_join_strategy strategy, qn_error *error);
+                                 quern_join_strategy strategy, quern_join_outer outer, qn_error *error);
 /* A node whose result can be cached: the input itself if it is a reduction or a store, else a store of it. */
 qn_node *qn_graph_add_store(qn_graph *graph, qn_node *input, qn_error *error);
 /* Each record with its place in the order of the input, or with the sum of the values up to it; stores the input if needed. fn NULL: the

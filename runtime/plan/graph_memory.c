@@ -108,6 +108,7 @@ qn_node *qn_graph_add_memory(qn_graph *graph, const quern_schema *schema, const 
     }
     if (!put_arrays(graph, draft.of.arrays, arrays, array_count, schema, error))
         return NULL;
+    graph->reads_memory = true;
     return qn_graph_add_node(graph, &draft, error);
 }
 

@@ -10,9 +10,9 @@
 /* ---- before the run ---- */
 
 typedef struct estimate {
-    qn_input_bytes_fn bytes_of;
-    void *user;
-    uint32_t visits_left;
+    const qn_known_sizes *sizes;
+    bool weighs; /* not for a table, but to compare */
+    uint64_t visits_left;
 } estimate;
 
 static uint64_t add_bytes(uint64_t left, uint64_t right)
@@ -20,37 +20,64 @@ static uint64_t add_bytes(uint64_t left, uint64_t right)
     return left > QN_INPUT_BYTES_UNKNOWN - right ? QN_INPUT_BYTES_UNKNOWN : left + right;
 }
 
-/* All that a dataset is made of. The recursion is as deep as there are nodes with two inputs behind each other, at most
- * VISIT_COUNT_MAX. */
+static uint64_t estimate_bytes(estimate *of, const qn_node *node);
+
+/* All that a dataset is made of; of one that is kept, what it is, or, to compare, what it is made of if nobody knows what it is. */
+static uint64_t estimate_anew(estimate *of, const qn_node *node)
+{
+    uint64_t bytes = QN_INPUT_BYTES_UNKNOWN;
+    if (node->is_made || !node->input)
+        bytes = of->sizes->bytes_of(node, of->sizes->user);
+    if (bytes != QN_INPUT_BYTES_UNKNOWN || !node->input || (node->is_made && !of->weighs))
+        return bytes;
+    bytes = estimate_bytes(of, node->input);
+    return node->other ? add_bytes(bytes, estimate_bytes(of, node->other)) : bytes;
+}
+
+/* The recursion is as deep as there are nodes behind each other, at most VISIT_COUNT_MAX. */
 static uint64_t estimate_bytes(estimate *of, const qn_node *node)
 {
-    for (; node; node = node->input) {
-        if (of->visits_left == 0)
-            return QN_INPUT_BYTES_UNKNOWN;
-        of->visits_left--;
-        if (node->is_made || !node->input)
-            return of->bytes_of(node, of->user);
-        if (node->other)
-            return add_bytes(estimate_bytes(of, node->input), estimate_bytes(of, node->other));
+    qn_node *kept = of->weighs && node->is_cached ? (qn_node *)(uintptr_t)node : NULL;
+    if (kept && kept->is_weighed)
+        return kept->weight_bytes;
+    if (of->visits_left == 0)
+        return QN_INPUT_BYTES_UNKNOWN;
+    of->visits_left--;
+    uint64_t bytes = estimate_anew(of, node);
+    if (kept && of->sizes->is_certain) {
+        kept->is_weighed = true;
+        kept->weight_bytes = bytes;
     }
-    return QN_INPUT_BYTES_UNKNOWN;
+    return bytes;
 }
 
-static uint64_t side_bytes(const qn_node *stored, qn_input_bytes_fn bytes_of, void *user)
+static uint64_t side_bytes(const qn_node *side, const qn_known_sizes *sizes, bool weighs)
 {
-    estimate of = {bytes_of, user, VISIT_COUNT_MAX};
-    return stored && bytes_of ? estimate_bytes(&of, stored) : QN_INPUT_BYTES_UNKNOWN;
+    estimate of = {sizes, weighs, VISIT_COUNT_MAX};
+    return side && sizes->bytes_of ? estimate_bytes(&of, side) : QN_INPUT_BYTES_UNKNOWN;
 }
 
-static int choose(const qn_join_choice *join, uint64_t bytes_max, qn_input_bytes_fn bytes_of, void *user)
+static int choose_build(const qn_join_choice *join, const qn_known_sizes *sizes)
 {
-    if (join->strategy != QUERN_JOIN_AUTO)
+    if (join->strategy == QUERN_JOIN_BROADCAST_LEFT || join->strategy == QUERN_JOIN_BROADCAST_RIGHT)
         return join->strategy == QUERN_JOIN_BROADCAST_LEFT ? QN_BUILD_LEFT : QN_BUILD_RIGHT;
-    uint64_t left = side_bytes(join->stored[0], bytes_of, user), right = side_bytes(join->stored[1], bytes_of, user);
+    uint64_t left = side_bytes(join->stored[0], sizes, false), right = side_bytes(join->stored[1], sizes, false);
     uint64_t smaller = left < right ? left : right;
-    if (smaller > bytes_max || smaller == QN_INPUT_BYTES_UNKNOWN)
+    if (smaller > sizes->table_bytes_max || smaller == QN_INPUT_BYTES_UNKNOWN)
         return QN_BUILD_NONE;
     return left < right ? QN_BUILD_LEFT : QN_BUILD_RIGHT;
+}
+
+/* A side that has each key once has nothing to divide, however large it is. */
+static uint32_t choose_outer(const qn_node *collate, const qn_known_sizes *sizes)
+{
+    if (collate->join.outer != QUERN_JOIN_OUTER_AUTO)
+        return collate->join.outer == QUERN_JOIN_OUTER_RIGHT;
+    bool left_is_unique = qn_node_has_unique_keys(collate->input);
+    if (left_is_unique != qn_node_has_unique_keys(collate->other))
+        return left_is_unique;
+    uint64_t left = side_bytes(collate->input, sizes, true), right = side_bytes(collate->other, sizes, true);
+    return right > left && right != QN_INPUT_BYTES_UNKNOWN;
 }
 
 void qn_joins_forget(const qn_graph *graph)
@@ -59,16 +86,17 @@ void qn_joins_forget(const qn_graph *graph)
         node->build = QN_BUILD_NONE;
 }
 
-uint32_t qn_joins_choose(const qn_graph *graph, const qn_stages *stages, uint64_t bytes_max, qn_input_bytes_fn bytes_of,
-                         void *user)
+bool qn_joins_choose(const qn_graph *graph, const qn_stages *stages, const qn_known_sizes *sizes)
 {
-    uint32_t count = 0;
+    bool chose = false;
     for (qn_node *node = graph->joins; node; node = node->next_join) {
-        if (qn_stages_find(stages, node) != QN_STAGE_NONE)
-            node->build = choose(&node->join, bytes_max, bytes_of, user);
-        count += node->build != QN_BUILD_NONE;
+        if (qn_stages_find(stages, node) == QN_STAGE_NONE)
+            continue;
+        node->build = choose_build(&node->join, sizes);
+        node->outer_side = choose_outer(node, sizes);
+        chose = true;
     }
-    return count;
+    return chose;
 }
 
 /* ---- in the run ---- */

@@ -180,21 +180,21 @@ static const qn_node *side_of(const qn_node *result, uint32_t side)
     return side == 0 ? result->input : result->other;
 }
 
-/* Each key once: then none of them is hot. */
-static bool has_unique_keys(const qn_node *node)
+bool qn_node_has_unique_keys(const qn_node *node)
 {
     while (node->kind == QN_NODE_FILTER || node->kind == QN_NODE_FILTER_BLOCK || node->kind == QN_NODE_SAMPLE)
         node = node->input;
     return node->kind == QN_NODE_REDUCE;
 }
 
-/* A join divides keys with many left records among ranks, which cuts that are between keys cannot. */
+/* A join divides keys with many outer records among ranks, which cuts that are between keys cannot. */
 static bool may_keep_side(const qn_node *result, uint32_t side)
 {
-    const qn_node *node = side_of(result, side), *sorted = node->sorted;
+    const qn_node *node = side_of(result, side), *outer = side_of(result, result->outer_side), *sorted = node->sorted;
     if (!node->is_made || !sorted || sorted->is_uneven)
         return false;
-    return !result->of.collate.divides_keys || (side == 0 ? !sorted->has_hot_key : has_unique_keys(result->input));
+    return !result->of.collate.divides_keys ||
+           (side == result->outer_side ? !sorted->has_hot_key : qn_node_has_unique_keys(outer));
 }
 
 /* The side of a collated result that need not be sorted again. False: none. */
@@ -240,7 +240,11 @@ static quern_status add_stage(qn_stages *stages, const qn_node *result, const qn
                               qn_error *error)
 {
     const qn_node *input = result ? result->input : sink->input;
-    qn_stage stage = {.result = result, .sink = sink, .schema = input->schema, .kept = QN_STAGE_NONE};
+    qn_stage stage = {.result = result,
+                      .sink = sink,
+                      .schema = input->schema,
+                      .kept = QN_STAGE_NONE,
+                      .outer_side = result ? result->outer_side : 0};
     walk way = {.stages = stages, .stage = &stage, .depth = depth, .error = error};
     quern_status status = walk_sides(&way, result, input);
     if (status != QUERN_OK)

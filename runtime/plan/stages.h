@@ -44,8 +44,10 @@ typedef struct qn_stage {
     uint32_t last_reader; /* of the result */
     uint32_t kept;        /* the stage whose result is one side of this one's, in order; or QN_STAGE_NONE */
     uint32_t kept_side;   /* which of its inputs that is */
-    bool is_left_out;     /* it does not run: a broadcast join took its place (join_choice.h) */
-    bool is_made;         /* it has no legs and does not run: its result is kept from an earlier run */
+    uint32_t
+        outer_side; /* the input of its result that is streamed past the other one, where it is collated to be joined */
+    bool is_left_out; /* it does not run: a broadcast join took its place (join_choice.h) */
+    bool is_made;     /* it has no legs and does not run: its result is kept from an earlier run */
 } qn_stage;
 
 typedef struct qn_stages {
@@ -69,6 +71,9 @@ static inline bool qn_leg_has_tasks(const qn_stage *stage, uint32_t leg)
 {
     return stage->legs[leg].parent == QN_STAGE_NONE && qn_leg_source(stage, leg)->kind != QN_NODE_MEMORY;
 }
+
+/* Each key once: then none of them is hot. */
+bool qn_node_has_unique_keys(const qn_node *node);
 
 /* The leg that a step belongs to; leg_count for the end. */
 uint32_t qn_stage_leg_of(const qn_stage *stage, uint32_t step);

@@ -90,6 +90,7 @@ void qn_collator_fini(qn_collator *collator)
     if (collator->rounds.comm)
         qn_rounds_fini(&collator->rounds);
     qn_sorter_destroy(collator->sorter);
+    qn_pieces_destroy(collator->pieces);
     *collator = (qn_collator){0};
 }
 
@@ -227,13 +228,12 @@ static quern_status route_held(qn_collator *collator, qn_error *error)
 
 /* ---- inserting ---- */
 
-/* Of two inputs the second one is the inner side. */
 static qn_packed record_of(const qn_collator *collator, const qn_batch *batch, size_t i, uint32_t input)
 {
     const qn_layout *layout = &collator->config.collation.layout;
     const quern_block *block = &batch->block;
     qn_packed record = {.key = block->key[i], .key_bytes = block->key_bytes[i], .value = (const uint8_t *)""};
-    record.side = layout->has_side && input == 0 ? QN_SIDE_OUTER : QN_SIDE_INNER;
+    record.side = layout->has_side && input == collator->config.outer_input ? QN_SIDE_OUTER : QN_SIDE_INNER;
     if (block->value) {
         record.value = block->value[i];
         record.value_bytes = block->value_bytes[i];
@@ -273,7 +273,7 @@ quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, ui
         if (is_alone(collator))
             status = append_home(collator, &record, bytes, error);
         else if (!collator->divided)
-            done = hold(collator, &record, bytes);
+            done = !collator->holds_sample && hold(collator, &record, bytes);
         else
             status = route(collator, &record, bytes, &done, error);
         collator->waiting = !done;
@@ -296,6 +296,25 @@ quern_status qn_collator_end(qn_collator *collator, qn_error *error)
     (void)error;
     collator->ended = true;
     return QUERN_OK;
+}
+
+void qn_collator_rest(qn_collator *collator, bool has_rounds)
+{
+    QN_ASSERT(!collator->config.like);
+    collator->ended = collator->rests = true;
+    if (has_rounds || is_alone(collator))
+        return;
+    QN_ASSERT(collator->rounds.started == 0);
+    qn_rounds_skip(&collator->rounds);
+}
+
+void qn_collator_reopen(qn_collator *collator)
+{
+    QN_ASSERT(collator->rests && qn_collator_is_over(collator));
+    collator->ended = collator->rests = false;
+    collator->waits_since_ns = 0;
+    if (!is_alone(collator))
+        qn_rounds_reopen(&collator->rounds);
 }
 
 void qn_collator_discard(qn_collator *collator)
@@ -373,7 +392,7 @@ static void put_samples(qn_collator *collator)
     open_chunks(collator);
     qn_rounds_chunk *first = &collator->chunks[0];
     const uint8_t *begin = first->next;
-    uint64_t count = count_to_come(collator);
+    uint64_t count = collator->holds_sample ? collator->expected_count : count_to_come(collator);
     qn_rounds_chunk_add_packed(first, &count, sizeof count);
     fill_sample(collator, first);
     uint64_t bytes = (uint64_t)(first->next - begin);
@@ -419,6 +438,9 @@ static quern_status receive(void *user, uint32_t from, const uint64_t *rows, uin
 static quern_status divide(qn_collator *collator, qn_error *error)
 {
     collator->divided = true;
+    if (collator->holds_sample)
+        free_held(collator);
+    collator->holds_sample = false;
     return qn_splitters_init(&collator->splitters, &collator->config.collation, collator->config.division,
                              collator->samples, size_of(collator), error);
 }
@@ -499,6 +521,114 @@ quern_status qn_collator_rewind(qn_collator *collator, qn_error *error)
     return status == QUERN_OK ? qn_sorter_rewind(collator->sorter, error) : status;
 }
 
+/* ---- saved ---- */
+
+/* Whether the first of the ranks that have it is another one. */
+static bool is_copy(const qn_collator *collator, const qn_packed *record)
+{
+    bool is_first = true;
+    return collator->config.division == QN_DIVIDE_OUTER && record->side == QN_SIDE_INNER &&
+           qn_splitters_is_divided(&collator->splitters, collator->config.comm->rank, record, &is_first) && !is_first;
+}
+
+static void save_record(const qn_packed *record, const void *packed, uint64_t bytes, void *user)
+{
+    const qn_collator *collator = user;
+    if (!is_copy(collator, record))
+        qn_pieces_put(collator->pieces, record, packed, bytes);
+}
+
+static void end_saved(void *user)
+{
+    qn_pieces_end(((const qn_collator *)user)->pieces);
+}
+
+/* They are saved anew each time, until they are in sorters. */
+static void save_held(qn_collator *collator)
+{
+    const qn_layout *layout = &collator->config.collation.layout;
+    for (uint64_t at = 0, bytes; at < collator->held_bytes; at += bytes) {
+        qn_packed record;
+        bytes = qn_packed_decode(layout, collator->held + at, collator->held_bytes - at, &record);
+        qn_pieces_put(collator->pieces, &record, collator->held + at, bytes);
+    }
+    qn_pieces_end(collator->pieces);
+    collator->pieces_are_held = true;
+}
+
+quern_status qn_collator_save(qn_collator *collator, const char *path, qn_saved *saved_out, qn_error *error)
+{
+    const qn_collator_config *config = &collator->config;
+    qn_pieces_config pieces = {&config->collation, path, config->scratch.cipher, config->block_bytes};
+    bool holds = !is_alone(collator) && !collator->divided;
+    QN_ASSERT(qn_collator_is_over(collator) && !collator->sorted);
+    *saved_out = (qn_saved){.rank = config->comm->rank, .size = config->comm->size};
+    quern_status status = collator->pieces ? QUERN_OK : qn_pieces_create(&collator->pieces, &pieces, error);
+    if (status != QUERN_OK)
+        return status;
+    if (collator->pieces_are_held)
+        qn_pieces_forget(collator->pieces);
+    collator->pieces_are_held = false;
+    collator->saver = (qn_sorter_saver){save_record, end_saved, collator};
+    if (holds)
+        save_held(collator);
+    else
+        status = qn_sorter_save(collator->sorter, &collator->saver, error);
+    return status == QUERN_OK ? qn_pieces_commit(collator->pieces, saved_out, error) : status;
+}
+
+uint64_t qn_collator_get_unsaved_bytes(const qn_collator *collator)
+{
+    return qn_sorter_get_unsaved_bytes(collator->sorter) + collator->held_bytes;
+}
+
+void qn_collator_expect(qn_collator *collator, const uint8_t *sample, uint64_t bytes, uint64_t record_count)
+{
+    const qn_layout *layout = &collator->config.collation.layout;
+    QN_ASSERT(collator->records_in == 0);
+    if (is_alone(collator) || collator->divided)
+        return; /* by the samples of others */
+    collator->holds_sample = true;
+    collator->expected_count += record_count;
+    for (uint64_t at = 0, record_bytes; at < bytes; at += record_bytes) {
+        qn_packed record;
+        record_bytes = qn_packed_decode(layout, sample + at, bytes - at, &record);
+        if (record_bytes == 0 || !hold(collator, &record, record_bytes))
+            return;
+    }
+}
+
+uint64_t qn_collator_get_expected_bytes_max(const qn_collator *collator)
+{
+    return collator->held_bytes_max;
+}
+
+quern_status qn_collator_restore(qn_collator *collator, const uint8_t *packed, uint64_t bytes, uint64_t *at,
+                                 qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    QN_ASSERT(!collator->ended);
+    collator->waiting = false;
+    while (*at < bytes && status == QUERN_OK && !collator->waiting) {
+        qn_packed record;
+        bool done = true;
+        uint64_t record_bytes =
+            qn_packed_decode(&collator->config.collation.layout, packed + *at, bytes - *at, &record);
+        if (record_bytes == 0)
+            return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "a saved record does not fit its block");
+        if (is_alone(collator))
+            status = qn_sorter_append(collator->sorter, &record, packed + *at, record_bytes, error);
+        else if (collator->divided)
+            status = route(collator, &record, record_bytes, &done, error);
+        else
+            done = false;
+        collator->waiting = !done;
+        *at += done ? record_bytes : 0;
+        collator->restored += done;
+    }
+    return status;
+}
+
 /* ---- kept ---- */
 
 quern_status qn_collator_retire(qn_collator *collator, qn_error *error)
@@ -516,6 +646,8 @@ quern_status qn_collator_retire(qn_collator *collator, qn_error *error)
     collator->line = NULL;
     collator->line_bytes_max = 0;
     free_held(collator);
+    qn_pieces_destroy(collator->pieces);
+    collator->pieces = NULL;
     if (collator->rounds.comm)
         qn_rounds_fini(&collator->rounds);
     return QUERN_OK;

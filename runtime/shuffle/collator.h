@@ -13,7 +13,12 @@
  * A collator may be given the cuts of another one with the same order of keys, which is read beside it: then there are no samples, each key
  * is whole on the rank where the other has it, and nothing is held back.
  *
- * Accounting: records_in + copies = records of the result, summed over all ranks. Copies are of a join's inner records, whose
+ * Resting. What a rank has may be saved while not all is inserted: all ranks rest, the rounds go on until they are over, and everything inserted is
+ * in a sorter, or, where no round has taken place on any rank, still held. Each record is in one rank's pieces (pieces.h): of copies the first
+ * rank's is saved. What was saved is restored by ranks that may be fewer or more as if it had been emitted by them, but with the sample that was saved
+ * with it, which the cuts are made of at once: pieces are stretches of an order, and the first of their records are no sample.
+ *
+ * Accounting: records_in + restored + copies = records of the result, summed over all ranks. Copies are of a join's inner records, whose
  * key several ranks have.
  */
 #ifndef QN_SHUFFLE_COLLATOR_H
@@ -21,6 +26,7 @@
 
 #include "runtime/data/batch.h"
 #include "runtime/data/sorter.h"
+#include "runtime/shuffle/pieces.h"
 #include "runtime/shuffle/rounds.h"
 #include "runtime/shuffle/splitters.h"
 
@@ -28,6 +34,7 @@ typedef struct qn_collator_config {
     qn_comm *comm;
     qn_collation collation;
     qn_division division;
+    uint32_t outer_input; /* of two: the records of the other one are the inner side */
     const struct qn_collator
         *like;           /* whose cuts these are too: over, and between keys. Borrowed until fini. NULL: none */
     uint64_t pool_bytes; /* held and sorted records together */
@@ -64,6 +71,13 @@ typedef struct qn_collator {
     uint64_t records_in, copies;
     uint64_t task_first_record; /* of records_in, those before the present task; of which */
     uint64_t task_done_bytes, task_bytes;
+    bool rests;              /* ended, to be reopened */
+    qn_pieces *pieces;       /* what is saved, from the first time on; owned */
+    bool pieces_are_held;    /* they are of held records, which will be in other ranks' pieces */
+    bool holds_sample;       /* what is held is a sample of what is to be restored, not records */
+    uint64_t expected_count; /* that it stands for */
+    uint64_t restored;       /* records */
+    qn_sorter_saver saver;
 } qn_collator;
 
 quern_status qn_collator_init(qn_collator *collator, const qn_collator_config *config, qn_error *error);
@@ -78,12 +92,31 @@ quern_status qn_collator_insert(qn_collator *collator, const qn_batch *batch, ui
 void qn_collator_note_task(qn_collator *collator, uint64_t done_bytes, uint64_t task_bytes);
 /* No more inserts. */
 quern_status qn_collator_end(qn_collator *collator, qn_error *error);
-/* The same, and all is thrown away from now on: the job failed. Rounds go on until they are over. */
+/* No more inserts for now: when it is over, what every rank has can be saved, and then all reopen it, or none. has_rounds false: no round has
+ * taken place on any rank, and none does. Not of one with the cuts of another. */
+void qn_collator_rest(qn_collator *collator, bool has_rounds);
+void qn_collator_reopen(qn_collator *collator);
+/* The end, or the rest, and all is thrown away from now on: the job failed. Rounds go on until they are over. */
 void qn_collator_discard(qn_collator *collator);
 /* As qn_shuffle_progress() and so on. */
 quern_status qn_collator_progress(qn_collator *collator, uint64_t *ask_out, qn_error *error);
 void qn_collator_announce(qn_collator *collator, uint64_t round);
 bool qn_collator_is_over(const qn_collator *collator);
+
+/* After over, before it is read: saves what came to this rank since the last time. The file is made by the first call. Errors as qn_pieces_create() and
+ * qn_sorter_save(): those before stay as they are. */
+quern_status qn_collator_save(qn_collator *collator, const char *path, qn_saved *saved_out, qn_error *error);
+/* About what saving would write now. */
+uint64_t qn_collator_get_unsaved_bytes(const qn_collator *collator);
+
+/* Before anything is inserted: this rank will restore so many records, of which `bytes` bytes of packed records are a sample. Can be said several
+ * times, of samples that stand for as many records each. */
+void qn_collator_expect(qn_collator *collator, const uint8_t *sample, uint64_t bytes, uint64_t record_count);
+/* How much sample it can hold. */
+uint64_t qn_collator_get_expected_bytes_max(const qn_collator *collator);
+/* Inserts packed records that were saved, [*at, bytes); moves *at. Not all went in: as qn_collator_insert(). */
+quern_status qn_collator_restore(qn_collator *collator, const uint8_t *packed, uint64_t bytes, uint64_t *at,
+                                 qn_error *error);
 
 /* Sorts, if that is not done yet, and starts (again) at the first record of this rank's result: it is read with
  * qn_sorter_next(). After over. */

@@ -118,6 +118,28 @@ quern_status qn_result_end(qn_result *result, qn_error *error)
     return qn_collator_end(result->collated, error);
 }
 
+quern_status qn_result_rest(qn_result *result, bool has_rounds, qn_error *error)
+{
+    if (result->kind == QN_RESULT_REDUCED)
+        return qn_shuffle_rest(result->reduced, error);
+    qn_collator_rest(result->collated, has_rounds);
+    return QUERN_OK;
+}
+
+void qn_result_reopen(qn_result *result)
+{
+    if (result->kind == QN_RESULT_REDUCED)
+        qn_shuffle_reopen(result->reduced);
+    else
+        qn_collator_reopen(result->collated);
+}
+
+quern_status qn_result_save(qn_result *result, const char *path, qn_saved *saved_out, qn_error *error)
+{
+    return result->kind == QN_RESULT_REDUCED ? qn_saved_write(result->reduced, path, saved_out, error)
+                                             : qn_collator_save(result->collated, path, saved_out, error);
+}
+
 void qn_result_discard(qn_result *result)
 {
     if (result->kind == QN_RESULT_REDUCED)
@@ -239,6 +261,7 @@ static qn_result_stats stats_of_collated(const qn_collator *collated)
     qn_sorter_stats sorted = qn_sorter_get_stats(collated->sorter);
     return (qn_result_stats){
         .records_in = collated->records_in,
+        .restored = collated->restored,
         .copies = collated->copies,
         .records_owned = sorted.record_count,
         .spill_runs = sorted.spill_runs,
@@ -256,8 +279,10 @@ qn_result_stats qn_result_get_stats(const qn_result *result)
 
 uint64_t qn_result_get_saved_bytes(const qn_result *result)
 {
-    if (result->kind != QN_RESULT_REDUCED)
+    if (result->kind == QN_RESULT_STORED)
         return 0;
+    if (result->kind == QN_RESULT_COLLATED)
+        return qn_collator_get_unsaved_bytes(result->collated);
     const qn_home *home = &result->reduced->home;
     return qn_home_get_bytes(home) + home->spill.written_bytes;
 }

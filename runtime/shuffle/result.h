@@ -12,6 +12,7 @@
 
 #include "runtime/data/store.h"
 #include "runtime/shuffle/collator.h"
+#include "runtime/shuffle/saved.h"
 #include "runtime/shuffle/shuffle.h"
 
 typedef enum qn_result_kind {
@@ -75,7 +76,11 @@ void qn_result_foresee(qn_result *result, uint64_t done, uint64_t all);
 void qn_result_note_task(qn_result *result, uint64_t done_bytes, uint64_t task_bytes);
 /* No more records of this rank. */
 quern_status qn_result_end(qn_result *result, qn_error *error);
-/* The same, and all is thrown away from now on: the job failed. */
+/* No more for now: when it is over what every rank has can be saved, and then all reopen it, or none. has_rounds false, of a collated one: no round has
+ * taken place on any rank. Not of a stored one. */
+quern_status qn_result_rest(qn_result *result, bool has_rounds, qn_error *error);
+void qn_result_reopen(qn_result *result);
+/* The end, or the rest, and all is thrown away from now on: the job failed. */
 void qn_result_discard(qn_result *result);
 
 /* Moves everything on without waiting. *ask_out: a round number to ask the master for, or UINT64_MAX. */
@@ -85,7 +90,10 @@ void qn_result_announce(qn_result *result, uint64_t round);
 /* Every rank has sent and received everything. */
 bool qn_result_is_over(const qn_result *result);
 
-/* About what saving this rank's part as it is would write. */
+/* Writes what this rank has of a result that is over to a new file, 0600, and syncs it; of a collated one, from the second time on, adds to that file
+ * what came since. Errors as qn_saved_write() and qn_collator_save(). */
+quern_status qn_result_save(qn_result *result, const char *path, qn_saved *saved_out, qn_error *error);
+/* About what that would write now. */
 uint64_t qn_result_get_saved_bytes(const qn_result *result);
 
 /* The rounds, for their figures. */

@@ -8,9 +8,8 @@
 
 #define VERIFY_BLOCK_BYTES ((size_t)256 << 10)
 
-/* A spill file with a name. */
-static quern_status open_file(qn_spill *spill, qn_scratch file, int flags, uint32_t value_words, size_t block_bytes,
-                              qn_error *error)
+quern_status qn_saved_open(qn_spill *spill, qn_scratch file, int flags, uint32_t value_words, size_t block_bytes,
+                           qn_error *error)
 {
     const char *path = file.directory;
     qn_spill_init(spill, file, value_words, block_bytes);
@@ -56,11 +55,12 @@ quern_status qn_saved_write(qn_shuffle *shuffle, const char *path, qn_saved *sav
     if (status != QUERN_OK)
         return status;
     qn_scratch file = {path, config->scratch.cipher};
-    status =
-        open_file(&spill, file, O_RDWR | O_CREAT | O_EXCL, config->reducer->value_words, config->block_bytes, error);
+    status = qn_saved_open(&spill, file, O_RDWR | O_CREAT | O_EXCL, config->reducer->value_words, config->block_bytes,
+                           error);
     saved_out->stamp = spill.stamp;
     if (status == QUERN_OK)
         status = write_run(qn_shuffle_get_home(shuffle), &spill, &saved_out->run, error);
+    saved_out->record_count = saved_out->run.row_count;
     if (status == QUERN_OK && fsync(spill.fd) != 0)
         status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot write %s", path);
     qn_spill_fini(&spill);
@@ -72,17 +72,23 @@ static quern_status open_saved(qn_spill *spill, const char *path, const qn_saved
                                size_t block_bytes, qn_error *error)
 {
     quern_status status =
-        open_file(spill, (qn_scratch){path, cipher}, O_RDONLY | O_NONBLOCK, saved->value_words, block_bytes, error);
+        qn_saved_open(spill, (qn_scratch){path, cipher}, O_RDONLY | O_NONBLOCK, saved->value_words, block_bytes, error);
     spill->stamp = saved->stamp;
     return status;
 }
 
-static quern_status check_length(const qn_spill *spill, const qn_saved *saved, const char *path, qn_error *error)
+bool qn_saved_is_run(const qn_run *run)
+{
+    return run->offset <= INT64_MAX && run->bytes <= INT64_MAX && run->block_bytes_max <= run->bytes &&
+           run->unpacked_bytes_max <= INT32_MAX;
+}
+
+quern_status qn_saved_check_length(const qn_spill *spill, const qn_run *run, const char *path, qn_error *error)
 {
     struct stat about;
     if (fstat(spill->fd, &about) != 0)
         return qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot read %s", path);
-    if (S_ISREG(about.st_mode) && (uint64_t)about.st_size >= saved->run.offset + saved->run.bytes)
+    if (S_ISREG(about.st_mode) && (uint64_t)about.st_size >= run->offset + run->bytes)
         return QUERN_OK;
     return qn_error_set(error, QUERN_ERROR_CORRUPT, 0, "%s is shorter than it was written", path);
 }
@@ -102,7 +108,7 @@ quern_status qn_saved_verify(const char *path, const qn_saved *saved, const qn_c
     uint64_t count = 0;
     quern_status status = open_saved(&spill, path, saved, cipher, VERIFY_BLOCK_BYTES, error);
     if (status == QUERN_OK)
-        status = check_length(&spill, saved, path, error);
+        status = qn_saved_check_length(&spill, &saved->run, path, error);
     if (status == QUERN_OK)
         status = qn_run_reader_open(&reader, &spill, &saved->run, error);
     for (bool more = true; status == QUERN_OK;) {

@@ -11,11 +11,20 @@
 #include "runtime/shuffle/shuffle.h"
 
 typedef struct qn_saved {
-    uint32_t rank, size; /* that wrote it, and how many there were */
-    uint32_t value_words;
-    qn_stamp stamp; /* of the file, if it is encrypted */
-    qn_run run;
+    uint32_t rank, size;  /* that wrote it, and how many there were */
+    uint32_t value_words; /* QN_BLOCK_PACKED: the file is pieces (pieces.h) */
+    qn_stamp stamp;       /* of the file, if it is encrypted */
+    qn_run run;           /* of the rows; of pieces, their table */
+    uint64_t record_count;
 } qn_saved;
+
+/* A spill file with a name, file.directory. QUERN_ERROR_CHECKPOINT. */
+quern_status qn_saved_open(qn_spill *spill, qn_scratch file, int flags, uint32_t value_words, size_t block_bytes,
+                           qn_error *error);
+/* Whether the file is so long. QUERN_ERROR_CORRUPT, QUERN_ERROR_CHECKPOINT. */
+quern_status qn_saved_check_length(const qn_spill *spill, const qn_run *run, const char *path, qn_error *error);
+/* Whether it may be one: lengths are of a file that anybody may have written, and none may be such that what is reckoned with it overflows. */
+bool qn_saved_is_run(const qn_run *run);
 
 /* Writes what the rank has of a result that is over to a new file, 0600, and syncs it. Errors as writing a run has them, and
  * QUERN_ERROR_CHECKPOINT if the file cannot be made. */

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/shuffle/splitters.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "runtime/base/arena.h"
 #include "runtime/base/assert.h"
 
 #define EQUAL_PARTS UINT32_C(65536)
-#define RARE_PART   8               /* a key of less than this part of a rank's share is not divided in a join */
-#define HOT_PART    4               /* a key of this part of a rank's share and more is hot */
+#define RARE_PART   8    /* a key of less than this part of a rank's share is not divided in a join */
+#define HOT_PART    4    /* a key of this part of a rank's share and more is hot */
+#define NEARLY      1.02 /* even enough */
+#define LOAD_STEPS  30
 #define GOLDEN_TURN UINT32_C(40503) /* of 2^16: turns spread evenly over all parts, however few there are */
 
 typedef struct sampled {
     qn_packed record;
-    double weight;        /* records that it stands for */
-    double weight_before; /* of those in front of it */
+    double weight;             /* records that it stands for */
+    double weight_before;      /* of those in front of it */
+    size_t key_first, key_end; /* of a join: the samples of its key */
 } sampled;
 
 static quern_status corrupt(qn_error *error)
@@ -101,53 +105,137 @@ static double weight_of(const sampled *all, size_t first, size_t end)
     return all[end].weight_before - all[first].weight_before;
 }
 
-/* Whether a cut at sample `at` is at the begin of a key; in_front: of its own, though it may be far behind that. */
-static bool cuts_whole_key(const qn_collation *collation, qn_division division, const sampled *all, size_t count,
-                           size_t at, double share, bool *in_front)
+/* ---- where cuts are ---- */
+
+typedef struct place {
+    size_t at;     /* a sample */
+    double before; /* how much is in front of the cut */
+    double copies; /* of inner records, for the rank behind it */
+    bool whole_key;
+} place;
+
+static place place_between_keys(const sampled *all, size_t count, size_t first, size_t end, double target)
 {
-    size_t first, end;
-    *in_front = false;
-    if (division != QN_DIVIDE_OUTER)
-        return division == QN_DIVIDE_KEYS;
-    find_run(collation, all, count, at, true, &first, &end);
-    bool rare = weight_of(all, first, end) < share / RARE_PART; /* not worth copies of inner records */
-    if (rare || all[end - 1].record.side == QN_SIDE_INNER)
-        return true;
-    *in_front = all[at].record.side == QN_SIDE_INNER; /* the next cut may be between the outer ones */
-    return *in_front;
+    bool belongs_before = target - all[first].weight_before > weight_of(all, first, end) / 2 && end < count;
+    size_t at = belongs_before ? end : first;
+    return (place){.at = at, .before = all[at].weight_before, .whole_key = true};
+}
+
+/* The first outer record among samples of one key. */
+static size_t find_outer(const sampled *all, size_t first, size_t end)
+{
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (all[middle].record.side == QN_SIDE_INNER)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first;
+}
+
+/* Of a join. A key of less than a part of the share is not worth copies of its inner records, and one without outer ones has nothing to divide.
+ * A cut that would be among the inner records is in front of them, though they may be many: the next one may be between the outer ones. */
+static place place_between_outer(const sampled *all, size_t count, size_t at, double target, double share)
+{
+    size_t first = all[at].key_first, end = all[at].key_end, outer = find_outer(all, first, end);
+    if (weight_of(all, first, end) < share / RARE_PART || outer == end)
+        return place_between_keys(all, count, first, end, target);
+    if (at < outer)
+        return (place){.at = first, .before = all[first].weight_before, .whole_key = true};
+    return (place){.at = at, .before = target, .copies = weight_of(all, first, outer)};
 }
 
 /* The cut nearest to where sample `at` is `target` records behind the begin. */
-static qn_cut make_cut(const qn_collation *collation, qn_division division, const sampled *all, size_t count, size_t at,
-                       double target, double share)
+static place find_place(const qn_collation *collation, qn_division division, const sampled *all, size_t count,
+                        size_t at, double target, double share)
 {
     size_t first, end;
-    bool in_front;
-    qn_cut cut = {.whole_key = cuts_whole_key(collation, division, all, count, at, share, &in_front)};
-    find_run(collation, all, count, at, cut.whole_key, &first, &end);
-    double run_weight = weight_of(all, first, end);
-    double into_run = target - all[first].weight_before;
-    if (cut.whole_key && !in_front && into_run > run_weight / 2 && end < count)
-        at = end; /* the key belongs before the cut */
-    cut.record = all[at].record;
+    if (division == QN_DIVIDE_OUTER)
+        return place_between_outer(all, count, at, target, share);
+    if (division == QN_DIVIDE_RECORDS)
+        return (place){.at = at, .before = target};
+    find_run(collation, all, count, at, true, &first, &end);
+    return place_between_keys(all, count, first, end, target);
+}
+
+static qn_cut make_cut(const qn_collation *collation, const sampled *all, size_t count, const place *where)
+{
+    size_t first, end;
+    qn_cut cut = {.record = all[where->at].record, .whole_key = where->whole_key};
     cut.prefix = qn_collation_prefix(collation, &cut.record);
-    if (!cut.whole_key && run_weight > 0)
+    if (cut.whole_key)
+        return cut;
+    find_run(collation, all, count, where->at, false, &first, &end);
+    double run_weight = weight_of(all, first, end), into_run = where->before - all[first].weight_before;
+    if (run_weight > 0)
         cut.before = (uint32_t)((double)EQUAL_PARTS * (into_run < 0            ? 0
                                                        : into_run > run_weight ? 1
                                                                                : into_run / run_weight));
     return cut;
 }
 
-static void make_cuts(qn_splitters *splitters, qn_division division, const sampled *all, size_t count)
+/* Places all cuts so that a rank has `load`, copies included, and tells what the last one has. Where a cut cannot be near to where it should,
+ * the ranks behind it are counted from there. makes: the cuts, too. */
+static double place_cuts(qn_splitters *splitters, qn_division division, const sampled *all, size_t count, double load,
+                         bool makes)
 {
-    double share = weight_of(all, 0, count) / (splitters->count + 1);
-    size_t at = 0;
+    const double whole = weight_of(all, 0, count), share = whole / (splitters->count + 1);
+    double from = 0, copies = 0;
+    uint32_t ranks = 0;
+    place last = {0};
     for (uint32_t i = 0; i < splitters->count; i++) {
-        double target = share * (i + 1);
+        double target = from + load * ++ranks - copies;
+        size_t at = last.at;
+        target = target < last.before ? last.before : target;
         while (at + 1 < count && all[at + 1].weight_before <= target)
             at++;
-        splitters->cuts[i] = make_cut(splitters->collation, division, all, count, at, target, share);
+        last = find_place(splitters->collation, division, all, count, at, target, share);
+        if (makes)
+            splitters->cuts[i] = make_cut(splitters->collation, all, count, &last);
+        bool is_far = division == QN_DIVIDE_OUTER && fabs(last.before - target) > share / RARE_PART;
+        from = is_far ? last.before : from;
+        copies = last.copies + (is_far ? 0 : copies);
+        ranks = is_far ? 0 : ranks;
     }
+    return whole - last.before + last.copies;
+}
+
+/* The least load of every rank with which all is dealt out. Copies make it more than a share. */
+static double choose_load(qn_splitters *splitters, qn_division division, const sampled *all, size_t count)
+{
+    double least = weight_of(all, 0, count) / (splitters->count + 1), most = 2 * weight_of(all, 0, count);
+    if (division != QN_DIVIDE_OUTER || place_cuts(splitters, division, all, count, least, false) <= least * NEARLY)
+        return least;
+    for (int i = 0; i < LOAD_STEPS; i++) {
+        double load = (least + most) / 2;
+        if (place_cuts(splitters, division, all, count, load, false) <= load)
+            most = load;
+        else
+            least = load;
+    }
+    return most;
+}
+
+/* Tells every sample where those of its key are. */
+static void note_keys(const qn_collation *collation, sampled *all, size_t count)
+{
+    for (size_t first = 0, end; first < count; first = end) {
+        end = first + 1;
+        while (end < count && qn_collation_compare_keys(collation, &all[first].record, &all[end].record) == 0)
+            end++;
+        for (size_t i = first; i < end; i++) {
+            all[i].key_first = first;
+            all[i].key_end = end;
+        }
+    }
+}
+
+static void make_cuts(qn_splitters *splitters, qn_division division, sampled *all, size_t count)
+{
+    if (division == QN_DIVIDE_OUTER)
+        note_keys(splitters->collation, all, count);
+    place_cuts(splitters, division, all, count, choose_load(splitters, division, all, count), true);
 }
 
 static bool has_hot_key(const qn_collation *collation, const sampled *all, size_t count, double hot_weight)
@@ -301,8 +389,9 @@ void qn_splitters_route(qn_splitters *splitters, const qn_packed *record, uint32
             ++*last;
 }
 
-bool qn_splitters_is_divided(const qn_splitters *splitters, uint32_t rank, const qn_packed *record)
+bool qn_splitters_is_divided(const qn_splitters *splitters, uint32_t rank, const qn_packed *record, bool *is_first_out)
 {
-    return (rank > 0 && rank <= splitters->count && divides_key_of(splitters, &splitters->cuts[rank - 1], record)) ||
-           (rank < splitters->count && divides_key_of(splitters, &splitters->cuts[rank], record));
+    *is_first_out =
+        rank == 0 || rank > splitters->count || !divides_key_of(splitters, &splitters->cuts[rank - 1], record);
+    return !*is_first_out || (rank < splitters->count && divides_key_of(splitters, &splitters->cuts[rank], record));
 }

@@ -7,7 +7,9 @@
  * all records is divided by their values; and records that are the same bytes as a cut, which no order can divide, go to the ranks on both sides of
  * it in the proportion that the sample found.
  *
- * A join divides only its outer side: the inner records of a key that is divided go to every rank that has a part of it.
+ * A join divides only its outer side: the inner records of a key that is divided go to every rank that has a part of it. These copies are work,
+ * too, so cuts are where every rank has as little as can be with them. A cut cannot be among inner records, and is in front of their key then: so
+ * a rank has at most an even share, the copies of the key that it begins in, and what is missing behind the one that ended in front of another.
  */
 #ifndef QN_SHUFFLE_SPLITTERS_H
 #define QN_SHUFFLE_SPLITTERS_H
@@ -62,7 +64,8 @@ quern_status qn_splitters_init_like(qn_splitters *splitters, const qn_splitters 
 /* The ranks [*first, *last] that a record goes to: one; only inner records may have several. */
 void qn_splitters_route(qn_splitters *splitters, const qn_packed *record, uint32_t *first, uint32_t *last);
 
-/* Whether rank `rank` has only a part of a key's outer records, so that others have some. */
-bool qn_splitters_is_divided(const qn_splitters *splitters, uint32_t rank, const qn_packed *record);
+/* Whether a key's outer records are divided so that rank `rank` has only a part of them; *is_first_out: no rank before it has another one. All of
+ * these ranks have the inner records, even one that got none of the outer ones. */
+bool qn_splitters_is_divided(const qn_splitters *splitters, uint32_t rank, const qn_packed *record, bool *is_first_out);
 
 #endif

@@ -97,10 +97,10 @@ static void add(world *w, happening_kind kind, uint64_t delay_ns, uint32_t rank,
 {
     qn_sim_happening happening = {
         .time_ns = w->now_ns + delay_ns,
-        .kind = kind,
+        .kind = (uint16_t)kind,
         .rank = rank,
         .task = about == NULL ? QN_SCHED_NONE : about->task,
-        .attempt = about == NULL ? 0 : about->attempt,
+        .attempt = (uint16_t)(about == NULL ? 0 : about->attempt),
     };
     if (!qn_sim_timeline_add(&w->timeline, happening)) {
         w->out_of_memory = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * scheduler/sim/sim_timeline.h: what will happen in the simulated world, in order of time (a binary heap).
+ * scheduler/sim/sim_timeline.h: what will happen in the simulated world, in order of time (a heap).
  *
  * Happenings of the same time come in the order in which they were added, so that a run is reproducible.
  */
@@ -13,21 +13,21 @@
 
 typedef struct qn_sim_happening {
     uint64_t time_ns;
-    uint64_t order; /* set by add */
-    uint32_t kind;
-    uint32_t rank, task, attempt;
+    uint32_t order; /* set by add */
+    uint32_t rank, task;
+    uint16_t kind, attempt;
 } qn_sim_happening;
 
 typedef struct qn_sim_timeline {
     qn_sim_happening *heap;
     size_t count, capacity;
-    uint64_t added_count;
+    uint32_t added_count; /* below UINT32_MAX, or add refuses */
 } qn_sim_timeline;
 
 /* A zeroed timeline is empty. */
 void qn_sim_timeline_fini(qn_sim_timeline *timeline);
 
-/* False if memory is short. */
+/* False if memory is short, or too much was added. */
 bool qn_sim_timeline_add(qn_sim_timeline *timeline, qn_sim_happening happening);
 
 /* False if the timeline is empty. */

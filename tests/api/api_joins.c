@@ -63,10 +63,12 @@ static quern_dataset *read_side(quern_context *context, const side *from)
     return quern_flat_map(quern_read_text(context, from->path, 1, NULL), bytes_u64, parse, NULL);
 }
 
+static quern_join_outer outer; /* of joins that are made from now on */
+
 static quern_dataset *sorted_join(quern_dataset *left, quern_dataset *right, quern_join_type type, quern_schema schema,
                                   quern_join_fn fn, void *user)
 {
-    quern_join_options options = {sizeof options, QUERN_JOIN_SORT};
+    quern_join_options options = {sizeof options, QUERN_JOIN_SORT, outer};
     return quern_join_with(left, right, type, schema, fn, user, &options);
 }
 
@@ -134,6 +136,49 @@ static void all_types_pair_as_the_loops_do(void)
     quern_context_destroy(context);
 }
 
+/* Of a key; the pairs of one outer record, of which there may be two that are equal, ascend by the inner value. */
+static void check_outer_values_ascend(const char *directory, bool is_left)
+{
+    kit_text lines = kit_rank() == 0 ? kit_read_output(directory) : (kit_text){0};
+    uint64_t last_key = UINT64_MAX, last = 0, count = 0;
+    for (char *at = lines.data, *end = at + lines.bytes; at < end; at++, count++) {
+        uint64_t key = strtoull(at, &at, 10), pair = strtoull(at, &at, 10);
+        uint64_t value = is_left ? pair / 100000 : pair % 100000;
+        CHECK(*at == '\n' && (key != last_key || value >= last));
+        last_key = key;
+        last = value;
+    }
+    CHECK(kit_rank() != 0 || count > 0);
+    kit_free(&lines);
+}
+
+/* The larger side is the outer one, if the program does not say which: the same bytes. Semi and anti joins only have left values. */
+static void pairs_come_in_the_order_of_the_outer_side_which_is_the_larger_one(void)
+{
+    static const char *const names[] = {"auto", "left", "right"};
+    const side *lefts[] = {&many, &few}, *rights[] = {&few, &many};
+    for (int larger = QUERN_JOIN_OUTER_LEFT; larger <= QUERN_JOIN_OUTER_RIGHT; larger++) {
+        quern_context *context = small_splits(1500, 0);
+        const side *left = lefts[larger - 1], *right = rights[larger - 1];
+        for (int chosen = QUERN_JOIN_OUTER_AUTO; chosen <= QUERN_JOIN_OUTER_RIGHT; chosen++) {
+            outer = (quern_join_outer)chosen;
+            char name[20];
+            snprintf(name, sizeof name, "%s.of.%s", names[chosen], names[larger]);
+            check_all_types(context, left, right, name, NULL);
+        }
+        for (int type = QUERN_JOIN_INNER; type <= QUERN_JOIN_ANTI; type++) {
+            for (int chosen = QUERN_JOIN_OUTER_LEFT; chosen <= QUERN_JOIN_OUTER_RIGHT; chosen++)
+                check_outer_values_ascend(kit_path("out.%s.of.%s.%s", names[chosen], names[larger], type_names[type]),
+                                          chosen == QUERN_JOIN_OUTER_LEFT || type >= QUERN_JOIN_SEMI);
+            const char *expected = type >= QUERN_JOIN_SEMI ? names[3 - larger] : names[larger];
+            kit_check_same_output(kit_path("out.auto.of.%s.%s", names[larger], type_names[type]),
+                                  kit_path("out.%s.of.%s.%s", expected, names[larger], type_names[type]));
+        }
+        quern_context_destroy(context);
+    }
+    outer = QUERN_JOIN_OUTER_AUTO;
+}
+
 static void a_side_may_be_empty(void)
 {
     quern_context *context = small_splits(1500, 0);
@@ -147,6 +192,7 @@ static void callbacks_that_fail_pair_once_all_the_same(void)
 {
     quern_context *context = small_splits(1500, 0);
     check_all_types(context, &many, &few, "failing", "failing");
+    check_all_types(context, &few, &many, "failing_too", "failing_too");
     quern_context_destroy(context);
 }
 
@@ -161,9 +207,12 @@ static void a_rank_without_a_part_of_a_divided_key_does_not_take_it_for_a_missin
         same.values[same.count] = 1;
         kit_put(&text, "5 1\n");
     }
-    same.path[0] = kit_path("same");
+    same.path[0] = strdup(kit_path("same"));
     kit_write_for_all(same.path[0], &text);
     check_all_types(context, &same, &same, "same", NULL);
+    outer = QUERN_JOIN_OUTER_RIGHT;
+    check_all_types(context, &same, &same, "same_from_the_right", NULL);
+    outer = QUERN_JOIN_OUTER_AUTO;
     kit_free(&text);
     quern_context_destroy(context);
 }
@@ -336,6 +385,14 @@ static void wrong_arguments_are_refused(void)
     CHECK(quern_join(lines, NULL, QUERN_JOIN_INNER, bytes_u64, pair, NULL) == NULL);
     CHECK(quern_join(lines, lines, QUERN_JOIN_INNER, bytes_u64, NULL, NULL) == NULL);
     quern_context_destroy(context);
+    context = small_splits(1500, 0);
+    lines = read_side(context, &few);
+    outer = (quern_join_outer)3;
+    CHECK(sorted_join(lines, lines, QUERN_JOIN_INNER, bytes_u64, pair, NULL) == NULL);
+    CHECK_STATUS(quern_run(context), QUERN_ERROR_INVALID_ARGUMENT, quern_context_error_text(context));
+    CHECK_HAS(quern_context_error_text(context), "quern_join_outer");
+    outer = QUERN_JOIN_OUTER_AUTO;
+    quern_context_destroy(context);
 }
 
 int main(int argc, char **argv)
@@ -346,6 +403,7 @@ int main(int argc, char **argv)
     make_side(&third, "third", 60, 310, 280, 3);
     make_side(&empty, "empty", 0, 0, 1, 4);
     RUN(all_types_pair_as_the_loops_do, 25);
+    RUN(pairs_come_in_the_order_of_the_outer_side_which_is_the_larger_one, 40);
     RUN(a_side_may_be_empty, 25);
     RUN(callbacks_that_fail_pair_once_all_the_same, 25);
     RUN(a_rank_without_a_part_of_a_divided_key_does_not_take_it_for_a_missing_one, 20);

@@ -427,6 +427,17 @@ void kit_check_output(const char *output, kit_text *expected, bool ordered)
     kit_barrier();
 }
 
+void kit_check_same_output(const char *one, const char *other)
+{
+    if (kit_rank() == 0) {
+        kit_text first = kit_read_output(one), second = kit_read_output(other);
+        CHECK(first.bytes == second.bytes && memcmp(first.data, second.data, first.bytes) == 0);
+        kit_free(&first);
+        kit_free(&second);
+    }
+    kit_barrier();
+}
+
 void kit_check_no_output(const char *output)
 {
     kit_barrier();

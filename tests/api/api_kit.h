@@ -89,6 +89,8 @@ uint64_t kit_number(quern_span field);
 /* Rank 0: the committed output is these lines; in this order, or in any. Prints its digest, for comparing across numbers of ranks. */
 void kit_check_output(const char *directory, kit_text *expected, bool ordered);
 kit_text kit_read_output(const char *directory);
+/* All bytes of an output are those of another one. */
+void kit_check_same_output(const char *one, const char *other);
 void kit_check_no_output(const char *directory);
 
 /* ---- a naive model ---- */

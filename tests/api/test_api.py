@@ -51,7 +51,7 @@ PLANS = {
     "api_distinct": Plan(ranks(None, 3), 240, False),
     "api_sorted": Plan(ranks(None, 1, 2, 4, 7), 90, True),
     "api_groups": Plan(ranks(None, 1, 4, 7), 90, True),
-    "api_joins": Plan(ranks(None, 1, 3, 7), 90, True),
+    "api_joins": Plan(ranks(None, 1, 2, 3, 4, 7), 120, True),
     "api_kept_joins": Plan(ranks(None, 2, 7), 120, True),
     "api_broadcast": Plan(ranks(None, 2, 7), 90, True),
     "api_broadcast_join": Plan(ranks(None, 3), 150, True),

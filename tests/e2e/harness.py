@@ -30,6 +30,7 @@ import time
 SEPARATORS = b" \t\n\v\f\r"
 MARK = "E2E_MARK"
 CORES = len(os.sched_getaffinity(0))
+ALONE = os.environ.get("E2E_ALONE", "1") == "1"  # no other test runs
 LOCKED_UP_SECONDS = 8  # that mpirun may be there alone
 EXCERPT = 400
 TESTS = []
@@ -349,7 +350,7 @@ class Case:
         if self.supervisor:
             return [*self.supervisor, "-n", str(n), "--", *program]
         mpirun = [self.options.mpirun, "-n", str(n)]
-        if n > CORES:
+        if n > CORES or not ALONE:
             mpirun += ["--oversubscribe", "--bind-to", "none"]
         return mpirun + list(launcher) + program
 
@@ -364,7 +365,9 @@ class Case:
                    OMPI_MCA_rmaps_base_oversubscribe="1", OMPI_MCA_plm_rsh_agent="false")
         if os.geteuid() == 0:
             env.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-        if n is not None and n > CORES:
+        if not ALONE:
+            env.update(QUERN_PIN="off")
+        if n is not None and (n > CORES or not ALONE):
             env.update(OMPI_MCA_mpi_yield_when_idle="1", OMPI_MCA_hwloc_base_binding_policy="none")
         if fast:
             env.update(OMPI_MCA_pml="ob1", OMPI_MCA_btl="self,vader", OMPI_MCA_odls_base_sigkill_timeout="0")
@@ -387,7 +390,7 @@ class Case:
 
     def no_temporary_files(self, run):
         """TMPDIR is the default place for spills: nothing but Open MPI's own may be left there."""
-        left = [name for name in os.listdir(self.tmp) if not re.match(r"(ompi|openmpi|pmix|PMIX|vader)", name)]
+        left = [name for name in os.listdir(self.tmp) if not re.match(r"(ompi|openmpi|pmix|PMIX|prterun|vader)", name)]
         self.check(not left, "left in TMPDIR: %s" % left, run)
 
     def succeed(self, n, *args, **start):

@@ -54,6 +54,7 @@ int main(int argc, char **argv)
     if (status != QUERN_OK || argc < 5) {
         if (quern_context_rank(NULL) == 0)
             fprintf(stderr, "resumed_job: %s\n", quern_context_error_text(NULL));
+        quern_context_destroy(NULL);
         return 2;
     }
     where = argv[1];

@@ -107,6 +107,7 @@ int main(int argc, char **argv)
     if (status != QUERN_OK || argc < 4) {
         if (quern_context_rank(NULL) == 0)
             fprintf(stderr, "spilling_job: %s\n", quern_context_error_text(NULL));
+        quern_context_destroy(NULL);
         return 2;
     }
     out = argv[1];

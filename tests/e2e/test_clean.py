@@ -108,7 +108,8 @@ def what_is_left_of_jobs_that_were_killed_goes(t):
     os.mkdir(t.path("place"))
     t.supervisor = [t.options.quern, "run", "--mpirun", t.options.mpirun]
     job = t.start(2, "-o", out, words)
-    t.check(wait_until(lambda: os.path.exists(os.path.join(out, ".quern-lock")), 20), "the job does not begin")
+    lock = os.path.join(out, ".quern-lock")
+    t.check(wait_until(lambda: os.path.exists(lock) and os.path.getsize(lock) > 0, 20), "the job does not begin")
     names = ("OMPI_MCA_orte_tmpdir_base", "OMPI_MCA_btl_vader_backing_directory")
     t.check(wait_until(job.rank_pids, 20), "there are no ranks")
     works = [process_env(min(job.rank_pids().values()), name) for name in names]

@@ -147,6 +147,24 @@ def join_gives_the_lines_of_every_type(t):
 
 
 @test
+def join_gives_the_same_bytes_whichever_side_is_larger_and_hot(t):
+    t.use("join")
+    rng = random.Random(5)
+    hot, other = (b"".join(b"%s\t%d\n" % (b"hot" if rng.random() < share else b"%d" % rng.randrange(300),
+                                          rng.randrange(1000)) for _ in range(count))
+                  for share, count in ((0.5, 4000), (0.01, 500)))
+    for larger, paths in (("left", (t.write("left", hot), t.write("right", other))), ("right", ("right", "left"))):
+        sides = ["--left", t.path(paths[0]), "--right", t.path(paths[1]), "--quern-broadcast=1"]
+        texts = (hot, other) if larger == "left" else (other, hot)
+        for kind in ("inner", "left", "right", "full", "semi", "anti"):
+            alone = output(t, None, "--type", kind, *sides)
+            check_lines(t, alone, joined(*texts, kind))
+            for n in (1, 2, 3, 4, 7) if kind == "full" else (rng.choice((2, 3, 4, 7)),):
+                t.check(output(t, n, "--type", kind, "--quern-split-bytes=3000", *sides) == alone,
+                        "%s, the %s side larger, gives other bytes on %d ranks" % (kind, larger, n))
+
+
+@test
 def join_gives_what_the_join_of_coreutils_gives(t):
     t.use("join")
     rng = random.Random(4)

@@ -22,6 +22,7 @@ static void set_up(void)
     state = (qn_task_state){.split_bytes = 1 << 20,
                             .record_bytes_max = UINT64_C(1) << 33,
                             .worker_count = 7,
+                            .is_scattered = true,
                             .digest = INT64_MAX,
                             .count = COUNT,
                             .done = done,
@@ -65,6 +66,7 @@ START_TEST(any_state_comes_back_as_it_was)
         ck_assert_uint_eq(found.split_bytes, state.split_bytes);
         ck_assert_uint_eq(found.record_bytes_max, state.record_bytes_max);
         ck_assert_uint_eq(found.worker_count, state.worker_count);
+        ck_assert(found.is_scattered);
         ck_assert_uint_eq(found.digest, state.digest);
         ck_assert_uint_eq(found.count, COUNT);
         for (uint32_t task = 0; task < COUNT; task++) {
@@ -89,7 +91,8 @@ END_TEST
 
 START_TEST(what_cannot_be_is_refused)
 {
-    static const char *const begin = "{\"split_bytes\":1,\"record_bytes\":1,\"workers\":1,\"digest\":1,";
+    static const char *const begin =
+        "{\"split_bytes\":1,\"record_bytes\":1,\"workers\":1,\"scattered\":true,\"digest\":1,";
     static const char *const ends[] = {
         "\"count\":3,\"done\":[0,4],\"resumes\":[]}",
         "\"count\":3,\"done\":[3,1],\"resumes\":[]}",

@@ -157,6 +157,37 @@ START_TEST(a_chain_that_failed_works_on_the_next_block)
 }
 END_TEST
 
+START_TEST(what_is_taken_back_between_two_blocks_was_never_counted)
+{
+    static kit_chain tested;
+    static const qn_node_kind kinds[] = {QN_NODE_FILTER, QN_NODE_FLAT_MAP};
+    uint64_t tallies[3][1 + 3 * 2 + 1];
+    qn_edge_stats edges[2] = {{0}};
+    uint64_t state = 5;
+    kit_rows in[3], expected;
+    kit_open_chain(&tested, kinds, 2);
+    ck_assert_uint_eq(qn_chain_tally_count(&tested.chain), 1 + 3 * 2 + 1);
+    for (int i = 0; i < 3; i++) {
+        kit_make_rows(&in[i], 30 + 20 * (size_t)i, &state);
+        qn_chain_tally(&tested.chain, tallies[i]);
+        kit_assert_ok(kit_run_chain(&tested, &in[i], 0), &kit_error);
+    }
+    int64_t counted = kit_world.counter.sum;
+    qn_chain_take_back(&tested.chain, tallies[1], tallies[2]);
+    kit_model_chain(&in[0], kinds, 2, &expected, edges);
+    uint64_t count = expected.count;
+    kit_free_rows(&expected);
+    kit_model_chain(&in[2], kinds, 2, &expected, edges);
+    kit_check_edges(&tested.chain, edges, 2);
+    ck_assert_uint_eq(tested.chain.end_records, count + expected.count);
+    ck_assert_int_lt(kit_world.counter.sum, counted);
+    kit_free_rows(&expected);
+    for (int i = 0; i < 3; i++)
+        kit_free_rows(&in[i]);
+    kit_close_chain(&tested);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -164,6 +195,7 @@ int main(void)
         a_failure_of_any_callback_of_a_full_block_loses_and_doubles_nothing,
         a_failure_behind_the_chain_is_not_taken_for_one_of_its_callbacks,
         a_chain_that_failed_works_on_the_next_block,
+        what_is_taken_back_between_two_blocks_was_never_counted,
     };
     return kit_run_tests("chain_retry", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static const quern_schema texts = {QUERN_BYTES, QUERN_BYTES, 0};
 
 static struct world {
     uint32_t group_count;
-    uint32_t values_of[2][GROUP_COUNT_MAX]; /* of the outer (or only) side, and the inner one */
+    uint32_t values_of[2][GROUP_COUNT_MAX]; /* of the left (or only) side, and the right one */
     uint32_t emits_of[GROUP_COUNT_MAX];
     uint32_t fails_of[GROUP_COUNT_MAX];       /* attempts that fail */
     uint32_t fails_after_of[GROUP_COUNT_MAX]; /* so many records were emitted */
@@ -41,6 +41,7 @@ static struct world {
 
 static qn_collator collator, beside;
 static int beside_side; /* the input that is in `beside`; -1: none */
+static uint32_t outer_input;
 static qn_comm comm;
 static qn_node node;
 static qn_chain chain;
@@ -53,6 +54,7 @@ static void set_up(void)
     memset(&world, 0, sizeof world);
     world.last_group = UINT32_MAX;
     beside_side = -1;
+    outer_input = 0;
 }
 
 static void tear_down(void)
@@ -215,7 +217,7 @@ static int join_fn(quern_span key, const quern_span *left, const quern_span *rig
 
 /* ---- the end ---- */
 
-/* What pairs the join makes of a group, in order. NULL: only how many. */
+/* What pairs the join makes of a group, in order: of the outer side first. NULL: only how many. */
 static uint32_t model_pairs(uint32_t group, uint64_t *pairs)
 {
     uint32_t left = world.values_of[0][group], right = world.values_of[1][group], count = 0;
@@ -223,19 +225,20 @@ static uint32_t model_pairs(uint32_t group, uint64_t *pairs)
     bool alone =
         left > 0 && right == 0 && (type == QUERN_JOIN_LEFT || type == QUERN_JOIN_FULL || type == QUERN_JOIN_ANTI);
     bool semi = type == QUERN_JOIN_SEMI && left > 0 && right > 0;
-    bool inner_alone = left == 0 && (type == QUERN_JOIN_RIGHT || type == QUERN_JOIN_FULL);
+    bool right_alone = left == 0 && (type == QUERN_JOIN_RIGHT || type == QUERN_JOIN_FULL);
     if (alone || semi)
         right = 1;
-    else if (inner_alone)
+    else if (right_alone)
         left = 1;
     else if (type == QUERN_JOIN_ANTI || type == QUERN_JOIN_SEMI)
         left = 0;
-    for (uint64_t l = 0; l < left; l++)
-        for (uint64_t r = 0; r < right; r++) {
-            if (pairs)
-                pairs[count] = (inner_alone ? 0 : l + 1) << 32 | (alone || semi ? 0 : r + 1);
-            count++;
-        }
+    uint32_t all = left * right, inner = outer_input == 0 ? right : left;
+    for (; count < all; count++) {
+        uint32_t first = count / inner + 1, second = count % inner + 1;
+        uint64_t l = outer_input == 0 ? first : second, r = outer_input == 0 ? second : first;
+        if (pairs)
+            pairs[count] = (right_alone ? 0 : l) << 32 | (alone || semi ? 0 : r);
+    }
     return count;
 }
 
@@ -294,6 +297,7 @@ static void open_collator(qn_node_kind kind, uint64_t pool_bytes)
         .comm = &comm,
         .collation = {.kind = QN_COLLATE_BY_HASH, .layout = qn_layout_of(&texts, sides ? &texts : NULL, true)},
         .division = sides ? QN_DIVIDE_OUTER : QN_DIVIDE_KEYS,
+        .outer_input = outer_input,
         .pool_bytes = pool_bytes,
         .block_bytes = 8192,
         .scratch.directory = directory.path,
@@ -338,7 +342,7 @@ static void open_grouper(qn_node_kind kind, uint64_t pool_bytes, uint64_t kept_b
     qn_grouper_config config = {.node = &node,
                                 .collator = &collator,
                                 .beside = beside_side < 0 ? NULL : &beside,
-                                .beside_side = beside_side == 0 ? QN_SIDE_OUTER : QN_SIDE_INNER,
+                                .beside_side = beside_side == (int)outer_input ? QN_SIDE_OUTER : QN_SIDE_INNER,
                                 .chain = &chain,
                                 .attempt_count_max = attempts,
                                 .kept_bytes_max = kept_bytes_max};
@@ -465,7 +469,9 @@ START_TEST(joins_pair_each_left_value_with_each_right_one_though_callbacks_fail)
 {
     uint64_t state = 23;
     for (int type = QUERN_JOIN_INNER; type <= QUERN_JOIN_ANTI; type++)
-        for (int spills = 0; spills < 2; spills++) {
+        for (int round = 0; round < 4; round++) {
+            bool spills = round % 2;
+            outer_input = (uint32_t)round / 2;
             make_groups(60, spills ? 30 : 12, true, &state);
             world.join_type = (quern_join_type)type;
             run_and_check(QN_NODE_JOIN, spills ? 32 << 10 : 64 << 20, spills ? 300 : 1 << 20);
@@ -482,6 +488,7 @@ START_TEST(two_results_side_by_side_are_read_as_one_with_both_sides)
         for (uint32_t group = 0; round % 5 == 4 && group < world.group_count; group++)
             world.values_of[round % 2][group] = 0, world.values_of[1 - round % 2][group] += 1; /* a side is empty */
         beside_side = round % 2;
+        outer_input = round % 3 ? (uint32_t)kit_random_below(&state, 2) : 0;
         world.join_type = (quern_join_type)(QUERN_JOIN_INNER + round % 6);
         run_and_check(round % 3 ? QN_NODE_JOIN : QN_NODE_COGROUP, spills ? 32 << 10 : 64 << 20, spills ? 300 : 1 << 20);
     }

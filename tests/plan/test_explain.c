@@ -75,7 +75,7 @@ static char *explain(quern_explain_form form)
 {
     char *text = NULL;
     if (!account)
-        kit_assert_ok(qn_account_create(&graph, 0, NULL, NULL, &account, &error), &error);
+        kit_assert_ok(qn_account_create(&graph, &(qn_known_sizes){0}, &account, &error), &error);
     kit_assert_ok(qn_account_explain(account, form, &text, &error), &error);
     return text;
 }
@@ -316,7 +316,7 @@ START_TEST(a_source_shows_its_first_paths_and_the_size_if_that_is_foreseen)
     write_to(read_paths(NULL, 0, NULL), "none");
     write_to(read_paths(paths, QN_EXPLAIN_PATH_COUNT_MAX, NULL), "few");
     write_to(read_paths(paths, QN_EXPLAIN_PATH_COUNT_MAX + 2, NULL), "many");
-    kit_assert_ok(qn_account_create(&graph, 0, NULL, NULL, &account, &error), &error);
+    kit_assert_ok(qn_account_create(&graph, &(qn_known_sizes){0}, &account, &error), &error);
     account->facts[1].reads[0] = (qn_foreseen){QN_FORESEEN_ABOUT, 0};
     account->facts[2].reads[0] = (qn_foreseen){QN_FORESEEN_ABOUT, UINT64_MAX};
     check_text("plan: 3 stages, 3 outputs\n"
@@ -350,7 +350,7 @@ static void run_stage(uint32_t index, quern_status status, qn_step_facts first, 
 START_TEST(after_a_run_each_step_has_its_records_and_each_stage_its_bytes_and_time)
 {
     make_a_reduction_that_two_stages_read();
-    kit_assert_ok(qn_account_create(&graph, 0, NULL, NULL, &account, &error), &error);
+    kit_assert_ok(qn_account_create(&graph, &(qn_known_sizes){0}, &account, &error), &error);
     qn_step_facts thousand = {1000, 1000, 0}, kept = {1000, 400, 600}, four = {400, 400, 0}, keys = {90, 90, 0};
     run_stage(0, QUERN_OK, thousand, kept, four);
     run_stage(1, QUERN_OK, keys, keys, keys);
@@ -390,7 +390,7 @@ END_TEST
 START_TEST(after_a_failed_run_it_says_which_stage_failed_and_which_did_not_run)
 {
     write_to(reduce(read_input(NULL), QUERN_COUNT, NULL), "out");
-    kit_assert_ok(qn_account_create(&graph, 0, NULL, NULL, &account, &error), &error);
+    kit_assert_ok(qn_account_create(&graph, &(qn_known_sizes){0}, &account, &error), &error);
     run_stage(0, QUERN_ERROR_CALLBACK, (qn_step_facts){5, 5, 0}, (qn_step_facts){5, 5, 0}, (qn_step_facts){0});
     account->status = QUERN_ERROR_CALLBACK;
     check_text("plan: 2 stages, 1 output; run: QUERN_ERROR_CALLBACK\n"
@@ -533,7 +533,7 @@ START_TEST(the_largest_plan_is_explained_and_a_larger_one_refused)
                 QN_STAGE_COUNT_MAX * (QN_CHAIN_COUNT_MAX + 1));
     write_to(node, "out");
     qn_account *none = NULL;
-    ck_assert_int_eq(qn_account_create(&graph, 0, NULL, NULL, &none, &error), QUERN_ERROR_INVALID_PLAN);
+    ck_assert_int_eq(qn_account_create(&graph, &(qn_known_sizes){0}, &none, &error), QUERN_ERROR_INVALID_PLAN);
     ck_assert_ptr_null(none);
 }
 END_TEST
@@ -549,7 +549,7 @@ START_TEST(memory_that_is_refused_is_told_and_leaves_nothing)
             ck_assert_int_lt(refused, 1000);
             qn_error_clear(&error);
             allocations_left = refused;
-            status = qn_account_create(&graph, 0, NULL, NULL, &made, &error);
+            status = qn_account_create(&graph, &(qn_known_sizes){0}, &made, &error);
             if (status == QUERN_OK)
                 status = qn_account_explain(made, form, &text, &error);
             allocations_left = -1;

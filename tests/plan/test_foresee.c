@@ -61,7 +61,7 @@ static qn_stage_facts *foresee(const qn_node *node, uint64_t text_bytes, uint64_
     qn_sink draft = {.kind = QN_SINK_COLLECT, .input = node, .collect_to = QUERN_COLLECT_ROOT};
     kit_assert_ok(qn_graph_add_sink(&graph, &draft, &error), &error);
     free(account);
-    kit_assert_ok(qn_account_create(&graph, 0, NULL, NULL, &account, &error), &error);
+    kit_assert_ok(qn_account_create(&graph, &(qn_known_sizes){0}, &account, &error), &error);
     for (uint32_t i = 0; i < account->stages.count; i++)
         for (uint32_t leg = 0; leg < account->stages.items[i].leg_count; leg++) {
             qn_node_kind kind = qn_leg_source(&account->stages.items[i], leg)->kind;

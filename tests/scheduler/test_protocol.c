@@ -4,21 +4,17 @@
  * through every order of events that there is, for a few ranks, tasks and faults.
  *
  * The model. A task is some blocks. A rank works on the first task in its hand, block after block, each of which is counted in the
- * result; or fails at one, or is lost. When the scheduler rests, ranks give back their tasks at the block where they are, or end them; when no hand
- * holds any, an epoch is cut: the result, the tasks that are done and the places of the others. When the job dies, what is saved is what there is, and
+ * result; or fails at one, or is lost. When the scheduler rests, ranks end their tasks, give them back at the block where they are, or keep them
+ * there (park) and go on with them after the rest; when no hand holds any other, an epoch is cut: the result, the tasks that are done and the places of the others. When the job dies, what is saved is what there is, and
  * any number of ranks begins with it.
  *
  * What holds in every state: the scheduler's own audit; no block is counted twice; something can happen until the stage is over. In the
  * end every block is counted once. (A rank that is lost in the midst of a stage takes its part of the result along; that, nothing here
  * mends, so only tasks are counted then.)
  */
-#include "scheduler/sched_internal.h"
-#include "tests/scheduler/sched_kit.h"
+#include "tests/scheduler/model_kit.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-enum { RANK_MAX = 3, TASK_MAX = 4, BLOCK_MAX = 2, HAND_MAX = 2, DEPTH_MAX = 200 };
+enum { RANK_MAX = 3, TASK_MAX = 4, BLOCK_MAX = 2, HAND_MAX = 2 };
 
 typedef struct bounds {
     uint8_t ranks, tasks, blocks, hands, attempts;
@@ -29,6 +25,7 @@ typedef struct bounds {
 
 typedef struct rank_model {
     uint8_t is_lost, hand_count, place; /* place: of the first task, in blocks */
+    uint8_t is_parked;                  /* that task is */
     uint8_t task[HAND_MAX], attempt[HAND_MAX];
 } rank_model;
 
@@ -46,80 +43,9 @@ typedef struct world {
 
 static bounds most;
 static world here;
-static size_t memory_bytes;
-static uint64_t state_count, end_count;
-
-/* ---- states that were seen ---- */
-
-static uint64_t *seen;
-static size_t seen_capacity;
-
-static uint64_t mix(uint64_t digest, const void *data, size_t bytes)
-{
-    const uint8_t *from = data;
-    for (size_t i = 0; i + 8 <= bytes; i += 8) {
-        uint64_t word;
-        memcpy(&word, from + i, 8);
-        digest = (digest ^ word) * UINT64_C(0x9E3779B97F4A7C15);
-        digest ^= digest >> 29;
-    }
-    for (size_t i = bytes & ~(size_t)7; i < bytes; i++)
-        digest = (digest ^ from[i]) * UINT64_C(0x100000001B3);
-    return digest ^ digest >> 32;
-}
-
-/* Figures for reports are no part of the state. */
-static uint64_t digest_state(void)
-{
-    qn_sched_counts counts = sched->counts;
-    sched->counts =
-        (qn_sched_counts){.in_hand = counts.in_hand, .done = counts.done, .ranks_alive = counts.ranks_alive};
-    uint64_t digest = mix(mix(1, memory, memory_bytes), &here, sizeof here);
-    sched->counts = counts;
-    return digest ? digest : 1;
-}
-
-static void put(uint64_t digest)
-{
-    size_t at = digest & (seen_capacity - 1);
-    while (seen[at] != 0)
-        at = (at + 1) & (seen_capacity - 1);
-    seen[at] = digest;
-}
-
-static void grow(void)
-{
-    uint64_t *before = seen;
-    size_t capacity = seen_capacity;
-    seen_capacity = capacity ? 2 * capacity : (size_t)1 << 16;
-    seen = calloc(seen_capacity, sizeof *seen);
-    ck_assert_ptr_nonnull(seen);
-    for (size_t i = 0; i < capacity; i++)
-        if (before[i] != 0)
-            put(before[i]);
-    free(before);
-}
-
-static bool is_new(void)
-{
-    uint64_t digest = digest_state();
-    if (2 * state_count >= seen_capacity)
-        grow();
-    for (size_t at = digest & (seen_capacity - 1); seen[at] != 0; at = (at + 1) & (seen_capacity - 1))
-        if (seen[at] == digest)
-            return false;
-    put(digest);
-    state_count++;
-    return true;
-}
+static uint64_t end_count;
 
 /* ---- what can happen ---- */
-
-static void tell(qn_sched_event_kind kind, uint32_t rank, uint32_t task, uint32_t attempt)
-{
-    if (!qn_sched_feed(sched, &(qn_sched_event){kind, rank, task, attempt}))
-        ck_abort_msg("event %d of rank %u, task %u was not taken", kind, rank, task);
-}
 
 static void end_stage(const qn_sched_action *action)
 {
@@ -182,6 +108,19 @@ static void report_first(uint32_t rank, qn_sched_event_kind kind)
     tell(kind, rank, task, attempt);
 }
 
+/* The first only where it is the only one: what a rank has in reserve it gives back at once. */
+static void give_back_last(uint32_t index)
+{
+    rank_model *rank = &here.ranks[index];
+    if (rank->hand_count == 1) {
+        report_first(index, QN_SCHED_TASK_GIVEN_BACK);
+        return;
+    }
+    uint8_t last = --rank->hand_count, task = rank->task[last], attempt = rank->attempt[last];
+    rank->task[last] = rank->attempt[last] = 0;
+    tell(QN_SCHED_TASK_GIVEN_BACK, index, task, attempt);
+}
+
 static void work(uint32_t index)
 {
     rank_model *rank = &here.ranks[index];
@@ -207,7 +146,7 @@ static void lose(uint32_t index)
 static bool is_at_rest(void)
 {
     for (uint32_t rank = 0; rank < RANK_MAX; rank++)
-        if (here.ranks[rank].hand_count > 0)
+        if (here.ranks[rank].hand_count > here.ranks[rank].is_parked)
             return false;
     return here.is_paused;
 }
@@ -216,6 +155,8 @@ static void cut_epoch(void)
 {
     for (uint32_t task = 0; task < most.tasks; task++)
         here.now.done[task] = qn_sched_is_done(sched, task);
+    for (uint32_t rank = 0; rank < RANK_MAX; rank++)
+        here.ranks[rank].is_parked = false;
     here.saved = here.now;
     here.is_paused = false;
     tell(QN_SCHED_RESUME, 0, 0, 0);
@@ -252,12 +193,15 @@ static void begin_attempt(uint32_t rank_count)
 static bool happen_at(uint32_t index, uint32_t number)
 {
     rank_model *rank = &here.ranks[index];
-    bool is_busy = rank->hand_count > 0;
+    bool is_busy = rank->hand_count > 0 && !rank->is_parked;
     if (number == 0 && is_busy)
         work(index);
-    else if (number == 1 && is_busy && here.is_paused)
-        report_first(index, QN_SCHED_TASK_GIVEN_BACK);
-    else if (number == 2 && is_busy && here.left.failures > 0 && rank->place < most.blocks) {
+    else if (number == 1 && (is_busy || rank->hand_count > 1) && here.is_paused)
+        give_back_last(index);
+    else if (number == 4 && is_busy && here.is_paused) {
+        rank->is_parked = true;
+        here.now.place[rank->task[0]] = rank->place;
+    } else if (number == 2 && is_busy && here.left.failures > 0 && rank->place < most.blocks) {
         here.left.failures--;
         report_first(index, QN_SCHED_TASK_FAILED);
     } else if (number == 3 && !rank->is_lost && here.left.losses > 0)
@@ -267,7 +211,7 @@ static bool happen_at(uint32_t index, uint32_t number)
     return true;
 }
 
-enum { RANK_EVENTS = 4, OTHER_EVENTS = 2 + RANK_MAX };
+enum { RANK_EVENTS = 5, OTHER_EVENTS = 2 + RANK_MAX };
 
 static bool happen(uint32_t event)
 {
@@ -289,50 +233,27 @@ static bool happen(uint32_t event)
 /* Whether an event is one that brings the stage on, and no fault. */
 static bool is_progress(uint32_t event)
 {
-    return event < RANK_MAX * RANK_EVENTS ? event % RANK_EVENTS <= 1 : event == RANK_MAX * RANK_EVENTS;
+    return event < RANK_MAX * RANK_EVENTS ? event % RANK_EVENTS <= 1 || event % RANK_EVENTS == 4
+                                          : event == RANK_MAX * RANK_EVENTS;
 }
 
-static void explore(uint32_t depth)
+static bool is_over(void)
 {
-    bool goes_on = false;
-    if (!is_new() || here.is_over)
-        return;
-    ck_assert_uint_lt(depth, DEPTH_MAX);
-    world before = here;
-    uint8_t *kept = malloc(memory_bytes);
-    ck_assert_ptr_nonnull(kept);
-    memcpy(kept, memory, memory_bytes);
-    for (uint32_t event = 0; event < RANK_MAX * RANK_EVENTS + OTHER_EVENTS; event++) {
-        if (!happen(event))
-            continue;
-        goes_on |= is_progress(event);
-        carry_out();
-        explore(depth + 1);
-        here = before;
-        memcpy(memory, kept, memory_bytes);
-    }
-    free(kept);
-    if (!goes_on)
-        ck_abort_msg("nothing can happen, and the stage is not over");
+    return here.is_over;
 }
 
 static void exhaust(const bounds *of)
 {
     qn_sched_config config = plain_config(of->ranks, of->tasks, of->hands, of->attempts);
-    free_machine();
-    free(seen);
-    seen = NULL;
-    seen_capacity = 0;
+    model all = {&here, sizeof here, RANK_MAX * RANK_EVENTS + OTHER_EVENTS, happen, is_progress, carry_out, is_over};
+    begin_model(&config);
     most = *of;
     memset(&here, 0, sizeof here);
     here.left = *of;
-    memory_bytes = qn_sched_bytes(&config);
-    memory = malloc(memory_bytes);
-    ck_assert_ptr_nonnull(memory);
-    state_count = end_count = 0;
+    end_count = 0;
     begin_attempt(of->ranks);
     carry_out();
-    explore(0);
+    explore(&all, 0);
     printf("# %u ranks, %u tasks of %u blocks, %u deaths, %u losses, %u failures, %u pauses: %llu states, %llu ends\n",
            of->ranks, of->tasks, of->blocks, of->deaths, of->losses, of->failures, of->pauses,
            (unsigned long long)state_count, (unsigned long long)end_count);
@@ -366,18 +287,11 @@ START_TEST(a_stage_that_loses_ranks_ends_with_every_task_done_once_or_for_a_reas
 }
 END_TEST
 
-static void tear_down(void)
-{
-    free(seen);
-    seen = NULL;
-    free_machine();
-}
-
 int main(void)
 {
     const TTest *const tests[] = {
         a_job_that_dies_at_any_moment_counts_every_block_once,
         a_stage_that_loses_ranks_ends_with_every_task_done_once_or_for_a_reason,
     };
-    return kit_run_tests("protocol", tests, sizeof tests / sizeof *tests, NULL, tear_down);
+    return kit_run_tests("protocol", tests, sizeof tests / sizeof *tests, NULL, end_model);
 }

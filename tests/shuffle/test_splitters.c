@@ -89,6 +89,7 @@ static void check_whole_keys(const kit_packed *stream, const routed *to)
 static void check_joined_key(const kit_packed *stream, const routed *to, size_t begin, size_t end)
 {
     uint32_t outer_first = UINT32_MAX, outer_last = 0;
+    bool is_first;
     for (size_t i = begin; i < end; i++)
         if (stream->items[i].side == QN_SIDE_OUTER) {
             outer_first = to[i].first < outer_first ? to[i].first : outer_first;
@@ -102,13 +103,14 @@ static void check_joined_key(const kit_packed *stream, const routed *to, size_t 
             ck_abort_msg("inner record %zu goes to ranks %u to %u, outer ones of its key to %u to %u", i, to[i].first,
                          to[i].last, outer_first, outer_last);
         for (uint32_t rank = to[i].first; rank <= to[i].last; rank++)
-            if (qn_splitters_is_divided(&splitters, rank, record) != (to[i].first < to[i].last))
+            if (qn_splitters_is_divided(&splitters, rank, record, &is_first) != (to[i].first < to[i].last) ||
+                is_first != (rank == to[i].first))
                 ck_abort_msg("rank %u of %u to %u is wrong about the key of record %zu being divided", rank,
                              to[i].first, to[i].last, i);
     }
     if (outer_first < outer_last)
         for (uint32_t rank = outer_first; rank <= outer_last; rank++)
-            if (!qn_splitters_is_divided(&splitters, rank, &stream->items[begin]))
+            if (!qn_splitters_is_divided(&splitters, rank, &stream->items[begin], &is_first))
                 ck_abort_msg("rank %u does not know that the key of record %zu is divided", rank, begin);
 }
 
@@ -297,19 +299,32 @@ static uint64_t draw_zipf(uint64_t *state)
     return first;
 }
 
+#define HOT_KEY 7
+
 /* What keys are drawn from. */
 typedef struct source {
     const char *name;
     bool zipf;
     uint32_t hot_percent;
     uint64_t value_count;
+    bool hot_is_inner; /* the hot key has no outer records */
 } source;
 
 static uint64_t draw_key(const source *from, uint64_t *state)
 {
     if (from->zipf)
         return draw_zipf(state);
-    return kit_random_below(state, 100) < from->hot_percent ? 7 : kit_random_below(state, ZIPF_COUNT);
+    return kit_random_below(state, 100) < from->hot_percent ? HOT_KEY : kit_random_below(state, ZIPF_COUNT);
+}
+
+static uint32_t draw_side(const kit_shape *shape, const source *from, uint64_t key, uint32_t inner_percent,
+                          uint64_t *state)
+{
+    if (inner_percent == 0)
+        return shape->sides;
+    if (from->hot_is_inner && key == HOT_KEY)
+        return QN_SIDE_INNER;
+    return kit_random_below(state, 100) < inner_percent ? QN_SIDE_INNER : QN_SIDE_OUTER;
 }
 
 static void prepare_zipf(void)
@@ -319,17 +334,37 @@ static void prepare_zipf(void)
         zipf_sums[i] = sum += pow(i + 1, -1.2);
 }
 
-/* The busiest of `size` ranks, of the mean, when a stream of as many samples and many more records is routed. */
-static double measure_load(const kit_shape *shape, const source *from, qn_division division, uint32_t size)
+/* What ranks have when a stream of as many samples and many more records is routed. inner_percent: of the records of a join. */
+typedef struct loads {
+    double most, mean, mean_without_copies;
+    double hottest_inner; /* the records of the two keys that have most of them */
+} loads;
+
+static double two_largest(const uint32_t counts[ZIPF_COUNT])
 {
-    uint64_t state = 6, loads[SIZE_MAX_TESTED] = {0}, sum = 0, most = 0;
+    uint32_t first = 0, second = 0;
+    for (int key = 0; key < ZIPF_COUNT; key++) {
+        second = counts[key] > first ? first : counts[key] > second ? counts[key] : second;
+        first = counts[key] > first ? counts[key] : first;
+    }
+    return (double)first + second;
+}
+
+static loads measure_loads(const kit_shape *shape, const source *from, qn_division division, uint32_t size,
+                           uint32_t inner_percent)
+{
+    static uint32_t inner_counts[ZIPF_COUNT];
+    uint64_t state = 6, of_rank[SIZE_MAX_TESTED] = {0}, sum = 0, most = 0;
     uint32_t sampled = 65536 / size < 4096 ? 65536 / size : 4096;
     collation = kit_collation_of(shape);
     for (uint32_t rank = 0; rank < size; rank++)
-        for (uint32_t i = 0; i < sampled; i++)
-            kit_pack(&samples[rank], shape, &collation.layout, draw_key(from, &state),
-                     kit_random_below(&state, from->value_count), shape->sides, 0);
+        for (uint32_t i = 0; i < sampled; i++) {
+            uint64_t key = draw_key(from, &state);
+            kit_pack(&samples[rank], shape, &collation.layout, key, kit_random_below(&state, from->value_count),
+                     draw_side(shape, from, key, inner_percent, &state), 0);
+        }
     kit_assert_ok(cut(division, size, 50), &error);
+    memset(inner_counts, 0, sizeof inner_counts);
     for (int i = 0; i < ROUTED_COUNT; i++) {
         struct {
             uint64_t number, slack[2];
@@ -338,17 +373,18 @@ static double measure_load(const kit_shape *shape, const source *from, qn_divisi
                             .value = (const uint8_t *)&value,
                             .key_bytes = 8,
                             .value_bytes = 8,
-                            .side = shape->sides};
+                            .side = draw_side(shape, from, key.number, inner_percent, &state)};
         uint32_t first, last;
+        inner_counts[key.number] += shape->sides && record.side == QN_SIDE_INNER;
         record.prefix = collation.layout.has_tag ? qn_key_of(&key, 8).tag : qn_order_prefix(QUERN_U64, record.key, 8);
         qn_splitters_route(&splitters, &record, &first, &last);
-        loads[first]++;
-        sum++;
+        for (; first <= last; first++, sum++)
+            of_rank[first]++;
     }
     for (uint32_t rank = 0; rank < size; rank++)
-        most = loads[rank] > most ? loads[rank] : most;
+        most = of_rank[rank] > most ? of_rank[rank] : most;
     free_samples();
-    return (double)most * size / (double)sum;
+    return (loads){(double)most, (double)sum / size, (double)ROUTED_COUNT / size, two_largest(inner_counts)};
 }
 
 START_TEST(the_busiest_rank_has_at_most_a_fifth_more_than_the_mean_whatever_the_keys)
@@ -370,9 +406,40 @@ START_TEST(the_busiest_rank_has_at_most_a_fifth_more_than_the_mean_whatever_the_
                                    .key_type = QUERN_U64,
                                    .value_type = QUERN_U64,
                                    .sides = joined};
-                double load = measure_load(&shape, &sources[s], joined ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS, sizes[i]);
-                ck_assert_msg(load <= 1.2, "%s, %s: %.3f of the mean on %u ranks", sources[s].name,
-                              joined ? "outer" : "records", load, sizes[i]);
+                loads got =
+                    measure_loads(&shape, &sources[s], joined ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS, sizes[i], 0);
+                ck_assert_msg(got.most <= 1.2 * got.mean, "%s, %s: %.3f of the mean on %u ranks", sources[s].name,
+                              joined ? "outer" : "records", got.most / got.mean, sizes[i]);
+            }
+}
+END_TEST
+
+/* A rank begins within a key, has its inner records too, and ends in front of another one, since it cannot end among its inner records: so it may
+ * have a share and the inner records of two keys. */
+START_TEST(where_both_sides_have_hot_keys_a_rank_has_a_share_and_the_inner_records_of_two_keys_at_most)
+{
+    static const source sources[] = {
+        {"zipf", .zipf = true, .value_count = 1000000},
+        {"half one key", .hot_percent = 50, .value_count = 1000000},
+        {"a tenth one key", .hot_percent = 10, .value_count = 1000000},
+        {"all one key", .hot_percent = 100, .value_count = 1000000},
+        {"half one inner key", .hot_percent = 50, .value_count = 1000000, .hot_is_inner = true},
+        {"a tenth one inner key", .hot_percent = 10, .value_count = 1000000, .hot_is_inner = true},
+    };
+    static const uint32_t sizes[] = {SIZES_OF_LOADS}, inner_percents[] = {10, 50};
+    const kit_shape shape = {.kind = QN_COLLATE_BY_HASH, .key_type = QUERN_U64, .value_type = QUERN_U64, .sides = true};
+    prepare_zipf();
+    for (size_t s = 0; s < sizeof sources / sizeof *sources; s++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+            for (size_t p = 0; p < sizeof inner_percents / sizeof *inner_percents; p++) {
+                loads got = measure_loads(&shape, &sources[s], QN_DIVIDE_OUTER, sizes[i], inner_percents[p]);
+                ck_assert_msg(got.most <= 1.2 * (got.mean_without_copies + got.hottest_inner),
+                              "%s, %u %% inner: %.0f on one of %u ranks, of %.0f on each and %.0f of two keys",
+                              sources[s].name, inner_percents[p], got.most, sizes[i], got.mean_without_copies,
+                              got.hottest_inner);
+                ck_assert_msg(!sources[s].zipf || got.most <= 1.2 * got.mean,
+                              "%u %% inner: %.3f of the mean on %u ranks", inner_percents[p], got.most / got.mean,
+                              sizes[i]);
             }
 }
 END_TEST
@@ -423,6 +490,7 @@ int main(void)
         one_sample_alone_divides_what_is_before_it_from_what_is_behind,
         a_sample_that_does_not_fit_its_block_is_refused,
         the_busiest_rank_has_at_most_a_fifth_more_than_the_mean_whatever_the_keys,
+        where_both_sides_have_hot_keys_a_rank_has_a_share_and_the_inner_records_of_two_keys_at_most,
         a_rank_that_held_more_counts_more,
         thousands_of_ranks_are_cut_in_little_time_though_all_records_are_equal,
     };

@@ -29,6 +29,7 @@
 
 #include "tools/quern/commands.h"
 #include "tools/quern/keeper.h"
+#include "tools/quern/launcher.h"
 #include "tools/quern/litter.h"
 
 #define RESTART_COUNT_MAX    1000
@@ -46,8 +47,10 @@
 typedef struct job {
     const char *mpirun, *hosts, *checkpoint_given;
     long rank_count, restart_count_max, attempt_count;
-    char **words; /* of the program and its arguments, up to a NULL */
+    long line_count; /* in the journal, before the attempt */
+    char **words;    /* of the program and its arguments, up to a NULL */
     bool is_local;
+    bool lets_live; /* the launcher is told to let ranks live when others die */
     bool checkpoint_is_ours, checkpoint_is_in_words;
     char checkpoint[PATH_MAX]; /* "": none */
     char work[WORK_DIRECTORY_COUNT][PATH_MAX];
@@ -220,8 +223,7 @@ static int make_checkpoint(job *all)
     return 0;
 }
 
-/* Each attempt writes one line when it begins; more than that is something done. */
-static bool holds_work(const job *all)
+static long count_lines(const job *all)
 {
     char path[PATH_MAX + 16];
     long lines = 0;
@@ -231,7 +233,19 @@ static bool holds_work(const job *all)
         lines += byte == '\n';
     if (journal)
         fclose(journal);
-    return lines > all->attempt_count;
+    return lines;
+}
+
+/* Each attempt writes one line when it begins; more than that is something done. */
+static bool holds_work(const job *all)
+{
+    return count_lines(all) > all->attempt_count;
+}
+
+/* Whether all is said to be well, but it is not. Where ranks may live when others die, all may have died before there was a lock. */
+static bool is_lied_to(const job *all)
+{
+    return *all->checkpoint && (has_file(all, "lock") || (all->lets_live && count_lines(all) <= all->line_count));
 }
 
 static bool is_saved(const char *name)
@@ -304,12 +318,17 @@ static int run_once(job *all)
         command[count++] = (char *)"-n";
         command[count++] = ranks;
     }
+    if (all->lets_live) {
+        command[count++] = (char *)"--with-ft";
+        command[count++] = (char *)"ulfm";
+    }
     if (all->hosts) {
         command[count++] = (char *)"--host";
         command[count++] = (char *)all->hosts;
     }
     add_job(all, command, count, checkpoint_word);
     all->attempt_count++;
+    all->line_count = count_lines(all);
     int failed = quern_keeper_run(&all->keeper, command);
     free(command);
     return failed;
@@ -339,7 +358,7 @@ static const char *why_again(const job *all, char *text, size_t bytes)
         snprintf(text, bytes, "%s lost a rank or a node (status %d)", all->mpirun, status);
     else if (status == STATUS_HUNG)
         snprintf(text, bytes, "a rank hung (status %d)", status);
-    else if (status == 0 && has_file(all, "lock"))
+    else if (status == 0 && is_lied_to(all))
         snprintf(text, bytes, "%s says that all is well, but the job did not end", all->mpirun);
     else
         return NULL;
@@ -349,7 +368,7 @@ static const char *why_again(const job *all, char *text, size_t bytes)
 /* The launcher's status, unless it is known to lie. */
 static int last_status(const job *all)
 {
-    bool lies = status_of(all) == 0 && *all->checkpoint && has_file(all, "lock");
+    bool lies = status_of(all) == 0 && is_lied_to(all);
     return lies ? 1 : status_of(all);
 }
 
@@ -377,15 +396,6 @@ static int supervise(job *all)
 
 /* ---- arguments ---- */
 
-/* -1: the text is no number from `least` on. */
-static long read_number(const char *text, long least, long most)
-{
-    char *end;
-    errno = 0;
-    long number = strtol(text, &end, 10);
-    return *text >= '0' && *text <= '9' && *end == 0 && errno == 0 && number >= least && number <= most ? number : -1;
-}
-
 static bool read_arguments(int argc, char **argv, job *all)
 {
     static const struct option names[] = {{"hosts", required_argument, NULL, 'h'},
@@ -397,9 +407,9 @@ static bool read_arguments(int argc, char **argv, job *all)
     *all = (job){.mpirun = "mpirun", .work_fds = {-1, -1}};
     while ((option = getopt_long(argc, argv, "+n:", names, NULL)) != -1) {
         if (option == 'n')
-            all->rank_count = read_number(optarg, 1, RANK_COUNT_MAX);
+            all->rank_count = quern_command_read_number(optarg, 1, RANK_COUNT_MAX);
         else if (option == 'r')
-            all->restart_count_max = read_number(optarg, 0, RESTART_COUNT_MAX);
+            all->restart_count_max = quern_command_read_number(optarg, 0, RESTART_COUNT_MAX);
         else if (option == 'h')
             all->hosts = optarg;
         else if (option == 'c')
@@ -412,6 +422,33 @@ static bool read_arguments(int argc, char **argv, job *all)
     all->words = argv + optind;
     return optind < argc && all->rank_count >= 0 && all->restart_count_max >= 0;
 }
+
+#ifdef QN_HAS_ULFM
+#define OPEN_MPI_THAT_TELLS 5 /* of deaths */
+
+static bool is_not_to_recover(const job *all)
+{
+    static const char word[] = "--quern-recover=off";
+    const char *set = getenv("QUERN_RECOVER");
+    bool is_off = set && strcmp(set, "off") == 0;
+    for (char **given = all->words + 1; *given && strcmp(*given, "--") != 0; given++)
+        is_off |= strcmp(*given, word) == 0;
+    return is_off;
+}
+
+/* Such a launcher says that all is well when all ranks were killed: so only with a checkpoint, by which we know better. */
+static bool lets_live(const job *all)
+{
+    return *all->checkpoint && all->rank_count != 1 && !is_not_to_recover(all) &&
+           quern_launcher_open_mpi_version(all->mpirun) >= OPEN_MPI_THAT_TELLS;
+}
+#else
+static bool lets_live(const job *all)
+{
+    (void)all;
+    return false;
+}
+#endif
 
 /* A cut cable is noticed in seconds: else the launcher waits for ever. */
 static void watch_network(void)
@@ -431,6 +468,7 @@ int quern_command_run(int argc, char **argv)
         watch_network();
     if (quern_keeper_init(&all.keeper, all.is_local) != 0 || make_checkpoint(&all) != 0)
         return 1;
+    all.lets_live = lets_live(&all);
     make_works(&all);
     int status = supervise(&all);
     remove_works(&all);

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "runtime/base/crash.h"
+#include "runtime/base/pages.h"
+#include "runtime/base/suspension.h"
+#include "runtime/engine/engine_internal.h"
+#include "runtime/engine/heartbeat.h"
+
+quern_status qn_engine_learn_nodes(qn_engine *engine, qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    free(engine->rank_node);
+    engine->rank_node = calloc(comm->size, sizeof *engine->rank_node);
+    if (!engine->rank_node)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for %u ranks", comm->size);
+    quern_status status = qn_comm_agree(comm, error);
+    return status == QUERN_OK ? qn_comm_gather(comm, &comm->node, sizeof comm->node, engine->rank_node, error) : status;
+}
+
+static quern_status place_ranks(qn_engine *engine, const char *allowed, qn_error *error)
+{
+    uint32_t count = engine->comm->node_size;
+    const char **sets = calloc(count, sizeof *sets);
+    qn_pin_place *places = calloc(count, sizeof *places);
+    quern_status status = QUERN_OK;
+    if (!sets || !places)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to place %u ranks", count);
+    for (uint32_t i = 0; sets && i < count; i++)
+        sets[i] = allowed + (size_t)i * QN_TOPOLOGY_SET_BYTES_MAX;
+    if (status == QUERN_OK)
+        status = qn_pin_plan(engine->topology, count, sets, places, error);
+    if (status == QUERN_OK)
+        engine->place = places[engine->comm->node_rank];
+    if (status == QUERN_OK)
+        status = qn_pin_apply(engine->topology, &engine->place, error);
+    free(sets);
+    free(places);
+    return status;
+}
+
+/* Every rank of a node computes the same placement from what all of them may use. */
+static quern_status pin(qn_engine *engine, qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    char mine[QN_TOPOLOGY_SET_BYTES_MAX] = "";
+    engine->place = (qn_pin_place){.core = UINT32_MAX, .pu = UINT32_MAX, .package = UINT32_MAX, .numa = UINT32_MAX};
+    if (!engine->settings.pin)
+        return QUERN_OK;
+    char *all = calloc(comm->node_size, QN_TOPOLOGY_SET_BYTES_MAX);
+    if (!all)
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to place ranks");
+    if (all && qn_topology_create(NULL, &engine->topology, error) == QUERN_OK)
+        qn_topology_query_allowed(engine->topology, mine, error);
+    quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_comm_gather_node(comm, mine, sizeof mine, all, error);
+    if (status == QUERN_OK)
+        place_ranks(engine, all, error);
+    free(all);
+    return qn_comm_agree(comm, error);
+}
+
+static void log_start(const qn_engine *engine)
+{
+    const qn_comm *comm = engine->comm;
+    char place[QN_TOPOLOGY_PLACE_BYTES_MAX];
+    qn_pin_describe(&engine->place, place);
+    qn_log_line(&engine->log, "rank %u of %u on node %u of %u, %s, %llu MiB of memory (%s)", comm->rank, comm->size,
+                comm->node, comm->node_count, place, (unsigned long long)(engine->settings.rank_memory_bytes >> 20),
+                engine->settings.memory_source);
+    if (comm->tells_losses)
+        qn_log_line(&engine->log, "if ranks are lost, the job %s",
+                    comm->on_loss == QN_LOSS_IS_SURVIVED ? "goes on with the others" : "ends");
+    if (!comm->helper_allowed)
+        qn_log_line(&engine->log, "MPI allows one thread only: a slow callback will stall the shuffle");
+}
+
+static quern_status check_scratch(const qn_settings *settings, qn_error *error)
+{
+    if (access(settings->scratch_dir, W_OK | X_OK) != 0)
+        return qn_error_set(error, QUERN_ERROR_SCRATCH, errno, "cannot use the scratch directory %s",
+                            settings->scratch_dir);
+    return QUERN_OK;
+}
+
+static void tell_crash(char *text, size_t bytes, void *user)
+{
+    const qn_engine *engine = user;
+    qn_site_tell(&engine->site, engine->comm->rank, engine->comm->size, text, bytes);
+}
+
+void qn_engine_start_progress(qn_engine *engine)
+{
+    qn_progress_start(&engine->progress, engine->settings.show_progress && engine->comm->rank == 0, engine->status);
+}
+
+/* Progress is shown from now on, since it is to be seen what is reused. */
+quern_status qn_engine_open_checkpoint(qn_engine *engine, qn_error *error)
+{
+    const qn_settings *settings = &engine->settings;
+    qn_engine_start_progress(engine);
+    return qn_checkpoint_open(&engine->checkpoint, engine->comm, settings, &engine->log, &engine->progress, error);
+}
+
+quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
+{
+    *engine = (qn_engine){.comm = comm, .log.fd = -1};
+    if (qn_settings_resolve(&engine->settings, options, comm, error) == QUERN_OK &&
+        check_scratch(&engine->settings, error) == QUERN_OK)
+        qn_job_status_open(&engine->status, engine->settings.job_dir, comm, true, error);
+    quern_status status = qn_comm_agree(comm, error); /* the directory is there from now on */
+    if (status == QUERN_OK)
+        qn_log_open(&engine->log, engine->settings.log_path, comm->rank, error);
+    status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_settings_unify(&engine->settings, comm, error);
+    if (status == QUERN_OK)
+        status = qn_engine_learn_nodes(engine, error);
+    if (status == QUERN_OK)
+        status = pin(engine, error);
+    if (status == QUERN_OK)
+        status = qn_engine_open_checkpoint(engine, error);
+    if (status == QUERN_OK)
+        status = qn_heartbeat_start(&engine->heartbeat, engine, error);
+    if (status != QUERN_OK) {
+        engine->comm = NULL; /* still the caller's */
+        qn_engine_destroy(engine);
+        return status;
+    }
+    comm->on_loss = engine->settings.recovers ? QN_LOSS_IS_SURVIVED : comm->in_host ? QN_LOSS_FAILS : QN_LOSS_ENDS_JOB;
+    if (engine->settings.isolate)
+        qn_pages_keep_from_children();
+    engine->heeds_signals = engine->checkpoint.directory || engine->settings.job_dir;
+    if (engine->heeds_signals)
+        qn_suspension_watch();
+    engine->is_watched = engine->settings.tells_crash && qn_crash_watch(tell_crash, engine);
+    log_start(engine);
+    return QUERN_OK;
+}
+
+void qn_engine_destroy(qn_engine *engine)
+{
+    if (engine->comm)
+        engine->comm->on_loss = QN_LOSS_FAILS; /* what there was to do is done */
+    qn_heartbeat_stop(engine->heartbeat);
+    if (engine->is_watched)
+        qn_crash_unwatch();
+    if (engine->topology) {
+        qn_pin_restore(engine->topology);
+        qn_topology_destroy(engine->topology);
+    }
+    qn_cache_fini(&engine->cache);
+    if (engine->heeds_signals)
+        qn_suspension_unwatch();
+    qn_checkpoint_close(&engine->checkpoint, engine->is_over);
+    qn_job_status_close(engine->status, !engine->comm);
+    free(engine->rank_node);
+    free(engine->account);
+    qn_settings_fini(&engine->settings);
+    qn_log_close(&engine->log);
+    qn_comm_destroy(engine->comm);
+    *engine = (qn_engine){.log.fd = -1};
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* runtime/engine/engine_internal.h: what the engine is set up with, and is again when ranks were lost. */
+#ifndef QN_ENGINE_ENGINE_INTERNAL_H
+#define QN_ENGINE_ENGINE_INTERNAL_H
+
+#include "runtime/engine/engine.h"
+
+/* Of a run, or before the first one. Local. */
+void qn_engine_start_progress(qn_engine *engine);
+/* Collective; the same outcome on all ranks. */
+quern_status qn_engine_learn_nodes(qn_engine *engine, qn_error *error);
+quern_status qn_engine_open_checkpoint(qn_engine *engine, qn_error *error);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/job_status.h: files by which others see how far a job is, and by which they ask it to end.
+ *
+ * In the job directory rank 0 keeps `status.json`, a whole one at any time (docs/job-directory.md). A thread writes it once a
+ * second, whatever the rank is busy with, so a file that gets old means a job that is gone. It also looks for a file `cancel`, which
+ * anybody may make who may write there: then the job ends as after SIGUSR1. There is no port and no daemon, so both work from any node that
+ * sees the directory.
+ *
+ * Figures are told by the working thread, by its one owner, rank 0. Elsewhere, and without a directory, nothing happens.
+ */
+#ifndef QN_ENGINE_JOB_STATUS_H
+#define QN_ENGINE_JOB_STATUS_H
+
+#include "runtime/comm/comm.h"
+
+typedef struct qn_job_status qn_job_status;
+
+/* On rank 0 makes the directory where it is absent, begins the file and starts the thread; elsewhere *status_out is NULL. directory: NULL:
+ * none. is_new: a job that begins, for which no wish is meant that is there already. Local. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY,
+ * QUERN_ERROR_SYSTEM. */
+quern_status qn_job_status_open(qn_job_status **status_out, const char *directory, const qn_comm *comm, bool is_new,
+                                qn_error *error);
+/* The last file stays, and says how the last run ended, or that the job did not come to one. Takes NULL, as all below. */
+void qn_job_status_close(qn_job_status *status, bool has_failed);
+
+/* After some were lost. */
+void qn_job_status_set_ranks(qn_job_status *status, const qn_comm *comm);
+
+void qn_job_status_begin_run(qn_job_status *status, uint32_t stage_count);
+/* outcome: of the run. The job is said to run until it is closed: there may be another run. */
+void qn_job_status_end_run(qn_job_status *status, const qn_error *outcome);
+
+void qn_job_status_begin_stage(qn_job_status *status, const char *name);
+void qn_job_status_end_stage(qn_job_status *status, uint64_t bytes, double seconds);
+/* Of the stage that runs. */
+void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes);
+void qn_job_status_update(qn_job_status *status, uint32_t tasks_done, uint64_t bytes_done);
+
+#endif

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/stragglers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
+
+#define NONE           UINT32_MAX
+#define LOOKS_EVERY_NS (5 * QN_NS_PER_MS)
+#define START_NS       (2 * QN_NS_PER_MS)   /* that another rank takes to begin */
+#define GAIN_NS_MIN    (20 * QN_NS_PER_MS)  /* less is not worth to be asked for */
+#define SECOND_NS_MIN  (50 * QN_NS_PER_MS)  /* the same of a part that is made twice */
+#define PATIENCE_NS    (100 * QN_NS_PER_MS) /* with a rank that was asked */
+
+quern_status qn_stragglers_init(qn_stragglers *stragglers, const qn_straggler_config *config, qn_error *error)
+{
+    *stragglers = (qn_stragglers){.rank_count = config->rank_count,
+                                  .makes_parts = config->makes_parts,
+                                  .may_second = config->may_second,
+                                  .is_eager = config->is_eager,
+                                  .idle_count = config->rank_count,
+                                  .ranks = calloc(config->rank_count, sizeof *stragglers->ranks)};
+    if (!stragglers->ranks)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule on %u ranks", config->rank_count);
+    for (uint32_t rank = 0; rank < config->rank_count; rank++)
+        stragglers->ranks[rank].second = NONE;
+    return QUERN_OK;
+}
+
+void qn_stragglers_fini(qn_stragglers *stragglers)
+{
+    free(stragglers->ranks);
+    *stragglers = (qn_stragglers){0};
+}
+
+static bool is_idle(const qn_rank_pace *pace)
+{
+    return pace->held_count == 0 && pace->second == NONE;
+}
+
+void qn_stragglers_give(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t bytes, bool is_whole,
+                        uint64_t now_ns)
+{
+    if (!stragglers->ranks)
+        return;
+    qn_rank_pace *pace = &stragglers->ranks[rank];
+    QN_ASSERT(pace->held_count < QN_STRAGGLERS_HAND_MAX);
+    stragglers->idle_count -= is_idle(pace);
+    if (pace->held_count == 0)
+        pace->since_ns = now_ns;
+    pace->held[pace->held_count++] = (qn_held_task){.task = task, .is_whole = is_whole, .bytes = bytes};
+}
+
+void qn_stragglers_take(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t left_bytes, uint64_t now_ns)
+{
+    if (!stragglers->ranks)
+        return;
+    qn_rank_pace *pace = &stragglers->ranks[rank];
+    uint32_t slot = 0;
+    while (slot < pace->held_count && pace->held[slot].task != task)
+        slot++;
+    if (slot == pace->held_count)
+        return;
+    uint64_t bytes = pace->held[slot].bytes;
+    memmove(&pace->held[slot], &pace->held[slot + 1], (pace->held_count - slot - 1) * sizeof *pace->held);
+    pace->held_count--;
+    stragglers->idle_count += is_idle(pace);
+    if (slot > 0)
+        return; /* it had not begun it */
+    uint64_t done_bytes = bytes > left_bytes ? bytes - left_bytes : 0, busy_ns = now_ns - pace->since_ns;
+    pace->since_ns = now_ns;
+    pace->done_bytes += done_bytes;
+    pace->busy_ns += busy_ns;
+    stragglers->done_bytes += done_bytes;
+    stragglers->busy_ns += busy_ns;
+}
+
+static void mark_second(qn_stragglers *stragglers, uint32_t task, bool has_second)
+{
+    for (uint32_t rank = 0; rank < stragglers->rank_count; rank++)
+        for (uint32_t slot = 0; slot < stragglers->ranks[rank].held_count; slot++)
+            if (stragglers->ranks[rank].held[slot].task == task)
+                stragglers->ranks[rank].held[slot].has_second = has_second;
+}
+
+void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task)
+{
+    if (!stragglers->ranks)
+        return;
+    mark_second(stragglers, task, true);
+    stragglers->idle_count -= is_idle(&stragglers->ranks[rank]);
+    stragglers->ranks[rank].second = task;
+}
+
+void qn_stragglers_end_second(qn_stragglers *stragglers, uint32_t rank)
+{
+    if (!stragglers->ranks || stragglers->ranks[rank].second == NONE)
+        return;
+    mark_second(stragglers, stragglers->ranks[rank].second, false);
+    stragglers->ranks[rank].second = NONE;
+    stragglers->idle_count += is_idle(&stragglers->ranks[rank]);
+}
+
+/* How long so many bytes take, by what took so long before; UINT64_MAX: not known. */
+static uint64_t foresee(uint64_t bytes, uint64_t done_bytes, uint64_t busy_ns)
+{
+    if (done_bytes == 0)
+        return UINT64_MAX;
+    double ns = (double)bytes * ((double)busy_ns / (double)done_bytes);
+    return ns < 1e18 ? (uint64_t)ns : UINT64_MAX - 1;
+}
+
+/* What a rank's first task still takes there, and how much of it that is. Of one that is overdue that is not known: maybe all. */
+typedef struct outlook {
+    uint64_t rest_ns, rest_bytes;
+} outlook;
+
+static outlook look_ahead(const qn_stragglers *stragglers, const qn_rank_pace *pace, uint64_t now_ns)
+{
+    uint64_t bytes = pace->held[0].bytes, elapsed_ns = now_ns - pace->since_ns;
+    uint64_t whole_ns = foresee(bytes, pace->done_bytes, pace->busy_ns);
+    if (whole_ns == UINT64_MAX)
+        whole_ns = foresee(bytes, stragglers->done_bytes, stragglers->busy_ns);
+    if (whole_ns == UINT64_MAX || elapsed_ns >= whole_ns)
+        return (outlook){elapsed_ns, bytes};
+    double part = (double)(whole_ns - elapsed_ns) / (double)whole_ns;
+    return (outlook){whole_ns - elapsed_ns, (uint64_t)((double)bytes * part)};
+}
+
+/* Whether the others, as fast as they were, would have so much done in half of the time. */
+static bool pays(const qn_stragglers *stragglers, const qn_rank_pace *pace, uint64_t rest_ns, uint64_t bytes,
+                 uint64_t least_ns)
+{
+    uint64_t other_ns = foresee(bytes, stragglers->done_bytes - pace->done_bytes, stragglers->busy_ns - pace->busy_ns);
+    if (stragglers->is_eager)
+        return rest_ns > START_NS;
+    return other_ns < UINT64_MAX / 4 && rest_ns > 2 * (other_ns + START_NS) + least_ns;
+}
+
+/* Whether an answer may still come soon. */
+static bool is_awaited(const qn_stragglers *stragglers, const qn_held_task *held, uint64_t now_ns)
+{
+    return held->is_asked && now_ns - held->asked_ns < (stragglers->is_eager ? LOOKS_EVERY_NS : PATIENCE_NS);
+}
+
+/* What there is to do about a rank's first task, and what that is worth. */
+static qn_straggler_advice judge(const qn_stragglers *stragglers, const qn_rank_pace *pace, uint64_t now_ns,
+                                 uint64_t *gain_ns_out)
+{
+    const qn_held_task *first = &pace->held[0];
+    outlook ahead = look_ahead(stragglers, pace, now_ns);
+    *gain_ns_out = ahead.rest_ns;
+    bool may_second = stragglers->may_second && !first->has_second;
+    if (stragglers->makes_parts) {
+        bool is_late = pays(stragglers, pace, ahead.rest_ns, first->bytes, SECOND_NS_MIN);
+        return may_second && is_late ? QN_STRAGGLER_SECOND : QN_STRAGGLER_NONE;
+    }
+    if (first->is_whole || is_awaited(stragglers, first, now_ns))
+        return QN_STRAGGLER_NONE;
+    if (first->is_asked)
+        return may_second ? QN_STRAGGLER_SECOND : QN_STRAGGLER_NONE;
+    return pays(stragglers, pace, ahead.rest_ns, ahead.rest_bytes, GAIN_NS_MIN) ? QN_STRAGGLER_ASK : QN_STRAGGLER_NONE;
+}
+
+/* A task that a rank has not begun, while others have nothing to do. */
+static qn_held_task *find_reserve(qn_rank_pace *pace)
+{
+    for (uint32_t slot = pace->held_count; slot-- > 1;)
+        if (!pace->held[slot].is_asked)
+            return &pace->held[slot];
+    return NULL;
+}
+
+static qn_straggler_advice find(qn_stragglers *stragglers, uint64_t now_ns, uint32_t *rank_out, qn_held_task **held_out)
+{
+    qn_straggler_advice best = QN_STRAGGLER_NONE;
+    uint64_t best_ns = 0;
+    for (uint32_t rank = 0; rank < stragglers->rank_count; rank++) {
+        qn_rank_pace *pace = &stragglers->ranks[rank];
+        uint64_t gain_ns = 0;
+        if (pace->held_count == 0)
+            continue;
+        qn_held_task *reserve = find_reserve(pace);
+        qn_straggler_advice advice = reserve ? QN_STRAGGLER_ASK : judge(stragglers, pace, now_ns, &gain_ns);
+        if (advice == QN_STRAGGLER_NONE || (!reserve && gain_ns < best_ns))
+            continue;
+        best = advice;
+        best_ns = gain_ns;
+        *rank_out = rank;
+        *held_out = reserve ? reserve : &pace->held[0];
+        if (reserve)
+            break;
+    }
+    return best;
+}
+
+/* Ranks that were asked and have not answered yet will fill so many hands. */
+static uint32_t count_awaited(const qn_stragglers *stragglers, uint64_t now_ns)
+{
+    uint32_t count = 0;
+    for (uint32_t rank = 0; rank < stragglers->rank_count; rank++)
+        for (uint32_t slot = 0; slot < stragglers->ranks[rank].held_count; slot++)
+            count += is_awaited(stragglers, &stragglers->ranks[rank].held[slot], now_ns);
+    return count;
+}
+
+qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, uint64_t now_ns, uint32_t *rank_out,
+                                       uint32_t *task_out)
+{
+    if (!stragglers->ranks || stragglers->idle_count == 0 || now_ns - stragglers->looked_ns < LOOKS_EVERY_NS)
+        return QN_STRAGGLER_NONE;
+    qn_held_task *held = NULL;
+    qn_straggler_advice advice = QN_STRAGGLER_NONE;
+    if (stragglers->idle_count > count_awaited(stragglers, now_ns))
+        advice = find(stragglers, now_ns, rank_out, &held);
+    if (advice == QN_STRAGGLER_NONE) {
+        stragglers->looked_ns = now_ns;
+        return advice;
+    }
+    if (advice == QN_STRAGGLER_ASK) {
+        held->is_asked = true;
+        held->asked_ns = now_ns;
+    } else {
+        held->has_second = true; /* until it ends, if it can be begun */
+    }
+    *task_out = held->task;
+    return advice;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/stragglers.h: which ranks are asked to leave their tasks to others, and which tasks are begun a second time, near the end of a
+ * stage. The master's part of stealing and of second attempts (second_run.h).
+ *
+ * Intuition. When nothing is pending and ranks have nothing to do, what a rank that is slow still has in hand decides when the stage ends. How long that
+ * takes is foreseen by the bytes that the rank got done before; one that is overdue is foreseen to take as long again as it took. What it has not begun it
+ * gives back at once. What it works on it gives back at the next border of a block, if the others would have it done in half the time: each record
+ * counts once by the rules of retry.md, and nothing is done twice. If it does not answer, another rank begins where the task was last known to be.
+ *
+ * Where an attempt makes a part (a file, say) there is nothing to go on with: a second attempt makes the part as a whole, and the first one
+ * is asked to leave it only when that is made.
+ *
+ * Pure: no clock, no messages. What it decides costs a little time if it is wrong, and never a wrong answer.
+ *
+ * Rejected: ranks that tell how far they are, now and then: messages in every stage for what matters in few; the rank that is asked knows
+ * it, and is at the border when it answers.
+ */
+#ifndef QN_ENGINE_STRAGGLERS_H
+#define QN_ENGINE_STRAGGLERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "runtime/base/status.h"
+
+#define QN_STRAGGLERS_HAND_MAX 8
+
+typedef struct qn_held_task {
+    uint32_t task;
+    bool is_whole; /* once it is begun it cannot be left: what was unpacked before the place would be unpacked again */
+    bool is_asked; /* to leave it */
+    bool has_second;
+    uint64_t bytes, asked_ns;
+} qn_held_task;
+
+typedef struct qn_rank_pace {
+    qn_held_task held[QN_STRAGGLERS_HAND_MAX]; /* [held_count], as they were given; it works on the first */
+    uint32_t held_count;
+    uint32_t second; /* the task whose second it is; UINT32_MAX: none */
+    uint64_t since_ns;
+    uint64_t done_bytes, busy_ns; /* of what it is through with */
+} qn_rank_pace;
+
+typedef struct qn_stragglers {
+    qn_rank_pace *ranks; /* [rank_count]; NULL: nobody is asked for anything */
+    uint32_t rank_count;
+    bool makes_parts, may_second;
+    bool is_eager; /* as soon as a rank has nothing to do, whether it seems to pay or not */
+    uint32_t idle_count;
+    uint64_t done_bytes, busy_ns, looked_ns;
+} qn_stragglers;
+
+typedef struct qn_straggler_config {
+    uint32_t rank_count;
+    bool makes_parts; /* attempts make parts: they cannot be left to go on elsewhere */
+    bool may_second;  /* second attempts may be made */
+    bool is_eager;
+} qn_straggler_config;
+
+typedef enum qn_straggler_advice {
+    QN_STRAGGLER_NONE,
+    QN_STRAGGLER_ASK,    /* the rank to leave the task */
+    QN_STRAGGLER_SECOND, /* another rank to begin it, too */
+} qn_straggler_advice;
+
+/* QUERN_ERROR_NO_MEMORY. */
+quern_status qn_stragglers_init(qn_stragglers *stragglers, const qn_straggler_config *config, qn_error *error);
+void qn_stragglers_fini(qn_stragglers *stragglers); /* takes a zeroed one */
+
+/* All calls but init take one that is zeroed, and do nothing then. */
+
+/* A rank was given a task of which so many bytes are left. */
+void qn_stragglers_give(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t bytes, bool is_whole,
+                        uint64_t now_ns);
+/* It has it no longer; of the bytes so many are left. */
+void qn_stragglers_take(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t left_bytes, uint64_t now_ns);
+/* It begins a second attempt; it ends, as it is dropped or takes over (then it is given the task). */
+void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task);
+void qn_stragglers_end_second(qn_stragglers *stragglers, uint32_t rank);
+
+/* Nothing is pending: what is to be done now, one thing at a time; it counts as done. */
+qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, uint64_t now_ns, uint32_t *rank_out,
+                                       uint32_t *task_out);
+
+#endif

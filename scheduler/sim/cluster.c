@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * scheduler/sim/cluster.c: the cluster at work, from epoch to epoch and from failure to failure.
+ *
+ * A rank's orders stand in slots with begin and end, known as soon as the order is sent. So the timeline holds one happening for each task in
+ * hand: its report. When an epoch is due all of them are taken off and put back as what becomes of them: done before the rank heard of
+ * the pause, left at a border of a block, or not begun.
+ */
+#include "scheduler/sim/cluster.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "scheduler/sim/cluster_curve.h"
+#include "scheduler/sim/draws.h"
+#include "scheduler/sim/sim_random.h"
+#include "scheduler/sim/sim_timeline.h"
+
+enum { CHUNK_BYTES_MIN = 1024, ROUND_BUFFERS = 4, CURVE_PARTS = 128, PART_ALL = 65535 };
+
+static const double NS_PER_S = 1e9;
+
+typedef enum report_kind { REPORT_DONE, REPORT_LEFT } report_kind;
+
+typedef struct slot {
+    uint32_t task; /* QN_SCHED_NONE: empty */
+    uint64_t begin_ns, end_ns;
+} slot;
+
+typedef struct cluster {
+    const qn_cluster_config *config;
+    qn_cluster_result result;
+    uint64_t random;
+    qn_sim_timeline timeline;
+    bool out_of_memory;
+
+    qn_sched *sched;
+    void *sched_memory;
+    uint32_t *rank_node;
+    uint64_t *free_ns;           /* [rank_count] when it has worked through its orders */
+    slot *slots;                 /* [rank_count][in_hand_max] */
+    bool *saved_done;            /* [task_count] of the last epoch */
+    uint16_t *part, *saved_part; /* of PART_ALL, that is done of a task that was left */
+    uint64_t *node_fails_ns;     /* [node_count] */
+
+    uint64_t now_ns, fails_ns; /* the next failure of any node */
+    uint64_t visit_ns, master_free_ns;
+    uint32_t visit_count;
+    bool is_pausing, is_over;
+    uint64_t paused_ns, tail_began_ns;
+    double since_ns;      /* work since the last epoch */
+    double task_extra_ns; /* that each task takes besides */
+    double exposed_ns;    /* of the shuffle, behind the last task */
+    uint64_t hop_ns;      /* from rank to rank of what the master says to all */
+    uint64_t second, second_messages;
+} cluster;
+
+/* What tasks and ranks are like. */
+
+static bool is_slow(const cluster *c, uint32_t rank)
+{
+    uint64_t random = qn_sim_mix(c->config->seed ^ 0x510e527f ^ ((uint64_t)c->rank_node[rank] << 24));
+    return qn_draw_unit(&random) <= c->config->slow_share;
+}
+
+static double drawn_ns(const cluster *c, uint32_t task)
+{
+    const qn_cluster_config *config = c->config;
+    uint64_t random = qn_sim_mix(config->seed ^ ((uint64_t)task << 20) ^ 0x9b05688c);
+    switch (config->lengths) {
+    case QN_CLUSTER_LOGNORMAL:
+        return qn_draw_lognormal(&random, (double)config->task_ns, config->spread);
+    case QN_CLUSTER_PARETO:
+        return qn_draw_pareto(&random, (double)config->task_ns, config->spread);
+    case QN_CLUSTER_CONSTANT:
+        break;
+    }
+    return (double)config->task_ns;
+}
+
+static double read_ns(const cluster *c)
+{
+    const qn_cluster_config *config = c->config;
+    if (config->disk_bytes_per_s <= 0) {
+        return 0;
+    }
+    return (double)config->task_bytes * config->rank_count / config->disk_bytes_per_s * NS_PER_S;
+}
+
+/* What is left of a task, on a rank. */
+static uint64_t length_ns(const cluster *c, uint32_t task, uint32_t rank)
+{
+    double length = drawn_ns(c, task) * (is_slow(c, rank) ? c->config->slow_factor : 1);
+    double least = read_ns(c);
+    length = length > least ? length : least;
+    if (c->part != NULL) {
+        length *= 1 - (double)c->part[task] / PART_ALL;
+    }
+    return 1 + (uint64_t)(length + c->task_extra_ns);
+}
+
+static uint64_t latency_ns(const cluster *c, uint32_t rank)
+{
+    return c->rank_node[rank] == 0 ? c->config->node_latency_ns : c->config->latency_ns;
+}
+
+/* A rank hears what the master says to all from the rank above it in a binary tree. */
+static uint64_t heard_ns(const cluster *c, uint64_t said_ns, uint32_t rank)
+{
+    uint64_t levels = 0;
+    for (uint64_t i = rank; i > 0; i = (i - 1) / 2) {
+        levels++;
+    }
+    return said_ns + levels * c->hop_ns;
+}
+
+static double min_of(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* The shuffle. */
+
+static double round_links_ns(const qn_cluster_config *config, double bytes)
+{
+    double away = config->node_count > 1 ? 1 - 1.0 / config->node_count : 0;
+    return config->link_bytes_per_s <= 0 ? 0 : bytes * away / config->node_count / config->link_bytes_per_s * NS_PER_S;
+}
+
+static double depth_of(uint32_t count)
+{
+    double depth = 0;
+    for (uint32_t left = count - 1; left > 0; left /= 2) {
+        depth++;
+    }
+    return depth;
+}
+
+/* A collective of all ranks: what a rank spends on its messages, and what the last of them waits. */
+static double round_ns(const qn_cluster_config *config)
+{
+    return 2.0 * (config->rank_count - 1) * (double)config->exchange_ns +
+           2 * depth_of(config->rank_count) * (double)config->latency_ns;
+}
+
+static void plan_shuffle(cluster *c)
+{
+    const qn_cluster_config *config = c->config;
+    uint64_t chunk_bytes = config->round_bytes / config->rank_count;
+    chunk_bytes = chunk_bytes > CHUNK_BYTES_MIN ? chunk_bytes : CHUNK_BYTES_MIN;
+    c->result.round_buffer_bytes = ROUND_BUFFERS * chunk_bytes * config->rank_count;
+    double rank_bytes = (double)config->shuffle_bytes / config->rank_count;
+    double rounds = rank_bytes / ((double)chunk_bytes * config->rank_count);
+    rounds = config->rank_count == 1 || config->shuffle_bytes == 0 ? 0 : (double)(uint64_t)rounds + 1;
+    c->result.round_count = (uint32_t)min_of(rounds, UINT32_MAX);
+
+    double early_rounds = rounds * (1 - config->late_share);
+    double links_ns = round_links_ns(config, (double)config->shuffle_bytes);
+    double even_ns = (double)config->task_ns * config->task_count / config->rank_count;
+    c->task_extra_ns = (double)config->task_overhead_ns;
+    if (config->task_count > 0) {
+        c->task_extra_ns += early_rounds * round_ns(config) * config->rank_count / config->task_count;
+    }
+    double hidden_ns = min_of(links_ns * (1 - config->late_share), even_ns);
+    c->exposed_ns = links_ns - hidden_ns + rounds * config->late_share * round_ns(config);
+    if (rounds > 0) {
+        c->exposed_ns += round_ns(config); /* the one that says that all have ended */
+    }
+}
+
+/* The master. */
+
+static uint64_t visit_after(const cluster *c, uint64_t arrival_ns)
+{
+    uint64_t poll_ns = c->config->poll_ns;
+    uint64_t next_ns = c->visit_ns + poll_ns;
+    next_ns = next_ns > c->master_free_ns ? next_ns : c->master_free_ns;
+    if (arrival_ns <= next_ns) {
+        return next_ns;
+    }
+    return poll_ns == 0 ? arrival_ns : next_ns + (arrival_ns - next_ns + poll_ns - 1) / poll_ns * poll_ns;
+}
+
+static void count_message(cluster *c, uint64_t messages, uint64_t tasks_done)
+{
+    uint64_t second = c->master_free_ns / (uint64_t)NS_PER_S;
+    if (second != c->second) {
+        c->second = second;
+        c->second_messages = 0;
+    }
+    c->second_messages += messages;
+    if (c->second_messages > c->result.peak_messages_per_s) {
+        c->result.peak_messages_per_s = c->second_messages;
+    }
+    qn_cluster_curve_add_messages(&c->result, c->master_free_ns, messages, tasks_done);
+}
+
+/* The clock becomes that of the master when it has taken the message. */
+static void master_takes(cluster *c, uint64_t arrival_ns)
+{
+    if (arrival_ns > c->visit_ns || c->visit_count == c->config->batch_max) {
+        c->visit_ns = visit_after(c, arrival_ns);
+        c->master_free_ns = c->visit_ns;
+        c->visit_count = 0;
+    }
+    c->visit_count++;
+    c->master_free_ns += c->config->receive_ns;
+    c->result.master_busy_ns += (double)c->config->receive_ns;
+    double waited_ns = (double)(c->master_free_ns - arrival_ns);
+    if (waited_ns > c->result.longest_queue_ns) {
+        c->result.longest_queue_ns = waited_ns;
+    }
+    c->result.messages++;
+    c->now_ns = c->master_free_ns;
+}
+
+static void report(cluster *c, report_kind kind, uint64_t time_ns, uint32_t rank, uint32_t task, uint32_t attempt)
+{
+    qn_sim_happening arrival = {.time_ns = time_ns + latency_ns(c, rank),
+                                .kind = (uint16_t)kind,
+                                .rank = rank,
+                                .task = task,
+                                .attempt = (uint16_t)attempt};
+    if (!qn_sim_timeline_add(&c->timeline, arrival)) {
+        c->out_of_memory = true;
+    }
+}
+
+static slot *find_slot(cluster *c, uint32_t rank, uint32_t task)
+{
+    slot *hand = &c->slots[(size_t)rank * c->config->in_hand_max];
+    for (uint32_t i = 0; i < c->config->in_hand_max; i++) {
+        if (hand[i].task == task) {
+            return &hand[i];
+        }
+    }
+    return NULL;
+}
+
+static void send_order(cluster *c, const qn_sched_action *run)
+{
+    c->master_free_ns += c->config->send_ns;
+    c->now_ns = c->master_free_ns;
+    c->result.master_busy_ns += (double)c->config->send_ns;
+    c->result.orders++;
+    uint64_t arrival_ns = c->now_ns + latency_ns(c, run->rank);
+    uint64_t *free_ns = &c->free_ns[run->rank];
+    slot *place = find_slot(c, run->rank, QN_SCHED_NONE);
+    if (place == NULL) {
+        c->result.broken = "a rank was sent more tasks than it can hold";
+        return;
+    }
+    place->task = run->task;
+    place->begin_ns = arrival_ns > *free_ns ? arrival_ns : *free_ns;
+    place->end_ns = place->begin_ns + length_ns(c, run->task, run->rank);
+    *free_ns = place->end_ns;
+    report(c, REPORT_DONE, place->end_ns, run->rank, run->task, run->attempt);
+}
+
+static void carry_out(cluster *c)
+{
+    qn_sched_action action;
+    uint64_t orders = c->result.orders;
+    while (c->result.broken == NULL && qn_sched_next(c->sched, &action)) {
+        if (action.kind == QN_SCHED_RUN) {
+            send_order(c, &action);
+        } else {
+            c->is_over = true;
+            c->result.finished = action.kind == QN_SCHED_FINISH;
+        }
+    }
+    count_message(c, c->result.orders - orders, 0);
+    if (c->tail_began_ns == 0 && qn_sched_get_counts(c->sched).pending == 0) {
+        c->tail_began_ns = c->now_ns;
+    }
+}
+
+static void tell(cluster *c, qn_sched_event_kind kind, uint32_t rank, uint32_t task, uint32_t attempt)
+{
+    c->result.event_count++;
+    if (!qn_sched_feed(c->sched, &(qn_sched_event){kind, rank, task, attempt})) {
+        c->result.broken = "a right event was taken for stale";
+    }
+}
+
+/* Work. */
+
+static void count_work(cluster *c, uint64_t begin_ns, uint64_t end_ns)
+{
+    if (begin_ns < end_ns) {
+        qn_cluster_curve_add_work(&c->result, begin_ns, end_ns);
+        c->since_ns += (double)(end_ns - begin_ns);
+    }
+}
+
+static void take_report(cluster *c, const qn_sim_happening *what)
+{
+    master_takes(c, what->time_ns);
+    slot *place = find_slot(c, what->rank, what->task);
+    if (place == NULL) {
+        c->result.broken = "a report of a task that is in no hand";
+        return;
+    }
+    place->task = QN_SCHED_NONE;
+    bool is_done = what->kind == REPORT_DONE;
+    if (is_done) {
+        count_work(c, place->begin_ns, place->end_ns);
+    }
+    count_message(c, 1, is_done);
+    tell(c, is_done ? QN_SCHED_TASK_DONE : QN_SCHED_TASK_GIVEN_BACK, what->rank, what->task, what->attempt);
+    carry_out(c);
+}
+
+/* Epochs. */
+
+static uint64_t state_bytes_now(const cluster *c)
+{
+    double share =
+        c->config->task_count == 0 ? 1 : (double)qn_sched_get_counts(c->sched).done / (double)c->config->task_count;
+    return (uint64_t)((double)c->config->state_bytes * share);
+}
+
+static double disk_ns(const cluster *c, uint64_t bytes)
+{
+    return c->config->disk_bytes_per_s <= 0 ? 0 : (double)bytes / c->config->disk_bytes_per_s * NS_PER_S;
+}
+
+/* What becomes of a task in hand, when its rank hears that it is to leave it. */
+static void leave(cluster *c, qn_sim_happening *what)
+{
+    slot *place = find_slot(c, what->rank, what->task);
+    uint64_t pause_ns = heard_ns(c, c->paused_ns, what->rank);
+    if (place == NULL || place->end_ns <= pause_ns) {
+        return;
+    }
+    uint64_t stop_ns = pause_ns;
+    if (place->begin_ns < pause_ns) {
+        stop_ns += qn_sim_below(&c->random, c->config->block_ns);
+        if (stop_ns >= place->end_ns) {
+            return;
+        }
+        double did = (double)(stop_ns - place->begin_ns) / (double)(place->end_ns - place->begin_ns);
+        c->part[what->task] += (uint16_t)((PART_ALL - c->part[what->task]) * did);
+        count_work(c, place->begin_ns, stop_ns);
+    }
+    what->kind = REPORT_LEFT;
+    what->time_ns = stop_ns + latency_ns(c, what->rank);
+    if (c->free_ns[what->rank] > stop_ns) {
+        c->free_ns[what->rank] = stop_ns;
+    }
+}
+
+static void pause(cluster *c)
+{
+    qn_sim_timeline before = c->timeline;
+    qn_sim_happening what;
+    c->timeline = (qn_sim_timeline){0};
+    c->is_pausing = true;
+    c->paused_ns = c->now_ns;
+    tell(c, QN_SCHED_PAUSE, 0, 0, 0);
+    while (qn_sim_timeline_next(&before, &what)) {
+        leave(c, &what);
+        c->out_of_memory |= !qn_sim_timeline_add(&c->timeline, what);
+    }
+    qn_sim_timeline_fini(&before);
+}
+
+static void pause_if_due(cluster *c)
+{
+    const qn_cluster_epochs *epochs = c->config->epochs;
+    if (epochs == NULL || c->is_pausing || c->is_over) {
+        return;
+    }
+    if (epochs->is_due(epochs->user, c->now_ns, state_bytes_now(c) / c->config->rank_count)) {
+        pause(c);
+    }
+}
+
+static void crash(cluster *c);
+
+/* Nothing is in hand. False: a node failed before all was saved. */
+static bool cut(cluster *c)
+{
+    const qn_cluster_config *config = c->config;
+    uint64_t bytes = state_bytes_now(c);
+    double rest_ns = depth_of(config->rank_count) * (double)c->hop_ns + 2 * round_ns(config);
+    uint64_t end_ns = c->now_ns + config->sync_ns + (uint64_t)(rest_ns + disk_ns(c, bytes));
+    if (end_ns >= c->fails_ns) {
+        crash(c);
+        return false;
+    }
+    for (uint32_t task = 0; task < config->task_count; task++) {
+        c->saved_done[task] = qn_sched_is_done(c->sched, task);
+    }
+    memcpy(c->saved_part, c->part, config->task_count * sizeof *c->part);
+    c->result.work_ns += c->since_ns;
+    c->since_ns = 0;
+    c->result.epochs++;
+    c->result.epochs_ns += (double)(end_ns - c->paused_ns);
+    config->epochs->note(config->epochs->user, c->paused_ns, end_ns, bytes / config->rank_count);
+    c->now_ns = c->master_free_ns = c->visit_ns = end_ns;
+    c->is_pausing = false;
+    tell(c, QN_SCHED_RESUME, 0, 0, 0);
+    carry_out(c);
+    return true;
+}
+
+/* Failures. */
+
+static uint64_t life_ns(cluster *c)
+{
+    double life = qn_draw_weibull(&c->random, c->config->failure_ns, c->config->shape);
+    return life >= 9e18 ? UINT64_MAX / 2 : 1 + (uint64_t)life;
+}
+
+static void find_next_failure(cluster *c)
+{
+    c->fails_ns = UINT64_MAX;
+    for (uint32_t node = 0; c->config->failure_ns > 0 && node < c->config->node_count; node++) {
+        if (c->node_fails_ns[node] < c->fails_ns) {
+            c->fails_ns = c->node_fails_ns[node];
+        }
+    }
+}
+
+/* Nodes have run before: each has some of its life behind it. */
+static void draw_failures(cluster *c)
+{
+    for (uint32_t node = 0; node < c->config->node_count && c->config->failure_ns > 0; node++) {
+        c->node_fails_ns[node] = (uint64_t)((double)life_ns(c) * qn_draw_unit(&c->random));
+    }
+    find_next_failure(c);
+}
+
+static bool begin(cluster *c);
+
+/* A node failed, and with it the job. */
+static void crash(cluster *c)
+{
+    uint64_t failed_ns = c->fails_ns, start_ns = failed_ns + c->config->restart_ns;
+    for (size_t i = 0; i < (size_t)c->config->rank_count * c->config->in_hand_max; i++) {
+        const slot *place = &c->slots[i];
+        if (place->task != QN_SCHED_NONE) {
+            count_work(c, place->begin_ns, place->end_ns < failed_ns ? place->end_ns : failed_ns);
+        }
+    }
+    c->result.lost_ns += c->since_ns;
+    c->result.failures++;
+    for (uint32_t node = 0; node < c->config->node_count; node++) {
+        if (c->node_fails_ns[node] <= start_ns) {
+            c->node_fails_ns[node] = start_ns + life_ns(c);
+        }
+    }
+    find_next_failure(c);
+    start_ns += (uint64_t)disk_ns(c, c->config->epochs != NULL ? state_bytes_now(c) : 0);
+    c->result.down_ns += (double)(start_ns - failed_ns);
+    c->now_ns = start_ns;
+    c->is_over = c->result.failures > c->config->restart_count_max;
+    if (!c->is_over && !begin(c)) {
+        c->out_of_memory = true;
+    }
+}
+
+/* The run. */
+
+/* From what is saved. */
+static bool begin(cluster *c)
+{
+    const qn_cluster_config *config = c->config;
+    qn_sched_config sched_config = {
+        .rank_count = config->rank_count,
+        .node_count = config->node_count,
+        .task_count = config->task_count,
+        .in_hand_max = config->in_hand_max,
+        .attempt_count_max = config->attempt_count_max,
+        .rank_node = c->rank_node,
+        .task_done = c->saved_done,
+    };
+    size_t bytes = qn_sched_bytes(&sched_config);
+    if (bytes == 0 || (c->sched_memory == NULL && (c->sched_memory = malloc(bytes)) == NULL)) {
+        return false;
+    }
+    c->result.scheduler_bytes = bytes;
+    c->sched = qn_sched_init(c->sched_memory, &sched_config);
+    if (c->part != NULL) {
+        memcpy(c->part, c->saved_part, config->task_count * sizeof *c->part);
+    }
+    for (size_t i = 0; i < (size_t)config->rank_count * config->in_hand_max; i++) {
+        c->slots[i].task = QN_SCHED_NONE;
+    }
+    for (uint32_t rank = 0; rank < config->rank_count; rank++) {
+        c->free_ns[rank] = c->now_ns;
+        tell(c, QN_SCHED_RANK_READY, rank, 0, 0);
+    }
+    qn_sim_timeline_fini(&c->timeline);
+    c->since_ns = 0;
+    c->is_pausing = false;
+    c->tail_began_ns = 0;
+    c->visit_ns = c->master_free_ns = c->now_ns;
+    c->visit_count = 0;
+    if (config->epochs != NULL) {
+        config->epochs->restart(config->epochs->user, c->now_ns);
+    }
+    carry_out(c);
+    return true;
+}
+
+/* When the last task is over there is what came late, and a word to all. False: a node failed in between. */
+static bool end(cluster *c)
+{
+    double word_ns = depth_of(c->config->rank_count) * (double)c->hop_ns;
+    uint64_t end_ns = c->now_ns + (uint64_t)(c->exposed_ns + word_ns);
+    if (end_ns >= c->fails_ns) {
+        c->is_over = c->result.finished = false;
+        crash(c);
+        return c->is_over;
+    }
+    c->result.work_ns += c->since_ns;
+    c->result.tail_ns = (double)(c->now_ns - c->tail_began_ns);
+    c->result.exposed_ns = (double)(end_ns - c->now_ns);
+    c->now_ns = end_ns;
+    return true;
+}
+
+static void step(cluster *c)
+{
+    qn_sim_happening what;
+    if (c->is_pausing && qn_sched_get_counts(c->sched).in_hand == 0) {
+        cut(c);
+        return;
+    }
+    if (!qn_sim_timeline_next(&c->timeline, &what)) {
+        c->result.broken = "nothing moves any more and there is no verdict";
+    } else if (what.time_ns >= c->fails_ns) {
+        crash(c);
+    } else {
+        take_report(c, &what);
+        pause_if_due(c);
+    }
+}
+
+static void play(cluster *c)
+{
+    bool has_ended = false;
+    draw_failures(c);
+    if (!begin(c)) {
+        c->out_of_memory = true;
+    }
+    while (!has_ended && c->result.broken == NULL && !c->out_of_memory) {
+        if (!c->is_over) {
+            step(c);
+        } else {
+            has_ended = !c->result.finished || end(c);
+        }
+    }
+}
+
+static double even_work_ns(const cluster *c)
+{
+    double sum_ns = 0, power = 0;
+    for (uint32_t task = 0; task < c->config->task_count; task++) {
+        sum_ns += drawn_ns(c, task);
+    }
+    for (uint32_t rank = 0; rank < c->config->rank_count; rank++) {
+        power += is_slow(c, rank) ? 1 / c->config->slow_factor : 1;
+    }
+    return sum_ns / power;
+}
+
+static bool is_valid(const qn_cluster_config *config)
+{
+    bool has_spread = config->lengths == QN_CLUSTER_CONSTANT ||
+                      (config->spread > (config->lengths == QN_CLUSTER_PARETO ? 1 : 0) && config->spread < 100);
+    return config->rank_count > 0 && config->node_count > 0 && config->node_count <= config->rank_count &&
+           config->task_ns > 0 && config->batch_max > 0 && has_spread && config->late_share >= 0 &&
+           config->late_share <= 1 && config->slow_share >= 0 && config->slow_share <= 1 &&
+           (config->slow_share <= 0 || config->slow_factor >= 1) && (config->failure_ns <= 0 || config->shape > 0.1) &&
+           config->in_hand_max > 0 && config->in_hand_max <= QN_SCHED_IN_HAND_MAX;
+}
+
+static bool build(cluster *c)
+{
+    const qn_cluster_config *config = c->config;
+    size_t tasks = (size_t)config->task_count + 1;
+    c->rank_node = calloc(config->rank_count, sizeof *c->rank_node);
+    c->free_ns = calloc(config->rank_count, sizeof *c->free_ns);
+    c->slots = calloc((size_t)config->rank_count * config->in_hand_max, sizeof *c->slots);
+    c->node_fails_ns = calloc(config->node_count, sizeof *c->node_fails_ns);
+    bool has_all = c->rank_node != NULL && c->free_ns != NULL && c->slots != NULL && c->node_fails_ns != NULL;
+    if (config->epochs != NULL) {
+        c->saved_done = calloc(tasks, sizeof *c->saved_done);
+        c->part = calloc(tasks, sizeof *c->part);
+        c->saved_part = calloc(tasks, sizeof *c->saved_part);
+        has_all = has_all && c->saved_done != NULL && c->part != NULL && c->saved_part != NULL;
+    }
+    for (uint32_t rank = 0; has_all && rank < config->rank_count; rank++) {
+        c->rank_node[rank] = (uint32_t)((uint64_t)rank * config->node_count / config->rank_count);
+    }
+    return has_all;
+}
+
+static void tear_down(cluster *c)
+{
+    qn_sim_timeline_fini(&c->timeline);
+    free(c->sched_memory);
+    free(c->rank_node);
+    free(c->free_ns);
+    free(c->slots);
+    free(c->saved_done);
+    free(c->part);
+    free(c->saved_part);
+    free(c->node_fails_ns);
+}
+
+bool qn_cluster_run(const qn_cluster_config *config, qn_cluster_result *result_out)
+{
+    if (!is_valid(config)) {
+        return false;
+    }
+    cluster c = {.config = config, .random = config->seed, .hop_ns = config->latency_ns + config->poll_ns / 2};
+    bool played = build(&c);
+    if (played) {
+        plan_shuffle(&c);
+        c.result.ideal_ns = even_work_ns(&c);
+        qn_cluster_curve_init(&c.result, (uint64_t)(c.result.ideal_ns / CURVE_PARTS));
+        play(&c);
+        played = !c.out_of_memory;
+    }
+    if (played) {
+        c.result.makespan_ns = (double)c.now_ns;
+        c.result.overhead_ns = c.task_extra_ns * config->task_count;
+        if (c.result.broken == NULL) {
+            c.result.broken = qn_sched_check(c.sched);
+        }
+        *result_out = c.result;
+    }
+    tear_down(&c);
+    return played;
+}

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""virtual_cluster.py: nodes with names, addresses, processes, /tmp and /dev/shm of their own on one machine, and SLURM's daemons on them.
+
+A test program calls enter() first: it goes on inside namespaces of its own, as the process whose end is the end of all that it started,
+whatever ends it. There it makes a Cluster. Its own place is the login node `login` (10.99.0.254) with the controller; the nodes are
+n1, n2 ... (10.99.0.1 ...), each an init process in namespaces of its own and a network device that is plugged into a bridge.
+
+Everything that SLURM keeps is in the cluster's directory, which is on all nodes, as is whatever is not below /tmp.
+"""
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+INSIDE = "QUERN_TEST_CLUSTER"
+LOGIN_ADDRESS = 254
+NEEDS = ("unshare", "nsenter", "ip", "munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+
+
+def why_not():
+    """Why there can be no cluster here; None if there can."""
+    if os.environ.get(INSIDE):
+        return None
+    if os.geteuid() != 0:
+        return "needs root to make network namespaces"
+    lacking = [name for name in NEEDS if not shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
+    if lacking:
+        return "not installed: %s" % ", ".join(lacking)
+    done = subprocess.run(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "ip", "link", "add", "name", "switch", "type", "bridge"],
+                          capture_output=True)
+    return None if done.returncode == 0 else "namespaces are not allowed here: %s" % done.stderr.decode().strip()
+
+
+def enter():
+    """Goes on with this program in namespaces of its own; returns there, or at once where there can be none."""
+    if os.environ.get(INSIDE) or why_not() is not None:
+        return
+    os.environ[INSIDE] = "1"
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    os.execvp("unshare", ["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL", "--mount-proc",
+                          sys.executable, *sys.argv])
+
+
+def call(*command):
+    done = subprocess.run(command, capture_output=True)
+    if done.returncode != 0:
+        raise RuntimeError("%s: %s" % (" ".join(command), done.stderr.decode(errors="replace")))
+    return done.stdout
+
+
+def wait_for(is_so, seconds, what):
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise RuntimeError("%s: not within %d s" % (what, seconds))
+        time.sleep(0.02)
+
+
+def address(number):
+    return "10.99.0.%d" % number
+
+
+class Cluster:
+    """with Cluster(3) as cluster: ... SLURM's commands work, and its nodes are idle."""
+
+    def __init__(self, count, cpus=2, memory_mib=2000):
+        if not os.environ.get(INSIDE):
+            raise RuntimeError("enter() first: this machine is nobody's cluster")
+        self.count, self.cpus, self.memory_mib = count, cpus, memory_mib
+        self.dir = tempfile.mkdtemp(prefix="qcluster.", dir="/var/tmp")
+        self.inits = {}
+        os.chmod(self.dir, 0o755)
+
+    def __enter__(self):
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close)
+            self.be_login_node()
+            self.configure()
+            self.start_controller()
+            for number in range(1, self.count + 1):
+                self.boot(number)
+            wait_for(lambda: self.idle() == self.count, 30, "the nodes are idle")
+            undo.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    def be_login_node(self):
+        for name in ("tmp", "log", "run", "state"):
+            os.mkdir(self.path(name))
+        hosts = [(LOGIN_ADDRESS, "login")] + [(number, "n%d" % number) for number in range(1, self.count + 1)]
+        with open(self.path("hosts"), "w") as file:
+            file.write("127.0.0.1 localhost\n" + "".join("%s %s\n" % (address(number), name) for number, name in hosts))
+        call("mount", "--make-rprivate", "/")
+        call("mount", "--bind", self.path("hosts"), "/etc/hosts")
+        call("hostname", "login")
+        call("ip", "link", "set", "lo", "up")
+        call("ip", "link", "add", "name", "switch", "type", "bridge")
+        call("ip", "addr", "add", address(LOGIN_ADDRESS) + "/24", "dev", "switch")
+        call("ip", "link", "set", "switch", "up")
+
+    def configure(self):
+        with open(self.path("munge.key"), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(secrets.token_bytes(1024))
+        options = {
+            "ClusterName": "virtual", "SlurmctldHost": "login(%s)" % address(LOGIN_ADDRESS), "SlurmUser": "root", "SlurmdUser": "root",
+            "AuthType": "auth/munge", "AuthInfo": "socket=%s,cred_expire=5" % self.path("run", "munge.socket"), "CredType": "cred/munge",
+            "StateSaveLocation": self.path("state"), "SlurmdSpoolDir": self.path("run", "%n.spool"),
+            "SlurmctldPidFile": self.path("run", "slurmctld.pid"), "SlurmdPidFile": self.path("run", "%n.pid"),
+            "SlurmctldLogFile": self.path("log", "slurmctld"), "SlurmdLogFile": self.path("log", "slurmd-%n"),
+            # The machine has fewer cores than the nodes say, so nothing is bound.
+            "SlurmdParameters": "config_overrides", "TaskPlugin": "task/none", "ProctrackType": "proctrack/linuxproc",
+            "SelectType": "select/cons_tres", "SelectTypeParameters": "CR_Core_Memory", "JobAcctGatherType": "jobacct_gather/none",
+            "SchedulerParameters": "sched_interval=1,bf_interval=1,batch_sched_delay=0", "ReturnToService": "2",
+            "SlurmdTimeout": "10", "KillWait": "5", "PropagateResourceLimits": "NONE", "MpiDefault": "none", "TmpFS": "/tmp",
+        }
+        with open(self.path("slurm.conf"), "w") as file:
+            file.writelines("%s=%s\n" % option for option in options.items())
+            file.write("NodeName=n[1-%d] CPUs=%d Boards=1 SocketsPerBoard=1 CoresPerSocket=%d ThreadsPerCore=1 RealMemory=%d\n"
+                       % (self.count, self.cpus, self.cpus, self.memory_mib))
+            file.write("PartitionName=all Nodes=n[1-%d] Default=YES MaxTime=INFINITE DefMemPerCPU=%d\n"
+                       % (self.count, self.memory_mib // self.cpus))
+        os.environ["SLURM_CONF"] = self.path("slurm.conf")
+
+    def start_controller(self):
+        call("munged", "--force", "--socket=" + self.path("run", "munge.socket"), "--key-file=" + self.path("munge.key"),
+             "--pid-file=" + self.path("run", "munged.pid"), "--log-file=" + self.path("log", "munged"),
+             "--seed-file=" + self.path("run", "munge.seed"))
+        call("slurmctld")
+
+    def boot(self, number):
+        """Also one that was killed."""
+        name = "n%d" % number
+        os.makedirs(self.path("tmp", name), mode=0o1777, exist_ok=True)
+        with open(self.path("log", "init-" + name), "ab") as log:
+            starter = subprocess.Popen(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL",
+                                        "--mount-proc", sys.executable, os.path.abspath(__file__), name, address(number), self.dir],
+                                       stdout=log, stderr=log)
+        children = "/proc/%d/task/%d/children" % (starter.pid, starter.pid)
+        ours = os.readlink("/proc/self/ns/net")
+
+        def find():
+            with contextlib.suppress(OSError, IndexError):
+                with open(children) as file:
+                    init = int(file.read().split()[0])
+                if os.readlink("/proc/%d/ns/net" % init) != ours:
+                    self.inits[number] = init
+            return number in self.inits
+
+        self.inits.pop(number, None)
+        wait_for(find, 10, name)
+        call("ip", "link", "add", "cable%d" % number, "type", "veth", "peer", "name", "net", "netns", str(self.inits[number]))
+        call("ip", "link", "set", "cable%d" % number, "master", "switch", "up")
+
+    def kill(self, number):
+        """As if its power were gone."""
+        os.kill(self.inits.pop(number), signal.SIGKILL)
+
+    def idle(self):
+        return int(call("sinfo", "--noheader", "--states=idle", "--format=%D") or 0)
+
+    def close(self):
+        for init in self.inits.values():
+            with contextlib.suppress(OSError):
+                os.kill(init, signal.SIGKILL)
+        for name in ("slurmctld.pid", "munged.pid"):
+            with contextlib.suppress(OSError, ValueError):
+                with open(self.path("run", name)) as file:
+                    os.kill(int(file.read()), signal.SIGKILL)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def be_node(name, ip, directory):
+    """The init of a node: its devices, slurmd, and orphans that end."""
+    call("hostname", name)
+    call("mount", "--bind", os.path.join(directory, "tmp", name), "/tmp")
+    call("mount", "-t", "tmpfs", "-o", "mode=1777,size=1g", "none", "/dev/shm")
+    wait_for(lambda: os.path.exists("/sys/class/net/net") or subprocess.run(["ip", "link", "show", "net"], capture_output=True).returncode == 0,
+             10, "the cable")
+    call("ip", "link", "set", "lo", "up")
+    call("ip", "addr", "add", ip + "/24", "dev", "net")
+    call("ip", "link", "set", "net", "up")
+    call("slurmd", "-N", name)
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    be_node(*sys.argv[1:])

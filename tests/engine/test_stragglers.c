@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tests/engine/test_stragglers.c: who is asked to leave a task, and what is begun a second time, in stages that are told event by event.
+ */
+#include "runtime/base/clock.h"
+#include "runtime/engine/stragglers.h"
+#include "tests/kit.h"
+#include "tests/refusal.h"
+
+#define MS QN_NS_PER_MS
+
+static qn_stragglers stragglers;
+static uint64_t now_ns;
+
+static void begin(uint32_t ranks, bool makes_parts, bool may_second)
+{
+    qn_error error = {0};
+    qn_straggler_config config = {.rank_count = ranks, .makes_parts = makes_parts, .may_second = may_second};
+    qn_stragglers_fini(&stragglers);
+    ck_assert_int_eq(qn_stragglers_init(&stragglers, &config, &error), QUERN_OK);
+    now_ns = 1000 * MS;
+}
+
+static void give(uint32_t rank, uint32_t task, uint64_t bytes)
+{
+    qn_stragglers_give(&stragglers, rank, task, bytes, false, now_ns);
+}
+
+static void end(uint32_t rank, uint32_t task)
+{
+    qn_stragglers_take(&stragglers, rank, task, 0, now_ns);
+}
+
+static void expect(qn_straggler_advice advice, uint32_t rank, uint32_t task)
+{
+    uint32_t rank_found = 0, task_found = 0;
+    ck_assert_int_eq(qn_stragglers_next(&stragglers, now_ns, &rank_found, &task_found), advice);
+    if (advice == QN_STRAGGLER_NONE)
+        return;
+    ck_assert_uint_eq(rank_found, rank);
+    ck_assert_uint_eq(task_found, task);
+}
+
+static void expect_nothing(void)
+{
+    expect(QN_STRAGGLER_NONE, 0, 0);
+}
+
+/* Each rank does a task of 1000 bytes: rank 0 in slow_ms, the others in 100 ms; then rank 0 gets task 10, and the others nothing. */
+static void reach_the_end(uint32_t ranks, uint64_t slow_ms)
+{
+    uint64_t start_ns = now_ns;
+    for (uint32_t rank = 0; rank < ranks; rank++)
+        give(rank, rank, 1000);
+    now_ns = start_ns + 100 * MS;
+    for (uint32_t rank = 1; rank < ranks; rank++)
+        end(rank, rank);
+    now_ns = start_ns + slow_ms * MS;
+    end(0, 0);
+    give(0, 10, 1000);
+}
+
+START_TEST(nobody_is_asked_while_all_have_work)
+{
+    begin(2, false, true);
+    reach_the_end(2, 400);
+    give(1, 11, 1000);
+    now_ns += 300 * MS;
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(a_rank_as_fast_as_the_others_is_not_asked)
+{
+    begin(3, false, true);
+    reach_the_end(3, 100);
+    for (int i = 0; i < 20; i++, now_ns += 10 * MS)
+        expect_nothing();
+}
+END_TEST
+
+START_TEST(a_slow_rank_is_asked_once_and_after_a_while_its_task_is_begun_a_second_time)
+{
+    begin(3, false, true);
+    reach_the_end(3, 1000);
+    expect(QN_STRAGGLER_ASK, 0, 10);
+    expect_nothing();
+    now_ns += 60 * MS;
+    expect_nothing();
+    now_ns += 60 * MS;
+    expect(QN_STRAGGLER_SECOND, 0, 10);
+    qn_stragglers_begin_second(&stragglers, 1, 10);
+    now_ns += 500 * MS;
+    expect_nothing();
+    qn_stragglers_end_second(&stragglers, 1);
+    now_ns += 500 * MS;
+    expect(QN_STRAGGLER_SECOND, 0, 10);
+}
+END_TEST
+
+START_TEST(where_no_second_may_be_made_it_is_only_asked)
+{
+    begin(2, false, false);
+    reach_the_end(2, 1000);
+    expect(QN_STRAGGLER_ASK, 0, 10);
+    now_ns += 5000 * MS;
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(a_part_is_begun_a_second_time_if_there_is_time_to_make_all_of_it)
+{
+    begin(3, true, true);
+    reach_the_end(3, 400);
+    now_ns += 250 * MS; /* 150 ms are left, and others take 100 */
+    expect_nothing();
+    begin(3, true, true);
+    reach_the_end(3, 1000);
+    expect(QN_STRAGGLER_SECOND, 0, 10);
+}
+END_TEST
+
+START_TEST(a_task_that_is_overdue_is_foreseen_to_take_as_long_again)
+{
+    begin(3, false, true);
+    reach_the_end(3, 100);
+    now_ns += 150 * MS;
+    expect_nothing();
+    now_ns += 250 * MS;
+    expect(QN_STRAGGLER_ASK, 0, 10);
+}
+END_TEST
+
+START_TEST(what_is_not_begun_is_asked_for_first_and_at_once)
+{
+    begin(3, false, true);
+    reach_the_end(3, 100);
+    give(0, 11, 1000);
+    expect(QN_STRAGGLER_ASK, 0, 11);
+    expect_nothing();
+    end(0, 11);
+    give(1, 11, 1000);
+    ck_assert_uint_eq(stragglers.ranks[0].done_bytes, 1000); /* it had not worked on that */
+}
+END_TEST
+
+START_TEST(no_more_are_asked_than_have_nothing_to_do)
+{
+    begin(4, false, true);
+    reach_the_end(2, 1000);
+    give(1, 11, 1000);
+    give(2, 12, 1000);
+    give(0, 13, 1000);
+    give(1, 14, 1000);
+    expect(QN_STRAGGLER_ASK, 0, 13);
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(what_cannot_be_left_once_begun_is_not_asked_for)
+{
+    begin(2, false, true);
+    reach_the_end(2, 1000);
+    end(0, 10);
+    qn_stragglers_give(&stragglers, 0, 12, 1000, true, now_ns);
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(without_a_start_all_calls_do_nothing)
+{
+    qn_stragglers_fini(&stragglers);
+    give(0, 0, 10);
+    end(0, 0);
+    qn_stragglers_begin_second(&stragglers, 0, 0);
+    qn_stragglers_end_second(&stragglers, 0);
+    expect_nothing();
+}
+END_TEST
+
+static void tear_down(void)
+{
+    qn_stragglers_fini(&stragglers);
+}
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        nobody_is_asked_while_all_have_work,
+        a_rank_as_fast_as_the_others_is_not_asked,
+        a_slow_rank_is_asked_once_and_after_a_while_its_task_is_begun_a_second_time,
+        where_no_second_may_be_made_it_is_only_asked,
+        a_part_is_begun_a_second_time_if_there_is_time_to_make_all_of_it,
+        a_task_that_is_overdue_is_foreseen_to_take_as_long_again,
+        what_is_not_begun_is_asked_for_first_and_at_once,
+        no_more_are_asked_than_have_nothing_to_do,
+        what_cannot_be_left_once_begun_is_not_asked_for,
+        without_a_start_all_calls_do_nothing,
+    };
+    return kit_run_tests("stragglers", tests, sizeof tests / sizeof *tests, NULL, tear_down);
+}

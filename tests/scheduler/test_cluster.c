@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tests/scheduler/test_cluster.c: the model of a cluster (scheduler/sim/cluster.h) where its answer can be known beforehand, and the draws that it is
+ * made of.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "scheduler/sim/cluster.h"
+#include "scheduler/sim/draws.h"
+#include "tests/kit.h"
+
+enum { DRAWS = 200000 };
+
+static const uint64_t SECOND_NS = 1000000000u;
+
+static qn_cluster_config calm(uint32_t ranks, uint32_t nodes, uint32_t tasks)
+{
+    return (qn_cluster_config){
+        .seed = 1,
+        .rank_count = ranks,
+        .node_count = nodes,
+        .task_count = tasks,
+        .in_hand_max = 2,
+        .attempt_count_max = 4,
+        .task_ns = SECOND_NS,
+        .slow_factor = 1,
+        .block_ns = SECOND_NS / 1000,
+        .batch_max = 64,
+        .round_bytes = 1 << 20,
+        .shape = 1,
+        .restart_count_max = 1000,
+    };
+}
+
+static qn_cluster_result run(const qn_cluster_config *config)
+{
+    qn_cluster_result result;
+    memset(&result, 0, sizeof result);
+    ck_assert(qn_cluster_run(config, &result));
+    ck_assert_msg(result.broken == NULL, "%s", result.broken);
+    return result;
+}
+
+static void assert_near(double got, double expected, double share)
+{
+    ck_assert_msg(fabs(got - expected) <= share * fabs(expected), "%g, not %g", got, expected);
+}
+
+START_TEST(logarithm_and_exponential_are_those_of_libm_to_the_last_digits)
+{
+    for (double x = 1e-15; x < 1e15; x *= 1.37)
+        ck_assert(fabs(qn_draw_log(x) - log(x)) <= 1e-14 * (1 + fabs(log(x))));
+    for (double x = -600; x < 600; x += 0.173)
+        assert_near(qn_draw_exp(x), exp(x), 1e-13);
+}
+END_TEST
+
+typedef double (*draw_fn)(uint64_t *random, double mean, double shape);
+
+static double mean_of(draw_fn draw, double mean, double shape)
+{
+    uint64_t random = 7;
+    double sum = 0;
+    for (int i = 0; i < DRAWS; i++)
+        sum += draw(&random, mean, shape);
+    return sum / DRAWS;
+}
+
+START_TEST(draws_have_the_mean_that_was_asked_for)
+{
+    assert_near(mean_of(qn_draw_lognormal, 3, 0.5), 3, 0.01);
+    assert_near(mean_of(qn_draw_pareto, 3, 3), 3, 0.01);
+    assert_near(mean_of(qn_draw_weibull, 3, 0.7), 3, 0.02);
+    assert_near(mean_of(qn_draw_weibull, 3, 1), 3, 0.01);
+}
+END_TEST
+
+START_TEST(equal_tasks_on_calm_ranks_take_the_ideal_time)
+{
+    qn_cluster_config config = calm(100, 10, 5000);
+    qn_cluster_result result = run(&config);
+    ck_assert(result.finished);
+    assert_near(result.makespan_ns, 50.0 * 1e9, 1e-6);
+    assert_near(result.work_ns, 5000.0 * 1e9, 1e-6);
+    ck_assert_uint_eq(result.orders, 5000);
+    ck_assert_uint_eq(result.messages, 5000);
+}
+END_TEST
+
+START_TEST(a_rank_waits_for_its_next_order_only_where_the_master_is_too_slow)
+{
+    qn_cluster_config config = calm(100, 10, 10000);
+    config.receive_ns = config.send_ns = 1000;
+    assert_near(run(&config).makespan_ns, 100.0 * 1e9, 0.001);
+    config.receive_ns = config.send_ns = SECOND_NS / 100; /* twice what 100 ranks leave it for a task */
+    qn_cluster_result result = run(&config);
+    assert_near(result.makespan_ns, 200.0 * 1e9, 0.02);
+    assert_near(result.master_busy_ns, 200.0 * 1e9, 0.001);
+}
+END_TEST
+
+START_TEST(a_master_that_looks_seldom_takes_as_many_messages_as_a_look_allows)
+{
+    qn_cluster_config config = calm(1000, 10, 20000);
+    config.task_ns = SECOND_NS / 1000;
+    config.batch_max = 4;
+    config.poll_ns = SECOND_NS / 1000;
+    assert_near(run(&config).makespan_ns, 20000.0 / 4 * 1e6, 0.2);
+}
+END_TEST
+
+START_TEST(slow_nodes_get_fewer_tasks)
+{
+    qn_cluster_config config = calm(1000, 100, 100000);
+    config.slow_share = 0.3;
+    config.slow_factor = 4;
+    qn_cluster_result result = run(&config);
+    ck_assert(result.ideal_ns > 110e9);
+    assert_near(result.makespan_ns, result.ideal_ns, 0.05);
+}
+END_TEST
+
+START_TEST(a_file_system_that_is_too_slow_decides)
+{
+    qn_cluster_config config = calm(100, 10, 1000);
+    config.task_bytes = 1000000;
+    config.disk_bytes_per_s = 1e7;
+    assert_near(run(&config).makespan_ns, 100.0 * 1e9, 0.001);
+}
+END_TEST
+
+/* By a fixed interval. */
+typedef struct clerk {
+    uint64_t every_ns, last_ns;
+    uint32_t noted;
+} clerk;
+
+static bool is_due(void *user, uint64_t now_ns, uint64_t bytes)
+{
+    (void)bytes;
+    return now_ns - ((clerk *)user)->last_ns >= ((clerk *)user)->every_ns;
+}
+
+static void note(void *user, uint64_t start_ns, uint64_t now_ns, uint64_t bytes)
+{
+    (void)start_ns, (void)bytes;
+    ((clerk *)user)->last_ns = now_ns;
+    ((clerk *)user)->noted++;
+}
+
+static void restart(void *user, uint64_t now_ns)
+{
+    ((clerk *)user)->last_ns = now_ns;
+}
+
+START_TEST(epochs_lose_no_work_and_cost_what_they_take)
+{
+    clerk user = {.every_ns = 10 * SECOND_NS};
+    qn_cluster_epochs epochs = {is_due, note, restart, &user};
+    qn_cluster_config config = calm(64, 4, 6400);
+    config.epochs = &epochs;
+    config.state_bytes = 1000;
+    config.sync_ns = SECOND_NS;
+    qn_cluster_result result = run(&config);
+    ck_assert(result.finished);
+    ck_assert_uint_ge(result.epochs, 9);
+    ck_assert_uint_eq(result.epochs, user.noted);
+    assert_near(result.work_ns, 6400.0 * 1e9, 0.001);
+    assert_near(result.makespan_ns, 100e9 + result.epochs_ns, 0.02);
+}
+END_TEST
+
+START_TEST(a_job_that_fails_goes_on_from_its_epoch_and_without_one_begins_again)
+{
+    clerk user = {.every_ns = 10 * SECOND_NS};
+    qn_cluster_epochs epochs = {is_due, note, restart, &user};
+    qn_cluster_config config = calm(64, 8, 64 * 1000);
+    config.failure_ns = 8.0 * 100e9; /* one in a hundred seconds, on average */
+    config.restart_ns = 5 * SECOND_NS;
+    config.epochs = &epochs;
+    config.state_bytes = 1000;
+    qn_cluster_result saved = run(&config);
+    ck_assert(saved.finished);
+    ck_assert_uint_gt(saved.failures, 3);
+    ck_assert(saved.lost_ns / 64 <= 11.0 * 1e9 * saved.failures);
+    assert_near(saved.work_ns, 64000.0 * 1e9, 0.001);
+    assert_near(saved.makespan_ns, 1000e9 + saved.lost_ns / 64 + saved.down_ns + saved.epochs_ns, 0.02);
+    config.epochs = NULL;
+    config.restart_count_max = 20;
+    qn_cluster_result lost = run(&config);
+    ck_assert(!lost.finished);
+    ck_assert_uint_eq(lost.failures, 21);
+}
+END_TEST
+
+START_TEST(a_shuffle_behind_the_tasks_takes_the_time_of_the_links)
+{
+    qn_cluster_config config = calm(40, 4, 400);
+    config.shuffle_bytes = 4000000000u;
+    config.late_share = 1;
+    config.link_bytes_per_s = 1e9;
+    assert_near(run(&config).exposed_ns, 0.75e9, 0.01); /* a quarter of a node's gigabyte stays there */
+    config.late_share = 0;
+    ck_assert(run(&config).exposed_ns < 1e6);
+}
+END_TEST
+
+START_TEST(the_same_seed_gives_the_same_run_and_another_seed_another)
+{
+    qn_cluster_config config = calm(100, 10, 5000);
+    config.lengths = QN_CLUSTER_LOGNORMAL;
+    config.spread = 0.5;
+    config.receive_ns = 1000;
+    qn_cluster_result first = run(&config), second = run(&config);
+    ck_assert_int_eq(memcmp(&first, &second, sizeof first), 0);
+    config.seed = 2;
+    ck_assert(run(&config).makespan_ns != first.makespan_ns);
+}
+END_TEST
+
+START_TEST(the_curve_holds_all_work_and_all_messages)
+{
+    qn_cluster_config config = calm(100, 10, 5000);
+    config.lengths = QN_CLUSTER_PARETO;
+    config.spread = 1.5;
+    qn_cluster_result result = run(&config);
+    double busy_ns = 0;
+    uint64_t messages = 0, done = 0;
+    for (uint32_t i = 0; i < result.bucket_count; i++) {
+        busy_ns += result.buckets[i].busy_ns;
+        messages += result.buckets[i].messages;
+        done += result.buckets[i].tasks_done;
+    }
+    assert_near(busy_ns, result.work_ns, 1e-9);
+    ck_assert_uint_eq(messages, result.messages + result.orders);
+    ck_assert_uint_eq(done, config.task_count);
+}
+END_TEST
+
+START_TEST(what_cannot_be_is_refused)
+{
+    qn_cluster_result result;
+    qn_cluster_config good = calm(4, 2, 10);
+    qn_cluster_config bad[] = {good, good, good, good};
+    bad[0].rank_count = 0;
+    bad[1].node_count = 5;
+    bad[2].task_ns = 0;
+    bad[3].lengths = QN_CLUSTER_PARETO; /* without a spread */
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert(!qn_cluster_run(&bad[i], &result));
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        logarithm_and_exponential_are_those_of_libm_to_the_last_digits,
+        draws_have_the_mean_that_was_asked_for,
+        equal_tasks_on_calm_ranks_take_the_ideal_time,
+        a_rank_waits_for_its_next_order_only_where_the_master_is_too_slow,
+        a_master_that_looks_seldom_takes_as_many_messages_as_a_look_allows,
+        slow_nodes_get_fewer_tasks,
+        a_file_system_that_is_too_slow_decides,
+        epochs_lose_no_work_and_cost_what_they_take,
+        a_job_that_fails_goes_on_from_its_epoch_and_without_one_begins_again,
+        a_shuffle_behind_the_tasks_takes_the_time_of_the_links,
+        the_same_seed_gives_the_same_run_and_another_seed_another,
+        the_curve_holds_all_work_and_all_messages,
+        what_cannot_be_is_refused,
+    };
+    return kit_run_tests("cluster", tests, sizeof tests / sizeof *tests, NULL, NULL);
+}

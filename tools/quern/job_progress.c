@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* quern status: how far a job is, from the file that it keeps in its directory. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/quern/batch_job.h"
+#include "tools/quern/commands.h"
+
+#define SILENT_SECONDS 30
+
+static json_int_t number(const json_t *object, const char *name)
+{
+    return json_integer_value(json_object_get(object, name));
+}
+
+static double real(const json_t *object, const char *name)
+{
+    return json_number_value(json_object_get(object, name));
+}
+
+static const char *text(const json_t *object, const char *name)
+{
+    const char *value = json_string_value(json_object_get(object, name));
+    return value ? value : "";
+}
+
+static void print_bytes(json_int_t bytes)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    for (; value >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++)
+        value /= 1000;
+    printf(unit > 0 && value < 10 ? "%.2f %s" : "%.0f %s", value, units[unit]);
+}
+
+static void print_stages(const json_t *status)
+{
+    size_t index;
+    json_t *stage;
+    json_array_foreach(json_object_get(status, "stages_over"), index, stage)
+    {
+        printf("  stage %lld  %-24s %9.1f s  done, ", (long long)number(stage, "number"), text(stage, "name"),
+               real(stage, "seconds"));
+        print_bytes(number(stage, "bytes"));
+        printf(" read\n");
+    }
+    stage = json_object_get(status, "stage");
+    if (!json_is_object(stage))
+        return;
+    double seconds = real(stage, "seconds"), done = real(stage, "bytes_done"), all = real(stage, "bytes");
+    printf("  stage %lld  %-24s %9.1f s", (long long)number(stage, "number"), text(stage, "name"), seconds);
+    if (all > 0) {
+        printf("  %.0f %%, %lld of %lld tasks, ", 100 * done / all, (long long)number(stage, "tasks_done"),
+               (long long)number(stage, "tasks"));
+        print_bytes(number(stage, "bytes_done"));
+        printf(" of ");
+        print_bytes(number(stage, "bytes"));
+        if (done > 0 && done < all)
+            printf(", about %.0f s to go", seconds * (all - done) / done);
+    }
+    printf("\n");
+}
+
+/* Whether it lives. */
+static bool print_status(const json_t *status)
+{
+    long long age = (long long)time(NULL) - (long long)number(status, "updated");
+    const char *state = text(status, "state");
+    bool runs = strcmp(state, "running") == 0 || strcmp(state, "starting") == 0;
+    printf("%s: process %lld on %s, %lld ranks on %lld nodes", state, (long long)number(status, "process"),
+           text(status, "host"), (long long)number(status, "ranks"), (long long)number(status, "nodes"));
+    if (number(status, "run") > 0)
+        printf(", run %lld, stage %lld of %lld", (long long)number(status, "run"),
+               (long long)json_array_size(json_object_get(status, "stages_over")) +
+                   json_is_object(json_object_get(status, "stage")),
+               (long long)number(status, "stages"));
+    printf(runs ? ", started %lld s ago\n" : ", %lld s long\n",
+           (long long)(runs ? time(NULL) : number(status, "updated")) - (long long)number(status, "started"));
+    print_stages(status);
+    if (*text(status, "error"))
+        printf("  %s\n", text(status, "error"));
+    if (runs && age > SILENT_SECONDS)
+        printf("  It has said nothing for %lld s: it was killed, or does not see its directory any more.\n", age);
+    return !runs || age <= SILENT_SECONDS;
+}
+
+static int show(const char *name, bool as_json)
+{
+    quern_batch_job job;
+    if (quern_batch_find(name, &job) != 0)
+        return 1;
+    json_t *status = quern_batch_read_status(&job);
+    int result = 0;
+    if (as_json && status)
+        result = json_dumpf(status, stdout, JSON_INDENT(1)) == 0 && putchar('\n') != EOF ? 0 : 1;
+    else if (as_json)
+        result = quern_command_fail(0, "%s has no status yet", job.directory);
+    else {
+        printf("%s: %s%s", name, job.directory, *job.state ? ", in SLURM " : "\n");
+        if (*job.state)
+            printf("%s\n", job.state);
+        if (!status)
+            printf("no status yet\n");
+        else
+            result = print_status(status) ? 0 : 1;
+    }
+    json_decref(status);
+    return result;
+}
+
+int quern_command_status(int argc, char **argv)
+{
+    static const struct option names[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    bool as_json = false;
+    int status = 0;
+    for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
+        if (option != 'j')
+            return QUERN_COMMAND_MISUSED;
+        as_json = true;
+    }
+    if (optind == argc)
+        return QUERN_COMMAND_MISUSED;
+    for (int i = optind; i < argc; i++)
+        status |= show(argv[i], as_json);
+    return status;
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * quern submit: a job as a batch script of SLURM, for people to read, and to sbatch.
+ *
+ * What the script is to see to: that the job is told some time before its walltime ends; that a rank which ends badly ends all of it; that
+ * a job which saved itself in time, or whose node died, goes on; and that its log is not lost when it does. What the job says of itself is
+ * in its job directory, whose name is the comment of the job, so that status and cancel find it by the number.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/quern/batch_job.h"
+#include "tools/quern/commands.h"
+
+#define AHEAD_SECONDS        "60" /* SLURM looks at limits every 30 s */
+#define CRASH_RESTART_COUNT  3
+#define PLAIN_CHARACTERS     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=.,/:@%"
+#define DIRECTORY            "quern-%j"
+#define ARRAY_TASK_REFERENCE "%a"
+
+/* Options that are SLURM's own, in the order of the script. */
+typedef enum directive {
+    NAME,
+    PARTITION,
+    ACCOUNT,
+    NODES,
+    TASKS,
+    CPUS,
+    MEMORY,
+    TIME,
+    ARRAY,
+    DIRECTIVE_COUNT,
+} directive;
+
+static const char *const directive_names[DIRECTIVE_COUNT] = {
+    [NAME] = "job-name",         [PARTITION] = "partition", [ACCOUNT] = "account", [NODES] = "nodes",
+    [TASKS] = "ntasks-per-node", [CPUS] = "cpus-per-task",  [MEMORY] = "mem",      [TIME] = "time",
+    [ARRAY] = "array",
+};
+
+typedef struct submission {
+    const char *values[DIRECTIVE_COUNT]; /* NULL: as the site has it */
+    const char *ahead, *after, *directory, *script_path;
+    bool is_dry, requeues, uses_srun, saves;
+    char **words; /* of the program and its arguments, up to a NULL */
+    int argc;
+    char **argv; /* all of our own */
+} submission;
+
+/* ---- the script ---- */
+
+/* In an array %a is the task's number. */
+static void put_quoted(FILE *script, const char *word, bool is_array)
+{
+    const char *mark = is_array ? strstr(word, ARRAY_TASK_REFERENCE) : NULL;
+    if (*word && word[strspn(word, PLAIN_CHARACTERS)] == 0 && !mark) {
+        fputs(word, script);
+        return;
+    }
+    fputc('\'', script);
+    for (const char *at = word; *at; at++) {
+        if (is_array && strncmp(at, ARRAY_TASK_REFERENCE, 2) == 0) {
+            fputs("'\"$SLURM_ARRAY_TASK_ID\"'", script);
+            at++;
+        } else if (*at == '\'')
+            fputs("'\\''", script);
+        else
+            fputc(*at, script);
+    }
+    fputc('\'', script);
+}
+
+static void put_words(FILE *script, char *const *words, bool is_array)
+{
+    for (char *const *word = words; *word; word++) {
+        fputs(word == words ? "" : " ", script);
+        put_quoted(script, *word, is_array);
+    }
+}
+
+/* A comment must not end where the words have an end of a line. */
+static void put_origin(FILE *script, const submission *all)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&text, &size);
+    if (to) {
+        put_words(to, all->argv, false);
+        fclose(to);
+    }
+    for (char *at = text; at && *at; at++)
+        if (*at == '\n' || *at == '\r')
+            *at = ' ';
+    fprintf(script, "# Made by: quern %s\n", text ? text : "submit");
+    free(text);
+}
+
+/* SLURM's names for the log's file, as the shell says them. */
+static void put_directory(FILE *script, const submission *all)
+{
+    const char *number = all->values[ARRAY] ? "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" : "$SLURM_JOB_ID";
+    for (const char *at = all->directory; *at; at++)
+        if (strncmp(at, "%j", 2) == 0) {
+            fputs(number, script);
+            at++;
+        } else
+            fputc(*at, script);
+}
+
+static void put_directives(FILE *script, const submission *all)
+{
+    for (int i = 0; i < DIRECTIVE_COUNT; i++)
+        if (all->values[i])
+            fprintf(script, "#SBATCH --%s=%s\n", directive_names[i], all->values[i]);
+    if (all->after)
+        fprintf(script, "#SBATCH --dependency=afterok:%s\n#SBATCH --kill-on-invalid-dep=yes\n", all->after);
+    fprintf(script,
+            "#SBATCH --comment=\"" BATCH_COMMENT "%s\"\n"
+            "#SBATCH --output=quern-%s.log\n"
+            "#SBATCH --open-mode=append\n"
+            "#SBATCH --signal=B:USR1@%s\n"
+            "#SBATCH --%srequeue\n",
+            all->directory, all->values[ARRAY] ? "%A_%a" : "%j", all->ahead, all->requeues ? "" : "no-");
+}
+
+static void put_settings(FILE *script, const submission *all)
+{
+    fputs("\n# Report, log and status of the job; for the commands quern status and quern cancel.\nexport QUERN_JOB=",
+          script);
+    put_directory(script, all);
+    fputs("\nmkdir -p \"$QUERN_JOB\"\n", script);
+    if (all->saves)
+        fputs("# What it goes on from when it was told to end, or when it or a node died.\n"
+              "export QUERN_CHECKPOINT=$QUERN_JOB/checkpoint QUERN_RESUME=on\n",
+              script);
+    fputs("# A rank that ends badly ends all of them; ranks find each other in the way that does not hang.\n"
+          "export SLURM_KILL_BAD_EXIT=1 SLURM_PMIX_FENCE=ring\n",
+          script);
+}
+
+static void put_launch(FILE *script, const submission *all)
+{
+    fputs("\n# In the background, so that this shell hears of the end of the walltime, and tells the ranks.\n", script);
+    fputs(all->uses_srun ? "srun --mpi=pmix --kill-on-bad-exit=1 --cpu-bind=cores " : "mpirun --bind-to core ", script);
+    put_words(script, all->words, all->values[ARRAY] != NULL);
+    fputs(" &\n"
+          "launcher=$!\n"
+          "trap 'kill -USR1 \"$launcher\"' USR1\n"
+          "trap 'kill -TERM \"$launcher\"' TERM\n"
+          "while wait \"$launcher\"; status=$?; kill -0 \"$launcher\" 2>/dev/null; do :; done\n",
+          script);
+}
+
+static void put_end(FILE *script, const submission *all)
+{
+    fputs("\n# 0: done; 75: what there was is saved, and the same job goes on from it; 76: a rank hung; above 128: a "
+          "signal, or a node died.\n",
+          script);
+    if (all->requeues)
+        fprintf(script,
+                "again=no\n"
+                "case $status in\n"
+                "75) again=yes ;;\n"
+                "76 | 1[2-9][0-9] | 2[0-9][0-9]) [ \"${SLURM_RESTART_COUNT:-0}\" -lt %d ] && again=yes ;;\n"
+                "esac\n"
+                "if [ \"$again\" = yes ] && [ ! -e \"$QUERN_JOB/cancel\" ]; then\n"
+                "    echo \"quern: status $status, the job is queued again\"\n"
+                "    scontrol requeue \"%s\"\n"
+                "fi\n",
+                CRASH_RESTART_COUNT,
+                all->values[ARRAY] ? "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" : "$SLURM_JOB_ID");
+    fputs("exit \"$status\"\n", script);
+}
+
+static char *write_script(const submission *all)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *script = open_memstream(&text, &size);
+    if (!script)
+        return NULL;
+    fputs("#!/bin/bash\n", script);
+    put_origin(script, all);
+    put_directives(script, all);
+    put_settings(script, all);
+    put_launch(script, all);
+    put_end(script, all);
+    return fclose(script) == 0 ? text : NULL;
+}
+
+/* ---- what becomes of it ---- */
+
+static int save_script(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    bool is_written = file && fputs(text, file) >= 0;
+    if ((file && fclose(file) != 0) || !is_written)
+        return quern_command_fail(errno, "cannot write %s", path);
+    return 0;
+}
+
+static int send_script(const char *text)
+{
+    static const char *const command[] = {"sbatch", "--parsable", NULL};
+    char *answer = NULL;
+    int status = quern_batch_call(command, text, false, &answer);
+    if (status == 0 && answer) {
+        answer[strcspn(answer, ";\n")] = 0; /* "number;cluster" where there are several */
+        printf("%s\n", answer);
+        fprintf(stderr, "quern: submitted; see quern status %s, quern cancel %s\n", answer, answer);
+    }
+    free(answer);
+    return status == 0 ? 0 : 1;
+}
+
+/* ---- arguments ---- */
+
+/* Lines that SLURM reads have no quotes that it would understand everywhere. */
+static bool is_plain(const char *value)
+{
+    return !value || (*value && value[strspn(value, PLAIN_CHARACTERS "[]")] == 0);
+}
+
+static bool are_plain(const submission *all)
+{
+    const char *others[] = {all->ahead, all->after, all->directory};
+    const char *bad = NULL;
+    for (int i = 0; i < DIRECTIVE_COUNT; i++)
+        bad = is_plain(all->values[i]) ? bad : all->values[i];
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        bad = is_plain(others[i]) ? bad : others[i];
+    if (bad)
+        quern_command_fail(0, "'%s' has characters that cannot be in a batch script's head", bad);
+    return !bad;
+}
+
+static const char *last_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static const struct option names[] = {{"nodes", required_argument, NULL, NODES},
+                                      {"tasks-per-node", required_argument, NULL, TASKS},
+                                      {"cpus-per-task", required_argument, NULL, CPUS},
+                                      {"time", required_argument, NULL, TIME},
+                                      {"mem", required_argument, NULL, MEMORY},
+                                      {"partition", required_argument, NULL, PARTITION},
+                                      {"account", required_argument, NULL, ACCOUNT},
+                                      {"name", required_argument, NULL, NAME},
+                                      {"array", required_argument, NULL, ARRAY},
+                                      {"after", required_argument, NULL, 'a'},
+                                      {"ahead", required_argument, NULL, 's'},
+                                      {"job", required_argument, NULL, 'j'},
+                                      {"launcher", required_argument, NULL, 'l'},
+                                      {"requeue", no_argument, NULL, 'r'},
+                                      {"no-checkpoint", no_argument, NULL, 'c'},
+                                      {"dry-run", no_argument, NULL, 'd'},
+                                      {0}};
+
+static bool read_option(submission *all, int option)
+{
+    if (option >= 0 && option < DIRECTIVE_COUNT)
+        all->values[option] = optarg;
+    else if (option == 'a')
+        all->after = optarg;
+    else if (option == 's')
+        all->ahead = optarg;
+    else if (option == 'j')
+        all->directory = optarg;
+    else if (option == 'l' && (strcmp(optarg, "srun") == 0 || strcmp(optarg, "mpirun") == 0))
+        all->uses_srun = strcmp(optarg, "srun") == 0;
+    else if (option == 'r')
+        all->requeues = true;
+    else if (option == 'c')
+        all->saves = false;
+    else if (option == 'd')
+        all->is_dry = true;
+    else if (option == 'o')
+        all->script_path = optarg;
+    else
+        return false;
+    return true;
+}
+
+static bool read_arguments(int argc, char **argv, submission *all)
+{
+    *all = (submission){.ahead = AHEAD_SECONDS, .directory = DIRECTORY, .saves = true, .argc = argc, .argv = argv};
+    for (int option; (option = getopt_long(argc, argv, "+o:", names, NULL)) != -1;)
+        if (!read_option(all, option))
+            return false;
+    all->words = argv + optind;
+    if (optind == argc)
+        return false;
+    if (!all->values[NAME] && is_plain(last_name(all->words[0])))
+        all->values[NAME] = last_name(all->words[0]);
+    return true;
+}
+
+int quern_command_submit(int argc, char **argv)
+{
+    submission all;
+    if (!read_arguments(argc, argv, &all))
+        return QUERN_COMMAND_MISUSED;
+    if (!are_plain(&all))
+        return 1;
+    char *text = write_script(&all);
+    if (!text)
+        return quern_command_fail(0, "no memory for a script");
+    int status = all.script_path ? save_script(all.script_path, text) : 0;
+    if (status == 0 && all.is_dry && !all.script_path)
+        fputs(text, stdout);
+    if (status == 0 && !all.is_dry)
+        status = send_script(text);
+    free(text);
+    return status;
+}
