@@ -4,9 +4,8 @@
 #include "runtime/base/clock.h"
 #include "runtime/comm/mpi_internal.h"
 
-#define LINK_SAMPLE_BYTES_MIN                                                                                          \
-    (UINT64_C(128) << 10)                   /* less tells more of latencies, and of when ranks look, than of the link */
-#define LINK_BYTES_MAX (UINT64_C(64) << 20) /* remembered, so that a link which others begin to use is noticed */
+#define LINK_SAMPLE_BYTES_MIN (UINT64_C(16) << 10) /* less tells of latencies, and of when ranks look */
+#define LINK_BYTES_MAX        (UINT64_C(64) << 20) /* remembered, so that a link which others begin to use is noticed */
 
 size_t qn_exchange_backend_bytes(uint32_t size)
 {
@@ -43,18 +42,30 @@ void qn_mpi_link_begin(qn_exchange *exchange, uint64_t sent_bytes, uint64_t rece
     backend->paying_since_ns = qn_clock_ns();
 }
 
-/* Two exchanges share the link: the time of the second one begins with the end of the first. */
+void qn_mpi_note_latency(qn_exchange *exchange)
+{
+    qn_mpi_comm *comm = (qn_mpi_comm *)exchange->comm;
+    uint64_t ns = qn_clock_ns() - ((qn_mpi_exchange *)exchange->backend)->counting_since_ns;
+    if (comm->latency_ns == 0 || ns < comm->latency_ns)
+        comm->latency_ns = ns;
+}
+
+/* Two exchanges share the link: the time of the second one begins with the end of the first. One that has it for itself takes what
+ * even counts take, which is not the link's time for bytes. */
 void qn_mpi_link_end(qn_exchange *exchange)
 {
     const qn_mpi_exchange *backend = exchange->backend;
     qn_mpi_comm *comm = (qn_mpi_comm *)exchange->comm;
-    uint64_t now_ns = qn_clock_ns(), since_ns = backend->paying_since_ns;
-    since_ns = since_ns > comm->link_since_ns ? since_ns : comm->link_since_ns;
+    uint64_t now_ns = qn_clock_ns(), since_ns = backend->paying_since_ns, ns = now_ns - since_ns;
+    if (since_ns < comm->link_since_ns)
+        ns = now_ns - comm->link_since_ns;
+    else
+        ns -= comm->latency_ns < ns / 4 * 3 ? comm->latency_ns : ns / 4 * 3;
     comm->link_since_ns = now_ns;
     if (backend->link_bytes < LINK_SAMPLE_BYTES_MIN)
         return;
     comm->base.link_bytes += backend->link_bytes;
-    comm->base.link_ns += now_ns - since_ns;
+    comm->base.link_ns += ns;
     if (comm->base.link_bytes > LINK_BYTES_MAX) {
         comm->base.link_bytes /= 2;
         comm->base.link_ns /= 2;
@@ -71,6 +82,7 @@ static quern_status start_counts(qn_exchange *exchange, qn_error *error)
     uint32_t copies = qn_mpi_copy_count(comm);
     for (size_t i = 0; i < copies * (size_t)comm->base.size; i++)
         arrays.mine[i] = exchange->sent[i / copies];
+    backend->counting_since_ns = qn_clock_ns();
     COMM_TRY(MPI_Ialltoall(arrays.mine, (int)copies, MPI_UINT64_T, arrays.theirs, (int)copies, MPI_UINT64_T,
                            comm->counts, &backend->counting));
     exchange->state = QN_EXCHANGE_COUNTS;
@@ -83,6 +95,7 @@ static quern_status take_counts(qn_exchange *exchange, qn_error *error)
     uint32_t copies = qn_mpi_copy_count((const qn_mpi_comm *)comm);
     const uint64_t *theirs = qn_mpi_arrays_of(exchange).theirs;
     quern_status status = QUERN_OK;
+    qn_mpi_note_latency(exchange);
     for (uint32_t from = 0; from < comm->size && status == QUERN_OK; from++, theirs += copies)
         status = qn_mpi_take_count(exchange, from, theirs, &exchange->received[from], error);
     return status;

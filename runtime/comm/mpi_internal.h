@@ -38,6 +38,7 @@ typedef struct qn_mpi_comm {
     MPI_Comm leads; /* of the first rank of each node, where there are several; else null */
     qn_mpi_relays relays;
     uint32_t *node_of;      /* base.node_of */
+    uint64_t latency_ns;    /* the least that counts took between nodes, as this rank looked; 0: none came yet */
     uint64_t link_since_ns; /* until then the link was busy with earlier exchanges */
     bool initialised;       /* by us: finalise it */
     qn_mpi_outgoing *sending;
@@ -89,10 +90,10 @@ typedef enum qn_mpi_step {
 /* What an exchange keeps for MPI. */
 typedef struct qn_mpi_exchange {
     MPI_Request counting, paying;
-    uint64_t paying_since_ns;
-    uint64_t link_bytes; /* of the payload, to or from other nodes: whichever is more */
-    qn_mpi_step step;    /* of two levels */
-    uint64_t number;     /* among those of two levels */
+    uint64_t counting_since_ns, paying_since_ns; /* those to other nodes */
+    uint64_t link_bytes;                         /* of the payload, to or from other nodes: whichever is more */
+    qn_mpi_step step;                            /* of two levels */
+    uint64_t number;                             /* among those of two levels */
     uint64_t words[];
 } qn_mpi_exchange;
 
@@ -127,6 +128,8 @@ static inline uint32_t qn_mpi_copy_count(const qn_mpi_comm *comm)
 /* The count that a rank sent, of its copies as they came; a wrong one would leave the ranks out of step. */
 quern_status qn_mpi_take_count(qn_exchange *exchange, uint32_t from, const uint64_t *copies, uint64_t *count_out,
                                qn_error *error);
+/* Counts of other nodes are here. */
+void qn_mpi_note_latency(qn_exchange *exchange);
 /* The payload begins to go to other nodes, or all of it is there: measures the link. */
 void qn_mpi_link_begin(qn_exchange *exchange, uint64_t sent_bytes, uint64_t received_bytes);
 void qn_mpi_link_end(qn_exchange *exchange);

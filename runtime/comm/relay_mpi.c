@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 #include "runtime/comm/mpi_internal.h"
 
 static uint64_t bytes_of(const qn_exchange *exchange, uint64_t count)
@@ -97,6 +98,7 @@ static quern_status pass_on(qn_exchange *exchange, qn_error *error)
     int words = (int)(comm->base.node_size * qn_mpi_copy_count(comm));
     if (take_near_counts(exchange, error) != QUERN_OK)
         return error->status;
+    backend->counting_since_ns = qn_clock_ns();
     COMM_TRY(MPI_Ialltoall(arrays.mine, words, MPI_UINT64_T, arrays.theirs, words, MPI_UINT64_T,
                            comm->relays.far_counts, &backend->counting));
     COMM_TRY(MPI_Ialltoallv(exchange->relay_chunks, arrays.send_counts, arrays.send_at, MPI_BYTE, exchange->send_chunks,
@@ -110,6 +112,7 @@ static quern_status take_far_counts(qn_exchange *exchange, qn_error *error)
 {
     const qn_mpi_comm *comm = (const qn_mpi_comm *)exchange->comm;
     const uint64_t *theirs = qn_mpi_arrays_of(exchange).theirs;
+    qn_mpi_note_latency(exchange);
     for (uint32_t node = 0; node < comm->base.node_count; node++)
         for (uint32_t index = 0; index < comm->base.node_size; index++, theirs += qn_mpi_copy_count(comm)) {
             uint32_t from = rank_at(comm, node, index);
