@@ -10,9 +10,10 @@
 #include "runtime/base/pages.h"
 #include "runtime/comm/backend.h"
 
-#define RELAY_NODES_MIN 2
-#define RELAY_CHUNK_BYTES_MAX                                                                                          \
-    ((size_t)16 << 10) /* of a chunk: larger ones are dearer to copy than to send by themselves */
+/* When two levels are better: docs/decisions/0011-two-levels.md. Larger chunks are dearer to copy than to send by themselves, and more
+ * than a quarter of the messages of one level are not worth two more steps. */
+#define RELAY_CHUNK_BYTES_MAX ((size_t)4 << 10)
+#define RELAY_MESSAGES_PART   4
 
 void qn_comm_destroy(qn_comm *comm)
 {
@@ -166,14 +167,14 @@ _Noreturn void qn_comm_end_job(qn_comm *comm, int exit_status, const char *why)
     qn_crash_exit(exit_status);
 }
 
-/* docs/decisions/0011-two-levels.md */
 uint32_t qn_exchange_levels(const qn_comm *comm, size_t stride)
 {
     if (!comm->can_relay)
         return 1;
     if (comm->shuffle_levels > 0)
         return comm->shuffle_levels;
-    return comm->node_count >= RELAY_NODES_MIN && stride <= RELAY_CHUNK_BYTES_MAX ? 2 : 1;
+    uint64_t relayed = (uint64_t)(comm->node_size - 1) + (comm->node_count - 1); /* messages of a rank */
+    return stride <= RELAY_CHUNK_BYTES_MAX && RELAY_MESSAGES_PART * relayed <= comm->size - 1 ? 2 : 1;
 }
 
 size_t qn_exchange_bytes(const qn_comm *comm, size_t stride)

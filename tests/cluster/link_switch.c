@@ -4,8 +4,8 @@
  *
  * Makes a tap device of each name in its network namespace, from where the caller may move it to another, says "ready", and carries
  * frames between them until it is ended. A host's link takes a frame as long as its bits do, in both directions at the same time; from one
- * host to another it is DELAY_US, and then it waits for the link of the receiver. A sender is not listened to while its link is busy; what would wait
- * for a receiver longer than WAIT_NS_MAX is dropped, as by a switch whose memory is full.
+ * host to another it is DELAY_US, and then it waits for the link of the receiver. A sender is not listened to while its link is busy; what finds
+ * QUEUED_BYTES_MAX waiting for its receiver is dropped, as by a switch whose memory is full.
  *
  * One thread, and a copy of each frame: four links of 1 Gbit/s take a third of a core with frames of 9000 bytes.
  */
@@ -23,14 +23,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PORTS_MAX       64
-#define FRAME_BYTES_MAX 65600
-#define FRAMES_MAX      16384 /* that wait for one receiver; a power of two */
-#define READ_AT_ONCE    16
-#define AHEAD_NS_MAX    1000000  /* that a sender's link is busy before it is not listened to */
-#define WAIT_NS_MAX     50000000 /* for a receiver's link */
-#define NS_PER_S        1000000000
-#define MAC_BYTES       6
+#define PORTS_MAX        64
+#define FRAME_BYTES_MAX  65600
+#define FRAMES_MAX       16384 /* that wait for one receiver; a power of two */
+#define READ_AT_ONCE     16
+#define AHEAD_NS_MAX     1000000    /* that a sender's link is busy before it is not listened to */
+#define QUEUED_BYTES_MAX (16 << 20) /* for one receiver */
+#define NS_PER_S         1000000000
+#define MAC_BYTES        6
 
 typedef struct frame {
     uint64_t due_ns;
@@ -44,7 +44,7 @@ typedef struct port {
     uint8_t mac[MAC_BYTES]; /* of its host, once that has sent */
     bool has_mac;
     frame *frames[FRAMES_MAX];
-    uint32_t first, count;
+    uint32_t first, count, queued_bytes;
 } port;
 
 static port ports[PORTS_MAX];
@@ -78,7 +78,7 @@ static int open_port(const char *name)
 static void put(port *to, uint64_t arrives_ns, const uint8_t *data, uint32_t bytes)
 {
     uint64_t due_ns = later(arrives_ns, to->down_free_ns) + (uint64_t)(bytes * ns_per_byte);
-    if (to->fd < 0 || to->count == FRAMES_MAX || due_ns - arrives_ns > WAIT_NS_MAX)
+    if (to->fd < 0 || to->count == FRAMES_MAX || to->queued_bytes + bytes > QUEUED_BYTES_MAX)
         return;
     frame *copy = malloc(sizeof *copy + bytes);
     if (!copy)
@@ -87,6 +87,7 @@ static void put(port *to, uint64_t arrives_ns, const uint8_t *data, uint32_t byt
     copy->bytes = bytes;
     memcpy(copy->data, data, bytes);
     to->down_free_ns = due_ns;
+    to->queued_bytes += bytes;
     to->frames[(to->first + to->count++) % FRAMES_MAX] = copy;
 }
 
@@ -138,6 +139,7 @@ static uint64_t deliver(void)
             to->first = (to->first + 1) % FRAMES_MAX;
             if (to->fd >= 0 && write(to->fd, sent->data, sent->bytes) < 0 && errno == EBADFD)
                 close_port(to);
+            to->queued_bytes -= sent->bytes;
             free(sent);
         }
         if (to->count > 0 && to->frames[to->first]->due_ns < next)

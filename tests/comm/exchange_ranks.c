@@ -156,17 +156,35 @@ static void large_chunks_tell_the_speed_of_the_link_and_small_ones_do_not(uint32
     }
 }
 
-/* With equal nodes of several ranks there can be two levels, and small chunks have them without being asked. */
-static void levels_are_chosen_by_nodes_and_chunks(void)
+/* Two levels are for small chunks of many ranks, where they are a quarter of the messages. */
+static void levels_are_chosen_by_messages_and_their_sizes(void)
+{
+    static const struct {
+        uint32_t nodes, ranks;
+        size_t stride;
+        uint32_t levels;
+    } cases[] = {{4, 4, 1024, 1},  {8, 8, 1024, 2},  {8, 8, 4096, 2},     {8, 8, 4160, 1},
+                 {64, 2, 1024, 1}, {2, 64, 1024, 1}, {1000, 128, 1024, 2}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        qn_error error = {0};
+        qn_comm other = {
+            .size = cases[i].nodes * cases[i].ranks, .node_count = cases[i].nodes, .node_size = cases[i].ranks};
+        CHECK(qn_exchange_levels(&other, cases[i].stride) == 1); /* of nodes with unequal ranks */
+        other.can_relay = true;
+        CHECK(qn_exchange_levels(&other, cases[i].stride) == cases[i].levels);
+        for (other.shuffle_levels = 1; other.shuffle_levels <= 2; other.shuffle_levels++)
+            CHECK(qn_exchange_levels(&other, cases[i].stride) == other.shuffle_levels);
+    }
+}
+
+/* With equal nodes of several ranks. */
+static void there_can_be_two_levels_where_nodes_are_equal(void)
 {
     qn_error error = {0};
     bool is_even = comm->size == comm->node_count * comm->node_size; /* nodes are filled up one after the other */
     uint64_t uneven = !is_even;
     CHECK(qn_comm_reduce_max(comm, &uneven, 1, &error) == QUERN_OK);
     CHECK(comm->can_relay == (!uneven && comm->node_count > 1 && comm->node_size > 1));
-    comm->shuffle_levels = 0;
-    CHECK(qn_exchange_levels(comm, 1024) == (comm->can_relay ? 2 : 1));
-    CHECK(qn_exchange_levels(comm, (size_t)1 << 20) == 1);
     for (uint32_t rank = 0; rank < comm->size; rank++)
         CHECK(qn_comm_is_near(comm, rank) || comm->node_of[rank] != comm->node);
     CHECK(qn_comm_is_near(comm, comm->rank));
@@ -178,7 +196,8 @@ int main(int argc, char **argv)
     qn_comm_start start = {.node_size_max = argc > 1 ? (uint32_t)atoi(argv[1]) : 0};
     alarm(SECONDS_MAX);
     CHECK(qn_comm_create(&start, &comm, &error) == QUERN_OK);
-    levels_are_chosen_by_nodes_and_chunks();
+    levels_are_chosen_by_messages_and_their_sizes();
+    there_can_be_two_levels_where_nodes_are_equal();
     for (uint32_t levels = 1; levels <= 2 && comm->size > 1; levels++) {
         for (int trusts = 0; trusts <= 1; trusts++) {
             chunks_and_counts_arrive_as_they_were_sent(1024, levels, trusts);
