@@ -191,7 +191,7 @@ class Cluster:
         with open(self.path("log", "init-" + name), "ab") as log:
             starter = subprocess.Popen(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL",
                                         "--mount-proc", sys.executable, os.path.abspath(__file__), name, address(number), self.dir,
-                                        "slurm" if self.slurm else "no"],
+                                        *(["slurm"] if self.slurm else []), *(["link"] if self.link else [])],
                                        stdout=log, stderr=log)
         children = "/proc/%d/task/%d/children" % (starter.pid, starter.pid)
         ours = os.readlink("/proc/self/ns/net")
@@ -233,7 +233,7 @@ class Cluster:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def be_node(name, ip, directory, daemons):
+def be_node(name, ip, directory, *parts):
     """The init of a node: its devices, slurmd if there is to be one, and orphans that end."""
     call("hostname", name)
     call("mount", "--bind", os.path.join(directory, "tmp", name), "/tmp")
@@ -243,10 +243,11 @@ def be_node(name, ip, directory, daemons):
     call("ip", "link", "set", "lo", "up")
     call("ip", "addr", "add", ip + "/24", "dev", "net")
     call("ip", "link", "set", "net", "up")
-    for which, bytes_max in (("rmem", 1 << 20), ("wmem", 1 << 20)):  # of a connection: more than is on its way, and no more than a link's queue
-        with open("/proc/sys/net/ipv4/tcp_" + which, "w") as file:
-            file.write("4096 131072 %d" % bytes_max)
-    if daemons == "slurm":
+    if "link" in parts:  # of each connection no more than a link's queue has room for, and more than is on its way
+        for which in ("rmem", "wmem"):
+            with open("/proc/sys/net/ipv4/tcp_" + which, "w") as file:
+                file.write("4096 131072 %d" % (1 << 20))
+    if "slurm" in parts:
         call("slurmd", "-N", name)
     with open(os.path.join(directory, "run", name + ".up"), "w"):
         pass

@@ -75,7 +75,15 @@ def within_a_node_nothing_is_compressed(t):
 
 @test
 def other_numbers_of_levels_are_refused(t):
-    t.fail(None, "-o", t.new_output(), write_text(t), "--quern-shuffle-levels=3", status=2, naming=("shuffle-levels: 3 is not 1 or 2",))
+    run = t.run(None, "-o", t.new_output(), write_text(t), "--quern-shuffle-levels=3")
+    t.check(run.status == 2 and run.stderr.startswith(b"shuffle-levels: 3 is not 1 or 2\n"), "it is not refused", run)
+
+
+@test
+def a_job_that_fails_on_the_way_ends_on_all_ranks(t):
+    for shape in (EVEN, UNEVEN):
+        t.fail(sum(shape), "-o", t.new_output(), write_text(t), TWO, ON, "--quern-round-bytes=64K", "--quern-split-bytes=64K",
+               "--quern-record-bytes=10000", naming=("record",), **nodes(t, shape))
 
 
 def flipped(t, path, *options, **env):
