@@ -8,7 +8,10 @@
 #include "runtime/base/pages.h"
 
 #define SLOT_COUNT_FIRST      2048
+#define SLOT_COUNT_FIRST_MIN  256
 #define PAD_COUNT_FIRST       1024
+#define PAD_COUNT_FIRST_MIN   (QN_SLOTS_COMING_MAX + 128)
+#define FIRST_PART            8  /* of its memory that the smallest array takes at most, if it can */
 #define LOOK_AHEAD_COUNT      24 /* slots between a cursor and the long keys that it fetches */
 #define SCAN_AHEAD_BYTES      2048
 #define MOVED_AT_ONCE         512
@@ -63,31 +66,44 @@ static void set_size(qn_slots *slots, uint64_t slot_count)
     slots->slot_count = slot_count;
     slots->factor = slots->mixed ? MIXED_FACTOR : 1;
     slots->scale = slots->mixed || last == UINT64_MAX ? slot_count : (uint64_t)(scaled / ((unsigned __int128)last + 1));
-    slots->pad_count = slots->pad_count > PAD_COUNT_FIRST ? slots->pad_count : PAD_COUNT_FIRST;
+    slots->pad_count = slots->pad_count > slots->pad_count_first ? slots->pad_count : slots->pad_count_first;
     slots->grow_at = slot_count * LOAD_PERCENT_MAX / 100;
     slots->crowded = false;
     slots->stretch_begin = slots->stretch_end = 0;
+}
+
+/* The smallest array: with large values and little memory, one that leaves room for keys. */
+static void choose_first(qn_slots *slots, size_t bytes_max)
+{
+    slots->slot_count_first = SLOT_COUNT_FIRST;
+    slots->pad_count_first = PAD_COUNT_FIRST;
+    if ((SLOT_COUNT_FIRST + PAD_COUNT_FIRST) * (uint64_t)slots->stride <= bytes_max / FIRST_PART)
+        return;
+    slots->pad_count_first = PAD_COUNT_FIRST_MIN;
+    while (slots->slot_count_first > SLOT_COUNT_FIRST_MIN &&
+           (slots->slot_count_first + slots->pad_count_first) * (uint64_t)slots->stride > bytes_max / FIRST_PART)
+        slots->slot_count_first /= 2;
 }
 
 bool qn_slots_init(qn_slots *slots, uint32_t key_words, uint32_t value_words, uint64_t tag_first, uint64_t tag_last,
                    size_t bytes_max)
 {
     uint32_t stride = 8 * (1 + key_words + value_words);
-    size_t least_bytes = (size_t)(SLOT_COUNT_FIRST + PAD_COUNT_FIRST) * stride;
-    size_t reserved_bytes = bytes_max > least_bytes ? bytes_max : least_bytes;
-    uint8_t *memory = qn_pages_reserve(reserved_bytes, false);
-    if (!memory)
-        return false;
-    *slots = (qn_slots){
-        .memory = memory,
+    qn_slots made = {
         .tag_first = tag_first,
         .tag_last = tag_last,
         .stride = stride,
         .key_words = key_words,
         .expected_percent = GROWTH_PERCENT,
-        .reserved_bytes = reserved_bytes,
     };
-    set_size(slots, SLOT_COUNT_FIRST);
+    choose_first(&made, bytes_max);
+    size_t least_bytes = ((size_t)made.slot_count_first + made.pad_count_first) * stride;
+    made.reserved_bytes = bytes_max > least_bytes ? bytes_max : least_bytes;
+    made.memory = qn_pages_reserve(made.reserved_bytes, false);
+    if (!made.memory)
+        return false;
+    *slots = made;
+    set_size(slots, slots->slot_count_first);
     return true;
 }
 
@@ -102,7 +118,7 @@ void qn_slots_clear(qn_slots *slots)
     qn_pages_release(slots->memory, (qn_slots_get_bytes(slots) + QN_PAGE_SMALL_BYTES - 1) & ~(QN_PAGE_SMALL_BYTES - 1));
     slots->used_count = 0;
     slots->mixed = slots->sorted = false;
-    set_size(slots, SLOT_COUNT_FIRST);
+    set_size(slots, slots->slot_count_first);
 }
 
 void qn_slots_restart(qn_slots *slots, uint64_t tag_first, uint64_t tag_last)

@@ -40,6 +40,7 @@ typedef struct qn_slots {
     uint64_t scale;     /* place = high word of (tag - tag_first) * factor * scale */
     uint64_t tag_first; /* the range of tags that may come: tag_first … tag_last */
     uint64_t tag_last;
+    uint32_t slot_count_first, pad_count_first; /* of the smallest array */
     uint64_t used_count;
     uint64_t grow_at;                    /* used_count at which it grows */
     uint32_t stride;                     /* bytes of a slot */
