@@ -246,6 +246,7 @@ quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error)
     uint64_t flags = (rounds->ended ? QN_EXCHANGE_ENDED : 0) | (rounds->more ? QN_EXCHANGE_MORE : 0);
     for (uint32_t to = 0; to < rounds->comm->size; to++) {
         rounds->sent_bytes += exchange->sent[to];
+        rounds->sent_group_bytes[qn_rounds_group_of(rounds->comm, to)] += exchange->sent[to];
         if (rounds->row_counts[to] > 0)
             seal_chunk(rounds, to, exchange->send_chunks + to * exchange->stride, exchange->sent[to]);
         rounds->sent_rows += rounds->row_counts[to];
