@@ -9,6 +9,7 @@
 int quern_command_cancel(int argc, char **argv);
 int quern_command_clean(int argc, char **argv);
 int quern_command_pack(int argc, char **argv);
+int quern_command_report(int argc, char **argv);
 int quern_command_run(int argc, char **argv); /* the job's status */
 int quern_command_sim(int argc, char **argv);
 int quern_command_status(int argc, char **argv);
