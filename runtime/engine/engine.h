@@ -10,6 +10,7 @@
 #include "runtime/comm/comm.h"
 #include "runtime/engine/cache.h"
 #include "runtime/engine/checkpoint.h"
+#include "runtime/engine/job_pages.h"
 #include "runtime/engine/job_status.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
@@ -40,6 +41,7 @@ typedef struct qn_engine {
     uint32_t stage_number; /* stages begun in the life of the engine */
     uint32_t run_count;    /* runs that set bad records apart */
     qn_job_status *status; /* for others to see; NULL: not asked for, or not rank 0 */
+    qn_job_pages pages;    /* the same */
     qn_progress progress;
     qn_cache cache;                 /* results of earlier runs */
     qn_checkpoint checkpoint;       /* what is durable */

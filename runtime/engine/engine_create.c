@@ -161,6 +161,7 @@ void qn_engine_destroy(qn_engine *engine)
     if (engine->heeds_signals)
         qn_suspension_unwatch();
     qn_checkpoint_close(&engine->checkpoint, engine->is_over);
+    qn_job_pages_fini(&engine->pages, engine->settings.job_dir, &engine->log);
     qn_job_status_close(engine->status, !engine->comm);
     free(engine->rank_node);
     free(engine->account);

@@ -7,6 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
+
+#define EVERY_NS QN_NS_PER_S
+
 typedef struct page_kind {
     const char *name;
     bool (*write)(FILE *to, const json_t *report);
@@ -59,4 +63,23 @@ bool qn_job_pages_write(const char *directory, const json_t *report, const qn_lo
         close(fd);
     errno = reason;
     return reason == 0;
+}
+
+void qn_job_pages_fini(qn_job_pages *pages, const char *directory, const qn_log *log)
+{
+    if (pages->pending)
+        qn_job_pages_write(directory, pages->pending, log);
+    json_decref(pages->pending);
+    pages->pending = NULL;
+}
+
+void qn_job_pages_update(qn_job_pages *pages, const char *directory, json_t *report, bool has_failed, const qn_log *log)
+{
+    uint64_t now_ns = qn_clock_ns();
+    json_decref(pages->pending);
+    pages->pending = directory ? json_incref(report) : NULL;
+    if (!has_failed && pages->shown_ns > 0 && now_ns - pages->shown_ns < EVERY_NS)
+        return;
+    qn_job_pages_fini(pages, directory, log);
+    pages->shown_ns = now_ns;
 }

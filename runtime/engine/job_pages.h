@@ -24,6 +24,18 @@
  * false: there was one, and errno says why the last one could not be written. */
 bool qn_job_pages_write(const char *directory, const json_t *report, const qn_log *log);
 
+/* The same for a program that has run after run: at most once a second. */
+typedef struct qn_job_pages {
+    json_t *pending; /* of the last run, not shown yet; owned; NULL: none */
+    uint64_t shown_ns;
+} qn_job_pages;
+
+/* has_failed: it is shown at once. */
+void qn_job_pages_update(qn_job_pages *pages, const char *directory, json_t *report, bool has_failed,
+                         const qn_log *log);
+/* Shows what is pending, and forgets it. Takes a zeroed one. */
+void qn_job_pages_fini(qn_job_pages *pages, const char *directory, const qn_log *log);
+
 /* One each; false: the stream has an error, or there was no memory. Hostile reports make odd pages, and no others. */
 bool qn_page_write(FILE *to, const json_t *report);
 bool qn_trace_write(FILE *to, const json_t *report);

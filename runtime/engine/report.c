@@ -12,7 +12,6 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/utf8.h"
-#include "runtime/engine/job_pages.h"
 #include "runtime/engine/report_read.h"
 #include "runtime/engine/run_view.h"
 #include "runtime/engine/verdict.h"
@@ -642,7 +641,8 @@ quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_erro
         json_t *object = describe_run(report, engine, all, &view, outcome);
         write_json(report, object, &failure);
         tell_alerts(engine, object);
-        qn_job_pages_write(engine->settings.job_dir, object, &engine->log);
+        qn_job_pages_update(&engine->pages, engine->settings.job_dir, object, outcome->status != QUERN_OK,
+                            &engine->log);
         json_decref(object);
     }
     qn_run_view_fini(&view);

@@ -9,10 +9,11 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import time
 
-from harness import Skip, load_json, main, read_file, shared_directory, test, wait_until
+from harness import Skip, load_json, main, process_env, read_file, shared_directory, test, wait_until
 
 TEXT = b"".join(b"word%d the\n" % (i % 9973) for i in range(300000))
 STATES = {"o": "other", "m": "map", "r": "reduce", "s": "shuffle", "d": "spill", "w": "wait", "i": "idle", "c": "commit", "x": "recover"}
@@ -149,6 +150,13 @@ def what_failed_or_was_killed_has_a_page(t):
     t.check(re.search(r"was killed after \S+ s, in stage 1", said), said)
     t.check("it was killed" in drawn(t, t.path("job/report.html")), "the page does not say it")
     t.check("cannot read" in quern(t, 1, "report", t.path("logs")), "no report")
+    t.supervisor = [t.options.quern, "run"]
+    running = t.start(2, "slow", t.path("out1"), t.path("out2"), path, "--quern-split-bytes=32K", "--quern-job", t.path("run"))
+    status = t.path("run/status.json")
+    t.check(wait_until(lambda: os.path.exists(status) and (load_json(status)["stage"] or {}).get("tasks_done", 0) > 0, 30), "it does not work")
+    os.kill([pid for pid in running.pids() if process_env(pid, "OMPI_COMM_WORLD_RANK") == "1"][0], signal.SIGKILL)
+    running.wait()
+    t.check(b"it was killed after" in read_file(t.path("run/report.html")), "quern run does not say it")
 
 
 @test

@@ -15,6 +15,7 @@
 #include "runtime/engine/verdict.h"
 #include "tools/quern/batch_job.h"
 #include "tools/quern/commands.h"
+#include "tools/quern/show_report.h"
 
 #define PATH_BYTES     4096
 #define REPORT_BYTES   ((uint64_t)1 << 30) /* no report is larger; what is, is none */
@@ -54,33 +55,47 @@ static json_t *stage_of(const json_t *status, double start, const char *outcome)
                      "start_seconds", start, "seconds", qn_report_number(status, "seconds"));
 }
 
-/* Of a job that has no report what its status says: it was killed, or lives. */
-static json_t *report_of_status(const json_t *status)
+static bool is_unfinished(const json_t *status)
 {
-    char said[512];
-    double seconds = qn_report_number(status, "updated") - qn_report_number(status, "started"), start = 0;
+    const char *state = qn_report_text(status, "state");
+    return strcmp(state, "running") == 0 || strcmp(state, "starting") == 0;
+}
+
+static json_t *stages_of(const json_t *status)
+{
     const json_t *over = json_object_get(status, "stages_over"), *stage = json_object_get(status, "stage");
-    const char *state = qn_report_text(status, "state"), *error = qn_report_text(status, "error");
-    bool runs = strcmp(state, "running") == 0 || strcmp(state, "starting") == 0;
-    double age = difftime(time(NULL), (time_t)qn_report_number(status, "updated"));
     json_t *stages = json_array();
+    double start = 0;
     for (size_t i = 0; i < json_array_size(over); i++) {
         json_array_append_new(stages, stage_of(json_array_get(over, i), start, "QUERN_OK"));
         start += qn_report_number(json_array_get(over, i), "seconds");
     }
     if (json_is_object(stage))
         json_array_append_new(stages, stage_of(stage, start, "unfinished"));
-    if (*error)
-        snprintf(said, sizeof said, "%.400s", error);
-    else if (runs && age <= SILENT_SECONDS)
-        snprintf(said, sizeof said, "it runs; the report is made when it ends");
-    else
-        snprintf(said, sizeof said,
-                 "it was killed after %.0f s, in stage %zu '%.80s'; what its ranks did is lost with them", seconds,
-                 json_array_size(stages), qn_report_text(stage, "name"));
-    json_t *report = json_pack("{s:s, s:s, s:f, s:[], s:o}", "status", runs ? "unfinished" : state, "error", said,
-                               "elapsed_seconds", seconds, "ranks", "stages", stages);
+    return stages;
+}
+
+static json_t *say_how_it_ended(const json_t *status, double seconds, bool is_over)
+{
+    const json_t *stage = json_object_get(status, "stage");
+    double age = difftime(time(NULL), (time_t)qn_report_number(status, "updated"));
+    if (*qn_report_text(status, "error"))
+        return json_string(qn_report_text(status, "error"));
+    if (!is_over && is_unfinished(status) && age <= SILENT_SECONDS)
+        return json_string("it runs; the report is made when it ends");
+    return json_sprintf("it was killed after %.0f s, in stage %.0f '%s'; what its ranks did is lost with them", seconds,
+                        qn_report_number(stage, "number"), qn_report_text(stage, "name"));
+}
+
+/* Of a job that has no report what its status says: it was killed, or, unless is_over, lives. */
+static json_t *report_of_status(const json_t *status, bool is_over)
+{
+    double seconds = qn_report_number(status, "updated") - qn_report_number(status, "started");
     json_t *alerts = json_object_get(status, "alerts");
+    json_t *report = json_pack("{s:s, s:o, s:f, s:[], s:o}", "status",
+                               is_unfinished(status) ? "unfinished" : qn_report_text(status, "state"), "error",
+                               say_how_it_ended(status, seconds, is_over), "elapsed_seconds", seconds, "ranks",
+                               "stages", stages_of(status));
     if (report)
         qn_verdict_set(report);
     if (report && alerts)
@@ -98,20 +113,31 @@ static bool find_in_directory(const char *name, found_report *found)
     snprintf(found->directory, sizeof found->directory, "%s", job.directory);
     snprintf(path, sizeof path, "%s/report.json", found->directory);
     json_t *status = quern_batch_read_status(&job);
-    const char *state = qn_report_text(status, "state");
-    bool ended =
-        !status || strcmp(state, "done") == 0 || strcmp(state, "failed") == 0 || strcmp(state, "suspended") == 0;
-    found->report = read_report(path, !status);
-    if (found->report && !ended && qn_report_number(status, "run") <= 1) {
+    bool is_done = strcmp(qn_report_text(status, "state"), "done") == 0;
+    found->report = read_report(path, !status || is_done);
+    if (found->report && is_unfinished(status) && qn_report_number(status, "run") <= 1) {
         json_decref(found->report); /* of an earlier job in that directory */
         found->report = NULL;
     }
     if (found->report)
         qn_verdict_set(found->report);
-    else if (status)
-        found->report = report_of_status(status);
+    else if (status && !is_done)
+        found->report = report_of_status(status, false);
     json_decref(status);
     return found->report != NULL;
+}
+
+void quern_report_killed(const char *directory)
+{
+    static const qn_log none = {.fd = -1};
+    quern_batch_job job = {0};
+    snprintf(job.directory, sizeof job.directory, "%s", directory);
+    json_t *status = quern_batch_read_status(&job);
+    json_t *report = is_unfinished(status) ? report_of_status(status, true) : NULL;
+    if (report)
+        qn_job_pages_write(directory, report, &none);
+    json_decref(report);
+    json_decref(status);
 }
 
 /* name: of a job, or of a file with a report, whose pages are to be beside it. */
