@@ -18,6 +18,7 @@
 #define WAITING_MUCH       0.2
 #define SPILLING_MUCH      0.15
 #define SHUFFLING_MUCH     0.35
+#define OUTSIDE_MUCH       0.4  /* of the run's time, outside of stages */
 #define STRAGGLES_FROM     1.5  /* times the mean of the stage */
 #define STRAGGLES_PART     0.05 /* of the run's time, that it is behind the mean */
 #define HOT_PART           0.1
@@ -290,6 +291,14 @@ static void conclude(const weighing *of, const char *bound_by, const char *chang
     json_object_set_new(of->report, "verdict", verdict);
 }
 
+static bool shares_cores(const weighing *of)
+{
+    for (size_t i = 0; i < json_array_size(of->ranks); i++)
+        if (qn_report_number(json_array_get(of->ranks, i), "core_sharers") > 1)
+            return true;
+    return false;
+}
+
 /* Why ranks waited in the stage that took longest. */
 static void say_why_waited(const weighing *of)
 {
@@ -322,6 +331,16 @@ static void say_why_waited(const weighing *of)
                  "In stage %zu '%s' %s, for rank %zu on %s, which worked %.2f s where the mean is %.2f s.", number + 1,
                  name, lead, worker, brief(qn_report_text(json_array_get(of->ranks, worker), "host"), text), seconds,
                  mean);
+    else if (of->elapsed - qn_report_sum(of->stages, "seconds") >= OUTSIDE_MUCH * of->elapsed)
+        conclude(of, "set-up", "Do more in one run; fewer, larger input files and fewer ranks begin and end sooner.",
+                 "Ranks waited %.0f %% of the time, and %.2f s of the %.2f s were before, between and behind stages: "
+                 "set-up, "
+                 "listing files, commit.",
+                 100 * of->waiting, of->elapsed - qn_report_sum(of->stages, "seconds"), of->elapsed);
+    else if (shares_cores(of))
+        conclude(of, "oversubscribed cores", "Start as many ranks as there are cores.",
+                 "In stage %zu '%s' %s: several ranks share a core, and wait for those that cannot run.", number + 1,
+                 name, lead);
     else if (tasks > 0 && tasks < 2 * of->rank_count)
         conclude(of, "few tasks", "Make smaller tasks (--quern-split-bytes), or start fewer ranks.",
                  "In stage %zu '%s' %s: it has %.0f tasks for %.0f ranks.", number + 1, name, lead, tasks,

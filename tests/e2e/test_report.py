@@ -284,6 +284,17 @@ def made_of_few_tasks(report):
     report["stages"][0]["ranks"] = [dict(rank, tasks=1) for rank in report["stages"][0]["ranks"]]
 
 
+def made_of_little(report):
+    waits_in(report, 0.4)
+    for stage in report["stages"]:
+        stage["seconds"] = 1.0
+
+
+def made_crowded(report):
+    waits_in(report, 0.4)
+    report["ranks"][3]["core_sharers"] = 2
+
+
 def made_spilling(report):
     waits_in(report, 0.1)
     for rank in report["ranks"]:
@@ -306,6 +317,8 @@ def the_verdict_names_what_bounded_the_run(t):
              (made_of_one_file, "one reader", ["/data/all.gz cannot be split", "unsplittable input: "]),
              (made_slow, "straggler", ["rank 5 on node00000, which worked 50.00 s", "straggler: rank 5"]),
              (made_of_few_tasks, "few tasks", ["8 tasks for 8 ranks"]),
+             (made_of_little, "set-up", ["were before, between and behind stages"]),
+             (made_crowded, "oversubscribed cores", ["several ranks share a core"]),
              (lambda report: waits_in(report, 0.4), "waiting", ["ranks waited 40 % of the time"]),
              (made_spilling, "scratch", ["Writing to scratch took"]), (made_exchanging, "exchange", ["Exchanging records took"]),
              (lambda report: waits_in(report, 0.0), "map", ["reading and mapping took 100 %"]),

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* quern report: the page, the trace and the metrics of a job, made again of its report; or what differs between two. */
 #include <errno.h>
-#include <getopt.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -286,15 +285,43 @@ static int show_both(const char *first, const char *second)
     return found ? 0 : 1;
 }
 
-int quern_command_report(int argc, char **argv)
+static bool take(void *all, int key, const char *word)
+{
+    (void)key; /* there is one */
+    *(const char **)all = word;
+    return *word != 0;
+}
+
+static const struct argp_option options[] = {
+    {"output", 'o', "DIR", 0, "Makes the files in DIR, and not in the job's directory", 0},
+    {0},
+};
+
+static int run(int argc, char **argv)
 {
     const char *directory = NULL;
-    for (int option; (option = getopt(argc, argv, "o:")) != -1;) {
-        if (option != 'o')
-            return QUERN_COMMAND_MISUSED;
-        directory = optarg;
-    }
-    if (argc - optind == 1)
-        return show(argv[optind], directory);
-    return argc - optind == 2 && !directory ? show_both(argv[optind], argv[optind + 1]) : QUERN_COMMAND_MISUSED;
+    int first = quern_command_parse(&quern_command_report, argc, argv, take, &directory);
+    if (argc - first == 1)
+        return show(argv[first], directory);
+    if (argc - first == 2 && !directory)
+        return show_both(argv[first], argv[first + 1]);
+    quern_command_fail(0, "report takes a job, or two without -o");
+    return QUERN_COMMAND_MISUSED;
 }
+
+const quern_command quern_command_report = {
+    .name = "report",
+    .operands = "JOB [JOB]",
+    .what = "says what bounded a job, or what differs between two",
+    .about = "JOB is a job directory, the number of a job of SLURM, or the file of a report. Of one job it also makes "
+             "report.html, a page of its own that a browser opens from the file system, trace.json for Perfetto, and "
+             "metrics.prom for node_exporter, as the job itself does when it ends. Of a job that was killed they say "
+             "how far "
+             "it was.\n\nOf two jobs it prints their figures side by side, and by which factor they differ where that "
+             "is more "
+             "than 2 %.",
+    .options = options,
+    .examples = "  quern report quern-1234\n  quern report before after\n",
+    .see = "quern-status(1), quern-run(1)",
+    .run = run,
+};
