@@ -114,9 +114,11 @@ static void look_at_disk(qn_job_status *status)
     struct statvfs disk;
     char text[128];
     pthread_mutex_lock(&status->lock);
-    bool is_full = status->watched && statvfs(status->watched, &disk) == 0 &&
-                   (double)disk.f_bavail < DISK_PART_LEFT * (double)disk.f_blocks;
-    pthread_mutex_unlock(&status->lock);
+    char *watched = status->watched ? strdup(status->watched) : NULL;
+    pthread_mutex_unlock(&status->lock); /* the look may take long, on a network */
+    bool is_full =
+        watched && statvfs(watched, &disk) == 0 && (double)disk.f_bavail < DISK_PART_LEFT * (double)disk.f_blocks;
+    free(watched);
     snprintf(text, sizeof text, "the scratch file system of %.60s is nearly full", status->host);
     if (is_full)
         qn_job_status_alert(status, "disk", text);

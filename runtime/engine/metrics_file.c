@@ -59,11 +59,8 @@ static void put_states(FILE *to, const json_t *ranks)
 #undef NAME
     };
     for (size_t state = 0; state < QN_TIMELINE_STATE_COUNT; state++) {
-        double sum = 0;
-        for (size_t i = 0; i < json_array_size(ranks); i++)
-            sum += qn_report_number(json_object_get(json_array_get(ranks, i), "state_seconds"), names[state]);
         fprintf(to, "quern_state_seconds{state=\"%s\"}", names[state]);
-        put_number(to, sum);
+        put_number(to, qn_report_state_seconds(ranks, names[state]));
     }
 }
 

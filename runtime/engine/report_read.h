@@ -37,6 +37,15 @@ static inline double qn_report_sum(const json_t *list, const char *name)
     return qn_report_clamp(sum);
 }
 
+/* How long all of these ranks were in a state, by its name. */
+static inline double qn_report_state_seconds(const json_t *ranks, const char *state)
+{
+    double sum = 0;
+    for (size_t i = 0; i < json_array_size(ranks); i++)
+        sum += qn_report_number(json_object_get(json_array_get(ranks, i), "state_seconds"), state);
+    return qn_report_clamp(sum);
+}
+
 /* As qn_progress_bytes(). */
 static inline const char *qn_report_bytes(double bytes)
 {

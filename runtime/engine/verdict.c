@@ -233,12 +233,9 @@ static void weigh(weighing *of)
 #undef NAME
     };
     double all = 0;
-    for (size_t i = 0; i < json_array_size(of->ranks); i++) {
-        const json_t *seconds = json_object_get(json_array_get(of->ranks, i), "state_seconds");
-        for (size_t state = 0; state < QN_TIMELINE_STATE_COUNT; state++) {
-            of->part[state] += qn_report_number(seconds, names[state]);
-            all += qn_report_number(seconds, names[state]);
-        }
+    for (size_t state = 0; state < QN_TIMELINE_STATE_COUNT; state++) {
+        of->part[state] = qn_report_state_seconds(of->ranks, names[state]);
+        all += of->part[state];
     }
     for (size_t state = 0; state < QN_TIMELINE_STATE_COUNT; state++)
         of->part[state] = all > 0 ? of->part[state] / all : 0;

@@ -233,18 +233,10 @@ static void compare_figures(const json_t *before, const json_t *after)
 #undef COMPARE_FIGURE
 }
 
-static double state_seconds(const json_t *ranks, const char *state)
-{
-    double sum = 0;
-    for (size_t i = 0; i < json_array_size(ranks); i++)
-        sum += qn_report_number(json_object_get(json_array_get(ranks, i), "state_seconds"), state);
-    return sum;
-}
-
 static void compare_states(const json_t *before, const json_t *after)
 {
 #define COMPARE_STATE(state, name, letter)                                                                             \
-    compare("seconds of ranks: " name, state_seconds(before, name), state_seconds(after, name));
+    compare("seconds of ranks: " name, qn_report_state_seconds(before, name), qn_report_state_seconds(after, name));
     QN_TIMELINE_STATES(COMPARE_STATE)
 #undef COMPARE_STATE
 }
