@@ -9,6 +9,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/timeline.h"
 #include "runtime/comm/guard.h"
 #include "runtime/comm/loss_mpi.h"
 #include "runtime/comm/mpi_internal.h"
@@ -97,7 +98,7 @@ const char *qn_launch_shared_memory_transport(void)
 }
 
 /* Waits without burning a core. */
-static quern_status wait_for(qn_mpi_comm *comm, MPI_Request *request, qn_error *error)
+static quern_status wait_asleep(qn_mpi_comm *comm, MPI_Request *request, qn_error *error)
 {
     qn_backoff backoff = {0};
     for (;;) {
@@ -113,6 +114,14 @@ static quern_status wait_for(qn_mpi_comm *comm, MPI_Request *request, qn_error *
         comm->base.waits++;
         qn_backoff_wait(&backoff);
     }
+}
+
+static quern_status wait_for(qn_mpi_comm *comm, MPI_Request *request, qn_error *error)
+{
+    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_WAIT);
+    quern_status status = wait_asleep(comm, request, error);
+    qn_timeline_enter(before);
+    return status;
 }
 
 static quern_status reap_sent(qn_mpi_comm *comm, qn_error *error)

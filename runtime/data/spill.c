@@ -4,6 +4,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/pages.h"
+#include "runtime/base/timeline.h"
 #include "runtime/data/spill_io.h"
 
 #define HEADER_BYTES     sizeof(qn_block_header)
@@ -132,7 +133,7 @@ static void begin_piece(qn_run_writer *writer, uint64_t bytes)
 }
 
 /* Writes the closed blocks, and keeps those of them that do not fill a page. */
-static quern_status write_piece(qn_run_writer *writer, qn_error *error)
+static quern_status write_blocks(qn_run_writer *writer, qn_error *error)
 {
     uint64_t bytes = writer->block_at & ~(QN_SPILL_ALIGN_BYTES - 1);
     if (bytes == 0)
@@ -151,6 +152,14 @@ static quern_status write_piece(qn_run_writer *writer, qn_error *error)
     memcpy(writer->piece, full + bytes, writer->block_at - bytes);
     writer->run.bytes += bytes;
     writer->block_at -= bytes;
+    return status;
+}
+
+static quern_status write_piece(qn_run_writer *writer, qn_error *error)
+{
+    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_SPILL);
+    quern_status status = write_blocks(writer, error);
+    qn_timeline_enter(before);
     return status;
 }
 
@@ -276,8 +285,10 @@ quern_status qn_run_writer_close(qn_run_writer *writer, qn_run *run_out, qn_erro
 {
     qn_spill *spill = writer->spill;
     quern_status status = writer->row_count > 0 ? close_block(writer, error) : QUERN_OK;
+    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_SPILL);
     if (status == QUERN_OK)
         status = write_rest(writer, error);
+    qn_timeline_enter(before);
     if (status == QUERN_OK) {
         writer->run.bytes += writer->block_at;
         *run_out = writer->run;

@@ -8,6 +8,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/suspension.h"
 #include "runtime/base/thread.h"
+#include "runtime/base/timeline.h"
 
 #define PROGRESS_EVERY_NS     (300 * QN_NS_PER_US)
 #define HELPER_LOOKS_EVERY_NS (10 * QN_NS_PER_MS)
@@ -290,11 +291,13 @@ static quern_status take_messages(qn_agent *agent)
 
 static quern_status move_rounds(qn_agent *agent)
 {
+    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_SHUFFLE);
     uint64_t start_ns = qn_clock_ns();
     uint64_t ask = UINT64_MAX;
     uint64_t rounds_before = qn_rounds_get_activity(qn_result_get_rounds(agent->result));
     quern_status status = qn_result_progress(agent->result, &ask, &agent->error);
     agent->shuffle_ns += qn_clock_ns() - start_ns;
+    qn_timeline_enter(before);
     agent->activity += qn_rounds_get_activity(qn_result_get_rounds(agent->result)) - rounds_before;
     if (status != QUERN_OK || ask == UINT64_MAX)
         return status;

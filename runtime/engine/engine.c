@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/engine.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -506,6 +507,7 @@ static quern_status commit_sinks(job *run, const qn_graph *graph, qn_error *erro
 {
     quern_status status = QUERN_OK;
     run->engine->site.between = "committing the outputs";
+    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_COMMIT);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         status = deliver(run, i, error);
     if (status == QUERN_OK && run->quarantine.directory) {
@@ -520,6 +522,7 @@ static quern_status commit_sinks(job *run, const qn_graph *graph, qn_error *erro
             run->writers[i].output.announce_user = &run->engine->checkpoint;
             status = qn_sink_writer_commit(&run->writers[i], run->engine->comm, error);
         }
+    qn_timeline_enter(before);
     return status;
 }
 
@@ -597,6 +600,19 @@ static quern_status do_work(job *run, const qn_graph *graph, qn_error *error)
     return status == QUERN_OK ? qn_checkpoint_end_run(&engine->checkpoint, graph, engine->counters, error) : status;
 }
 
+/* What is known before anything is done. */
+static void tell_place(const qn_engine *engine)
+{
+    const char *source = engine->settings.memory_source;
+    char text[128];
+    snprintf(text, sizeof text, "%u ranks share a core", engine->place.sharers);
+    if (engine->place.sharers > 1)
+        qn_job_status_alert(engine->status, "oversubscribed core", text);
+    snprintf(text, sizeof text, "the memory budget is what %s allows, not what the machine has", source);
+    if (strncmp(source, "cgroup", 6) == 0 || strncmp(source, "SLURM", 5) == 0)
+        qn_job_status_alert(engine->status, "budget cut", text);
+}
+
 static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
 {
     qn_engine *engine = run->engine;
@@ -604,6 +620,8 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
     if (status == QUERN_OK && qn_join_tables_choose(engine, graph, error) == QUERN_OK) {
         run->stages = engine->account->stages;
         qn_job_status_begin_run(engine->status, run->stages.count);
+        qn_job_status_watch_disk(engine->status, engine->settings.scratch_dir);
+        tell_place(engine);
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);
     }
@@ -739,11 +757,18 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     const qn_error before = *error;
     qn_recovery_mark mark = qn_recovery_mark_here(engine);
     engine->counters = counters;
+    engine->run_ns = qn_clock_ns();
+    memset(engine->sent_group_bytes, 0, sizeof engine->sent_group_bytes);
+    qn_timeline_begin(engine->timeline, engine->run_ns);
+    qn_timeline_attach(engine->timeline);
     while (try_run(engine, graph, &mark, error) == QN_OUTCOME_AGAIN) {
         *error = before;
+        qn_timeline_enter(QN_TIMELINE_RECOVER);
         if (qn_recovery_go_on(engine, mark, error) != QUERN_OK)
             break;
+        qn_timeline_enter(QN_TIMELINE_OTHER);
     }
+    qn_timeline_attach(NULL);
     qn_job_status_end_run(engine->status, error);
     return error->status;
 }

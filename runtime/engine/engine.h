@@ -6,15 +6,18 @@
 #define QN_ENGINE_ENGINE_H
 
 #include "runtime/base/log.h"
+#include "runtime/base/timeline.h"
 #include "runtime/comm/comm.h"
 #include "runtime/engine/cache.h"
 #include "runtime/engine/checkpoint.h"
+#include "runtime/engine/job_pages.h"
 #include "runtime/engine/job_status.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/engine/site.h"
 #include "runtime/exec/chain.h"
 #include "runtime/plan/explain.h"
+#include "runtime/shuffle/rounds.h"
 #include "runtime/topology/topology.h"
 
 #define QN_RECOVERY_COUNT_MAX 16 /* in the life of an engine: what kills rank after rank is not to kill them all */
@@ -38,6 +41,7 @@ typedef struct qn_engine {
     uint32_t stage_number; /* stages begun in the life of the engine */
     uint32_t run_count;    /* runs that set bad records apart */
     qn_job_status *status; /* for others to see; NULL: not asked for, or not rank 0 */
+    qn_job_pages pages;    /* the same */
     qn_progress progress;
     qn_cache cache;                 /* results of earlier runs */
     qn_checkpoint checkpoint;       /* what is durable */
@@ -50,6 +54,11 @@ typedef struct qn_engine {
     struct qn_heartbeat *heartbeat; /* and somebody notices if it hangs */
     qn_recovered recovered[QN_RECOVERY_COUNT_MAX];
     uint32_t recovery_count;
+    uint64_t run_ns; /* when the run began, with the attempts of which ranks were lost */
+    uint64_t sent_group_bytes[QN_ROUNDS_GROUPS_MAX]; /* in this run, to each group of ranks */
+    qn_timeline *timeline;                           /* of this rank's working thread; NULL: nobody wants to see it */
+    int64_t clock_ahead_ns; /* of rank 0's clock: what is to be added to this one's to get that one's */
+    int64_t clock_error_ns; /* by which that may be wrong */
 } qn_engine;
 
 /* Takes the communicator on success; decides settings, pins. Collective; the same outcome on all ranks. */

@@ -6,6 +6,7 @@
 #include "runtime/base/crash.h"
 #include "runtime/base/pages.h"
 #include "runtime/base/suspension.h"
+#include "runtime/engine/clock_align.h"
 #include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
 
@@ -17,7 +18,9 @@ quern_status qn_engine_learn_nodes(qn_engine *engine, qn_error *error)
     if (!engine->rank_node)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for %u ranks", comm->size);
     quern_status status = qn_comm_agree(comm, error);
-    return status == QUERN_OK ? qn_comm_gather(comm, &comm->node, sizeof comm->node, engine->rank_node, error) : status;
+    if (status == QUERN_OK)
+        status = qn_comm_gather(comm, &comm->node, sizeof comm->node, engine->rank_node, error);
+    return status == QUERN_OK && engine->settings.is_seen ? qn_clock_align(engine, error) : status;
 }
 
 static quern_status place_ranks(qn_engine *engine, const char *allowed, qn_error *error)
@@ -123,6 +126,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         status = pin(engine, error);
     if (status == QUERN_OK)
         status = qn_engine_open_checkpoint(engine, error);
+    if (status == QUERN_OK && engine->settings.is_seen)
+        engine->timeline = qn_timeline_create(); /* without memory for it this rank's line is empty */
     if (status == QUERN_OK)
         status = qn_heartbeat_start(&engine->heartbeat, engine, error);
     if (status != QUERN_OK) {
@@ -156,9 +161,11 @@ void qn_engine_destroy(qn_engine *engine)
     if (engine->heeds_signals)
         qn_suspension_unwatch();
     qn_checkpoint_close(&engine->checkpoint, engine->is_over);
+    qn_job_pages_fini(&engine->pages, engine->settings.job_dir, &engine->log);
     qn_job_status_close(engine->status, !engine->comm);
     free(engine->rank_node);
     free(engine->account);
+    qn_timeline_destroy(engine->timeline);
     qn_settings_fini(&engine->settings);
     qn_log_close(&engine->log);
     qn_comm_destroy(engine->comm);

@@ -49,6 +49,12 @@ static void say(const qn_heartbeat *heartbeat, const char *line)
     qn_log_line(&heartbeat->engine->log, "%s", line + strlen("quern: "));
 }
 
+/* On rank 0 others see it, too. */
+static void alert(const qn_heartbeat *heartbeat, const char *line)
+{
+    qn_job_status_alert(heartbeat->engine->status, QN_ALERT_SILENT, line + strlen("quern: "));
+}
+
 static unsigned long long seconds_of(uint64_t ns)
 {
     return (unsigned long long)(ns / QN_NS_PER_S);
@@ -157,6 +163,8 @@ static void tell_member(qn_heartbeat *heartbeat, uint32_t member, const qn_roll_
     else
         describe(heartbeat, member, sign, line, sizeof line);
     say(heartbeat, line);
+    if (verdict != QN_ROLL_BACK)
+        alert(heartbeat, line);
     qn_roll_note_told(&heartbeat->roll, member);
 }
 
@@ -239,6 +247,8 @@ static void tell_node(qn_heartbeat *heartbeat)
                  " has sent no sign of life to %s for %llu s: the process, its machine or the network between is down",
                  heartbeat->host, seconds_of(silent_ns));
     say(heartbeat, line);
+    if (verdict != QN_ROLL_BACK)
+        alert(heartbeat, line);
     qn_roll_note_told(&heartbeat->ring, 0);
 }
 

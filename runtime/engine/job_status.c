@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,7 +21,9 @@
 #define FORM           1
 #define EVERY_NS       QN_NS_PER_S
 #define NAME_BYTES_MAX 256
-#define STAGES_MAX     100 /* that are over, the last ones: a loop has thousands */
+#define ALERTS_MAX     16
+#define DISK_PART_LEFT 0.05 /* of a file system that is nearly full */
+#define STAGES_MAX     100  /* that are over, the last ones: a loop has thousands */
 
 static const char file_name[] = "status.json", new_name[] = ".status.json.new", cancel_name[] = "cancel";
 
@@ -41,7 +44,9 @@ struct qn_job_status {
     uint64_t stage_start_ns;          /* 0: none runs */
     uint64_t bytes;
     uint32_t tasks;
-    json_t *over;  /* stages */
+    json_t *over; /* stages */
+    json_t *alerts;
+    char *watched; /* a directory; NULL: none */
     char *failure; /* NULL: none */
     atomic_uint_fast64_t bytes_done;
     atomic_uint_fast32_t tasks_done;
@@ -65,11 +70,11 @@ static char *describe(qn_job_status *status)
 {
     pthread_mutex_lock(&status->lock);
     json_t *all = json_pack(
-        "{s:i, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:O}", "quern_status", FORM, "state",
+        "{s:i, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:O, s:O}", "quern_status", FORM, "state",
         status->state, "error", status->failure, "host", status->host, "process", (json_int_t)getpid(), "ranks",
         (json_int_t)status->rank_count, "nodes", (json_int_t)status->node_count, "started", (json_int_t)status->start_s,
         "updated", (json_int_t)time(NULL), "run", (json_int_t)status->run, "stages", (json_int_t)status->stage_count,
-        "stage", describe_stage(status), "stages_over", status->over);
+        "stage", describe_stage(status), "stages_over", status->over, "alerts", status->alerts);
     pthread_mutex_unlock(&status->lock);
     char *text = all ? json_dumps(all, JSON_INDENT(1)) : NULL;
     json_decref(all);
@@ -104,11 +109,27 @@ static void look_for_cancel(const qn_job_status *status)
         qn_suspension_ask();
 }
 
+static void look_at_disk(qn_job_status *status)
+{
+    struct statvfs disk;
+    char text[128];
+    pthread_mutex_lock(&status->lock);
+    char *watched = status->watched ? strdup(status->watched) : NULL;
+    pthread_mutex_unlock(&status->lock); /* the look may take long, on a network */
+    bool is_full =
+        watched && statvfs(watched, &disk) == 0 && (double)disk.f_bavail < DISK_PART_LEFT * (double)disk.f_blocks;
+    free(watched);
+    snprintf(text, sizeof text, "the scratch file system of %.60s is nearly full", status->host);
+    if (is_full)
+        qn_job_status_alert(status, "disk", text);
+}
+
 static void *keep_file(void *user)
 {
     qn_job_status *status = user;
     while (!qn_thread_pause(&status->wake, EVERY_NS)) {
         look_for_cancel(status);
+        look_at_disk(status);
         write_file(status);
     }
     return NULL;
@@ -156,11 +177,12 @@ quern_status qn_job_status_open(qn_job_status **status_out, const char *director
     status->node_count = comm->node_count;
     status->start_s = time(NULL);
     status->over = json_array();
+    status->alerts = json_array();
     status->directory = strdup(directory);
     gethostname(status->host, sizeof status->host - 1);
     pthread_mutex_init(&status->lock, NULL);
     sem_init(&status->wake, 0, 0);
-    quern_status result = status->over && status->directory
+    quern_status result = status->over && status->alerts && status->directory
                               ? open_directory(status, directory, is_new, error)
                               : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the job's status");
     if (result == QUERN_OK)
@@ -187,6 +209,8 @@ void qn_job_status_close(qn_job_status *status, bool has_failed)
     pthread_mutex_destroy(&status->lock);
     sem_destroy(&status->wake);
     json_decref(status->over);
+    json_decref(status->alerts);
+    free(status->watched);
     free(status->name);
     free(status->failure);
     free(status->directory);
@@ -215,6 +239,7 @@ void qn_job_status_begin_run(qn_job_status *status, uint32_t stage_count)
     status->stage_count = stage_count;
     status->stage = 0;
     json_array_clear(status->over);
+    json_array_clear(status->alerts);
     free(status->failure);
     status->failure = NULL;
     pthread_mutex_unlock(&status->lock);
@@ -272,6 +297,59 @@ void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t byte
     status->tasks = tasks;
     status->bytes = bytes;
     pthread_mutex_unlock(&status->lock);
+}
+
+void qn_job_status_watch_disk(qn_job_status *status, const char *directory)
+{
+    if (!status)
+        return;
+    pthread_mutex_lock(&status->lock);
+    free(status->watched);
+    status->watched = strdup(directory);
+    pthread_mutex_unlock(&status->lock);
+}
+
+json_t *qn_job_status_copy_alerts(qn_job_status *status)
+{
+    if (!status)
+        return json_array();
+    pthread_mutex_lock(&status->lock);
+    json_t *copy = json_deep_copy(status->alerts);
+    pthread_mutex_unlock(&status->lock);
+    return copy;
+}
+
+void qn_job_status_set_alerts(qn_job_status *status, const json_t *alerts)
+{
+    if (!status)
+        return;
+    pthread_mutex_lock(&status->lock);
+    json_array_clear(status->alerts);
+    for (size_t i = 0; i < json_array_size(alerts) && i < ALERTS_MAX; i++)
+        json_array_append_new(status->alerts, json_deep_copy(json_array_get(alerts, i)));
+    pthread_mutex_unlock(&status->lock);
+}
+
+static bool has_alert(const qn_job_status *status, const json_t *alert)
+{
+    for (size_t i = 0; i < json_array_size(status->alerts); i++)
+        if (json_equal(json_array_get(status->alerts, i), alert))
+            return true;
+    return false;
+}
+
+void qn_job_status_alert(qn_job_status *status, const char *kind, const char *text)
+{
+    char *repaired = status ? qn_utf8_repair(text) : NULL;
+    json_t *alert = repaired ? json_pack("{s:s, s:s}", "kind", kind, "text", repaired) : NULL;
+    free(repaired);
+    if (!alert)
+        return;
+    pthread_mutex_lock(&status->lock);
+    if (json_array_size(status->alerts) < ALERTS_MAX && !has_alert(status, alert))
+        json_array_append(status->alerts, alert);
+    pthread_mutex_unlock(&status->lock);
+    json_decref(alert);
 }
 
 void qn_job_status_update(qn_job_status *status, uint32_t tasks_done, uint64_t bytes_done)

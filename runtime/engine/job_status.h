@@ -12,6 +12,8 @@
 #ifndef QN_ENGINE_JOB_STATUS_H
 #define QN_ENGINE_JOB_STATUS_H
 
+#include <jansson.h>
+
 #include "runtime/comm/comm.h"
 
 typedef struct qn_job_status qn_job_status;
@@ -21,6 +23,8 @@ typedef struct qn_job_status qn_job_status;
  * QUERN_ERROR_SYSTEM. */
 quern_status qn_job_status_open(qn_job_status **status_out, const char *directory, const qn_comm *comm, bool is_new,
                                 qn_error *error);
+/* Tells when the file system of this directory is nearly full, from then on. Copies. */
+void qn_job_status_watch_disk(qn_job_status *status, const char *directory);
 /* The last file stays, and says how the last run ended, or that the job did not come to one. Takes NULL, as all below. */
 void qn_job_status_close(qn_job_status *status, bool has_failed);
 
@@ -35,6 +39,14 @@ void qn_job_status_begin_stage(qn_job_status *status, const char *name);
 void qn_job_status_end_stage(qn_job_status *status, uint64_t bytes, double seconds);
 /* Of the stage that runs. */
 void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes);
+#define QN_ALERT_SILENT "silent rank" /* told while a run goes on, and not to be found in its figures */
+
+/* Something that somebody should look at; the first 16 of a run are kept, each once. kind: as in the report. By any thread. */
+void qn_job_status_alert(qn_job_status *status, const char *kind, const char *text);
+/* Those of the run so far: a list, which is the caller's. NULL: no memory. */
+json_t *qn_job_status_copy_alerts(qn_job_status *status);
+/* Those of the report, in the place of them. */
+void qn_job_status_set_alerts(qn_job_status *status, const json_t *alerts);
 void qn_job_status_update(qn_job_status *status, uint32_t tasks_done, uint64_t bytes_done);
 
 #endif

@@ -148,6 +148,12 @@ static void say_tasks(const qn_master *master, const qn_master_config *config)
         qn_progress_say(progress, "%s: %zu files cannot be cut and have one reader each", master->stage_name,
                         master->tasks.whole_count);
     say_streams(master, progress);
+    qn_one_reader whole = qn_task_list_find_one_reader(&master->tasks);
+    char text[QN_ONE_READER_PATH_BYTES + 128];
+    snprintf(text, sizeof text, "%llu files of '%s' cannot be split, the largest is %s",
+             (unsigned long long)whole.count, master->stage_name, whole.path);
+    if (config->comm->size > 1 && whole.bytes * config->comm->size >= master->tasks.bytes && whole.count > 0)
+        qn_job_status_alert(progress->status, "unsplittable input", text);
 }
 
 static qn_task_turns turns_of(const qn_task_state *begun)

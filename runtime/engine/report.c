@@ -12,6 +12,9 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/base/utf8.h"
+#include "runtime/engine/report_read.h"
+#include "runtime/engine/run_view.h"
+#include "runtime/engine/verdict.h"
 
 #define HOT_PART 200 /* a key is hot from this part of the records on */
 
@@ -202,6 +205,22 @@ static quern_status gather_hot_keys(const qn_stage_run *run, qn_report_stage *ke
     return status;
 }
 
+static void keep_legs(qn_report_stage *kept, const qn_stage *stage)
+{
+    kept->leg_count = stage->leg_count;
+    for (uint32_t i = 0; i < stage->leg_count; i++) {
+        const qn_leg *leg = &stage->legs[i];
+        const qn_text_input *input = &qn_leg_source(stage, i)->text;
+        qn_report_leg *to = &kept->legs[i];
+        *to = (qn_report_leg){leg->parent, leg->first_step, leg->operator_count, ""};
+        if (!qn_leg_has_tasks(stage, i) || input->path_count == 0)
+            continue;
+        int used = snprintf(to->input, sizeof to->input, "%.100s", input->paths[0]);
+        if (input->path_count > 1)
+            snprintf(to->input + used, sizeof to->input - (size_t)used, " and %zu more", input->path_count - 1);
+    }
+}
+
 /* For the check of those who read it, in this run or a later one. */
 static void keep_balance(const qn_stage_run *run, const stage_sums *sums)
 {
@@ -250,7 +269,10 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, que
     *kept = (qn_report_stage){.name = qn_leg_source(run->stage, 0)->name,
                               .end_name = end_name(run->stage),
                               .status = outcome,
-                              .seconds = seconds};
+                              .seconds = seconds,
+                              .start_seconds = (double)(qn_clock_ns() - run->engine->run_ns) / 1e9 - seconds,
+                              .index = run->index,
+                              .one_reader = run->one_reader};
     kept->ranks = calloc(comm->size, sizeof *kept->ranks);
     if (!kept->ranks)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
@@ -271,6 +293,7 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, que
     }
     report->stage_count++;
     keep_edges(kept, run->stage, &sums);
+    keep_legs(kept, run->stage);
     keep_balance(run, &sums);
     if (outcome == QUERN_OK)
         kept->status = bad_status == QUERN_OK ? check_balance(run, &sums, error) : bad_status;
@@ -283,6 +306,7 @@ typedef struct rank_summary {
     char place[QN_TOPOLOGY_PLACE_BYTES_MAX];
     uint64_t node;
     uint64_t peak_rss_bytes;
+    uint64_t core_sharers;
 } rank_summary;
 
 /* The most that this process had in memory, in bytes. getrusage() is second choice: it counts what the process that started this one had. */
@@ -309,6 +333,7 @@ static rank_summary summarise(const qn_engine *engine)
         snprintf(summary.host, sizeof summary.host, "%.*s", (int)sizeof summary.host - 1, names.nodename);
     qn_pin_describe(&engine->place, summary.place);
     summary.peak_rss_bytes = peak_rss_bytes();
+    summary.core_sharers = engine->place.sharers;
     return summary;
 }
 
@@ -428,7 +453,41 @@ static json_t *describe_bad(const qn_bad_log *log)
     return object;
 }
 
-static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
+/* The number from 1 in the report of the stage whose result is read; null: it was made before the run, or was not there to be made. */
+static json_t *number_of(const qn_report *report, uint32_t index)
+{
+    for (uint32_t i = 0; i < report->stage_count; i++)
+        if (index != QN_STAGE_NONE && report->stages[i].index == index)
+            return json_integer(i + 1);
+    return json_null();
+}
+
+static json_t *describe_legs(const qn_report *report, const qn_report_stage *stage)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < stage->leg_count; i++) {
+        const qn_report_leg *leg = &stage->legs[i];
+        json_t *object = json_object();
+        json_object_set_new(object, "reads_stage", number_of(report, leg->parent));
+        json_object_set_new(object, "input", *leg->input ? text_json(leg->input) : json_null());
+        set_u64(object, "read_bytes", stage->leg_bytes[i]);
+        set_u64(object, "first_edge", leg->first_edge);
+        set_u64(object, "operators", leg->operator_count);
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
+static json_t *describe_one_reader(const qn_one_reader *of)
+{
+    json_t *object = json_object();
+    set_u64(object, "files", of->count);
+    json_object_set_new(object, "largest", of->count > 0 ? text_json(of->path) : json_null());
+    set_u64(object, "largest_bytes", of->bytes);
+    return object;
+}
+
+static json_t *describe_stage(const qn_report *report, const qn_report_stage *stage, uint32_t size)
 {
     json_t *object = json_object(), *edges = json_array(), *ranks = json_array(), *bad = json_array();
     for (uint32_t i = 0; i < stage->bad_count; i++)
@@ -436,7 +495,10 @@ static json_t *describe_stage(const qn_report_stage *stage, uint32_t size)
     json_object_set_new(object, "name", text_json(stage->name));
     json_object_set_new(object, "end", text_json(stage->end_name));
     json_object_set_new(object, "status", json_string(quern_status_name(stage->status)));
+    json_object_set_new(object, "start_seconds", json_real(stage->start_seconds));
     json_object_set_new(object, "seconds", json_real(stage->seconds));
+    json_object_set_new(object, "legs", describe_legs(report, stage));
+    json_object_set_new(object, "one_reader", describe_one_reader(&stage->one_reader));
     for (uint32_t i = 0; i < stage->edge_count; i++)
         json_array_append_new(edges, describe_edge(&stage->edges[i]));
     for (uint32_t rank = 0; rank < size; rank++)
@@ -460,6 +522,7 @@ static json_t *describe_rank(const qn_report *report, const rank_summary *summar
     json_object_set_new(object, "host", text_json(summary->host));
     json_object_set_new(object, "pinned", json_string(summary->place));
     set_u64(object, "node", summary->node);
+    set_u64(object, "core_sharers", summary->core_sharers);
     set_u64(object, "peak_rss_bytes", summary->peak_rss_bytes);
     return object;
 }
@@ -499,21 +562,24 @@ static json_t *describe_recoveries(const qn_engine *engine)
 }
 
 static json_t *describe_run(const qn_report *report, const qn_engine *engine, const rank_summary *summaries,
-                            const qn_error *outcome)
+                            const qn_run_view *view, const qn_error *outcome)
 {
     json_t *object = json_object(), *stages = json_array(), *edges = json_array(), *ranks = json_array();
     uint32_t size = engine->comm->size;
     uint64_t input_bytes = 0;
     for (uint32_t i = 0; i < report->stage_count; i++) {
         const qn_report_stage *stage = &report->stages[i];
-        json_array_append_new(stages, describe_stage(stage, size));
+        json_array_append_new(stages, describe_stage(report, stage, size));
         for (uint32_t e = 0; e < stage->edge_count; e++)
             json_array_append_new(edges, describe_edge(&stage->edges[e]));
         for (uint32_t rank = 0; rank < size; rank++)
             input_bytes += stage->ranks[rank].input_bytes;
     }
-    for (uint32_t rank = 0; rank < size; rank++)
-        json_array_append_new(ranks, describe_rank(report, &summaries[rank], rank));
+    for (uint32_t rank = 0; rank < size; rank++) {
+        json_t *one = describe_rank(report, &summaries[rank], rank);
+        qn_run_view_describe_rank(view, rank, one);
+        json_array_append_new(ranks, one);
+    }
     json_object_set_new(object, "quern_report", json_integer(1));
     json_object_set_new(object, "status", json_string(quern_status_name(outcome->status)));
     json_object_set_new(object, "error", outcome->status == QUERN_OK ? json_null() : text_json(outcome->text));
@@ -526,6 +592,9 @@ static json_t *describe_run(const qn_report *report, const qn_engine *engine, co
     json_object_set_new(object, "stages", stages);
     json_object_set_new(object, "edges", edges);
     json_object_set_new(object, "ranks", ranks);
+    qn_run_view_describe(view, object);
+    json_object_set_new(object, "alerts", qn_job_status_copy_alerts(engine->status));
+    qn_verdict_set(object);
     return object;
 }
 
@@ -543,22 +612,40 @@ static void write_json(qn_report *report, const json_t *object, qn_error *error)
         qn_error_set(error, QUERN_ERROR_OUTPUT, reason ? reason : errno, "cannot write the report %s", report->path);
 }
 
+/* What somebody should look at, also for those who look at the log or the status. */
+static void tell_alerts(const qn_engine *engine, const json_t *report)
+{
+    const json_t *alerts = json_object_get(report, "alerts");
+    for (size_t i = 0; i < json_array_size(alerts); i++) {
+        const json_t *alert = json_array_get(alerts, i);
+        qn_log_line(&engine->log, "alert: %s: %s", qn_report_text(alert, "kind"), qn_report_text(alert, "text"));
+    }
+    qn_job_status_set_alerts(engine->status, alerts);
+}
+
 quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error)
 {
     qn_comm *comm = engine->comm;
     rank_summary mine = summarise(engine);
     qn_error failure = {0};
+    qn_run_view view = {0};
     rank_summary *all = calloc(comm->size, sizeof *all);
     if (!all)
         qn_error_set(&failure, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
     quern_status status = qn_comm_agree(comm, &failure);
     if (status == QUERN_OK)
         status = qn_comm_gather(comm, &mine, sizeof mine, all, &failure);
+    if (status == QUERN_OK)
+        status = qn_run_view_gather(&view, engine, &failure);
     if (status == QUERN_OK && report->file) {
-        json_t *object = describe_run(report, engine, all, outcome);
+        json_t *object = describe_run(report, engine, all, &view, outcome);
         write_json(report, object, &failure);
+        tell_alerts(engine, object);
+        qn_job_pages_update(&engine->pages, engine->settings.job_dir, object, outcome->status != QUERN_OK,
+                            &engine->log);
         json_decref(object);
     }
+    qn_run_view_fini(&view);
     free(all);
     status = qn_comm_agree(comm, &failure);
     if (status != QUERN_OK)

@@ -19,11 +19,23 @@ typedef struct qn_report_edge {
     qn_edge_stats stats;
 } qn_report_edge;
 
+/* What leads to a stage's end: where it comes from, and its edges. */
+typedef struct qn_report_leg {
+    uint32_t parent; /* among the run's stages; QN_STAGE_NONE: files or memory */
+    uint32_t first_edge, operator_count;
+    char input[128]; /* of files, the first path, and how many more; empty: memory */
+} qn_report_leg;
+
 typedef struct qn_report_stage {
     const char *name;
     const char *end_name;
     quern_status status; /* the run's failure, if it happened here */
     double seconds;
+    double start_seconds; /* from the begin of the run */
+    uint32_t index;       /* among the run's stages */
+    uint32_t leg_count;
+    qn_report_leg legs[QN_LEG_COUNT_MAX];
+    qn_one_reader one_reader; /* on rank 0 */
     uint32_t edge_count;
     qn_report_edge edges[QN_EDGE_COUNT_MAX];
     qn_stage_figures *ranks;                        /* [size] on rank 0 */

@@ -268,7 +268,7 @@ static void wait_for_word(second *self)
     if (self->makes_part && self->begun.is_through && !is_told(self))
         qn_agent_report_ready(&self->run->agent, &self->task);
     while (!is_told(self))
-        qn_stage_run_wait(self->run, &backoff);
+        qn_stage_run_wait(self->run, &backoff, QN_TIMELINE_WAIT);
 }
 
 static void fini(second *self)

@@ -108,7 +108,7 @@ static quern_status insert(qn_stage_run *run, const uint8_t *records, uint64_t b
     for (uint64_t at = 0; status == QUERN_OK && at < bytes && !run->agent.aborted;) {
         status = qn_collator_restore(run->into->collated, records, bytes, &at, error);
         if (status == QUERN_OK && at < bytes)
-            qn_stage_run_wait(run, &backoff);
+            qn_stage_run_wait(run, &backoff, QN_TIMELINE_WAIT);
     }
     return status;
 }

@@ -13,6 +13,7 @@
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
+#include "runtime/engine/stage_places.h"
 #include "runtime/engine/stage_restore.h"
 #include "runtime/engine/task_run.h"
 #include "runtime/exec/grouper.h"
@@ -21,11 +22,10 @@
 #define GROUP_BYTES_MAX                                                                                                \
     ((uint64_t)1 << 20) /* of a group's values in memory: the part of a reader, which a leg of groups has not */
 
-#define PLACES_AT_ONCE ((uint64_t)1 << 20)
-
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
-void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff)
+void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff, qn_timeline_state as)
 {
+    qn_timeline_state before = qn_timeline_enter(as);
     uint64_t start_ns = qn_clock_ns();
     uint64_t activity = run->agent.activity;
     qn_agent_progress(&run->agent);
@@ -35,6 +35,7 @@ void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff)
         qn_backoff_reset(backoff);
     run->engine->comm->waits += run->agent.activity == activity;
     run->figures.wait_ns += qn_clock_ns() - start_ns;
+    qn_timeline_enter(before);
 }
 
 static quern_status stopped(qn_error *error)
@@ -57,7 +58,7 @@ static quern_status end_in_result(void *user, const qn_batch *batch, qn_error *e
         status = qn_result_insert(run->into, batch, run->stage->legs[end->leg].side, &next, error);
         if (status != QUERN_OK || next == batch->block.count)
             break;
-        qn_stage_run_wait(run, &backoff);
+        qn_stage_run_wait(run, &backoff, QN_TIMELINE_WAIT);
     }
     if (run->agent.aborted)
         status = stopped(error);
@@ -351,6 +352,7 @@ static quern_status run_result(qn_stage_run *run, uint32_t leg)
 /* All legs that read what is here: results and memory. If there is one, the master waits to hear that they are through. */
 static void run_results(qn_stage_run *run)
 {
+    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_REDUCE);
     uint64_t start_ns = qn_clock_ns();
     quern_status status = QUERN_OK;
     uint32_t count = 0;
@@ -361,6 +363,7 @@ static void run_results(qn_stage_run *run)
         count++;
     }
     run->figures.work_ns += count > 0 ? qn_clock_ns() - start_ns : 0;
+    qn_timeline_enter(before);
     if (status == QUERN_OK && count > 0)
         qn_agent_report_idle(&run->agent);
     else if (status != QUERN_OK && !run->agent.aborted)
@@ -379,7 +382,7 @@ static void finish_rounds(qn_stage_run *run)
 {
     qn_backoff backoff = {0};
     while (!run->agent.ended && run->agent.error.status != QUERN_ERROR_MPI)
-        qn_stage_run_wait(run, &backoff);
+        qn_stage_run_wait(run, &backoff, QN_TIMELINE_IDLE);
     if (!run->into)
         return;
     bool has_rounds = !run->agent.rests || run->agent.has_rounds; /* else there are none, whatever went wrong here */
@@ -389,7 +392,7 @@ static void finish_rounds(qn_stage_run *run)
         qn_result_announce(run->into, UINT64_MAX);
     qn_backoff_reset(&backoff);
     while (!qn_result_is_over(run->into) && run->agent.error.status != QUERN_ERROR_MPI)
-        qn_stage_run_wait(run, &backoff);
+        qn_stage_run_wait(run, &backoff, QN_TIMELINE_WAIT);
 }
 
 static bool is_from_earlier_run(const qn_stage_run *run, uint32_t leg)
@@ -441,7 +444,10 @@ static void keep_figures(qn_stage_run *run)
         return;
     figures->owned_records = stats.records_owned;
     figures->merged_records = stats.merged;
-    qn_stage_figures_take_rounds(figures, qn_result_get_rounds(run->into));
+    const qn_rounds *rounds = qn_result_get_rounds(run->into);
+    qn_stage_figures_take_rounds(figures, rounds);
+    for (uint32_t group = 0; group < QN_ROUNDS_GROUPS_MAX; group++)
+        run->engine->sent_group_bytes[group] += rounds->sent_group_bytes[group];
 }
 
 static uint64_t count_parts(const qn_stage_run *run, uint32_t leg)
@@ -545,46 +551,6 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
     return status;
 }
 
-/* What is before each part of the stored result that a leg reads. Each rank puts in what it knows of its parts, at their numbers; the
- * sums of all ranks are then everything, since every part is somewhere once. */
-static quern_status learn_places(qn_stage_run *run, uint32_t leg, qn_error *error)
-{
-    enum { WORDS = sizeof(qn_place) / sizeof(uint64_t) };
-    const qn_store *store = run->from[leg]->stored;
-    uint64_t count = run->from[leg]->part_count;
-    qn_place *places = calloc(count + 1, sizeof *places), before = {0};
-    if (!places)
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the places of %llu parts",
-                     (unsigned long long)count);
-    quern_status status = qn_comm_agree(run->engine->comm, error);
-    for (size_t i = 0; status == QUERN_OK && i < store->part_count; i++)
-        places[store->parts[i].number] = (qn_place){store->parts[i].record_count, 0, store->parts[i].sum};
-    /* In pieces, since words are counted by an int. A sum of 128 bits is of one rank: no carry is lost. */
-    for (uint64_t at = 0; at < count && status == QUERN_OK; at += PLACES_AT_ONCE) {
-        uint64_t more = count - at < PLACES_AT_ONCE ? count - at : PLACES_AT_ONCE;
-        status = qn_comm_reduce_sum(run->engine->comm, (uint64_t *)&places[at], more * WORDS, error);
-    }
-    for (uint64_t i = 0; i < count && status == QUERN_OK; i++)
-        before.record_count_all += places[i].record_count;
-    for (uint64_t i = 0; i < count && status == QUERN_OK; i++) {
-        qn_place here = places[i];
-        places[i] = before;
-        before.record_count += here.record_count;
-        before.sum += here.sum;
-    }
-    run->places[leg] = places;
-    return status;
-}
-
-static quern_status learn_all_places(qn_stage_run *run, qn_error *error)
-{
-    quern_status status = QUERN_OK;
-    for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK; leg++)
-        if (qn_chain_needs_places(&run->chains[leg]))
-            status = learn_places(run, leg, error);
-    return status;
-}
-
 static quern_status prepare_chains(qn_stage_run *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
@@ -679,7 +645,7 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     if (status == QUERN_OK)
         status = number_parts(run, error);
     if (status == QUERN_OK)
-        status = learn_all_places(run, error);
+        status = qn_stage_places_learn(run, error);
     if (status == QUERN_OK)
         status = qn_memory_legs_learn(run, error);
     return status == QUERN_OK ? start_agent(run, error) : status;
@@ -783,6 +749,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
         finish_store(run);
         keep_figures(run);
         run->delivered_before = run->master.delivered_before;
+        run->one_reader = qn_task_list_find_one_reader(&run->master.tasks);
     }
     qn_tasks_end(run);
     qn_isolation_end(run);

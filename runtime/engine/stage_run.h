@@ -9,6 +9,7 @@
 #define QN_ENGINE_STAGE_RUN_H
 
 #include "runtime/base/clock.h"
+#include "runtime/base/timeline.h"
 #include "runtime/data/hot_keys.h"
 #include "runtime/engine/agent.h"
 #include "runtime/engine/bad_log.h"
@@ -86,6 +87,7 @@ struct qn_stage_run {
         *places[QN_LEG_COUNT_MAX]; /* of the parts of the stored result that a leg reads, if it needs them; owned */
     qn_master master;              /* rank 0 */
     uint64_t delivered_before;     /* its, when the stage is over */
+    qn_one_reader one_reader;      /* the same */
     qn_agent agent;
     struct qn_task_runner *tasks;         /* what this rank has of tasks between rests; NULL: nothing yet; owned */
     qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
@@ -108,8 +110,8 @@ struct qn_stage_run {
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */
 };
 
-/* What the parts of a stage_run share, inside the gate. A place to wait: progress, and if there was none, sleep. */
-void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff);
+/* What the parts of a stage_run share, inside the gate. A place to wait: progress, and if there was none, sleep. as: WAIT or IDLE. */
+void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff, qn_timeline_state as);
 /* Whether an attempt's records are a part, which is dropped as a whole; and such a part, number `place` of its leg. is_second: another rank
  * has one of that number, too, until this one is adopted. */
 bool qn_stage_makes_parts(const qn_stage_run *run);

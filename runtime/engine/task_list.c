@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/task_list.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
@@ -79,6 +80,23 @@ static quern_status look_for_whole(qn_listing *listing, const qn_node *source, b
     for (size_t i = 0; i < listing->file_count && source->kind == QN_NODE_SEQUENCES; i++)
         *count_out += listing->files[i].is_whole && listing->files[i].packing == QN_PACKING_NONE;
     return status;
+}
+
+qn_one_reader qn_task_list_find_one_reader(const qn_task_list *list)
+{
+    qn_one_reader found = {0};
+    for (uint32_t leg = 0; list->legs && leg < list->leg_count; leg++)
+        for (size_t i = 0; i < list->legs[leg].listing.file_count; i++) {
+            const qn_input_file *file = &list->legs[leg].listing.files[i];
+            if (file->packing != QN_PACKING_STREAM && !file->is_whole)
+                continue;
+            found.count++;
+            if (file->bytes <= found.bytes)
+                continue;
+            found.bytes = file->bytes;
+            snprintf(found.path, sizeof found.path, "%s", file->path);
+        }
+    return found;
 }
 
 static bool has_packed(const qn_listing *listing)

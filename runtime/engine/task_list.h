@@ -60,6 +60,16 @@ static inline uint32_t qn_task_list_at(const qn_task_list *list, uint32_t turn)
     return list->order ? list->order[turn] : turn;
 }
 
+#define QN_ONE_READER_PATH_BYTES 256
+
+/* Files that cannot be cut, and that one rank reads each: how many there are, and the largest. */
+typedef struct qn_one_reader {
+    uint64_t count, bytes;
+    char path[QN_ONE_READER_PATH_BYTES]; /* cut to fit */
+} qn_one_reader;
+
+qn_one_reader qn_task_list_find_one_reader(const qn_task_list *list);
+
 /* The leg of a task. */
 uint32_t qn_task_list_leg_of(const qn_task_list *list, uint32_t task);
 

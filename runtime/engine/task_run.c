@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/timeline.h"
 #include "runtime/engine/isolation.h"
 #include "runtime/engine/second_run.h"
 #include "runtime/engine/task_step.h"
@@ -488,7 +489,7 @@ static void settle_loans(qn_stage_run *run, qn_source *worker, bool all)
         if (!loan && !all)
             return;
         if (!loan)
-            qn_stage_run_wait(run, &backoff);
+            qn_stage_run_wait(run, &backoff, QN_TIMELINE_IDLE);
         else if (run_own(run, worker, &loan->order, &loan->piece))
             qn_loans_settle(loans, loan);
     }
@@ -631,6 +632,7 @@ static void run_one(qn_stage_run *run, const qn_task *task, bool is_open)
 {
     open_source *from = &run->tasks->from, *worker = &run->tasks->worker;
     bool keeps_source = run->tasks->is_parked;
+    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_MAP);
     uint64_t start_ns = qn_clock_ns();
     if (open_reader(run, keeps_source ? worker : from, task->order.leg) != QUERN_OK)
         qn_agent_break(&run->agent, &run->agent.error);
@@ -646,6 +648,7 @@ static void run_one(qn_stage_run *run, const qn_task *task, bool is_open)
         qn_agent_break(&run->agent, &run->agent.error);
     close_reader(worker);
     run->figures.work_ns += qn_clock_ns() - start_ns;
+    qn_timeline_enter(before);
     if (keeps_source || !run->tasks->is_parked)
         free(task->message);
 }
@@ -662,7 +665,7 @@ void qn_tasks_run(qn_stage_run *run)
         qn_task task;
         bool is_open = false;
         if (!take_task(run, &task, &is_open)) {
-            qn_stage_run_wait(run, &backoff);
+            qn_stage_run_wait(run, &backoff, QN_TIMELINE_IDLE);
             continue;
         }
         qn_backoff_reset(&backoff);

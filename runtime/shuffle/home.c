@@ -2,6 +2,7 @@
 #include "runtime/shuffle/home.h"
 
 #include "runtime/base/assert.h"
+#include "runtime/base/timeline.h"
 
 #define LEVEL_RUN_COUNT_MAX 12 /* runs of one level before they are merged into one of the next */
 #define LEVEL_COUNT_MAX     (QN_MERGE_FAN_IN_MAX / (LEVEL_RUN_COUNT_MAX + 1))
@@ -136,7 +137,9 @@ static quern_status spill(qn_home *home, bool with_piles, qn_error *error)
     note_bytes(home);
     if (home->run_count == QN_MERGE_FAN_IN_MAX)
         return too_many_runs(error);
+    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_SPILL);
     quern_status status = write_run(home, with_piles, &run, error);
+    qn_timeline_enter(before);
     if (status != QUERN_OK)
         return status;
     qn_table_clear(&home->table);

@@ -290,6 +290,7 @@ quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error)
             exchange->sent[to] =
                 seal_chunk(rounds, to, exchange->send_chunks + to * exchange->stride, exchange->sent[to]);
         rounds->sent_bytes += exchange->sent[to];
+        rounds->sent_group_bytes[qn_rounds_group_of(rounds->comm, to)] += exchange->sent[to];
         rounds->sent_rows += rounds->row_counts[to];
         rounds->row_counts[to] = 0;
         rounds->packed[to] = false;

@@ -36,6 +36,19 @@ typedef quern_status (*qn_rounds_receive_fn)(void *user, uint32_t from, const ui
 
 struct qn_rounds_partial;
 
+/* Bytes are counted by pairs of groups of ranks that follow each other: a rank each, if there are no more. */
+#define QN_ROUNDS_GROUPS_MAX 64
+
+static inline uint32_t qn_rounds_group_count(const qn_comm *comm)
+{
+    return comm->size < QN_ROUNDS_GROUPS_MAX ? comm->size : QN_ROUNDS_GROUPS_MAX;
+}
+
+static inline uint32_t qn_rounds_group_of(const qn_comm *comm, uint32_t rank)
+{
+    return (uint32_t)((uint64_t)rank * qn_rounds_group_count(comm) / comm->size);
+}
+
 typedef struct qn_rounds {
     qn_comm *comm;
     uint32_t value_words;
@@ -62,6 +75,7 @@ typedef struct qn_rounds {
     qn_compressor compressor;                                      /* of what goes to other nodes */
     uint8_t *plain;       /* [stride] a chunk that is compressed, or was; NULL: there is one node */
     uint64_t compress_ns; /* in compressing and back */
+    uint64_t sent_group_bytes[QN_ROUNDS_GROUPS_MAX]; /* of sent_bytes, to each group of ranks */
 } qn_rounds;
 
 /* round_bytes: all chunks of a round together, at least QN_ROUNDS_CHUNK_BYTES_MIN a rank, below 2^31. */

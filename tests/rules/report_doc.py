@@ -10,7 +10,7 @@ import doc_tables
 import rulekit
 
 FIGURES = "runtime/engine/stage_run.h"
-WRITER = "runtime/engine/report.c"
+WRITERS = ("runtime/engine/report.c", "runtime/engine/run_view.c", "runtime/engine/verdict.c")
 PAGE = "docs/report.md"
 # A first cell that names a field, in whichever table of the page it stands.
 FIELD = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
@@ -25,8 +25,9 @@ def figures(root):
 
 
 def written(root):
-    """The names that the writer gives by name; those of the figures come from their list."""
-    return re.findall(r'(?:json_object_set_new|set_u64)\(\w+, "(\w+)"', rulekit.read(root, WRITER))
+    """{name: writer} of the names that writers give by name; those of the figures come from their list."""
+    return {name: writer for writer in WRITERS if os.path.exists(os.path.join(root, writer))
+            for name in re.findall(r'(?:json_object_set_new|set_u64)\([\w>-]+, "(\w+)"', rulekit.read(root, writer))}
 
 
 def figures_are_explained(root):
@@ -36,9 +37,9 @@ def figures_are_explained(root):
 
 
 def other_fields_are_explained(root):
-    names = dict.fromkeys(written(root))
-    return [f"{PAGE}:1: no row for {name}, which {WRITER} writes" for name in names if name not in explained(root)] \
-        if names else [f"{WRITER}:1: no field is written"]
+    names = written(root)
+    return [f"{PAGE}:1: no row for {name}, which {names[name]} writes" for name in names if name not in explained(root)] \
+        if names else [f"{WRITERS[0]}:1: no field is written"]
 
 
 def nothing_else_is_explained(root):

@@ -30,6 +30,7 @@
 #include "tools/quern/keeper.h"
 #include "tools/quern/launcher.h"
 #include "tools/quern/litter.h"
+#include "tools/quern/show_report.h"
 
 #define RESTART_COUNT_MAX    1000
 #define RANK_COUNT_MAX       (1 << 24)
@@ -40,6 +41,7 @@
 #define WORDS_MAX            24 /* of our own in a command */
 #define KEEP_NAME            "keep"
 #define CHECKPOINT_OPTION    "--quern-checkpoint"
+#define JOB_OPTION           "--quern-job"
 #define CHECKPOINT_TEMPLATE  "quern-checkpoint.XXXXXX"
 #define WORK_DIRECTORY_COUNT 2
 
@@ -181,14 +183,15 @@ static bool has_file(const job *all, const char *name)
 }
 
 /* The job's own option, if there is one among its arguments, is believed. */
-static const char *find_checkpoint(const job *all)
+static const char *find_option(const job *all, const char *option)
 {
+    size_t length = strlen(option);
     for (char **word = all->words + 1; *word && strcmp(*word, "--") != 0; word++) {
-        if (strncmp(*word, CHECKPOINT_OPTION, strlen(CHECKPOINT_OPTION)) != 0)
+        if (strncmp(*word, option, length) != 0)
             continue;
-        char after = (*word)[strlen(CHECKPOINT_OPTION)];
+        char after = (*word)[length];
         if (after == '=')
-            return *word + strlen(CHECKPOINT_OPTION) + 1;
+            return *word + length + 1;
         if (after == 0 && word[1])
             return word[1];
     }
@@ -197,7 +200,7 @@ static const char *find_checkpoint(const job *all)
 
 static int make_checkpoint(job *all)
 {
-    const char *found = find_checkpoint(all);
+    const char *found = find_option(all, CHECKPOINT_OPTION);
     char directory[PATH_MAX];
     all->checkpoint_is_in_words = found != NULL;
     if (found && all->checkpoint_given)
@@ -301,6 +304,15 @@ static void add_job(const job *all, char **command, size_t count, char *checkpoi
     command[count] = NULL;
 }
 
+/* Whoever was killed could not say so. */
+static void show_if_killed(const job *all)
+{
+    const char *found = find_option(all, JOB_OPTION), *set = getenv("QUERN_JOB");
+    const char *directory = found ? found : set;
+    if (directory && *directory)
+        quern_report_killed(directory);
+}
+
 static int run_once(job *all)
 {
     char ranks[32], checkpoint_word[PATH_MAX + sizeof CHECKPOINT_OPTION + 1];
@@ -330,6 +342,7 @@ static int run_once(job *all)
     all->line_count = count_lines(all);
     int failed = quern_keeper_run(&all->keeper, command);
     free(command);
+    show_if_killed(all);
     return failed;
 }
 
