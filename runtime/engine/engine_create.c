@@ -74,6 +74,7 @@ static void log_start(const qn_engine *engine)
     if (comm->tells_losses)
         qn_log_line(&engine->log, "if ranks are lost, the job %s",
                     comm->on_loss == QN_LOSS_IS_SURVIVED ? "goes on with the others" : "ends");
+    qn_log_line(&engine->log, "what other ranks send is %s", comm->trusts_network ? "trusted" : "checked");
     if (!comm->helper_allowed)
         qn_log_line(&engine->log, "MPI allows one thread only: a slow callback will stall the shuffle");
 }

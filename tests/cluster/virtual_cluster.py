@@ -5,7 +5,8 @@ A test program calls enter() first: it goes on inside namespaces of its own, as 
 whatever ends it. There it makes a Cluster. Its own place is the login node `login` (10.99.0.254) with the controller; the nodes are
 n1, n2 ... (10.99.0.1 ...), each an init process in namespaces of its own and a network device that is plugged into a bridge.
 
-Everything that SLURM keeps is in the cluster's directory, which is on all nodes, as is whatever is not below /tmp.
+Everything that SLURM keeps is in the cluster's directory, which is on all nodes, as is whatever is not below /tmp. Without SLURM the
+nodes are hosts that mpirun enters by the script `agent` in that directory, as it would by ssh.
 """
 import contextlib
 import os
@@ -19,16 +20,26 @@ import time
 
 INSIDE = "QUERN_TEST_CLUSTER"
 LOGIN_ADDRESS = 254
-NEEDS = ("unshare", "nsenter", "ip", "munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+NEEDS = ("unshare", "nsenter", "ip")
+SLURM_NEEDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+# What ssh is: `agent HOST WORDS...`. A host that is down is not reached, and nothing of our environment is there.
+AGENT = """#!/bin/sh
+host=$1
+shift
+init=$(cat "%(dir)s/run/$host.init" 2>/dev/null) && [ -n "$(ip -oneline link show up dev "cable${host#n}" 2>/dev/null)" ] ||
+    { echo "agent: $host cannot be reached" >&2; exit 255; }
+exec nsenter --target "$init" --mount --uts --ipc --net --pid env --ignore-environment PATH="$PATH" HOME=/root USER=root LC_ALL=C \\
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 sh -c "$*"
+"""
 
 
-def why_not():
+def why_not(slurm=True):
     """Why there can be no cluster here; None if there can."""
     if os.environ.get(INSIDE):
         return None
     if os.geteuid() != 0:
         return "needs root to make network namespaces"
-    lacking = [name for name in NEEDS if not shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
+    lacking = [name for name in NEEDS + SLURM_NEEDS * slurm if not shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
     if lacking:
         return "not installed: %s" % ", ".join(lacking)
     done = subprocess.run(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "ip", "link", "add", "name", "switch", "type", "bridge"],
@@ -36,9 +47,9 @@ def why_not():
     return None if done.returncode == 0 else "namespaces are not allowed here: %s" % done.stderr.decode().strip()
 
 
-def enter():
+def enter(slurm=True):
     """Goes on with this program in namespaces of its own; returns there, or at once where there can be none."""
-    if os.environ.get(INSIDE) or why_not() is not None:
+    if os.environ.get(INSIDE) or why_not(slurm) is not None:
         return
     os.environ[INSIDE] = "1"
     os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -66,12 +77,12 @@ def address(number):
 
 
 class Cluster:
-    """with Cluster(3) as cluster: ... SLURM's commands work, and its nodes are idle."""
+    """with Cluster(3) as cluster: ... SLURM's commands work, and its nodes are idle. Without SLURM they are hosts of agent()."""
 
-    def __init__(self, count, cpus=2, memory_mib=2000):
+    def __init__(self, count, cpus=2, memory_mib=2000, slurm=True):
         if not os.environ.get(INSIDE):
             raise RuntimeError("enter() first: this machine is nobody's cluster")
-        self.count, self.cpus, self.memory_mib = count, cpus, memory_mib
+        self.count, self.cpus, self.memory_mib, self.slurm = count, cpus, memory_mib, slurm
         self.dir = tempfile.mkdtemp(prefix="qcluster.", dir="/var/tmp")
         self.inits = {}
         os.chmod(self.dir, 0o755)
@@ -80,11 +91,15 @@ class Cluster:
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             self.be_login_node()
-            self.configure()
-            self.start_controller()
+            if self.slurm:
+                self.configure()
+                self.start_controller()
             for number in range(1, self.count + 1):
                 self.boot(number)
-            wait_for(lambda: self.idle() == self.count, 30, "the nodes are idle")
+            if self.slurm:
+                wait_for(lambda: self.idle() == self.count, 30, "the nodes are idle")
+            else:
+                self.write_agent()
             undo.pop_all()
         return self
 
@@ -107,6 +122,13 @@ class Cluster:
         call("ip", "link", "add", "name", "switch", "type", "bridge")
         call("ip", "addr", "add", address(LOGIN_ADDRESS) + "/24", "dev", "switch")
         call("ip", "link", "set", "switch", "up")
+
+    def write_agent(self):
+        with open(self.path("agent"), "w") as file:
+            file.write(AGENT % {"dir": self.dir})
+        os.chmod(self.path("agent"), 0o755)
+        for number in range(1, self.count + 1):
+            wait_for(lambda: os.path.exists(self.path("run", "n%d.address" % number)), 10, "n%d is up" % number)
 
     def configure(self):
         with open(self.path("munge.key"), "wb") as file:
@@ -144,7 +166,8 @@ class Cluster:
         os.makedirs(self.path("tmp", name), mode=0o1777, exist_ok=True)
         with open(self.path("log", "init-" + name), "ab") as log:
             starter = subprocess.Popen(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL",
-                                        "--mount-proc", sys.executable, os.path.abspath(__file__), name, address(number), self.dir],
+                                        "--mount-proc", sys.executable, os.path.abspath(__file__), name, address(number), self.dir,
+                                        "slurmd" if self.slurm else ""],
                                        stdout=log, stderr=log)
         children = "/proc/%d/task/%d/children" % (starter.pid, starter.pid)
         ours = os.readlink("/proc/self/ns/net")
@@ -159,12 +182,36 @@ class Cluster:
 
         self.inits.pop(number, None)
         wait_for(find, 10, name)
+        with open(self.path("run", name + ".init"), "w") as file:
+            file.write(str(self.inits[number]))
         call("ip", "link", "add", "cable%d" % number, "type", "veth", "peer", "name", "net", "netns", str(self.inits[number]))
         call("ip", "link", "set", "cable%d" % number, "master", "switch", "up")
 
     def kill(self, number):
         """As if its power were gone."""
         os.kill(self.inits.pop(number), signal.SIGKILL)
+
+    def cut(self, number):
+        """Its cable; join() mends it."""
+        call("ip", "link", "set", "cable%d" % number, "down")
+
+    def join(self, number):
+        call("ip", "link", "set", "cable%d" % number, "up")
+
+    def processes(self, number):
+        """On the node, apart from its init: pid here to the words of its command."""
+        there = os.readlink("/proc/%d/ns/pid" % self.inits[number])
+        found = {}
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.readlink("/proc/%s/ns/pid" % name) == there and int(name) != self.inits[number]:
+                    with open("/proc/%s/cmdline" % name) as file:
+                        found[int(name)] = file.read().replace("\0", " ")
+        return found
+
+    def files(self, number, path):
+        """Names in a directory as the node sees it."""
+        return os.listdir("/proc/%d/root%s" % (self.inits[number], path))
 
     def idle(self):
         return int(call("sinfo", "--noheader", "--states=idle", "--format=%D") or 0)
@@ -180,8 +227,8 @@ class Cluster:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def be_node(name, ip, directory):
-    """The init of a node: its devices, slurmd, and orphans that end."""
+def be_node(name, ip, directory, daemon):
+    """The init of a node: its devices, slurmd unless there is no SLURM, and orphans that end."""
     call("hostname", name)
     call("mount", "--bind", os.path.join(directory, "tmp", name), "/tmp")
     call("mount", "-t", "tmpfs", "-o", "mode=1777,size=1g", "none", "/dev/shm")
@@ -190,7 +237,10 @@ def be_node(name, ip, directory):
     call("ip", "link", "set", "lo", "up")
     call("ip", "addr", "add", ip + "/24", "dev", "net")
     call("ip", "link", "set", "net", "up")
-    call("slurmd", "-N", name)
+    if daemon:
+        call(daemon, "-N", name)
+    with open(os.path.join(directory, "run", name + ".address"), "w") as file:
+        file.write(ip)
     while True:
         try:
             os.wait()

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""test_hosts.py: jobs by mpirun on four hosts (virtual_cluster.py without SLURM), whose cables are cut and whose power fails.
+
+Each host sees a /tmp of its own, so everything is below /var/tmp."""
+import atexit
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from harness import Skip, main, read_file, test, wait_until  # noqa: E402
+import virtual_cluster  # noqa: E402
+from slow_job import check_outputs, slow_job  # noqa: E402
+
+ALL = "n1:2,n2:2,n3:2,n4:2"
+NODE_LOST = 205
+
+
+class Hosts:
+    """The four hosts of all tests, and a directory that they see."""
+
+    cluster = None
+
+    def __init__(self, t):
+        self.t = t
+        if not Hosts.cluster:
+            Hosts.cluster = virtual_cluster.Cluster(4, slurm=False).__enter__()
+            atexit.register(Hosts.cluster.close)
+        self.dir = tempfile.mkdtemp(prefix="work.", dir=self.cluster.dir)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, content):
+        with open(self.path(name), "wb") as file:
+            file.write(content)
+        return self.path(name)
+
+    def environment(self):
+        return {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TMPDIR": "/tmp",
+                "OMPI_MCA_plm_rsh_agent": self.cluster.path("agent"), "OMPI_MCA_btl": "self,vader,tcp",
+                "OMPI_MCA_btl_tcp_if_include": "10.99.0.0/24", "OMPI_MCA_oob_tcp_if_include": "10.99.0.0/24",
+                "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "QUERN_PIN": "off"}
+
+    def start(self, *words):
+        """quern run with these words."""
+        return subprocess.Popen([self.t.options.quern, "run", *words], cwd=self.dir, env=self.environment(), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def end(self, job, seconds, status=0):
+        """What it said."""
+        try:
+            said = job.communicate(timeout=seconds)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            job.kill()
+            said = job.communicate()[0].decode(errors="replace")
+            self.t.check(False, "no end within %d s: %s" % (seconds, said))
+        self.t.check(job.returncode == status, "status %d: %s" % (job.returncode, said))
+        return said
+
+    def run(self, *words, seconds=40):
+        said = self.end(self.start(*words), seconds)
+        self.nothing_is_left()
+        return said
+
+    def program(self, name):
+        return os.path.join(os.path.dirname(self.t.options.wordcount), name)
+
+    def nothing_is_left(self, seconds=4):
+        """On any host that lives: processes, sessions of Open MPI, shared memory, what is spilled."""
+        def look():
+            return {number: left for number in self.cluster.inits
+                    if any(left := (self.cluster.processes(number), self.cluster.files(number, "/tmp"), self.cluster.files(number, "/dev/shm")))}
+
+        wait_until(lambda: not look(), seconds)
+        self.t.check(not look(), "left on hosts: %s" % look())
+
+    def wait_for_work(self, job):
+        def works():
+            if job.poll() is not None:
+                return True
+            path = self.path("job/status.json")
+            stage = json.loads(read_file(path))["stage"] if os.path.exists(path) else None
+            return stage and stage["tasks_done"] > 4
+
+        wait_until(works, 30)
+        if job.poll() is not None:
+            self.end(job, 1, None)
+
+
+def hosts(t):
+    reason = virtual_cluster.why_not(slurm=False)
+    if reason:
+        raise Skip(reason)
+    return Hosts(t)
+
+
+@test
+def word_counts_and_sorts_over_four_hosts_have_the_bytes_of_one(t):
+    here = hosts(t)
+    choose = random.Random(5)
+    here.write("words", b" ".join(b"%x" % int(choose.expovariate(1) * 2000) for _ in range(200000)))
+    here.write("records", choose.randbytes(100 * 30000))
+    for name, source in (("wordcount", "words"), ("sortrecords", "records")):
+        for hosts_given, out in ((ALL, "four"), ("n1:2", "one")):
+            here.run("--hosts", hosts_given, "--", here.program(name), "-o", name + out, source, "--quern-log=" + name + out + ".log",
+                     "--quern-round-bytes=128K")
+        t.check(t.committed(here.path(name + "four")) == t.committed(here.path(name + "one")) != b"", "%s: other bytes" % name)
+        log = read_file(here.path(name + "four.log"))
+        t.check(b"rank 7 of 8 on node 3 of 4" in log and log.count(b"what other ranks send is checked") == 8, log.decode())
+        log = read_file(here.path(name + "one.log"))
+        t.check(b"rank 1 of 2 on node 0 of 1" in log and log.count(b"what other ranks send is trusted") == 2, log.decode())
+
+
+@test
+def a_job_whose_cable_is_cut_ends_and_can_be_gone_on_with(t):
+    here = hosts(t)
+    words = slow_job(t, here.dir, 4, 8) + ["--quern-checkpoint-every=1s", "--quern-job=job"]
+    job = here.start("--hosts", ALL, "--checkpoint", "saved", "--", *words)
+    here.wait_for_work(job)
+    time.sleep(2)
+    here.cluster.cut(3)
+    began = time.monotonic()
+    here.end(job, 30, NODE_LOST)
+    t.check(time.monotonic() - began < 20, "it took %.1f s to notice" % (time.monotonic() - began))
+    here.nothing_is_left(20)
+    here.cluster.join(3)
+    t.check(b"epoch" in read_file(here.path("saved/journal")), "nothing was saved")
+    here.run("--hosts", "n1:2,n2:2,n4:2", "--checkpoint", "saved", "--", *words)
+    check_outputs(t, here.dir, words)
+
+
+@test
+def a_job_whose_host_dies_goes_on_on_the_others(t):
+    here = hosts(t)
+    words = slow_job(t, here.dir, 4, 8) + ["--quern-checkpoint-every=1s", "--quern-job=job"]
+    job = here.start("--restarts", "2", "-n", "8", "--hosts", ALL, "--", *words)
+    here.wait_for_work(job)
+    time.sleep(2)
+    here.cluster.kill(2)
+    said = here.end(job, 60)
+    t.check("n2 does not answer: it is left out" in said and "starting again, 1 of 2" in said and "2 of 2" not in said, said)
+    t.check(json.loads(read_file(here.path("job/status.json")))["ranks"] == 6, "ranks")
+    here.nothing_is_left()
+    here.cluster.boot(2)
+    check_outputs(t, here.dir, words)
+
+
+if __name__ == "__main__":
+    tempfile.tempdir = "/var/tmp"
+    virtual_cluster.enter(slurm=False)
+    main()
