@@ -121,8 +121,8 @@ static const char *check_stays(const qn_sched *sched)
             return "a task that stays has a second elsewhere";
         }
     }
-    bool is_right = pending_count == sched->stay_pending_count && left_count == 0 &&
-                    alive_count == sched->counts.ranks_alive;
+    bool is_right =
+        pending_count == sched->stay_pending_count && left_count == 0 && alive_count == sched->counts.ranks_alive;
     return is_right ? NULL : "what stays on nodes is miscounted";
 }
 

@@ -48,7 +48,8 @@ static bool is_valid(const qn_sched_config *config)
     if (config->attempt_count_max == 0 || config->attempt_count_max > QN_SCHED_ATTEMPT_MAX) {
         return false;
     }
-    return fits_indices(config) && are_stays(config) && are_nodes(config->rank_node, config->rank_count, config->node_count, false) &&
+    return fits_indices(config) && are_stays(config) &&
+           are_nodes(config->rank_node, config->rank_count, config->node_count, false) &&
            (config->task_node == NULL || are_nodes(config->task_node, config->task_count, config->node_count, true));
 }
 

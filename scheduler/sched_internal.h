@@ -80,11 +80,11 @@ typedef struct qn_sched_rank {
 } qn_sched_rank;
 
 typedef struct qn_sched_node {
-    uint32_t fresh_first; /* queue of fresh tasks hinted here */
-    uint32_t stay_first;  /* queue of fresh tasks that stay here */
+    uint32_t fresh_first;             /* queue of fresh tasks hinted here */
+    uint32_t stay_first;              /* queue of fresh tasks that stay here */
     uint32_t stay_pending, stay_left; /* of tasks that stay here, those pending; those not done */
     uint32_t ranks_alive;
-    uint32_t ring_next;   /* ring of nodes that may have fresh tasks; QN_SCHED_NONE: not in it */
+    uint32_t ring_next; /* ring of nodes that may have fresh tasks; QN_SCHED_NONE: not in it */
 } qn_sched_node;
 
 typedef struct qn_sched_rank_queue {
@@ -111,8 +111,8 @@ struct qn_sched {
     uint32_t ring_turn; /* the node served last by rotation; QN_SCHED_NONE: no node ever had a hinted task */
 
     uint32_t fresh_count, back_count, abandoned_count; /* pending is fresh + back */
-    uint32_t fresh_hinted_count, stay_pending_count;   /* of fresh ones, those that do not stay; of both, those that do */
-    qn_sched_counts counts;                                                /* its `pending` is derived on reading */
+    uint32_t fresh_hinted_count, stay_pending_count; /* of fresh ones, those that do not stay; of both, those that do */
+    qn_sched_counts counts;                          /* its `pending` is derived on reading */
 
     qn_sched_rank_queue asking[QN_SCHED_ASKING_COUNT]; /* [0] stays empty */
     qn_sched_rank_queue noted;                         /* linked by notice_next only */

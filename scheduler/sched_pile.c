@@ -94,8 +94,8 @@ void qn_sched_pile_init(qn_sched *sched, const qn_sched_config *config)
 {
     const uint32_t *task_node = config->task_node;
     for (uint32_t node = 0; node <= sched->node_count; node++) {
-        sched->nodes[node] = (qn_sched_node){
-            .fresh_first = QN_SCHED_NONE, .stay_first = QN_SCHED_NONE, .ring_next = QN_SCHED_NONE};
+        sched->nodes[node] =
+            (qn_sched_node){.fresh_first = QN_SCHED_NONE, .stay_first = QN_SCHED_NONE, .ring_next = QN_SCHED_NONE};
     }
     for (uint32_t rank = 0; rank < sched->rank_count; rank++) {
         sched->nodes[sched->ranks[rank].node].ranks_alive++;

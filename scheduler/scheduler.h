@@ -46,7 +46,7 @@ typedef struct qn_sched_config {
                                    borrowed during init */
     const bool *task_stays; /* [task_count], those that only ranks of their node may run, which task_node names; NULL:
                                    none; borrowed during init */
-    const bool *task_done; /* [task_count], those that were done before: by an earlier run of the stage; NULL: none;
+    const bool *task_done;  /* [task_count], those that were done before: by an earlier run of the stage; NULL: none;
                                    borrowed during init */
 } qn_sched_config;
 

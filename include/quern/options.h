@@ -103,7 +103,9 @@ typedef enum quern_explain_form {
     X(recover, quern_switch, "recover", SWITCH, "where MPI can, but not inside a host application",                    \
       "when a rank dies, the others go on without it, from the checkpoint if there is one")                            \
     X(speculate, quern_switch, "speculate", SWITCH, "where it pays",                                                   \
-      "near the end of a stage, idle ranks take over from slow ones; on: from whoever has work left")
+      "near the end of a stage, idle ranks take over from slow ones; on: from whoever has work left")                  \
+    X(node_local, const char *, "node-local", TEXT, "none",                                                            \
+      "paths, divided by colons, below which each node has files of its own, which are read there and all are input")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

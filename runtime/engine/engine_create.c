@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "runtime/base/crash.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/pages.h"
 #include "runtime/base/suspension.h"
 #include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
+
+#define HOST_BYTES_MAX 256
+
+/* The first rank of a node speaks for it; several nodes on one machine have one name. */
+static uint64_t digest_name(const qn_comm *comm)
+{
+    char name[HOST_BYTES_MAX] = "";
+    gethostname(name, sizeof name - 1);
+    return comm->node_rank == 0 ? qn_checksum(name, strlen(name), 0) : 0;
+}
 
 quern_status qn_engine_learn_nodes(qn_engine *engine, qn_error *error)
 {
@@ -17,7 +29,12 @@ quern_status qn_engine_learn_nodes(qn_engine *engine, qn_error *error)
     if (!engine->rank_node)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for %u ranks", comm->size);
     quern_status status = qn_comm_agree(comm, error);
-    return status == QUERN_OK ? qn_comm_gather(comm, &comm->node, sizeof comm->node, engine->rank_node, error) : status;
+    if (status == QUERN_OK)
+        status = qn_comm_gather(comm, &comm->node, sizeof comm->node, engine->rank_node, error);
+    engine->node_names = digest_name(comm);
+    if (status == QUERN_OK)
+        status = qn_comm_reduce_sum(comm, &engine->node_names, 1, error);
+    return status;
 }
 
 static quern_status place_ranks(qn_engine *engine, const char *allowed, qn_error *error)
@@ -120,6 +137,7 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         status = qn_settings_unify(&engine->settings, comm, error);
     if (status == QUERN_OK)
         status = qn_engine_learn_nodes(engine, error);
+    engine->first_node_names = engine->node_names;
     if (status == QUERN_OK)
         status = pin(engine, error);
     if (status == QUERN_OK)

@@ -197,12 +197,14 @@ static quern_status copy_texts(qn_settings *settings, const quern_options *optio
     const char *job_dir = options->job_dir;
     settings->scratch_dir = strdup(choose_scratch(options));
     settings->job_dir = job_dir ? strdup(job_dir) : NULL;
+    settings->node_local = options->node_local ? strdup(options->node_local) : NULL;
     settings->report_path = choose_path(options->report_path, job_dir, "report.json");
     settings->log_path = choose_path(options->log_path, job_dir, "log");
     settings->quarantine_dir = options->quarantine_dir ? strdup(options->quarantine_dir) : NULL;
     settings->checkpoint_dir = options->checkpoint_dir ? strdup(options->checkpoint_dir) : NULL;
     if (!settings->scratch_dir || (options->checkpoint_dir && !settings->checkpoint_dir) ||
-        (job_dir && !settings->job_dir) || ((options->report_path || job_dir) && !settings->report_path) ||
+        (job_dir && !settings->job_dir) || (options->node_local && !settings->node_local) ||
+        ((options->report_path || job_dir) && !settings->report_path) ||
         ((options->log_path || job_dir) && !settings->log_path) ||
         (options->quarantine_dir && !settings->quarantine_dir))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the texts of options");
@@ -259,6 +261,7 @@ void qn_settings_fini(qn_settings *settings)
 {
     free(settings->scratch_dir);
     free(settings->job_dir);
+    free(settings->node_local);
     free(settings->report_path);
     free(settings->log_path);
     free(settings->quarantine_dir);

@@ -29,6 +29,7 @@ typedef struct qn_settings {
     uint64_t split_bytes; /* 0: by the input */
     uint32_t attempt_count_max;
     char *scratch_dir;           /* owned */
+    char *node_local;            /* owned; NULL: no paths are on nodes */
     char *job_dir;               /* owned; NULL: none */
     char *report_path;           /* owned; NULL: none */
     char *log_path;              /* owned; NULL: none */

@@ -11,8 +11,10 @@
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/isolation.h"
 #include "runtime/engine/memory_leg.h"
+#include "runtime/engine/node_tasks.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
+#include "runtime/engine/stage_places.h"
 #include "runtime/engine/stage_restore.h"
 #include "runtime/engine/task_run.h"
 #include "runtime/exec/grouper.h"
@@ -20,8 +22,6 @@
 #define GROUPS_AT_ONCE 16
 #define GROUP_BYTES_MAX                                                                                                \
     ((uint64_t)1 << 20) /* of a group's values in memory: the part of a reader, which a leg of groups has not */
-
-#define PLACES_AT_ONCE ((uint64_t)1 << 20)
 
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
 void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff)
@@ -455,7 +455,7 @@ static uint64_t count_parts(const qn_stage_run *run, uint32_t leg)
     if (!qn_leg_has_tasks(run->stage, leg))
         return run->from[leg] ? qn_result_get_part_count(run->from[leg], run->engine->comm->size)
                               : run->engine->comm->size;
-    return run->master.tasks.legs ? run->master.tasks.legs[leg].splits.count : 0;
+    return run->master.tasks.legs ? qn_task_leg_count(&run->master.tasks.legs[leg]) : 0;
 }
 
 /* Every rank learns where in the output the parts of a leg begin: only the master knows how many tasks there are. */
@@ -551,46 +551,6 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
     return status;
 }
 
-/* What is before each part of the stored result that a leg reads. Each rank puts in what it knows of its parts, at their numbers; the
- * sums of all ranks are then everything, since every part is somewhere once. */
-static quern_status learn_places(qn_stage_run *run, uint32_t leg, qn_error *error)
-{
-    enum { WORDS = sizeof(qn_place) / sizeof(uint64_t) };
-    const qn_store *store = run->from[leg]->stored;
-    uint64_t count = run->from[leg]->part_count;
-    qn_place *places = calloc(count + 1, sizeof *places), before = {0};
-    if (!places)
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the places of %llu parts",
-                     (unsigned long long)count);
-    quern_status status = qn_comm_agree(run->engine->comm, error);
-    for (size_t i = 0; status == QUERN_OK && i < store->part_count; i++)
-        places[store->parts[i].number] = (qn_place){store->parts[i].record_count, 0, store->parts[i].sum};
-    /* In pieces, since words are counted by an int. A sum of 128 bits is of one rank: no carry is lost. */
-    for (uint64_t at = 0; at < count && status == QUERN_OK; at += PLACES_AT_ONCE) {
-        uint64_t more = count - at < PLACES_AT_ONCE ? count - at : PLACES_AT_ONCE;
-        status = qn_comm_reduce_sum(run->engine->comm, (uint64_t *)&places[at], more * WORDS, error);
-    }
-    for (uint64_t i = 0; i < count && status == QUERN_OK; i++)
-        before.record_count_all += places[i].record_count;
-    for (uint64_t i = 0; i < count && status == QUERN_OK; i++) {
-        qn_place here = places[i];
-        places[i] = before;
-        before.record_count += here.record_count;
-        before.sum += here.sum;
-    }
-    run->places[leg] = places;
-    return status;
-}
-
-static quern_status learn_all_places(qn_stage_run *run, qn_error *error)
-{
-    quern_status status = QUERN_OK;
-    for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK; leg++)
-        if (qn_chain_needs_places(&run->chains[leg]))
-            status = learn_places(run, leg, error);
-    return status;
-}
-
 static quern_status prepare_chains(qn_stage_run *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
@@ -635,6 +595,7 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
                                .makes_parts = qn_stage_makes_parts(run),
                                .number = engine->stage_number,
                                .rank_node = engine->rank_node,
+                               .far = &run->far,
                                .epochs = checkpoint->directory ? &checkpoint->when : NULL,
                                .into = can_rest(run) ? run->into : NULL,
                                .begun = has_begun ? &begun : NULL};
@@ -674,6 +635,8 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     bool is_master = engine->comm->rank == 0;
     if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
         qn_isolation_begin(run, error);
+    if (qn_node_tasks_are_there(run->stage))
+        qn_node_tasks_gather(engine, run->stage, &run->far, error);
     if (error->status == QUERN_OK && is_master)
         start_master(run, error);
     quern_status status = qn_comm_agree(engine->comm, error);
@@ -685,7 +648,7 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     if (status == QUERN_OK)
         status = number_parts(run, error);
     if (status == QUERN_OK)
-        status = learn_all_places(run, error);
+        status = qn_stage_learn_places(run, error);
     if (status == QUERN_OK)
         status = qn_memory_legs_learn(run, error);
     return status == QUERN_OK ? start_agent(run, error) : status;
@@ -795,6 +758,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
         fini_leg(run, leg);
     qn_master_finish(&run->master);
+    qn_node_tasks_destroy(&run->far);
     run->engine->site = (qn_site){0};
     return qn_comm_agree(run->engine->comm, error);
 }

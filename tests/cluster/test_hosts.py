@@ -13,9 +13,9 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from harness import Skip, main, read_file, test, wait_until  # noqa: E402
+from harness import Skip, compare_counts, count_words, main, parse_counts, read_file, test, wait_until  # noqa: E402
 import virtual_cluster  # noqa: E402
-from slow_job import check_outputs, slow_job  # noqa: E402
+from slow_job import LINES, check_outputs, slow_job  # noqa: E402
 
 ALL = "n1:2,n2:2,n3:2,n4:2"
 NODE_LOST = 205
@@ -115,6 +115,33 @@ def word_counts_and_sorts_over_four_hosts_have_the_bytes_of_one(t):
         t.check(b"rank 7 of 8 on node 3 of 4" in log and log.count(b"what other ranks send is checked") == 8, log.decode())
         log = read_file(here.path(name + "one.log"))
         t.check(b"rank 1 of 2 on node 0 of 1" in log and log.count(b"what other ranks send is trusted") == 2, log.decode())
+
+
+@test
+def what_each_host_has_for_itself_is_read_there_and_all_of_it_counts(t):
+    here = hosts(t)
+    contents = {1: LINES[:9000], 2: b"only on two\n" * 4000, 4: LINES[5000:]}
+    for number, content in contents.items():
+        here.cluster.write(number, "/tmp/scratch/in", content)
+    here.cluster.write(4, "/tmp/scratch/more", LINES)
+    here.write("shared", LINES)
+    words = ("--hosts", ALL, "--", here.program("wordcount"), "--quern-split-bytes=8K")
+    here.end(here.start(*words, "-o", "out", "--quern-node-local=/tmp/scratch", "--quern-report=report.json", "/tmp/scratch"), 40)
+    counts = parse_counts(t.committed(here.path("out")))
+    difference = compare_counts(count_words(*contents.values(), LINES), counts)
+    t.check(difference is None, difference)
+    ranks = json.loads(read_file(here.path("report.json")))["stages"][0]["ranks"]
+    for number in (1, 2, 3, 4):
+        there = ranks[2 * number - 2:2 * number]
+        t.check(all(rank["local_tasks"] == rank["tasks"] for rank in there), "ranks: %s" % there)
+        read = sum(rank["input_bytes"] for rank in there)
+        there = len(contents.get(number, b"")) + (number == 4) * len(LINES)
+        t.check(read >= there and (read > 0) == (there > 0), "n%d read %d bytes" % (number, read))
+    said = here.end(here.start(*words, "-o", "out2", "--quern-node-local=/tmp/scratch", "/tmp/scratch/nowhere"), 40, 1)
+    t.check("no node has /tmp/scratch/nowhere" in said, said)
+    for number in (*contents, 3):
+        here.cluster.remove(number, "/tmp/scratch")
+    here.nothing_is_left()
 
 
 @test

@@ -213,6 +213,16 @@ class Cluster:
         """Names in a directory as the node sees it."""
         return os.listdir("/proc/%d/root%s" % (self.inits[number], path))
 
+    def write(self, number, path, content):
+        """A file as the node sees it."""
+        path = "/proc/%d/root%s" % (self.inits[number], path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+
+    def remove(self, number, path):
+        shutil.rmtree("/proc/%d/root%s" % (self.inits[number], path), ignore_errors=True)
+
     def idle(self):
         return int(call("sinfo", "--noheader", "--states=idle", "--format=%D") or 0)
 

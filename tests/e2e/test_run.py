@@ -156,6 +156,9 @@ def hosts_that_do_not_answer_are_left_out_of_a_start_and_said(t):
     run("a,x,y,c", 8, (b"4", b"a,c"), b"x", b"y")
     run("x,localhost,b", 3, (b"2", b"localhost,b"), b"x")
     run("x,localhost,y", 3, (b"3", b"x,localhost,y"))  # is that the way to reach them at all?
+    done = ended(t, 0, "--mpirun", shows, "--restarts", "1", "--hosts", "a,x", "job", "--quern-node-local=/scratch",
+                 env={"OMPI_MCA_plm_rsh_agent": agent + " -q"})
+    t.check(b"--host a,x job" in done.stdout, "a host is left out that has input: %r" % done.stdout, done)
     run("+n1,x,b", 3, (b"2", b"+n1,b"), b"x")
 
 

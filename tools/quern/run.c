@@ -184,15 +184,15 @@ static bool has_file(const job *all, const char *name)
     return access(path, F_OK) == 0;
 }
 
-/* The job's own option, if there is one among its arguments, is believed. */
-static const char *find_checkpoint(const job *all)
+/* The value of an option of the job's own, if there is one among its arguments. */
+static const char *find_option(const job *all, const char *name)
 {
     for (char **word = all->words + 1; *word && strcmp(*word, "--") != 0; word++) {
-        if (strncmp(*word, CHECKPOINT_OPTION, strlen(CHECKPOINT_OPTION)) != 0)
+        if (strncmp(*word, name, strlen(name)) != 0)
             continue;
-        char after = (*word)[strlen(CHECKPOINT_OPTION)];
+        char after = (*word)[strlen(name)];
         if (after == '=')
-            return *word + strlen(CHECKPOINT_OPTION) + 1;
+            return *word + strlen(name) + 1;
         if (after == 0 && word[1])
             return word[1];
     }
@@ -201,7 +201,7 @@ static const char *find_checkpoint(const job *all)
 
 static int make_checkpoint(job *all)
 {
-    const char *found = find_checkpoint(all);
+    const char *found = find_option(all, CHECKPOINT_OPTION);
     char directory[PATH_MAX];
     all->checkpoint_is_in_words = found != NULL;
     if (found && all->checkpoint_given)
@@ -470,6 +470,12 @@ static bool lets_live(const job *all)
 }
 #endif
 
+/* Without one of them a part of the input would be left out, and nobody would see it in the output. */
+static bool needs_all_hosts(const job *all)
+{
+    return find_option(all, "--quern-node-local") || getenv("QUERN_NODE_LOCAL");
+}
+
 /* A cut cable is noticed in seconds: else the launcher waits for ever. */
 static void watch_network(void)
 {
@@ -486,7 +492,8 @@ int quern_command_run(int argc, char **argv)
     choose_ranks(&all);
     if (!all.is_local)
         watch_network();
-    if (all.hosts && all.restart_count_max > 0 && quern_hosts_init(&all.asked, all.hosts) != 0)
+    if (all.hosts && all.restart_count_max > 0 && !needs_all_hosts(&all) &&
+        quern_hosts_init(&all.asked, all.hosts) != 0)
         return 1;
     if (quern_keeper_init(&all.keeper, all.is_local) != 0 || make_checkpoint(&all) != 0)
         return 1;
