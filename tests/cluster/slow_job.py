@@ -12,7 +12,7 @@ def slow_job(t, directory, seconds, rank_count):
     with open(os.path.join(directory, "input"), "wb") as file:
         file.write(LINES * (int(seconds * rank_count / LINE_SECONDS) // 30000 + 1))
     program = os.path.join(os.path.dirname(t.options.wordcount), "..", "tests", "e2e", "resumed_job")
-    return [os.path.realpath(program), "slow", "out1", "out2", "input", "--quern-split-bytes=32K"]
+    return [os.path.realpath(program), "slow", "out1", "out2", "input"]
 
 
 def check_outputs(t, directory, words):

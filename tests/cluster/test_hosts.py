@@ -145,9 +145,46 @@ def what_each_host_has_for_itself_is_read_there_and_all_of_it_counts(t):
 
 
 @test
+def a_small_side_of_a_join_is_once_on_each_host_and_crosses_its_cable_once(t):
+    here = hosts(t)
+    choose = random.Random(7)
+    here.write("small", b"".join(b"%d\t%s\n" % (i, choose.randbytes(20).hex().encode()) for i in range(80000)))
+    here.write("large", b"".join(b"%d\t%d\n" % (choose.randrange(10 ** 6), i) for i in range(300000)))
+    words = [here.program("join"), "--left", "large", "--right", "small", "-o"]
+    before = {number: here.cluster.received_bytes(number) for number in here.cluster.inits}
+    here.run("--hosts", ALL, "--", *words, "out", "--quern-report=report.json", "--quern-split-bytes=256K")
+    received = {number: here.cluster.received_bytes(number) - before[number] for number in here.cluster.inits}
+    stages = json.loads(read_file(here.path("report.json")))["stages"]
+    tables = [sum(rank["broadcast_bytes"] for rank in ranks) for ranks in
+              (stage["ranks"][2 * number - 2:2 * number] for stage in stages for number in here.cluster.inits)]
+    table = max(tables)
+    print("# a table of %d bytes; received: %s" % (table, received))
+    # A half of it is the index, which each host makes by itself; and what it brought itself does not come back.
+    t.check(table > 2 << 20 and tables.count(table) == 4, "tables: %s" % tables)
+    t.check(all(0.3 * table < each < 0.75 * table for each in received.values()), "received: %s of %d" % (received, table))
+    done = subprocess.run([*words, "one"], cwd=here.dir, env=here.environment(), capture_output=True)
+    t.check(done.returncode == 0 and t.committed(here.path("out")) == t.committed(here.path("one")) != b"", "other bytes")
+
+
+@test
+def a_host_that_is_half_as_fast_gets_half_the_work(t):
+    here = hosts(t)
+    words = slow_job(t, here.dir, 5, 4) + ["--quern-split-bytes=8K", "--quern-report=report.json"]
+    words[words.index("out2")] = "-"
+    job = here.start("--hosts", "n1,n2,n3,n4", "--", *words)
+    with here.cluster.throttled(2, os.path.basename(words[0])):
+        here.end(job, 60)
+    ranks = json.loads(read_file(here.path("report.json")))["stages"][0]["ranks"]
+    tasks = [rank["tasks"] for rank in ranks]
+    others = sum(tasks[:1] + tasks[2:]) / 3
+    print("# tasks of the four ranks, the second one half as fast: %s; left to others: %s" % (tasks, [rank["tasks_left"] for rank in ranks]))
+    t.check(0.3 * others < tasks[1] < 0.7 * others, "tasks: %s" % tasks)
+
+
+@test
 def a_job_whose_cable_is_cut_ends_and_can_be_gone_on_with(t):
     here = hosts(t)
-    words = slow_job(t, here.dir, 4, 8) + ["--quern-checkpoint-every=1s", "--quern-job=job"]
+    words = slow_job(t, here.dir, 4, 8) + ["--quern-split-bytes=32K", "--quern-checkpoint-every=1s", "--quern-job=job"]
     job = here.start("--hosts", ALL, "--checkpoint", "saved", "--", *words)
     here.wait_for_work(job)
     time.sleep(2)
@@ -165,7 +202,7 @@ def a_job_whose_cable_is_cut_ends_and_can_be_gone_on_with(t):
 @test
 def a_job_whose_host_dies_goes_on_on_the_others(t):
     here = hosts(t)
-    words = slow_job(t, here.dir, 4, 8) + ["--quern-checkpoint-every=1s", "--quern-job=job"]
+    words = slow_job(t, here.dir, 4, 8) + ["--quern-split-bytes=32K", "--quern-checkpoint-every=1s", "--quern-job=job"]
     job = here.start("--restarts", "2", "-n", "8", "--hosts", ALL, "--", *words)
     here.wait_for_work(job)
     time.sleep(2)

@@ -17,7 +17,7 @@ from harness import Skip, main, read_file, test, wait_until  # noqa: E402
 import virtual_cluster  # noqa: E402
 from slow_job import LINES, check_outputs, slow_job  # noqa: E402
 
-EVERY = ["--quern-checkpoint-every=2s"]
+EVERY = ["--quern-split-bytes=32K", "--quern-checkpoint-every=2s"]
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "DEADLINE", "OUT_OF_MEMORY")
 
 

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 INSIDE = "QUERN_TEST_CLUSTER"
@@ -222,6 +223,33 @@ class Cluster:
 
     def remove(self, number, path):
         shutil.rmtree("/proc/%d/root%s" % (self.inits[number], path), ignore_errors=True)
+
+    def received_bytes(self, number):
+        """Over its cable."""
+        with open("/proc/%d/net/dev" % self.inits[number]) as file:
+            return next(int(line.split()[1]) for line in file if line.split()[0] == "net:")
+
+    @contextlib.contextmanager
+    def throttled(self, number, name, share=0.5, period=0.04):
+        """While it lasts, processes of that name on the node run for so much of the time only."""
+        def throttle():
+            while not over.wait(period * share):
+                pids = [pid for pid, words in self.processes(number).items() if os.path.basename(words.split(" ")[0]) == name]
+                for kind in (signal.SIGSTOP, signal.SIGCONT):
+                    for pid in pids:
+                        with contextlib.suppress(OSError):
+                            os.kill(pid, kind)
+                    if kind == signal.SIGSTOP:
+                        over.wait(period * (1 - share))
+
+        over = threading.Event()
+        thread = threading.Thread(target=throttle)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def idle(self):
         return int(call("sinfo", "--noheader", "--states=idle", "--format=%D") or 0)
