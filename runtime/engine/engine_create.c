@@ -10,6 +10,7 @@
 #include "runtime/base/suspension.h"
 #include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
+#include "runtime/engine/machines.h"
 
 #define HOST_BYTES_MAX 256
 
@@ -104,6 +105,26 @@ static quern_status check_scratch(const qn_settings *settings, qn_error *error)
     return QUERN_OK;
 }
 
+static quern_status fit_to_machine(qn_engine *engine, const quern_options *options, qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    qn_machine machine;
+    quern_status status = qn_machine_learn(&machine, comm, error);
+    if (status != QUERN_OK)
+        return status;
+    if (comm->node_rank == 0 && machine.node_count > 1)
+        qn_log_line(&engine->log, "node %u is on one machine with %u others, which MPI keeps apart: %s", comm->node,
+                    machine.node_count - 1,
+                    engine->settings.memory_is_machines ? "they divide its memory"
+                                                        : "each has the memory that it is given");
+    if (comm->node_rank == 0 && !machine.is_one)
+        qn_log_line(&engine->log, "node %u is several machines, which MPI takes for one: nothing is shared there",
+                    comm->node);
+    engine->settings.shares_memory &= machine.is_one;
+    qn_settings_divide_machine(&engine->settings, options, comm, machine.node_count, error);
+    return qn_comm_agree(comm, error);
+}
+
 static void tell_crash(char *text, size_t bytes, void *user)
 {
     const qn_engine *engine = user;
@@ -133,6 +154,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     if (status == QUERN_OK)
         qn_log_open(&engine->log, engine->settings.log_path, comm->rank, error);
     status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = fit_to_machine(engine, options, error);
     if (status == QUERN_OK)
         status = qn_settings_unify(&engine->settings, comm, error);
     if (status == QUERN_OK)

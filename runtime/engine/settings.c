@@ -153,6 +153,7 @@ static quern_status decide_memory(qn_settings *settings, const quern_options *op
         if (status != QUERN_OK)
             return status;
         settings->memory_source = limit.source;
+        settings->memory_is_machines = limit.is_physical;
         settings->node_memory_bytes = limit.bytes / 100 * MEMORY_PERCENT;
     }
     settings->rank_memory_bytes = settings->node_memory_bytes / comm->node_size;
@@ -321,6 +322,18 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     decide_bounds(settings, options);
     qn_memory_share unused;
     return qn_settings_share(settings, comm, 1, 0, &unused, error); /* the smallest job that there is */
+}
+
+quern_status qn_settings_divide_machine(qn_settings *settings, const quern_options *options, const qn_comm *comm,
+                                        uint32_t node_count, qn_error *error)
+{
+    qn_memory_share unused;
+    if (node_count < 2 || !settings->memory_is_machines)
+        return QUERN_OK;
+    settings->node_memory_bytes /= node_count;
+    settings->rank_memory_bytes = settings->node_memory_bytes / comm->node_size;
+    decide_bounds(settings, options);
+    return qn_settings_share(settings, comm, 1, 0, &unused, error);
 }
 
 quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *error)

@@ -113,6 +113,7 @@ def word_counts_and_sorts_over_four_hosts_have_the_bytes_of_one(t):
         t.check(t.committed(here.path(name + "four")) == t.committed(here.path(name + "one")) != b"", "%s: other bytes" % name)
         log = read_file(here.path(name + "four.log"))
         t.check(b"rank 7 of 8 on node 3 of 4" in log and log.count(b"what other ranks send is checked") == 8, log.decode())
+        t.check(b"node 3 is on one machine with 3 others, which MPI keeps apart: they divide its memory" in log, log.decode())
         log = read_file(here.path(name + "one.log"))
         t.check(b"rank 1 of 2 on node 0 of 1" in log and log.count(b"what other ranks send is trusted") == 2, log.decode())
 

@@ -121,6 +121,24 @@ def jobs_run_on_nodes_by_either_launcher_one_after_another_and_as_arrays(t):
 
 
 @test
+def ranks_that_each_take_themselves_for_the_only_one_refuse_and_say_why(t):
+    cluster = slurm(t)
+    with open(cluster.path("in"), "wb") as file:
+        file.write(LINES)
+    wordcount = os.path.realpath(t.options.wordcount)
+    environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+    def run(*words):
+        return subprocess.run(["srun", "--nodes=2", "--ntasks=2", "--mpi=none", *words], cwd=cluster.dir, env=environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    done = run(wordcount, "-o", "out", "in")
+    t.check(done.returncode == 1 and done.stderr.count(b"promises 2 ranks but MPI sees 1") == 2 and b"srun --mpi=pmix" in done.stderr,
+            "status %d: %s" % (done.returncode, done.stderr.decode()))
+    t.check(not os.path.exists(cluster.path("out")), "it wrote")
+
+
+@test
 def a_job_that_is_cancelled_saves_what_it_has_and_is_not_queued_again(t):
     cluster = slurm(t)
     words = slow_job(t, cluster.dir, 12, 4) + EVERY
