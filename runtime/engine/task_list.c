@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/task_list.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -16,10 +17,16 @@
 #define LOOK_BYTES_MIN                                                                                                 \
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
+/* What cannot be looked at may be there: listing it tells why. */
+static bool is_on_this_node(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 /* Of the paths those that are on this node: maybe none. */
 static quern_status list_here(qn_task_leg *leg, const qn_text_input *text, uint32_t node, qn_error *error)
 {
-    struct stat about;
     const char **paths = calloc(text->path_count + 1, sizeof *paths);
     size_t count = 0;
     leg->is_there = calloc(text->path_count + 1, sizeof *leg->is_there);
@@ -27,7 +34,7 @@ static quern_status list_here(qn_task_leg *leg, const qn_text_input *text, uint3
                               ? QUERN_OK
                               : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the inputs of a stage");
     for (size_t i = 0; i < text->path_count && status == QUERN_OK; i++) {
-        leg->is_there[i] = stat(text->paths[i], &about) == 0;
+        leg->is_there[i] = is_on_this_node(text->paths[i]);
         if (leg->is_there[i])
             paths[count++] = text->paths[i];
     }
