@@ -128,8 +128,6 @@ class Cluster:
         with open(self.path("agent"), "w") as file:
             file.write(AGENT % {"dir": self.dir})
         os.chmod(self.path("agent"), 0o755)
-        for number in range(1, self.count + 1):
-            wait_for(lambda: os.path.exists(self.path("run", "n%d.address" % number)), 10, "n%d is up" % number)
 
     def configure(self):
         with open(self.path("munge.key"), "wb") as file:
@@ -165,6 +163,8 @@ class Cluster:
         """Also one that was killed."""
         name = "n%d" % number
         os.makedirs(self.path("tmp", name), mode=0o1777, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path("run", name + ".up"))
         with open(self.path("log", "init-" + name), "ab") as log:
             starter = subprocess.Popen(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL",
                                         "--mount-proc", sys.executable, os.path.abspath(__file__), name, address(number), self.dir,
@@ -187,6 +187,8 @@ class Cluster:
             file.write(str(self.inits[number]))
         call("ip", "link", "add", "cable%d" % number, "type", "veth", "peer", "name", "net", "netns", str(self.inits[number]))
         call("ip", "link", "set", "cable%d" % number, "master", "switch", "up")
+        if not self.slurm:
+            wait_for(lambda: os.path.exists(self.path("run", name + ".up")), 10, name + " is up")
 
     def kill(self, number):
         """As if its power were gone."""
@@ -277,8 +279,8 @@ def be_node(name, ip, directory, daemon):
     call("ip", "link", "set", "net", "up")
     if daemon:
         call(daemon, "-N", name)
-    with open(os.path.join(directory, "run", name + ".address"), "w") as file:
-        file.write(ip)
+    with open(os.path.join(directory, "run", name + ".up"), "w"):
+        pass
     while True:
         try:
             os.wait()
