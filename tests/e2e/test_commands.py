@@ -73,6 +73,20 @@ def pages_of_the_manual_are_without_warnings(t):
         t.check("NAME" in text and "SEE ALSO" in text and "\\" not in text, "of %s: %s" % (command, text[:500]))
 
 
+@test
+def a_new_project_has_its_name_and_is_made_once(t):
+    path = t.path("my-job_2")
+    quern(t, "new", path)
+    t.check(sorted(os.listdir(path)) == ["README.md", "meson.build", "my-job_2.c"], "made: %s" % os.listdir(path))
+    for name in os.listdir(path):
+        with open(os.path.join(path, name), encoding="utf-8") as file:
+            text = file.read()
+        t.check("@NAME@" not in text and "my-job_2" in text, "the name is not in %s" % name)
+    t.check("File exists" in quern(t, "new", path, status=1)[1], "it is made again")
+    for bad in ("a b", "../x/-y", "a.b", "", "x" * 65, t.path("no", "where")):
+        quern(t, "new", bad, status=1)
+
+
 class Shell:
     """An interactive shell at a terminal."""
 
