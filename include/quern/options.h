@@ -104,6 +104,10 @@ typedef enum quern_explain_form {
       "when a rank dies, the others go on without it, from the checkpoint if there is one")                            \
     X(speculate, quern_switch, "speculate", SWITCH, "where it pays",                                                   \
       "near the end of a stage, idle ranks take over from slow ones; on: from whoever has work left")                  \
+    X(shuffle_levels, uint64_t, "shuffle-levels", COUNT, "by nodes and sizes of messages",                             \
+      "1: ranks send each other what they shuffle; 2: first within a node, then between nodes")                        \
+    X(shuffle_compression, quern_switch, "shuffle-compression", SWITCH, "where it pays",                               \
+      "compress what is shuffled to other nodes; where it pays is measured")                                           \
     X(node_local, const char *, "node-local", TEXT, "none",                                                            \
       "paths, divided by colons, below which each node has files of its own, which are read there and all are input")
 
