@@ -9,13 +9,14 @@
 #include "scheduler/sched_internal.h"
 
 typedef struct tally {
-    uint32_t fresh, hinted, back, in_hand, done, abandoned;
+    uint32_t fresh, hinted, back, in_hand, done, abandoned, stay_pending;
 } tally;
 
 static void tally_task(const qn_sched *sched, const qn_sched_task *task, tally *sum)
 {
     sum->fresh += task->state == QN_SCHED_TASK_FRESH;
-    sum->hinted += task->state == QN_SCHED_TASK_FRESH && task->node != sched->node_count;
+    sum->hinted += task->state == QN_SCHED_TASK_FRESH && task->node != sched->node_count && !task->stays;
+    sum->stay_pending += task->stays && (task->state == QN_SCHED_TASK_FRESH || task->state == QN_SCHED_TASK_BACK);
     sum->back += task->state == QN_SCHED_TASK_BACK;
     sum->in_hand += task->state == QN_SCHED_TASK_IN_HAND;
     sum->done += task->state == QN_SCHED_TASK_FINISHED;
@@ -51,6 +52,9 @@ static const char *check_tasks(const qn_sched *sched)
     if (sum.fresh != sched->fresh_count || sum.hinted != sched->fresh_hinted_count || sum.back != sched->back_count) {
         return "the pending tasks are miscounted";
     }
+    if (sum.stay_pending != sched->stay_pending_count) {
+        return "the pending tasks that stay are miscounted";
+    }
     if (sum.in_hand != sched->counts.in_hand || sum.done != sched->counts.done) {
         return "the tasks in hand or done are miscounted";
     }
@@ -61,24 +65,65 @@ static const char *check_tasks(const qn_sched *sched)
     return one_state_each ? NULL : "a task is in no state";
 }
 
+static const char *check_fresh_queue(const qn_sched *sched, uint32_t node, bool stays, uint32_t *seen_count)
+{
+    uint32_t task = stays ? sched->nodes[node].stay_first : sched->nodes[node].fresh_first;
+    for (; task != QN_SCHED_NONE; task = sched->tasks[task].next) {
+        if ((*seen_count)++ == sched->fresh_count) {
+            return "the queues of fresh tasks hold too many";
+        }
+        if (task >= sched->task_count) {
+            return "a queue of fresh tasks holds one that does not exist";
+        }
+        const qn_sched_task *fresh = &sched->tasks[task];
+        if (fresh->state != QN_SCHED_TASK_FRESH || fresh->node != node || fresh->stays != stays) {
+            return "a task is in a queue of fresh tasks where it does not belong";
+        }
+    }
+    return NULL;
+}
+
 static const char *check_fresh_queues(const qn_sched *sched)
 {
     uint32_t seen_count = 0;
-    for (uint32_t node = 0; node <= sched->node_count; node++) {
-        uint32_t task = sched->nodes[node].fresh_first;
-        for (; task != QN_SCHED_NONE; task = sched->tasks[task].next) {
-            if (seen_count++ == sched->fresh_count) {
-                return "the queues of fresh tasks hold too many";
-            }
-            if (task >= sched->task_count) {
-                return "a queue of fresh tasks holds one that does not exist";
-            }
-            if (sched->tasks[task].state != QN_SCHED_TASK_FRESH || sched->tasks[task].node != node) {
-                return "a task is in a queue of fresh tasks where it does not belong";
-            }
+    const char *broken = NULL;
+    for (uint32_t node = 0; node <= sched->node_count && broken == NULL; node++) {
+        broken = check_fresh_queue(sched, node, false, &seen_count);
+        if (broken == NULL) {
+            broken = check_fresh_queue(sched, node, true, &seen_count);
         }
     }
+    if (broken != NULL) {
+        return broken;
+    }
     return seen_count == sched->fresh_count ? NULL : "a fresh task is in no queue";
+}
+
+static const char *check_stays(const qn_sched *sched)
+{
+    uint64_t pending_count = 0, left_count = 0, alive_count = 0;
+    for (uint32_t node = 0; node < sched->node_count; node++) {
+        pending_count += sched->nodes[node].stay_pending;
+        left_count += sched->nodes[node].stay_left;
+        alive_count += sched->nodes[node].ranks_alive;
+    }
+    for (uint32_t i = 0; i < sched->task_count; i++) {
+        const qn_sched_task *task = &sched->tasks[i];
+        bool is_held = task->state == QN_SCHED_TASK_IN_HAND;
+        if (is_held && !qn_sched_pile_is_place(sched, task, task->rank)) {
+            return "a task that stays is in hand elsewhere";
+        }
+        left_count -= task->stays && task->state != QN_SCHED_TASK_FINISHED;
+    }
+    for (uint32_t rank = 0; rank < sched->rank_count; rank++) {
+        const qn_sched_rank *self = &sched->ranks[rank];
+        if (self->second != QN_SCHED_NONE && !qn_sched_pile_is_place(sched, &sched->tasks[self->second], rank)) {
+            return "a task that stays has a second elsewhere";
+        }
+    }
+    bool is_right =
+        pending_count == sched->stay_pending_count && left_count == 0 && alive_count == sched->counts.ranks_alive;
+    return is_right ? NULL : "what stays on nodes is miscounted";
 }
 
 static const char *check_ring(const qn_sched *sched)
@@ -260,13 +305,24 @@ static const char *check_cursors(const qn_sched *sched)
     return NULL;
 }
 
+/* Whether something stays where no rank is left. */
+static bool is_stranded(const qn_sched *sched)
+{
+    for (uint32_t node = 0; node < sched->node_count; node++) {
+        if (sched->nodes[node].ranks_alive == 0 && sched->nodes[node].stay_left > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char *check_verdict(const qn_sched *sched)
 {
     bool all_done = sched->counts.done == sched->task_count;
     if (all_done != (sched->verdict == QN_SCHED_VERDICT_FINISHED)) {
         return "the stage is finished without all tasks done, or the other way round";
     }
-    bool hopeless = sched->abandoned_count > 0 || (sched->counts.ranks_alive == 0 && !all_done);
+    bool hopeless = sched->abandoned_count > 0 || is_stranded(sched) || (sched->counts.ranks_alive == 0 && !all_done);
     if (hopeless != (sched->verdict == QN_SCHED_VERDICT_FAILED)) {
         return "the stage failed without a cause, or the other way round";
     }
@@ -277,7 +333,7 @@ const char *qn_sched_check(const qn_sched *sched)
 {
     static const char *(*const checks[])(const qn_sched *) = {
         check_tasks,       check_fresh_queues, check_ring,    check_returns, check_ranks,
-        check_rank_queues, check_seconds,      check_cursors, check_verdict,
+        check_rank_queues, check_seconds,      check_cursors, check_verdict, check_stays,
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         const char *broken = checks[i](sched);

@@ -26,6 +26,17 @@ static bool fits_indices(const qn_sched_config *config)
            config->task_count < QN_SCHED_NONE && return_count_max < QN_SCHED_NONE;
 }
 
+/* Whoever stays does so on a node. */
+static bool are_stays(const qn_sched_config *config)
+{
+    for (uint32_t task = 0; config->task_stays != NULL && task < config->task_count; task++) {
+        if (config->task_stays[task] && (config->task_node == NULL || config->task_node[task] == QN_SCHED_NONE)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_valid(const qn_sched_config *config)
 {
     if (config == NULL || config->rank_count == 0 || config->node_count == 0 || config->rank_node == NULL) {
@@ -37,7 +48,8 @@ static bool is_valid(const qn_sched_config *config)
     if (config->attempt_count_max == 0 || config->attempt_count_max > QN_SCHED_ATTEMPT_MAX) {
         return false;
     }
-    return fits_indices(config) && are_nodes(config->rank_node, config->rank_count, config->node_count, false) &&
+    return fits_indices(config) && are_stays(config) &&
+           are_nodes(config->rank_node, config->rank_count, config->node_count, false) &&
            (config->task_node == NULL || are_nodes(config->task_node, config->task_count, config->node_count, true));
 }
 
@@ -123,9 +135,15 @@ qn_sched *qn_sched_init(void *memory, const qn_sched_config *config)
         .fail_task = QN_SCHED_NONE,
     };
     init_ranks(sched, config->rank_node);
-    qn_sched_pile_init(sched, config->task_node, config->task_done);
+    qn_sched_pile_init(sched, config);
     if (sched->counts.done == sched->task_count) {
         sched->verdict = QN_SCHED_VERDICT_FINISHED;
+    }
+    for (uint32_t node = 0; node < sched->node_count && sched->verdict == QN_SCHED_VERDICT_OPEN; node++) {
+        if (sched->nodes[node].ranks_alive == 0 && sched->nodes[node].stay_left > 0) {
+            sched->verdict = QN_SCHED_VERDICT_FAILED;
+            sched->fail_task = qn_sched_pile_find_stay(sched, node);
+        }
     }
     return sched;
 }

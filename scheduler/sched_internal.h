@@ -32,6 +32,7 @@ typedef struct qn_sched_task {
     uint8_t attempt;  /* of the latest run; 0: none, or given back */
     uint8_t state;
     bool has_second; /* IN_HAND only: a rank in the queue of seconds has it, too */
+    bool stays;      /* on its node */
 } qn_sched_task;
 
 /* One attempt that came back. A task's returns are chained, so they are also the set of ranks to avoid. */
@@ -79,8 +80,11 @@ typedef struct qn_sched_rank {
 } qn_sched_rank;
 
 typedef struct qn_sched_node {
-    uint32_t fresh_first; /* queue of fresh tasks hinted here */
-    uint32_t ring_next;   /* ring of nodes that may have fresh tasks; QN_SCHED_NONE: not in it */
+    uint32_t fresh_first;             /* queue of fresh tasks hinted here */
+    uint32_t stay_first;              /* queue of fresh tasks that stay here */
+    uint32_t stay_pending, stay_left; /* of tasks that stay here, those pending; those not done */
+    uint32_t ranks_alive;
+    uint32_t ring_next; /* ring of nodes that may have fresh tasks; QN_SCHED_NONE: not in it */
 } qn_sched_node;
 
 typedef struct qn_sched_rank_queue {
@@ -106,8 +110,9 @@ struct qn_sched {
     uint32_t return_count;
     uint32_t ring_turn; /* the node served last by rotation; QN_SCHED_NONE: no node ever had a hinted task */
 
-    uint32_t fresh_count, fresh_hinted_count, back_count, abandoned_count; /* pending is fresh + back */
-    qn_sched_counts counts;                                                /* its `pending` is derived on reading */
+    uint32_t fresh_count, back_count, abandoned_count; /* pending is fresh + back */
+    uint32_t fresh_hinted_count, stay_pending_count; /* of fresh ones, those that do not stay; of both, those that do */
+    qn_sched_counts counts;                          /* its `pending` is derived on reading */
 
     qn_sched_rank_queue asking[QN_SCHED_ASKING_COUNT]; /* [0] stays empty */
     qn_sched_rank_queue noted;                         /* linked by notice_next only */
@@ -120,11 +125,12 @@ struct qn_sched {
 
 /* The pile of pending tasks (sched_pile.c). */
 
-/* Makes every task fresh, unless it is done, and files it under its hint. */
-void qn_sched_pile_init(qn_sched *sched, const uint32_t *task_node, const bool *task_done);
+/* Makes every task fresh, unless it is done, and files it under its hint. The ranks are there. */
+void qn_sched_pile_init(qn_sched *sched, const qn_sched_config *config);
 
-/* Takes the best pending task for this rank off the pile; QN_SCHED_NONE if there is none for it. */
-uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank);
+/* Takes the best pending task for this rank off the pile; QN_SCHED_NONE if there is none for it. as_reserve: only of what there is more of than
+ * ranks that may take it. */
+uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank, bool as_reserve);
 
 /* Puts back a task whose latest attempt came back from this rank. */
 void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank);
@@ -160,8 +166,14 @@ bool qn_sched_second_next(qn_sched *sched, qn_sched_action *action_out);
 /* A rank's hands or its second changed: it joins the queue that they call for (scheduler.c). */
 void qn_sched_update_queue(qn_sched *sched, uint32_t rank);
 
-/* To be called after a rank was lost: tasks may have become takeable where they had failed. */
-void qn_sched_pile_reconsider(qn_sched *sched);
+/* To be called after this rank was lost: tasks may have become takeable where they had failed. */
+void qn_sched_pile_reconsider(qn_sched *sched, uint32_t rank);
+
+/* Whether the rank is where the task may be run. */
+bool qn_sched_pile_is_place(const qn_sched *sched, const qn_sched_task *task, uint32_t rank);
+
+/* A task that stays on this node and is not done; QN_SCHED_NONE: there is none. O(tasks). */
+uint32_t qn_sched_pile_find_stay(const qn_sched *sched, uint32_t node);
 
 /* Whether this pending task may be given to this rank. */
 bool qn_sched_pile_may_take(const qn_sched *sched, const qn_sched_task *task, uint32_t rank);

@@ -26,6 +26,9 @@
  * ranks than attempts; losing a rank can then open returns that cursors have passed, so these are
  * wound back (at most a - 1 times in a stage).
  *
+ * Tasks that stay on a node lie in queues of their own, which only ranks of that node look into. Of their returns the cursors of all other
+ * ranks pass each, once: there the log costs up to a step for each rank.
+ *
  * Rejected. Scanning one list of failed tasks from its head: quadratic with a broken rank. One list per
  * rank last failed on: quadratic again with two broken ranks. Putting the tasks of a lost rank back under
  * their hints: keeps locality for a handful of tasks, but leaves the oldest work for last.
@@ -55,14 +58,27 @@ static void link_ring(qn_sched *sched)
     sched->ring_turn = last;
 }
 
+/* A task that stays became pending, or is no longer. */
+static void count_stay(qn_sched *sched, const qn_sched_task *task, uint32_t change)
+{
+    if (!task->stays) {
+        return;
+    }
+    sched->nodes[task->node].stay_pending += change;
+    sched->stay_pending_count += change;
+}
+
 static void push_fresh(qn_sched *sched, uint32_t task)
 {
     qn_sched_task *fresh = &sched->tasks[task];
+    qn_sched_node *node = &sched->nodes[fresh->node];
+    uint32_t *first = fresh->stays ? &node->stay_first : &node->fresh_first;
     fresh->state = QN_SCHED_TASK_FRESH;
-    fresh->next = sched->nodes[fresh->node].fresh_first;
-    sched->nodes[fresh->node].fresh_first = task;
+    fresh->next = *first;
+    *first = task;
     sched->fresh_count++;
-    sched->fresh_hinted_count += fresh->node != sched->node_count;
+    sched->fresh_hinted_count += fresh->node != sched->node_count && !fresh->stays;
+    count_stay(sched, fresh, 1);
 }
 
 /* As one whose only attempt finished. */
@@ -74,20 +90,27 @@ static void file_done(qn_sched *sched, uint32_t task)
     sched->counts.done++;
 }
 
-void qn_sched_pile_init(qn_sched *sched, const uint32_t *task_node, const bool *task_done)
+void qn_sched_pile_init(qn_sched *sched, const qn_sched_config *config)
 {
+    const uint32_t *task_node = config->task_node;
     for (uint32_t node = 0; node <= sched->node_count; node++) {
-        sched->nodes[node] = (qn_sched_node){QN_SCHED_NONE, QN_SCHED_NONE};
+        sched->nodes[node] =
+            (qn_sched_node){.fresh_first = QN_SCHED_NONE, .stay_first = QN_SCHED_NONE, .ring_next = QN_SCHED_NONE};
+    }
+    for (uint32_t rank = 0; rank < sched->rank_count; rank++) {
+        sched->nodes[sched->ranks[rank].node].ranks_alive++;
     }
     /* Backwards, so that pushing in front leaves each queue in task order. */
     for (uint32_t task = sched->task_count; task-- > 0;) {
         bool hinted = task_node != NULL && task_node[task] != QN_SCHED_NONE;
         uint32_t node = hinted ? task_node[task] : sched->node_count;
-        sched->tasks[task] = (qn_sched_task){.node = node, .returns = QN_SCHED_NONE};
-        if (task_done != NULL && task_done[task]) {
+        bool stays = hinted && config->task_stays != NULL && config->task_stays[task];
+        sched->tasks[task] = (qn_sched_task){.node = node, .returns = QN_SCHED_NONE, .stays = stays};
+        if (config->task_done != NULL && config->task_done[task]) {
             file_done(sched, task);
         } else {
             push_fresh(sched, task);
+            sched->nodes[node].stay_left += stays;
         }
     }
     link_ring(sched);
@@ -109,7 +132,12 @@ static bool came_back_from(const qn_sched *sched, uint32_t first, uint32_t rank)
     return false;
 }
 
-/* Counts the different living ranks among the task's returns. */
+static uint32_t count_places(const qn_sched *sched, const qn_sched_task *task)
+{
+    return task->stays ? sched->nodes[task->node].ranks_alive : sched->counts.ranks_alive;
+}
+
+/* Counts the different living ranks among the task's returns, all of which are where it may be run. */
 static bool came_back_from_all(const qn_sched *sched, const qn_sched_task *task)
 {
     uint32_t rank_count = 0;
@@ -118,15 +146,23 @@ static bool came_back_from_all(const qn_sched *sched, const qn_sched_task *task)
         bool alive = sched->ranks[back->rank].state != QN_SCHED_RANK_GONE;
         rank_count += alive && !came_back_from(sched, back->previous, back->rank);
     }
-    return rank_count == sched->counts.ranks_alive;
+    return rank_count == count_places(sched, task);
+}
+
+bool qn_sched_pile_is_place(const qn_sched *sched, const qn_sched_task *task, uint32_t rank)
+{
+    return !task->stays || sched->ranks[rank].node == task->node;
 }
 
 bool qn_sched_pile_may_take(const qn_sched *sched, const qn_sched_task *task, uint32_t rank)
 {
+    if (!qn_sched_pile_is_place(sched, task, rank)) {
+        return false;
+    }
     if (!came_back_from(sched, task->returns, rank)) {
         return true;
     }
-    return sched->counts.ranks_alive < sched->attempt_count_max && came_back_from_all(sched, task);
+    return count_places(sched, task) < sched->attempt_count_max && came_back_from_all(sched, task);
 }
 
 static void skip_dead_returns(qn_sched *sched)
@@ -156,20 +192,25 @@ static uint32_t take_back(qn_sched *sched, uint32_t rank)
     if (at == sched->return_count) {
         return QN_SCHED_NONE;
     }
+    uint32_t task = sched->returns[at].task;
     sched->back_count--;
-    return sched->returns[at].task;
+    count_stay(sched, &sched->tasks[task], UINT32_MAX);
+    return task;
 }
 
-static uint32_t take_fresh_of(qn_sched *sched, uint32_t node)
+/* The first one of a queue of fresh tasks. */
+static uint32_t take_fresh_of(qn_sched *sched, uint32_t *first)
 {
-    uint32_t task = sched->nodes[node].fresh_first;
+    uint32_t task = *first;
     if (task == QN_SCHED_NONE) {
         return QN_SCHED_NONE;
     }
-    QN_SCHED_ASSERT(sched->tasks[task].state == QN_SCHED_TASK_FRESH);
-    sched->nodes[node].fresh_first = sched->tasks[task].next;
+    const qn_sched_task *taken = &sched->tasks[task];
+    QN_SCHED_ASSERT(taken->state == QN_SCHED_TASK_FRESH);
+    *first = taken->next;
     sched->fresh_count--;
-    sched->fresh_hinted_count -= node != sched->node_count;
+    sched->fresh_hinted_count -= taken->node != sched->node_count && !taken->stays;
+    count_stay(sched, taken, UINT32_MAX);
     return task;
 }
 
@@ -183,31 +224,49 @@ static uint32_t take_fresh_by_rotation(qn_sched *sched)
         empty->ring_next = QN_SCHED_NONE;
     }
     sched->ring_turn = turn->ring_next;
-    return take_fresh_of(sched, sched->ring_turn);
+    return take_fresh_of(sched, &sched->nodes[sched->ring_turn].fresh_first);
 }
 
-static uint32_t take_fresh(qn_sched *sched, uint32_t node)
+static uint32_t take_free(qn_sched *sched, uint32_t node)
 {
-    uint32_t task = take_fresh_of(sched, node);
+    uint32_t task = take_fresh_of(sched, &sched->nodes[node].fresh_first);
     if (task == QN_SCHED_NONE) {
-        task = take_fresh_of(sched, sched->node_count);
+        task = take_fresh_of(sched, &sched->nodes[sched->node_count].fresh_first);
     }
-    if (task == QN_SCHED_NONE) {
+    if (task == QN_SCHED_NONE && sched->fresh_hinted_count > 0) {
         task = take_fresh_by_rotation(sched);
     }
     return task;
 }
 
-uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank)
+uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank, bool as_reserve)
 {
+    qn_sched_node *node = &sched->nodes[sched->ranks[rank].node];
+    uint32_t free_count = qn_sched_pending(sched) - sched->stay_pending_count;
+    bool has_stay = node->stay_pending > (as_reserve ? node->ranks_alive : 0);
+    bool has_free = free_count > (as_reserve ? sched->counts.ranks_alive : 0);
     uint32_t task = QN_SCHED_NONE;
-    if (sched->back_count > 0) {
+    if (sched->back_count > 0 && (has_stay || has_free)) {
         task = take_back(sched, rank);
     }
-    if (task == QN_SCHED_NONE && sched->fresh_count > 0) {
-        task = take_fresh(sched, sched->ranks[rank].node);
+    if (task == QN_SCHED_NONE && has_stay) {
+        task = take_fresh_of(sched, &node->stay_first);
+    }
+    if (task == QN_SCHED_NONE && has_free) {
+        task = take_free(sched, sched->ranks[rank].node);
     }
     return task;
+}
+
+uint32_t qn_sched_pile_find_stay(const qn_sched *sched, uint32_t node)
+{
+    for (uint32_t task = 0; task < sched->task_count; task++) {
+        const qn_sched_task *each = &sched->tasks[task];
+        if (each->stays && each->node == node && each->state != QN_SCHED_TASK_FINISHED) {
+            return task;
+        }
+    }
+    return QN_SCHED_NONE;
 }
 
 bool qn_sched_pile_came_back_from(const qn_sched *sched, const qn_sched_task *task, uint32_t rank)
@@ -229,6 +288,7 @@ void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank)
     qn_sched_pile_note_return(sched, task, rank);
     sched->tasks[task].state = QN_SCHED_TASK_BACK;
     sched->back_count++;
+    count_stay(sched, &sched->tasks[task], 1);
 }
 
 /* Behind the node that was served last, unless it is still there. */
@@ -266,16 +326,21 @@ void qn_sched_pile_give_back(qn_sched *sched, uint32_t task)
     back->attempt--;
     if (back->returns == QN_SCHED_NONE) {
         push_fresh(sched, task);
-        relink(sched, back->node);
+        if (!back->stays) {
+            relink(sched, back->node);
+        }
         return;
     }
     back->state = QN_SCHED_TASK_BACK;
+    count_stay(sched, back, 1);
     revive(sched, back->returns);
 }
 
-void qn_sched_pile_reconsider(qn_sched *sched)
+void qn_sched_pile_reconsider(qn_sched *sched, uint32_t lost)
 {
-    if (sched->counts.ranks_alive >= sched->attempt_count_max) {
+    const qn_sched_node *node = &sched->nodes[sched->ranks[lost].node];
+    bool opens_stay = node->stay_left > 0 && node->ranks_alive < sched->attempt_count_max;
+    if (sched->counts.ranks_alive >= sched->attempt_count_max && !opens_stay) {
         return;
     }
     for (uint32_t rank = 0; rank < sched->rank_count; rank++) {

@@ -33,6 +33,7 @@ bool qn_sched_second_begin(qn_sched *sched, uint32_t task)
 {
     uint32_t rank = sched->asking[QN_SCHED_ASKING_WORK].first;
     while (rank != QN_SCHED_NONE && (sched->ranks[rank].notice != QN_SCHED_NOTICE_NONE ||
+                                     !qn_sched_pile_is_place(sched, &sched->tasks[task], rank) ||
                                      qn_sched_pile_came_back_from(sched, &sched->tasks[task], rank))) {
         rank = sched->ranks[rank].next;
     }

@@ -13,7 +13,7 @@
  * Invariants of this file:
  *  - a rank stands in the one queue that its hands call for, or in none;
  *  - if a task is pending, at most attempt_count_max - 1 ranks cannot take it (those it came back from),
- *    so serving passes over no more than that many ranks in a queue;
+ *    so serving passes over no more than that many ranks in a queue. Where tasks stay on nodes, over those of other nodes, too;
  *  - the verdict changes once, from open to finished or failed; events are still accounted for after it.
  *
  * An attempt that was lost with its rank counts as one of the task's attempts. A task that kills its rank is
@@ -157,6 +157,7 @@ static bool feed_task_done(qn_sched *sched, const qn_sched_event *event)
         qn_sched_second_drop(sched, event->task);
     }
     sched->tasks[event->task].state = QN_SCHED_TASK_FINISHED;
+    sched->nodes[sched->tasks[event->task].node].stay_left -= sched->tasks[event->task].stays;
     sched->counts.done++;
     if (sched->counts.done == sched->task_count) {
         QN_SCHED_ASSERT(sched->verdict == QN_SCHED_VERDICT_OPEN);
@@ -217,6 +218,7 @@ static bool feed_rank_lost(qn_sched *sched, uint32_t rank)
     qn_sched_rank *self = &sched->ranks[rank];
     self->state = QN_SCHED_RANK_GONE;
     sched->counts.ranks_alive--;
+    sched->nodes[self->node].ranks_alive--;
     qn_sched_second_forget(sched, rank);
     qn_sched_update_queue(sched, rank);
 
@@ -226,9 +228,11 @@ static bool feed_rank_lost(qn_sched *sched, uint32_t rank)
     }
     sched->counts.in_hand -= self->hand_count;
     self->hand_count = 0;
-    qn_sched_pile_reconsider(sched);
+    qn_sched_pile_reconsider(sched, rank);
     if (sched->counts.ranks_alive == 0) {
         conclude_failed(sched, QN_SCHED_NONE, QN_SCHED_NONE, 0);
+    } else if (sched->nodes[self->node].ranks_alive == 0 && sched->nodes[self->node].stay_left > 0) {
+        conclude_failed(sched, QN_SCHED_NONE, qn_sched_pile_find_stay(sched, self->node), 0);
     }
     return true;
 }
@@ -306,13 +310,13 @@ static bool serve(qn_sched *sched, qn_sched_asking asking, qn_sched_action *acti
 {
     uint32_t passed_count = 0;
     for (uint32_t rank = sched->asking[asking].first; rank != QN_SCHED_NONE; rank = sched->ranks[rank].next) {
-        uint32_t task = qn_sched_pile_take(sched, rank);
+        uint32_t task = qn_sched_pile_take(sched, rank, asking == QN_SCHED_ASKING_RESERVE);
         if (task != QN_SCHED_NONE) {
             give_run(sched, rank, task, action_out);
             return true;
         }
         passed_count++;
-        QN_SCHED_ASSERT(passed_count < sched->attempt_count_max);
+        QN_SCHED_ASSERT(sched->stay_pending_count > 0 || passed_count < sched->attempt_count_max);
     }
     return false;
 }
@@ -335,12 +339,22 @@ bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out)
     if (serve(sched, QN_SCHED_ASKING_WORK, action_out) || serve(sched, QN_SCHED_ASKING_SECOND, action_out)) {
         return true;
     }
-    return qn_sched_pending(sched) > sched->counts.ranks_alive && serve(sched, QN_SCHED_ASKING_RESERVE, action_out);
+    bool has_reserves = sched->stay_pending_count > 0 || qn_sched_pending(sched) > sched->counts.ranks_alive;
+    return has_reserves && serve(sched, QN_SCHED_ASKING_RESERVE, action_out);
 }
 
 bool qn_sched_is_done(const qn_sched *sched, uint32_t task)
 {
     return sched->tasks[task].state == QN_SCHED_TASK_FINISHED;
+}
+
+bool qn_sched_has_taker(const qn_sched *sched, uint32_t task)
+{
+    uint32_t rank = sched->asking[QN_SCHED_ASKING_WORK].first;
+    while (rank != QN_SCHED_NONE && !qn_sched_pile_may_take(sched, &sched->tasks[task], rank)) {
+        rank = sched->ranks[rank].next;
+    }
+    return rank != QN_SCHED_NONE;
 }
 
 uint32_t qn_sched_get_holder(const qn_sched *sched, uint32_t task, uint32_t *attempt_out)

@@ -19,6 +19,7 @@
  *  - an attempt number is used once, unless the attempt was given back unfinished: then whoever gets the task next goes on with
  *    that number; a stale report (other attempt, other rank) changes nothing;
  *  - a task is done exactly once; the stage finishes or fails exactly once, and never both;
+ *  - a task that stays is in hand of, and seconded by, ranks of its node only;
  *  - while it is paused nothing is handed out, and there are no seconds; a paused machine with no task in hand is at rest.
  */
 #ifndef QN_SCHEDULER_SCHEDULER_H
@@ -43,7 +44,9 @@ typedef struct qn_sched_config {
     const uint32_t *rank_node;  /* [rank_count], each < node_count; borrowed during init */
     const uint32_t *task_node;  /* [task_count], the node where its input is near, or QN_SCHED_NONE; NULL: no hints;
                                    borrowed during init */
-    const bool *task_done; /* [task_count], those that were done before: by an earlier run of the stage; NULL: none;
+    const bool *task_stays; /* [task_count], those that only ranks of their node may run, which task_node names; NULL:
+                                   none; borrowed during init */
+    const bool *task_done;  /* [task_count], those that were done before: by an earlier run of the stage; NULL: none;
                                    borrowed during init */
 } qn_sched_config;
 
@@ -71,7 +74,8 @@ typedef enum qn_sched_action_kind {
     QN_SCHED_TAKE_OVER, /* the second has the task in hand now, and goes on where the other left it, as this attempt */
     QN_SCHED_DROP,      /* the second is no longer needed: nothing of it counts */
     QN_SCHED_FINISH,    /* every task is done (once) */
-    QN_SCHED_FAIL, /* the stage failed (once): `task` ran out of attempts, or no rank is left (task = QN_SCHED_NONE) */
+    QN_SCHED_FAIL, /* the stage failed (once): `task` ran out of attempts; or it stays where no rank is left (rank = QN_SCHED_NONE); or
+                      none is left at all (task = QN_SCHED_NONE, too) */
 } qn_sched_action_kind;
 
 typedef struct qn_sched_action {
@@ -98,12 +102,14 @@ qn_sched *qn_sched_init(void *memory, const qn_sched_config *config);
  * is counted and otherwise ignored. */
 bool qn_sched_feed(qn_sched *sched, const qn_sched_event *event);
 
-/* Gives the next action to carry out; false if there is none until the next event. Amortised O(1).
+/* Gives the next action to carry out; false if there is none until the next event. Amortised O(1); while tasks that stay are pending, O(ranks
+ * of other nodes that ask).
  *
  * Policy. Ranks with empty hands are served before ranks that only want a task in reserve, in order of
  * asking; reserves are handed out only while more tasks are pending than ranks are alive (near the end a
- * reserve would keep a task from an idle rank). A rank gets, in this order: a failed task that has not
- * failed on it; a task with a hint of its node; a task without hint; a task hinted elsewhere, from
+ * reserve would keep a task from an idle rank); of those that stay, only while there are more on the node than ranks. A rank gets, in this
+ * order: a failed task that has not
+ * failed on it; a task that stays on its node; a task with a hint of its node; a task without hint; a task hinted elsewhere, from
  * the node with pending ones next in rotation. A failed task goes to a rank where it already failed only if
  * it has failed on every living rank. Where no hands are empty, a second is dropped for a pending task. */
 bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out);
@@ -111,6 +117,9 @@ bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out);
 qn_sched_counts qn_sched_get_counts(const qn_sched *sched);
 
 bool qn_sched_is_done(const qn_sched *sched, uint32_t task);
+
+/* Whether a rank with empty hands may have the task, if whoever has it in hand leaves it. */
+bool qn_sched_has_taker(const qn_sched *sched, uint32_t task);
 
 /* The rank that has the task in hand, as attempt *attempt_out; QN_SCHED_NONE: none has. */
 uint32_t qn_sched_get_holder(const qn_sched *sched, uint32_t task, uint32_t *attempt_out);

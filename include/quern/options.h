@@ -107,7 +107,9 @@ typedef enum quern_explain_form {
     X(shuffle_levels, uint64_t, "shuffle-levels", COUNT, "by nodes and sizes of messages",                             \
       "1: ranks send each other what they shuffle; 2: first within a node, then between nodes")                        \
     X(shuffle_compression, quern_switch, "shuffle-compression", SWITCH, "where it pays",                               \
-      "compress what is shuffled to other nodes; where it pays is measured")
+      "compress what is shuffled to other nodes; where it pays is measured")                                           \
+    X(node_local, const char *, "node-local", TEXT, "none",                                                            \
+      "paths, divided by colons, below which each node has files of its own, which are read there and all are input")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

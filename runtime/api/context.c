@@ -38,6 +38,7 @@ static quern_status create_on_comm(qn_comm *comm, const quern_options *options, 
         return status;
     }
     qn_graph_init(&context->graph);
+    context->graph.node_local = context->engine.settings.node_local;
     *context_out = context;
     return QUERN_OK;
 }

@@ -16,7 +16,8 @@ static void tell_sizes(const quern_context *context, qn_account *account)
         for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
             const qn_text_input *text = &qn_leg_source(stage, leg)->text;
             uint64_t bytes;
-            if (qn_leg_has_tasks(stage, leg) && qn_listing_foresee(text->paths, text->path_count, &bytes))
+            if (qn_leg_has_tasks(stage, leg) && !text->is_on_nodes &&
+                qn_listing_foresee(text->paths, text->path_count, &bytes))
                 facts->reads[leg] = (qn_foreseen){QN_FORESEEN_ABOUT, bytes};
         }
     }

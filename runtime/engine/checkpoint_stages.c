@@ -66,7 +66,8 @@ static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uin
             return false;
         if (parent != QN_STAGE_NONE)
             *digest = digest_number(*digest, checkpoint->digests[parent]);
-        else if (!qn_leg_has_tasks(stage, leg) || !digest_files(qn_leg_source(stage, leg), digest))
+        else if (!qn_leg_has_tasks(stage, leg) || qn_leg_source(stage, leg)->text.is_on_nodes || /* seen there only */
+                 !digest_files(qn_leg_source(stage, leg), digest))
             return false;
     }
     return true;

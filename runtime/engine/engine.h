@@ -36,12 +36,14 @@ typedef struct qn_engine {
     qn_settings settings;
     qn_log log;
     qn_topology *topology;
-    qn_pin_place place;    /* of this rank */
-    uint32_t *rank_node;   /* rank 0: [size] */
-    uint32_t stage_number; /* stages begun in the life of the engine */
-    uint32_t run_count;    /* runs that set bad records apart */
-    qn_job_status *status; /* for others to see; NULL: not asked for, or not rank 0 */
-    qn_job_pages pages;    /* the same */
+    qn_pin_place place;        /* of this rank */
+    uint32_t *rank_node;       /* rank 0: [size] */
+    uint64_t node_names;       /* a digest of the names of all nodes, in any order; the same on all ranks */
+    uint64_t first_node_names; /* as it was before any was lost */
+    uint32_t stage_number;     /* stages begun in the life of the engine */
+    uint32_t run_count;        /* runs that set bad records apart */
+    qn_job_status *status;     /* for others to see; NULL: not asked for, or not rank 0 */
+    qn_job_pages pages;        /* the same */
     qn_progress progress;
     qn_cache cache;                 /* results of earlier runs */
     qn_checkpoint checkpoint;       /* what is durable */

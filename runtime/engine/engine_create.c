@@ -1,14 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "runtime/base/crash.h"
+#include "runtime/base/hash.h"
 #include "runtime/base/pages.h"
 #include "runtime/base/suspension.h"
 #include "runtime/engine/clock_align.h"
 #include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
+#include "runtime/engine/machines.h"
+
+#define HOST_BYTES_MAX 256
+
+/* The first rank of a node speaks for it; several nodes on one machine have one name. */
+static uint64_t digest_name(const qn_comm *comm)
+{
+    char name[HOST_BYTES_MAX] = "";
+    gethostname(name, sizeof name - 1);
+    return comm->node_rank == 0 ? qn_checksum(name, strlen(name), 0) : 0;
+}
 
 quern_status qn_engine_learn_nodes(qn_engine *engine, qn_error *error)
 {
@@ -20,6 +33,9 @@ quern_status qn_engine_learn_nodes(qn_engine *engine, qn_error *error)
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
         status = qn_comm_gather(comm, &comm->node, sizeof comm->node, engine->rank_node, error);
+    engine->node_names = digest_name(comm);
+    if (status == QUERN_OK)
+        status = qn_comm_reduce_sum(comm, &engine->node_names, 1, error);
     return status == QUERN_OK && engine->settings.is_seen ? qn_clock_align(engine, error) : status;
 }
 
@@ -77,6 +93,7 @@ static void log_start(const qn_engine *engine)
     if (comm->tells_losses)
         qn_log_line(&engine->log, "if ranks are lost, the job %s",
                     comm->on_loss == QN_LOSS_IS_SURVIVED ? "goes on with the others" : "ends");
+    qn_log_line(&engine->log, "what other ranks send is %s", comm->trusts_network ? "trusted" : "checked");
     if (!comm->helper_allowed)
         qn_log_line(&engine->log, "MPI allows one thread only: a slow callback will stall the shuffle");
 }
@@ -87,6 +104,26 @@ static quern_status check_scratch(const qn_settings *settings, qn_error *error)
         return qn_error_set(error, QUERN_ERROR_SCRATCH, errno, "cannot use the scratch directory %s",
                             settings->scratch_dir);
     return QUERN_OK;
+}
+
+static quern_status fit_to_machine(qn_engine *engine, const quern_options *options, qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    qn_machine machine;
+    quern_status status = qn_machine_learn(&machine, comm, error);
+    if (status != QUERN_OK)
+        return status;
+    if (comm->node_rank == 0 && machine.node_count > 1)
+        qn_log_line(&engine->log, "node %u is on one machine with %u others, which MPI keeps apart: %s", comm->node,
+                    machine.node_count - 1,
+                    engine->settings.memory_is_machines ? "they divide its memory"
+                                                        : "each has the memory that it is given");
+    if (comm->node_rank == 0 && !machine.is_one)
+        qn_log_line(&engine->log, "node %u is several machines, which MPI takes for one: nothing is shared there",
+                    comm->node);
+    engine->settings.shares_memory &= machine.is_one;
+    qn_settings_divide_machine(&engine->settings, options, comm, machine.node_count, error);
+    return qn_comm_agree(comm, error);
 }
 
 static void tell_crash(char *text, size_t bytes, void *user)
@@ -119,9 +156,12 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         qn_log_open(&engine->log, engine->settings.log_path, comm->rank, error);
     status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
+        status = fit_to_machine(engine, options, error);
+    if (status == QUERN_OK)
         status = qn_settings_unify(&engine->settings, comm, error);
     if (status == QUERN_OK)
         status = qn_engine_learn_nodes(engine, error);
+    engine->first_node_names = engine->node_names;
     if (status == QUERN_OK)
         status = pin(engine, error);
     if (status == QUERN_OK)

@@ -244,7 +244,7 @@ uint64_t qn_join_table_guess_bytes(const qn_node *node, void *engine)
     uint64_t bytes = QN_INPUT_BYTES_UNKNOWN;
     if (node->is_made)
         return kept_bytes(engine, node);
-    if (node->kind == QN_NODE_MEMORY) /* what this rank has is not what all have */
+    if (node->kind == QN_NODE_MEMORY || node->text.is_on_nodes) /* what is here is not what all have */
         return QN_INPUT_BYTES_UNKNOWN;
     return qn_listing_foresee(node->text.paths, node->text.path_count, &bytes) ? bytes : QN_INPUT_BYTES_UNKNOWN;
 }

@@ -47,10 +47,9 @@ static quern_status take_up(qn_master *master, qn_task_state *begun, qn_error *e
         begun->resumes = NULL;
         for (uint32_t turn = 0; turn < master->tasks.count; turn++) {
             uint32_t task = qn_task_list_at(&master->tasks, turn);
-            uint32_t leg = qn_task_list_leg_of(&master->tasks, task);
             bool goes_on = !begun->done[turn] && master->resumes[turn];
             master->delivered_before += goes_on ? master->resumes[turn]->skip : 0;
-            master->bytes_done += begun->done[turn] ? qn_task_list_split(&master->tasks, leg, task)->bytes : 0;
+            master->bytes_done += begun->done[turn] ? qn_task_list_bytes(&master->tasks, task) : 0;
         }
         return QUERN_OK;
     }
@@ -79,9 +78,41 @@ static quern_status start_stragglers(qn_master *master, const qn_master_config *
     return qn_stragglers_init(&master->stragglers, &stragglers, error);
 }
 
+/* Where tasks are to be run, by their turn, if it matters for some. */
+static quern_status place_tasks(const qn_master *master, const qn_far_tasks *far, uint32_t **node_out, bool **stays_out,
+                                qn_error *error)
+{
+    uint32_t count = master->tasks.count;
+    if (!far || far->count == 0)
+        return QUERN_OK;
+    *node_out = calloc(count, sizeof **node_out);
+    *stays_out = calloc(count, sizeof **stays_out);
+    if (!*node_out || !*stays_out)
+        return no_memory(master, error);
+    for (uint32_t turn = 0; turn < count; turn++) {
+        (*node_out)[turn] = qn_task_list_node(&master->tasks, qn_task_list_at(&master->tasks, turn));
+        (*stays_out)[turn] = (*node_out)[turn] != QN_SCHED_NONE;
+    }
+    return QUERN_OK;
+}
+
+static quern_status make_scheduler(qn_master *master, const qn_sched_config *config, qn_error *error)
+{
+    size_t bytes = qn_sched_bytes(config);
+    QN_ASSERT(bytes > 0);
+    master->sched_memory = malloc(bytes);
+    if (!master->sched_memory)
+        return no_memory(master, error);
+    master->sched = qn_sched_init(master->sched_memory, config);
+    QN_ASSERT(master->sched != NULL);
+    return QUERN_OK;
+}
+
 static quern_status start_scheduler(qn_master *master, const qn_master_config *master_config, const bool *task_done,
                                     qn_error *error)
 {
+    uint32_t *task_node = NULL;
+    bool *task_stays = NULL;
     const qn_settings *settings = master_config->settings;
     qn_sched_config config = {
         .rank_count = master->comm->size,
@@ -92,13 +123,15 @@ static quern_status start_scheduler(qn_master *master, const qn_master_config *m
         .rank_node = master_config->rank_node,
         .task_done = task_done,
     };
-    size_t bytes = qn_sched_bytes(&config);
-    QN_ASSERT(bytes > 0);
-    master->sched_memory = malloc(bytes);
-    if (!master->sched_memory)
-        return no_memory(master, error);
-    master->sched = qn_sched_init(master->sched_memory, &config);
-    QN_ASSERT(master->sched != NULL);
+    quern_status status = place_tasks(master, master_config->far, &task_node, &task_stays, error);
+    config.task_node = task_node;
+    config.task_stays = task_stays;
+    if (status == QUERN_OK)
+        status = make_scheduler(master, &config, error);
+    free(task_node);
+    free(task_stays);
+    if (status != QUERN_OK)
+        return status;
     master->parked = calloc(master->comm->size, sizeof *master->parked);
     if (!master->parked)
         return no_memory(master, error);
@@ -144,6 +177,9 @@ static void say_tasks(const qn_master *master, const qn_master_config *config)
     qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
                     qn_progress_bytes(master->tasks.bytes), master->tasks.file_count, master->tasks.count,
                     config->comm->size);
+    if (config->far->count > 0)
+        qn_progress_say(progress, "%s: %u of the tasks are of files that only one node has", master->stage_name,
+                        config->far->count);
     if (master->tasks.whole_count > 0)
         qn_progress_say(progress, "%s: %zu files cannot be cut and have one reader each", master->stage_name,
                         master->tasks.whole_count);
@@ -170,7 +206,8 @@ static qn_task_cut choose_cut(const qn_master_config *config)
                          .worker_count = begun ? begun->worker_count : config->comm->size,
                          .turns = begun ? turns_of(begun) : choose_turns(config->stage, settings, config->comm),
                          .seed = config->number,
-                         .bad_legs = qn_bad_legs(settings, config->stage)};
+                         .bad_legs = qn_bad_legs(settings, config->stage),
+                         .far = config->far};
 }
 
 quern_status qn_master_start(qn_master *master, const qn_master_config *config, qn_error *error)
@@ -207,11 +244,7 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
 /* Whether a task is a file that only one reader can unpack. */
 static bool is_packed(const qn_master *master, uint32_t turn)
 {
-    uint32_t task = qn_task_list_at(&master->tasks, turn);
-    const qn_task_leg *leg = &master->tasks.legs[qn_task_list_leg_of(&master->tasks, task)];
-    if (!master->tasks.has_packed || leg->listing.file_count == 0)
-        return false;
-    return leg->listing.files[leg->splits.items[task - leg->first_task].file].packing == QN_PACKING_STREAM;
+    return master->tasks.has_packed && qn_task_list_is_packed(&master->tasks, qn_task_list_at(&master->tasks, turn));
 }
 
 quern_status qn_master_pack_tasks(qn_master *master, json_t **packed_out, qn_error *error)
@@ -264,11 +297,10 @@ static quern_status watch_bad(qn_master *master, const qn_task_outcome *outcome,
 /* Of the task so many bytes are left. */
 static uint64_t left_bytes(const qn_master *master, uint32_t turn)
 {
-    uint32_t task = qn_task_list_at(&master->tasks, turn);
     const qn_resume *resume = master->resumes[turn];
     if (resume && resume->left_bytes > 0)
         return resume->left_bytes;
-    return qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
+    return qn_task_list_bytes(&master->tasks, qn_task_list_at(&master->tasks, turn));
 }
 
 static void note_given(qn_master *master, uint32_t rank, uint32_t turn)
@@ -301,11 +333,10 @@ static quern_status task_done(qn_master *master, const qn_task_outcome *outcome,
                               qn_error *error)
 {
     qn_sched_event event = {QN_SCHED_TASK_DONE, from, outcome->task, outcome->attempt};
-    uint32_t task = qn_task_list_at(&master->tasks, outcome->task);
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
     note_over(master, outcome, from, 0);
-    master->bytes_done += qn_task_list_split(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task)->bytes;
+    master->bytes_done += qn_task_list_bytes(&master->tasks, qn_task_list_at(&master->tasks, outcome->task));
     return watch_bad(master, outcome, message, error);
 }
 
@@ -353,7 +384,8 @@ static qn_task_order make_order(const qn_master *master, uint32_t turn, uint32_t
                            .attempt = attempt,
                            .task_count = master->tasks.count,
                            .leg = leg,
-                           .place = task - master->tasks.legs[leg].first_task};
+                           .place = task - master->tasks.legs[leg].first_task,
+                           .is_local = qn_task_list_node(&master->tasks, task) != UINT32_MAX};
     if (master->resumes[turn])
         order.resume = *master->resumes[turn];
     return order;
@@ -524,6 +556,9 @@ static quern_status act(qn_master *master, const qn_sched_action *action, qn_err
     case QN_SCHED_FAIL:
         break;
     }
+    if (action->rank == QN_SCHED_NONE && action->task != QN_SCHED_NONE)
+        return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s: the node that has the files of task %u is lost",
+                            master->stage_name, action->task);
     return qn_error_set(error, master->last_failure.status, 0, "%s", master->last_failure.text);
 }
 
@@ -546,6 +581,9 @@ static quern_status press_on(qn_master *master, qn_error *error)
         qn_straggler_advice advice = qn_stragglers_next(&master->stragglers, now_ns, &rank, &task);
         if (advice == QN_STRAGGLER_NONE)
             break;
+        bool stays = qn_task_list_node(&master->tasks, qn_task_list_at(&master->tasks, task)) != UINT32_MAX;
+        if (stays && !qn_sched_has_taker(master->sched, task))
+            continue; /* who has nothing to do is elsewhere */
         if (advice == QN_STRAGGLER_ASK) {
             status = send_leave(master, rank, task, error);
         } else if (qn_sched_get_holder(master->sched, task, &attempt) == rank) {

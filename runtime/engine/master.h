@@ -78,6 +78,7 @@ typedef struct qn_master_config {
     bool makes_parts;          /* its attempts do */
     uint32_t number;           /* of the stage in messages */
     const uint32_t *rank_node; /* [comm->size] */
+    const qn_far_tasks *far;
     qn_epochs *epochs;
     const qn_result *into;
     qn_task_state *begun; /* of an earlier attempt; emptied; NULL: none */

@@ -57,6 +57,7 @@ typedef struct qn_task_order {
     uint32_t task, attempt, task_count; /* tasks are numbered as they are handed out */
     uint32_t leg;                       /* of the stage, that it is of */
     uint32_t place;                     /* among the splits of that leg, in the order of the input */
+    uint32_t is_local;                  /* its files are on this node only */
     qn_resume resume;
 } qn_task_order;
 

@@ -154,6 +154,7 @@ static quern_status decide_memory(qn_settings *settings, const quern_options *op
         if (status != QUERN_OK)
             return status;
         settings->memory_source = limit.source;
+        settings->memory_is_machines = limit.is_physical;
         settings->node_memory_bytes = limit.bytes / 100 * MEMORY_PERCENT;
     }
     settings->rank_memory_bytes = settings->node_memory_bytes / comm->node_size;
@@ -198,12 +199,14 @@ static quern_status copy_texts(qn_settings *settings, const quern_options *optio
     const char *job_dir = options->job_dir;
     settings->scratch_dir = strdup(choose_scratch(options));
     settings->job_dir = job_dir ? strdup(job_dir) : NULL;
+    settings->node_local = options->node_local ? strdup(options->node_local) : NULL;
     settings->report_path = choose_path(options->report_path, job_dir, "report.json");
     settings->log_path = choose_path(options->log_path, job_dir, "log");
     settings->quarantine_dir = options->quarantine_dir ? strdup(options->quarantine_dir) : NULL;
     settings->checkpoint_dir = options->checkpoint_dir ? strdup(options->checkpoint_dir) : NULL;
     if (!settings->scratch_dir || (options->checkpoint_dir && !settings->checkpoint_dir) ||
-        (job_dir && !settings->job_dir) || ((options->report_path || job_dir) && !settings->report_path) ||
+        (job_dir && !settings->job_dir) || (options->node_local && !settings->node_local) ||
+        ((options->report_path || job_dir) && !settings->report_path) ||
         ((options->log_path || job_dir) && !settings->log_path) ||
         (options->quarantine_dir && !settings->quarantine_dir))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the texts of options");
@@ -260,6 +263,7 @@ void qn_settings_fini(qn_settings *settings)
 {
     free(settings->scratch_dir);
     free(settings->job_dir);
+    free(settings->node_local);
     free(settings->report_path);
     free(settings->log_path);
     free(settings->quarantine_dir);
@@ -324,6 +328,18 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     decide_bounds(settings, options);
     qn_memory_share unused;
     return qn_settings_share(settings, comm, 1, 0, &unused, error); /* the smallest job that there is */
+}
+
+quern_status qn_settings_divide_machine(qn_settings *settings, const quern_options *options, const qn_comm *comm,
+                                        uint32_t node_count, qn_error *error)
+{
+    qn_memory_share unused;
+    if (node_count < 2 || !settings->memory_is_machines)
+        return QUERN_OK;
+    settings->node_memory_bytes /= node_count;
+    settings->rank_memory_bytes = settings->node_memory_bytes / comm->node_size;
+    decide_bounds(settings, options);
+    return qn_settings_share(settings, comm, 1, 0, &unused, error);
 }
 
 quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *error)

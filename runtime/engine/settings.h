@@ -20,6 +20,7 @@
 typedef struct qn_settings {
     uint64_t node_memory_bytes;
     const char *memory_source; /* what decided it; static */
+    bool memory_is_machines;   /* all that the machine has, which nothing but itself limits */
     uint64_t rank_memory_bytes;
     uint64_t least_rank_memory_bytes; /* of all ranks: for what must be the same everywhere */
     uint64_t least_node_memory_bytes; /* the same of all nodes */
@@ -29,6 +30,7 @@ typedef struct qn_settings {
     uint64_t split_bytes; /* 0: by the input */
     uint32_t attempt_count_max;
     char *scratch_dir;           /* owned */
+    char *node_local;            /* owned; NULL: no paths are on nodes */
     char *job_dir;               /* owned; NULL: none */
     char *report_path;           /* owned; NULL: none */
     char *log_path;              /* owned; NULL: none */
@@ -66,6 +68,9 @@ typedef struct qn_settings {
  * QUERN_ERROR_SYSTEM, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_settings_resolve(qn_settings *settings, const quern_options *options, const qn_comm *comm,
                                  qn_error *error);
+/* So many nodes of the job are on this machine: what it has of memory, if that decided, is divided. As resolve. */
+quern_status qn_settings_divide_machine(qn_settings *settings, const quern_options *options, const qn_comm *comm,
+                                        uint32_t node_count, qn_error *error);
 /* What all ranks must do alike, though their options or their nodes' memory may differ; tells comm how to exchange. Collective.
  * QUERN_ERROR_INVALID_OPTION. */
 quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *error);

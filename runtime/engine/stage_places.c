@@ -36,7 +36,7 @@ static quern_status learn_places(qn_stage_run *run, uint32_t leg, qn_error *erro
     return status;
 }
 
-quern_status qn_stage_places_learn(qn_stage_run *run, qn_error *error)
+quern_status qn_stage_learn_places(qn_stage_run *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK; leg++)

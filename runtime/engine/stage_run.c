@@ -11,6 +11,7 @@
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/isolation.h"
 #include "runtime/engine/memory_leg.h"
+#include "runtime/engine/node_tasks.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
 #include "runtime/engine/stage_places.h"
@@ -455,7 +456,7 @@ static uint64_t count_parts(const qn_stage_run *run, uint32_t leg)
     if (!qn_leg_has_tasks(run->stage, leg))
         return run->from[leg] ? qn_result_get_part_count(run->from[leg], run->engine->comm->size)
                               : run->engine->comm->size;
-    return run->master.tasks.legs ? run->master.tasks.legs[leg].splits.count : 0;
+    return run->master.tasks.legs ? qn_task_leg_count(&run->master.tasks.legs[leg]) : 0;
 }
 
 /* Every rank learns where in the output the parts of a leg begin: only the master knows how many tasks there are. */
@@ -595,6 +596,7 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
                                .makes_parts = qn_stage_makes_parts(run),
                                .number = engine->stage_number,
                                .rank_node = engine->rank_node,
+                               .far = &run->far,
                                .epochs = checkpoint->directory ? &checkpoint->when : NULL,
                                .into = can_rest(run) ? run->into : NULL,
                                .begun = has_begun ? &begun : NULL};
@@ -634,6 +636,8 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     bool is_master = engine->comm->rank == 0;
     if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
         qn_isolation_begin(run, error);
+    if (qn_node_tasks_are_there(run->stage))
+        qn_node_tasks_gather(engine, run->stage, &run->far, error);
     if (error->status == QUERN_OK && is_master)
         start_master(run, error);
     quern_status status = qn_comm_agree(engine->comm, error);
@@ -645,7 +649,7 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     if (status == QUERN_OK)
         status = number_parts(run, error);
     if (status == QUERN_OK)
-        status = qn_stage_places_learn(run, error);
+        status = qn_stage_learn_places(run, error);
     if (status == QUERN_OK)
         status = qn_memory_legs_learn(run, error);
     return status == QUERN_OK ? start_agent(run, error) : status;
@@ -756,6 +760,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
         fini_leg(run, leg);
     qn_master_finish(&run->master);
+    qn_node_tasks_destroy(&run->far);
     run->engine->site = (qn_site){0};
     return qn_comm_agree(run->engine->comm, error);
 }

@@ -22,6 +22,7 @@
 /* Figures of one stage on one rank: X(field, what it means). All uint64_t; the report shows each. */
 #define QN_STAGE_FIGURES(X)                                                                                            \
     X(tasks, "tasks finished here")                                                                                    \
+    X(local_tasks, "of these, of files that only this node has")                                                       \
     X(attempts, "attempts begun here")                                                                                 \
     X(attempts_failed, "of these, failed")                                                                             \
     X(second_attempts, "second attempts begun here, of tasks that other ranks had in hand")                            \
@@ -85,6 +86,7 @@ struct qn_stage_run {
     uint64_t first_part[QN_LEG_COUNT_MAX + 1]; /* of the output, that each leg makes; the last one: how many in all */
     qn_place
         *places[QN_LEG_COUNT_MAX]; /* of the parts of the stored result that a leg reads, if it needs them; owned */
+    qn_far_tasks far;              /* rank 0: of files that nodes have for themselves; owned */
     qn_master master;              /* rank 0 */
     uint64_t delivered_before;     /* its, when the stage is over */
     qn_one_reader one_reader;      /* the same */

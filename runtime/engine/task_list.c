@@ -1,24 +1,59 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/task_list.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
 #include "runtime/io/fixed_source.h"
 #include "runtime/io/record_plan.h"
 
-#define STRIDE_BITS_MIN  3 /* tasks of less than an eighth of the average come last */
-#define DATASET_SPLITS   4 /* of the size chosen, in one task */
-#define BORDERS_OF_SPLIT 4 /* places where packed files can be cut are so much nearer to each other */
+#define STRIDE_BITS_MIN  3  /* tasks of less than an eighth of the average come last */
+#define DATASET_SPLITS   4  /* of the size chosen, in one task */
+#define NODE_FILE_BITS   32 /* of the number of a file of a node */
+#define BORDERS_OF_SPLIT 4  /* places where packed files can be cut are so much nearer to each other */
 #define LOOK_BYTES_MIN                                                                                                 \
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
-/* Lists a leg's files. Those of fixed records are all looked into, since they are all checked. */
-static quern_status list_leg(qn_listing *listing, const qn_node *source, bool passes_bad, qn_error *error)
+/* What cannot be looked at may be there: listing it tells why. */
+static bool is_on_this_node(const char *path)
 {
-    quern_status status = qn_listing_create(listing, source->text.paths, source->text.path_count, error);
+    struct stat about;
+    return stat(path, &about) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+/* Of the paths those that are on this node: maybe none. */
+static quern_status list_here(qn_task_leg *leg, const qn_text_input *text, uint32_t node, qn_error *error)
+{
+    const char **paths = calloc(text->path_count + 1, sizeof *paths);
+    size_t count = 0;
+    leg->is_there = calloc(text->path_count + 1, sizeof *leg->is_there);
+    quern_status status = paths && leg->is_there
+                              ? QUERN_OK
+                              : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the inputs of a stage");
+    for (size_t i = 0; i < text->path_count && status == QUERN_OK; i++) {
+        leg->is_there[i] = is_on_this_node(text->paths[i]);
+        if (leg->is_there[i])
+            paths[count++] = text->paths[i];
+    }
+    if (status == QUERN_OK)
+        status = qn_listing_create(&leg->listing, paths, count, error);
+    leg->listing.first_file = (uint64_t)(node + 1) << NODE_FILE_BITS;
+    free(paths);
+    return status;
+}
+
+/* Lists a leg's files. Those of fixed records are all looked into, since they are all checked. */
+static quern_status list_leg(qn_task_leg *leg, const qn_node *source, const qn_task_cut *cut, bool passes_bad,
+                             qn_error *error)
+{
+    qn_listing *listing = &leg->listing;
+    quern_status status = cut->scope == QN_TASKS_OF_NODE
+                              ? list_here(leg, &source->text, cut->node, error)
+                              : qn_listing_create(listing, source->text.paths, source->text.path_count, error);
     if (status == QUERN_OK && source->text.as_stored)
         qn_listing_take_as_stored(listing);
     if (status == QUERN_OK && source->kind == QN_NODE_FIXED)
@@ -38,6 +73,12 @@ static quern_status list_datasets(qn_task_list *list, qn_hdf5_listing *datasets,
     return status;
 }
 
+static bool is_listed(const qn_stage *stage, uint32_t leg, const qn_task_cut *cut)
+{
+    return qn_leg_has_tasks(stage, leg) &&
+           qn_leg_source(stage, leg)->text.is_on_nodes == (cut->scope == QN_TASKS_OF_NODE);
+}
+
 static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, qn_error *error)
 {
     list->legs = calloc(stage->leg_count, sizeof *list->legs);
@@ -46,14 +87,14 @@ static quern_status list_inputs(qn_task_list *list, const qn_stage *stage, const
     list->leg_count = stage->leg_count;
     quern_status status = QUERN_OK;
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
-        if (!qn_leg_has_tasks(stage, i))
+        if (!is_listed(stage, i, cut))
             continue;
         const qn_node *source = qn_leg_source(stage, i);
         if (source->kind == QN_NODE_HDF5) {
             status = list_datasets(list, &list->legs[i].datasets, source, cut->record_bytes_max, error);
             continue;
         }
-        status = list_leg(&list->legs[i].listing, source, cut->bad_legs >> i & 1, error);
+        status = list_leg(&list->legs[i], source, cut, cut->bad_legs >> i & 1, error);
         list->bytes += list->legs[i].listing.bytes;
         list->file_count += list->legs[i].listing.file_count;
     }
@@ -126,6 +167,18 @@ static quern_status cut_datasets(qn_task_leg *leg, uint64_t split_bytes, bool is
                                  error);
 }
 
+/* Those of a leg lie together. */
+static void take_far(qn_task_list *list, qn_task_leg *leg, uint32_t number, const qn_far_tasks *far)
+{
+    for (uint32_t i = 0; far && i < far->count; i++) {
+        if (far->items[i].leg != number)
+            continue;
+        leg->far = leg->far_count == 0 ? &far->items[i] : leg->far;
+        leg->far_count++;
+        list->has_packed |= far->items[i].is_packed;
+    }
+}
+
 static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, uint64_t split_bytes,
                                qn_error *error)
 {
@@ -134,13 +187,14 @@ static quern_status cut_inputs(qn_task_list *list, const qn_stage *stage, const 
     for (uint32_t i = 0; i < list->leg_count && status == QUERN_OK; i++) {
         qn_task_leg *leg = &list->legs[i];
         leg->first_task = list->count;
-        if (qn_leg_has_tasks(stage, i))
+        take_far(list, leg, i, cut->far);
+        if (is_listed(stage, i, cut))
             status = leg->datasets.count > 0 ? cut_datasets(leg, split_bytes, is_chosen, error)
                                              : cut_files(leg, qn_leg_source(stage, i), split_bytes,
                                                          cut->bad_legs >> i & 1, &list->whole_count, error);
-        if (status == QUERN_OK && leg->splits.count > INT32_MAX - list->count)
+        if (status == QUERN_OK && (uint64_t)leg->splits.count + leg->far_count > INT32_MAX - list->count)
             return qn_error_set(error, QUERN_ERROR_INPUT, 0, "the inputs of a stage are more than 2^31 tasks");
-        list->count += leg->splits.count;
+        list->count += qn_task_leg_count(leg);
         list->has_packed |= has_packed(&leg->listing);
     }
     return status;
@@ -164,9 +218,12 @@ static uint64_t add_up(const qn_task_list *list, uint64_t *ends)
 {
     uint64_t all = 0;
     uint32_t task = 0;
-    for (uint32_t leg = 0; leg < list->leg_count; leg++)
+    for (uint32_t leg = 0; leg < list->leg_count; leg++) {
         for (uint32_t i = 0; i < list->legs[leg].splits.count; i++)
             ends[task++] = all += list->legs[leg].splits.items[i].bytes + 1;
+        for (uint32_t i = 0; i < list->legs[leg].far_count; i++)
+            ends[task++] = all += list->legs[leg].far[i].bytes + 1;
+    }
     return all;
 }
 
@@ -248,6 +305,11 @@ quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, cons
     uint64_t split_bytes = cut->split_bytes ? cut->split_bytes : choose_split_bytes(list, cut);
     if (status == QUERN_OK)
         status = cut_inputs(list, stage, cut, split_bytes, error);
+    if (cut->far) {
+        list->bytes += cut->far->bytes;
+        list->file_count += cut->far->file_count;
+        list->whole_count += cut->far->whole_count;
+    }
     if (status == QUERN_OK)
         status = put_in_order(list, cut->turns, cut->seed, error);
     if (status != QUERN_OK)
@@ -261,6 +323,7 @@ void qn_task_list_destroy(qn_task_list *list)
         qn_splits_destroy(&list->legs[i].splits);
         qn_listing_destroy(&list->legs[i].listing);
         qn_hdf5_listing_destroy(&list->legs[i].datasets);
+        free(list->legs[i].is_there);
     }
     free(list->legs);
     free(list->order);
@@ -270,14 +333,54 @@ void qn_task_list_destroy(qn_task_list *list)
 uint32_t qn_task_list_leg_of(const qn_task_list *list, uint32_t task)
 {
     uint32_t leg = 0;
-    while (task - list->legs[leg].first_task >= list->legs[leg].splits.count)
+    while (task - list->legs[leg].first_task >= qn_task_leg_count(&list->legs[leg]))
         leg++;
     return leg;
 }
 
+/* Of a leg; NULL: it is no such one. */
+static const qn_far_task *find_far(const qn_task_list *list, uint32_t leg, uint32_t task)
+{
+    uint32_t number = task - list->legs[leg].first_task, split_count = list->legs[leg].splits.count;
+    return number < split_count ? NULL : &list->legs[leg].far[number - split_count];
+}
+
+static const qn_split *find_split(const qn_task_list *list, uint32_t leg, uint32_t task)
+{
+    return &list->legs[leg].splits.items[task - list->legs[leg].first_task];
+}
+
+uint64_t qn_task_list_bytes(const qn_task_list *list, uint32_t task)
+{
+    uint32_t leg = qn_task_list_leg_of(list, task);
+    const qn_far_task *far = find_far(list, leg, task);
+    return far ? far->bytes : find_split(list, leg, task)->bytes;
+}
+
+bool qn_task_list_is_packed(const qn_task_list *list, uint32_t task)
+{
+    uint32_t leg = qn_task_list_leg_of(list, task);
+    const qn_far_task *far = find_far(list, leg, task);
+    if (far)
+        return far->is_packed;
+    const qn_listing *listing = &list->legs[leg].listing;
+    return listing->file_count > 0 && listing->files[find_split(list, leg, task)->file].packing == QN_PACKING_STREAM;
+}
+
+uint32_t qn_task_list_node(const qn_task_list *list, uint32_t task)
+{
+    const qn_far_task *far = find_far(list, qn_task_list_leg_of(list, task), task);
+    return far ? far->node : UINT32_MAX;
+}
+
 void qn_task_list_encode(const qn_task_list *list, uint32_t leg, uint32_t task, qn_buffer *message)
 {
-    const qn_split *split = qn_task_list_split(list, leg, task);
+    const qn_far_task *far = find_far(list, leg, task);
+    if (far) {
+        qn_buffer_append(message, far->packed, far->packed_bytes);
+        return;
+    }
+    const qn_split *split = find_split(list, leg, task);
     if (list->legs[leg].datasets.count > 0)
         qn_hdf5_split_encode(split, &list->legs[leg].datasets, message);
     else

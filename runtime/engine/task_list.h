@@ -7,6 +7,8 @@
  * and so on): the first tasks are then a sample, also of an input that is sorted, and of a large and a small one that are joined: the small
  * one, were it read early, would be all of itself in a sample that has little of the large one. In check mode it is shuffled, by a seed: no order has a
  * meaning, and a job that finds one in it is wrong.
+ *
+ * What is on one node only is listed, looked into and cut there (node_tasks.h); here such a task is bytes that its source understands.
  */
 #ifndef QN_ENGINE_TASK_LIST_H
 #define QN_ENGINE_TASK_LIST_H
@@ -21,10 +23,31 @@ typedef enum qn_task_turns {
     QN_TASKS_SHUFFLED,
 } qn_task_turns;
 
+/* A task of files that only a node has, as that node made it. */
+typedef struct qn_far_task {
+    uint32_t leg, node;
+    uint64_t bytes;
+    bool is_packed;        /* a file that only one reader can unpack */
+    const uint8_t *packed; /* [packed_bytes], as its source reads it */
+    size_t packed_bytes;
+} qn_far_task;
+
+/* Of all nodes: leg after leg, in one node after node. */
+typedef struct qn_far_tasks {
+    qn_far_task *items; /* [count] */
+    uint32_t count;
+    uint64_t bytes;
+    size_t file_count, whole_count;
+    void *text; /* what `packed` borrows */
+} qn_far_tasks;
+
 typedef struct qn_task_leg {
     qn_listing listing;
     qn_hdf5_listing datasets; /* of a leg that reads HDF5, whose listing is empty */
     qn_splits splits;
+    const qn_far_task *far; /* [far_count], behind the splits; borrowed */
+    uint32_t far_count;
+    bool *is_there; /* of a node's own list: which of the paths there are on it; owned */
     uint32_t first_task;
 } qn_task_leg;
 
@@ -39,8 +62,18 @@ typedef struct qn_task_list {
     uint32_t *order;    /* [count]; NULL: as they are */
 } qn_task_list;
 
+/* Whose. */
+typedef enum qn_task_scope {
+    QN_TASKS_OF_ALL,  /* what all nodes see, and what nodes told of their own */
+    QN_TASKS_OF_NODE, /* what is on this node */
+} qn_task_scope;
+
 /* How they are cut. */
 typedef struct qn_task_cut {
+    qn_task_scope scope;
+    uint32_t node;           /* of OF_NODE */
+    const qn_far_tasks *far; /* of OF_ALL: borrowed as long as the list is there; NULL: none */
+
     uint64_t split_bytes; /* 0: by the input and the number of workers */
     uint64_t record_bytes_max;
     uint32_t worker_count;
@@ -73,10 +106,15 @@ qn_one_reader qn_task_list_find_one_reader(const qn_task_list *list);
 /* The leg of a task. */
 uint32_t qn_task_list_leg_of(const qn_task_list *list, uint32_t task);
 
-static inline const qn_split *qn_task_list_split(const qn_task_list *list, uint32_t leg, uint32_t task)
+static inline uint32_t qn_task_leg_count(const qn_task_leg *leg)
 {
-    return &list->legs[leg].splits.items[task - list->legs[leg].first_task];
+    return leg->splits.count + leg->far_count;
 }
+
+/* Its bytes; whether it is a file that only one reader can unpack; the node that alone has it, UINT32_MAX: all have. */
+uint64_t qn_task_list_bytes(const qn_task_list *list, uint32_t task);
+bool qn_task_list_is_packed(const qn_task_list *list, uint32_t task);
+uint32_t qn_task_list_node(const qn_task_list *list, uint32_t task);
 
 /* Appends the task as its source reads it. */
 void qn_task_list_encode(const qn_task_list *list, uint32_t leg, uint32_t task, qn_buffer *message);

@@ -369,6 +369,7 @@ static void park_task(qn_stage_run *run, const qn_source *source, const qn_task 
 static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *task)
 {
     run->figures.tasks++;
+    run->figures.local_tasks += task->order.is_local;
     run->figures.input_bytes += qn_source_task_bytes(source);
     run->source_bytes[task->order.leg] += qn_source_task_bytes(source);
     char last_bad[QN_BAD_TEXT_BYTES_MAX];

@@ -30,6 +30,7 @@ typedef struct qn_input_file {
 typedef struct qn_listing {
     qn_arena texts;
     qn_input_file *files; /* [file_count], empty ones left out */
+    uint64_t first_file;  /* what the first one's number is in the input; 0 but for files of nodes */
     size_t file_count, capacity;
     uint64_t bytes;
     uint64_t empty_count;   /* files of no bytes */

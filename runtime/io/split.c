@@ -149,6 +149,7 @@ static uint32_t encode_file(qn_buffer *message, const qn_listing *listing, qn_se
     const qn_input_file *input = &listing->files[segment.file];
     uint32_t count = 0;
     uint64_t end = segment.end;
+    segment.file += listing->first_file;
     segment.file_bytes = input->bytes;
     segment.packing = input->packing;
     do {

@@ -23,7 +23,7 @@ typedef struct qn_segment {
     const char *path;
     uint64_t begin, end; /* of what is not packed: records that begin in [begin, end) are its */
     uint64_t file_bytes;
-    uint64_t file; /* by its index in the listing */
+    uint64_t file; /* by its number in the input */
     qn_packing packing;
     const uint8_t *data; /* INLINE: the bytes [begin, end) of the content, borrowed */
     uint64_t entry;      /* INLINE: the content's number in its archive */

@@ -162,6 +162,41 @@ static bool read_value(const quern_text_options *options, qn_node *draft, qn_err
     return true;
 }
 
+/* By the texts alone: equal, or below it. */
+static bool is_below(const char *path, const char *directory, size_t directory_bytes)
+{
+    while (directory_bytes > 0 && directory[directory_bytes - 1] == '/')
+        directory_bytes--;
+    return strncmp(path, directory, directory_bytes) == 0 &&
+           (path[directory_bytes] == 0 || path[directory_bytes] == '/');
+}
+
+static bool is_on_nodes(const qn_graph *graph, const char *path)
+{
+    for (const char *at = graph->node_local; at && *at; at += *at == ':') {
+        size_t bytes = strcspn(at, ":");
+        if (bytes > 0 && is_below(path, at, bytes))
+            return true;
+        at += bytes;
+    }
+    return false;
+}
+
+static bool choose_place(qn_graph *graph, qn_text_input *into, qn_error *error)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < into->path_count; i++)
+        count += is_on_nodes(graph, into->paths[i]);
+    into->is_on_nodes = count > 0;
+    digest_number(graph, into->is_on_nodes);
+    if (count == 0 || count == into->path_count)
+        return true;
+    qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
+                 "node-local: of the paths of a source all or none may be on nodes: read %s by a source of its own",
+                 into->paths[is_on_nodes(graph, into->paths[0]) ? 0 : into->path_count - 1]);
+    return false;
+}
+
 bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_count, qn_text_input *into,
                          qn_error *error)
 {
@@ -174,7 +209,7 @@ bool qn_graph_copy_paths(qn_graph *graph, const char *const *paths, size_t path_
     }
     into->paths = copies;
     into->path_count = path_count;
-    return copies || no_memory(error);
+    return copies ? choose_place(graph, into, error) : no_memory(error) != NULL;
 }
 
 qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t path_count,

@@ -71,7 +71,8 @@ typedef struct qn_text_input {
     char delimiters[QN_DELIMITER_COUNT_MAX];
     size_t delimiter_count;
     bool skip_empty;
-    bool as_stored; /* whatever the files may be packed as */
+    bool as_stored;   /* whatever the files may be packed as */
+    bool is_on_nodes; /* each node has files of its own below the paths, and all are read */
     quern_text_value value;
 } qn_text_input;
 
@@ -207,11 +208,12 @@ typedef struct qn_graph {
     qn_arena sink_arena; /* of the outputs of one run: a program that runs for long asks for many */
     uint32_t node_count;
     qn_sink *sinks;
-    qn_node *cached;       /* all that are */
-    bool reads_memory;     /* of its ranks: some source does */
-    qn_node *joins;        /* what is collated for joins */
-    const qn_node *wanted; /* a cached node to be made in the next run, read by an output or not; NULL: none */
-    uint64_t digest;       /* of everything asked for: differs if two ranks build different graphs */
+    qn_node *cached;        /* all that are */
+    bool reads_memory;      /* of its ranks: some source does */
+    qn_node *joins;         /* what is collated for joins */
+    const qn_node *wanted;  /* a cached node to be made in the next run, read by an output or not; NULL: none */
+    const char *node_local; /* paths, divided by colons, below which inputs are on nodes; borrowed; NULL: none */
+    uint64_t digest;        /* of everything asked for: differs if two ranks build different graphs */
 } qn_graph;
 
 /* Whether a stage ends in the node: what it makes is kept, and read by later stages. */

@@ -15,6 +15,13 @@ static qn_node *add_source(qn_graph *graph, const char *const *paths, size_t pat
 {
     if (!qn_graph_copy_paths(graph, paths, path_count, &draft->text, error))
         return NULL;
+    const qn_row_format *rows = &draft->of.records.rows;
+    if (draft->text.is_on_nodes && draft->kind == QN_NODE_ROWS && rows->has_quotes && rows->has_quoted_newlines) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
+                     "node-local: rows with line breaks in quotes are counted by all ranks, so all must see the files: "
+                     "set no_quoted_newlines if there are none");
+        return NULL;
+    }
     draft->text.as_stored = as_stored;
     return qn_graph_add_node(graph, draft, error);
 }

@@ -113,6 +113,10 @@ qn_node *qn_graph_add_hdf5(qn_graph *graph, const char *const *paths, size_t pat
     if (!measure(&form, error) || !(draft.of.array = copy_form(graph, &form, error)) ||
         !qn_graph_copy_paths(graph, paths, path_count, &draft.text, error))
         return NULL;
+    if (draft.text.is_on_nodes) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "node-local: HDF5 files must be seen by all nodes");
+        return NULL;
+    }
     draft.schema = schema_of(&form);
     return qn_graph_add_node(graph, &draft, error);
 }

@@ -277,7 +277,7 @@ static void read_slurm(qn_memory_limit *limit)
 
 quern_status qn_memory_limit_query(const char *root, qn_memory_limit *limit_out, qn_error *error)
 {
-    qn_memory_limit limit = {.source = "physical memory"};
+    qn_memory_limit limit = {.source = "physical memory", .is_physical = true};
     quern_status status = read_physical(root, &limit.bytes, error);
     if (status != QUERN_OK)
         return status;

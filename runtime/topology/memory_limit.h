@@ -9,6 +9,7 @@
 #ifndef QN_TOPOLOGY_MEMORY_LIMIT_H
 #define QN_TOPOLOGY_MEMORY_LIMIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "runtime/base/status.h"
@@ -17,6 +18,7 @@ typedef struct qn_memory_limit {
     uint64_t bytes; /* what the whole node may use */
     const char
         *source; /* "physical memory", "cgroup v2", "cgroup v1", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"; static */
+    bool is_physical; /* it is all that the machine has */
 } qn_memory_limit;
 
 /* Reads them. root is "" for this machine, or a directory holding copies of proc/ and sys/ (tests). Local; cannot

@@ -15,8 +15,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from harness import Skip, main, read_file, test, wait_until  # noqa: E402
 import virtual_cluster  # noqa: E402
+from slow_job import LINES, check_outputs, slow_job  # noqa: E402
 
-LINES = b"".join(b"%d\n" % (i * i % 1009) for i in range(30000))
+EVERY = ["--quern-split-bytes=32K", "--quern-checkpoint-every=2s"]
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "DEADLINE", "OUT_OF_MEMORY")
 
 
@@ -88,27 +89,6 @@ def slurm(t):
     return Slurm(t)
 
 
-def slow_job(t, cluster, seconds):
-    """For about so long on 4 ranks; its words."""
-    count = int(seconds * 4 / 120e-6)
-    with open(cluster.path("input"), "wb") as file:
-        file.write((LINES * (count // 30000 + 1)))
-    program = os.path.join(os.path.dirname(t.options.wordcount), "..", "tests", "e2e", "resumed_job")
-    return [os.path.realpath(program), "slow", "out1", "out2", "input", "--quern-split-bytes=32K", "--quern-checkpoint-every=2s"]
-
-
-def outputs(t, cluster):
-    return [sorted(t.committed(cluster.path(name)).splitlines()) for name in ("out1", "out2")]
-
-
-def expected(t, cluster, words):
-    """By the same program without the waiting, without a launcher."""
-    names = [t.path("e1"), t.path("e2")]
-    run = subprocess.run([words[0], "none", *names, cluster.path("input")], capture_output=True, env={**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"})
-    t.check(run.returncode == 0, run.stderr.decode())
-    return [sorted(t.committed(name).splitlines()) for name in names]
-
-
 @test
 def jobs_run_on_nodes_by_either_launcher_one_after_another_and_as_arrays(t):
     cluster = slurm(t)
@@ -141,9 +121,27 @@ def jobs_run_on_nodes_by_either_launcher_one_after_another_and_as_arrays(t):
 
 
 @test
+def ranks_that_each_take_themselves_for_the_only_one_refuse_and_say_why(t):
+    cluster = slurm(t)
+    with open(cluster.path("in"), "wb") as file:
+        file.write(LINES)
+    wordcount = os.path.realpath(t.options.wordcount)
+    environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+
+    def run(*words):
+        return subprocess.run(["srun", "--nodes=2", "--ntasks=2", "--mpi=none", *words], cwd=cluster.dir, env=environment,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+
+    done = run(wordcount, "-o", "out", "in")
+    t.check(done.returncode == 1 and done.stderr.count(b"promises 2 ranks but MPI sees 1") == 2 and b"srun --mpi=pmix" in done.stderr,
+            "status %d: %s" % (done.returncode, done.stderr.decode()))
+    t.check(not os.path.exists(cluster.path("out")), "it wrote")
+
+
+@test
 def a_job_that_is_cancelled_saves_what_it_has_and_is_not_queued_again(t):
     cluster = slurm(t)
-    words = slow_job(t, cluster, 12)
+    words = slow_job(t, cluster.dir, 12, 4) + EVERY
     number = cluster.submit("--nodes", "2", "--tasks-per-node", "2", "--requeue", "--", *words)
     waiting = cluster.submit("--after", number, "--", *words)
     cluster.wait_for_work(number)
@@ -158,7 +156,7 @@ def a_job_that_is_cancelled_saves_what_it_has_and_is_not_queued_again(t):
     t.check(not os.path.exists(cluster.path("out1")), "an output")
     again = cluster.submit("--job", "quern-" + number, "--nodes", "3", "--", *words)
     cluster.done(again, 90)
-    t.check(outputs(t, cluster) == expected(t, cluster, words), "another answer")
+    check_outputs(t, cluster.dir, words)
     killed = cluster.submit("--job", "another-%j", "--no-checkpoint", "--", *words[:2], "out3", "out4", *words[4:5])
     cluster.wait_for(killed, 30, "RUNNING")
     cluster.quern("cancel", "--now", killed)
@@ -168,7 +166,7 @@ def a_job_that_is_cancelled_saves_what_it_has_and_is_not_queued_again(t):
 @test
 def a_job_that_is_told_that_its_time_is_over_is_queued_again_and_goes_on(t):
     cluster = slurm(t)
-    words = slow_job(t, cluster, 12)
+    words = slow_job(t, cluster.dir, 12, 4) + EVERY
     number = cluster.submit("--nodes", "2", "--tasks-per-node", "2", "--requeue", "--", *words)
     cluster.wait_for_work(number)
     subprocess.run(["scancel", "--batch", "--signal=USR1", number], check=True)
@@ -177,7 +175,7 @@ def a_job_that_is_told_that_its_time_is_over_is_queued_again_and_goes_on(t):
     cluster.done(number, 120)
     log = read_file(cluster.path("quern-%s.log" % number))
     t.check(b"quern: status 75, the job is queued again" in log, log.decode())
-    t.check(outputs(t, cluster) == expected(t, cluster, words), "another answer")
+    check_outputs(t, cluster.dir, words)
 
 
 @test
@@ -185,13 +183,13 @@ def a_walltime_that_ends_is_known_without_a_signal(t):
     if not t.options.slow:
         raise Skip("takes minutes; --slow")
     cluster = slurm(t)
-    words = slow_job(t, cluster, 75)
+    words = slow_job(t, cluster.dir, 75, 4) + EVERY
     number = cluster.submit("--nodes", "2", "--tasks-per-node", "2", "--time", "1", "--ahead", "1", "--requeue", "--", *words)
     cluster.done(number, 300)
     t.check(int(cluster.field(number, "Restarts")) >= 1, "it was not queued again")
     log = read_file(cluster.path("quern-%s.log" % number))
     t.check(b"quern: status 75, the job is queued again" in log, log.decode())
-    t.check(outputs(t, cluster) == expected(t, cluster, words), "another answer")
+    check_outputs(t, cluster.dir, words)
 
 
 @test
@@ -199,7 +197,7 @@ def a_job_whose_node_dies_goes_on_elsewhere(t):
     if not t.options.slow:
         raise Skip("takes minutes; --slow")
     cluster = slurm(t)
-    words = slow_job(t, cluster, 12)
+    words = slow_job(t, cluster.dir, 12, 4) + EVERY
     number = cluster.submit("--nodes", "2", "--tasks-per-node", "2", "--requeue", "--", *words)
     cluster.wait_for_work(number)
     time.sleep(3)
@@ -208,7 +206,7 @@ def a_job_whose_node_dies_goes_on_elsewhere(t):
         cluster.fail(number, "it was not queued again")
     cluster.done(number, 180)
     cluster.cluster.boot(2)
-    t.check(outputs(t, cluster) == expected(t, cluster, words), "another answer")
+    check_outputs(t, cluster.dir, words)
 
 
 if __name__ == "__main__":

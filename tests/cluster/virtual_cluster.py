@@ -19,12 +19,22 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 INSIDE = "QUERN_TEST_CLUSTER"
 LOGIN_ADDRESS = 254
 NEEDS = ("unshare", "nsenter", "ip")
 SLURM_NEEDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+# What ssh is: `agent HOST WORDS...`. A host that is down is not reached, and nothing of our environment is there.
+AGENT = """#!/bin/sh
+host=$1
+shift
+init=$(cat "%(dir)s/run/$host.init" 2>/dev/null) && [ "$(cat "%(dir)s/run/$host.cut" 2>/dev/null)" = "" ] && [ -d "/proc/$init" ] ||
+    { echo "agent: $host cannot be reached" >&2; exit 255; }
+exec nsenter --target "$init" --mount --uts --ipc --net --pid env --ignore-environment PATH="$PATH" HOME=/root USER=root LC_ALL=C \\
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 sh -c "$*"
+"""
 LINK_MTU = 9000  # as clusters have it; with less the switch takes more of the processors than the job
 Link = collections.namedtuple("Link", "switch mbit_per_s delay_us")  # the program; delay from one node to another
 
@@ -75,7 +85,7 @@ def address(number):
 
 
 class Cluster:
-    """with Cluster(3) as cluster: ... SLURM's commands work, and its nodes are idle."""
+    """with Cluster(3) as cluster: ... SLURM's commands work, and its nodes are idle. Without SLURM they are hosts of agent()."""
 
     def __init__(self, count, cpus=2, memory_mib=2000, slurm=True, link=None):
         if not os.environ.get(INSIDE):
@@ -99,6 +109,7 @@ class Cluster:
                 wait_for(lambda: self.idle() == self.count, 30, "the nodes are idle")
             else:
                 wait_for(lambda: all(map(self.is_up, self.inits)), 10, "the nodes are up")
+                self.write_agent()
             undo.pop_all()
         return self
 
@@ -125,6 +136,10 @@ class Cluster:
         call("ip", "addr", "add", address(LOGIN_ADDRESS) + "/24", "dev", "switch")
         call("ip", "link", "set", "switch", "up")
 
+    def write_agent(self):
+        with open(self.path("agent"), "w") as file:
+            file.write(AGENT % {"dir": self.dir})
+        os.chmod(self.path("agent"), 0o755)
     def start_switch(self):
         """Its device `switch` is the login node's; those of nodes are moved there, and a node that was killed has none to boot with."""
         cables = ["cable%d" % number for number in range(1, self.count + 1)]
@@ -138,13 +153,6 @@ class Cluster:
     def mpi_environment(self):
         """For mpirun on the login node: its daemons start on the nodes, and speak by their network only."""
         agent = self.path("agent")
-        with open(agent, "w") as file:
-            file.write("#!/bin/sh\nhost=$1\nshift\nexec nsenter --target \"$(cat '%s'/$host.init)\" --mount --net --uts --ipc --pid sh -c \"$*\"\n"
-                       % self.path("run"))
-        os.chmod(agent, 0o755)
-        for number, init in self.inits.items():
-            with open(self.path("run", "n%d.init" % number), "w") as file:
-                file.write(str(init))
         network = address(0) + "/24"
         return {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_plm_rsh_agent": agent,
                 "OMPI_MCA_plm_rsh_no_tree_spawn": "1", "OMPI_MCA_btl_tcp_if_include": network, "OMPI_MCA_oob_tcp_if_include": network,
@@ -188,6 +196,8 @@ class Cluster:
         """Also one that was killed."""
         name = "n%d" % number
         os.makedirs(self.path("tmp", name), mode=0o1777, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path("run", name + ".up"))
         with open(self.path("log", "init-" + name), "ab") as log:
             starter = subprocess.Popen(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL",
                                         "--mount-proc", sys.executable, os.path.abspath(__file__), name, address(number), self.dir,
@@ -206,15 +216,81 @@ class Cluster:
 
         self.inits.pop(number, None)
         wait_for(find, 10, name)
+        with open(self.path("run", name + ".init"), "w") as file:
+            file.write(str(self.inits[number]))
         if self.link:
             call("ip", "link", "set", "cable%d" % number, "netns", str(self.inits[number]), "name", "net")
             return
         call("ip", "link", "add", "cable%d" % number, "type", "veth", "peer", "name", "net", "netns", str(self.inits[number]))
         call("ip", "link", "set", "cable%d" % number, "master", "switch", "up")
+        if not self.slurm:
+            wait_for(lambda: self.is_up(number), 10, name + " is up")
 
     def kill(self, number):
         """As if its power were gone."""
         os.kill(self.inits.pop(number), signal.SIGKILL)
+
+    def cut(self, number):
+        """Its cable; join() mends it."""
+        call("ip", "link", "set", "cable%d" % number, "down")
+        with open(self.path("run", "n%d.cut" % number), "w") as file:
+            file.write("cut")
+
+    def join(self, number):
+        os.unlink(self.path("run", "n%d.cut" % number))
+        call("ip", "link", "set", "cable%d" % number, "up")
+
+    def processes(self, number):
+        """On the node, apart from its init: pid here to the words of its command."""
+        there = os.readlink("/proc/%d/ns/pid" % self.inits[number])
+        found = {}
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                if os.readlink("/proc/%s/ns/pid" % name) == there and int(name) != self.inits[number]:
+                    with open("/proc/%s/cmdline" % name) as file:
+                        found[int(name)] = file.read().replace("\0", " ")
+        return found
+
+    def files(self, number, path):
+        """Names in a directory as the node sees it."""
+        return os.listdir("/proc/%d/root%s" % (self.inits[number], path))
+
+    def write(self, number, path, content):
+        """A file as the node sees it."""
+        path = "/proc/%d/root%s" % (self.inits[number], path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+
+    def remove(self, number, path):
+        shutil.rmtree("/proc/%d/root%s" % (self.inits[number], path), ignore_errors=True)
+
+    def received_bytes(self, number):
+        """Over its cable."""
+        with open("/proc/%d/net/dev" % self.inits[number]) as file:
+            return next(int(line.split()[1]) for line in file if line.split()[0] == "net:")
+
+    @contextlib.contextmanager
+    def throttled(self, number, name, share=0.5, period=0.04):
+        """While it lasts, processes of that name on the node run for so much of the time only."""
+        def throttle():
+            while not over.wait(period * share):
+                pids = [pid for pid, words in self.processes(number).items() if os.path.basename(words.split(" ")[0]) == name]
+                for kind in (signal.SIGSTOP, signal.SIGCONT):
+                    for pid in pids:
+                        with contextlib.suppress(OSError):
+                            os.kill(pid, kind)
+                    if kind == signal.SIGSTOP:
+                        over.wait(period * (1 - share))
+
+        over = threading.Event()
+        thread = threading.Thread(target=throttle)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def idle(self):
         return int(call("sinfo", "--noheader", "--states=idle", "--format=%D") or 0)

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from harness import kill_all, main, process_env, read_file, test, wait_until
+from harness import Skip, kill_all, main, process_env, read_file, test, wait_until
 
 AGAIN = b": starting again, "
 # What a launcher does that says that all is well, and takes an option of the job's for the place of its checkpoint.
@@ -132,6 +132,43 @@ def the_checkpoint_comes_before_what_the_job_takes_as_it_is(t):
     t.check(run.stdout == b"ran -n 2 job x --quern-checkpoint %s --quern-resume=on\n" % t.path("tmp").encode(), "another command", run)
     run = ended(t, 0, "--mpirun", shows, "-n", "2", "job", "x")
     t.check(run.stdout == b"ran -n 2 job x\n", "another command", run)
+
+
+@test
+def hosts_that_do_not_answer_are_left_out_of_a_start_and_said(t):
+    shows = script(t, "shows", '#!/bin/sh\necho "ran $*"\ntest -s %s || { echo >%s; kill -9 $$; }\n' % (t.path("ran"), t.path("ran")))
+    agent = script(t, "agent", '#!/bin/sh\ntest "$1" = -q && test "$3" = true && test -e %s/$2\n' % t.dir)
+    for name in ("a", "b", "c"):
+        t.write(name, b"")
+
+    def run(hosts, ranks, kept, *said, times=1):
+        done = ended(t, 0, "--mpirun", shows, "-n", str(ranks), "--restarts", "1", "--hosts", hosts, "job", restarts=times - 1,
+                     env={"OMPI_MCA_plm_rsh_agent": agent + " -q : ssh"})
+        t.check(all(b"%s does not answer: it is left out" % name in done.stderr for name in said) and
+                done.stderr.count(b"left out") == times * len(said), "not said", done)
+        t.check(done.stdout.count(b"-n %s --host %s job" % kept) == times, "started otherwise: %r" % done.stdout, done)
+
+    t.write("ran", b"")
+    run("a:2,x,b:2", 5, (b"4", b"a:2,b:2"), b"x", times=2)
+    run("a:2,b:2,c", 5, (b"5", b"a:2,b:2,c"))
+    run("a:2,x:2,c", 5, (b"3", b"a:2,c"), b"x")
+    run("a:2,x:2,c", 2, (b"2", b"a:2,c"), b"x")
+    run("a,x,y,c", 8, (b"4", b"a,c"), b"x", b"y")
+    run("x,localhost,b", 3, (b"2", b"localhost,b"), b"x")
+    run("x,localhost,y", 3, (b"3", b"x,localhost,y"))  # is that the way to reach them at all?
+    done = ended(t, 0, "--mpirun", shows, "--restarts", "1", "--hosts", "a,x", "job", "--quern-node-local=/scratch",
+                 env={"OMPI_MCA_plm_rsh_agent": agent + " -q"})
+    t.check(b"--host a,x job" in done.stdout, "a host is left out that has input: %r" % done.stdout, done)
+    run("+n1,x,b", 3, (b"2", b"+n1,b"), b"x")
+
+
+@test
+def a_host_that_hangs_is_not_waited_for(t):
+    if not t.options.slow:
+        raise Skip("takes 20 s; --slow")
+    agent = script(t, "agent", '#!/bin/sh\ntest "$1" = a || sleep 1000\n')
+    run = ended(t, 0, "--mpirun", "/bin/echo", "--restarts", "1", "--hosts", "a,b", "job", env={"OMPI_MCA_plm_rsh_agent": agent})
+    t.check(b"b does not answer" in run.stderr, "not said", run)
 
 
 @test

@@ -10,7 +10,8 @@
  *
  * A restart is worth it where the launcher was killed or is stuck, or says that a signal ended a rank or that a node was lost (128 and
  * above, but for 255, which is what exit(-1) gives). Errors that the job tells in words (1, 2, whatever it likes) would only come again. 75 is
- * a job that ended in time before its walltime: who gave that knows when to run it again.
+ * a job that ended in time before its walltime: who gave that knows when to run it again. On several hosts the status may also be that of what
+ * the launcher reaches them by (255 of ssh): there the mark decides.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 #include "tools/quern/commands.h"
+#include "tools/quern/hosts.h"
 #include "tools/quern/keeper.h"
 #include "tools/quern/launcher.h"
 #include "tools/quern/litter.h"
@@ -56,6 +58,7 @@ typedef struct job {
     char checkpoint[PATH_MAX]; /* "": none */
     char work[WORK_DIRECTORY_COUNT][PATH_MAX];
     int work_fds[WORK_DIRECTORY_COUNT];
+    quern_hosts asked; /* of `hosts`, where those that do not answer are left out; else none */
     quern_keeper keeper;
 } job;
 
@@ -182,16 +185,15 @@ static bool has_file(const job *all, const char *name)
     return access(path, F_OK) == 0;
 }
 
-/* The job's own option, if there is one among its arguments, is believed. */
-static const char *find_option(const job *all, const char *option)
+/* The value of an option of the job's own, if there is one among its arguments. */
+static const char *find_option(const job *all, const char *name)
 {
-    size_t length = strlen(option);
     for (char **word = all->words + 1; *word && strcmp(*word, "--") != 0; word++) {
-        if (strncmp(*word, option, length) != 0)
+        if (strncmp(*word, name, strlen(name)) != 0)
             continue;
-        char after = (*word)[length];
+        char after = (*word)[strlen(name)];
         if (after == '=')
-            return *word + length + 1;
+            return *word + strlen(name) + 1;
         if (after == 0 && word[1])
             return word[1];
     }
@@ -304,6 +306,18 @@ static void add_job(const job *all, char **command, size_t count, char *checkpoi
     command[count] = NULL;
 }
 
+/* Who answers now: the list for the launcher, freed by the caller; NULL without memory. */
+static char *choose_hosts(job *all)
+{
+    if (all->asked.count == 0)
+        return strdup(all->hosts);
+    quern_hosts_ask(&all->asked, &all->keeper.before, &all->keeper.awaited);
+    for (size_t i = 0; i < all->asked.count; i++)
+        if (!all->asked.each[i].answers)
+            say("%s does not answer: it is left out", all->asked.each[i].name);
+    return quern_hosts_list(&all->asked);
+}
+
 /* Whoever was killed could not say so. */
 static void show_if_killed(const job *all)
 {
@@ -315,14 +329,16 @@ static void show_if_killed(const job *all)
 
 static int run_once(job *all)
 {
-    char ranks[32], checkpoint_word[PATH_MAX + sizeof CHECKPOINT_OPTION + 1];
+    char ranks[32], *hosts = NULL, checkpoint_word[PATH_MAX + sizeof CHECKPOINT_OPTION + 1];
     size_t count = 0, words = 0;
     while (all->words[words])
         words++;
     char **command = calloc(words + WORDS_MAX, sizeof *command);
-    if (!command)
+    if (!command || (all->hosts && !(hosts = choose_hosts(all)))) {
+        free(command);
         return quern_command_fail(ENOMEM, "cannot run a job");
-    snprintf(ranks, sizeof ranks, "%ld", all->rank_count);
+    }
+    snprintf(ranks, sizeof ranks, "%ld", quern_hosts_share(&all->asked, all->rank_count));
     snprintf(checkpoint_word, sizeof checkpoint_word, CHECKPOINT_OPTION "=%s", all->checkpoint);
     command[count++] = (char *)all->mpirun;
     if (all->rank_count > 0) {
@@ -335,13 +351,14 @@ static int run_once(job *all)
     }
     if (all->hosts) {
         command[count++] = (char *)"--host";
-        command[count++] = (char *)all->hosts;
+        command[count++] = hosts;
     }
     add_job(all, command, count, checkpoint_word);
     all->attempt_count++;
     all->line_count = count_lines(all);
     int failed = quern_keeper_run(&all->keeper, command);
     free(command);
+    free(hosts);
     show_if_killed(all);
     return failed;
 }
@@ -372,6 +389,8 @@ static const char *why_again(const job *all, char *text, size_t bytes)
         snprintf(text, bytes, "a rank hung (status %d)", status);
     else if (status == 0 && is_lied_to(all))
         snprintf(text, bytes, "%s says that all is well, but the job did not end", all->mpirun);
+    else if (status != 0 && !all->is_local && has_file(all, "lock"))
+        snprintf(text, bytes, "%s ended with status %d, but the job did not end", all->mpirun, status);
     else
         return NULL;
     return text;
@@ -469,6 +488,12 @@ static bool lets_live(const job *all)
 }
 #endif
 
+/* Without one of them a part of the input would be left out, and nobody would see it in the output. */
+static bool needs_all_hosts(const job *all)
+{
+    return find_option(all, "--quern-node-local") || getenv("QUERN_NODE_LOCAL");
+}
+
 /* A cut cable is noticed in seconds: else the launcher waits for ever. */
 static void watch_network(void)
 {
@@ -492,8 +517,11 @@ static int run(int argc, char **argv)
     static job all;
     read_arguments(argc, argv, &all);
     choose_ranks(&all);
-    if (!all.is_local && all.restart_count_max > 0)
+    if (!all.is_local)
         watch_network();
+    if (all.hosts && all.restart_count_max > 0 && !needs_all_hosts(&all) &&
+        quern_hosts_init(&all.asked, all.hosts) != 0)
+        return 1;
     if (quern_keeper_init(&all.keeper, all.is_local) != 0 || make_checkpoint(&all) != 0)
         return 1;
     all.lets_live = lets_live(&all);
@@ -502,6 +530,7 @@ static int run(int argc, char **argv)
     remove_works(&all);
     leave_checkpoint(&all, status == 0);
     quern_keeper_fini(&all.keeper);
+    quern_hosts_fini(&all.asked);
     return status;
 }
 

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "runtime/engine/node_tasks.h"
+
+#include <stdlib.h>
+
+#include "runtime/engine/bad_log.h"
+
+static bool is_on_nodes(const qn_stage *stage, uint32_t leg)
+{
+    return qn_leg_has_tasks(stage, leg) && qn_leg_source(stage, leg)->text.is_on_nodes;
+}
+
+bool qn_node_tasks_are_there(const qn_stage *stage)
+{
+    bool are_there = false;
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        are_there |= is_on_nodes(stage, leg);
+    return are_there;
+}
+
+static quern_status no_memory(qn_error *error)
+{
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the tasks of nodes");
+}
+
+/* ---- on each node ---- */
+
+/* Which of its paths are there, and its tasks. */
+static void pack_leg(const qn_task_list *list, const qn_stage *stage, uint32_t leg, qn_buffer *message)
+{
+    const qn_task_leg *here = &list->legs[leg];
+    qn_buffer task = {0};
+    for (size_t i = 0; i < qn_leg_source(stage, leg)->text.path_count; i++)
+        qn_buffer_append_u32(message, here->is_there[i]);
+    qn_buffer_append_u32(message, here->splits.count);
+    for (uint32_t i = 0; i < here->splits.count; i++) {
+        uint32_t number = here->first_task + i;
+        task.bytes = 0;
+        qn_task_list_encode(list, leg, number, &task);
+        qn_buffer_append_u64(message, qn_task_list_bytes(list, number));
+        qn_buffer_append_u32(message, qn_task_list_is_packed(list, number));
+        qn_buffer_append_span(message, task.data, task.bytes);
+    }
+    message->failed |= task.failed;
+    qn_buffer_fini(&task);
+}
+
+void qn_node_tasks_pack(const qn_task_list *list, const qn_stage *stage, uint32_t node, qn_buffer *message)
+{
+    qn_buffer_append_u32(message, node);
+    qn_buffer_append_u64(message, list->bytes);
+    qn_buffer_append_u64(message, list->file_count);
+    qn_buffer_append_u64(message, list->whole_count);
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        if (is_on_nodes(stage, leg))
+            pack_leg(list, stage, leg, message);
+}
+
+static quern_status make_tasks(const qn_engine *engine, const qn_stage *stage, qn_buffer *message, qn_error *error)
+{
+    const qn_settings *settings = &engine->settings;
+    qn_task_list list;
+    qn_task_cut cut = {.scope = QN_TASKS_OF_NODE,
+                       .node = engine->comm->node,
+                       .split_bytes = settings->split_bytes,
+                       .record_bytes_max = settings->record_bytes_max,
+                       .worker_count = engine->comm->node_size,
+                       .bad_legs = qn_bad_legs(settings, stage)};
+    quern_status status = qn_task_list_create(&list, stage, &cut, error);
+    if (status != QUERN_OK)
+        return status;
+    qn_node_tasks_pack(&list, stage, engine->comm->node, message);
+    qn_task_list_destroy(&list);
+    return message->failed ? no_memory(error) : QUERN_OK;
+}
+
+/* ---- on rank 0 ---- */
+
+/* What is read from the messages, and for each path of a leg whether some node has it. */
+typedef struct intake {
+    const qn_stage *stage;
+    qn_far_tasks *far;
+    uint32_t capacity;
+    bool *is_somewhere[QN_LEG_COUNT_MAX];
+} intake;
+
+static bool add_task(intake *all, const qn_far_task *task)
+{
+    qn_far_tasks *far = all->far;
+    if (far->count == all->capacity) {
+        uint32_t capacity = all->capacity ? 2 * all->capacity : 64;
+        qn_far_task *items = capacity > INT32_MAX ? NULL : realloc(far->items, capacity * sizeof *items);
+        if (!items)
+            return false;
+        far->items = items;
+        all->capacity = capacity;
+    }
+    far->items[far->count++] = *task;
+    return true;
+}
+
+static quern_status read_leg(intake *all, uint32_t leg, uint32_t node, qn_reader *reader, qn_error *error)
+{
+    for (size_t i = 0; i < qn_leg_source(all->stage, leg)->text.path_count; i++)
+        all->is_somewhere[leg][i] |= qn_reader_u32(reader) != 0;
+    uint32_t count = qn_reader_u32(reader);
+    for (uint32_t i = 0; i < count && !reader->failed; i++) {
+        qn_far_task task = {.leg = leg, .node = node, .bytes = qn_reader_u64(reader)};
+        task.is_packed = qn_reader_u32(reader) != 0;
+        task.packed = qn_reader_span(reader, &task.packed_bytes);
+        if (!reader->failed && !add_task(all, &task))
+            return no_memory(error);
+    }
+    return QUERN_OK;
+}
+
+static quern_status read_node(intake *all, qn_reader *reader, qn_error *error)
+{
+    uint32_t node = qn_reader_u32(reader);
+    quern_status status = QUERN_OK;
+    all->far->bytes += qn_reader_u64(reader);
+    all->far->file_count += qn_reader_u64(reader);
+    all->far->whole_count += qn_reader_u64(reader);
+    for (uint32_t leg = 0; leg < all->stage->leg_count && status == QUERN_OK; leg++)
+        if (is_on_nodes(all->stage, leg))
+            status = read_leg(all, leg, node, reader, error);
+    if (status == QUERN_OK && reader->failed)
+        status = qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a message with the tasks of a node is too short");
+    return status;
+}
+
+static quern_status look_for_paths(const intake *all, qn_error *error)
+{
+    for (uint32_t leg = 0; leg < all->stage->leg_count; leg++)
+        for (size_t i = 0; all->is_somewhere[leg] && i < qn_leg_source(all->stage, leg)->text.path_count; i++)
+            if (!all->is_somewhere[leg][i])
+                return qn_error_set(error, QUERN_ERROR_INPUT, 0, "no node has %s",
+                                    qn_leg_source(all->stage, leg)->text.paths[i]);
+    return QUERN_OK;
+}
+
+/* Nodes came one after the other; now legs do, and in these nodes. */
+static quern_status sort_by_leg(qn_far_tasks *far, uint32_t leg_count, qn_error *error)
+{
+    qn_far_task *sorted = malloc((far->count + 1) * sizeof *sorted);
+    uint32_t count = 0;
+    if (!sorted)
+        return no_memory(error);
+    for (uint32_t leg = 0; leg < leg_count; leg++)
+        for (uint32_t i = 0; i < far->count; i++)
+            if (far->items[i].leg == leg)
+                sorted[count++] = far->items[i];
+    free(far->items);
+    far->items = sorted;
+    return QUERN_OK;
+}
+
+quern_status qn_node_tasks_unpack(qn_far_tasks *far_out, const qn_stage *stage, void *text, size_t bytes,
+                                  qn_error *error)
+{
+    intake all = {.stage = stage, .far = far_out};
+    qn_reader reader = qn_reader_of(text, bytes);
+    quern_status status = QUERN_OK;
+    *far_out = (qn_far_tasks){0};
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
+        if (!is_on_nodes(stage, leg))
+            continue;
+        all.is_somewhere[leg] = calloc(qn_leg_source(stage, leg)->text.path_count + 1, sizeof(bool));
+        if (!all.is_somewhere[leg])
+            status = no_memory(error);
+    }
+    while (status == QUERN_OK && reader.left_bytes > 0)
+        status = read_node(&all, &reader, error);
+    if (status == QUERN_OK)
+        status = look_for_paths(&all, error);
+    if (status == QUERN_OK)
+        status = sort_by_leg(far_out, stage->leg_count, error);
+    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
+        free(all.is_somewhere[leg]);
+    if (status == QUERN_OK)
+        far_out->text = text;
+    else
+        qn_node_tasks_destroy(far_out);
+    return status;
+}
+
+quern_status qn_node_tasks_gather(const qn_engine *engine, const qn_stage *stage, qn_far_tasks *far_out,
+                                  qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    qn_buffer message = {0};
+    void *text = NULL;
+    size_t bytes = 0;
+    *far_out = (qn_far_tasks){0};
+    if (error->status == QUERN_OK && engine->node_names != engine->first_node_names)
+        qn_error_set(error, QUERN_ERROR_INPUT, 0, "a node is lost, and with it its files of '%s'",
+                     qn_leg_source(stage, 0)->name);
+    if (error->status == QUERN_OK && comm->node_rank == 0)
+        make_tasks(engine, stage, &message, error);
+    quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_comm_collect(comm, message.data, message.bytes, &text, &bytes, error);
+    if (status == QUERN_OK && comm->rank == 0 && qn_node_tasks_unpack(far_out, stage, text, bytes, error) != QUERN_OK)
+        free(text);
+    qn_buffer_fini(&message);
+    return status == QUERN_OK ? qn_comm_agree(comm, error) : status;
+}
+
+void qn_node_tasks_destroy(qn_far_tasks *far)
+{
+    free(far->items);
+    free(far->text);
+    *far = (qn_far_tasks){0};
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * runtime/engine/node_tasks.h: tasks of files that each node has for itself.
+ *
+ * Intuition. What lies on a node's own disk can be listed, looked into and read there only. So the first rank of each node makes the tasks
+ * of its files, as rank 0 does of those that all see, and sends them to rank 0 as the bytes that a source reads. There they are handed out like all
+ * others, but only to ranks of that node (task_stays of the scheduler).
+ *
+ * A path that a node does not have is nothing of that node's; one that no node has is an error. The input is what all nodes of the job have: if
+ * one is lost on the way, the stage fails, since nobody else has its files.
+ *
+ * Files are numbered by their node and their place in its listing, so the order of the input is that of nodes.
+ */
+#ifndef QN_ENGINE_NODE_TASKS_H
+#define QN_ENGINE_NODE_TASKS_H
+
+#include "runtime/engine/engine.h"
+#include "runtime/engine/task_list.h"
+
+/* Whether a leg of the stage reads such files. */
+bool qn_node_tasks_are_there(const qn_stage *stage);
+
+/* Collective; the same outcome on all ranks, of which one may come with an error. *far_out: the tasks, on rank 0; elsewhere none.
+ * QUERN_ERROR_INPUT, and as qn_task_list_create(). */
+quern_status qn_node_tasks_gather(const qn_engine *engine, const qn_stage *stage, qn_far_tasks *far_out,
+                                  qn_error *error);
+void qn_node_tasks_destroy(qn_far_tasks *far); /* takes a zeroed one */
+
+/* Appends what is on this node to a message. */
+void qn_node_tasks_pack(const qn_task_list *list, const qn_stage *stage, uint32_t node, qn_buffer *message);
+/* Reads the messages of all nodes, one behind the other, and takes the text, which is from malloc(), on success. QUERN_ERROR_INPUT: a path is on no
+ * node. QUERN_ERROR_INTERNAL: these are no such messages. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_node_tasks_unpack(qn_far_tasks *far_out, const qn_stage *stage, void *text, size_t bytes,
+                                  qn_error *error);
+
+#endif

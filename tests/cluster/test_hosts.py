@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""test_hosts.py: jobs by mpirun on four hosts (virtual_cluster.py without SLURM), whose cables are cut and whose power fails.
+
+Each host sees a /tmp of its own, so everything is below /var/tmp."""
+import atexit
+import glob
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+from harness import Skip, compare_counts, count_words, main, parse_counts, read_file, test, wait_until  # noqa: E402
+import virtual_cluster  # noqa: E402
+from slow_job import LINES, check_outputs, slow_job  # noqa: E402
+
+ALL = "n1:2,n2:2,n3:2,n4:2"
+NODE_LOST = 205
+
+
+class Hosts:
+    """The four hosts of all tests, and a directory that they see."""
+
+    cluster = None
+
+    def __init__(self, t):
+        self.t = t
+        if not Hosts.cluster:
+            Hosts.cluster = virtual_cluster.Cluster(4, slurm=False).__enter__()
+            atexit.register(Hosts.cluster.close)
+        self.dir = tempfile.mkdtemp(prefix="work.", dir=self.cluster.dir)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, content):
+        with open(self.path(name), "wb") as file:
+            file.write(content)
+        return self.path(name)
+
+    def environment(self):
+        return {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TMPDIR": "/tmp",
+                "OMPI_MCA_plm_rsh_agent": self.cluster.path("agent"), "OMPI_MCA_btl": "self,vader,tcp",
+                "OMPI_MCA_btl_tcp_if_include": "10.99.0.0/24", "OMPI_MCA_oob_tcp_if_include": "10.99.0.0/24",
+                "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "QUERN_PIN": "off"}
+
+    def start(self, *words):
+        """quern run with these words."""
+        return subprocess.Popen([self.t.options.quern, "run", *words], cwd=self.dir, env=self.environment(), stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def end(self, job, seconds, status=0):
+        """What it said."""
+        try:
+            said = job.communicate(timeout=seconds)[0].decode(errors="replace")
+        except subprocess.TimeoutExpired:
+            job.kill()
+            said = job.communicate()[0].decode(errors="replace")
+            self.t.check(False, "no end within %d s: %s" % (seconds, said))
+        self.t.check(job.returncode == status, "status %d: %s" % (job.returncode, said))
+        return said
+
+    def run(self, *words, seconds=40):
+        said = self.end(self.start(*words), seconds)
+        self.nothing_is_left()
+        return said
+
+    def program(self, name):
+        return os.path.join(os.path.dirname(self.t.options.wordcount), name)
+
+    def nothing_is_left(self, seconds=4):
+        """On any host that lives: processes, sessions of Open MPI, shared memory, what is spilled."""
+        def look():
+            return {number: left for number in self.cluster.inits
+                    if any(left := (self.cluster.processes(number), self.cluster.files(number, "/tmp"), self.cluster.files(number, "/dev/shm")))}
+
+        wait_until(lambda: not look(), seconds)
+        self.t.check(not look(), "left on hosts: %s" % look())
+
+    def wait_for_epoch(self, job):
+        """Something of what the job does is saved."""
+        wait_until(lambda: job.poll() is not None or any(b"epoch" in read_file(path) for path in glob.glob(self.path("*/journal"))), 30)
+        if job.poll() is not None:
+            self.end(job, 1, None)
+
+
+def hosts(t):
+    reason = virtual_cluster.why_not(slurm=False)
+    if reason:
+        raise Skip(reason)
+    return Hosts(t)
+
+
+@test
+def word_counts_and_sorts_over_four_hosts_have_the_bytes_of_one(t):
+    here = hosts(t)
+    choose = random.Random(5)
+    here.write("words", b" ".join(b"%x" % int(choose.expovariate(1) * 2000) for _ in range(200000)))
+    here.write("records", choose.randbytes(100 * 30000))
+    for name, source in (("wordcount", "words"), ("sortrecords", "records")):
+        for hosts_given, out in ((ALL, "four"), ("n1:2", "one")):
+            here.run("--hosts", hosts_given, "--", here.program(name), "-o", name + out, source, "--quern-log=" + name + out + ".log",
+                     "--quern-round-bytes=128K")
+        t.check(t.committed(here.path(name + "four")) == t.committed(here.path(name + "one")) != b"", "%s: other bytes" % name)
+        log = read_file(here.path(name + "four.log"))
+        t.check(b"rank 7 of 8 on node 3 of 4" in log and log.count(b"what other ranks send is checked") == 8, log.decode())
+        t.check(b"node 3 is on one machine with 3 others, which MPI keeps apart: they divide its memory" in log, log.decode())
+        log = read_file(here.path(name + "one.log"))
+        t.check(b"rank 1 of 2 on node 0 of 1" in log and log.count(b"what other ranks send is trusted") == 2, log.decode())
+
+
+@test
+def what_each_host_has_for_itself_is_read_there_and_all_of_it_counts(t):
+    here = hosts(t)
+    contents = {1: LINES[:9000], 2: b"only on two\n" * 4000, 4: LINES[5000:]}
+    for number, content in contents.items():
+        here.cluster.write(number, "/tmp/scratch/in", content)
+    here.cluster.write(4, "/tmp/scratch/more", LINES)
+    here.write("shared", LINES)
+    words = ("--hosts", ALL, "--", here.program("wordcount"), "--quern-split-bytes=8K")
+    here.end(here.start(*words, "-o", "out", "--quern-node-local=/tmp/scratch", "--quern-report=report.json", "/tmp/scratch"), 40)
+    counts = parse_counts(t.committed(here.path("out")))
+    difference = compare_counts(count_words(*contents.values(), LINES), counts)
+    t.check(difference is None, difference)
+    ranks = json.loads(read_file(here.path("report.json")))["stages"][0]["ranks"]
+    for number in (1, 2, 3, 4):
+        there = ranks[2 * number - 2:2 * number]
+        t.check(all(rank["local_tasks"] == rank["tasks"] for rank in there), "ranks: %s" % there)
+        read = sum(rank["input_bytes"] for rank in there)
+        there = len(contents.get(number, b"")) + (number == 4) * len(LINES)
+        t.check(read >= there and (read > 0) == (there > 0), "n%d read %d bytes" % (number, read))
+    said = here.end(here.start(*words, "-o", "out2", "--quern-node-local=/tmp/scratch", "/tmp/scratch/nowhere"), 40, 1)
+    t.check("no node has /tmp/scratch/nowhere" in said, said)
+    for number in (*contents, 3):
+        here.cluster.remove(number, "/tmp/scratch")
+    here.nothing_is_left()
+
+
+@test
+def a_small_side_of_a_join_is_once_on_each_host_and_crosses_its_cable_once(t):
+    here = hosts(t)
+    choose = random.Random(7)
+    here.write("small", b"".join(b"%d\t%s\n" % (i, choose.randbytes(20).hex().encode()) for i in range(80000)))
+    here.write("large", b"".join(b"%d\t%d\n" % (choose.randrange(10 ** 6), i) for i in range(300000)))
+    words = [here.program("join"), "--left", "large", "--right", "small", "-o"]
+    before = {number: here.cluster.received_bytes(number) for number in here.cluster.inits}
+    here.run("--hosts", ALL, "--", *words, "out", "--quern-report=report.json", "--quern-split-bytes=256K")
+    received = {number: here.cluster.received_bytes(number) - before[number] for number in here.cluster.inits}
+    stages = json.loads(read_file(here.path("report.json")))["stages"]
+    tables = [sum(rank["broadcast_bytes"] for rank in ranks) for ranks in
+              (stage["ranks"][2 * number - 2:2 * number] for stage in stages for number in here.cluster.inits)]
+    table = max(tables)
+    print("# a table of %d bytes; received: %s" % (table, received))
+    # A half of it is the index, which each host makes by itself; and what it brought itself does not come back.
+    t.check(table > 2 << 20 and tables.count(table) == 4, "tables: %s" % tables)
+    t.check(all(0.3 * table < each < 0.75 * table for each in received.values()), "received: %s of %d" % (received, table))
+    done = subprocess.run([*words, "one"], cwd=here.dir, env=here.environment(), capture_output=True)
+    t.check(done.returncode == 0 and t.committed(here.path("out")) == t.committed(here.path("one")) != b"", "other bytes")
+
+
+@test
+def a_host_that_is_half_as_fast_gets_half_the_work(t):
+    if not t.options.slow:
+        raise Skip("takes 12 s; --slow")
+    here = hosts(t)
+    words = slow_job(t, here.dir, 5, 4) + ["--quern-split-bytes=8K", "--quern-report=report.json"]
+    words[words.index("out2")] = "-"
+    job = here.start("--hosts", "n1,n2,n3,n4", "--", *words)
+    with here.cluster.throttled(2, os.path.basename(words[0])):
+        here.end(job, 60)
+    ranks = json.loads(read_file(here.path("report.json")))["stages"][0]["ranks"]
+    tasks = [rank["tasks"] for rank in ranks]
+    others = sum(tasks[:1] + tasks[2:]) / 3
+    print("# tasks of the four ranks, the second one half as fast: %s; left to others: %s" % (tasks, [rank["tasks_left"] for rank in ranks]))
+    t.check(0.3 * others < tasks[1] < 0.7 * others, "tasks: %s" % tasks)
+
+
+@test
+def a_job_whose_cable_is_cut_ends_and_can_be_gone_on_with(t):
+    here = hosts(t)
+    words = slow_job(t, here.dir, 4, 8) + ["--quern-split-bytes=32K", "--quern-checkpoint-every=1s", "--quern-job=job"]
+    job = here.start("--hosts", ALL, "--checkpoint", "saved", "--", *words)
+    here.wait_for_epoch(job)
+    here.cluster.cut(3)
+    began = time.monotonic()
+    here.end(job, 30, NODE_LOST)
+    t.check(time.monotonic() - began < 20, "it took %.1f s to notice" % (time.monotonic() - began))
+    here.nothing_is_left(20)
+    here.cluster.join(3)
+    here.run("--hosts", "n1:2,n2:2,n4:2", "--checkpoint", "saved", "--", *words)
+    check_outputs(t, here.dir, words)
+
+
+@test
+def a_job_whose_host_dies_goes_on_on_the_others(t):
+    here = hosts(t)
+    words = slow_job(t, here.dir, 4, 8) + ["--quern-split-bytes=32K", "--quern-checkpoint-every=1s", "--quern-job=job"]
+    job = here.start("--restarts", "2", "-n", "8", "--hosts", ALL, "--", *words)
+    here.wait_for_epoch(job)
+    here.cluster.kill(2)
+    said = here.end(job, 60)
+    t.check("n2 does not answer: it is left out" in said and "starting again, 1 of 2" in said and "2 of 2" not in said, said)
+    t.check(json.loads(read_file(here.path("job/status.json")))["ranks"] == 6, "ranks")
+    here.nothing_is_left()
+    here.cluster.boot(2)
+    check_outputs(t, here.dir, words)
+
+
+if __name__ == "__main__":
+    tempfile.tempdir = "/var/tmp"
+    virtual_cluster.enter(slurm=False)
+    main()
