@@ -13,6 +13,8 @@
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
+#include "runtime/engine/stage_parts.h"
+#include "runtime/engine/stage_places.h"
 #include "runtime/engine/stage_restore.h"
 #include "runtime/engine/task_run.h"
 #include "runtime/exec/grouper.h"
@@ -20,8 +22,6 @@
 #define GROUPS_AT_ONCE 16
 #define GROUP_BYTES_MAX                                                                                                \
     ((uint64_t)1 << 20) /* of a group's values in memory: the part of a reader, which a leg of groups has not */
-
-#define PLACES_AT_ONCE ((uint64_t)1 << 20)
 
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
 void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff)
@@ -551,46 +551,6 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
     return status;
 }
 
-/* What is before each part of the stored result that a leg reads. Each rank puts in what it knows of its parts, at their numbers; the
- * sums of all ranks are then everything, since every part is somewhere once. */
-static quern_status learn_places(qn_stage_run *run, uint32_t leg, qn_error *error)
-{
-    enum { WORDS = sizeof(qn_place) / sizeof(uint64_t) };
-    const qn_store *store = run->from[leg]->stored;
-    uint64_t count = run->from[leg]->part_count;
-    qn_place *places = calloc(count + 1, sizeof *places), before = {0};
-    if (!places)
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the places of %llu parts",
-                     (unsigned long long)count);
-    quern_status status = qn_comm_agree(run->engine->comm, error);
-    for (size_t i = 0; status == QUERN_OK && i < store->part_count; i++)
-        places[store->parts[i].number] = (qn_place){store->parts[i].record_count, 0, store->parts[i].sum};
-    /* In pieces, since words are counted by an int. A sum of 128 bits is of one rank: no carry is lost. */
-    for (uint64_t at = 0; at < count && status == QUERN_OK; at += PLACES_AT_ONCE) {
-        uint64_t more = count - at < PLACES_AT_ONCE ? count - at : PLACES_AT_ONCE;
-        status = qn_comm_reduce_sum(run->engine->comm, (uint64_t *)&places[at], more * WORDS, error);
-    }
-    for (uint64_t i = 0; i < count && status == QUERN_OK; i++)
-        before.record_count_all += places[i].record_count;
-    for (uint64_t i = 0; i < count && status == QUERN_OK; i++) {
-        qn_place here = places[i];
-        places[i] = before;
-        before.record_count += here.record_count;
-        before.sum += here.sum;
-    }
-    run->places[leg] = places;
-    return status;
-}
-
-static quern_status learn_all_places(qn_stage_run *run, qn_error *error)
-{
-    quern_status status = QUERN_OK;
-    for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK; leg++)
-        if (qn_chain_needs_places(&run->chains[leg]))
-            status = learn_places(run, leg, error);
-    return status;
-}
-
 static quern_status prepare_chains(qn_stage_run *run, qn_error *error)
 {
     quern_status status = QUERN_OK;
@@ -621,12 +581,21 @@ static bool can_rest(const qn_stage_run *run)
     return qn_checkpoint_can_cut(&run->engine->checkpoint, run->stages, run->index);
 }
 
+static size_t count_counters(const struct quern_counter *counters)
+{
+    size_t count = 0;
+    for (; counters; counters = counters->next)
+        count++;
+    return count;
+}
+
 static quern_status start_master(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
     qn_checkpoint *checkpoint = &engine->checkpoint;
     qn_task_state begun;
-    bool has_begun = qn_checkpoint_get_tasks(checkpoint, run->index, &begun);
+    bool has_begun = run->kept ? qn_checkpoint_get_made(checkpoint, run->index, &run->kept->list, &begun)
+                               : qn_checkpoint_get_tasks(checkpoint, run->index, &begun);
     qn_master_config config = {.comm = engine->comm,
                                .settings = &engine->settings,
                                .progress = &engine->progress,
@@ -637,6 +606,11 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
                                .rank_node = engine->rank_node,
                                .epochs = checkpoint->directory ? &checkpoint->when : NULL,
                                .into = can_rest(run) ? run->into : NULL,
+                               .note = run->notes_parts ? qn_checkpoint_watch_parts : NULL,
+                               .note_user = &run->notes,
+                               .counter_count = count_counters(engine->counters),
+                               .check = qn_stage_check_outputs,
+                               .check_user = run,
                                .begun = has_begun ? &begun : NULL};
     quern_status status = qn_master_start(&run->master, &config, error);
     qn_task_state_fini(&begun);
@@ -648,9 +622,11 @@ static quern_status take_up(qn_stage_run *run, qn_error *error)
 {
     qn_checkpoint *checkpoint = &run->engine->checkpoint;
     uint64_t goes_on = run->master.went_on;
-    if (!qn_checkpoint_has_begun(checkpoint, run->index))
+    if (!qn_checkpoint_has_begun(checkpoint, run->index) && !run->kept)
         return QUERN_OK;
     quern_status status = qn_comm_broadcast(run->engine->comm, &goes_on, sizeof goes_on, 0, error);
+    if (run->kept)
+        return status == QUERN_OK ? qn_stage_take_up_parts(run, goes_on, error) : status;
     qn_checkpoint_stage stage = about(run);
     run->restores = goes_on && run->into->kind == QN_RESULT_COLLATED;
     run->master.restores = run->restores;
@@ -668,10 +644,24 @@ static quern_status take_up(qn_stage_run *run, qn_error *error)
     return status;
 }
 
+static void begin_notes(qn_stage_run *run)
+{
+    qn_checkpoint *checkpoint = &run->engine->checkpoint;
+    run->notes_parts = qn_checkpoint_can_note_parts(checkpoint, run->stages, run->index);
+    if (run->notes_parts)
+        run->notes = (qn_part_notes){.checkpoint = checkpoint,
+                                     .stage = run->index,
+                                     .directory = run->stage->sink->directory,
+                                     .when = checkpoint->when};
+}
+
 static quern_status prepare(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
     bool is_master = engine->comm->rank == 0;
+    begin_notes(run);
+    if (run->kept && qn_stage_verify_parts(run, error) != QUERN_OK)
+        return error->status;
     if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
         qn_isolation_begin(run, error);
     if (error->status == QUERN_OK && is_master)
@@ -685,7 +675,7 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
     if (status == QUERN_OK)
         status = number_parts(run, error);
     if (status == QUERN_OK)
-        status = learn_all_places(run, error);
+        status = qn_stage_learn_places(run, error);
     if (status == QUERN_OK)
         status = qn_memory_legs_learn(run, error);
     return status == QUERN_OK ? start_agent(run, error) : status;
@@ -787,6 +777,8 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     if (status == QUERN_OK) {
         work(run, error);
         finish_store(run);
+        if (error->status == QUERN_OK && run->master.made.count > run->notes.taken_up)
+            qn_checkpoint_note_parts(&run->notes, &run->master);
         keep_figures(run);
         run->delivered_before = run->master.delivered_before;
     }

@@ -68,7 +68,7 @@ static void check_names(const char *expected)
 /* The names below are those beside the lock's. */
 static void prepare(void)
 {
-    kit_assert_ok(qn_output_prepare(&output, out, &error), &error);
+    kit_assert_ok(qn_output_prepare(&output, out, NULL, &error), &error);
 }
 
 static void write_part(qn_part *part, uint64_t number, uint64_t part_count, const char *text)
@@ -273,7 +273,7 @@ static void check_refused(quern_status expected, const char *part)
 {
     qn_output other;
     qn_error_clear(&error);
-    ck_assert_int_eq(qn_output_prepare(&other, out, &error), expected);
+    ck_assert_int_eq(qn_output_prepare(&other, out, NULL, &error), expected);
     ck_assert_msg(strstr(error.text, part) != NULL, "%s", error.text);
     qn_output_withdraw(&other);
     qn_error_clear(&error);
@@ -300,7 +300,7 @@ START_TEST(what_cannot_be_an_output_directory_is_an_error_that_names_it)
 {
     kit_write_file(out, "x", 1);
     check_refused(QUERN_ERROR_OUTPUT, out);
-    ck_assert_int_eq(qn_output_prepare(&output, "/nonexistent/out", &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_prepare(&output, "/nonexistent/out", NULL, &error), QUERN_ERROR_OUTPUT);
     ck_assert_ptr_nonnull(strstr(error.text, "/nonexistent/out"));
     qn_error_clear(&error);
     ck_assert_int_eq(unlink(out), 0);
@@ -338,7 +338,7 @@ static void leave_behind(const char *const *names)
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         qn_output doomed;
-        bool prepared = qn_output_prepare(&doomed, out, &error) == QUERN_OK;
+        bool prepared = qn_output_prepare(&doomed, out, NULL, &error) == QUERN_OK;
         for (; *names; names++)
             kit_write_file(in_out(*names), "x", 1);
         _exit(prepared ? 0 : 1);
