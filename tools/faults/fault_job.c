@@ -43,7 +43,7 @@ qn_fault_job qn_fault_job_draw(uint64_t seed)
     };
     job.word_count = 1 + (uint32_t)qn_sim_below(&random, qn_sim_chance(&random, 300) ? 20 : WORDS_MAX);
     job.copy_count = qn_sim_chance(&random, 500) ? 1 + (uint32_t)qn_sim_below(&random, 5) : 0;
-    job.writes_lines = qn_sim_mix(seed ^ 0x7772697465) % 4 == 0;
+    job.writes_lines = qn_sim_mix(seed ^ 0x6c696e6573) % 4 == 0;
     job.memory_bytes = (qn_sim_chance(&random, 500) ? 16 : 64) * MIB;
     return job;
 }
