@@ -128,7 +128,7 @@ def what_is_left_of_jobs_that_were_killed_goes(t):
 
 @test
 def misuse_is_told(t):
-    t.check(b"usage:" in clean(t, "--nonsense", status=2).stderr, "usage expected")
+    t.check(b"quern clean --help" in clean(t, "--nonsense", status=2).stderr, "usage expected")
     t.check(b"/no/where" in clean(t, "/no/where", status=1).stderr, "the name of the directory expected")
 
 

@@ -78,7 +78,7 @@ def misuse_is_told(t):
     for args in ((), ("-n", "2"), ("-n", "0", "true"), ("-n", "x", "true"), ("--restarts", "-1", "true"), ("--nonsense", "true"),
                  ("-n", "99999999999999999999", "true")):
         run = t.run(None, "run", *args)
-        t.check(run.status == 2 and b"usage:" in run.stderr, "usage expected for %s" % (args,), run)
+        t.check(run.status == 2 and b"quern run --help" in run.stderr, "where to look expected for %s" % (args,), run)
     run = ended(t, 127, "--mpirun", "/nowhere/mpirun", "--restarts", "3", "true")
     t.check(b"cannot run /nowhere/mpirun" in run.stderr, "not said", run)
     run = ended(t, 1, "--checkpoint", t.path("a"), "--", "job", "--quern-checkpoint=b")

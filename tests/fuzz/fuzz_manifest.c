@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     put("_MANIFEST.json", data, bytes);
     int out = dup(STDOUT_FILENO), nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     FUZZ_CHECK(out >= 0 && nowhere >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0, "no way out");
-    int status = quern_command_verify(2, argv);
+    int status = quern_command_verify.run(2, argv);
     fflush(stdout);
     dup2(out, STDOUT_FILENO);
     close(out);

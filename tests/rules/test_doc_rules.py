@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 
+import commands_doc
 import doc_tables
 import options_doc
 import pages_doc
@@ -36,11 +37,15 @@ GOOD = {
         '#define QN_STAGE_FIGURES(X) \\\n    X(tasks, "tasks") \\\n    X(wait_ns, "waiting")\n',
     "runtime/engine/report.c": 'json_object_set_new(object, "status", x);\nset_u64(object, "node", 1);\n',
     "examples/count.c": "int main(void)\n{\n    first();\n    second();\n    third();\n}\n",
-    "README.md": "See [options](docs/options.md), [status](docs/status.md#x) and [this](docs/report.md).\n\n"
+    "README.md": "See [options](docs/options.md), [commands](docs/commands.md), [status](docs/status.md#x) and [this](docs/report.md).\n\n"
                  "```c\nfirst();\nthird();\n```\n\n```c\nint main(void)\n{\n    return 0;\n}\n```\n",
+    "docs/commands.md": "# Commands\n\nquern run\n",
     "docs/report.md": "| field | meaning |\n| --- | --- |\n| `tasks` | a |\n| `wait_ns` | b |\n\n"
                       "| field | meaning |\n| --- | --- |\n| `status` | c |\n| `node` | d |\n",
 }
+
+
+COMMANDS = commands_doc.page_equals_tables(["printf", "# Commands\\n\\nquern run\\n"])
 
 
 def violations(page_rules):
@@ -53,6 +58,7 @@ def violations(page_rules):
     yield code, "code that no example has", {"examples/count.c": ("third", "other")}, "not lines of an example"
     yield code, "code in another order", {"README.md": ("first();\nthird();", "third();\nfirst();")}, "not lines"
     yield programs, "a program that does not compile", {"README.md": ("return 0", "return zero")}, "zero"
+    yield COMMANDS, "a command that the page tells otherwise", {"docs/commands.md": ("run", "walk")}, "commands.md:3"
     same = options_doc.page_equals_header
     yield same, "an option that the page lacks", \
         {"include/quern/options.h":
@@ -144,7 +150,7 @@ def main(cc):
         tried.append(rule)
     tests["seen: a missing page"] = a_missing_page_is_seen
     tests["--write mends a page and keeps the rest of it"] = writing_mends_the_page
-    tests["every rule is tried"] = every_rule_is_tried(tried, {**table_rules(), **page_rules})
+    tests["every rule is tried"] = every_rule_is_tried(tried, {**table_rules(), **page_rules, "commands": COMMANDS})
     return rulekit.run("", tests)
 
 

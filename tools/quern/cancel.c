@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,22 +75,41 @@ static int cancel(const char *name, long seconds)
     return 0;
 }
 
-int quern_command_cancel(int argc, char **argv)
+enum { WAIT = QUERN_COMMAND_KEY, NOW };
+
+static const struct argp_option options[] = {
+    {"wait", WAIT, "SECONDS", 0, "For how long a job may save what it has, and end (60)"},
+    {"now", NOW, NULL, 0, "Does not wait"},
+    {0},
+};
+
+static bool take(void *seconds, int key, const char *word)
 {
-    static const struct option names[] = {{"wait", required_argument, NULL, 'w'}, {"now", no_argument, NULL, 'n'}, {0}};
+    *(long *)seconds = key == NOW ? 0 : quern_command_read_number(word, 0, WAIT_SECONDS_MAX);
+    return *(long *)seconds >= 0;
+}
+
+static int run(int argc, char **argv)
+{
     long seconds = WAIT_SECONDS;
     int status = 0;
-    for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        if (option == 'n')
-            seconds = 0;
-        else if (option == 'w')
-            seconds = quern_command_read_number(optarg, 0, WAIT_SECONDS_MAX);
-        else
-            return QUERN_COMMAND_MISUSED;
-    }
-    if (optind == argc || seconds < 0)
-        return QUERN_COMMAND_MISUSED;
-    for (int i = optind; i < argc; i++)
+    for (int i = quern_command_parse(&quern_command_cancel, argc, argv, take, &seconds); i < argc; i++)
         status |= cancel(argv[i], seconds);
     return status;
 }
+
+const quern_command quern_command_cancel = {
+    .name = "cancel",
+    .operands = "JOB...",
+    .what = "ends jobs, and lets them save what they have",
+    .about = "JOB is a job directory, or the number of a job of SLURM. A job that runs finds the file `cancel` in its "
+             "directory within a "
+             "second or two, and ends as after SIGUSR1: with a checkpoint once that is saved, with status 75. One of "
+             "SLURM that has "
+             "not ended in time is ended by scancel, and is not queued again.",
+    .options = options,
+    .examples = "  quern cancel 1234\n"
+                "  quern cancel --wait 600 quern-1234\n",
+    .see = "quern-status(1), quern-submit(1), scancel(1)",
+    .run = run,
+};

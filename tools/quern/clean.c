@@ -13,7 +13,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -268,19 +267,42 @@ static void clean_defaults(cleaning *how)
         clean_directory(how, "/dev/shm");
 }
 
-int quern_command_clean(int argc, char **argv)
+static const struct argp_option options[] = {
+    {"dry-run", QUERN_COMMAND_KEY, NULL, 0, "Says what it would do, and does nothing"},
+    {0},
+};
+
+static bool take(void *how, int key, const char *word)
 {
-    static const struct option names[] = {{"dry-run", no_argument, NULL, 'd'}, {0}};
+    (void)key, (void)word;
+    ((cleaning *)how)->is_dry = true;
+    return true;
+}
+
+static int run(int argc, char **argv)
+{
     cleaning how = {0};
-    int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (option != 'd')
-            return QUERN_COMMAND_MISUSED;
-        how.is_dry = true;
-    }
-    if (optind == argc)
+    int first = quern_command_parse(&quern_command_clean, argc, argv, take, &how);
+    if (first == argc)
         clean_defaults(&how);
-    for (int i = optind; i < argc; i++)
+    for (int i = first; i < argc; i++)
         clean_directory(&how, argv[i]);
     return how.status;
 }
+
+const quern_command quern_command_clean = {
+    .name = "clean",
+    .operands = "[DIR...]",
+    .what = "removes what killed jobs left, and nothing of one that lives",
+    .about = "It looks in each DIR, or in $TMPDIR (else /var/tmp and /tmp) and /dev/shm, one level deep, and follows "
+             "no links. It removes "
+             "directories quern-run.XXXXXX that nobody holds, quern-spill-XXXXXX after an hour, and output directories "
+             "of jobs of this "
+             "machine that are dead; DIR may be one of these itself. Of what it leaves it says why. Checkpoints are "
+             "never removed.",
+    .options = options,
+    .examples = "  quern clean --dry-run\n"
+                "  quern clean results/\n",
+    .see = "quern-run(1)",
+    .run = run,
+};

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* quern status: how far a job is, from the file that it keeps in its directory. */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -111,19 +110,38 @@ static int show(const char *name, bool as_json)
     return result;
 }
 
-int quern_command_status(int argc, char **argv)
+static const struct argp_option options[] = {
+    {"json", QUERN_COMMAND_KEY, NULL, 0, "Prints status.json as it is"},
+    {0},
+};
+
+static bool take(void *as_json, int key, const char *word)
 {
-    static const struct option names[] = {{"json", no_argument, NULL, 'j'}, {0}};
+    (void)key, (void)word;
+    *(bool *)as_json = true;
+    return true;
+}
+
+static int run(int argc, char **argv)
+{
     bool as_json = false;
     int status = 0;
-    for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
-        if (option != 'j')
-            return QUERN_COMMAND_MISUSED;
-        as_json = true;
-    }
-    if (optind == argc)
-        return QUERN_COMMAND_MISUSED;
-    for (int i = optind; i < argc; i++)
+    for (int i = quern_command_parse(&quern_command_status, argc, argv, take, &as_json); i < argc; i++)
         status |= show(argv[i], as_json);
     return status;
 }
+
+const quern_command quern_command_status = {
+    .name = "status",
+    .operands = "JOB...",
+    .what = "says how far jobs are",
+    .about = "JOB is a job directory, or the number of a job of SLURM. It reads what the job writes there once a "
+             "second, so it works on "
+             "any machine that sees the directory. The exit status is 1, too, if a job that should run has said "
+             "nothing for 30 seconds.",
+    .options = options,
+    .examples = "  quern status 1234\n"
+                "  quern status --json quern-1234 | jq .stage\n",
+    .see = "quern-cancel(1), quern-submit(1), squeue(1)",
+    .run = run,
+};

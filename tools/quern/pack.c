@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,21 +175,52 @@ static int pack(const char *path, bool is_stored, char **paths)
     return status;
 }
 
-int quern_command_pack(int argc, char **argv)
+enum { OUTPUT = 'o', STORE = QUERN_COMMAND_KEY };
+
+typedef struct arguments {
+    const char *path;
+    bool is_stored;
+} arguments;
+
+static const struct argp_option options[] = {
+    {"output", OUTPUT, "FILE", 0, "The archive, which is there when it is whole; must be given"},
+    {"store", STORE, NULL, 0, "Does not compress"},
+    {0},
+};
+
+static bool take(void *all, int key, const char *word)
 {
-    static const struct option names[] = {{"store", no_argument, NULL, 's'}, {0}};
-    const char *path = NULL;
-    bool is_stored = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "o:", names, NULL)) != -1) {
-        if (option == '?')
-            return QUERN_COMMAND_MISUSED;
-        if (option == 's')
-            is_stored = true;
-        else
-            path = optarg;
-    }
-    if (!path || optind == argc)
-        return QUERN_COMMAND_MISUSED;
-    return pack(path, is_stored, argv + optind);
+    arguments *given = all;
+    if (key == STORE)
+        given->is_stored = true;
+    else
+        given->path = word;
+    return true;
 }
+
+static int run(int argc, char **argv)
+{
+    arguments given = {0};
+    int first = quern_command_parse(&quern_command_pack, argc, argv, take, &given);
+    if (!given.path) {
+        quern_command_fail(0, "pack: -o FILE.zip is missing");
+        return QUERN_COMMAND_MISUSED;
+    }
+    return pack(given.path, given.is_stored, argv + first);
+}
+
+const quern_command quern_command_pack = {
+    .name = "pack",
+    .operands = "PATH...",
+    .what = "makes one archive of many small files, which is read at full speed",
+    .about = "The archive is a zip, with 64-bit sizes where needed, in which any program finds each file. As input of "
+             "a job its members are "
+             "files, and all ranks read it at once. Regular files in trees are packed by their paths as given, without "
+             "what leads up or to "
+             "the root; links, devices and pipes are left out.",
+    .options = options,
+    .examples = "  quern pack -o pages.zip pages/\n"
+                "  mpirun -n 4 ./wordcount -o counts pages.zip\n",
+    .see = "quern-verify(1), unzip(1)",
+    .run = run,
+};

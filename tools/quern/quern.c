@@ -8,31 +8,21 @@
 
 #include "tools/quern/commands.h"
 
-typedef struct command {
-    const char *name, *usage, *what;
-    int (*run)(int argc, char **argv);
-} command;
+const char *argp_program_version = "quern " QUERN_COMMAND_VERSION;
 
-static const command commands[] = {
-    {"cancel", "[--wait SECONDS | --now] JOB...",
-     "ends jobs, by number or directory, and lets them save what they have", quern_command_cancel},
-    {"clean", "[--dry-run] [DIR...]", "removes what jobs left in DIR that were killed, and nothing of one that lives",
-     quern_command_clean},
-    {"pack", "[--store] -o ARCHIVE.zip PATH...", "many small files as one archive, which is read at full speed",
-     quern_command_pack},
-    {"run", "[-n RANKS] [--hosts HOSTS] [--restarts TIMES] [--checkpoint DIR] [--mpirun PATH] -- JOB ARGUMENT...",
-     "a job under mpirun; with --restarts it is started again when it was killed, and goes on", quern_command_run},
-    {"sim", "[--ranks R] [--nodes N] [--tasks T] [--seed S] [--json] [--plot FILE] [OPTION...]",
-     "how long a stage would take on a cluster (--help: all options); --faults: does every answer survive",
-     quern_command_sim},
-    {"status", "[--json] JOB...", "how far jobs are, by number or directory", quern_command_status},
-    {"submit",
-     "[--nodes N] [--tasks-per-node N] [--cpus-per-task N] [--time T] [--mem M] [--partition P] [--account A] [--name "
-     "NAME] [--array TASKS] [--after JOB] [--ahead SECONDS] [--job DIR] [--launcher mpirun|srun] [--requeue] "
-     "[--no-checkpoint] [-o SCRIPT] [--dry-run] -- JOB ARGUMENT...",
-     "a job to SLURM, as a batch script; prints its number", quern_command_submit},
-    {"verify", "DIR...", "are outputs whole, as their manifests say", quern_command_verify},
+const quern_command *const quern_commands[] = {
+    &quern_command_cancel, &quern_command_clean,  &quern_command_completion, &quern_command_help,
+    &quern_command_new,    &quern_command_pack,   &quern_command_run,        &quern_command_sim,
+    &quern_command_status, &quern_command_submit, &quern_command_verify,     NULL,
 };
+
+const quern_command *quern_command_find(const char *name)
+{
+    for (const quern_command *const *one = quern_commands; *one; one++)
+        if (strcmp((*one)->name, name) == 0)
+            return *one;
+    return NULL;
+}
 
 int quern_command_fail(int number, const char *format, ...)
 {
@@ -53,27 +43,39 @@ long quern_command_read_number(const char *text, long least, long most)
     return *text >= '0' && *text <= '9' && *end == 0 && errno == 0 && number >= least && number <= most ? number : -1;
 }
 
-static void print_usage(FILE *to)
+void quern_command_print_list(FILE *to)
 {
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        fprintf(to, "%s quern %s %s\n           %s\n", i == 0 ? "usage:" : "      ", commands[i].name,
-                commands[i].usage, commands[i].what);
+    fputs("usage: quern COMMAND [OPTION...]\n\n", to);
+    for (const quern_command *const *one = quern_commands; *one; one++)
+        fprintf(to, "  %-11s %s\n", (*one)->name, (*one)->what);
+    fputs("\n`quern COMMAND --help` says more of each. The exit status is 0, or 1 where a command failed and said why, "
+          "or 2\n"
+          "for misuse; those of `quern run` are the job's.\n",
+          to);
+}
+
+static int run(const quern_command *command, int argc, char **argv)
+{
+    char name[64];
+    snprintf(name, sizeof name, "quern %s", command->name);
+    argv[0] = name;
+    return command->run(argc, argv);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        print_usage(stdout);
-        return 0;
+    const quern_command *command = argc > 1 ? quern_command_find(argv[1]) : NULL;
+    if (command)
+        return run(command, argc - 1, argv + 1);
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        puts(argp_program_version);
+    else if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        quern_command_print_list(stdout);
+    else {
+        if (argc > 1)
+            quern_command_fail(0, "there is no command '%s'", argv[1]);
+        quern_command_print_list(stderr);
+        return QUERN_COMMAND_MISUSED;
     }
-    for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof *commands; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
-            continue;
-        int status = commands[i].run(argc - 1, argv + 1);
-        if (status == QUERN_COMMAND_MISUSED)
-            print_usage(stderr);
-        return status;
-    }
-    print_usage(stderr);
-    return QUERN_COMMAND_MISUSED;
+    return 0;
 }

@@ -15,7 +15,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <hwloc.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -396,31 +395,38 @@ static int supervise(job *all)
 
 /* ---- arguments ---- */
 
-static bool read_arguments(int argc, char **argv, job *all)
+enum { RANKS = 'n', HOSTS = QUERN_COMMAND_KEY, RESTARTS, CHECKPOINT, MPIRUN };
+
+static const struct argp_option options[] = {
+    {NULL, RANKS, "RANKS", 0,
+     "How many; without it, on one machine a rank on each core that may be used, and elsewhere as many as mpirun "
+     "finds"},
+    {"hosts", HOSTS, "HOSTS", 0,
+     "Goes to mpirun as --host; without it, this machine, or the nodes of the batch system"},
+    {"restarts", RESTARTS, "TIMES", 0, "Starts a job that was killed again, so many times at most (0)"},
+    {"checkpoint", CHECKPOINT, "DIR", 0,
+     "Where the job saves, and goes on from; without it, with --restarts, a directory quern-checkpoint.XXXXXX where "
+     "you are"},
+    {"mpirun", MPIRUN, "PROGRAM", 0, "The launcher (mpirun)"},
+    {0},
+};
+
+static bool take(void *given, int key, const char *word)
 {
-    static const struct option names[] = {{"hosts", required_argument, NULL, 'h'},
-                                          {"restarts", required_argument, NULL, 'r'},
-                                          {"checkpoint", required_argument, NULL, 'c'},
-                                          {"mpirun", required_argument, NULL, 'm'},
-                                          {0}};
-    int option;
+    job *all = given;
+    if (key == RANKS)
+        all->rank_count = quern_command_read_number(word, 1, RANK_COUNT_MAX);
+    else if (key == RESTARTS)
+        all->restart_count_max = quern_command_read_number(word, 0, RESTART_COUNT_MAX);
+    else
+        *(key == HOSTS ? &all->hosts : key == CHECKPOINT ? &all->checkpoint_given : &all->mpirun) = word;
+    return all->rank_count >= 0 && all->restart_count_max >= 0;
+}
+
+static void read_arguments(int argc, char **argv, job *all)
+{
     *all = (job){.mpirun = "mpirun", .work_fds = {-1, -1}};
-    while ((option = getopt_long(argc, argv, "+n:", names, NULL)) != -1) {
-        if (option == 'n')
-            all->rank_count = quern_command_read_number(optarg, 1, RANK_COUNT_MAX);
-        else if (option == 'r')
-            all->restart_count_max = quern_command_read_number(optarg, 0, RESTART_COUNT_MAX);
-        else if (option == 'h')
-            all->hosts = optarg;
-        else if (option == 'c')
-            all->checkpoint_given = optarg;
-        else if (option == 'm')
-            all->mpirun = optarg;
-        else
-            return false;
-    }
-    all->words = argv + optind;
-    return optind < argc && all->rank_count >= 0 && all->restart_count_max >= 0;
+    all->words = argv + quern_command_parse(&quern_command_run, argc, argv, take, all);
 }
 
 #ifdef QN_HAS_ULFM
@@ -458,11 +464,20 @@ static void watch_network(void)
     setenv("OMPI_MCA_oob_tcp_keepalive_probes", "3", 0);
 }
 
-int quern_command_run(int argc, char **argv)
+static const quern_command_exit exits[] = {
+    {"75", "what there was is saved: the same job goes on from it"},
+    {"76", "a rank hung"},
+    {"127", "there is no such launcher"},
+    {"128+N", "signal N ended a rank or the launcher"},
+    {"205", "Open MPI lost a node"},
+    {"else", "the job's own"},
+    {0},
+};
+
+static int run(int argc, char **argv)
 {
     static job all;
-    if (!read_arguments(argc, argv, &all))
-        return QUERN_COMMAND_MISUSED;
+    read_arguments(argc, argv, &all);
     choose_ranks(&all);
     if (!all.is_local && all.restart_count_max > 0)
         watch_network();
@@ -476,3 +491,24 @@ int quern_command_run(int argc, char **argv)
     quern_keeper_fini(&all.keeper);
     return status;
 }
+
+const quern_command quern_command_run = {
+    .name = "run",
+    .operands = QUERN_COMMAND_JOB,
+    .what = "runs a job under mpirun, and starts it again when it was killed",
+    .about = "A job that was killed, or whose rank, node or launcher was, is started again, and goes on from its "
+             "checkpoint; so are ranks that "
+             "hang. An error that the job tells in words only comes again, and ends it. --quern-checkpoint and "
+             "--quern-resume are added to "
+             "its arguments, unless it has a checkpoint of its own. Without --restarts and --checkpoint any program "
+             "can be run.\n\n"
+             "Nothing that the job started on this machine outlives it. Signals go to the job; 10 seconds after one "
+             "that asks for an end, what is "
+             "left is killed.",
+    .options = options,
+    .exits = exits,
+    .examples = "  quern run -- ./wordcount -o counts input/\n"
+                "  quern run -n 64 --restarts 5 -- ./job -o out input\n",
+    .see = "quern-clean(1), quern-submit(1), mpirun(1)",
+    .run = run,
+};

@@ -4,7 +4,6 @@
  * (scheduler/sim/cluster.h). With --faults as the first option it is another program, quern-faults, since that has all of the library in it.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <jansson.h>
 #include <libgen.h>
 #include <limits.h>
@@ -27,88 +26,74 @@
 #define IN_HAND         2 /* as the master of real jobs has it */
 #define ATTEMPTS        4
 #define FAULTS_PROGRAM  "quern-faults"
-#define ROUND_BYTES_MAX (4.0 * 1048576) /* what settings.c chooses where memory is no matter */
+#define ROUND_BYTES_MAX 4194304 /* what settings.c chooses where memory is no matter */
 #define DEFAULT_CORES   16
 #define TASKS_PER_RANK  100
 #define COUNT_MAX       4e9
 
-enum {
-    RANKS,
-    NODES,
-    CORES,
-    TASKS,
-    SEED,
-    TASK_TIME,
-    SPREAD,
-    STRAGGLERS,
-    SLOWDOWN,
-    OVERHEAD,
-    BLOCK_TIME,
-    MTBF,
-    SHAPE,
-    RESTART_TIME,
-    RESTARTS,
-    STATE_BYTES,
-    EVERY,
-    SYNC_TIME,
-    LATENCY,
-    NODE_LATENCY,
-    BANDWIDTH,
-    DISK_BANDWIDTH,
-    TASK_BYTES,
-    SHUFFLE_BYTES,
-    LATE,
-    ROUND_BYTES,
-    EXCHANGE_TIME,
-    RECEIVE_TIME,
-    SEND_TIME,
-    POLL_TIME,
-    BATCH,
-    NUMBER_COUNT
-};
+/* Name, what it takes, its default, least and most; what 0 means, which is the default, is in brackets. */
+#define DERIVED_NUMBERS(X)                                                                                             \
+    X(RANKS, "ranks", "R", 0, 1, COUNT_MAX, "Ranks (nodes times cores)")                                               \
+    X(NODES, "nodes", "N", 0, 1, COUNT_MAX, "Nodes (ranks by cores)")                                                  \
+    X(TASKS, "tasks", "T", 0, 0, COUNT_MAX, "Tasks (100 a rank)")                                                      \
+    X(SPREAD, "spread", "X", 0, 0, 99, "Lognormal: sigma of the logarithm (0.5); pareto: alpha, above 1 (2)")          \
+    X(MTBF, "mtbf", "HOURS", 0, 0, 1e9, "Mean time between failures of a node (0: none fails)")                        \
+    X(STATE_BYTES, "state-bytes", "B", 0, 0, 1e18, "That an epoch has to save at the end of the stage (0: no epochs)") \
+    X(EVERY, "checkpoint-every", "S", 0, 0, 1e9, "Seconds between epochs (0: the rule of real jobs)")                  \
+    X(DISK_BANDWIDTH, "disk-bandwidth", "B/s", 0, 0, 1e18, "Of the file system, which all share (0: no bound)")
+
+/* The same, with defaults that are said by the table. */
+#define NUMBERS(X)                                                                                                     \
+    X(CORES, "cores", "C", DEFAULT_CORES, 1, 1e6, "Ranks on a node")                                                   \
+    X(SEED, "seed", "S", 1, 0, 9e15, "Of all chance")                                                                  \
+    X(TASK_TIME, "task-time", "S", 1, 1e-6, 1e6, "Seconds a task takes on average")                                    \
+    X(STRAGGLERS, "stragglers", "SHARE", 0, 0, 1, "Share of the nodes that is slow")                                   \
+    X(SLOWDOWN, "slowdown", "X", 3, 1, 1e6, "How many times slower")                                                   \
+    X(OVERHEAD, "overhead", "US", 60, 0, 1e9, "Microseconds that each task takes besides")                             \
+    X(BLOCK_TIME, "block-time", "US", 300, 0, 1e9, "Microseconds in which a rank leaves a task")                       \
+    X(SHAPE, "shape", "K", 0.7, 0.1, 10, "Of Weibull's distribution of failures")                                      \
+    X(RESTART_TIME, "restart-time", "S", 60, 0, 1e7, "Seconds from a failure to the next start")                       \
+    X(RESTARTS, "restarts", "K", 1000, 0, 1e6, "Before it is given up")                                                \
+    X(SYNC_TIME, "sync-time", "MS", 20, 0, 1e6, "Milliseconds that an epoch takes besides its bytes")                  \
+    X(LATENCY, "latency", "US", 2, 0, 1e9, "Microseconds of a message between nodes")                                  \
+    X(NODE_LATENCY, "node-latency", "US", 0.5, 0, 1e9, "The same within a node")                                       \
+    X(BANDWIDTH, "bandwidth", "B/s", 12.5e9, 0, 1e18, "Of a node's link (0: no bound)")                                \
+    X(TASK_BYTES, "task-bytes", "B", 0, 0, 1e15, "That a task reads")                                                  \
+    X(SHUFFLE_BYTES, "shuffle-bytes", "B", 0, 0, 1e18, "That all ranks together send to others")                       \
+    X(LATE, "late", "SHARE", 1, 0, 1, "Of these are sent when the last task is over (1: a reduction in memory)")       \
+    X(ROUND_BYTES, "round-bytes", "B", ROUND_BYTES_MAX, 1024, 1e9, "Of a rank in one round of the shuffle")            \
+    X(EXCHANGE_TIME, "exchange-time", "NS", 500, 0, 1e9, "Nanoseconds of a rank for each message of a round")          \
+    X(RECEIVE_TIME, "receive-time", "NS", 1000, 0, 1e9, "Nanoseconds of the master to take a message")                 \
+    X(SEND_TIME, "send-time", "NS", 1500, 0, 1e9, "Nanoseconds of the master to send an order")                        \
+    X(POLL_TIME, "poll-time", "US", 300, 0, 1e9, "Microseconds from one look for messages to the next")                \
+    X(BATCH, "batch", "K", 64, 1, 1e6, "Messages that it takes at once")
+
+#define AS_ID(id, ...) id,
+enum { DERIVED_NUMBERS(AS_ID) NUMBERS(AS_ID) NUMBER_COUNT };
 
 typedef struct number_option {
-    const char *name, *unit;
+    const char *name;
     double value, least, most; /* value: the default */
-    const char *what;
 } number_option;
 
-static const number_option defaults[NUMBER_COUNT] = {
-    [RANKS] = {"ranks", "R", 0, 1, COUNT_MAX, "ranks (nodes times cores)"},
-    [NODES] = {"nodes", "N", 0, 1, COUNT_MAX, "nodes (ranks by cores)"},
-    [CORES] = {"cores", "C", DEFAULT_CORES, 1, 1e6, "ranks on a node"},
-    [TASKS] = {"tasks", "T", 0, 0, COUNT_MAX, "tasks (100 a rank)"},
-    [SEED] = {"seed", "S", 1, 0, 9e15, "of all chance"},
-    [TASK_TIME] = {"task-time", "S", 1, 1e-6, 1e6, "seconds a task takes on average"},
-    [SPREAD] = {"spread", "X", 0, 0, 99, "lognormal: sigma of the logarithm (0.5); pareto: alpha, above 1 (2)"},
-    [STRAGGLERS] = {"stragglers", "SHARE", 0, 0, 1, "of the nodes are slow"},
-    [SLOWDOWN] = {"slowdown", "X", 3, 1, 1e6, "how many times slower"},
-    [OVERHEAD] = {"overhead", "US", 60, 0, 1e9, "microseconds that each task takes besides"},
-    [BLOCK_TIME] = {"block-time", "US", 300, 0, 1e9, "microseconds in which a rank leaves a task"},
-    [MTBF] = {"mtbf", "HOURS", 0, 0, 1e9, "mean time between failures of a node (0: none fails)"},
-    [SHAPE] = {"shape", "K", 0.7, 0.1, 10, "of Weibull's distribution of failures"},
-    [RESTART_TIME] = {"restart-time", "S", 60, 0, 1e7, "seconds from a failure to the next start"},
-    [RESTARTS] = {"restarts", "K", 1000, 0, 1e6, "before it is given up"},
-    [STATE_BYTES] = {"state-bytes", "B", 0, 0, 1e18,
-                     "that an epoch has to save at the end of the stage (0: no epochs)"},
-    [EVERY] = {"checkpoint-every", "S", 0, 0, 1e9, "seconds between epochs (0: the rule of real jobs)"},
-    [SYNC_TIME] = {"sync-time", "MS", 20, 0, 1e6, "milliseconds that an epoch takes besides its bytes"},
-    [LATENCY] = {"latency", "US", 2, 0, 1e9, "microseconds of a message between nodes"},
-    [NODE_LATENCY] = {"node-latency", "US", 0.5, 0, 1e9, "the same within a node"},
-    [BANDWIDTH] = {"bandwidth", "B/s", 12.5e9, 0, 1e18, "of a node's link (0: no bound)"},
-    [DISK_BANDWIDTH] = {"disk-bandwidth", "B/s", 0, 0, 1e18, "of the file system, which all share (0: no bound)"},
-    [TASK_BYTES] = {"task-bytes", "B", 0, 0, 1e15, "that a task reads"},
-    [SHUFFLE_BYTES] = {"shuffle-bytes", "B", 0, 0, 1e18, "that all ranks together send to others"},
-    [LATE] = {"late", "SHARE", 1, 0, 1, "of these are sent when the last task is over (1: a reduction in memory)"},
-    [ROUND_BYTES] = {"round-bytes", "B", ROUND_BYTES_MAX, 1024, 1e9, "of a rank in one round of the shuffle"},
-    [EXCHANGE_TIME] = {"exchange-time", "NS", 500, 0, 1e9, "nanoseconds of a rank for each message of a round"},
-    [RECEIVE_TIME] = {"receive-time", "NS", 1000, 0, 1e9, "nanoseconds of the master to take a message"},
-    [SEND_TIME] = {"send-time", "NS", 1500, 0, 1e9, "nanoseconds of the master to send an order"},
-    [POLL_TIME] = {"poll-time", "US", 300, 0, 1e9, "microseconds from one look for messages to the next"},
-    [BATCH] = {"batch", "K", 64, 1, 1e6, "messages that it takes at once"},
-};
+#define AS_NUMBER(id, name, unit, value, least, most, what) {name, value, least, most},
+static const number_option defaults[NUMBER_COUNT] = {DERIVED_NUMBERS(AS_NUMBER) NUMBERS(AS_NUMBER)};
 
-enum { OPTION_LENGTHS = NUMBER_COUNT, OPTION_JSON, OPTION_PLOT, OPTION_HELP, OPTION_COUNT };
+enum { OPTION_LENGTHS = NUMBER_COUNT, OPTION_JSON, OPTION_PLOT, OPTION_FAULTS };
+
+#define TEXT_OF(value)                                              #value
+#define AS_DERIVED_OPTION(id, name, unit, value, least, most, what) {name, QUERN_COMMAND_KEY + id, unit, 0, what},
+#define AS_OPTION(id, name, unit, value, least, most, what)                                                            \
+    {name, QUERN_COMMAND_KEY + id, unit, 0, what " (" TEXT_OF(value) ")"},
+static const struct argp_option options[] = {
+    DERIVED_NUMBERS(AS_DERIVED_OPTION) NUMBERS(AS_OPTION){"distribution", QUERN_COMMAND_KEY + OPTION_LENGTHS,
+                                                          "constant|lognormal|pareto", 0, "Of task times (constant)"},
+    {"json", QUERN_COMMAND_KEY + OPTION_JSON, NULL, 0, "Figures as one object"},
+    {"plot", QUERN_COMMAND_KEY + OPTION_PLOT, "FILE", 0, "Drawn by gnuplot, as FILE.svg or FILE.png"},
+    {"faults", QUERN_COMMAND_KEY + OPTION_FAULTS, NULL, 0,
+     "As the first one: another simulation, with options of its own"},
+    {0},
+};
 
 typedef struct simulation {
     double numbers[NUMBER_COUNT];
@@ -124,20 +109,6 @@ static const char *const length_names[] = {
     [QN_CLUSTER_CONSTANT] = "constant", [QN_CLUSTER_LOGNORMAL] = "lognormal", [QN_CLUSTER_PARETO] = "pareto"};
 
 /* ---- options */
-
-static void print_help(void)
-{
-    printf("usage: quern sim [OPTION...]\n       quern sim --faults [OPTION...]   (quern sim --faults --help)\n\n");
-    for (int i = 0; i < NUMBER_COUNT; i++)
-        printf("  --%s %s%*s%s%s%g%s\n", defaults[i].name, defaults[i].unit,
-               (int)(26 - strlen(defaults[i].name) - strlen(defaults[i].unit)), "", defaults[i].what,
-               defaults[i].value > 0 ? "; " : "", defaults[i].value,
-               defaults[i].value > 0 ? "" : " if it is not given");
-    printf("  --distribution NAME          of task times: constant, lognormal, pareto\n"
-           "  --json                       figures as one object\n"
-           "  --plot FILE.svg|FILE.png     drawn by gnuplot\n"
-           "Numbers may end in k, M, G or T (powers of 1000), or Ki, Mi, Gi, Ti.\n");
-}
 
 static bool parse_number(const number_option *option, const char *text, double *value_out)
 {
@@ -155,52 +126,43 @@ static bool parse_number(const number_option *option, const char *text, double *
     return errno == 0 && end != text && *end == 0 && value >= option->least && value <= option->most;
 }
 
-static int parse_option(simulation *sim, int option, const char *text)
+static bool take_number(simulation *sim, int number, const char *text)
 {
-    if (option < NUMBER_COUNT) {
-        sim->is_given[option] = true;
-        if (parse_number(&defaults[option], text, &sim->numbers[option]))
-            return 0;
-        return quern_command_fail(0, "sim: --%s takes a number from %g to %g, not '%s'", defaults[option].name,
-                                  defaults[option].least, defaults[option].most, text);
-    }
+    const number_option *option = &defaults[number];
+    sim->is_given[number] = true;
+    if (parse_number(option, text, &sim->numbers[number]))
+        return true;
+    quern_command_fail(0, "sim: --%s takes a number from %g to %g", option->name, option->least, option->most);
+    return false;
+}
+
+static bool take_lengths(simulation *sim, const char *text)
+{
+    for (size_t i = 0; i < sizeof length_names / sizeof *length_names; i++)
+        if (strcmp(text, length_names[i]) == 0) {
+            sim->lengths = (qn_cluster_lengths)i;
+            return true;
+        }
+    return false;
+}
+
+static bool take(void *all, int key, const char *word)
+{
+    simulation *sim = all;
+    int option = key - QUERN_COMMAND_KEY;
+    if (option < NUMBER_COUNT)
+        return take_number(sim, option, word);
+    if (option == OPTION_LENGTHS)
+        return take_lengths(sim, word);
     if (option == OPTION_JSON)
         sim->prints_json = true;
     else if (option == OPTION_PLOT)
-        sim->plot = text;
+        sim->plot = word;
     else {
-        for (size_t i = 0; i < sizeof length_names / sizeof *length_names; i++)
-            if (strcmp(text, length_names[i]) == 0) {
-                sim->lengths = (qn_cluster_lengths)i;
-                return 0;
-            }
-        return quern_command_fail(0, "sim: --distribution is constant, lognormal or pareto, not '%s'", text);
+        quern_command_fail(0, "sim: --faults comes first");
+        return false;
     }
-    return 0;
-}
-
-static int parse_options(simulation *sim, int argc, char **argv)
-{
-    struct option names[OPTION_COUNT + 1] = {{0}};
-    for (int i = 0; i < NUMBER_COUNT; i++)
-        names[i] = (struct option){defaults[i].name, required_argument, NULL, i + 1};
-    names[OPTION_LENGTHS] = (struct option){"distribution", required_argument, NULL, OPTION_LENGTHS + 1};
-    names[OPTION_JSON] = (struct option){"json", no_argument, NULL, OPTION_JSON + 1};
-    names[OPTION_PLOT] = (struct option){"plot", required_argument, NULL, OPTION_PLOT + 1};
-    names[OPTION_HELP] = (struct option){"help", no_argument, NULL, OPTION_HELP + 1};
-    int option;
-    while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-        if (option == '?')
-            return QUERN_COMMAND_MISUSED;
-        if (option == OPTION_HELP + 1) {
-            print_help();
-            exit(0);
-        }
-        int status = parse_option(sim, option - 1, optarg);
-        if (status != 0)
-            return status;
-    }
-    return optind == argc ? 0 : QUERN_COMMAND_MISUSED;
+    return true;
 }
 
 /* Of ranks, nodes and cores two are enough; 0: they contradict each other. */
@@ -424,18 +386,37 @@ static int run_faults(int argc, char **argv)
     return quern_command_fail(errno, "sim: cannot start " FAULTS_PROGRAM);
 }
 
-int quern_command_sim(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     simulation sim = {0};
     if (argc > 1 && strcmp(argv[1], "--faults") == 0)
         return run_faults(argc, argv);
     for (int i = 0; i < NUMBER_COUNT; i++)
         sim.numbers[i] = defaults[i].value;
-    int status = parse_options(&sim, argc, argv);
-    if (status != 0)
-        return status;
+    quern_command_parse(&quern_command_sim, argc, argv, take, &sim);
     if (settle_ranks(&sim) <= 0)
         return quern_command_fail(0, "sim: %g ranks are not %g nodes of %g", sim.numbers[RANKS], sim.numbers[NODES],
                                   sim.numbers[CORES]);
     return simulate(&sim);
 }
+
+const quern_command quern_command_sim = {
+    .name = "sim",
+    .operands = "",
+    .what = "says how long a stage would take on a cluster, or whether every answer survives faults",
+    .about = "The scheduler is the one of real jobs, and so is the rule by which epochs are cut; the rest is a model "
+             "of ranks, tasks, links, a "
+             "file system, and nodes that fail. It prints how long the stage takes, how busy ranks and master are, and "
+             "what failures and epochs "
+             "take. The same options give the same figures on any machine.\n\n"
+             "With --faults as its first option it runs jobs by the library as it is, on ranks that die and with "
+             "messages and disks that fail, "
+             "and compares their answers; see quern sim --faults --help.\n\n"
+             "Numbers may end in k, M, G or T (powers of 1000), or Ki, Mi, Gi, Ti.",
+    .options = options,
+    .examples = "  quern sim --ranks 10k --cores 128 --tasks 1M --distribution lognormal\n"
+                "  quern sim --nodes 100 --cores 64 --mtbf 8760 --state-bytes 1T --json\n"
+                "  quern sim --faults --runs 1000\n",
+    .see = "gnuplot(1)",
+    .run = run,
+};

@@ -7,7 +7,6 @@
  * in its job directory, whose name is the comment of the job, so that status and cancel find it by the number.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,13 +87,13 @@ static void put_origin(FILE *script, const submission *all)
     size_t size = 0;
     FILE *to = open_memstream(&text, &size);
     if (to) {
-        put_words(to, all->argv, false);
+        put_words(to, all->argv + 1, false);
         fclose(to);
     }
     for (char *at = text; at && *at; at++)
         if (*at == '\n' || *at == '\r')
             *at = ' ';
-    fprintf(script, "# Made by: quern %s\n", text ? text : "submit");
+    fprintf(script, "# Made by: quern submit %s\n", text ? text : "");
     free(text);
 }
 
@@ -243,68 +242,82 @@ static const char *last_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-static const struct option names[] = {{"nodes", required_argument, NULL, NODES},
-                                      {"tasks-per-node", required_argument, NULL, TASKS},
-                                      {"cpus-per-task", required_argument, NULL, CPUS},
-                                      {"time", required_argument, NULL, TIME},
-                                      {"mem", required_argument, NULL, MEMORY},
-                                      {"partition", required_argument, NULL, PARTITION},
-                                      {"account", required_argument, NULL, ACCOUNT},
-                                      {"name", required_argument, NULL, NAME},
-                                      {"array", required_argument, NULL, ARRAY},
-                                      {"after", required_argument, NULL, 'a'},
-                                      {"ahead", required_argument, NULL, 's'},
-                                      {"job", required_argument, NULL, 'j'},
-                                      {"launcher", required_argument, NULL, 'l'},
-                                      {"requeue", no_argument, NULL, 'r'},
-                                      {"no-checkpoint", no_argument, NULL, 'c'},
-                                      {"dry-run", no_argument, NULL, 'd'},
-                                      {0}};
+enum {
+    SCRIPT = 'o',
+    DIRECTIVES = QUERN_COMMAND_KEY, /* and the directive */
+    AFTER = DIRECTIVES + DIRECTIVE_COUNT,
+    AHEAD,
+    DIRECTORY_NAME,
+    LAUNCHER,
+    REQUEUE,
+    NO_CHECKPOINT,
+    DRY_RUN,
+};
 
-static bool read_option(submission *all, int option)
+static const struct argp_option options[] = {
+    {"nodes", DIRECTIVES + NODES, "N", 0, "How many nodes"},
+    {"tasks-per-node", DIRECTIVES + TASKS, "N", 0, "Ranks on each"},
+    {"cpus-per-task", DIRECTIVES + CPUS, "N", 0, "Processors of a rank"},
+    {"time", DIRECTIVES + TIME, "TIME", 0, "The walltime, as SLURM has it: 2:00:00"},
+    {"mem", DIRECTIVES + MEMORY, "SIZE", 0, "Memory of a node: 60G"},
+    {"partition", DIRECTIVES + PARTITION, "NAME", 0, "Where"},
+    {"account", DIRECTIVES + ACCOUNT, "NAME", 0, "Who pays"},
+    {"name", DIRECTIVES + NAME, "NAME", 0, "What the job is called (the program's name)"},
+    {"array", DIRECTIVES + ARRAY, "TASKS", 0, "A job for each of 0-9, say; %a in its arguments is which"},
+    {"after", AFTER, "JOB", 0, "Begins when this one has ended well, and never if it has not"},
+    {"ahead", AHEAD, "SECONDS", 0, "How long before the end of the walltime the job is told (60)"},
+    {"job", DIRECTORY_NAME, "DIR", 0, "The job directory; %j in it is the number (quern-%j)"},
+    {"launcher", LAUNCHER, "mpirun|srun", 0, "What starts the ranks (mpirun)"},
+    {"requeue", REQUEUE, NULL, 0, "Is queued again when it has saved itself in time, or a node died, and goes on"},
+    {"no-checkpoint", NO_CHECKPOINT, NULL, 0, "Saves nothing"},
+    {"output", SCRIPT, "FILE", 0, "Leaves the script there, too"},
+    {"dry-run", DRY_RUN, NULL, 0, "Does not submit; prints the script, unless it goes to a file"},
+    {0},
+};
+
+static bool take_switch(submission *all, int key)
 {
-    if (option >= 0 && option < DIRECTIVE_COUNT)
-        all->values[option] = optarg;
-    else if (option == 'a')
-        all->after = optarg;
-    else if (option == 's')
-        all->ahead = optarg;
-    else if (option == 'j')
-        all->directory = optarg;
-    else if (option == 'l' && (strcmp(optarg, "srun") == 0 || strcmp(optarg, "mpirun") == 0))
-        all->uses_srun = strcmp(optarg, "srun") == 0;
-    else if (option == 'r')
+    if (key == REQUEUE)
         all->requeues = true;
-    else if (option == 'c')
+    else if (key == NO_CHECKPOINT)
         all->saves = false;
-    else if (option == 'd')
-        all->is_dry = true;
-    else if (option == 'o')
-        all->script_path = optarg;
     else
-        return false;
+        all->is_dry = true;
     return true;
 }
 
-static bool read_arguments(int argc, char **argv, submission *all)
+static bool take(void *given, int key, const char *word)
+{
+    submission *all = given;
+    if (!word)
+        return take_switch(all, key);
+    if (key >= DIRECTIVES && key < AFTER)
+        all->values[key - DIRECTIVES] = word;
+    else if (key == AFTER)
+        all->after = word;
+    else if (key == AHEAD)
+        all->ahead = word;
+    else if (key == DIRECTORY_NAME)
+        all->directory = word;
+    else if (key == SCRIPT)
+        all->script_path = word;
+    else
+        return (all->uses_srun = strcmp(word, "srun") == 0) || strcmp(word, "mpirun") == 0;
+    return true;
+}
+
+static void read_arguments(int argc, char **argv, submission *all)
 {
     *all = (submission){.ahead = AHEAD_SECONDS, .directory = DIRECTORY, .saves = true, .argc = argc, .argv = argv};
-    for (int option; (option = getopt_long(argc, argv, "+o:", names, NULL)) != -1;)
-        if (!read_option(all, option))
-            return false;
-    all->words = argv + optind;
-    if (optind == argc)
-        return false;
+    all->words = argv + quern_command_parse(&quern_command_submit, argc, argv, take, all);
     if (!all->values[NAME] && is_plain(last_name(all->words[0])))
         all->values[NAME] = last_name(all->words[0]);
-    return true;
 }
 
-int quern_command_submit(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     submission all;
-    if (!read_arguments(argc, argv, &all))
-        return QUERN_COMMAND_MISUSED;
+    read_arguments(argc, argv, &all);
     if (!are_plain(&all))
         return 1;
     char *text = write_script(&all);
@@ -318,3 +331,22 @@ int quern_command_submit(int argc, char **argv)
     free(text);
     return status;
 }
+
+const quern_command quern_command_submit = {
+    .name = "submit",
+    .operands = QUERN_COMMAND_JOB,
+    .what = "writes a batch script for SLURM, submits it, and prints the job's number",
+    .about = "The script is meant to be read, and to be changed where a site is special. The job gets a directory with "
+             "its report, log, status and "
+             "checkpoint, and a log of what it prints, to which restarts append. It is told in time before its "
+             "walltime ends, saves what it "
+             "has, and ends with status 75; with --requeue it then is queued again, and goes on. So it is when a rank "
+             "was killed or hung or a "
+             "node died, but three times at most.",
+    .options = options,
+    .examples =
+        "  quern submit --nodes 4 --tasks-per-node 16 --time 2:00:00 --requeue -- ./wordcount -o counts input/\n"
+        "  quern submit --dry-run --array 0-9 -- ./wordcount -o counts-%a input-%a\n",
+    .see = "quern-status(1), quern-cancel(1), quern-run(1), sbatch(1)",
+    .run = run,
+};

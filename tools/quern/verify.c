@@ -223,12 +223,25 @@ static int verify(const char *directory)
     return status;
 }
 
-int quern_command_verify(int argc, char **argv)
+static const struct argp_option options[] = {{0}};
+
+static int run(int argc, char **argv)
 {
     int status = 0;
-    if (argc < 2 || argv[1][0] == '-')
-        return QUERN_COMMAND_MISUSED;
-    for (int i = 1; i < argc; i++)
+    for (int i = quern_command_parse(&quern_command_verify, argc, argv, NULL, NULL); i < argc; i++)
         status |= verify(argv[i]);
     return status;
 }
+
+const quern_command quern_command_verify = {
+    .name = "verify",
+    .operands = "DIR...",
+    .what = "compares outputs with their manifests",
+    .about = "An output is whole if _SUCCESS is there, and each part has the bytes and the checksum that "
+             "_MANIFEST.json says; so it reads "
+             "all of it. An output that is one file may be named as well, or one archive, whose manifest is beside it.",
+    .options = options,
+    .examples = "  quern verify counts && rm -r input\n",
+    .see = "quern-clean(1)",
+    .run = run,
+};
