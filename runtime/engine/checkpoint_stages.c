@@ -169,14 +169,6 @@ static uint32_t words_of(const qn_stages *stages, uint32_t index)
     return result->kind == QN_NODE_REDUCE ? result->reducer.value_words : QN_BLOCK_PACKED;
 }
 
-static uint32_t count_counters(const struct quern_counter *counters)
-{
-    uint32_t count = 0;
-    for (; counters; counters = counters->next)
-        count++;
-    return count;
-}
-
 const char *qn_checkpoint_why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t index)
 {
     if (qn_json_get_number(line, "program") != checkpoint->program)
@@ -197,7 +189,7 @@ static const char *why_not(const qn_checkpoint *checkpoint, const json_t *line, 
     const char *reason = line ? qn_checkpoint_why_not(checkpoint, line, index) : "it was not over";
     if (reason)
         return reason;
-    if (json_array_size(json_object_get(line, "counted")) != count_counters(counters))
+    if (json_array_size(json_object_get(line, "counted")) != qn_counter_count(counters))
         return "there are other counters";
     if (json_array_size(json_object_get(line, "files")) == 0)
         return "it was not worth saving";
@@ -333,7 +325,7 @@ static bool is_of_run(const qn_checkpoint *checkpoint, const json_t *line, const
 {
     return line && qn_json_get_number(line, "run") == checkpoint->run &&
            qn_json_get_number(line, "program") == checkpoint->program && has_digest(line, checkpoint->history) &&
-           json_array_size(json_object_get(line, "counted")) == count_counters(counters);
+           json_array_size(json_object_get(line, "counted")) == qn_counter_count(counters);
 }
 
 /* The last line that a commit of this run left about a directory, or (NULL) about itself. */

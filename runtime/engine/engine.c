@@ -121,8 +121,7 @@ static void say_taken_over(qn_engine *engine, const qn_output *output)
 static qn_kept_parts find_kept(job *run, uint32_t index)
 {
     qn_kept_output *kept = &run->kept[index];
-    for (const struct quern_counter *counter = run->engine->counters; counter; counter = counter->next)
-        kept->list.counter_count++;
+    kept->list.counter_count = qn_counter_count(run->engine->counters);
     if (run->engine->comm->rank == 0 && qn_checkpoint_has_parts(&run->engine->checkpoint, index))
         qn_checkpoint_get_parts(&run->engine->checkpoint, index, &kept->list, &kept->part_count);
     return (qn_kept_parts){.items = kept->list.items, .count = kept->list.count, .part_count = kept->part_count};
@@ -378,10 +377,7 @@ static quern_status try_table(job *run, uint32_t index, qn_error *error)
 /* What counters had before a stage; NULL: there are none, or no memory. */
 static int64_t *note_counters(const struct quern_counter *counters)
 {
-    size_t count = 0;
-    for (const struct quern_counter *counter = counters; counter; counter = counter->next)
-        count++;
-    int64_t *sums = calloc(count + 1, sizeof *sums);
+    int64_t *sums = calloc(qn_counter_count(counters) + 1, sizeof *sums);
     for (size_t i = 0; sums && counters; counters = counters->next)
         sums[i++] = counters->sum;
     return sums;

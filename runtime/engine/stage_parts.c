@@ -186,9 +186,7 @@ quern_status qn_stage_describe_part(const qn_stage_run *run, qn_buffer *part_out
     *part_out = (qn_buffer){0};
     if (!run->notes_parts)
         return QUERN_OK;
-    size_t count = 0;
-    for (const struct quern_counter *counter = run->engine->counters; counter; counter = counter->next)
-        count++;
+    size_t count = qn_counter_count(run->engine->counters);
     int64_t *counted = calloc(count + 1, sizeof *counted), *next = counted;
     for (const struct quern_counter *counter = run->engine->counters; counted && counter; counter = counter->next)
         *next++ = counter->sum - counter->marked;

@@ -18,7 +18,7 @@ quern_status qn_stage_verify_parts(qn_stage_run *run, qn_error *error);
 quern_status qn_stage_check_outputs(void *run, qn_error *error);
 /* goes_on: the tasks are those that made them; else they are removed. Collective. */
 quern_status qn_stage_take_up_parts(qn_stage_run *run, bool goes_on, qn_error *error);
-/* The part that is finished, of a leg, as a message says it. NULL: nothing is to be said of it. Freed by the caller. */
+/* The part that was finished last, as a message says it; empty: nothing is to be said of it. Freed by the caller. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_stage_describe_part(const qn_stage_run *run, qn_buffer *part_out, qn_error *error);
 
 #endif

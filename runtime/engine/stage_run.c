@@ -581,14 +581,6 @@ static bool can_rest(const qn_stage_run *run)
     return qn_checkpoint_can_cut(&run->engine->checkpoint, run->stages, run->index);
 }
 
-static size_t count_counters(const struct quern_counter *counters)
-{
-    size_t count = 0;
-    for (; counters; counters = counters->next)
-        count++;
-    return count;
-}
-
 static quern_status start_master(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
@@ -608,7 +600,7 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
                                .into = can_rest(run) ? run->into : NULL,
                                .note = run->notes_parts ? qn_checkpoint_watch_parts : NULL,
                                .note_user = &run->notes,
-                               .counter_count = count_counters(engine->counters),
+                               .counter_count = qn_counter_count(engine->counters),
                                .check = qn_stage_check_outputs,
                                .check_user = run,
                                .begun = has_begun ? &begun : NULL};

@@ -263,7 +263,13 @@ quern_status qn_part_commit(qn_part *part, qn_error *error)
 {
     if (rename(part->temporary_path, part->path) != 0)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot rename %s", part->temporary_path);
-    part->is_named = lstat(part->path, &part->named) == 0;
+    struct stat about;
+    part->is_named = lstat(part->path, &about) == 0;
+    if (part->is_named) {
+        part->named_device = about.st_dev;
+        part->named_number = about.st_ino;
+        part->named_changed = about.st_mtim;
+    }
     return QUERN_OK;
 }
 
@@ -271,9 +277,9 @@ quern_status qn_part_commit(qn_part *part, qn_error *error)
 static bool is_still_named(const qn_part *part)
 {
     struct stat about;
-    return part->is_named && lstat(part->path, &about) == 0 && about.st_dev == part->named.st_dev &&
-           about.st_ino == part->named.st_ino && about.st_mtim.tv_sec == part->named.st_mtim.tv_sec &&
-           about.st_mtim.tv_nsec == part->named.st_mtim.tv_nsec;
+    return part->is_named && lstat(part->path, &about) == 0 && about.st_dev == part->named_device &&
+           about.st_ino == part->named_number && about.st_mtim.tv_sec == part->named_changed.tv_sec &&
+           about.st_mtim.tv_nsec == part->named_changed.tv_nsec;
 }
 
 void qn_part_close(qn_part *part, bool keep)

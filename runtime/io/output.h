@@ -112,8 +112,10 @@ typedef struct qn_part {
     size_t used_bytes;
     void *checksum; /* XXH3 state */
     qn_part_summary summary;
-    bool is_named;     /* it has its name, and was last changed then: */
-    struct stat named; /* so that a file that another job put there is told from it */
+    bool is_named; /* it has its name, as this file: another job may have put one there since */
+    dev_t named_device;
+    ino_t named_number;
+    struct timespec named_changed;
     qn_direct direct;
     /* Where a large part is not cached, one buffer is written while the other is filled: */
     qn_transfers *transfers; /* NULL until then */

@@ -158,9 +158,7 @@ def isolated_callbacks_second_attempts_and_signed_journals_change_nothing(t):
     for options in ways if t.options.slow else (("--quern-isolate=on", "--quern-speculate=on", "--quern-encrypt", key),):
         running = t.start(3, *job.args("slow", OFTEN, *options))
         t.check(wait_until(lambda: os.path.exists(job.out) and len(parts_of(job)) > 6, 20), "no parts")
-        for pid in running.rank_pids().values():
-            os.kill(pid, signal.SIGKILL)
-        running.wait()
+        running.kill()
         run = job.go_on(2, *options)
         t.check(taken_up(run) and taken_up(run)[0] > 0, "%s: it began again" % (options,), run)
         job.as_ever(expected, run)
