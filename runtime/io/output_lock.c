@@ -90,6 +90,7 @@ static quern_status begin_beat(taking *lock, int fd, const char *path, qn_error 
         return no_memory(error);
     if (!qn_beat_write(lock->beat))
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write %s", path);
+    fsync(fd); /* a lock that says nothing cannot be watched, when the machine died */
     lock->fd = fd;
     return QUERN_OK;
 }

@@ -18,7 +18,7 @@ KINDS = ("text", "fixed", "csv", "gzip", "zstd", "one", "tar", "zip")
 
 @test
 def parts_that_were_finished_stay_whatever_is_written(t):
-    for number, what in enumerate(KINDS if t.options.slow else ("gzip", "one", "zip")):
+    for number, what in enumerate(KINDS if t.options.slow else ("gzip", "zip")):
         job = Job(t, what=what)
         expected = job.expected()
         job.die(2, "lines")
