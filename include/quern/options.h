@@ -103,7 +103,11 @@ typedef enum quern_explain_form {
     X(recover, quern_switch, "recover", SWITCH, "where MPI can, but not inside a host application",                    \
       "when a rank dies, the others go on without it, from the checkpoint if there is one")                            \
     X(speculate, quern_switch, "speculate", SWITCH, "where it pays",                                                   \
-      "near the end of a stage, idle ranks take over from slow ones; on: from whoever has work left")
+      "near the end of a stage, idle ranks take over from slow ones; on: from whoever has work left")                  \
+    X(shuffle_levels, uint64_t, "shuffle-levels", COUNT, "by nodes and sizes of messages",                             \
+      "1: ranks send each other what they shuffle; 2: first within a node, then between nodes")                        \
+    X(shuffle_compression, quern_switch, "shuffle-compression", SWITCH, "where it pays",                               \
+      "compress what is shuffled to other nodes; where it pays is measured")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

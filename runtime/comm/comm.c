@@ -10,6 +10,11 @@
 #include "runtime/base/pages.h"
 #include "runtime/comm/backend.h"
 
+/* When two levels are better: docs/decisions/0011-two-levels.md. Larger chunks are dearer to copy than to send by themselves, and more
+ * than a quarter of the messages of one level are not worth two more steps. */
+#define RELAY_CHUNK_BYTES_MAX ((size_t)4 << 10)
+#define RELAY_MESSAGES_PART   4
+
 void qn_comm_destroy(qn_comm *comm)
 {
     if (comm)
@@ -162,21 +167,36 @@ _Noreturn void qn_comm_end_job(qn_comm *comm, int exit_status, const char *why)
     qn_crash_exit(exit_status);
 }
 
+uint32_t qn_exchange_levels(const qn_comm *comm, size_t stride)
+{
+    if (!comm->can_relay)
+        return 1;
+    if (comm->shuffle_levels > 0)
+        return comm->shuffle_levels;
+    uint64_t relayed = (uint64_t)(comm->node_size - 1) + (comm->node_count - 1); /* messages of a rank */
+    return stride <= RELAY_CHUNK_BYTES_MAX && RELAY_MESSAGES_PART * relayed <= comm->size - 1 ? 2 : 1;
+}
+
 size_t qn_exchange_bytes(const qn_comm *comm, size_t stride)
 {
-    return 2 * stride * comm->size;
+    return (1 + qn_exchange_levels(comm, stride)) * stride * comm->size;
 }
 
 quern_status qn_exchange_init(qn_exchange *exchange, qn_comm *comm, size_t stride, qn_error *error)
 {
     size_t chunks_bytes = stride * comm->size;
+    QN_ASSERT(chunks_bytes < (size_t)1 << 31); /* MPI counts in int */
     *exchange = (qn_exchange){.comm = comm, .stride = stride};
     exchange->send_chunks = qn_pages_reserve(chunks_bytes, true);
     exchange->receive_chunks = qn_pages_reserve(chunks_bytes, true);
+    bool relays = qn_exchange_levels(comm, stride) == 2;
+    if (relays)
+        exchange->relay_chunks = qn_pages_reserve(chunks_bytes, true);
     exchange->sent = calloc(comm->size, sizeof *exchange->sent);
     exchange->received = calloc(comm->size, sizeof *exchange->received);
     exchange->backend = calloc(1, qn_exchange_backend_bytes(comm->size));
-    if (exchange->send_chunks && exchange->receive_chunks && exchange->sent && exchange->received && exchange->backend)
+    if (exchange->send_chunks && exchange->receive_chunks && (exchange->relay_chunks || !relays) && exchange->sent &&
+        exchange->received && exchange->backend)
         return QUERN_OK;
     qn_exchange_fini(exchange);
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for shuffle rounds of %zu bytes", chunks_bytes);
@@ -192,6 +212,7 @@ void qn_exchange_fini(qn_exchange *exchange)
     size_t chunks_bytes = exchange->stride * exchange->comm->size;
     qn_pages_unreserve(exchange->send_chunks, chunks_bytes);
     qn_pages_unreserve(exchange->receive_chunks, chunks_bytes);
+    qn_pages_unreserve(exchange->relay_chunks, chunks_bytes);
     free(exchange->sent);
     free(exchange->received);
     free(exchange->backend);

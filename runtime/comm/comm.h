@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <quern/options.h>
+
 #include "runtime/base/status.h"
 
 #define QN_COMM_MESSAGE_BYTES_MAX ((size_t)1 << 30)
@@ -38,18 +40,30 @@ typedef struct qn_comm {
     uint32_t rank, size;
     uint32_t node, node_count; /* nodes are numbered by their lowest rank */
     uint32_t node_rank, node_size;
-    bool helper_allowed;  /* a second thread may call in, one at a time */
-    bool threads_allowed; /* and at the same time */
-    bool in_host;         /* somebody else initialised MPI */
-    bool tells_losses;    /* MPI tells of ranks that died, and its launcher lets the others live */
+    const uint32_t *node_of; /* [size] of every rank; NULL: there is one node */
+    bool can_relay;          /* there are several nodes, all with as many ranks, and several of them */
+    bool helper_allowed;     /* a second thread may call in, one at a time */
+    bool threads_allowed;    /* and at the same time */
+    bool in_host;            /* somebody else initialised MPI */
+    bool tells_losses;       /* MPI tells of ranks that died, and its launcher lets the others live */
     qn_comm_on_loss on_loss;
-    bool is_broken;      /* a rank was lost: all calls fail. Atomic: qn_comm_is_broken() */
-    uint64_t broken_ns;  /* since when */
-    uint32_t first_rank; /* what this one was called before any was lost */
-    bool trusts_network; /* what arrives in exchanges is not compared with checksums; the same on all ranks */
+    bool is_broken;          /* a rank was lost: all calls fail. Atomic: qn_comm_is_broken() */
+    uint64_t broken_ns;      /* since when */
+    uint32_t first_rank;     /* what this one was called before any was lost */
+    bool trusts_network;     /* what arrives in exchanges is not compared with checksums; the same on all ranks */
+    uint32_t shuffle_levels; /* asked for; 0: by the number of nodes and the size of chunks; the same on all ranks */
+    quern_switch compress_links; /* what is sent to other nodes in exchanges; AUTO: where it pays. Ranks may differ */
+    uint64_t link_bytes;         /* lately sent to other nodes in exchanges, or received if that was more, */
+    uint64_t link_ns;            /* and the time that it took: what this rank gets of its node's link */
     volatile uint64_t
         waits; /* times that the rank looked in vain for what others are to send: for who looks from outside */
 } qn_comm;
+
+/* Whether a rank is of this node. */
+static inline bool qn_comm_is_near(const qn_comm *comm, uint32_t rank)
+{
+    return !comm->node_of || comm->node_of[rank] == comm->node;
+}
 
 /* Some of the ranks. */
 typedef enum qn_comm_scope {
@@ -196,19 +210,25 @@ typedef enum qn_exchange_state {
 /*
  * One round of the shuffle: chunks of up to `stride` bytes between all pairs. Exchanges must be started in the same
  * order on all ranks, and one may be tested only when all those before it are in PAYLOAD or DONE.
+ *
+ * On two levels a chunk from rank i of node A to rank j of node B goes to rank j of A first, and from there, with all that the ranks of A
+ * have for it, to rank j of B: fewer and larger messages, for more copies. Nobody sees which it was, but for the memory that it takes.
  */
 typedef struct qn_exchange {
     qn_comm *comm;
     qn_exchange_state state;
     size_t stride;
-    uint8_t *send_chunks; /* [size][stride] */
+    uint8_t *send_chunks; /* [size][stride]; what is in them is not defined from the start on */
     uint8_t *receive_chunks;
+    uint8_t *relay_chunks; /* of two levels; NULL: one level */
     uint64_t *sent;        /* [size] bytes and flags, set before the start */
     uint64_t *received;    /* [size] known from PAYLOAD on */
     uint32_t damaged_from; /* a rank whose count arrived in another shape, from PAYLOAD on; UINT32_MAX: none */
     void *backend;
 } qn_exchange;
 
+/* How many levels exchanges of this stride have; the same on all ranks. */
+uint32_t qn_exchange_levels(const qn_comm *comm, size_t stride);
 /* Bytes of memory of an exchange. */
 size_t qn_exchange_bytes(const qn_comm *comm, size_t stride);
 quern_status qn_exchange_init(qn_exchange *exchange, qn_comm *comm, size_t stride, qn_error *error);

@@ -31,7 +31,9 @@ quern_status qn_mpi_fail(int code, const char *call, qn_error *error)
 
 static void revoke_all(qn_mpi_comm *comm)
 {
-    MPI_Comm all[] = {comm->control, comm->counts, comm->payload, comm->node, comm->leads, comm->job};
+    const qn_mpi_relays *relays = &comm->relays;
+    MPI_Comm all[] = {comm->control,       comm->counts,         comm->payload,      comm->node,          comm->leads,
+                      relays->near_counts, relays->near_payload, relays->far_counts, relays->far_payload, comm->job};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         qn_loss_revoke(all[i]);
 }
@@ -394,7 +396,7 @@ static quern_status mpi_end_beats(qn_comm *base, qn_error *error)
     return status;
 }
 
-static void free_comm(MPI_Comm *comm)
+void qn_mpi_free_comm(MPI_Comm *comm)
 {
     if (*comm != MPI_COMM_NULL)
         MPI_Comm_free(comm);
@@ -402,12 +404,13 @@ static void free_comm(MPI_Comm *comm)
 
 static void free_comms(qn_mpi_comm *comm)
 {
-    free_comm(&comm->control);
-    free_comm(&comm->job);
-    free_comm(&comm->counts);
-    free_comm(&comm->payload);
-    free_comm(&comm->node);
-    free_comm(&comm->leads);
+    qn_mpi_free_comm(&comm->control);
+    qn_mpi_free_comm(&comm->job);
+    qn_mpi_free_comm(&comm->counts);
+    qn_mpi_free_comm(&comm->payload);
+    qn_mpi_free_comm(&comm->node);
+    qn_mpi_free_comm(&comm->leads);
+    qn_mpi_forget_relays(comm);
 }
 
 /* Where losses are told of MPI_Finalize does not wait for the others. */
@@ -447,7 +450,7 @@ static bool mpi_share_hdf5(const qn_comm *base, int64_t access_list)
 #endif
 }
 
-static quern_status duplicate(MPI_Comm from, MPI_Comm *to_out, qn_error *error)
+quern_status qn_mpi_duplicate(MPI_Comm from, MPI_Comm *to_out, qn_error *error)
 {
     MPI_TRY(MPI_Comm_dup(from, to_out));
     MPI_TRY(MPI_Comm_set_errhandler(*to_out, MPI_ERRORS_RETURN));
@@ -510,11 +513,12 @@ static quern_status set_up(qn_mpi_comm *comm, MPI_Comm from, qn_error *error)
 {
     MPI_Comm *all[] = {&comm->job, &comm->control, &comm->counts, &comm->payload};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        quern_status status = duplicate(from, all[i], error);
+        quern_status status = qn_mpi_duplicate(from, all[i], error);
         if (status != QUERN_OK)
             return status;
     }
-    return learn_places(comm, comm->node_size_max, error);
+    quern_status status = learn_places(comm, comm->node_size_max, error);
+    return status == QUERN_OK ? qn_mpi_learn_relays(comm, error) : status;
 }
 
 /* ---- after a loss */
@@ -671,6 +675,8 @@ static quern_status create_mpi(MPI_Comm from, bool initialised, uint32_t node_si
     comm->base.ops = &mpi_ops;
     comm->base.in_host = !initialised;
     comm->control = comm->job = comm->counts = comm->payload = comm->node = comm->leads = MPI_COMM_NULL;
+    comm->relays.near_counts = comm->relays.near_payload = MPI_COMM_NULL;
+    comm->relays.far_counts = comm->relays.far_payload = MPI_COMM_NULL;
     comm->ring.sending = comm->ring.receiving = MPI_REQUEST_NULL;
     comm->first = MPI_GROUP_NULL;
     comm->node_size_max = node_size_max;

@@ -39,8 +39,9 @@ static bool pays(const qn_compressor *compressor, uint64_t raw_bytes, uint64_t p
         return false;
     if (compressor->compression == QN_COMPRESS_ALL)
         return true;
+    double ways = compressor->goes_one_way ? 1 : WAYS;
     double saved_ns =
-        WAYS * (double)(raw_bytes - packed_bytes) * (double)compressor->disk_ns / (double)compressor->disk_bytes;
+        ways * (double)(raw_bytes - packed_bytes) * (double)compressor->disk_ns / (double)compressor->disk_bytes;
     return (double)(ns + ns / UNPACKING_PART) < saved_ns;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * runtime/data/compress.h: whether blocks are compressed on their way to disk, decided by what it cost and what it saved.
+ * runtime/data/compress.h: whether blocks are compressed on their way to disk, or to another node, decided by what it cost and what it saved.
  *
  * LZ4 saves bytes at the price of a core. Where the disk is faster than the core, or the bytes are like noise, that is a loss; on a shared
- * or a slow disk it is a gain. So one block is tried now and then, its time is held against that of the bytes saved, on their
+ * or a slow disk it is a gain. The same holds for a link, where "disk" is to be read as that. So one block is tried now and then, its time is held against that of the bytes saved, on their
  * way out and back in, at the speed that the disk has shown; when it did not pay, the next blocks are left alone, twice as many each
  * time. Time is passed in, so this part is a function of its history.
  */
@@ -25,6 +25,7 @@ typedef enum qn_compression {
 
 typedef struct qn_compressor {
     qn_compression compression;
+    bool goes_one_way;   /* what is saved is saved once: it is not read back */
     uint32_t skip_count; /* blocks to leave alone after the next trial that does not pay; 0: the least */
     uint32_t skip_left;  /* blocks still to be left alone */
     uint64_t disk_bytes; /* lately written, and the time that it took */

@@ -23,16 +23,16 @@
 
 #define QN_BLOCK_MAGIC    UINT32_C(0x314b4251) /* "QBK1" */
 #define QN_BLOCK_FRAGMENT UINT32_C(1)          /* flags: the payload is a piece of one row */
-#define QN_BLOCK_LZ4      UINT32_C(2)          /* flags: the payload is rows in LZ4's block format (runs only) */
+#define QN_BLOCK_LZ4      UINT32_C(2)          /* flags: the payload is rows in LZ4's block format */
 #define QN_BLOCK_PACKED   UINT32_MAX           /* value_words: the rows are packed records (packed.h), not aligned */
 
 typedef struct qn_block_header {
     uint32_t magic;
     uint32_t flags;
-    uint32_t row_count; /* 0 for a fragment */
+    uint32_t row_count; /* 0 for a fragment, or the bytes of one that LZ4 made smaller */
     uint32_t value_words;
     uint64_t payload_bytes; /* after the header */
-    uint64_t row_bytes;     /* of the whole row, for a fragment; of all rows, for what LZ4 made smaller; else 0 */
+    uint64_t row_bytes;     /* of the whole row, for a fragment; else of all rows, for what LZ4 made smaller; else 0 */
     uint64_t checksum;      /* of the payload, seeded with the fields above */
 } qn_block_header;
 static_assert(sizeof(qn_block_header) == 40, "the header is part of the spill format");

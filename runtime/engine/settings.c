@@ -23,7 +23,7 @@
 #define ROUND_BYTES_MIN         (64 * KIB)
 #define ROUND_BYTES_MAX         (4 * MIB)
 #define ROUND_BYTES_LIMIT       (1024 * MIB) /* of what is asked for */
-#define ROUND_PART              32           /* of a reduction's share; four such buffers exist */
+#define ROUND_PART              32           /* of a reduction's share; four such buffers exist, or six */
 #define BLOCK_BYTES_MIN         (8 * KIB)
 #define BLOCK_BYTES_MAX         (256 * KIB)
 #define MERGE_PART              8 /* of a reduction's share, for the blocks of all runs that are merged */
@@ -39,6 +39,7 @@
 #define ATTEMPT_COUNT_DEFAULT   4
 #define ATTEMPT_COUNT_MAX       8
 #define TASK_TIMEOUT_S_MAX      1000000000
+#define SHUFFLE_LEVELS_MAX      2
 #define NODE_MTBF_MS            (UINT64_C(30) * 24 * 3600 * 1000)
 #define HANG_WARNING_MS_DEFAULT (UINT64_C(60) * 1000)
 #define HANG_TIMEOUT_MS_DEFAULT (UINT64_C(20) * 60 * 1000)
@@ -278,6 +279,8 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .show_progress = options->progress == QUERN_ON,
         .check = options->check == QUERN_ON,
         .verify_network = options->verify_network,
+        .shuffle_levels = (uint32_t)options->shuffle_levels,
+        .shuffle_compression = options->shuffle_compression,
         .speculate = options->speculate,
         .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
         .shares_memory = options->shared_memory != QUERN_OFF,
@@ -297,6 +300,9 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     if (options->task_timeout_s > TASK_TIMEOUT_S_MAX)
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "task-timeout: %llu is not 1 to %d",
                             (unsigned long long)options->task_timeout_s, TASK_TIMEOUT_S_MAX);
+    if (options->shuffle_levels > SHUFFLE_LEVELS_MAX)
+        return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "shuffle-levels: %llu is not 1 or %d",
+                            (unsigned long long)options->shuffle_levels, SHUFFLE_LEVELS_MAX);
     settings->task_timeout_ns = options->task_timeout_s * QN_NS_PER_S;
     settings->checkpoint_every_ns = options->checkpoint_every_ms * QN_NS_PER_MS;
     settings->node_failure_ns = (options->node_mtbf_ms > 0 ? options->node_mtbf_ms : NODE_MTBF_MS) * QN_NS_PER_MS;
@@ -336,6 +342,7 @@ quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *e
         is_asked,
         is_refused,
         !settings->recovers,
+        settings->shuffle_levels,
     };
     quern_status status = qn_comm_reduce_max(comm, largest, sizeof largest / sizeof *largest, error);
     settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
@@ -344,6 +351,8 @@ quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *e
     settings->least_node_memory_bytes = ~largest[3];
     settings->broadcast_bytes = ~largest[4];
     settings->recovers = !largest[9];
+    comm->shuffle_levels = (uint32_t)largest[10];
+    comm->compress_links = settings->shuffle_compression;
     comm->trusts_network = !largest[7] && (largest[8] || comm->node_count == 1);
     if (status == QUERN_OK && largest[5] != ~largest[6]) /* what one rank writes another one may have to read */
         status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");

@@ -44,10 +44,12 @@ typedef struct qn_settings {
         deadline_ns; /* by qn_clock_ns() of this node; 0: none; after qn_settings_unify() one moment for all ranks */
     quern_explain_form explain;
     bool show_progress;
-    bool check;                  /* callbacks */
-    quern_switch verify_network; /* QUERN_AUTO: where there are several nodes */
-    bool recovers;               /* from the loss of ranks */
-    quern_switch speculate;      /* AUTO: where it seems to pay; ON: wherever a rank has nothing to do */
+    bool check;                       /* callbacks */
+    quern_switch verify_network;      /* QUERN_AUTO: where there are several nodes */
+    uint32_t shuffle_levels;          /* 0: by nodes and sizes of messages */
+    quern_switch shuffle_compression; /* QUERN_AUTO: where it pays */
+    bool recovers;                    /* from the loss of ranks */
+    quern_switch speculate;           /* AUTO: where it seems to pay; ON: wherever a rank has nothing to do */
     bool pin;
     bool tells_crash;         /* when a signal ends it */
     bool isolate;             /* callbacks run in a process of their own */
@@ -63,7 +65,7 @@ typedef struct qn_settings {
  * QUERN_ERROR_SYSTEM, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_settings_resolve(qn_settings *settings, const quern_options *options, const qn_comm *comm,
                                  qn_error *error);
-/* What all ranks must do alike, though their options or their nodes' memory may differ; sets comm->trusts_network. Collective.
+/* What all ranks must do alike, though their options or their nodes' memory may differ; tells comm how to exchange. Collective.
  * QUERN_ERROR_INVALID_OPTION. */
 quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *error);
 void qn_settings_fini(qn_settings *settings); /* takes a zeroed one, and one that could not be resolved */

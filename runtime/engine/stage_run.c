@@ -439,15 +439,9 @@ static void keep_figures(qn_stage_run *run)
     figures->table_bytes_peak = stats.memory_bytes_peak;
     if (!run->into)
         return;
-    const qn_rounds *rounds = qn_result_get_rounds(run->into);
     figures->owned_records = stats.records_owned;
     figures->merged_records = stats.merged;
-    figures->shuffle_rounds = rounds->completed;
-    figures->exchange_ns = rounds->exchange_ns;
-    figures->sent_records = rounds->sent_rows;
-    figures->sent_bytes = rounds->sent_bytes;
-    figures->received_records = rounds->received_rows;
-    figures->received_bytes = rounds->received_bytes;
+    qn_stage_figures_take_rounds(figures, qn_result_get_rounds(run->into));
 }
 
 static uint64_t count_parts(const qn_stage_run *run, uint32_t leg)

@@ -35,6 +35,7 @@
     X(shuffle_rounds, "rounds of collectives")                                                                         \
     X(sent_records, "records sent to other ranks")                                                                     \
     X(sent_bytes, "bytes sent, headers included")                                                                      \
+    X(sent_plain_bytes, "the same before what goes to other nodes was compressed")                                     \
     X(received_records, "records received")                                                                            \
     X(received_bytes, "bytes received")                                                                                \
     X(spill_runs, "runs spilled from memory")                                                                          \
@@ -45,6 +46,7 @@
     X(wait_ns, "time with nothing to do, or waiting for room")                                                         \
     X(shuffle_ns, "time in rounds: packing, exchanging, combining what arrived, spilling it")                          \
     X(exchange_ns, "of this, time in the collectives themselves")                                                      \
+    X(compress_ns, "of shuffle_ns, time in compressing what goes to other nodes, and unpacking what comes")            \
     X(helper_turns, "times that the helper thread stepped in for a slow callback")
 
 typedef struct qn_stage_figures {
@@ -54,6 +56,9 @@ typedef struct qn_stage_figures {
 } qn_stage_figures;
 
 #define QN_STAGE_FIGURE_COUNT (sizeof(qn_stage_figures) / sizeof(uint64_t))
+
+/* Those of the rounds of a shuffle, when it is over. */
+void qn_stage_figures_take_rounds(qn_stage_figures *figures, const qn_rounds *rounds);
 
 typedef struct qn_stage_run qn_stage_run;
 

@@ -6,7 +6,8 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 
-#define HEADER_BYTES sizeof(qn_block_header)
+#define HEADER_BYTES         sizeof(qn_block_header)
+#define COMPRESSED_BYTES_MIN 512 /* of rows: less is not worth a trial */
 
 /* A row of another rank of which pieces have arrived. */
 struct qn_rounds_partial {
@@ -23,22 +24,33 @@ static size_t stride_of(const qn_comm *comm, size_t round_bytes)
 
 size_t qn_rounds_bytes(const qn_comm *comm, size_t round_bytes)
 {
-    return QN_ROUNDS_IN_FLIGHT * qn_exchange_bytes(comm, stride_of(comm, round_bytes));
+    size_t stride = stride_of(comm, round_bytes);
+    return QN_ROUNDS_IN_FLIGHT * qn_exchange_bytes(comm, stride) + (comm->node_count > 1 ? stride : 0);
+}
+
+static qn_compression compression_of(const qn_comm *comm)
+{
+    if (comm->compress_links == QUERN_ON)
+        return QN_COMPRESS_ALL;
+    return comm->compress_links == QUERN_OFF ? QN_COMPRESS_NONE : QN_COMPRESS_WHERE_IT_PAYS;
 }
 
 quern_status qn_rounds_init(qn_rounds *rounds, qn_comm *comm, uint32_t value_words, size_t round_bytes,
                             qn_rounds_receive_fn receive, void *user, qn_error *error)
 {
     size_t stride = stride_of(comm, round_bytes);
-    QN_ASSERT(stride * comm->size < (size_t)1 << 31);
     *rounds =
         (qn_rounds){.comm = comm, .value_words = value_words, .last = UINT64_MAX, .receive = receive, .user = user};
+    rounds->compressor = (qn_compressor){.compression = compression_of(comm), .goes_one_way = true};
+    bool has_far = comm->node_count > 1;
+    rounds->plain = has_far ? malloc(stride) : NULL;
     rounds->row_counts = calloc(comm->size, sizeof *rounds->row_counts);
     rounds->packed = calloc(comm->size, sizeof *rounds->packed);
     rounds->partial_sent_bytes = calloc(comm->size, sizeof *rounds->partial_sent_bytes);
     rounds->partial_received = calloc(comm->size, sizeof *rounds->partial_received);
     quern_status status = QUERN_OK;
-    if (!rounds->row_counts || !rounds->packed || !rounds->partial_sent_bytes || !rounds->partial_received)
+    if (!rounds->row_counts || !rounds->packed || !rounds->partial_sent_bytes || !rounds->partial_received ||
+        (has_far && !rounds->plain))
         status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the shuffle");
     for (uint32_t i = 0; i < QN_ROUNDS_IN_FLIGHT && status == QUERN_OK; i++)
         status = qn_exchange_init(&rounds->exchanges[i], comm, stride, error);
@@ -54,6 +66,7 @@ void qn_rounds_fini(qn_rounds *rounds)
     for (uint32_t from = 0; rounds->partial_received && from < rounds->comm->size; from++)
         free(rounds->partial_received[from].row);
     free(rounds->row_counts);
+    free(rounds->plain);
     free(rounds->packed);
     free(rounds->partial_sent_bytes);
     free(rounds->partial_received);
@@ -78,18 +91,46 @@ static uint64_t place_of(uint64_t round, uint32_t from, uint32_t to)
 }
 
 /* Of the round that is filled. */
-static void sign_chunk(const qn_rounds *rounds, uint32_t to, uint8_t *chunk)
+static void sign_chunk(const qn_rounds *rounds, uint32_t to, qn_block_header *header)
 {
-    qn_block_header *header = (qn_block_header *)chunk;
     if (!rounds->comm->trusts_network)
         header->checksum = qn_block_sum(header, place_of(rounds->started, rounds->comm->rank, to));
 }
 
-static void seal_chunk(const qn_rounds *rounds, uint32_t to, uint8_t *chunk, uint64_t bytes)
+/* Makes the payload smaller, if that pays. */
+static void compress_chunk(qn_rounds *rounds, uint32_t to, qn_block_header *header)
 {
-    qn_block_fill((qn_block_header *)chunk, 0, rounds->row_counts[to],
-                  rounds->packed[to] ? QN_BLOCK_PACKED : rounds->value_words, bytes - HEADER_BYTES, 0);
-    sign_chunk(rounds, to, chunk);
+    qn_compressor *compressor = &rounds->compressor;
+    uint64_t raw_bytes = header->payload_bytes;
+    compressor->disk_bytes = rounds->comm->link_bytes;
+    compressor->disk_ns = rounds->comm->link_ns;
+    if (qn_comm_is_near(rounds->comm, to) || raw_bytes < COMPRESSED_BYTES_MIN || !qn_compressor_wants(compressor))
+        return;
+    uint64_t start_ns = qn_clock_ns();
+    uint64_t packed_bytes = qn_compress(header + 1, raw_bytes, rounds->plain, raw_bytes - 1);
+    uint64_t ns = qn_clock_ns() - start_ns;
+    rounds->compress_ns += ns;
+    if (!qn_compressor_judge(compressor, raw_bytes, packed_bytes, ns))
+        return;
+    memcpy(header + 1, rounds->plain, packed_bytes);
+    if (header->flags & QN_BLOCK_FRAGMENT)
+        header->row_count = (uint32_t)raw_bytes;
+    else
+        header->row_bytes = raw_bytes;
+    header->flags |= QN_BLOCK_LZ4;
+    header->payload_bytes = packed_bytes;
+}
+
+/* Gives the bytes of it that are to be sent. */
+static uint64_t seal_chunk(qn_rounds *rounds, uint32_t to, uint8_t *chunk, uint64_t bytes)
+{
+    qn_block_header *header = (qn_block_header *)chunk;
+    if (rounds->row_counts[to] > 0)
+        qn_block_fill(header, 0, rounds->row_counts[to], rounds->packed[to] ? QN_BLOCK_PACKED : rounds->value_words,
+                      bytes - HEADER_BYTES, 0);
+    compress_chunk(rounds, to, header);
+    sign_chunk(rounds, to, header);
+    return HEADER_BYTES + header->payload_bytes;
 }
 
 /* Copies bytes [from, from + bytes) of the row of a long key, as qn_row_encode() would write it. */
@@ -141,7 +182,6 @@ static bool put_fragment(qn_rounds *rounds, uint32_t to, const giant *row)
     else
         copy_row_piece(row->key, row->value, rounds->value_words, *sent_bytes, piece, chunk + HEADER_BYTES);
     qn_block_fill((qn_block_header *)chunk, QN_BLOCK_FRAGMENT, 0, rounds->value_words, piece, row->bytes);
-    sign_chunk(rounds, to, chunk);
     exchange->sent[to] = HEADER_BYTES + piece;
     *sent_bytes += piece;
     if (*sent_bytes < row->bytes)
@@ -245,9 +285,11 @@ quern_status qn_rounds_start(qn_rounds *rounds, qn_error *error)
     qn_exchange *exchange = exchange_of(rounds, rounds->started);
     uint64_t flags = (rounds->ended ? QN_EXCHANGE_ENDED : 0) | (rounds->more ? QN_EXCHANGE_MORE : 0);
     for (uint32_t to = 0; to < rounds->comm->size; to++) {
+        rounds->sent_plain_bytes += exchange->sent[to];
+        if (exchange->sent[to] > 0)
+            exchange->sent[to] =
+                seal_chunk(rounds, to, exchange->send_chunks + to * exchange->stride, exchange->sent[to]);
         rounds->sent_bytes += exchange->sent[to];
-        if (rounds->row_counts[to] > 0)
-            seal_chunk(rounds, to, exchange->send_chunks + to * exchange->stride, exchange->sent[to]);
         rounds->sent_rows += rounds->row_counts[to];
         rounds->row_counts[to] = 0;
         rounds->packed[to] = false;
@@ -309,6 +351,26 @@ static quern_status receive_fragment(qn_rounds *rounds, uint32_t from, const qn_
     return status;
 }
 
+/* The block as it was before it was compressed, in `plain`; NULL: it is none that could have been. */
+static const qn_block_header *unpack_chunk(qn_rounds *rounds, const qn_block_header *packed)
+{
+    qn_block_header *header = (qn_block_header *)rounds->plain;
+    bool is_fragment = packed->flags & QN_BLOCK_FRAGMENT;
+    uint64_t raw_bytes = is_fragment ? packed->row_count : packed->row_bytes;
+    if (!header || raw_bytes > rounds->exchanges[0].stride - HEADER_BYTES)
+        return NULL;
+    uint64_t start_ns = qn_clock_ns();
+    bool is_whole = qn_decompress(packed + 1, packed->payload_bytes, header + 1, raw_bytes);
+    rounds->compress_ns += qn_clock_ns() - start_ns;
+    *header = *packed;
+    header->payload_bytes = raw_bytes;
+    if (is_fragment)
+        header->row_count = 0;
+    else
+        header->row_bytes = 0;
+    return is_whole ? header : NULL;
+}
+
 static quern_status receive_chunk(qn_rounds *rounds, uint32_t from, const uint8_t *chunk, uint64_t bytes,
                                   qn_error *error)
 {
@@ -319,6 +381,10 @@ static quern_status receive_chunk(qn_rounds *rounds, uint32_t from, const uint8_
          header->checksum != qn_block_sum(header, place_of(rounds->completed, from, rounds->comm->rank))))
         return damaged(rounds, from, "a block is damaged", error);
     rounds->received_bytes += bytes;
+    if (header->flags & QN_BLOCK_LZ4)
+        header = unpack_chunk(rounds, header);
+    if (!header)
+        return damaged(rounds, from, "a block is damaged", error);
     if (header->flags & QN_BLOCK_FRAGMENT)
         return receive_fragment(rounds, from, header, error);
     rounds->received_rows += header->row_count;

@@ -13,6 +13,9 @@
  * Invariants. A rank that said ENDED in round k starts round k + 1 only when it has seen the counts of k, since k
  * may have been the last; a rank that did not say so knows that k was not. So nobody starts a round that others do not.
  *
+ * What goes to another node is compressed where that is quicker than sending it as it is (runtime/data/compress.h), by what the link has
+ * shown lately; each rank decides for itself, block by block, and says so in the block.
+ *
  * Rejected: rounds at fixed times (thousands of ranks exchanging nothing), point-to-point streams with credits (messages per
  * pair and state per pair), waiting for the round instead of going on with work.
  */
@@ -20,6 +23,7 @@
 #define QN_SHUFFLE_ROUNDS_H
 
 #include "runtime/comm/comm.h"
+#include "runtime/data/compress.h"
 #include "runtime/data/row.h"
 
 #define QN_ROUNDS_IN_FLIGHT       2
@@ -53,7 +57,11 @@ typedef struct qn_rounds {
     qn_rounds_receive_fn receive;
     void *user;
     uint64_t sent_bytes, sent_rows, received_bytes, received_rows; /* for the report */
+    uint64_t sent_plain_bytes;                                     /* sent_bytes as they were before compression */
     uint64_t exchange_ns;                                          /* in the collectives themselves */
+    qn_compressor compressor;                                      /* of what goes to other nodes */
+    uint8_t *plain;       /* [stride] a chunk that is compressed, or was; NULL: there is one node */
+    uint64_t compress_ns; /* in compressing and back */
 } qn_rounds;
 
 /* round_bytes: all chunks of a round together, at least QN_ROUNDS_CHUNK_BYTES_MIN a rank, below 2^31. */

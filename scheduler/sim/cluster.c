@@ -16,7 +16,7 @@
 #include "scheduler/sim/sim_random.h"
 #include "scheduler/sim/sim_timeline.h"
 
-enum { CHUNK_BYTES_MIN = 1024, ROUND_BUFFERS = 4, CURVE_PARTS = 128, PART_ALL = 65535 };
+enum { CHUNK_BYTES_MIN = 1024, ROUNDS_IN_FLIGHT = 2, CURVE_PARTS = 128, PART_ALL = 65535 };
 
 static const double NS_PER_S = 1e9;
 
@@ -51,6 +51,7 @@ typedef struct cluster {
     double since_ns;      /* work since the last epoch */
     double task_extra_ns; /* that each task takes besides */
     double exposed_ns;    /* of the shuffle, behind the last task */
+    double round_ns;      /* of the collectives of a round */
     uint64_t hop_ns;      /* from rank to rank of what the master says to all */
     uint64_t second, second_messages;
 } cluster;
@@ -136,11 +137,41 @@ static double depth_of(uint32_t count)
     return depth;
 }
 
-/* A collective of all ranks: what a rank spends on its messages, and what the last of them waits. */
-static double round_ns(const qn_cluster_config *config)
+/* The collectives of a round among so many: what a rank spends on its messages, and what the last of them waits. */
+static double collectives_ns(const qn_cluster_config *config, uint32_t count, uint64_t latency_ns)
 {
-    return 2.0 * (config->rank_count - 1) * (double)config->exchange_ns +
-           2 * depth_of(config->rank_count) * (double)config->latency_ns;
+    return 2.0 * (count - 1) * (double)config->exchange_ns + 2 * depth_of(count) * (double)latency_ns;
+}
+
+static double two_level_round_ns(const qn_cluster_config *config, double bytes)
+{
+    double copies_ns = config->copy_bytes_per_s > 0 ? bytes / config->copy_bytes_per_s * NS_PER_S : 0;
+    uint32_t node_size = config->rank_count / config->node_count;
+    return collectives_ns(config, node_size, config->node_latency_ns) +
+           collectives_ns(config, config->node_count, config->latency_ns) + copies_ns;
+}
+
+/* bytes: of a rank in a round. */
+static void choose_levels(cluster *c, double bytes)
+{
+    const qn_cluster_config *config = c->config;
+    bool can = config->node_count > 1 && config->rank_count % config->node_count == 0 &&
+               config->rank_count > config->node_count;
+    c->result.levels = 1;
+    c->round_ns = collectives_ns(config, config->rank_count, config->latency_ns);
+    if (!can || config->levels == 1) {
+        return;
+    }
+    double two_ns = two_level_round_ns(config, bytes);
+    if (config->levels == 2 || two_ns < c->round_ns) {
+        c->result.levels = 2;
+        c->round_ns = two_ns;
+    }
+}
+
+static bool compresses(const qn_cluster_config *config)
+{
+    return config->packed_share > 0 && config->packed_share < 1;
 }
 
 static void plan_shuffle(cluster *c)
@@ -148,23 +179,29 @@ static void plan_shuffle(cluster *c)
     const qn_cluster_config *config = c->config;
     uint64_t chunk_bytes = config->round_bytes / config->rank_count;
     chunk_bytes = chunk_bytes > CHUNK_BYTES_MIN ? chunk_bytes : CHUNK_BYTES_MIN;
-    c->result.round_buffer_bytes = ROUND_BUFFERS * chunk_bytes * config->rank_count;
     double rank_bytes = (double)config->shuffle_bytes / config->rank_count;
-    double rounds = rank_bytes / ((double)chunk_bytes * config->rank_count);
+    double round_bytes = (double)chunk_bytes * config->rank_count;
+    choose_levels(c, min_of(round_bytes, rank_bytes));
+    if (compresses(config) && config->pack_bytes_per_s > 0) {
+        c->round_ns += min_of(round_bytes, rank_bytes) / config->pack_bytes_per_s * NS_PER_S;
+    }
+    c->result.round_buffer_bytes = ROUNDS_IN_FLIGHT * (1 + c->result.levels) * chunk_bytes * config->rank_count;
+    double rounds = rank_bytes / round_bytes;
     rounds = config->rank_count == 1 || config->shuffle_bytes == 0 ? 0 : (double)(uint64_t)rounds + 1;
     c->result.round_count = (uint32_t)min_of(rounds, UINT32_MAX);
 
     double early_rounds = rounds * (1 - config->late_share);
-    double links_ns = round_links_ns(config, (double)config->shuffle_bytes);
+    double packed_share = compresses(config) ? config->packed_share : 1;
+    double links_ns = round_links_ns(config, packed_share * (double)config->shuffle_bytes);
     double even_ns = (double)config->task_ns * config->task_count / config->rank_count;
     c->task_extra_ns = (double)config->task_overhead_ns;
     if (config->task_count > 0) {
-        c->task_extra_ns += early_rounds * round_ns(config) * config->rank_count / config->task_count;
+        c->task_extra_ns += early_rounds * c->round_ns * config->rank_count / config->task_count;
     }
     double hidden_ns = min_of(links_ns * (1 - config->late_share), even_ns);
-    c->exposed_ns = links_ns - hidden_ns + rounds * config->late_share * round_ns(config);
+    c->exposed_ns = links_ns - hidden_ns + rounds * config->late_share * c->round_ns;
     if (rounds > 0) {
-        c->exposed_ns += round_ns(config); /* the one that says that all have ended */
+        c->exposed_ns += c->round_ns; /* the one that says that all have ended */
     }
 }
 
@@ -383,7 +420,7 @@ static bool cut(cluster *c)
 {
     const qn_cluster_config *config = c->config;
     uint64_t bytes = state_bytes_now(c);
-    double rest_ns = depth_of(config->rank_count) * (double)c->hop_ns + 2 * round_ns(config);
+    double rest_ns = depth_of(config->rank_count) * (double)c->hop_ns + 2 * c->round_ns;
     uint64_t end_ns = c->now_ns + config->sync_ns + (uint64_t)(rest_ns + disk_ns(c, bytes));
     if (end_ns >= c->fails_ns) {
         crash(c);

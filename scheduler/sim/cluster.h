@@ -14,6 +14,8 @@
  *    task_overhead_ns.
  *  - The shuffle is rounds of round_bytes a rank. A round costs each rank exchange_ns for each message (two for each other rank), which is
  *    added to its tasks; and the links the time for the bytes, which is hidden by the tasks but for the part that is late.
+ *    On two levels it is two messages for each other rank of the node and for each other node, and its bytes are copied at copy_bytes_per_s.
+ *    Compressed, packed_share of the bytes are left for the links, and a rank's bytes take it time at pack_bytes_per_s.
  *  - A failure of any node ends the job, as with any MPI. After restart_ns it goes on from the last epoch, with as many ranks.
  *  - An epoch: a word to all along a tree, tasks left at a border of a block, the rounds, all that is there to the file system. When one is due
  *    is asked of the caller, who asks what real jobs ask.
@@ -61,8 +63,12 @@ typedef struct qn_cluster_config {
     uint64_t shuffle_bytes;                    /* that all ranks together send */
     double late_share;                         /* of these is sent when the last task is over */
     uint64_t round_bytes, exchange_ns;
-    uint64_t state_bytes; /* of all ranks, that an epoch at the end of the stage would save */
-    uint64_t sync_ns;     /* an epoch costs besides its bytes */
+    uint32_t levels; /* of rounds; 2: on one all the same where nodes have unequal ranks, or one; 0: what takes less */
+    double copy_bytes_per_s; /* of a rank, all copies that two levels take together; 0: without a bound */
+    double packed_share;     /* 0 or 1: nothing is compressed */
+    double pack_bytes_per_s; /* there and back; 0: without a bound */
+    uint64_t state_bytes;    /* of all ranks, that an epoch at the end of the stage would save */
+    uint64_t sync_ns;        /* an epoch costs besides its bytes */
 
     double failure_ns; /* mean time between failures of a node; 0: none */
     double shape;      /* of Weibull */
@@ -92,7 +98,7 @@ typedef struct qn_cluster_result {
     double master_busy_ns;
     double longest_queue_ns; /* that a message waited for the master */
     uint64_t messages, orders, peak_messages_per_s;
-    uint32_t failures, epochs, round_count;
+    uint32_t failures, epochs, round_count, levels;
     uint64_t round_buffer_bytes; /* of a rank, for its exchanges */
     uint64_t scheduler_bytes, event_count;
     uint64_t bucket_ns;

@@ -5,8 +5,12 @@ A test program calls enter() first: it goes on inside namespaces of its own, as 
 whatever ends it. There it makes a Cluster. Its own place is the login node `login` (10.99.0.254) with the controller; the nodes are
 n1, n2 ... (10.99.0.1 ...), each an init process in namespaces of its own and a network device that is plugged into a bridge.
 
+With a link=Link(...) the devices are plugged into link_switch.c instead, which gives them a rate and a delay. With slurm=False there are no
+daemons; `mpirun --host n1:2,n2:2` works on either, with what mpi_environment() says.
+
 Everything that SLURM keeps is in the cluster's directory, which is on all nodes, as is whatever is not below /tmp.
 """
+import collections
 import contextlib
 import os
 import secrets
@@ -19,16 +23,21 @@ import time
 
 INSIDE = "QUERN_TEST_CLUSTER"
 LOGIN_ADDRESS = 254
-NEEDS = ("unshare", "nsenter", "ip", "munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+NEEDS = ("unshare", "nsenter", "ip")
+SLURM_NEEDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
+LINK_MTU = 9000  # as clusters have it; with less the switch takes more of the processors than the job
+Link = collections.namedtuple("Link", "switch mbit_per_s delay_us")  # the program; delay from one node to another
 
 
-def why_not():
-    """Why there can be no cluster here; None if there can."""
+def why_not(slurm=True, link=False):
+    """Why there can be no such cluster here; None if there can."""
     if os.environ.get(INSIDE):
         return None
     if os.geteuid() != 0:
         return "needs root to make network namespaces"
-    lacking = [name for name in NEEDS if not shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
+    if link and not os.path.exists("/dev/net/tun"):
+        return "there is no /dev/net/tun to make links of"
+    lacking = [name for name in NEEDS + (SLURM_NEEDS if slurm else ()) if not shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
     if lacking:
         return "not installed: %s" % ", ".join(lacking)
     done = subprocess.run(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "ip", "link", "add", "name", "switch", "type", "bridge"],
@@ -36,9 +45,9 @@ def why_not():
     return None if done.returncode == 0 else "namespaces are not allowed here: %s" % done.stderr.decode().strip()
 
 
-def enter():
+def enter(slurm=True, link=False):
     """Goes on with this program in namespaces of its own; returns there, or at once where there can be none."""
-    if os.environ.get(INSIDE) or why_not() is not None:
+    if os.environ.get(INSIDE) or why_not(slurm, link) is not None:
         return
     os.environ[INSIDE] = "1"
     os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -68,10 +77,11 @@ def address(number):
 class Cluster:
     """with Cluster(3) as cluster: ... SLURM's commands work, and its nodes are idle."""
 
-    def __init__(self, count, cpus=2, memory_mib=2000):
+    def __init__(self, count, cpus=2, memory_mib=2000, slurm=True, link=None):
         if not os.environ.get(INSIDE):
             raise RuntimeError("enter() first: this machine is nobody's cluster")
-        self.count, self.cpus, self.memory_mib = count, cpus, memory_mib
+        self.count, self.cpus, self.memory_mib, self.slurm, self.link = count, cpus, memory_mib, slurm, link
+        self.switch = None
         self.dir = tempfile.mkdtemp(prefix="qcluster.", dir="/var/tmp")
         self.inits = {}
         os.chmod(self.dir, 0o755)
@@ -80,11 +90,15 @@ class Cluster:
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             self.be_login_node()
-            self.configure()
-            self.start_controller()
+            if self.slurm:
+                self.configure()
+                self.start_controller()
             for number in range(1, self.count + 1):
                 self.boot(number)
-            wait_for(lambda: self.idle() == self.count, 30, "the nodes are idle")
+            if self.slurm:
+                wait_for(lambda: self.idle() == self.count, 30, "the nodes are idle")
+            else:
+                wait_for(lambda: all(map(self.is_up, self.inits)), 10, "the nodes are up")
             undo.pop_all()
         return self
 
@@ -104,9 +118,41 @@ class Cluster:
         call("mount", "--bind", self.path("hosts"), "/etc/hosts")
         call("hostname", "login")
         call("ip", "link", "set", "lo", "up")
-        call("ip", "link", "add", "name", "switch", "type", "bridge")
+        if self.link:
+            self.start_switch()
+        else:
+            call("ip", "link", "add", "name", "switch", "type", "bridge")
         call("ip", "addr", "add", address(LOGIN_ADDRESS) + "/24", "dev", "switch")
         call("ip", "link", "set", "switch", "up")
+
+    def start_switch(self):
+        """Its device `switch` is the login node's; those of nodes are moved there, and a node that was killed has none to boot with."""
+        cables = ["cable%d" % number for number in range(1, self.count + 1)]
+        self.switch = subprocess.Popen([self.link.switch, str(self.link.mbit_per_s), str(self.link.delay_us), "switch", *cables],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        if self.switch.stdout.readline() != b"ready\n":
+            raise RuntimeError("%s does not start" % self.link.switch)
+        for name in ("switch", *cables):
+            call("ip", "link", "set", name, "mtu", str(LINK_MTU))
+
+    def mpi_environment(self):
+        """For mpirun on the login node: its daemons start on the nodes, and speak by their network only."""
+        agent = self.path("agent")
+        with open(agent, "w") as file:
+            file.write("#!/bin/sh\nhost=$1\nshift\nexec nsenter --target \"$(cat '%s'/$host.init)\" --mount --net --uts --ipc --pid sh -c \"$*\"\n"
+                       % self.path("run"))
+        os.chmod(agent, 0o755)
+        for number, init in self.inits.items():
+            with open(self.path("run", "n%d.init" % number), "w") as file:
+                file.write(str(init))
+        network = address(0) + "/24"
+        return {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_plm_rsh_agent": agent,
+                "OMPI_MCA_plm_rsh_no_tree_spawn": "1", "OMPI_MCA_btl_tcp_if_include": network, "OMPI_MCA_oob_tcp_if_include": network,
+                "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self,vader,tcp", "OMPI_MCA_mpi_yield_when_idle": "1",
+                "OMPI_MCA_hwloc_base_binding_policy": "none", "TMPDIR": "/tmp"}
+
+    def is_up(self, number):
+        return os.path.exists(self.path("run", "n%d.up" % number))
 
     def configure(self):
         with open(self.path("munge.key"), "wb") as file:
@@ -144,7 +190,8 @@ class Cluster:
         os.makedirs(self.path("tmp", name), mode=0o1777, exist_ok=True)
         with open(self.path("log", "init-" + name), "ab") as log:
             starter = subprocess.Popen(["unshare", "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child=KILL",
-                                        "--mount-proc", sys.executable, os.path.abspath(__file__), name, address(number), self.dir],
+                                        "--mount-proc", sys.executable, os.path.abspath(__file__), name, address(number), self.dir,
+                                        *(["slurm"] if self.slurm else []), *(["link"] if self.link else [])],
                                        stdout=log, stderr=log)
         children = "/proc/%d/task/%d/children" % (starter.pid, starter.pid)
         ours = os.readlink("/proc/self/ns/net")
@@ -159,6 +206,9 @@ class Cluster:
 
         self.inits.pop(number, None)
         wait_for(find, 10, name)
+        if self.link:
+            call("ip", "link", "set", "cable%d" % number, "netns", str(self.inits[number]), "name", "net")
+            return
         call("ip", "link", "add", "cable%d" % number, "type", "veth", "peer", "name", "net", "netns", str(self.inits[number]))
         call("ip", "link", "set", "cable%d" % number, "master", "switch", "up")
 
@@ -173,6 +223,9 @@ class Cluster:
         for init in self.inits.values():
             with contextlib.suppress(OSError):
                 os.kill(init, signal.SIGKILL)
+        if self.switch:
+            self.switch.kill()
+            self.switch.wait()
         for name in ("slurmctld.pid", "munged.pid"):
             with contextlib.suppress(OSError, ValueError):
                 with open(self.path("run", name)) as file:
@@ -180,8 +233,8 @@ class Cluster:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def be_node(name, ip, directory):
-    """The init of a node: its devices, slurmd, and orphans that end."""
+def be_node(name, ip, directory, *parts):
+    """The init of a node: its devices, slurmd if there is to be one, and orphans that end."""
     call("hostname", name)
     call("mount", "--bind", os.path.join(directory, "tmp", name), "/tmp")
     call("mount", "-t", "tmpfs", "-o", "mode=1777,size=1g", "none", "/dev/shm")
@@ -190,7 +243,14 @@ def be_node(name, ip, directory):
     call("ip", "link", "set", "lo", "up")
     call("ip", "addr", "add", ip + "/24", "dev", "net")
     call("ip", "link", "set", "net", "up")
-    call("slurmd", "-N", name)
+    if "link" in parts:  # of each connection no more than a link's queue has room for, and more than is on its way
+        for which in ("rmem", "wmem"):
+            with open("/proc/sys/net/ipv4/tcp_" + which, "w") as file:
+                file.write("4096 131072 %d" % (1 << 20))
+    if "slurm" in parts:
+        call("slurmd", "-N", name)
+    with open(os.path.join(directory, "run", name + ".up"), "w"):
+        pass
     while True:
         try:
             os.wait()

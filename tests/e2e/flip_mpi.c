@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Loaded before MPI, a network that changes a byte: on rank FLIP_RANK, in the FLIP_ROUND-th exchange of FLIP_WHAT (counts, payload) that brings something
- * from another rank, byte FLIP_BYTE of that (below 0: from the end); then there is a file FLIP_DONE.
+ * from another rank (FLIP_FROM, if that is set), byte FLIP_BYTE of that (below 0: from the end); then there is a file FLIP_DONE.
  */
 #include <mpi.h>
 #include <stdio.h>
@@ -45,22 +45,30 @@ static void await(MPI_Request *request, void *data, long bytes)
     abort();
 }
 
-/* The first rank that is not this one. */
+/* The rank that it is to come from, in the numbers of a communicator: the first one that is not this one, if none is named; -1: it is not there. */
 static int other_rank(MPI_Comm comm)
 {
-    int rank = 0;
+    int rank = 0, wanted = (int)number_of("FLIP_FROM");
+    MPI_Group world, group;
     PMPI_Comm_rank(comm, &rank);
-    return rank == 0;
+    if (!getenv("FLIP_FROM"))
+        return rank == 0;
+    PMPI_Comm_group(MPI_COMM_WORLD, &world);
+    PMPI_Comm_group(comm, &group);
+    PMPI_Group_translate_ranks(world, 1, &wanted, group, &rank);
+    PMPI_Group_free(&world);
+    PMPI_Group_free(&group);
+    return rank == MPI_UNDEFINED ? -1 : rank;
 }
 
 int MPI_Ialltoall(const void *send, int send_count, MPI_Datatype send_type, void *receive, int receive_count,
                   MPI_Datatype receive_type, MPI_Comm comm, MPI_Request *request)
 {
-    int bytes = 0;
+    int bytes = 0, from = other_rank(comm);
     PMPI_Type_size(receive_type, &bytes);
     bytes *= receive_count;
-    if (is_wanted("counts"))
-        await(request, (char *)receive + (long)bytes * other_rank(comm), bytes);
+    if (from >= 0 && is_wanted("counts"))
+        await(request, (char *)receive + (long)bytes * from, bytes);
     return PMPI_Ialltoall(send, send_count, send_type, receive, receive_count, receive_type, comm, request);
 }
 
@@ -69,7 +77,7 @@ int MPI_Ialltoallv(const void *send, const int send_counts[], const int send_at[
                    MPI_Comm comm, MPI_Request *request)
 {
     int from = other_rank(comm);
-    if (is_wanted("payload"))
+    if (from >= 0 && is_wanted("payload"))
         await(request, (char *)receive + receive_at[from], receive_counts[from]);
     return PMPI_Ialltoallv(send, send_counts, send_at, send_type, receive, receive_counts, receive_at, receive_type,
                            comm, request);

@@ -206,6 +206,44 @@ START_TEST(a_shuffle_behind_the_tasks_takes_the_time_of_the_links)
 }
 END_TEST
 
+/* What 63 messages to other ranks and 7 + 7 take, twice and a last round; or the copies. */
+START_TEST(two_levels_take_fewer_messages_and_more_copies)
+{
+    qn_cluster_config config = calm(64, 8, 64);
+    config.shuffle_bytes = 64 << 20;
+    config.late_share = 1;
+    config.exchange_ns = 1000;
+    config.levels = 1;
+    assert_near(run(&config).exposed_ns, (1 + 2) * 2 * 63 * 1000, 0.001);
+    config.levels = 2;
+    assert_near(run(&config).exposed_ns, (1 + 2) * 2 * 14 * 1000, 0.001);
+    config.levels = 0;
+    ck_assert_uint_eq(run(&config).levels, 2);
+    ck_assert_uint_eq(run(&config).round_buffer_bytes, 6 << 20);
+    config.copy_bytes_per_s = 1e9; /* a round is a MiB, or a millisecond: more than the messages */
+    qn_cluster_result result = run(&config);
+    ck_assert_uint_eq(result.levels, 1);
+    ck_assert_uint_eq(result.round_buffer_bytes, 4 << 20);
+    config.levels = 2;
+    assert_near(run(&config).exposed_ns, 3 * (2 * 14 * 1000 + 1048576), 0.001);
+    config.node_count = 63; /* of unequal ranks */
+    ck_assert_uint_eq(run(&config).levels, 1);
+}
+END_TEST
+
+START_TEST(compression_spares_the_links_and_takes_the_ranks_time)
+{
+    qn_cluster_config config = calm(40, 4, 400);
+    config.shuffle_bytes = 4000000000u;
+    config.late_share = 1;
+    config.link_bytes_per_s = 1e9;
+    config.packed_share = 0.5;
+    assert_near(run(&config).exposed_ns, 0.375e9, 0.01);
+    config.pack_bytes_per_s = 1e9; /* 100 MB a rank */
+    assert_near(run(&config).exposed_ns, 0.475e9, 0.02);
+}
+END_TEST
+
 START_TEST(the_same_seed_gives_the_same_run_and_another_seed_another)
 {
     qn_cluster_config config = calm(100, 10, 5000);
@@ -265,6 +303,8 @@ int main(void)
         epochs_lose_no_work_and_cost_what_they_take,
         a_job_that_fails_goes_on_from_its_epoch_and_without_one_begins_again,
         a_shuffle_behind_the_tasks_takes_the_time_of_the_links,
+        two_levels_take_fewer_messages_and_more_copies,
+        compression_spares_the_links_and_takes_the_ranks_time,
         the_same_seed_gives_the_same_run_and_another_seed_another,
         the_curve_holds_all_work_and_all_messages,
         what_cannot_be_is_refused,

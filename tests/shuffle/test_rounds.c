@@ -308,6 +308,122 @@ START_TEST(a_damaged_block_is_an_error_that_names_its_rank)
 }
 END_TEST
 
+/* Even ranks are of one node, odd ones of another; every third rank compresses nothing, and unpacks all the same. */
+static const uint32_t two_nodes[RING_SIZE_MAX] = {0, 1, 0, 1, 0, 1, 0, 1};
+
+static void open_nodes(uint32_t size, uint32_t words, size_t rows_each, size_t round_bytes, uint64_t seed)
+{
+    open_ranks(size, words, rows_each, round_bytes, seed);
+    for (uint32_t r = 0; r < size; r++) {
+        qn_rounds_fini(&ranks[r].rounds);
+        ring.comms[r].node = two_nodes[r];
+        ring.comms[r].node_count = 2;
+        ring.comms[r].node_of = two_nodes;
+        ring.comms[r].compress_links = r % 3 == 2 ? QUERN_OFF : QUERN_ON;
+        kit_assert_ok(qn_rounds_init(&ranks[r].rounds, &ring.comms[r], words, round_bytes, receive, &ranks[r], &error),
+                      &error);
+    }
+}
+
+static void be_compressible(void)
+{
+    for (size_t i = 0; i < GIANT_BYTES_MAX + 1000; i++)
+        giant[i] = (uint8_t)(i % 7);
+}
+
+START_TEST(what_goes_to_another_node_is_compressed_and_arrives_as_it_was)
+{
+    be_compressible();
+    for (uint32_t size = 2; size <= RING_SIZE_MAX; size = size * 2 - 1)
+        for (uint64_t percent = 0; percent <= 14; percent += 7) {
+            giants_percent = percent;
+            open_nodes(size, 2, 3000 / size, 16384 * size, size + percent);
+            run_ranks(size);
+            check_accounts();
+            for (uint32_t r = 0; r < size; r++) {
+                const qn_rounds *rounds = &ranks[r].rounds;
+                ck_assert_uint_eq(rounds->sent_bytes < rounds->sent_plain_bytes, r % 3 != 2);
+            }
+            close_ranks();
+        }
+}
+END_TEST
+
+START_TEST(what_stays_in_the_node_and_what_is_small_is_never_compressed)
+{
+    uint64_t value = 7;
+    be_compressible();
+    giants_percent = 0;
+    open_nodes(3, 1, 0, 0, 1);
+    qn_rounds *rounds = &ranks[0].rounds;
+    qn_key key = qn_key_of(giant, 900), tiny = qn_key_of(giant, 3);
+    ck_assert(qn_rounds_put(rounds, 2, &key, &value));  /* of the same node */
+    ck_assert(qn_rounds_put(rounds, 1, &tiny, &value)); /* of another one */
+    kit_assert_ok(qn_rounds_start(rounds, &error), &error);
+    ck_assert_uint_eq(rounds->sent_bytes, rounds->sent_plain_bytes);
+    ck_assert_uint_gt(rounds->sent_bytes, 900);
+    close_ranks();
+}
+END_TEST
+
+START_TEST(where_it_has_to_pay_only_slow_links_are_compressed_for)
+{
+    uint64_t value = 7;
+    be_compressible();
+    giants_percent = 0;
+    static const struct {
+        uint64_t bytes, ns;
+        bool pays;
+    } links[] = {{0, 0, false}, {1 << 20, 1 << 30, true}, {UINT64_C(1) << 40, 1, false}};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        open_nodes(2, 1, 0, 200000, 1);
+        ranks[0].rounds.compressor.compression = QN_COMPRESS_WHERE_IT_PAYS;
+        ring.comms[0].link_bytes = links[i].bytes;
+        ring.comms[0].link_ns = links[i].ns;
+        qn_rounds *rounds = &ranks[0].rounds;
+        qn_key key = qn_key_of(giant, GIANT_BYTES_MAX);
+        ck_assert(qn_rounds_put(rounds, 1, &key, &value));
+        kit_assert_ok(qn_rounds_start(rounds, &error), &error);
+        ck_assert_uint_eq(rounds->sent_bytes < rounds->sent_plain_bytes, links[i].pays);
+        close_ranks();
+    }
+}
+END_TEST
+
+/* Of what says that it is compressed, nothing is believed. */
+START_TEST(a_compressed_block_that_is_none_is_damaged)
+{
+    uint64_t value = 7;
+    be_compressible();
+    giants_percent = 0;
+    for (int lie = 0; lie < 4; lie++) {
+        open_nodes(2, 1, 0, 20000, 1);
+        qn_key key = qn_key_of(giant, 5000);
+        ring.comms[0].trusts_network = ring.comms[1].trusts_network = true;
+        ck_assert(qn_rounds_put(&ranks[1].rounds, 0, &key, &value));
+        for (uint32_t r = 0; r < 2; r++)
+            kit_assert_ok(qn_rounds_start(&ranks[r].rounds, &error), &error);
+        ring_letter *letter = &ring.letters[0][1][0];
+        qn_block_header *header = (qn_block_header *)letter->bytes;
+        ck_assert_uint_eq(header->flags, QN_BLOCK_LZ4);
+        if (lie == 0)
+            header->row_bytes--;
+        else if (lie == 1)
+            header->row_bytes = UINT64_MAX;
+        else if (lie == 2)
+            header->flags |= QN_BLOCK_FRAGMENT; /* of one byte, as its count of rows says then */
+        else
+            letter->bytes[sizeof *header] ^= 0xff;
+        quern_status status = QUERN_OK;
+        for (int i = 0; i < 5 && status == QUERN_OK; i++)
+            status = qn_rounds_progress(&ranks[0].rounds, &error);
+        ck_assert_int_eq(status, QUERN_ERROR_CORRUPT);
+        ck_assert_ptr_nonnull(strstr(error.text, "from rank 1 to rank 0"));
+        close_ranks();
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -317,6 +433,10 @@ int main(void)
         rounds_are_over_together_once_the_last_rank_ended,
         a_chunk_has_no_room_behind_a_fragment_nor_while_it_is_on_its_way,
         a_damaged_block_is_an_error_that_names_its_rank,
+        what_goes_to_another_node_is_compressed_and_arrives_as_it_was,
+        what_stays_in_the_node_and_what_is_small_is_never_compressed,
+        where_it_has_to_pay_only_slow_links_are_compressed_for,
+        a_compressed_block_that_is_none_is_damaged,
     };
     return kit_run_tests("rounds", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -40,6 +40,8 @@
     X(MTBF, "mtbf", "HOURS", 0, 0, 1e9, "Mean time between failures of a node (0: none fails)")                        \
     X(STATE_BYTES, "state-bytes", "B", 0, 0, 1e18, "That an epoch has to save at the end of the stage (0: no epochs)") \
     X(EVERY, "checkpoint-every", "S", 0, 0, 1e9, "Seconds between epochs (0: the rule of real jobs)")                  \
+    X(LEVELS, "levels", "1|2", 0, 0, 2,                                                                                \
+      "Of rounds: among all ranks, or within nodes and then between them (0: the quicker)")                            \
     X(DISK_BANDWIDTH, "disk-bandwidth", "B/s", 0, 0, 1e18, "Of the file system, which all share (0: no bound)")
 
 /* The same, with defaults that are said by the table. */
@@ -63,6 +65,12 @@
     X(LATE, "late", "SHARE", 1, 0, 1, "Of these are sent when the last task is over (1: a reduction in memory)")       \
     X(ROUND_BYTES, "round-bytes", "B", ROUND_BYTES_MAX, 1024, 1e9, "Of a rank in one round of the shuffle")            \
     X(EXCHANGE_TIME, "exchange-time", "NS", 500, 0, 1e9, "Nanoseconds of a rank for each message of a round")          \
+    X(COPY_BANDWIDTH, "copy-bandwidth", "B/s", 5e9, 0, 1e18,                                                           \
+      "Of a rank, for all copies that two levels take (0: no bound)")                                                  \
+    X(PACKED, "packed", "SHARE", 1, 0.001, 1,                                                                          \
+      "Share of what is shuffled that is left by compression (1: there is none)")                                      \
+    X(PACK_BANDWIDTH, "pack-bandwidth", "B/s", 400e6, 0, 1e18,                                                         \
+      "Of a rank that compresses, there and back (0: no bound)")                                                       \
     X(RECEIVE_TIME, "receive-time", "NS", 1000, 0, 1e9, "Nanoseconds of the master to take a message")                 \
     X(SEND_TIME, "send-time", "NS", 1500, 0, 1e9, "Nanoseconds of the master to send an order")                        \
     X(POLL_TIME, "poll-time", "US", 300, 0, 1e9, "Microseconds from one look for messages to the next")                \
@@ -245,6 +253,10 @@ static qn_cluster_config configure(const simulation *sim, const qn_cluster_epoch
         .late_share = n[LATE],
         .round_bytes = (uint64_t)n[ROUND_BYTES],
         .exchange_ns = (uint64_t)n[EXCHANGE_TIME],
+        .levels = (uint32_t)n[LEVELS],
+        .copy_bytes_per_s = n[COPY_BANDWIDTH],
+        .packed_share = n[PACKED],
+        .pack_bytes_per_s = n[PACK_BANDWIDTH],
         .state_bytes = (uint64_t)n[STATE_BYTES],
         .sync_ns = (uint64_t)(n[SYNC_TIME] * 1e6),
         .failure_ns = n[MTBF] * S_PER_HOUR * NS_PER_S,
@@ -283,8 +295,9 @@ static void print_text(const simulation *sim, const qn_cluster_result *result)
     printf("utilisation  %12.1f %% of the ranks' time is work that counts\n", 100 * utilisation(sim, result));
     printf("end          %12.3f s from the last task that was handed out to the end of the last\n",
            result->tail_ns / NS_PER_S);
-    printf("shuffle      %12.3f s behind the last task, in %u rounds; %.1f MB of buffers a rank\n",
-           result->exposed_ns / NS_PER_S, result->round_count, (double)result->round_buffer_bytes / 1e6);
+    printf("shuffle      %12.3f s behind the last task, in %u rounds on %u level%s; %.1f MB of buffers a rank\n",
+           result->exposed_ns / NS_PER_S, result->round_count, result->levels, result->levels == 1 ? "" : "s",
+           (double)result->round_buffer_bytes / 1e6);
     printf("master       %12.1f %% busy, %.0f messages/s and %.0f orders/s, at most %llu of both in a second; %.3f ms "
            "is the "
            "longest that one waited\n",
@@ -323,22 +336,22 @@ static json_t *pack_input(const simulation *sim)
 /* What depends on the machine that it runs on stands apart: all the rest is the same for the same seed. */
 static void print_json(const simulation *sim, const qn_cluster_result *result)
 {
-    json_t *all =
-        json_pack("{s:i, s:o, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:I, "
-                  "s:I, s:I, s:I, s:f, s:o, "
-                  "s:{s:f, s:f}}",
-                  "quern_sim", 1, "input", pack_input(sim), "finished", (int)result->finished, "makespan_seconds",
-                  result->makespan_ns / NS_PER_S, "ideal_seconds", result->ideal_ns / NS_PER_S, "utilisation",
-                  utilisation(sim, result), "work_seconds", result->work_ns / NS_PER_S, "lost_seconds",
-                  result->lost_ns / NS_PER_S, "end_seconds", result->tail_ns / NS_PER_S, "shuffle_seconds",
-                  result->exposed_ns / NS_PER_S, "epoch_seconds", result->epochs_ns / NS_PER_S, "down_seconds",
-                  result->down_ns / NS_PER_S, "master_busy_seconds", result->master_busy_ns / NS_PER_S, "messages",
-                  (json_int_t)result->messages, "orders", (json_int_t)result->orders, "peak_messages_per_second",
-                  (json_int_t)result->peak_messages_per_s, "failures", (int)result->failures, "epochs",
-                  (int)result->epochs, "rounds", (json_int_t)result->round_count, "round_buffer_bytes",
-                  (json_int_t)result->round_buffer_bytes, "scheduler_bytes", (json_int_t)result->scheduler_bytes,
-                  "events", (json_int_t)result->event_count, "curve_step_seconds", (double)result->bucket_ns / NS_PER_S,
-                  "curve", pack_curve(result), "here", "seconds", sim->seconds, "peak_bytes", peak_bytes());
+    json_t *all = json_pack(
+        "{s:i, s:o, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:I, "
+        "s:i, s:I, s:I, s:I, s:f, s:o, "
+        "s:{s:f, s:f}}",
+        "quern_sim", 1, "input", pack_input(sim), "finished", (int)result->finished, "makespan_seconds",
+        result->makespan_ns / NS_PER_S, "ideal_seconds", result->ideal_ns / NS_PER_S, "utilisation",
+        utilisation(sim, result), "work_seconds", result->work_ns / NS_PER_S, "lost_seconds",
+        result->lost_ns / NS_PER_S, "end_seconds", result->tail_ns / NS_PER_S, "shuffle_seconds",
+        result->exposed_ns / NS_PER_S, "epoch_seconds", result->epochs_ns / NS_PER_S, "down_seconds",
+        result->down_ns / NS_PER_S, "master_busy_seconds", result->master_busy_ns / NS_PER_S, "messages",
+        (json_int_t)result->messages, "orders", (json_int_t)result->orders, "peak_messages_per_second",
+        (json_int_t)result->peak_messages_per_s, "failures", (int)result->failures, "epochs", (int)result->epochs,
+        "rounds", (json_int_t)result->round_count, "levels", (int)result->levels, "round_buffer_bytes",
+        (json_int_t)result->round_buffer_bytes, "scheduler_bytes", (json_int_t)result->scheduler_bytes, "events",
+        (json_int_t)result->event_count, "curve_step_seconds", (double)result->bucket_ns / NS_PER_S, "curve",
+        pack_curve(result), "here", "seconds", sim->seconds, "peak_bytes", peak_bytes());
     json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     putchar('\n');
     json_decref(all);
