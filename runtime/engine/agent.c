@@ -358,12 +358,14 @@ static void report(qn_agent *agent)
         qn_agent_break(agent, &agent->error);
 }
 
-void qn_agent_report_done(qn_agent *agent, const qn_task *task, uint64_t bad_count, const char *last_bad)
+void qn_agent_report_done(qn_agent *agent, const qn_task *task, const qn_buffer *part, uint64_t bad_count,
+                          const char *last_bad)
 {
     qn_task_outcome outcome = {
         .task = task->order.task, .attempt = task->order.attempt, .leg = task->order.leg, .bad_count = bad_count};
     qn_message_begin(&agent->message, QN_MESSAGE_DONE, agent->stage);
     qn_buffer_append(&agent->message, &outcome, sizeof outcome);
+    qn_buffer_append_span(&agent->message, part ? part->data : NULL, part ? part->bytes : 0);
     if (bad_count > 0)
         qn_buffer_append_span(&agent->message, last_bad, strlen(last_bad));
     report(agent);

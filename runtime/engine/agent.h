@@ -97,8 +97,9 @@ void qn_agent_progress_if_due(qn_agent *agent);
 
 /* The next task in hand; false if there is none now. */
 bool qn_agent_take_task(qn_agent *agent, qn_task *task_out);
-/* bad_count: of its leg, not told before; last_bad: the last of these as a text. */
-void qn_agent_report_done(qn_agent *agent, const qn_task *task, uint64_t bad_count, const char *last_bad);
+/* part: what is to be said of the part that was made; NULL: nothing. bad_count: of its leg, not told before; last_bad: the last of these as a text. */
+void qn_agent_report_done(qn_agent *agent, const qn_task *task, const qn_buffer *part, uint64_t bad_count,
+                          const char *last_bad);
 void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resume *resume, bool retryable,
                             const qn_error *failure);
 /* Sends a free loan, filled in, to its helper. */

@@ -183,11 +183,12 @@ static quern_status sum_up(writing *of, qn_part_summary *summary, qn_error *erro
 /* Names the file, so that it is removed if the run fails from here on. */
 static quern_status name_file(writing *of, uint64_t part_count, qn_part *part, qn_error *error)
 {
-    const char *directory = of->writer->sink->directory;
+    const char *directory = of->writer->sink->directory, *token = of->writer->token;
     uint32_t rank = of->comm->rank, size = of->comm->size;
     *part = (qn_part){.fd = -1, .summary.number = rank};
-    part->temporary_path = of->is_shared ? qn_part_temporary_path(directory, part_count, part_count + 1)
-                                         : qn_part_temporary_path(directory, part_count + rank, part_count + size);
+    part->temporary_path = of->is_shared
+                               ? qn_part_temporary_path(directory, part_count, part_count + 1, token)
+                               : qn_part_temporary_path(directory, part_count + rank, part_count + size, token);
     of->path = part->temporary_path;
     part->path = of->is_shared ? NULL : qn_array_file_path(directory, rank, size);
     if (!part->temporary_path || (!part->path && !of->is_shared))
@@ -224,7 +225,8 @@ static quern_status begin(writing *of, const qn_part_summary *parts, uint64_t pa
     if (check_ways(of, error) == QUERN_OK && qn_sink_writer_add_part(writer, &part, error) == QUERN_OK)
         name_file(of, part_count, part, error);
     if (error->status == QUERN_OK)
-        qn_array_rows_init(&of->rows, writer->sink->directory, parts, part_count, of->form->row_bytes, error);
+        qn_array_rows_init(&of->rows, writer->sink->directory, writer->token, parts, part_count, of->form->row_bytes,
+                           error);
     quern_status status = qn_comm_agree(of->comm, error);
     return status == QUERN_OK ? plan_rounds(of, memory_bytes, error) : status;
 }

@@ -112,7 +112,7 @@ static void drop_line(json_t *lines, const json_t *line)
 }
 
 /* In the place of one that is out of date. */
-static quern_status take_line(json_t *lines, json_t *line, qn_error *error)
+quern_status qn_checkpoint_take_line(json_t *lines, json_t *line, qn_error *error)
 {
     drop_line(lines, line);
     return json_array_append(lines, line) == 0 ? QUERN_OK : no_memory(error);
@@ -124,12 +124,12 @@ quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_erro
     if (event && strcmp(event, "stage") == 0) {
         if (json_array_size(json_object_get(line, "files")) > 0)
             drop_line(checkpoint->epochs, line); /* what is there of all of it is better than a part */
-        return take_line(checkpoint->stages, line, error);
+        return qn_checkpoint_take_line(checkpoint->stages, line, error);
     }
     if (event && strcmp(event, "epoch") == 0)
-        return take_line(checkpoint->epochs, line, error);
+        return qn_checkpoint_take_line(checkpoint->epochs, line, error);
     if (event && strcmp(event, "run") == 0)
-        return take_line(checkpoint->runs, line, error);
+        return qn_checkpoint_take_line(checkpoint->runs, line, error);
     if (event && (strcmp(event, "commit") == 0 || strcmp(event, "output") == 0))
         return json_array_append(checkpoint->outputs, line) == 0 ? QUERN_OK : no_memory(error);
     return QUERN_OK;
@@ -145,6 +145,8 @@ static quern_status read_lines(qn_checkpoint *checkpoint, const json_t *lines, q
         uint64_t attempt = qn_json_get_number(line, "attempt");
         if (event && strcmp(event, "start") == 0)
             checkpoint->attempt = (uint32_t)attempt;
+        else if (attempt == checkpoint->attempt && event && strcmp(event, "parts") == 0)
+            status = qn_checkpoint_read_parts(checkpoint, line, error);
         else if (attempt == checkpoint->attempt)
             status = qn_checkpoint_note(checkpoint, line, error);
     }
@@ -224,10 +226,11 @@ static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *s
     checkpoint->stages = json_array();
     checkpoint->epochs = json_array();
     checkpoint->runs = json_array();
+    checkpoint->parts = json_array();
     checkpoint->outputs = json_array();
     checkpoint->unwritten = json_array();
     if (!checkpoint->path || !checkpoint->lock_path || !checkpoint->stages || !checkpoint->epochs ||
-        !checkpoint->runs || !checkpoint->outputs || !checkpoint->unwritten)
+        !checkpoint->runs || !checkpoint->parts || !checkpoint->outputs || !checkpoint->unwritten)
         return no_memory(error);
     quern_status status = make_directory(checkpoint->directory, error);
     if (status == QUERN_OK)
@@ -303,6 +306,7 @@ void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
     json_decref(checkpoint->stages);
     json_decref(checkpoint->epochs);
     json_decref(checkpoint->runs);
+    json_decref(checkpoint->parts);
     json_decref(checkpoint->outputs);
     json_decref(checkpoint->unwritten);
     free(checkpoint->path);

@@ -36,6 +36,7 @@
 #include "runtime/engine/epochs.h"
 #include "runtime/engine/journal.h"
 #include "runtime/engine/master.h"
+#include "runtime/engine/part_list.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/exec/chain.h"
@@ -64,6 +65,7 @@ typedef struct qn_checkpoint {
     bool save_failed;     /* nothing is saved any more */
     uint64_t reusable;    /* stages of the run whose results are there, as bits */
     uint64_t begun;       /* others, of which there is an epoch */
+    uint64_t noted;       /* others, that write, and of whose parts some are finished */
     qn_saved_file *files; /* [file_count] of both; owned */
     size_t file_count;
     uint64_t certain;                     /* stages of the run that have a digest, as bits */
@@ -72,6 +74,7 @@ typedef struct qn_checkpoint {
     qn_checkpoint_lock lock;
     qn_journal journal;
     json_t *stages, *epochs, *runs; /* lines of earlier attempts, and of this one: the last of each stage or run */
+    json_t *parts;                  /* of each stage one line: what earlier attempts finished */
     json_t *outputs;                /* lines of commits */
     json_t *unwritten;              /* lines of stages that were not worth saving, written with the next one that is */
     uint64_t program;
@@ -135,6 +138,33 @@ quern_status qn_checkpoint_cut(qn_checkpoint *checkpoint, const qn_checkpoint_st
 bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn_task_state *state_out);
 /* Fills the result of that stage with what the epoch has, if it is a reduction's, and adds what was counted. Collective. */
 quern_status qn_checkpoint_take_up(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error);
+/* Parts of an output are noted while they are made, without any rest: a part is durable and stays as it is when its task is done, so a line says which are. */
+typedef struct qn_part_notes {
+    qn_checkpoint *checkpoint; /* borrowed, as the directory */
+    uint32_t stage;
+    const char *directory; /* of the output */
+    size_t taken_up;       /* of the parts that are to be noted, those of earlier attempts */
+    bool has_begun;        /* this attempt has a line */
+    bool has_failed;       /* nothing more is noted */
+    qn_epochs when;
+} qn_part_notes;
+
+/* Whether parts of a stage's output can be noted. The same on all ranks. */
+bool qn_checkpoint_can_note_parts(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage);
+/* Whether an earlier attempt noted some. The same on all ranks. */
+static inline bool qn_checkpoint_has_parts(const qn_checkpoint *checkpoint, uint32_t stage)
+{
+    return checkpoint->noted >> stage & 1;
+}
+/* These; list: new, with its counter_count. *count_out: parts of the whole output. False: they cannot be known. Rank 0. */
+bool qn_checkpoint_get_parts(const qn_checkpoint *checkpoint, uint32_t stage, qn_part_list *list, uint64_t *count_out);
+/* The tasks of that stage, of which those are done that made the parts of the list. False: they cannot be known. Rank 0. */
+bool qn_checkpoint_get_made(const qn_checkpoint *checkpoint, uint32_t stage, const qn_part_list *list,
+                            qn_task_state *state_out);
+/* Notes what the master has of parts; a failure is said, and the last one. Rank 0. */
+void qn_checkpoint_note_parts(qn_part_notes *notes, qn_master *master);
+/* The same when it is due; a qn_master_note_fn of qn_part_notes. */
+void qn_checkpoint_watch_parts(void *notes, qn_master *master, bool ends);
 /* The outputs of a run are about to get their names. Collective; fails as save. */
 quern_status qn_checkpoint_begin_commit(qn_checkpoint *checkpoint, const qn_graph *graph,
                                         struct quern_counter *counters, qn_error *error);

@@ -14,6 +14,8 @@ void qn_checkpoint_say(const qn_checkpoint *checkpoint, const char *format, ...)
 bool qn_json_number(const json_t *object, const char *key, uint64_t *number_out);
 uint64_t qn_json_get_number(const json_t *object, const char *key);
 
+/* Puts a line in the place of one that is out of date. */
+quern_status qn_checkpoint_take_line(json_t *lines, json_t *line, qn_error *error);
 /* A file's path, to be freed; NULL: no memory. */
 char *qn_checkpoint_path(const qn_checkpoint *checkpoint, const char *name);
 /* What a line says is so from now on. Borrows it. Rank 0. */
@@ -23,7 +25,17 @@ quern_status qn_checkpoint_digest_file(const char *path, uint64_t *digest, qn_er
 /* Removes files that no line names. Rank 0. */
 void qn_checkpoint_sweep(const qn_checkpoint *checkpoint);
 
+/* ---- of checkpoint_parts.c; rank 0 */
+
+/* An earlier attempt's line. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_checkpoint_read_parts(qn_checkpoint *checkpoint, json_t *line, qn_error *error);
+/* Whether a stage that writes has parts that may be taken up; says why not. */
+void qn_checkpoint_choose_parts(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage);
+
 /* ---- of checkpoint_stages.c */
+
+/* Why a line is not of the stage's work, or NULL. */
+const char *qn_checkpoint_why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t stage);
 
 /* Of the same run and stage; NULL: none. */
 json_t *qn_checkpoint_find_line(const json_t *lines, uint64_t run, uint64_t stage);

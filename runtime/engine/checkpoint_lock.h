@@ -4,7 +4,7 @@
  *
  * Intuition. Rank 0 holds flock() on a file, which ends with the process; that is enough on one machine, and on file systems that know locks of
  * other machines. Many do not, and a job that goes on from a checkpoint often runs elsewhere, because a node died. So the file
- * also has a beat: the holder writes a growing number into it every QN_LOCK_BEAT_SECONDS. Whoever finds the file of another machine, not
+ * also has a beat (runtime/base/beat.h). Whoever finds the file of another machine, not
  * locked, watches it: if the number grows, that job lives; if not, it is dead, and the lock is taken over.
  *
  * A holder that was stopped for longer than others watch may find the file to be somebody else's. It asks (qn_checkpoint_lock_is_held) before
@@ -15,27 +15,18 @@
 #ifndef QN_ENGINE_CHECKPOINT_LOCK_H
 #define QN_ENGINE_CHECKPOINT_LOCK_H
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdbool.h>
-#include <stdint.h>
 
+#include "runtime/base/beat.h"
 #include "runtime/base/status.h"
-
-#define QN_LOCK_BEAT_SECONDS 2
-#define QN_LOCK_BEATS_MAX    5 /* that may be missed */
-#define QN_LOCK_TEXT_BYTES   192
 
 typedef struct qn_checkpoint_lock {
     char *path; /* owned; NULL: not taken */
     int fd;
-    char owner[QN_LOCK_TEXT_BYTES]; /* what the file says but for the beat */
-    uint64_t beat;
-    pthread_t heart;
-    sem_t stop; /* posted when the heart is to stop */
+    qn_beat beat;
 } qn_checkpoint_lock;
 
-/* Takes the lock at `path`, waiting QN_LOCK_BEATS_MAX beats where it is another machine's. QUERN_ERROR_CHECKPOINT: a job that lives has it,
+/* Takes the lock at `path`, waiting QN_BEATS_MISSED_MAX beats where it is another machine's. QUERN_ERROR_CHECKPOINT: a job that lives has it,
  * or it cannot be made; QUERN_ERROR_NO_MEMORY, QUERN_ERROR_SYSTEM. */
 quern_status qn_checkpoint_lock_take(qn_checkpoint_lock *lock, const char *path, qn_error *error);
 /* Whether the file still says so. */

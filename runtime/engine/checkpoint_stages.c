@@ -170,20 +170,8 @@ static uint32_t words_of(const qn_stages *stages, uint32_t index)
     return result->kind == QN_NODE_REDUCE ? result->reducer.value_words : QN_BLOCK_PACKED;
 }
 
-static uint32_t count_counters(const struct quern_counter *counters)
+const char *qn_checkpoint_why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t index)
 {
-    uint32_t count = 0;
-    for (; counters; counters = counters->next)
-        count++;
-    return count;
-}
-
-/* Why the line's files are of no use, or NULL. */
-static const char *why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t index,
-                           const struct quern_counter *counters)
-{
-    if (!line)
-        return "it was not over";
     if (qn_json_get_number(line, "program") != checkpoint->program)
         return "the program is another one";
     if (!(checkpoint->certain >> index & 1))
@@ -192,7 +180,17 @@ static const char *why_not(const qn_checkpoint *checkpoint, const json_t *line, 
         return "the graph is another one";
     if (!has_digest(line, checkpoint->digests[index]))
         return "an input changed: a path, a size or a time";
-    if (json_array_size(json_object_get(line, "counted")) != count_counters(counters))
+    return NULL;
+}
+
+/* Why the line's files are of no use, or NULL. */
+static const char *why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t index,
+                           const struct quern_counter *counters)
+{
+    const char *reason = line ? qn_checkpoint_why_not(checkpoint, line, index) : "it was not over";
+    if (reason)
+        return reason;
+    if (json_array_size(json_object_get(line, "counted")) != qn_counter_count(counters))
         return "there are other counters";
     if (json_array_size(json_object_get(line, "files")) == 0)
         return "it was not worth saving";
@@ -243,18 +241,22 @@ static quern_status choose(qn_checkpoint *checkpoint, const qn_stages *stages, c
     for (uint32_t i = 0; i < stages->count && status == QUERN_OK && checkpoint->attempt > 1; i++)
         if (qn_checkpoint_can_save(stages, i))
             status = choose_for(checkpoint, stages, i, counters, error);
+        else if (qn_checkpoint_can_note_parts(checkpoint, stages, i))
+            qn_checkpoint_choose_parts(checkpoint, stages, i);
     return status;
 }
 
 static quern_status share_choice(qn_checkpoint *checkpoint, qn_error *error)
 {
-    uint64_t choice[] = {checkpoint->reusable, checkpoint->file_count, checkpoint->certain, checkpoint->begun};
+    uint64_t choice[] = {checkpoint->reusable, checkpoint->file_count, checkpoint->certain, checkpoint->begun,
+                         checkpoint->noted};
     quern_status status = qn_comm_broadcast(checkpoint->comm, choice, sizeof choice, 0, error);
     if (status != QUERN_OK)
         return status;
     checkpoint->reusable = choice[0];
     checkpoint->certain = choice[2];
     checkpoint->begun = choice[3];
+    checkpoint->noted = choice[4];
     if (checkpoint->comm->rank != 0)
         checkpoint->files = calloc(choice[1] + 1, sizeof *checkpoint->files);
     if (!checkpoint->files && choice[1] > 0)
@@ -324,7 +326,7 @@ static bool is_of_run(const qn_checkpoint *checkpoint, const json_t *line, const
 {
     return line && qn_json_get_number(line, "run") == checkpoint->run &&
            qn_json_get_number(line, "program") == checkpoint->program && has_digest(line, checkpoint->history) &&
-           json_array_size(json_object_get(line, "counted")) == count_counters(counters);
+           json_array_size(json_object_get(line, "counted")) == qn_counter_count(counters);
 }
 
 /* The last line that a commit of this run left about a directory, or (NULL) about itself. */
@@ -396,6 +398,8 @@ static const json_t *find_end(const qn_checkpoint *checkpoint, const qn_graph *g
     for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
         if (!is_whole(checkpoint, sink))
             return NULL;
+    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
+        qn_output_settle(sink->directory);
     return line;
 }
 
@@ -415,7 +419,7 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
         return QUERN_OK;
     checkpoint->run++;
     checkpoint->history = digest_number(checkpoint->history, graph->digest) & INT64_MAX;
-    checkpoint->reusable = checkpoint->begun = 0;
+    checkpoint->reusable = checkpoint->begun = checkpoint->noted = 0;
     free(checkpoint->files);
     checkpoint->files = NULL;
     checkpoint->file_count = 0;
@@ -681,6 +685,7 @@ static void forget_run(qn_checkpoint *checkpoint)
 {
     forget_lines(checkpoint->stages, checkpoint->run);
     forget_lines(checkpoint->epochs, checkpoint->run);
+    forget_lines(checkpoint->parts, checkpoint->run);
     qn_checkpoint_sweep(checkpoint);
 }
 

@@ -25,6 +25,7 @@ typedef struct job {
     qn_result *results[QN_STAGE_COUNT_MAX];
     qn_join_table *tables[QN_STAGE_COUNT_MAX];   /* in the place of results of stages that are left out */
     qn_sink_writer writers[QN_STAGE_COUNT_MAX];  /* of the stages that end in one */
+    qn_kept_output kept[QN_STAGE_COUNT_MAX];     /* what an earlier attempt at the job finished of them */
     qn_memory_share share;                       /* of each reduction */
     uint64_t store_bytes;                        /* the pool of each store */
     uint64_t kept_bytes_max[QN_SINK_KIND_COUNT]; /* of each sink of that kind */
@@ -106,16 +107,44 @@ static quern_status deal_out_memory(job *run, qn_error *error)
     return share_among_results(run, kept_bytes, error);
 }
 
+static void say_taken_over(qn_engine *engine, const qn_output *output)
+{
+    const char *left_by = output->lock.left_by;
+    if (!output->directory || !left_by[0])
+        return;
+    qn_log_line(&engine->log, "output: %s is taken over from %s, which gave no sign of life", output->directory,
+                left_by);
+    qn_progress_say(&engine->progress, "output: %s is taken over from %s, which gave no sign of life",
+                    output->directory, left_by);
+}
+
+/* What rank 0 knows of parts of a stage's output that are there; none where the journal cannot be understood. */
+static qn_kept_parts find_kept(job *run, uint32_t index)
+{
+    qn_kept_output *kept = &run->kept[index];
+    kept->list.counter_count = qn_counter_count(run->engine->counters);
+    if (run->engine->comm->rank == 0 && qn_checkpoint_has_parts(&run->engine->checkpoint, index))
+        qn_checkpoint_get_parts(&run->engine->checkpoint, index, &kept->list, &kept->part_count);
+    return (qn_kept_parts){.items = kept->list.items, .count = kept->list.count, .part_count = kept->part_count};
+}
+
 static quern_status open_sinks(job *run, qn_error *error)
 {
     for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++) {
         const qn_sink *sink = run->stages.items[i].sink;
         if (!sink)
             continue;
-        qn_sink_writer_init(&run->writers[i], sink, run->engine->comm, run->kept_bytes_max[sink->kind], error);
+        qn_kept_parts kept = find_kept(run, i);
+        qn_sink_writer_init(&run->writers[i], sink, run->engine->comm, run->kept_bytes_max[sink->kind],
+                            kept.count > 0 ? &kept : NULL, error);
         run->writers[i].checks = run->engine->settings.check;
+        say_taken_over(run->engine, &run->writers[i].output);
     }
-    return qn_comm_agree(run->engine->comm, error);
+    quern_status status = qn_comm_agree(run->engine->comm, error);
+    for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
+        if (run->writers[i].sink)
+            status = qn_sink_writer_share_token(&run->writers[i], run->engine->comm, error);
+    return status;
 }
 
 static void open_store(job *run, uint32_t index, qn_error *error)
@@ -235,7 +264,9 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
     bool is_stored = qn_result_get_store(run->results[index]) != NULL;
     stage_run->into = is_stored ? NULL : run->results[index];
     stage_run->stored = is_stored ? run->results[index] : NULL;
+    stage_run->writers = run->writers;
     stage_run->writer = stage->sink ? &run->writers[index] : NULL;
+    stage_run->kept = qn_checkpoint_has_parts(&run->engine->checkpoint, index) ? &run->kept[index] : NULL;
     stage_run->quarantine = &run->quarantine;
     stage_run->number = run->report.stage_count;
     run->engine->stage_number++;
@@ -347,10 +378,7 @@ static quern_status try_table(job *run, uint32_t index, qn_error *error)
 /* What counters had before a stage; NULL: there are none, or no memory. */
 static int64_t *note_counters(const struct quern_counter *counters)
 {
-    size_t count = 0;
-    for (const struct quern_counter *counter = counters; counter; counter = counter->next)
-        count++;
-    int64_t *sums = calloc(count + 1, sizeof *sums);
+    int64_t *sums = calloc(qn_counter_count(counters) + 1, sizeof *sums);
     for (size_t i = 0; sums && counters; counters = counters->next)
         sums[i++] = counters->sum;
     return sums;
@@ -532,12 +560,25 @@ static void close_results(job *run)
         close_result(run, i);
 }
 
-static void close_job(job *run, bool keep)
+/* Of a job that was told to end, parts that are noted, or could have been, stay as they would if it had been killed. */
+static bool is_to_stay_unfinished(const job *run, uint32_t index, quern_status status)
+{
+    return status == QUERN_ERROR_SUSPENDED && run->writers[index].sink &&
+           qn_checkpoint_can_note_parts(&run->engine->checkpoint, &run->stages, index);
+}
+
+static void close_job(job *run, quern_status status)
 {
     qn_error ignored = {0};
+    bool keep = status == QUERN_OK;
     close_results(run);
-    for (uint32_t i = 0; i < run->stages.count; i++)
-        qn_sink_writer_fini(&run->writers[i], keep);
+    for (uint32_t i = 0; i < run->stages.count; i++) {
+        if (is_to_stay_unfinished(run, i, status))
+            qn_sink_writer_leave(&run->writers[i], false);
+        else
+            qn_sink_writer_fini(&run->writers[i], keep);
+        qn_part_list_fini(&run->kept[i].list);
+    }
     qn_quarantine_close(&run->quarantine, keep);
     if (!keep) {
         qn_comm_agree(run->engine->comm, &ignored); /* all files are gone before the directories go */
@@ -555,6 +596,8 @@ static void leave_job(job *run)
     close_results(run);
     for (uint32_t i = 0; i < run->stages.count; i++)
         qn_sink_writer_leave(&run->writers[i], !run->engine->checkpoint.directory);
+    for (uint32_t i = 0; i < run->stages.count; i++)
+        qn_part_list_fini(&run->kept[i].list);
 }
 
 /* A job that failed counted nothing, and its ranks may not even have the same counters: they do not talk about them. */
@@ -699,7 +742,7 @@ static const char *why_not_again(const job *run, const qn_graph *graph, const qn
 static void end_attempt(job *run, quern_status status)
 {
     qn_engine *engine = run->engine;
-    close_job(run, status == QUERN_OK);
+    close_job(run, status);
     engine->is_over = status == QUERN_OK;
     say_outcome(engine, &run->report, status);
     if (engine->account) {

@@ -220,6 +220,11 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
                           .epochs = config->epochs,
                           .log = config->log,
                           .into = config->into,
+                          .made = {.counter_count = config->counter_count},
+                          .note = config->note,
+                          .note_user = config->note_user,
+                          .check = config->check,
+                          .check_user = config->check_user,
                           .stage_name = qn_leg_source(stage, 0)->name};
     uint32_t task_leg_count = 0;
     for (uint32_t leg = 0; leg < stage->leg_count; leg++)
@@ -274,6 +279,7 @@ void qn_master_finish(qn_master *master)
     qn_task_list_destroy(&master->tasks);
     qn_helpers_fini(&master->helpers);
     qn_stragglers_fini(&master->stragglers);
+    qn_part_list_fini(&master->made);
     qn_buffer_fini(&master->message);
     *master = (qn_master){0};
 }
@@ -329,6 +335,14 @@ static void note_over(qn_master *master, const qn_task_outcome *outcome, uint32_
     qn_stragglers_take(&master->stragglers, rank, outcome->task, left, qn_clock_ns());
 }
 
+/* What is said of a part counts as the task does. */
+static quern_status take_part(qn_master *master, qn_reader *message, qn_error *error)
+{
+    size_t bytes = 0;
+    const void *part = qn_reader_span(message, &bytes);
+    return master->note ? qn_part_list_decode(&master->made, part, bytes, error) : QUERN_OK;
+}
+
 static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
                               qn_error *error)
 {
@@ -337,7 +351,8 @@ static quern_status task_done(qn_master *master, const qn_task_outcome *outcome,
         return QUERN_OK;
     note_over(master, outcome, from, 0);
     master->bytes_done += qn_task_list_bytes(&master->tasks, qn_task_list_at(&master->tasks, outcome->task));
-    return watch_bad(master, outcome, message, error);
+    quern_status status = take_part(master, message, error);
+    return status == QUERN_OK ? watch_bad(master, outcome, message, error) : status;
 }
 
 static quern_status keep_resume(qn_master *master, const qn_task_outcome *outcome, qn_error *error)
@@ -624,6 +639,8 @@ static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *us
         return qn_suspension_is_asked() ? suspend(master, error) : QUERN_OK;
     uint64_t now_ns = qn_clock_ns(), bytes = master->into ? qn_result_get_saved_bytes(master->into) : 0;
     bool ends = qn_epochs_must_end(master->epochs, now_ns, bytes);
+    if (master->note)
+        master->note(master->note_user, master, ends);
     bool is_restoring = master->restores && master->idle_count < master->comm->size; /* nothing is new */
     if (ends && (!master->into || is_restoring || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
         return suspend(master, error);
@@ -660,6 +677,8 @@ quern_status qn_master_step(qn_master *master, qn_master_own_fn own, void *user,
 {
     if (master->ended || master->aborted)
         return QUERN_OK;
+    if (error->status == QUERN_OK && master->check)
+        master->check(master->check_user, error);
     quern_status status = error->status == QUERN_OK ? watch_time(master, own, user, error) : error->status;
     if (status == QUERN_OK)
         status = carry_out(master, error);

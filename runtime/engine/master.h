@@ -15,6 +15,7 @@
 #include "runtime/engine/epochs.h"
 #include "runtime/engine/helpers.h"
 #include "runtime/engine/message.h"
+#include "runtime/engine/part_list.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
 #include "runtime/engine/stragglers.h"
@@ -34,6 +35,14 @@ typedef struct qn_bad_watch {
 typedef struct qn_parked {
     uint32_t rank, task;
 } qn_parked;
+
+struct qn_master;
+
+/* Parts may have been finished; ends: the job is about to end. Called at each step. */
+typedef void (*qn_master_note_fn)(void *user, struct qn_master *master, bool ends);
+
+/* Whether the job may go on, as it looks from outside of the stage. Called at each step. */
+typedef quern_status (*qn_master_check_fn)(void *user, qn_error *error);
 
 typedef struct qn_master {
     qn_comm *comm;
@@ -64,8 +73,13 @@ typedef struct qn_master {
     uint64_t paused_ns;    /* when it began to */
     qn_parked *parked;     /* [comm->size], owned */
     uint32_t parked_count;
-    bool pausing, rests; /* nothing is handed out until all ranks have cut an epoch; nothing is worked on any more */
-    bool went_on;        /* some of the tasks were done in an earlier attempt at the job */
+    bool pausing, rests;    /* nothing is handed out until all ranks have cut an epoch; nothing is worked on any more */
+    bool went_on;           /* some of the tasks were done in an earlier attempt at the job */
+    qn_part_list made;      /* parts that are finished, until they are noted */
+    qn_master_note_fn note; /* NULL: they need not be */
+    void *note_user;
+    qn_master_check_fn check; /* NULL: it may */
+    void *check_user;
     uint64_t delivered_before; /* records by that attempt, of blocks that will be run once more */
 } qn_master;
 
@@ -81,6 +95,11 @@ typedef struct qn_master_config {
     const qn_far_tasks *far;
     qn_epochs *epochs;
     const qn_result *into;
+    qn_master_note_fn note; /* NULL: ranks do not tell of parts */
+    void *note_user;
+    size_t counter_count; /* what they tell of each */
+    qn_master_check_fn check;
+    void *check_user;
     qn_task_state *begun; /* of an earlier attempt; emptied; NULL: none */
 } qn_master_config;
 

@@ -12,8 +12,9 @@
 #include "runtime/io/text_source.h"
 
 typedef enum qn_message_kind {
-    QN_MESSAGE_TASK,       /* master → rank: qn_task_order, then the split */
-    QN_MESSAGE_DONE,       /* rank → master: qn_task_outcome; text of the last bad record, if there were any */
+    QN_MESSAGE_TASK, /* master → rank: qn_task_order, then the split */
+    QN_MESSAGE_DONE, /* rank → master: qn_task_outcome; span: of a part that is to be noted (part_list.h); text of the last bad
+                              record, if there were any */
     QN_MESSAGE_FAILED,     /* rank → master: qn_task_outcome, status, text */
     QN_MESSAGE_HELPER,     /* master → rank: u32 rank that helps it (loans.h) */
     QN_MESSAGE_LENT,       /* rank → rank: qn_task_order, then the piece; its task is the number of the loan */

@@ -13,7 +13,7 @@
 #include "runtime/io/text_format.h"
 
 quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm,
-                                 uint64_t kept_bytes_max, qn_error *error)
+                                 uint64_t kept_bytes_max, const qn_kept_parts *kept, qn_error *error)
 {
     *writer = (qn_sink_writer){.sink = sink, .schema = sink->input->schema, .kept_bytes_max = kept_bytes_max};
     if (sink->kind == QN_SINK_COLLECT)
@@ -21,16 +21,31 @@ quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, co
     if (!qn_sink_is_of_files(sink) || comm->rank != 0)
         return QUERN_OK;
     quern_status status = sink->path ? qn_array_file_check(sink->path, error) : QUERN_OK;
-    return status == QUERN_OK ? qn_output_prepare(&writer->output, sink->directory, error) : status;
+    qn_part_style style = qn_sink_writer_style(writer);
+    qn_kept_parts to_stay = kept ? *kept : (qn_kept_parts){0};
+    to_stay.style = &style;
+    to_stay.is_joined = sink->one_file || sink->archive != QUERN_NO_ARCHIVE;
+    if (status == QUERN_OK)
+        status = qn_output_prepare(&writer->output, sink->directory, kept ? &to_stay : NULL, error);
+    memcpy(writer->token, writer->output.lock.token, sizeof writer->token);
+    return status;
 }
 
-static qn_part_style style_of(const qn_sink *sink)
+quern_status qn_sink_writer_share_token(qn_sink_writer *writer, qn_comm *comm, qn_error *error)
 {
+    return qn_sink_is_of_files(writer->sink) ? qn_comm_broadcast(comm, writer->token, sizeof writer->token, 0, error)
+                                             : QUERN_OK;
+}
+
+qn_part_style qn_sink_writer_style(const qn_sink_writer *writer)
+{
+    const qn_sink *sink = writer->sink;
     return (qn_part_style){.compression = sink->compression,
                            .level = sink->level,
                            .csv = sink->csv,
                            .archive = sink->archive,
-                           .is_passing = sink->kind == QN_SINK_HDF5};
+                           .is_passing = sink->kind == QN_SINK_HDF5,
+                           .token = writer->token};
 }
 
 quern_status qn_sink_writer_add_part(qn_sink_writer *writer, qn_part **part_out, qn_error *error)
@@ -52,12 +67,25 @@ static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t 
                               qn_error *error)
 {
     const qn_sink *sink = writer->sink;
-    qn_part_style style = style_of(sink);
+    qn_part_style style = qn_sink_writer_style(writer);
     style.is_second = is_second;
     qn_part *part = NULL;
     quern_status status = qn_sink_writer_add_part(writer, &part, error);
+    writer->part_count_all = part_count;
     if (status == QUERN_OK &&
         (status = qn_part_open(part, sink->directory, number, part_count, &style, error)) != QUERN_OK)
+        writer->part_count--;
+    return status;
+}
+
+quern_status qn_sink_writer_take_up(qn_sink_writer *writer, const qn_part_summary *summary, uint64_t part_count,
+                                    qn_error *error)
+{
+    qn_part_style style = qn_sink_writer_style(writer);
+    qn_part *part = NULL;
+    quern_status status = qn_sink_writer_add_part(writer, &part, error);
+    if (status == QUERN_OK &&
+        (status = qn_part_take_up(part, writer->sink->directory, summary, part_count, &style, error)) != QUERN_OK)
         writer->part_count--;
     return status;
 }
@@ -78,7 +106,8 @@ quern_status qn_sink_writer_adopt_part(qn_sink_writer *writer, qn_error *error)
 {
     if (!writer->part_open || writer->sink->kind == QN_SINK_COLLECT)
         return QUERN_OK;
-    return qn_part_adopt(&writer->parts[writer->part_count - 1], error);
+    return qn_part_adopt(&writer->parts[writer->part_count - 1], writer->sink->directory, writer->part_count_all,
+                         error);
 }
 
 quern_status qn_sink_writer_end_part(qn_sink_writer *writer, qn_error *error)
@@ -172,7 +201,7 @@ quern_status qn_sink_writer_collect_summaries(qn_sink_writer *writer, qn_comm *c
 static void seal(qn_sink_writer *writer, const qn_part_summary *summaries, size_t count, qn_error *error)
 {
     const qn_sink *sink = writer->sink;
-    const qn_part_style style = style_of(sink);
+    const qn_part_style style = qn_sink_writer_style(writer);
     if (sink->kind == QN_SINK_HDF5)
         qn_array_file_seal(&writer->output, sink->path, summaries, count, sink->one_file, error);
     else if (sink->archive != QUERN_NO_ARCHIVE)
@@ -193,7 +222,7 @@ static quern_status commit_parts(qn_sink_writer *writer, qn_comm *comm, qn_error
 static uint64_t *begin_file(qn_sink_writer *writer, const qn_part_summary *summaries, uint64_t count, qn_comm *comm,
                             qn_error *error)
 {
-    const qn_part_style style = style_of(writer->sink);
+    const qn_part_style style = qn_sink_writer_style(writer);
     uint64_t *offsets = calloc(count + 1, sizeof *offsets);
     if (!offsets)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to join %llu parts", (unsigned long long)count);
@@ -253,6 +282,10 @@ quern_status qn_sink_writer_commit(qn_sink_writer *writer, qn_comm *comm, qn_err
     qn_part_summary *summaries = NULL;
     size_t count = 0;
     quern_status status = qn_sink_writer_collect_summaries(writer, comm, &summaries, &count, error);
+    if (status == QUERN_OK && comm->rank == 0)
+        qn_output_check_held(&writer->output, error); /* all parts are there: output_lock.h */
+    if (status == QUERN_OK)
+        status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
         status = commit_files(writer, summaries, count, comm, error);
     if (status == QUERN_OK) {

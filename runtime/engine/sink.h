@@ -21,6 +21,8 @@ typedef struct qn_sink_writer {
     /* text, fixed, HDF5 */
     qn_part *parts; /* [part_count], finished but for the last while it is open */
     size_t part_count, part_capacity;
+    uint64_t part_count_all;         /* of the output; 0: none was opened yet */
+    char token[QN_BEAT_TOKEN_BYTES]; /* of the output's lock; all ranks */
     bool part_open;
     qn_output output; /* rank 0 */
     /* top k: a heap, its smallest row first */
@@ -36,9 +38,16 @@ typedef struct qn_sink_writer {
 } qn_sink_writer;
 
 /* Rank 0 makes the directory; other ranks do nothing there. kept_bytes_max: what the rows of top k, or collected records, may
- * take. */
+ * take. kept: parts of an earlier attempt at the job that are to stay, without their style; NULL: none. */
 quern_status qn_sink_writer_init(qn_sink_writer *writer, const qn_sink *sink, const qn_comm *comm,
-                                 uint64_t kept_bytes_max, qn_error *error);
+                                 uint64_t kept_bytes_max, const qn_kept_parts *kept, qn_error *error);
+/* All ranks learn under which token parts are made. Collective. */
+quern_status qn_sink_writer_share_token(qn_sink_writer *writer, qn_comm *comm, qn_error *error);
+/* How parts of it are written. */
+qn_part_style qn_sink_writer_style(const qn_sink_writer *writer);
+/* A part that an earlier attempt at the job finished is this rank's now. */
+quern_status qn_sink_writer_take_up(qn_sink_writer *writer, const qn_part_summary *summary, uint64_t part_count,
+                                    qn_error *error);
 
 /* Whether an attempt's records are a part that is dropped as a whole. */
 static inline bool qn_sink_writer_has_parts(const qn_sink_writer *writer)

@@ -14,6 +14,7 @@
 #include "runtime/engine/node_tasks.h"
 #include "runtime/engine/quotes.h"
 #include "runtime/engine/result_feed.h"
+#include "runtime/engine/stage_parts.h"
 #include "runtime/engine/stage_places.h"
 #include "runtime/engine/stage_restore.h"
 #include "runtime/engine/task_run.h"
@@ -587,7 +588,8 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
     qn_engine *engine = run->engine;
     qn_checkpoint *checkpoint = &engine->checkpoint;
     qn_task_state begun;
-    bool has_begun = qn_checkpoint_get_tasks(checkpoint, run->index, &begun);
+    bool has_begun = run->kept ? qn_checkpoint_get_made(checkpoint, run->index, &run->kept->list, &begun)
+                               : qn_checkpoint_get_tasks(checkpoint, run->index, &begun);
     qn_master_config config = {.comm = engine->comm,
                                .settings = &engine->settings,
                                .progress = &engine->progress,
@@ -599,6 +601,11 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
                                .far = &run->far,
                                .epochs = checkpoint->directory ? &checkpoint->when : NULL,
                                .into = can_rest(run) ? run->into : NULL,
+                               .note = run->notes_parts ? qn_checkpoint_watch_parts : NULL,
+                               .note_user = &run->notes,
+                               .counter_count = qn_counter_count(engine->counters),
+                               .check = qn_stage_check_outputs,
+                               .check_user = run,
                                .begun = has_begun ? &begun : NULL};
     quern_status status = qn_master_start(&run->master, &config, error);
     qn_task_state_fini(&begun);
@@ -610,9 +617,11 @@ static quern_status take_up(qn_stage_run *run, qn_error *error)
 {
     qn_checkpoint *checkpoint = &run->engine->checkpoint;
     uint64_t goes_on = run->master.went_on;
-    if (!qn_checkpoint_has_begun(checkpoint, run->index))
+    if (!qn_checkpoint_has_begun(checkpoint, run->index) && !run->kept)
         return QUERN_OK;
     quern_status status = qn_comm_broadcast(run->engine->comm, &goes_on, sizeof goes_on, 0, error);
+    if (run->kept)
+        return status == QUERN_OK ? qn_stage_take_up_parts(run, goes_on, error) : status;
     qn_checkpoint_stage stage = about(run);
     run->restores = goes_on && run->into->kind == QN_RESULT_COLLATED;
     run->master.restores = run->restores;
@@ -630,10 +639,24 @@ static quern_status take_up(qn_stage_run *run, qn_error *error)
     return status;
 }
 
+static void begin_notes(qn_stage_run *run)
+{
+    qn_checkpoint *checkpoint = &run->engine->checkpoint;
+    run->notes_parts = qn_checkpoint_can_note_parts(checkpoint, run->stages, run->index);
+    if (run->notes_parts)
+        run->notes = (qn_part_notes){.checkpoint = checkpoint,
+                                     .stage = run->index,
+                                     .directory = run->stage->sink->directory,
+                                     .when = checkpoint->when};
+}
+
 static quern_status prepare(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
     bool is_master = engine->comm->rank == 0;
+    begin_notes(run);
+    if (run->kept && qn_stage_verify_parts(run, error) != QUERN_OK)
+        return error->status;
     if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
         qn_isolation_begin(run, error);
     if (qn_node_tasks_are_there(run->stage))
@@ -751,6 +774,8 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
     if (status == QUERN_OK) {
         work(run, error);
         finish_store(run);
+        if (error->status == QUERN_OK && run->master.made.count > run->notes.taken_up)
+            qn_checkpoint_note_parts(&run->notes, &run->master);
         keep_figures(run);
         run->delivered_before = run->master.delivered_before;
         run->one_reader = qn_task_list_find_one_reader(&run->master.tasks);

@@ -64,6 +64,12 @@ void qn_stage_figures_take_rounds(qn_stage_figures *figures, const qn_rounds *ro
 
 typedef struct qn_stage_run qn_stage_run;
 
+/* Parts that an earlier attempt at the job finished, as its journal says; on other ranks than 0 empty at first. */
+typedef struct qn_kept_output {
+    qn_part_list list;
+    uint64_t part_count; /* of the whole output */
+} qn_kept_output;
+
 /* Where the chain of a leg ends. */
 typedef struct qn_leg_end {
     qn_stage_run *run;
@@ -83,6 +89,10 @@ struct qn_stage_run {
     qn_result *into;                                    /* one of the three is not NULL; this one exchanges records */
     qn_result *stored;
     qn_sink_writer *writer;
+    qn_kept_output *kept;                      /* of the output; NULL: none; borrowed */
+    const qn_sink_writer *writers;             /* [stages->count] of the run; borrowed */
+    bool notes_parts;                          /* those that are made are told to the master */
+    qn_part_notes notes;                       /* rank 0 */
     uint64_t first_part[QN_LEG_COUNT_MAX + 1]; /* of the output, that each leg makes; the last one: how many in all */
     qn_place
         *places[QN_LEG_COUNT_MAX]; /* of the parts of the stored result that a leg reads, if it needs them; owned */

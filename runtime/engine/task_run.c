@@ -9,6 +9,7 @@
 #include "runtime/base/timeline.h"
 #include "runtime/engine/isolation.h"
 #include "runtime/engine/second_run.h"
+#include "runtime/engine/stage_parts.h"
 #include "runtime/engine/task_step.h"
 #include "runtime/exec/apart.h"
 #include "runtime/exec/hold.h"
@@ -366,7 +367,8 @@ static void park_task(qn_stage_run *run, const qn_source *source, const qn_task 
     qn_agent_park(&run->agent, task, &resume);
 }
 
-static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *task)
+/* part: NULL or empty where nothing is to be said of one. */
+static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *task, const qn_buffer *part)
 {
     run->figures.tasks++;
     run->figures.local_tasks += task->order.is_local;
@@ -374,7 +376,7 @@ static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *
     run->source_bytes[task->order.leg] += qn_source_task_bytes(source);
     char last_bad[QN_BAD_TEXT_BYTES_MAX];
     uint64_t bad_count = qn_bad_log_tell(&run->bad[task->order.leg], last_bad, sizeof last_bad);
-    qn_agent_report_done(&run->agent, task, bad_count, last_bad);
+    qn_agent_report_done(&run->agent, task, part, bad_count, last_bad);
 }
 
 /* A second attempt that took over is there already. */
@@ -394,8 +396,12 @@ static quern_status end_attempt(qn_stage_run *run, const qn_source *source, cons
     quern_status status = qn_bad_log_settle(&run->bad[task->order.leg], failure);
     if (status == QUERN_OK)
         status = qn_stage_end_part(run, failure);
+    qn_buffer part = {0};
     if (status == QUERN_OK)
-        end_task(run, source, task);
+        status = qn_stage_describe_part(run, &part, failure);
+    if (status == QUERN_OK)
+        end_task(run, source, task, &part);
+    qn_buffer_fini(&part);
     return status;
 }
 
@@ -562,7 +568,7 @@ static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, c
         return;
     }
     if (status == QUERN_OK) {
-        end_task(run, source, task);
+        end_task(run, source, task, NULL);
         return;
     }
     run->chains[task->order.leg].delivered = 0; /* of the piece that could not be read */

@@ -40,6 +40,14 @@ struct quern_counter {
     struct quern_counter *next;
 };
 
+static inline size_t qn_counter_count(const struct quern_counter *counters)
+{
+    size_t count = 0;
+    for (; counters; counters = counters->next)
+        count++;
+    return count;
+}
+
 /* What comes before a part of the input: what operators that need places begin with. */
 typedef struct qn_place {
     uint64_t record_count;

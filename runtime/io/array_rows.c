@@ -48,10 +48,11 @@ quern_status qn_array_rows_put(qn_part *part, const qn_array_output *form, const
     return status;
 }
 
-quern_status qn_array_rows_init(qn_array_rows *rows, const char *directory, const qn_part_summary *parts,
-                                uint64_t part_count, uint64_t row_bytes, qn_error *error)
+quern_status qn_array_rows_init(qn_array_rows *rows, const char *directory, const char *token,
+                                const qn_part_summary *parts, uint64_t part_count, uint64_t row_bytes, qn_error *error)
 {
-    *rows = (qn_array_rows){.directory = directory, .row_bytes = row_bytes, .part_count = part_count, .fd = -1};
+    *rows = (qn_array_rows){
+        .directory = directory, .token = token, .row_bytes = row_bytes, .part_count = part_count, .fd = -1};
     rows->first_rows = calloc(part_count + 1, sizeof *rows->first_rows);
     if (!rows->first_rows)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for %llu parts",
@@ -99,7 +100,7 @@ static uint64_t find_part(const qn_array_rows *rows, uint64_t row)
 static quern_status read_part(qn_array_rows *rows, uint64_t part, uint64_t first, uint64_t count, void *data_out,
                               qn_error *error)
 {
-    char *path = qn_part_temporary_path(rows->directory, part, rows->part_count);
+    char *path = qn_part_temporary_path(rows->directory, part, rows->part_count, rows->token);
     size_t bytes = (size_t)(count * rows->row_bytes), got = 0;
     quern_status status = path ? QUERN_OK : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
     if (path && (rows->fd < 0 || rows->open_part != part)) {

@@ -19,7 +19,7 @@ quern_status qn_array_rows_put(qn_part *part, const qn_array_output *form, const
 
 /* The rows of all parts, one part behind the other. */
 typedef struct qn_array_rows {
-    const char *directory;
+    const char *directory, *token;
     uint64_t row_bytes;
     uint64_t *first_rows; /* [part_count + 1] */
     uint64_t part_count;
@@ -27,9 +27,9 @@ typedef struct qn_array_rows {
     int fd;
 } qn_array_rows;
 
-/* records: [part_count], of each part, which are all in the directory and as long. directory: borrowed until fini. QUERN_ERROR_NO_MEMORY. */
-quern_status qn_array_rows_init(qn_array_rows *rows, const char *directory, const qn_part_summary *parts,
-                                uint64_t part_count, uint64_t row_bytes, qn_error *error);
+/* records: [part_count], of each part, which are all in the directory and as long. directory and token (of the lock): borrowed until fini. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_array_rows_init(qn_array_rows *rows, const char *directory, const char *token,
+                                const qn_part_summary *parts, uint64_t part_count, uint64_t row_bytes, qn_error *error);
 void qn_array_rows_fini(qn_array_rows *rows); /* takes a zeroed one */
 uint64_t qn_array_rows_get_count(const qn_array_rows *rows);
 /* Reads rows [first, first + count), which there are. QUERN_ERROR_OUTPUT. */

@@ -87,7 +87,9 @@ static quern_status add_entry(qn_listing *listing, FTS *walk, FTSENT *entry, qn_
         fts_set(walk, entry, FTS_SKIP);
         return QUERN_OK;
     case FTS_D:
-        if (is_named && is_in(entry->fts_path, entry->fts_pathlen, QN_OUTPUT_LOCK_NAME))
+        if (is_named && is_in(entry->fts_path, entry->fts_pathlen, QN_OUTPUT_LOCK_NAME) &&
+            !is_in(entry->fts_path, entry->fts_pathlen,
+                   "_SUCCESS")) /* of a job that was killed just when it was whole */
             return refuse_unfinished(entry, error);
         return QUERN_OK;
     case FTS_DP:

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/io/output.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -21,28 +20,11 @@
 #include "runtime/base/pages.h"
 #include "runtime/io/deflater.h"
 #include "runtime/io/output_archive.h"
+#include "runtime/io/output_names.h"
 
 #define WRITE_BUFFER_BYTES ((size_t)1 << 20)
 #define DIRECT_BYTES_MIN   ((uint64_t)64 << 20) /* of a part, from which on it is not cached */
 #define PAGE_BYTES         4096
-#define NUMBER_DIGITS_MIN  5
-#define PREPARE_COUNT_MAX  10
-#define TEMPORARY_PREFIX   ".part-"
-#define TEMPORARY_SUFFIX   ".tmp"
-#define SECOND_SUFFIX      ".second" TEMPORARY_SUFFIX
-#define PART_PREFIX        "part-"
-#define SUCCESS_NAME       "_SUCCESS"
-#define MANIFEST_NAME      "_MANIFEST.json"
-
-/* What stands behind a part's number, or NULL: it is no part's name. */
-static const char *find_suffix(const char *name, const char *prefix)
-{
-    if (strncmp(name, prefix, strlen(prefix)) != 0)
-        return NULL;
-    const char *digits = name + strlen(prefix);
-    size_t count = strspn(digits, "0123456789");
-    return count >= NUMBER_DIGITS_MIN ? digits + count : NULL;
-}
 
 static void remove_in(const char *directory, const char *name)
 {
@@ -53,193 +35,11 @@ static void remove_in(const char *directory, const char *name)
     }
 }
 
-/* Whether a name is a temporary part's, ".part-" and digits and ".tmp", or that of a second one. */
-static bool is_temporary_part(const char *name)
-{
-    const char *suffix = find_suffix(name, TEMPORARY_PREFIX);
-    return suffix && (strcmp(suffix, TEMPORARY_SUFFIX) == 0 || strcmp(suffix, SECOND_SUFFIX) == 0);
-}
-
-/* Whether it has what a job names just before it is whole: a part, of whatever kind, or the manifest. */
-static bool is_named_part(const char *name)
-{
-    const char *suffix = find_suffix(name, PART_PREFIX);
-    return (suffix && (*suffix == 0 || *suffix == '.')) || strcmp(name, MANIFEST_NAME) == 0;
-}
-
-static bool is_regular(int directory, const char *name)
-{
-    struct stat about;
-    return fstatat(directory, name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(about.st_mode);
-}
-
-/* What is in a directory, as a reason to take it or not. */
-typedef struct contents {
-    bool has_lock, has_temporary, has_named, has_others;
-} contents;
-
-static quern_status look_into(const char *path, contents *contents_out, qn_error *error)
-{
-    DIR *directory = opendir(path);
-    *contents_out = (contents){0};
-    if (!directory)
-        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot use %s as output directory", path);
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        const char *name = entry->d_name;
-        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-            continue;
-        if (strcmp(name, QN_OUTPUT_LOCK_NAME) == 0)
-            contents_out->has_lock = true;
-        else if (is_temporary_part(name) && is_regular(dirfd(directory), name))
-            contents_out->has_temporary = true;
-        else if (is_named_part(name) && is_regular(dirfd(directory), name))
-            contents_out->has_named = true;
-        else
-            contents_out->has_others = true;
-    }
-    closedir(directory);
-    return QUERN_OK;
-}
-
-static quern_status remove_unfinished(const char *path, qn_error *error)
-{
-    DIR *directory = opendir(path);
-    quern_status status = QUERN_OK;
-    if (!directory)
-        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot use %s as output directory", path);
-    for (struct dirent *entry; status == QUERN_OK && (entry = readdir(directory));)
-        if ((is_temporary_part(entry->d_name) || is_named_part(entry->d_name)) &&
-            unlinkat(dirfd(directory), entry->d_name, 0) != 0)
-            status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot remove %s/%s", path, entry->d_name);
-    closedir(directory);
-    return status;
-}
-
-static quern_status refuse_contents(const char *directory, qn_error *error)
-{
-    return qn_error_set(error, QUERN_ERROR_OUTPUT_EXISTS, 0,
-                        "the output directory %s is not empty: remove it or name another", directory);
-}
-
-/* Under the lock: the last look, since before it another job may have come and gone. Named parts are nobody's only if the lock was: one that
- * is new may have come in between the end of another job's and its _SUCCESS. */
-static quern_status clear(const char *directory, bool was_left, qn_error *error)
-{
-    contents found;
-    quern_status status = look_into(directory, &found, error);
-    if (status == QUERN_OK && (found.has_others || (found.has_named && !was_left)))
-        status = refuse_contents(directory, error);
-    bool has_any = found.has_temporary || found.has_named;
-    return status == QUERN_OK && has_any ? remove_unfinished(directory, error) : status;
-}
-
-/* One attempt; *gone_out: the directory or its lock vanished meanwhile. */
-static quern_status try_prepare(qn_output *output, const char *directory, bool *gone_out, qn_error *error)
-{
-    bool created = mkdir(directory, 0777) == 0;
-    contents found = {0};
-    if (!created && errno != EEXIST)
-        return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot create the output directory %s", directory);
-    quern_status status = created ? QUERN_OK : look_into(directory, &found, error);
-    if (status == QUERN_OK && (found.has_others || ((found.has_temporary || found.has_named) && !found.has_lock)))
-        status = refuse_contents(directory, error);
-    if (status == QUERN_OK)
-        status = qn_output_lock_take(&output->lock, directory, gone_out, error);
-    if (status == QUERN_OK && !*gone_out)
-        status = clear(directory, output->lock.was_left, error);
-    if (status == QUERN_OK && !*gone_out) {
-        output->directory = directory;
-        output->created = created;
-        return QUERN_OK;
-    }
-    qn_output_lock_drop(&output->lock);
-    if (created && !*gone_out)
-        rmdir(directory);
-    return status;
-}
-
-quern_status qn_output_prepare(qn_output *output, const char *directory, qn_error *error)
-{
-    *output = (qn_output){0};
-    for (int i = 0; i < PREPARE_COUNT_MAX; i++) {
-        bool gone = false;
-        quern_status status = try_prepare(output, directory, &gone, error);
-        if (status != QUERN_OK || !gone)
-            return status;
-    }
-    return qn_error_set(error, QUERN_ERROR_OUTPUT_EXISTS, 0, "other jobs begin and end in the output directory %s",
-                        directory);
-}
-
-quern_status qn_output_forget(const char *directory, qn_error *error)
-{
-    qn_output_lock lock = {0};
-    bool gone = false;
-    quern_status status = qn_output_lock_take(&lock, directory, &gone, error);
-    if (status != QUERN_OK || gone)
-        return status;
-    remove_in(directory, SUCCESS_NAME);
-    lock.named = false; /* it stays, as if a job had been killed there */
-    qn_output_lock_drop(&lock);
-    return QUERN_OK;
-}
-
-void qn_output_release(qn_output *output)
-{
-    free(output->joined_path);
-    free(output->joined_temporary_path);
-    free(output->joined_offsets);
-    qn_output_lock_drop(&output->lock);
-    if (output->manifest_path && output->directory)
-        rmdir(output->directory); /* there was only work in it */
-    free(output->manifest_path);
-    *output = (qn_output){0};
-}
-
-void qn_output_leave(qn_output *output, bool is_given_again)
-{
-    qn_error ignored = {0}; /* whoever prepares the directory will say what is wrong with it */
-    const char *directory = output->directory;
-    bool is_whole = output->has_success;
-    output->lock.named = false;
-    qn_output_release(output);
-    if (directory && is_whole && is_given_again)
-        qn_output_forget(directory, &ignored);
-}
-
-void qn_output_withdraw(qn_output *output)
-{
-    const char *directory = output->directory;
-    bool created = output->created;
-    qn_output_release(output);
-    if (directory && created)
-        rmdir(directory); /* not if somebody else put something there meanwhile */
-}
-
-static int digits_of(uint64_t part_count)
-{
-    int digits = 1;
-    for (uint64_t largest = part_count > 0 ? part_count - 1 : 0; largest >= 10; largest /= 10)
-        digits++;
-    return digits > NUMBER_DIGITS_MIN ? digits : NUMBER_DIGITS_MIN;
-}
-
-static char *temporary_path(const char *directory, int digits, uint64_t number, const char *suffix)
-{
-    char *path = NULL;
-    if (asprintf(&path, "%s/" TEMPORARY_PREFIX "%0*" PRIu64 "%s", directory, digits, number, suffix) < 0)
-        return NULL;
-    return path;
-}
-
 static char *final_path(const char *directory, int digits, uint64_t number, const qn_part_style *style)
 {
-    char *path = NULL;
     char suffix[16];
     qn_part_style_suffix(style, suffix);
-    if (asprintf(&path, "%s/part-%0*" PRIu64 "%s", directory, digits, number, suffix) < 0)
-        return NULL;
-    return path;
+    return qn_output_part_path(directory, digits, number, suffix);
 }
 
 /* What is synced in the end anyhow goes past the page cache if it is much: a copy less, and no crowd in front of the disk. */
@@ -249,9 +49,9 @@ static bool goes_direct(const qn_part *part, const void *data, size_t bytes)
     return whole_pages && part->summary.bytes >= DIRECT_BYTES_MIN;
 }
 
-char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count)
+char *qn_part_temporary_path(const char *directory, uint64_t number, uint64_t part_count, const char *token)
 {
-    return temporary_path(directory, digits_of(part_count), number, TEMPORARY_SUFFIX);
+    return qn_output_temporary_path(directory, qn_output_digits(part_count), number, token, false);
 }
 
 /* Waits for the buffer that is written. */
@@ -340,11 +140,10 @@ static quern_status open_part(qn_part *part, qn_error *error)
 quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number, uint64_t part_count,
                           const qn_part_style *style, qn_error *error)
 {
-    int digits = digits_of(part_count);
+    int digits = qn_output_digits(part_count);
     *part = (qn_part){.style = *style, .fd = -1, .summary.number = number};
     part->path = final_path(directory, digits, number, style);
-    part->temporary_path =
-        temporary_path(directory, digits, number, style->is_second ? SECOND_SUFFIX : TEMPORARY_SUFFIX);
+    part->temporary_path = qn_output_temporary_path(directory, digits, number, style->token, style->is_second);
     part->buffer = qn_pages_reserve(WRITE_BUFFER_BYTES, false);
     part->checksum = XXH3_createState();
     if (!part->path || !part->temporary_path || !part->buffer || !part->checksum) {
@@ -358,12 +157,11 @@ quern_status qn_part_open(qn_part *part, const char *directory, uint64_t number,
     return status;
 }
 
-quern_status qn_part_adopt(qn_part *part, qn_error *error)
+quern_status qn_part_adopt(qn_part *part, const char *directory, uint64_t part_count, qn_error *error)
 {
-    size_t stem_bytes = strlen(part->temporary_path) - strlen(SECOND_SUFFIX);
-    char *path = NULL;
+    char *path = qn_part_temporary_path(directory, part->summary.number, part_count, part->style.token);
     QN_ASSERT(part->style.is_second);
-    if (asprintf(&path, "%.*s" TEMPORARY_SUFFIX, (int)stem_bytes, part->temporary_path) < 0)
+    if (!path)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to rename %s", part->temporary_path);
     if (rename(part->temporary_path, path) != 0) {
         free(path);
@@ -373,6 +171,18 @@ quern_status qn_part_adopt(qn_part *part, qn_error *error)
     part->temporary_path = path;
     part->style.is_second = false;
     return QUERN_OK;
+}
+
+quern_status qn_part_take_up(qn_part *part, const char *directory, const qn_part_summary *summary, uint64_t part_count,
+                             const qn_part_style *style, qn_error *error)
+{
+    *part = (qn_part){.style = *style, .fd = -1, .summary = *summary};
+    part->path = final_path(directory, qn_output_digits(part_count), summary->number, style);
+    part->temporary_path = qn_part_temporary_path(directory, summary->number, part_count, style->token);
+    if (part->path && part->temporary_path)
+        return QUERN_OK;
+    qn_part_close(part, true);
+    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a part in %s", directory);
 }
 
 static quern_status pack_part(qn_part *part, const void *data, size_t bytes, qn_error *error)
@@ -453,7 +263,23 @@ quern_status qn_part_commit(qn_part *part, qn_error *error)
 {
     if (rename(part->temporary_path, part->path) != 0)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot rename %s", part->temporary_path);
+    struct stat about;
+    part->is_named = lstat(part->path, &about) == 0;
+    if (part->is_named) {
+        part->named_device = about.st_dev;
+        part->named_number = about.st_ino;
+        part->named_changed = about.st_mtim;
+    }
     return QUERN_OK;
+}
+
+/* Who took the directory over may have made a part of the same name. */
+static bool is_still_named(const qn_part *part)
+{
+    struct stat about;
+    return part->is_named && lstat(part->path, &about) == 0 && about.st_dev == part->named_device &&
+           about.st_ino == part->named_number && about.st_mtim.tv_sec == part->named_changed.tv_sec &&
+           about.st_mtim.tv_nsec == part->named_changed.tv_nsec;
 }
 
 void qn_part_close(qn_part *part, bool keep)
@@ -464,7 +290,8 @@ void qn_part_close(qn_part *part, bool keep)
         close(part->fd);
     if (!keep && part->path) {
         unlink(part->temporary_path);
-        unlink(part->path);
+        if (is_still_named(part))
+            unlink(part->path);
     }
     free(part->path);
     free(part->temporary_path);
@@ -480,7 +307,7 @@ static quern_status place_parts(qn_output *output, int fd, const qn_part_summary
 {
     uint64_t *offsets = output->joined_offsets;
     if (style->archive != QUERN_NO_ARCHIVE) {
-        quern_status status = qn_archive_write_frame(fd, output->joined_temporary_path, style, digits_of(count),
+        quern_status status = qn_archive_write_frame(fd, output->joined_temporary_path, style, qn_output_digits(count),
                                                      summaries, count, offsets, &output->joined_bytes, error);
         if (status == QUERN_OK && fsync(fd) != 0)
             status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", output->joined_temporary_path);
@@ -494,9 +321,9 @@ static quern_status place_parts(qn_output *output, int fd, const qn_part_summary
 quern_status qn_output_join_begin(qn_output *output, const qn_part_summary *summaries, uint64_t count,
                                   const qn_part_style *style, uint64_t *offsets_out, qn_error *error)
 {
-    int digits = digits_of(count + 1);
-    output->joined_path = final_path(output->directory, digits_of(1), 0, style);
-    output->joined_temporary_path = temporary_path(output->directory, digits, count, TEMPORARY_SUFFIX);
+    int digits = qn_output_digits(count + 1);
+    output->joined_path = final_path(output->directory, qn_output_digits(1), 0, style);
+    output->joined_temporary_path = qn_output_temporary_path(output->directory, digits, count, style->token, false);
     output->joined_offsets = calloc(count + 1, sizeof *output->joined_offsets);
     if (!output->joined_path || !output->joined_temporary_path || !output->joined_offsets)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
@@ -542,7 +369,7 @@ static quern_status copy_all(int from, int to, uint64_t bytes, uint64_t offset, 
 quern_status qn_part_join(const qn_part *part, const char *directory, uint64_t part_count, uint64_t offset,
                           qn_error *error)
 {
-    char *path = temporary_path(directory, digits_of(part_count + 1), part_count, TEMPORARY_SUFFIX);
+    char *path = qn_part_temporary_path(directory, part_count, part_count + 1, part->style.token);
     int to = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
     int from = open(part->temporary_path, O_RDONLY | O_CLOEXEC);
     quern_status status = QUERN_OK;
@@ -564,6 +391,8 @@ quern_status qn_part_join(const qn_part *part, const char *directory, uint64_t p
 
 quern_status qn_output_join_commit(qn_output *output, qn_error *error)
 {
+    if (qn_output_check_held(output, error) != QUERN_OK)
+        return error->status;
     if (rename(output->joined_temporary_path, output->joined_path) != 0)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot rename %s", output->joined_temporary_path);
     return QUERN_OK;
@@ -593,7 +422,7 @@ static char *print_json(const json_t *json)
 
 static json_t *describe_parts(const qn_part_summary *summaries, size_t count, quern_compression compression)
 {
-    int digits = digits_of(count);
+    int digits = qn_output_digits(count);
     json_t *parts = json_array();
     bool complete = parts != NULL;
     for (size_t i = 0; complete && i < count; i++)
@@ -611,7 +440,7 @@ static json_t *describe_joined(const qn_part_summary *summaries, size_t count, q
     json_int_t bytes = 0, records = 0;
     json_t *pieces = json_array();
     bool complete = pieces != NULL;
-    snprintf(name, sizeof name, "part-%0*d%s", NUMBER_DIGITS_MIN, 0, qn_compression_suffix(compression));
+    snprintf(name, sizeof name, "part-%0*d%s", QN_OUTPUT_DIGITS_MIN, 0, qn_compression_suffix(compression));
     for (size_t i = 0; complete && i < count; i++) {
         char checksum[32];
         snprintf(checksum, sizeof checksum, "%016" PRIx64, summaries[i].checksum);
@@ -646,9 +475,9 @@ static json_t *describe_archive(const qn_output *output, const qn_part_summary *
     json_t *members = json_array();
     bool complete = members != NULL;
     qn_part_style_suffix(style, suffix);
-    snprintf(name, sizeof name, "part-%0*d%s", NUMBER_DIGITS_MIN, 0, suffix);
+    snprintf(name, sizeof name, "part-%0*d%s", QN_OUTPUT_DIGITS_MIN, 0, suffix);
     for (size_t i = 0; complete && i < count; i++) {
-        json_t *member = describe_member(&summaries[i], digits_of(count), output->joined_offsets[i]);
+        json_t *member = describe_member(&summaries[i], qn_output_digits(count), output->joined_offsets[i]);
         complete = json_array_append_new(members, member) == 0;
         records += (json_int_t)summaries[i].records;
     }
@@ -667,45 +496,76 @@ char *qn_output_manifest_text(json_t *parts)
     return text;
 }
 
-static quern_status create_in(const char *directory, const char *name, const char *text, qn_error *error)
-{
-    char *path = NULL;
-    if (asprintf(&path, "%s/%s", directory, name) < 0)
-        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
-    quern_status status = qn_file_create(path, text, strlen(text), error);
-    free(path);
-    return status;
-}
-
 void qn_output_unseal(qn_output *output)
 {
+    bool is_ours = output->has_success || qn_output_lock_is_held(&output->lock);
     if (output->has_success)
-        remove_in(output->directory, SUCCESS_NAME);
-    if (output->has_manifest)
-        remove_in(output->directory, MANIFEST_NAME);
+        remove_in(output->directory, QN_OUTPUT_SUCCESS_NAME);
+    if (output->has_manifest && is_ours)
+        remove_in(output->directory, QN_OUTPUT_MANIFEST_NAME);
     output->has_success = output->has_manifest = false;
     if (output->joined_temporary_path)
         unlink(output->joined_temporary_path);
-    if (output->joined_path)
+    if (output->joined_path && is_ours)
         unlink(output->joined_path);
-    if (output->joined_path && output->manifest_path)
+    if (output->joined_path && is_ours && output->manifest_path)
         unlink(output->manifest_path);
 }
 
-static quern_status seal(qn_output *output, const char *manifest, qn_error *error)
+/* A file of the commit gets its name if the output is still this job's, and nobody else has made one of that name. */
+static quern_status name_commit(qn_output *output, const char *from, const char *name, qn_error *error)
 {
-    quern_status status = create_in(output->directory, MANIFEST_NAME, manifest, error);
+    char *path = NULL;
+    struct stat about;
+    quern_status status = qn_output_check_held(output, error);
+    if (status == QUERN_OK && asprintf(&path, "%s/%s", output->directory, name) < 0)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
+    if (status == QUERN_OK && lstat(path, &about) == 0)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, EEXIST, "cannot create %s", path);
+    if (status == QUERN_OK && rename(from, path) != 0)
+        status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot rename %s", from);
+    free(path);
+    return status == QUERN_OK ? qn_file_sync_directory(output->directory, error) : status;
+}
+
+/* The lock goes last: parts, manifest and success keep other jobs away by then. */
+static quern_status name_all(qn_output *output, const char *manifest_path, const char *success_path, qn_error *error)
+{
+    quern_status status = name_commit(output, manifest_path, QN_OUTPUT_MANIFEST_NAME, error);
     output->has_manifest = status == QUERN_OK;
-    if (status == QUERN_OK)
-        status = qn_file_sync_directory(output->directory, error);
     if (status != QUERN_OK)
         return status;
     if (output->announce)
         output->announce(output->directory, output->announce_user);
-    qn_output_lock_remove(&output->lock); /* parts and manifest keep other jobs away by now */
-    status = create_in(output->directory, SUCCESS_NAME, "", error);
+    qn_output_sweep(output);
+    status = name_commit(output, success_path, QN_OUTPUT_SUCCESS_NAME, error);
     output->has_success = status == QUERN_OK;
-    return status == QUERN_OK ? qn_file_sync_directory(output->directory, error) : status;
+    if (status == QUERN_OK)
+        qn_output_lock_drop(&output->lock);
+    return status;
+}
+
+/* Both files are there before the lock is looked at: one that is there when the output is taken over is removed, and cannot get its name. */
+static quern_status seal(qn_output *output, const char *manifest, qn_error *error)
+{
+    char *manifest_path = qn_output_commit_path(output->directory, false, output->lock.token);
+    char *success_path = qn_output_commit_path(output->directory, true, output->lock.token);
+    quern_status status = QUERN_OK;
+    if (!manifest_path || !success_path)
+        status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
+    if (status == QUERN_OK)
+        status = qn_file_create(manifest_path, manifest, strlen(manifest), error);
+    if (status == QUERN_OK)
+        status = qn_file_create(success_path, "", 0, error);
+    if (status == QUERN_OK)
+        status = name_all(output, manifest_path, success_path, error);
+    if (status != QUERN_OK && manifest_path && success_path) {
+        unlink(manifest_path);
+        unlink(success_path);
+    }
+    free(manifest_path);
+    free(success_path);
+    return status;
 }
 
 quern_status qn_output_seal_text(qn_output *output, const char *manifest, qn_error *error)

@@ -50,7 +50,9 @@ def what_killed_jobs_left_goes_and_everything_else_stays(t):
     gone = [
         make(t, "quern-run.abcdef", ["deep/er/file"], MINUTE),
         make(t, "quern-spill-abcdef", [], HOUR), make(t, "quern-spill-ghijkl", ["runs"], HOUR),
-        make(t, "out1", [".part-00000.tmp", ".part-123456.tmp"], lock=dead), make(t, "out2", [], lock=dead),
+        make(t, "out1", [".part-00000.tmp", ".part-123456.tmp", ".part-00001.0123456789abcdef.tmp",
+                        ".part-00001.0123456789abcdef.second.tmp", ".manifest.0123456789abcdef.tmp",
+                        ".success.0123456789abcdef.tmp", ".quern-lock.0123456789abcdef"], lock=dead), make(t, "out2", [], lock=dead),
         make(t, "out3.unfinished", ["part-00000.h5", ".part-00001.tmp"], lock=dead),
         make(t, "out4", ["part-00000", "part-00001.tar.gz", "_MANIFEST.json"], lock=dead),
     ]

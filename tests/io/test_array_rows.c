@@ -76,7 +76,7 @@ START_TEST(any_stretch_of_rows_is_read_across_parts_empty_ones_included)
     qn_array_rows rows = {.fd = -1};
     uint64_t state = 5;
     make_parts(counts);
-    kit_assert_ok(qn_array_rows_init(&rows, directory.path, summaries, PART_COUNT, ROW_BYTES, &error), &error);
+    kit_assert_ok(qn_array_rows_init(&rows, directory.path, NULL, summaries, PART_COUNT, ROW_BYTES, &error), &error);
     ck_assert_uint_eq(qn_array_rows_get_count(&rows), row_count);
     check_rows(&rows, 0, row_count);
     check_rows(&rows, row_count, 0);
@@ -106,7 +106,7 @@ START_TEST(rows_that_are_gone_are_an_error_and_not_others)
     make_parts(counts);
     ck_assert_int_eq(truncate(parts[1].temporary_path, 399 * ROW_BYTES), 0);
     ck_assert_int_eq(unlink(parts[2].temporary_path), 0);
-    kit_assert_ok(qn_array_rows_init(&rows, directory.path, summaries, PART_COUNT, ROW_BYTES, &error), &error);
+    kit_assert_ok(qn_array_rows_init(&rows, directory.path, NULL, summaries, PART_COUNT, ROW_BYTES, &error), &error);
     check_rows(&rows, 0, 402);
     ck_assert_int_eq(qn_array_rows_read(&rows, 400, 3, room, &error), QUERN_ERROR_OUTPUT);
     ck_assert_ptr_nonnull(strstr(error.text, "became shorter"));

@@ -68,7 +68,7 @@ static void check_names(const char *expected)
 /* The names below are those beside the lock's. */
 static void prepare(void)
 {
-    kit_assert_ok(qn_output_prepare(&output, out, &error), &error);
+    kit_assert_ok(qn_output_prepare(&output, out, NULL, &error), &error);
 }
 
 static void write_part(qn_part *part, uint64_t number, uint64_t part_count, const char *text)
@@ -273,7 +273,7 @@ static void check_refused(quern_status expected, const char *part)
 {
     qn_output other;
     qn_error_clear(&error);
-    ck_assert_int_eq(qn_output_prepare(&other, out, &error), expected);
+    ck_assert_int_eq(qn_output_prepare(&other, out, NULL, &error), expected);
     ck_assert_msg(strstr(error.text, part) != NULL, "%s", error.text);
     qn_output_withdraw(&other);
     qn_error_clear(&error);
@@ -300,7 +300,7 @@ START_TEST(what_cannot_be_an_output_directory_is_an_error_that_names_it)
 {
     kit_write_file(out, "x", 1);
     check_refused(QUERN_ERROR_OUTPUT, out);
-    ck_assert_int_eq(qn_output_prepare(&output, "/nonexistent/out", &error), QUERN_ERROR_OUTPUT);
+    ck_assert_int_eq(qn_output_prepare(&output, "/nonexistent/out", NULL, &error), QUERN_ERROR_OUTPUT);
     ck_assert_ptr_nonnull(strstr(error.text, "/nonexistent/out"));
     qn_error_clear(&error);
     ck_assert_int_eq(unlink(out), 0);
@@ -338,7 +338,7 @@ static void leave_behind(const char *const *names)
     ck_assert_int_ge(child, 0);
     if (child == 0) {
         qn_output doomed;
-        bool prepared = qn_output_prepare(&doomed, out, &error) == QUERN_OK;
+        bool prepared = qn_output_prepare(&doomed, out, NULL, &error) == QUERN_OK;
         for (; *names; names++)
             kit_write_file(in_out(*names), "x", 1);
         _exit(prepared ? 0 : 1);
@@ -438,6 +438,84 @@ START_TEST(a_job_of_another_machine_or_of_nobody_known_keeps_its_directory)
         ck_assert_int_eq(unlink(in_out(".part-00000.tmp")), 0);
         ck_assert_int_eq(unlink(in_out(QN_OUTPUT_LOCK_NAME)), 0);
     }
+}
+END_TEST
+
+/* ---- what an earlier attempt at the same job finished ---- */
+
+START_TEST(parts_that_are_to_stay_get_names_of_this_job_and_nothing_else_stays)
+{
+    static const char *const left[] = {".part-00000.0123456789abcdef.tmp",
+                                       ".part-00001.0123456789abcdef.tmp",
+                                       ".part-00002.0123456789abcdef.second.tmp",
+                                       "part-00003",
+                                       "part-00004.gz",
+                                       ".part-00007.tmp",
+                                       ".manifest.0123456789abcdef.tmp",
+                                       ".success.0123456789abcdef.tmp",
+                                       QN_OUTPUT_LOCK_NAME ".0123456789abcdef",
+                                       NULL};
+    const qn_part_summary parts[] = {{.number = 0, .bytes = 1}, {.number = 1, .bytes = 2}, {.number = 2, .bytes = 1},
+                                     {.number = 3, .bytes = 1}, {.number = 4, .bytes = 1}, {.number = 7, .bytes = 1}};
+    const qn_kept_parts kept = {.items = parts, .count = 6, .part_count = 10, .style = &plain};
+    char expected[256];
+    leave_behind(left);
+    kit_assert_ok(qn_output_prepare(&output, out, &kept, &error), &error);
+    const char *token = output.lock.token;
+    snprintf(expected, sizeof expected, ".part-00000.%s.tmp .part-00003.%s.tmp .part-00007.%s.tmp ", token, token,
+             token);
+    check_names(expected);
+    qn_part part;
+    qn_part_style style = {.token = token};
+    kit_assert_ok(qn_part_take_up(&part, out, &parts[0], 10, &style, &error), &error);
+    kit_assert_ok(qn_part_commit(&part, &error), &error);
+    qn_part_close(&part, false);
+    snprintf(expected, sizeof expected, ".part-00003.%s.tmp .part-00007.%s.tmp ", token, token);
+    check_names(expected);
+}
+END_TEST
+
+/* As another job does on another machine, when this one has given no sign of life. */
+static void take_away(void)
+{
+    static const char theirs[] =
+        "00000000-0000-0000-0000-000000000000 7 elsewhere 0123456789abcdef\n00000000000000000001\n";
+    kit_write_file(in_out("theirs"), theirs, strlen(theirs));
+    ck_assert_int_eq(rename(in_out("theirs"), in_out(QN_OUTPUT_LOCK_NAME)), 0);
+    output.lock.named = true;
+}
+
+START_TEST(who_was_taken_over_commits_nothing_and_removes_nothing_of_the_next_one)
+{
+    qn_part part;
+    prepare();
+    kit_assert_ok(qn_output_check_held(&output, &error), &error);
+    write_part(&part, 0, 1, "mine");
+    kit_assert_ok(qn_part_finish(&part, &error), &error);
+    kit_assert_ok(qn_part_commit(&part, &error), &error);
+    take_away();
+    ck_assert_int_eq(unlink(in_out("part-00000")), 0);
+    kit_write_file(in_out("part-00000"), "theirs", 6);
+    ck_assert_int_eq(qn_output_check_held(&output, &error), QUERN_ERROR_OUTPUT_EXISTS);
+    qn_error_clear(&error);
+    ck_assert_int_eq(qn_output_seal(&output, &part.summary, 1, QUERN_NOT_COMPRESSED, false, &error),
+                     QUERN_ERROR_OUTPUT_EXISTS);
+    ck_assert_ptr_nonnull(strstr(error.text, "took over"));
+    qn_output_unseal(&output);
+    qn_part_close(&part, false);
+    qn_output_withdraw(&output);
+    check_names(QN_OUTPUT_LOCK_NAME " part-00000 ");
+}
+END_TEST
+
+START_TEST(success_and_the_end_of_the_lock_are_one_and_a_lock_beside_it_is_nobodys)
+{
+    static const char *const left[] = {"part-00000", "_MANIFEST.json", "_SUCCESS", NULL};
+    leave_behind(left);
+    check_refused(QUERN_ERROR_OUTPUT_EXISTS, "not empty");
+    qn_output_settle(out);
+    check_names("_MANIFEST.json _SUCCESS part-00000 ");
+    qn_output_settle(out);
 }
 END_TEST
 
@@ -609,6 +687,9 @@ int main(void)
         what_is_not_of_a_killed_job_is_kept_and_refused,
         a_live_job_keeps_its_directory,
         a_job_of_another_machine_or_of_nobody_known_keeps_its_directory,
+        parts_that_are_to_stay_get_names_of_this_job_and_nothing_else_stays,
+        who_was_taken_over_commits_nothing_and_removes_nothing_of_the_next_one,
+        success_and_the_end_of_the_lock_are_one_and_a_lock_beside_it_is_nobodys,
         a_seal_that_fails_keeps_what_others_wrote,
         a_part_that_exists_is_not_overwritten_and_not_removed,
         names_of_many_parts_are_in_the_order_of_their_numbers,

@@ -40,7 +40,7 @@ void qn_fault_disk_watch(void)
         abort();
 }
 
-/* An output's lock is left whole: after a machine died it is not believed anyway, and who resumes has to remove the output (docs/output.md). */
+/* An output's lock is left whole: a torn one is not believed, and who resumes has to remove the output then (docs/output.md). */
 static bool is_watched(const char *path)
 {
     bool is_below = path[0] != '/' || strncmp(path, watched, strlen(watched)) == 0;

@@ -43,6 +43,7 @@ qn_fault_job qn_fault_job_draw(uint64_t seed)
     };
     job.word_count = 1 + (uint32_t)qn_sim_below(&random, qn_sim_chance(&random, 300) ? 20 : WORDS_MAX);
     job.copy_count = qn_sim_chance(&random, 500) ? 1 + (uint32_t)qn_sim_below(&random, 5) : 0;
+    job.writes_lines = qn_sim_mix(seed ^ 0x6c696e6573) % 4 == 0;
     job.memory_bytes = (qn_sim_chance(&random, 500) ? 16 : 64) * MIB;
     return job;
 }
@@ -86,7 +87,13 @@ typedef struct answer {
     uint64_t sum, line_count;
 } answer;
 
-static answer expect(const qn_fault_job *job, bool of_second)
+typedef enum output_kind {
+    OUTPUT_COUNTS,
+    OUTPUT_ONES, /* words that occur, each once */
+    OUTPUT_LINES,
+} output_kind;
+
+static answer expect(const qn_fault_job *job, output_kind kind)
 {
     char line[LINE_BYTES_MAX], counted[2 * LINE_BYTES_MAX];
     static uint32_t counts[WORDS_MAX + 1];
@@ -99,9 +106,12 @@ static answer expect(const qn_fault_job *job, bool of_second)
         if (counts[word] == 0)
             continue;
         print_word(line, word);
-        int bytes = snprintf(counted, sizeof counted, "%s\t%u", line, of_second ? 1 : counts[word]);
-        expected.sum += digest_line(counted, (size_t)bytes);
-        expected.line_count++;
+        int bytes = kind == OUTPUT_LINES
+                        ? snprintf(counted, sizeof counted, "%s", line)
+                        : snprintf(counted, sizeof counted, "%s\t%u", line, kind == OUTPUT_ONES ? 1 : counts[word]);
+        uint64_t times = kind == OUTPUT_LINES ? counts[word] : 1;
+        expected.sum += times * digest_line(counted, (size_t)bytes);
+        expected.line_count += times;
     }
     return expected;
 }
@@ -119,10 +129,10 @@ static bool read_part(const char *path, answer *found)
     return fclose(file) == 0;
 }
 
-static const char *judge_output(const qn_fault_job *job, const char *name, bool of_second)
+static const char *judge_output(const qn_fault_job *job, const char *name, output_kind kind)
 {
     char path[PATH_MAX];
-    answer expected = expect(job, of_second), found = {0};
+    answer expected = expect(job, kind), found = {0};
     bool is_whole = false, is_other = false;
     DIR *open = opendir(name);
     if (!open)
@@ -144,9 +154,11 @@ static const char *judge_output(const qn_fault_job *job, const char *name, bool 
 
 const char *qn_fault_job_judge(const qn_fault_job *job)
 {
-    const char *wrong = judge_output(job, "first", false);
+    const char *wrong = judge_output(job, "first", OUTPUT_COUNTS);
     if (!wrong && job->has_two_stages)
-        wrong = judge_output(job, "second", true);
+        wrong = judge_output(job, "second", OUTPUT_ONES);
+    if (!wrong && job->writes_lines)
+        wrong = judge_output(job, "lines", OUTPUT_LINES);
     return wrong; /* the checkpoint is what `quern run` would remove now */
 }
 
@@ -154,6 +166,7 @@ void qn_fault_job_clear(const qn_fault_job *job)
 {
     (void)!quern_litter_remove("first");
     (void)!(job->has_two_stages && quern_litter_remove("second"));
+    (void)!(job->writes_lines && quern_litter_remove("lines"));
 }
 
 /* ---- an attempt */
@@ -198,6 +211,8 @@ static void build(quern_context *context)
         played->copy_count > 0 ? quern_flat_map(read, words, copy, NULL) : quern_filter(read, look, NULL);
     quern_dataset *counts = quern_count_by_key(lines);
     quern_write_text(counts, "first");
+    if (played->writes_lines)
+        quern_write_text(lines, "lines");
     if (played->has_two_stages)
         quern_write_text(quern_count_by_key(quern_filter(counts, look, NULL)), "second");
 }

@@ -20,6 +20,7 @@ typedef struct qn_fault_job {
     uint64_t callback_ns; /* of a line, at most */
     uint32_t copy_count;  /* of each line that a flat map emits; 0: there is none */
     bool has_two_stages, saves;
+    bool writes_lines; /* as they come, into an output of their own */
 } qn_fault_job;
 
 /* By chance from a seed. */

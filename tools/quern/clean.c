@@ -33,7 +33,8 @@
 #define BOOT_ID_BYTES     36
 #define SPILL_AGE_SECONDS 3600
 #define RUN_AGE_SECONDS   60
-#define DIGITS_MIN        5 /* of a part's number */
+#define DIGITS_MIN        5  /* of a part's number */
+#define TOKEN_DIGITS      16 /* of the lock, in the names of temporary files */
 
 typedef struct cleaning {
     bool is_dry;
@@ -107,16 +108,33 @@ static void clean_spill(cleaning *how, const candidate *one)
 
 /* ---- outputs ---- */
 
+/* What stands behind a dot and a token, if there is one; else the same. */
+static const char *pass_token(const char *text)
+{
+    bool has_token = *text == '.' && strspn(text + 1, "0123456789abcdef") == TOKEN_DIGITS;
+    return has_token ? text + 1 + TOKEN_DIGITS : text;
+}
+
+static bool is_temporary(const char *suffix)
+{
+    return strcmp(suffix, ".tmp") == 0 || strcmp(suffix, ".second.tmp") == 0;
+}
+
+/* As runtime/io/output_names.h says. */
 static bool is_of_output(const char *name)
 {
-    if (strcmp(name, LOCK_NAME) == 0 || strcmp(name, "_MANIFEST.json") == 0)
+    if (strcmp(name, "_MANIFEST.json") == 0)
         return true;
+    if (has_prefix(name, LOCK_NAME))
+        return *pass_token(name + strlen(LOCK_NAME)) == 0;
+    if (has_prefix(name, ".success.") || has_prefix(name, ".manifest."))
+        return strcmp(pass_token(strchr(name + 1, '.')), ".tmp") == 0;
     const char *digits = name + (*name == '.');
     if (!has_prefix(digits, "part-"))
         return false;
     size_t count = strspn(digits + 5, "0123456789");
     const char *suffix = digits + 5 + count;
-    return count >= DIGITS_MIN && (*name == '.' ? strcmp(suffix, ".tmp") == 0 : *suffix == 0 || *suffix == '.');
+    return count >= DIGITS_MIN && (*name == '.' ? is_temporary(pass_token(suffix)) : *suffix == 0 || *suffix == '.');
 }
 
 /* What the machine is called since it was started; false: nobody knows. */
