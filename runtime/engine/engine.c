@@ -13,22 +13,18 @@
 #include "runtime/engine/join_table.h"
 #include "runtime/engine/recovery.h"
 #include "runtime/engine/report.h"
+#include "runtime/engine/run_shares.h"
 #include "runtime/engine/stage_restore.h"
-#include "runtime/engine/top_k.h"
-
-#define STORE_BYTES_MIN ((uint64_t)256 << 10) /* where there is not enough for all */
 
 /* One run: its stages, the results that live between them, and the sinks. */
 typedef struct job {
     qn_engine *engine;
     qn_stages stages;
     qn_result *results[QN_STAGE_COUNT_MAX];
-    qn_join_table *tables[QN_STAGE_COUNT_MAX];   /* in the place of results of stages that are left out */
-    qn_sink_writer writers[QN_STAGE_COUNT_MAX];  /* of the stages that end in one */
-    qn_kept_output kept[QN_STAGE_COUNT_MAX];     /* what an earlier attempt at the job finished of them */
-    qn_memory_share share;                       /* of each reduction */
-    uint64_t store_bytes;                        /* the pool of each store */
-    uint64_t kept_bytes_max[QN_SINK_KIND_COUNT]; /* of each sink of that kind */
+    qn_join_table *tables[QN_STAGE_COUNT_MAX];  /* in the place of results of stages that are left out */
+    qn_sink_writer writers[QN_STAGE_COUNT_MAX]; /* of the stages that end in one */
+    qn_kept_output kept[QN_STAGE_COUNT_MAX];    /* what an earlier attempt at the job finished of them */
+    qn_run_shares shares;
     qn_quarantine quarantine;
     qn_report report;
     bool is_done;  /* by an earlier attempt: nothing is left to do */
@@ -44,67 +40,6 @@ static quern_status check_same_graph(const qn_engine *engine, const qn_graph *gr
                               "the ranks built different graphs: every rank must make the same calls with the same "
                               "arguments");
     return status;
-}
-
-/* An equal share for each sink of a kind. */
-static void share_among_sinks(job *run, qn_sink_kind kind, uint64_t bytes)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < run->stages.count; i++)
-        count += run->stages.items[i].sink && run->stages.items[i].sink->kind == kind;
-    run->kept_bytes_max[kind] = bytes / (count > 0 ? count : 1);
-}
-
-/* Results of earlier runs make room for this one: what they take then is taken. */
-static quern_status make_room(job *run, uint64_t *kept_bytes, qn_error *error)
-{
-    qn_engine *engine = run->engine;
-    uint64_t bytes_max =
-        qn_settings_cached_bytes_max(&engine->settings, engine->comm, run->stages.live_max, *kept_bytes);
-    quern_status status = qn_cache_shrink(&engine->cache, bytes_max, error);
-    *kept_bytes += qn_cache_get_memory_bytes(&engine->cache);
-    return status;
-}
-
-/* An equal share for each result; but where that is too little for reductions on some rank, only a little for stores, which spill all
- * the same. The ranks' rounds depend on it, so they decide together. */
-static quern_status share_among_results(job *run, uint64_t kept_bytes, qn_error *error)
-{
-    const qn_settings *settings = &run->engine->settings;
-    const qn_stages *stages = &run->stages;
-    qn_comm *comm = run->engine->comm;
-    qn_error refused = *error;
-    uint64_t is_scarce =
-        qn_settings_share(settings, comm, stages->live_max, kept_bytes, &run->share, &refused) != QUERN_OK;
-    quern_status status = qn_comm_reduce_max(comm, &is_scarce, 1, error);
-    run->store_bytes = run->share.pool_bytes;
-    if (status != QUERN_OK || error->status != QUERN_OK || !is_scarce)
-        return error->status;
-    run->store_bytes = STORE_BYTES_MIN;
-    kept_bytes += stages->store_live_max * STORE_BYTES_MIN;
-    uint32_t live_count = stages->moving_live_max > 0 ? stages->moving_live_max : 1;
-    return qn_settings_share(settings, comm, live_count, kept_bytes, &run->share, error);
-}
-
-/* What is kept for the program first, then results of earlier runs, then those of this one. */
-static quern_status deal_out_memory(job *run, qn_error *error)
-{
-    const qn_settings *settings = &run->engine->settings;
-    uint64_t kept_bytes = 0;
-    bool reduces = run->engine->cache.first != NULL;
-    for (uint32_t i = 0; i < run->stages.count; i++)
-        reduces |= run->stages.items[i].result != NULL;
-    share_among_sinks(run, QN_SINK_TOP_K, qn_settings_kept_bytes_max(settings));
-    share_among_sinks(run, QN_SINK_COLLECT, qn_settings_collected_bytes_max(settings, reduces));
-    for (uint32_t i = 0; i < run->stages.count; i++) {
-        const qn_sink *sink = run->stages.items[i].sink;
-        if (sink && sink->kind == QN_SINK_TOP_K)
-            kept_bytes += qn_top_k_expect_bytes(sink, run->kept_bytes_max[QN_SINK_TOP_K]);
-        else if (sink && sink->kind == QN_SINK_COLLECT && reduces)
-            kept_bytes += run->kept_bytes_max[QN_SINK_COLLECT];
-    }
-    make_room(run, &kept_bytes, error);
-    return share_among_results(run, kept_bytes, error);
 }
 
 static void say_taken_over(qn_engine *engine, const qn_output *output)
@@ -135,7 +70,7 @@ static quern_status open_sinks(job *run, qn_error *error)
         if (!sink)
             continue;
         qn_kept_parts kept = find_kept(run, i);
-        qn_sink_writer_init(&run->writers[i], sink, run->engine->comm, run->kept_bytes_max[sink->kind],
+        qn_sink_writer_init(&run->writers[i], sink, run->engine->comm, run->shares.kept_bytes_max[sink->kind],
                             kept.count > 0 ? &kept : NULL, error);
         run->writers[i].checks = run->engine->settings.check;
         say_taken_over(run->engine, &run->writers[i].output);
@@ -151,8 +86,8 @@ static void open_store(job *run, uint32_t index, qn_error *error)
 {
     qn_store_config config = {
         .schema = run->stages.items[index].schema,
-        .pool_bytes = run->store_bytes,
-        .block_bytes = run->share.block_bytes,
+        .pool_bytes = run->shares.store_bytes,
+        .block_bytes = run->shares.share.block_bytes,
         .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     qn_result_create_stored(&run->results[index], &config, error);
@@ -165,9 +100,9 @@ static void open_reduced(job *run, uint32_t index, qn_error *error)
         .comm = run->engine->comm,
         .reducer = &stage->result->reducer,
         .schema = stage->result->input->schema,
-        .pool_bytes = run->share.pool_bytes,
-        .round_bytes = run->share.round_bytes,
-        .block_bytes = run->share.block_bytes,
+        .pool_bytes = run->shares.share.pool_bytes,
+        .round_bytes = run->shares.share.round_bytes,
+        .block_bytes = run->shares.share.block_bytes,
         .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     qn_result_create_reduced(&run->results[index], &config, error);
@@ -205,9 +140,9 @@ static void open_collated(job *run, uint32_t index, qn_error *error)
         .division = collate->divides_keys && !beside ? division : QN_DIVIDE_KEYS,
         .outer_input = stage->outer_side,
         .like = beside ? beside->collated : NULL,
-        .pool_bytes = run->share.pool_bytes,
-        .round_bytes = run->share.round_bytes,
-        .block_bytes = run->share.block_bytes,
+        .pool_bytes = run->shares.share.pool_bytes,
+        .round_bytes = run->shares.share.round_bytes,
+        .block_bytes = run->shares.share.block_bytes,
         .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
     if (qn_result_create_collated(&run->results[index], &config, error) != QUERN_OK)
@@ -630,7 +565,7 @@ static void say_outcome(qn_engine *engine, const qn_report *report, quern_status
 static quern_status do_work(job *run, const qn_graph *graph, qn_error *error)
 {
     qn_engine *engine = run->engine;
-    deal_out_memory(run, error);
+    qn_run_shares_deal(&run->shares, run->engine, &run->stages, error);
     quern_status status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
         status = open_sinks(run, error);
