@@ -512,11 +512,12 @@ static bool make_pad(qn_slots *slots, size_t coming)
     return true;
 }
 
-/* Whether an array that is large already is mostly empty: a crowd in it is of neighbouring tags. In smaller ones it may just be the first of
- * what other ranks send. */
+/* Whether an array is mostly empty: no larger one helps against a crowd in it. Of neighbouring tags it is if the array is large already,
+ * in smaller ones it may just be the first of what other ranks send; of equal tags, if their places are mixed. */
 static bool is_sparse(const qn_slots *slots, size_t bytes_max)
 {
-    return qn_slots_get_bytes(slots) >= bytes_max / 2 && slots->used_count < slots->slot_count / MIXED_PART;
+    return (slots->mixed || qn_slots_get_bytes(slots) >= bytes_max / 2) &&
+           slots->used_count < slots->slot_count / MIXED_PART;
 }
 
 qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_max)
@@ -530,8 +531,10 @@ qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_
         return QN_SLOTS_OK;
     if (!slots->crowded && lasts(slots, slots->used_count + coming))
         return QN_SLOTS_OK;
-    if (slots->crowded && !slots->mixed && is_sparse(slots, bytes_max))
-        return mix(slots) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
+    if (slots->crowded && !lacks && is_sparse(slots, bytes_max)) {
+        slots->crowded = false;
+        return slots->mixed || mix(slots) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
+    }
     uint64_t slot_count = larger_count(slots, slots->used_count + coming, bytes_max);
     if (slot_count > 0)
         return grow_to(slots, slot_count) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;

@@ -13,7 +13,9 @@ struct qn_packer {
     qn_packer_fn fn;
     void *user;
     qn_error failure; /* of fn */
-    bool discards;    /* ended, or given up */
+    bool is_lz4;
+    bool discards; /* ended, or given up */
+    bool has_content;
 };
 
 typedef struct kind {
@@ -34,18 +36,21 @@ const char *qn_compression_suffix(quern_compression compression)
     return (size_t)compression < sizeof kinds / sizeof *kinds ? kinds[compression].suffix : NULL;
 }
 
+/* libarchive is not told of a failure: it would never free what it holds for this function. */
 static la_ssize_t give_out(struct archive *archive, void *user, const void *data, size_t bytes)
 {
     qn_packer *packer = user;
-    if (packer->discards || packer->fn(packer->user, data, bytes, &packer->failure) == QUERN_OK)
-        return (la_ssize_t)bytes;
-    archive_set_error(archive, EIO, "%s", packer->failure.text);
-    return -1;
+    (void)archive;
+    if (!packer->discards)
+        packer->discards = packer->fn(packer->user, data, bytes, &packer->failure) != QUERN_OK;
+    return (la_ssize_t)bytes;
 }
 
-/* fn's own words, if it was that which failed. */
-static quern_status failure_of(const qn_packer *packer, qn_error *error)
+/* What fn answered before counts as well, and in its own words. */
+static quern_status outcome(const qn_packer *packer, bool done, qn_error *error)
 {
+    if (done && packer->failure.status == QUERN_OK)
+        return QUERN_OK;
     if (packer->failure.status != QUERN_OK)
         return qn_error_set(error, packer->failure.status, 0, "%s", packer->failure.text);
     const char *text = archive_error_string(packer->archive);
@@ -95,11 +100,12 @@ quern_status qn_packer_create(qn_packer **packer_out, quern_compression compress
     }
     packer->fn = fn;
     packer->user = user;
+    packer->is_lz4 = compression == QUERN_LZ4;
     if (set_up(packer, &kinds[compression], level) == ARCHIVE_OK && begin_stream(packer->archive) == ARCHIVE_OK) {
         *packer_out = packer;
         return QUERN_OK;
     }
-    quern_status status = failure_of(packer, error);
+    quern_status status = outcome(packer, false, error);
     qn_packer_destroy(packer);
     return status;
 }
@@ -107,14 +113,27 @@ quern_status qn_packer_create(qn_packer **packer_out, quern_compression compress
 quern_status qn_packer_write(qn_packer *packer, const void *data, size_t bytes, qn_error *error)
 {
     la_ssize_t written = archive_write_data(packer->archive, data, bytes);
-    return written == (la_ssize_t)bytes ? QUERN_OK : failure_of(packer, error);
+    packer->has_content |= bytes > 0;
+    return outcome(packer, written == (la_ssize_t)bytes, error);
+}
+
+/* libarchive cannot close a frame of LZ4 that it was given nothing for: it takes the checksum of a state that is not there. */
+static bool cannot_be_closed(const qn_packer *packer)
+{
+    return packer->is_lz4 && !packer->has_content;
 }
 
 quern_status qn_packer_end(qn_packer *packer, qn_error *error)
 {
+    static const uint8_t empty_frame[] = {0x04, 0x22, 0x4d, 0x18, /* magic */
+                                          0x64, 0x40, 0xa7,       /* independent blocks, a checksum of the content; 64 KiB; theirs */
+                                          0,    0,    0,    0,    /* no block more */
+                                          0x05, 0x5d, 0xcc, 0x02};
+    if (cannot_be_closed(packer))
+        return packer->fn(packer->user, empty_frame, sizeof empty_frame, error);
     int result = archive_write_close(packer->archive);
     packer->discards = true;
-    return result == ARCHIVE_OK ? QUERN_OK : failure_of(packer, error);
+    return outcome(packer, result == ARCHIVE_OK, error);
 }
 
 void qn_packer_destroy(qn_packer *packer)
@@ -122,6 +141,8 @@ void qn_packer_destroy(qn_packer *packer)
     if (!packer)
         return;
     packer->discards = true; /* freeing it closes it */
+    if (cannot_be_closed(packer))
+        archive_write_data(packer->archive, "", 1);
     archive_write_free(packer->archive);
     free(packer);
 }

@@ -155,9 +155,9 @@ def a_small_side_of_a_join_is_once_on_each_host_and_crosses_its_cable_once(t):
               (stage["ranks"][2 * number - 2:2 * number] for stage in stages for number in here.cluster.inits)]
     table = max(tables)
     print("# a table of %d bytes; received: %s" % (table, received))
-    # A half of it is the index, which each host makes by itself; and what it brought itself does not come back.
+    # A half of it is the index, which each host makes by itself; and what it brought itself, more or less of it, does not come back.
     t.check(table > 2 << 20 and tables.count(table) == 4, "tables: %s" % tables)
-    t.check(all(0.3 * table < each < 0.75 * table for each in received.values()), "received: %s of %d" % (received, table))
+    t.check(max(received.values()) < 0.75 * table and sum(received.values()) > 1.2 * table, "received: %s of %d" % (received, table))
     done = subprocess.run([*words, "one"], cwd=here.dir, env=here.environment(), capture_output=True)
     t.check(done.returncode == 0 and t.committed(here.path("out")) == t.committed(here.path("one")) != b"", "other bytes")
 
