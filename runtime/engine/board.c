@@ -430,19 +430,34 @@ static json_t *describe_rank(const qn_board *board, const board_rank *rank, uint
     return row;
 }
 
+/* Of many ranks a text takes long to make, and rank 0 waits for the lock: it is made of a copy. The caller destroys that; NULL: no memory. */
+static qn_board *copy(qn_board *board)
+{
+    qn_board *made = NULL;
+    qn_error ignored = {0};
+    pthread_mutex_lock(&board->lock);
+    if (qn_board_create(&made, board->rank_count, board->node_count, NULL, NULL, &ignored) == QUERN_OK) {
+        memcpy(made->ranks, board->ranks, board->rank_count * sizeof *made->ranks);
+        memcpy(made->nodes, board->nodes, board->node_count * sizeof *made->nodes);
+        made->stage = board->stage;
+    }
+    pthread_mutex_unlock(&board->lock);
+    return made;
+}
+
 json_t *qn_board_describe_ranks(qn_board *board, uint64_t now_ns)
 {
-    if (!board)
+    qn_board *shown = board ? copy(board) : NULL;
+    if (!shown)
         return NULL;
     json_t *object = json_object(), *hosts = json_array(), *rows = json_array();
-    pthread_mutex_lock(&board->lock);
-    for (uint32_t node = 0; node < board->node_count; node++)
-        json_array_append_new(hosts, text_json(board->nodes[node].host));
-    for (uint32_t rank = 0; rank < board->rank_count; rank++)
-        json_array_append_new(rows, describe_rank(board, &board->ranks[rank], now_ns));
-    pthread_mutex_unlock(&board->lock);
+    for (uint32_t node = 0; node < shown->node_count; node++)
+        json_array_append_new(hosts, text_json(shown->nodes[node].host));
+    for (uint32_t rank = 0; rank < shown->rank_count; rank++)
+        json_array_append_new(rows, describe_rank(shown, &shown->ranks[rank], now_ns));
     json_object_set_new(object, "hosts", hosts);
     json_object_set_new(object, "columns", describe_columns());
     json_object_set_new(object, "ranks", rows);
+    qn_board_destroy(shown);
     return object;
 }
