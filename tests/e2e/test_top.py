@@ -13,7 +13,7 @@ import subprocess
 import termios
 import time
 
-from harness import load_json, main, process_env, read_file, test, wait_until
+from harness import load_json, main, nodes, process_env, read_file, test, wait_until
 
 LINES = b"".join(b"word%d\n" % (5 if i % 3 == 0 else i % 977) for i in range(2000000))
 PATIENCE = 20
@@ -31,13 +31,13 @@ def quern(t, status, *words, cwd=None):
     return done.stdout
 
 
-def slowly(t, n, *options):
+def slowly(t, n, *options, **start):
     """A job of minutes."""
     t.program = build_path(t, "resumed_job")
     path = t.path("input")
     if not os.path.exists(path):
         t.write("input", LINES)
-    return t.start(n, "slow", t.path("out1"), t.path("out2"), path, "--quern-split-bytes=32K", "--quern-job", t.path("job"), *options)
+    return t.start(n, "slow", t.path("out1"), t.path("out2"), path, "--quern-split-bytes=32K", "--quern-job", t.path("job"), *options, **start)
 
 
 def ranks_of(job):
@@ -131,6 +131,16 @@ def figures_of(t):
 
 
 @test
+def ranks_of_other_nodes_are_seen_too(t):
+    running = slowly(t, 5, **nodes(t, (2, 3)))
+    t.check(wait_until(lambda: all_work(t.path("job"), 5), PATIENCE), "ranks: %s" % ranks_of(t.path("job")))
+    ranks = ranks_of(t.path("job"))
+    t.check([rank["node"] for rank in ranks] == [0, 0, 1, 1, 1] and not any(rank["silent_ms"] for rank in ranks), str(ranks))
+    t.check(wait_until(lambda: figures_of(t)["bytes"] > 0, PATIENCE), str(figures_of(t)))
+    running.kill()
+
+
+@test
 def a_rank_that_is_stopped_is_silent_and_so_is_a_job_whose_first_one_is(t):
     running = slowly(t, 3)
     t.check(wait_until(lambda: all_work(t.path("job"), 3), PATIENCE), "it does not work")
@@ -168,8 +178,9 @@ def the_page_at_a_terminal_orders_ranks_fits_it_and_leaves_it_as_it_was(t):
         pattern = r" silent[^\n]*\n(\x1b\[[0-9;]*m)? +%d " % first
         t.check(screen.wait_for(pattern if keys != "jjk" else r"\n +10 "), "%s: %r" % (keys, screen.last_page()))
     for rows, columns in ((40, 130), (10, 40)):
+        screen.wait_for(r"(?!)", 0.3)  # what was drawn for the keys
         screen.resize(rows, columns)
-        t.check(screen.wait_for("q quit.*\x1b\\[J"), screen.text)
+        t.check(screen.wait_for("\x1b\\[H.*q quit.*\x1b\\[J"), screen.text)
         lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.last_page()).split("\r\n")
         t.check(len(lines) <= rows and max(map(len, lines)) <= columns, "%d rows of %d: %s" % (len(lines), max(map(len, lines)), lines))
     screen.type("q")
