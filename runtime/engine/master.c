@@ -483,7 +483,6 @@ static quern_status task_parked(qn_master *master, const qn_task_outcome *outcom
     return keep_resume(master, outcome, error);
 }
 
-/* A stage that is taken up again has no board. */
 static quern_status take_shown(qn_master *master, qn_reader *message, qn_error *error)
 {
     qn_shown shown;

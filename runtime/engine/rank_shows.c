@@ -143,7 +143,9 @@ void qn_rank_shows_start(qn_stage_run *run)
     bool has_memory = qn_heartbeat_get_count(engine->heartbeat) == engine->comm->node_size;
     if (!engine->settings.shows_ranks)
         return;
-    qn_timeline_sum_now(engine->timeline, qn_clock_ns(), run->shows.begin_ns);
+    if (!run->shows.has_begun)
+        qn_timeline_sum_now(engine->timeline, qn_clock_ns(), run->shows.begin_ns);
+    run->shows.has_begun = true;
     run->agent.show = show;
     run->agent.show_user = run;
     run->agent.show_every_ns = has_memory || own_ns < EVERY_NS ? EVERY_NS : own_ns;

@@ -13,16 +13,19 @@
 #ifndef QN_ENGINE_RANK_SHOWS_H
 #define QN_ENGINE_RANK_SHOWS_H
 
+#include <stdbool.h>
+
 #include "runtime/base/timeline.h"
 
 struct qn_stage_run;
 
-/* What the timeline had when the stage began. */
+/* What the timeline had when the stage began; it may rest in between. */
 typedef struct qn_rank_shows {
+    bool has_begun;
     uint64_t begin_ns[QN_TIMELINE_STATE_COUNT];
 } qn_rank_shows;
 
-/* Of a run whose agent has started: from now on, if it is wanted. */
+/* Of a run whose agent has started, or has started again after a rest: from now on, if it is wanted. */
 void qn_rank_shows_start(struct qn_stage_run *run);
 
 #endif

@@ -750,6 +750,7 @@ quern_status qn_stage_restore_all(qn_stage_run *run, qn_error *error)
     run->is_restored = run->restores = true;
     run->master = (qn_master){.comm = engine->comm,
                               .progress = &engine->progress,
+                              .board = engine->board,
                               .stage = engine->stage_number,
                               .stage_name = run->stage->result->name,
                               .epochs = &engine->checkpoint.when,

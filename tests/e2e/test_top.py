@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import struct
@@ -16,7 +17,7 @@ import time
 from harness import load_json, main, nodes, process_env, read_file, test, wait_until
 
 LINES = b"".join(b"word%d\n" % (5 if i % 3 == 0 else i % 977) for i in range(2000000))
-PATIENCE = 20
+PATIENCE = 40  # seconds, on a busy machine
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u009b31m\u202e\x7f\r\n\t'"
 
 
@@ -213,9 +214,10 @@ def make_files(t, count, hostile="", **more):
 @test
 def ten_thousand_ranks_are_shown_at_once(t):
     make_files(t, 10000)
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     page = quern(t, 0, "top", "--once", "--sort", "memory", "made").decode()
-    t.check(time.monotonic() - began < 3 * t.options.patience, "it took %.1f s" % (time.monotonic() - began))
+    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    t.check(seconds < 2 * t.options.patience, "it took %.1f s of a processor" % seconds)
     ranks = [int(line.split()[0]) for line in page.split(" spilled\n")[1].splitlines()]
     t.check(ranks == list(range(9999, -1, -1)), "the order of ranks")
     t.check("ended, done, 10000 ranks on 157 nodes" in page and "stage 1  name: done in 1.5 s, 10 B read" in page, page[:500])
