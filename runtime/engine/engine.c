@@ -746,6 +746,7 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     qn_timeline_attach(engine->timeline);
     while (try_run(engine, graph, &mark, error) == QN_OUTCOME_AGAIN) {
         *error = before;
+        memset(engine->sent_group_bytes, 0, sizeof engine->sent_group_bytes); /* the groups will be others */
         qn_timeline_enter(QN_TIMELINE_RECOVER);
         if (qn_recovery_go_on(engine, mark, error) != QUERN_OK)
             break;

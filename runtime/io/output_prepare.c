@@ -156,8 +156,8 @@ static quern_status clear_all(clearing *job, qn_error *error)
     return status;
 }
 
-static quern_status remove_those(const char *path, const char *token, bool (*is_among)(qn_output_kind kind, bool is_own),
-                                 qn_error *error)
+static quern_status remove_those(const char *path, const char *token,
+                                 bool (*is_among)(qn_output_kind kind, bool is_own), qn_error *error)
 {
     DIR *directory = opendir(path);
     if (!directory)
