@@ -82,9 +82,9 @@ static char *describe(qn_job_status *status)
         (json_int_t)status->rank_count, "nodes", (json_int_t)status->node_count, "started", (json_int_t)status->start_s,
         "updated", (json_int_t)time(NULL), "run", (json_int_t)status->run, "stages", (json_int_t)status->stage_count,
         "stage", describe_stage(status), "figures", figures, "stages_over", status->over, "alerts", status->alerts);
-    pthread_mutex_unlock(&status->lock);
-    char *text = all ? json_dumps(all, JSON_INDENT(1)) : NULL;
+    char *text = all ? json_dumps(all, JSON_INDENT(1)) : NULL; /* of arrays that others add to under the lock */
     json_decref(all);
+    pthread_mutex_unlock(&status->lock);
     return text;
 }
 
