@@ -105,6 +105,14 @@ def says(root, interpreters, script, path, version):
     return ["%s: %r is not in what it does:\n%s" % (path, line, said) for line in needed if line not in said]
 
 
+def citation(root, version):
+    text = read(root, "CITATION.cff")
+    keys = set(re.findall(r"^([\w-]+):", text, re.MULTILINE))
+    said = re.search(r"^version: (\S+)$", text, re.MULTILINE)
+    return ["CITATION.cff: no %s" % key for key in sorted({"cff-version", "message", "title", "authors"} - keys)] + \
+        ([] if said and said.group(1) == version else ["CITATION.cff: not version " + version])
+
+
 def lua_modulefile(root, version):
     return says(root, ("lua5.4", "lua5.3", "lua"), LMOD, LUA, version)
 
@@ -116,6 +124,7 @@ def tcl_modulefile(root, version):
 TESTS = {
     "the Spack recipe is Python and names what the build needs": spack_recipe,
     "the easyconfig is assignments and names what the build needs": easyconfig,
+    "the citation has what its format wants, and this version": citation,
     "the modulefile for Lmod runs and sets what programs look for": lua_modulefile,
     "the modulefile for Environment Modules runs and sets what programs look for": tcl_modulefile,
 }
