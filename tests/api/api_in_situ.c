@@ -167,7 +167,7 @@ static void thousands_of_contexts_take_nothing_that_stays(void)
     check_stable(&before, &after);
 }
 
-/* More than Open MPI's communicators would be if one stayed of each context; they live at once, and go in any order. */
+/* They go in any order. A communicator that stayed would be more than the heap may grow. */
 static void contexts_live_at_once_and_leave_no_communicator(void)
 {
     quern_context *held[HELD_CONTEXT_COUNT];
