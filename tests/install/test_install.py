@@ -200,7 +200,8 @@ def main(root, build, cc):
         print("1..%d" % len(TESTS))
         results = [tell(number, test, place) for number, test in enumerate(TESTS, 1)]
     except Failure as failure:
-        print("1..1\nnot ok 1 - the build is installed\n#   %s" % failure)
+        print("1..1\nnot ok 1 - the build is installed")
+        print("".join("#   %s\n" % line for line in str(failure).splitlines()), end="")
         return 1
     finally:
         shutil.rmtree(directory)
