@@ -47,7 +47,7 @@ QUERN_API quern_status quern_context_create(int *argc, char **argv, const quern_
                                             quern_context **context_out);
 
 /* Starts the library inside a program that runs MPI already, on a duplicate of its communicator. Binding of
- * threads is left alone unless options.pin is QUERN_ON. Collective over comm. Ownership, errors and thread as above;
+ * threads is left alone unless options.pin is QUERN_ON, and so are handlers of signals unless options.crash_report is: see docs/howto/in-situ.md. Collective over comm. Ownership, errors and thread as above;
  * comm is borrowed during the call. MPI must be initialised: else QUERN_ERROR_INVALID_ARGUMENT. Since 0.1. */
 QUERN_API quern_status quern_context_create_on(MPI_Comm comm, const quern_options *options,
                                                quern_context **context_out);

@@ -15,6 +15,9 @@
 #define RELAY_CHUNK_BYTES_MAX ((size_t)4 << 10)
 #define RELAY_MESSAGES_PART   4
 
+#define HUGE_FROM_BYTES                                                                                                \
+    (QN_PAGE_HUGE_BYTES / 8) /* of a round; less is carried in less time than huge pages are zeroed */
+
 void qn_comm_destroy(qn_comm *comm)
 {
     if (comm)
@@ -187,11 +190,11 @@ quern_status qn_exchange_init(qn_exchange *exchange, qn_comm *comm, size_t strid
     size_t chunks_bytes = stride * comm->size;
     QN_ASSERT(chunks_bytes < (size_t)1 << 31); /* MPI counts in int */
     *exchange = (qn_exchange){.comm = comm, .stride = stride};
-    exchange->send_chunks = qn_pages_reserve(chunks_bytes, true);
-    exchange->receive_chunks = qn_pages_reserve(chunks_bytes, true);
+    exchange->send_chunks = qn_pages_reserve(chunks_bytes, false);
+    exchange->receive_chunks = qn_pages_reserve(chunks_bytes, false);
     bool relays = qn_exchange_levels(comm, stride) == 2;
     if (relays)
-        exchange->relay_chunks = qn_pages_reserve(chunks_bytes, true);
+        exchange->relay_chunks = qn_pages_reserve(chunks_bytes, false);
     exchange->sent = calloc(comm->size, sizeof *exchange->sent);
     exchange->received = calloc(comm->size, sizeof *exchange->received);
     exchange->backend = calloc(1, qn_exchange_backend_bytes(comm->size));
@@ -217,6 +220,32 @@ void qn_exchange_fini(qn_exchange *exchange)
     free(exchange->received);
     free(exchange->backend);
     *exchange = (qn_exchange){0};
+}
+
+static void move_to_huge_pages(uint8_t **chunks, size_t bytes)
+{
+    uint8_t *huge = *chunks ? qn_pages_reserve(bytes, true) : NULL;
+    if (!huge)
+        return; /* as it was will do */
+    qn_pages_unreserve(*chunks, bytes);
+    *chunks = huge;
+}
+
+void qn_exchange_reopen(qn_exchange *exchange)
+{
+    size_t chunks_bytes = exchange->stride * exchange->comm->size;
+    uint64_t bytes = 0;
+    QN_ASSERT(exchange->state == QN_EXCHANGE_DONE);
+    for (uint32_t i = 0; i < exchange->comm->size; i++)
+        bytes += (exchange->sent[i] & QN_EXCHANGE_BYTES_MASK) + (exchange->received[i] & QN_EXCHANGE_BYTES_MASK);
+    memset(exchange->sent, 0, exchange->comm->size * sizeof *exchange->sent);
+    exchange->state = QN_EXCHANGE_IDLE;
+    if (exchange->is_huge || bytes < HUGE_FROM_BYTES)
+        return;
+    move_to_huge_pages(&exchange->send_chunks, chunks_bytes);
+    move_to_huge_pages(&exchange->receive_chunks, chunks_bytes);
+    move_to_huge_pages(&exchange->relay_chunks, chunks_bytes);
+    exchange->is_huge = true;
 }
 
 quern_status qn_exchange_start(qn_exchange *exchange, qn_error *error)

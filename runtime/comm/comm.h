@@ -224,6 +224,7 @@ typedef struct qn_exchange {
     uint64_t *sent;        /* [size] bytes and flags, set before the start */
     uint64_t *received;    /* [size] known from PAYLOAD on */
     uint32_t damaged_from; /* a rank whose count arrived in another shape, from PAYLOAD on; UINT32_MAX: none */
+    bool is_huge;          /* chunks are on huge pages: not until a round carried much */
     void *backend;
 } qn_exchange;
 
@@ -235,6 +236,8 @@ quern_status qn_exchange_init(qn_exchange *exchange, qn_comm *comm, size_t strid
 /* Takes a zeroed one; must not be on its way, unless the communicator is broken. */
 void qn_exchange_fini(qn_exchange *exchange);
 quern_status qn_exchange_start(qn_exchange *exchange, qn_error *error);
+/* After one that is done: for the next. What was received is gone, and chunks may be elsewhere. */
+void qn_exchange_reopen(qn_exchange *exchange);
 /* Moves it on as far as it goes without waiting. */
 quern_status qn_exchange_test(qn_exchange *exchange, qn_error *error);
 

@@ -10,7 +10,8 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/pages.h"
 
-#define HUGE_FROM_BYTES (64 * QN_PAGE_HUGE_BYTES) /* below, a huge page touched for a few records costs too much */
+#define HUGE_BUDGET_BYTES_MIN (64 * QN_PAGE_HUGE_BYTES) /* below, whole huge pages would be too coarse */
+#define HUGE_FROM_BYTES       (QN_PAGE_HUGE_BYTES / 4)  /* a few records take less time than zeroing one does */
 
 /* Before the records of a part; not aligned. Of a record: the lengths of its key and value as far as they vary, 4 bytes each;
  * then the key and the value. */
@@ -28,7 +29,8 @@ typedef struct part {
 
 quern_status qn_collect_init(qn_sink_writer *writer, qn_error *error)
 {
-    writer->collected = qn_pages_reserve(writer->kept_bytes_max, writer->kept_bytes_max >= HUGE_FROM_BYTES);
+    writer->huge_at_bytes = writer->kept_bytes_max >= HUGE_BUDGET_BYTES_MIN ? HUGE_FROM_BYTES : UINT64_MAX;
+    writer->collected = qn_pages_reserve(writer->kept_bytes_max, false);
     if (!writer->collected)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no address space to collect %llu MiB of records",
                             (unsigned long long)(writer->kept_bytes_max >> 20));
@@ -59,6 +61,10 @@ static uint8_t *take_room(qn_sink_writer *writer, size_t bytes)
         return NULL;
     uint8_t *room = writer->collected + writer->kept_bytes;
     writer->kept_bytes += bytes;
+    if (QN_UNLIKELY(writer->kept_bytes > writer->huge_at_bytes)) {
+        qn_pages_advise_huge(writer->collected, writer->kept_bytes_max);
+        writer->huge_at_bytes = UINT64_MAX;
+    }
     return room;
 }
 

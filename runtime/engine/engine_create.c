@@ -206,7 +206,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     comm->on_loss = engine->settings.recovers ? QN_LOSS_IS_SURVIVED : comm->in_host ? QN_LOSS_FAILS : QN_LOSS_ENDS_JOB;
     if (engine->settings.isolate)
         qn_pages_keep_from_children();
-    engine->heeds_signals = engine->checkpoint.directory || engine->settings.job_dir;
+    /* Inside a host application signals are its own. */
+    engine->heeds_signals = !comm->in_host && (engine->checkpoint.directory || engine->settings.job_dir);
     if (engine->heeds_signals)
         qn_suspension_watch();
     engine->is_watched = engine->settings.tells_crash && qn_crash_watch(tell_crash, engine);

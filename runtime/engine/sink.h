@@ -32,6 +32,7 @@ typedef struct qn_sink_writer {
     uint8_t *collected; /* [kept_bytes_max] reserved, [kept_bytes] used */
     uint64_t kept_part_count;
     uint64_t part_at_bytes; /* where the open part begins */
+    uint64_t huge_at_bytes; /* kept_bytes from which on what follows is on huge pages */
     /* top k and collect */
     uint64_t kept_bytes, kept_bytes_max; /* of rows and keys, or of parts */
     bool checks;                         /* check mode: whether the callback of collect leaves records as they are */

@@ -404,8 +404,7 @@ static quern_status receive_round(qn_rounds *rounds, qn_exchange *exchange, qn_e
         if (bytes > 0)
             status = receive_chunk(rounds, from, exchange->receive_chunks + from * exchange->stride, bytes, error);
     }
-    memset(exchange->sent, 0, rounds->comm->size * sizeof *exchange->sent);
-    exchange->state = QN_EXCHANGE_IDLE;
+    qn_exchange_reopen(exchange);
     rounds->completed++;
     return status;
 }

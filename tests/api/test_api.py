@@ -40,6 +40,7 @@ PLANS = {
     "api_hdf5": Plan(ranks(None, 2, 7), 60, True),
     "api_formats": Plan(ranks(None, 3, 4), 90, True),
     "api_memory": Plan(ranks(None, 2, 7), 90, True),
+    "api_in_situ": Plan([(2, ())], 280, False),
     "api_pairs": Plan(ranks(None, 3, 7), 90, True),
     "api_bad_records": Plan(ranks(None, 2, 7), 240, True),
     "api_places": Plan(ranks(None, 3), 60, True),

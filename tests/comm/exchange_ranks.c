@@ -128,7 +128,7 @@ static void chunks_and_counts_arrive_as_they_were_sent(size_t stride, uint32_t l
         if (!look(exchanges, done, started, &counted))
             continue;
         check_chunks(&exchanges[done % IN_FLIGHT], done);
-        exchanges[done++ % IN_FLIGHT].state = QN_EXCHANGE_IDLE;
+        qn_exchange_reopen(&exchanges[done++ % IN_FLIGHT]);
     }
     for (int i = 0; i < IN_FLIGHT; i++)
         qn_exchange_fini(&exchanges[i]);
@@ -151,7 +151,6 @@ static void large_chunks_tell_the_speed_of_the_link_and_small_ones_do_not(uint32
         uint64_t far = comm->size - comm->node_size;
         CHECK(comm->link_bytes == (stride > 1024 ? far * stride : 0));
         CHECK((comm->link_ns > 0) == (comm->link_bytes > 0));
-        exchange.state = QN_EXCHANGE_IDLE;
         qn_exchange_fini(&exchange);
     }
 }

@@ -46,7 +46,7 @@ static void run_rounds(qn_exchange *exchanges, uint64_t count)
                 break;
         }
         if (exchanges[done % IN_FLIGHT].state == QN_EXCHANGE_DONE)
-            exchanges[done++ % IN_FLIGHT].state = QN_EXCHANGE_IDLE;
+            qn_exchange_reopen(&exchanges[done++ % IN_FLIGHT]);
         else
             sched_yield();
     }

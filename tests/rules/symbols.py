@@ -27,7 +27,8 @@ def declared(root):
 
 def exported(library):
     done = subprocess.run(["nm", "-D", "--defined-only", "-P", library], capture_output=True, text=True, check=True)
-    return {line.split()[0].split("@")[0] for line in done.stdout.splitlines() if line.strip()}
+    rows = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    return {row[0].split("@")[0] for row in rows if row[1] != "A"}  # an A is the name of a version
 
 
 def reviewed(root):
