@@ -6,7 +6,9 @@
 
 static void prepare(qn_chain *chain, qn_error *error)
 {
-    QN_ASSERT(chain->has_stretches && !chain->apart && !chain->hold && chain->sampled_count == 0);
+    QN_ASSERT(chain->has_stretches);
+    QN_ASSERT(!chain->apart);
+    QN_ASSERT(!chain->hold);
     chain->error = error;
     chain->delivered = chain->skip = 0;
     chain->callback_failed = chain->end_failed = chain->ended_apart = false;

@@ -327,6 +327,18 @@ static void who_fails_always_or_emits_early_ends_the_job(void)
     quern_context_destroy(context);
 }
 
+static void a_sample_may_be_in_front_of_a_stretch(void)
+{
+    quern_context *context = small_splits();
+    keeper all = {.name = "all"};
+    quern_dataset *kept = quern_flat_map_stretch(quern_sample(lines_of(context), 1, 1), u64_u64, &callbacks, &all);
+    quern_write_text(quern_reduce_by_key(kept, QUERN_SUM), kit_path("sampled"));
+    kit_run(context);
+    check_sums(kit_path("sampled"));
+    check_closed(&all);
+    quern_context_destroy(context);
+}
+
 static void what_cannot_be_is_refused(void)
 {
     quern_context *context = small_splits();
@@ -355,6 +367,7 @@ int main(int argc, char **argv)
     RUN(stretches_behind_each_other_and_behind_groups_and_memory_give_everything, 15);
     RUN(a_failure_while_the_end_is_given_ends_the_job_unless_a_part_is_made_again, 10);
     RUN(who_fails_always_or_emits_early_ends_the_job, 10);
+    RUN(a_sample_may_be_in_front_of_a_stretch, 10);
     RUN(what_cannot_be_is_refused, 10);
     return kit_finish();
 }
