@@ -178,6 +178,8 @@ def what_cannot_be_run_is_told_before_any_work(t):
                  ("--reduce", "cat"), ("--map", "cat", "--timeout", "0"), ("--map", "cat", "--nonsense")):
         stream(t, 2, *args, path, status=2)
     t.check(stream(t, 2, "--map", "'cat' \"-\" ''-", path) == b"a\n", "quotes are read otherwise")
+    run = stream(t, 2, "--map", "cat", path, "--quern-nonsense=1", status=2)
+    t.check(run.stderr.count(b"quern-nonsense") == 1, "another message", run)
     run = stream(t, 2, "--map", "cat", path, "--quern-encrypt=" + plain, status=2)
     t.check(b"encrypt" in run.stderr, "another message", run)
 

@@ -59,7 +59,7 @@ static const struct argp_option options[] = {
     {"compress", COMPRESS, "gzip|zstd|lz4", 0, "Compresses the output"},
     {"stderr", SHOW_STDERR, NULL, 0,
      "Shows what commands write to standard error, and not only how that of a failed one ends"},
-    {NULL, RANKS, "RANKS", 0, "As of quern run, and so the next four"},
+    {NULL, RANKS, "RANKS", 0, "As of quern run, and so are --hosts, --restarts, --checkpoint and --mpirun"},
     {"hosts", HOSTS, "HOSTS", 0, "Goes to mpirun as --host"},
     {"restarts", RESTARTS, "TIMES", 0, "Starts a job that was killed again, so many times at most (0)"},
     {"checkpoint", CHECKPOINT, "DIR", 0, "Where the job saves, and goes on from"},

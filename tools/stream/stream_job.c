@@ -216,6 +216,8 @@ int main(int argc, char **argv)
         failed = prepare(&all);
     if (status == QUERN_OK)
         status = quern_context_create(NULL, NULL, &all.options, &context);
+    else
+        status = quern_context_create(&argc, argv, NULL, &context); /* fails alike, and knows which rank is to say so */
     bool speaks = quern_context_rank(context) == 0;
     if (status == QUERN_OK && !problem && failed == 0)
         status = run(&all, context, argv + optind, (size_t)(argc - optind));
