@@ -22,6 +22,7 @@ struct qn_timeline {
     uint64_t column_ns, look_ns;
     qn_timeline_state state;
     int memory_fd;
+    uint64_t ns[QN_TIMELINE_STATE_COUNT]; /* in all columns */
     column columns[QN_TIMELINE_COLUMNS];
 };
 
@@ -47,6 +48,7 @@ void qn_timeline_begin(qn_timeline *timeline, uint64_t now_ns)
     if (!timeline)
         return;
     memset(timeline->columns, 0, sizeof timeline->columns);
+    memset(timeline->ns, 0, sizeof timeline->ns);
     timeline->begin_ns = timeline->since_ns = now_ns;
     timeline->column_ns = COLUMN_NS_FIRST;
     timeline->look_ns = 0;
@@ -90,6 +92,7 @@ void qn_timeline_note(qn_timeline *timeline, qn_timeline_state state, uint64_t n
     if (!timeline)
         return;
     if (now_ns > timeline->since_ns) {
+        timeline->ns[timeline->state] += now_ns - timeline->since_ns;
         column_at(timeline, now_ns); /* it is wide enough for all that follows */
         while (timeline->since_ns < now_ns) {
             column *here = column_at(timeline, timeline->since_ns);
@@ -111,16 +114,15 @@ void qn_timeline_note_memory(qn_timeline *timeline, uint64_t bytes)
 }
 
 /* The second number of the file: pages that are resident. */
-static void look_at_memory(qn_timeline *timeline)
+uint64_t qn_timeline_query_memory(const qn_timeline *timeline)
 {
     char text[128];
-    ssize_t bytes = timeline->memory_fd >= 0 ? pread(timeline->memory_fd, text, sizeof text - 1, 0) : -1;
+    ssize_t bytes = timeline && timeline->memory_fd >= 0 ? pread(timeline->memory_fd, text, sizeof text - 1, 0) : -1;
     if (bytes <= 0)
-        return;
+        return 0;
     text[bytes] = 0;
     char *second = strchr(text, ' ');
-    if (second)
-        qn_timeline_note_memory(timeline, strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE));
+    return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 qn_timeline_state qn_timeline_enter(qn_timeline_state state)
@@ -132,7 +134,7 @@ qn_timeline_state qn_timeline_enter(qn_timeline_state state)
     uint64_t now_ns = qn_clock_ns();
     qn_timeline_note(timeline, state, now_ns);
     if (now_ns >= timeline->look_ns) {
-        look_at_memory(timeline);
+        qn_timeline_note_memory(timeline, qn_timeline_query_memory(timeline));
         timeline->look_ns = now_ns + (timeline->column_ns > LOOK_NS_MIN ? timeline->column_ns : LOOK_NS_MIN);
     }
     return before;
@@ -141,9 +143,22 @@ qn_timeline_state qn_timeline_enter(qn_timeline_state state)
 void qn_timeline_sum(const qn_timeline *timeline, uint64_t *ns_out)
 {
     memset(ns_out, 0, QN_TIMELINE_STATE_COUNT * sizeof *ns_out);
-    for (size_t i = 0; timeline && i < QN_TIMELINE_COLUMNS; i++)
-        for (size_t state = 0; state < QN_TIMELINE_STATE_COUNT; state++)
-            ns_out[state] += timeline->columns[i].ns[state];
+    if (timeline)
+        memcpy(ns_out, timeline->ns, sizeof timeline->ns);
+}
+
+qn_timeline_state qn_timeline_get_state(const qn_timeline *timeline)
+{
+    return timeline ? *(const volatile qn_timeline_state *)&timeline->state : QN_TIMELINE_OTHER;
+}
+
+void qn_timeline_sum_now(const qn_timeline *timeline, uint64_t now_ns, uint64_t *ns_out)
+{
+    for (size_t state = 0; state < QN_TIMELINE_STATE_COUNT; state++)
+        ns_out[state] = timeline ? *(const volatile uint64_t *)&timeline->ns[state] : 0;
+    uint64_t since_ns = timeline ? *(const volatile uint64_t *)&timeline->since_ns : now_ns;
+    if (now_ns > since_ns)
+        ns_out[qn_timeline_get_state(timeline)] += now_ns - since_ns;
 }
 
 static char letter_of(const double *weights)

@@ -58,6 +58,13 @@ void qn_timeline_note_memory(qn_timeline *timeline, uint64_t bytes);
 
 /* How long it was in each state so far. ns_out: [QN_TIMELINE_STATE_COUNT]. Takes NULL. */
 void qn_timeline_sum(const qn_timeline *timeline, uint64_t *ns_out);
+
+/* What others may ask while the thread goes on writing; each number is whole, and they may be a moment apart. They take NULL. */
+qn_timeline_state qn_timeline_get_state(const qn_timeline *timeline);
+/* As sum, with the time that it has been in its state by now. */
+void qn_timeline_sum_now(const qn_timeline *timeline, uint64_t now_ns, uint64_t *ns_out);
+/* What the process has in memory; 0: not known. */
+uint64_t qn_timeline_query_memory(const qn_timeline *timeline);
 /* The time from `begin_ns` to `end_ns` as `count` letters: of the state that took most of each part, or a blank where nothing was written. Takes
  * NULL, which is all blanks. */
 void qn_timeline_draw(const qn_timeline *timeline, uint64_t begin_ns, uint64_t end_ns, size_t count, char *letters_out);

@@ -248,7 +248,8 @@ static bool is_for_master(uint32_t kind)
 {
     return kind == QN_MESSAGE_DONE || kind == QN_MESSAGE_FAILED || kind == QN_MESSAGE_WANT_ROUND ||
            kind == QN_MESSAGE_IDLE || kind == QN_MESSAGE_BROKEN || kind == QN_MESSAGE_GIVEN_BACK ||
-           kind == QN_MESSAGE_PARKED || kind == QN_MESSAGE_SUSPEND || kind == QN_MESSAGE_READY;
+           kind == QN_MESSAGE_PARKED || kind == QN_MESSAGE_SUSPEND || kind == QN_MESSAGE_READY ||
+           kind == QN_MESSAGE_SHOWN;
 }
 
 static quern_status handle(qn_agent *agent, const void *data, size_t bytes, uint32_t from)
@@ -273,6 +274,14 @@ static quern_status handle_own(void *user, const void *message, size_t bytes, qn
     return handle(user, message, bytes, 0);
 }
 
+/* It comes whether anything goes on or not, and is no sign of life. */
+static bool is_shown(const void *data, size_t bytes)
+{
+    qn_message_head head = {0};
+    memcpy(&head, data, bytes < sizeof head ? bytes : sizeof head);
+    return head.kind == QN_MESSAGE_SHOWN;
+}
+
 static quern_status take_messages(qn_agent *agent)
 {
     for (int i = 0; i < MESSAGES_AT_ONCE_MAX; i++) {
@@ -280,11 +289,12 @@ static quern_status take_messages(qn_agent *agent)
         size_t bytes = 0;
         uint32_t from = 0;
         quern_status status = qn_comm_poll(agent->comm, &data, &bytes, &from, &agent->error);
+        bool is_activity = data && !is_shown(data, bytes);
         if (status == QUERN_OK && data)
             status = handle(agent, data, bytes, from);
         if (status != QUERN_OK || !data)
             return status;
-        agent->activity++;
+        agent->activity += is_activity;
     }
     return QUERN_OK;
 }
@@ -329,10 +339,22 @@ static void make_progress(qn_agent *agent)
         qn_agent_break(agent, &agent->error);
 }
 
+static void show_if_due(qn_agent *agent, uint64_t now_ns, bool is_worker)
+{
+    uint64_t last_ns = is_worker ? agent->own_shown_ns : agent->shown_ns;
+    if (!agent->show || now_ns - last_ns < agent->show_every_ns || agent->ended)
+        return;
+    agent->shown_ns = now_ns;
+    agent->own_shown_ns = is_worker ? now_ns : agent->own_shown_ns;
+    agent->show(agent->show_user, now_ns, is_worker);
+}
+
 void qn_agent_progress(qn_agent *agent)
 {
     make_progress(agent);
-    atomic_store_explicit(&agent->progress_ns, qn_clock_ns(), memory_order_relaxed);
+    uint64_t now_ns = qn_clock_ns();
+    show_if_due(agent, now_ns, true);
+    atomic_store_explicit(&agent->progress_ns, now_ns, memory_order_relaxed);
 }
 
 void qn_agent_progress_if_due(qn_agent *agent)
@@ -447,6 +469,13 @@ void qn_agent_report_ready(qn_agent *agent, const qn_task *task)
     report(agent);
 }
 
+void qn_agent_show(qn_agent *agent, const void *data, size_t bytes)
+{
+    qn_message_begin(&agent->message, QN_MESSAGE_SHOWN, agent->stage);
+    qn_buffer_append(&agent->message, data, bytes);
+    report(agent);
+}
+
 void qn_agent_report_idle(qn_agent *agent)
 {
     qn_message_begin(&agent->message, QN_MESSAGE_IDLE, agent->stage);
@@ -463,6 +492,7 @@ static void *help(void *user)
         if (qn_clock_ns() - last_ns < HELPER_AFTER_NS || pthread_mutex_trylock(&agent->gate) != 0)
             continue;
         make_progress(agent);
+        show_if_due(agent, qn_clock_ns(), false);
         agent->helped++;
         pthread_mutex_unlock(&agent->gate);
         pause_ns = HELPER_WORKS_EVERY_NS;
@@ -481,7 +511,8 @@ quern_status qn_agent_start(qn_agent *agent, qn_comm *comm, uint32_t stage, qn_m
     pthread_mutex_init(&agent->gate, NULL);
     sem_init(&agent->helper_stop, 0, 0);
     qn_agent_enter(agent);
-    atomic_store(&agent->progress_ns, qn_clock_ns());
+    agent->shown_ns = agent->own_shown_ns = qn_clock_ns();
+    atomic_store(&agent->progress_ns, agent->shown_ns);
     agent->has_helper = comm->helper_allowed && comm->size > 1;
     int reason = agent->has_helper ? qn_thread_start(&agent->helper, help, agent) : 0;
     if (reason != 0) {

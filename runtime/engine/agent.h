@@ -25,6 +25,9 @@
 #define QN_AGENT_TASKS_MAX (QN_SCHED_IN_HAND_MAX + 4 * QN_LOANS_PER_HELPER) /* what does not fit is given back */
 #define QN_AGENT_MASTERS   UINT32_MAX
 
+/* Looks at what this rank shows of itself. Inside the gate. is_worker: by the working thread. */
+typedef void (*qn_agent_show_fn)(void *user, uint64_t now_ns, bool is_worker);
+
 /* A task in hand. message: the split, freed by whoever takes the task. */
 typedef struct qn_task {
     qn_task_order order;
@@ -78,6 +81,10 @@ typedef struct qn_agent {
     sem_t helper_stop;                /* posted when it is to end */
     atomic_uint_fast64_t progress_ns; /* when the working thread last made progress */
     uint64_t helped;                  /* how often the helper had to */
+    qn_agent_show_fn show;            /* called every show_every_ns; NULL: nobody wants to see it */
+    void *show_user;
+    uint64_t show_every_ns, shown_ns; /* by whichever thread */
+    uint64_t own_shown_ns;            /* by the working thread, which sees more */
 } qn_agent;
 
 /* Begins a stage; the caller is inside the gate. master NULL on ranks other than 0. */
@@ -118,6 +125,8 @@ void qn_agent_report_ready(qn_agent *agent, const qn_task *task);
 void qn_agent_park(qn_agent *agent, const qn_task *task, const qn_resume *resume);
 /* This rank will emit nothing more in a stage without tasks. */
 void qn_agent_report_idle(qn_agent *agent);
+/* Sends rank 0 what this rank, or its node, shows: a message that nobody waits for. */
+void qn_agent_show(qn_agent *agent, const void *data, size_t bytes);
 /* This rank cannot go on, for the reason in `failure` (may be agent->error): the job fails. */
 void qn_agent_break(qn_agent *agent, const qn_error *failure);
 

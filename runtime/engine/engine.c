@@ -243,6 +243,39 @@ static quern_status report_stage(job *run, uint32_t index, const qn_stage_run *s
     return outcome == QUERN_OK ? status : outcome;
 }
 
+/* On rank 0, to whoever looks. */
+static void begin_showing(const job *run, const qn_stage *stage, uint64_t now_ns)
+{
+    qn_engine *engine = run->engine;
+    const char *name = qn_leg_source(stage, 0)->name;
+    uint32_t number = run->report.stage_count + 1;
+    qn_job_status_begin_stage(engine->status, name);
+    qn_board_begin_stage(engine->board, number, name, stage->result ? stage->result->name : "output", now_ns);
+    qn_progress_begin_stage(&engine->progress, number, run->stages.count, name);
+}
+
+static void end_showing(job *run, double seconds)
+{
+    qn_engine *engine = run->engine;
+    const qn_report_stage *stage = &run->report.stages[run->report.stage_count - 1];
+    qn_progress_sums sums = {.read_bytes = stage->read_bytes,
+                             .sent_bytes = stage->sent_bytes,
+                             .spilled_bytes = stage->spilled_bytes,
+                             .seconds = seconds};
+    uint64_t work_ns = 0, most_ns = 0;
+    for (uint32_t rank = 0; engine->comm->rank == 0 && rank < engine->comm->size; rank++) {
+        const qn_stage_figures *figures = &stage->ranks[rank];
+        sums.tasks += figures->tasks;
+        sums.records += figures->source_records;
+        work_ns += figures->work_ns;
+        sums.busiest = figures->work_ns > most_ns ? rank : sums.busiest;
+        most_ns = figures->work_ns > most_ns ? figures->work_ns : most_ns;
+    }
+    sums.to_mean = work_ns > 0 ? (double)most_ns * engine->comm->size / (double)work_ns : 1;
+    qn_progress_end_stage(&engine->progress, &sums);
+    qn_job_status_end_stage(engine->status, stage->read_bytes, seconds);
+}
+
 /* counted: what counters had before. */
 static quern_status run_stage(job *run, uint32_t index, const int64_t *counted, qn_error *error)
 {
@@ -260,15 +293,16 @@ static quern_status run_stage(job *run, uint32_t index, const int64_t *counted, 
     stage_run->stage = stage;
     stage_run->index = index;
     stage_run->counted = counted;
-    qn_job_status_begin_stage(engine->status, qn_leg_source(stage, 0)->name);
     uint64_t start_ns = qn_clock_ns();
+    begin_showing(run, stage, start_ns);
     status = begin_and_run(run, index, stage_run, error);
+    qn_board_end_stage(engine->board);
     double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
     qn_log_line(&engine->log, "stage %u: '%s' to %s, %.3f s: %s", engine->stage_number, qn_leg_source(stage, 0)->name,
                 stage->result ? "a result" : "an output", seconds, quern_status_name(status));
     status = report_stage(run, index, stage_run, status, seconds, error);
     if (status == QUERN_OK)
-        qn_job_status_end_stage(engine->status, run->report.stages[run->report.stage_count - 1].read_bytes, seconds);
+        end_showing(run, seconds);
     free(stage_run);
     return status;
 }
@@ -603,6 +637,7 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
     if (status == QUERN_OK && qn_join_tables_choose(engine, graph, error) == QUERN_OK) {
         run->stages = engine->account->stages;
         qn_job_status_begin_run(engine->status, run->stages.count);
+        qn_board_begin_run(engine->board);
         qn_job_status_watch_disk(engine->status, engine->settings.scratch_dir);
         tell_place(engine);
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,

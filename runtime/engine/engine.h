@@ -8,6 +8,7 @@
 #include "runtime/base/log.h"
 #include "runtime/base/timeline.h"
 #include "runtime/comm/comm.h"
+#include "runtime/engine/board.h"
 #include "runtime/engine/cache.h"
 #include "runtime/engine/checkpoint.h"
 #include "runtime/engine/job_pages.h"
@@ -44,6 +45,7 @@ typedef struct qn_engine {
     uint32_t run_count;        /* runs that set bad records apart */
     qn_job_status *status;     /* for others to see; NULL: not asked for, or not rank 0 */
     qn_job_pages pages;        /* the same */
+    qn_board *board;           /* of all ranks, while they work; NULL: nobody wants to see it, or not rank 0 */
     qn_progress progress;
     qn_cache cache;                 /* results of earlier runs */
     qn_checkpoint checkpoint;       /* what is durable */
@@ -59,6 +61,7 @@ typedef struct qn_engine {
     uint64_t run_ns; /* when the run began, with the attempts of which ranks were lost */
     uint64_t sent_group_bytes[QN_ROUNDS_GROUPS_MAX]; /* in this run, to each group of ranks */
     qn_timeline *timeline;                           /* of this rank's working thread; NULL: nobody wants to see it */
+    uint64_t begun_bytes;                            /* of memory, that it had before the first run */
     int64_t clock_ahead_ns; /* of rank 0's clock: what is to be added to this one's to get that one's */
     int64_t clock_error_ns; /* by which that may be wrong */
 } qn_engine;

@@ -132,9 +132,32 @@ static void tell_crash(char *text, size_t bytes, void *user)
     qn_site_tell(&engine->site, engine->comm->rank, engine->comm->size, text, bytes);
 }
 
+/* What somebody should look at: in the log, in the status, and on the terminal. */
+static void tell_alert(void *user, const char *kind, const char *text)
+{
+    qn_engine *engine = user;
+    qn_log_line(&engine->log, "%s: %s", kind, text);
+    qn_progress_say(&engine->progress, "%s: %s", kind, text);
+    qn_job_status_alert(engine->status, kind, text);
+}
+
+quern_status qn_engine_open_board(qn_engine *engine, qn_error *error)
+{
+    const qn_comm *comm = engine->comm;
+    if (comm->rank != 0 || !engine->settings.shows_ranks)
+        return QUERN_OK;
+    if (engine->board)
+        qn_board_resize(engine->board, comm->size, comm->node_count);
+    else
+        qn_board_create(&engine->board, comm->size, comm->node_count, tell_alert, engine, error);
+    qn_job_status_show(engine->status, engine->board);
+    return error->status;
+}
+
 void qn_engine_start_progress(qn_engine *engine)
 {
-    qn_progress_start(&engine->progress, engine->settings.show_progress && engine->comm->rank == 0, engine->status);
+    qn_progress_start(&engine->progress, engine->settings.show_progress && engine->comm->rank == 0, engine->status,
+                      engine->board);
 }
 
 /* Progress is shown from now on, since it is to be seen what is reused. */
@@ -164,9 +187,13 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     engine->first_node_names = engine->node_names;
     if (status == QUERN_OK)
         status = pin(engine, error);
+    if (status == QUERN_OK) {
+        qn_engine_open_board(engine, error);
+        status = qn_comm_agree(comm, error);
+    }
     if (status == QUERN_OK)
         status = qn_engine_open_checkpoint(engine, error);
-    if (status == QUERN_OK && engine->settings.is_seen)
+    if (status == QUERN_OK && (engine->settings.is_seen || engine->settings.shows_ranks))
         engine->timeline = qn_timeline_create(); /* without memory for it this rank's line is empty */
     if (status == QUERN_OK)
         status = qn_heartbeat_start(&engine->heartbeat, engine, error);
@@ -175,6 +202,7 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         qn_engine_destroy(engine);
         return status;
     }
+    engine->begun_bytes = qn_timeline_query_memory(engine->timeline);
     comm->on_loss = engine->settings.recovers ? QN_LOSS_IS_SURVIVED : comm->in_host ? QN_LOSS_FAILS : QN_LOSS_ENDS_JOB;
     if (engine->settings.isolate)
         qn_pages_keep_from_children();
@@ -203,6 +231,7 @@ void qn_engine_destroy(qn_engine *engine)
     qn_checkpoint_close(&engine->checkpoint, engine->is_over);
     qn_job_pages_fini(&engine->pages, engine->settings.job_dir, &engine->log);
     qn_job_status_close(engine->status, !engine->comm);
+    qn_board_destroy(engine->board);
     free(engine->rank_node);
     free(engine->account);
     qn_timeline_destroy(engine->timeline);

@@ -5,6 +5,8 @@
 
 #include "runtime/engine/engine.h"
 
+/* On rank 0, where somebody wants to see ranks: a board, if there is none yet, or else room on it. Local. */
+quern_status qn_engine_open_board(qn_engine *engine, qn_error *error);
 /* Of a run, or before the first one. Local. */
 void qn_engine_start_progress(qn_engine *engine);
 /* Collective; the same outcome on all ranks. */

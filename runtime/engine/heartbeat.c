@@ -21,6 +21,7 @@
 #define END_GRACE_NS      (30 * QN_NS_PER_S) /* for a stuck rank to end itself */
 #define LINE_BYTES        1200
 #define LINES_AT_ONCE_MAX 8
+#define BEATS_MISSED_MIN  3 /* before a rank counts as silent for those who look */
 
 struct qn_heartbeat {
     qn_comm *comm;
@@ -283,6 +284,7 @@ static void *beat(void *user)
         bool has_jumped = qn_roll_begin(&heartbeat->roll, now_ns);
         heartbeat->beats++;
         qn_pulse_take(&heartbeat->taker, now_ns, has_jumped);
+        heartbeat->pulses[heartbeat->mine].state = qn_timeline_get_state(heartbeat->engine->timeline);
         look_around(heartbeat);
         if (heartbeat->has_ring)
             look_at_ring(heartbeat, now_ns);
@@ -404,4 +406,48 @@ void qn_heartbeat_see(qn_heartbeat *heartbeat, qn_agent *agent)
 void qn_heartbeat_unsee(qn_heartbeat *heartbeat)
 {
     qn_pulse_unsee(&heartbeat->taker);
+}
+
+/* ---- what ranks show */
+
+qn_rank_show *qn_heartbeat_get_own_show(qn_heartbeat *heartbeat)
+{
+    return &heartbeat->pulses[heartbeat->mine].show;
+}
+
+uint32_t qn_heartbeat_get_count(const qn_heartbeat *heartbeat)
+{
+    return heartbeat->count;
+}
+
+bool qn_heartbeat_speaks(const qn_heartbeat *heartbeat)
+{
+    return heartbeat->mine == 0;
+}
+
+/* The roll is the thread's, which writes whole numbers. */
+static uint64_t silent_ns_of(const qn_heartbeat *heartbeat, uint32_t member)
+{
+    const qn_pulse *pulse = &heartbeat->pulses[member];
+    uint64_t beat_ns = *(const volatile uint64_t *)&heartbeat->roll.entries[member].beat_ns, now_ns = qn_clock_ns();
+    if (now_ns > beat_ns && now_ns - beat_ns >= BEATS_MISSED_MIN * heartbeat->beat_ns)
+        return now_ns - beat_ns;
+    return pulse->kind == QN_ROLL_SLEEPS || pulse->kind == QN_ROLL_STUCK ? pulse->quiet_ns : 0;
+}
+
+qn_rank_show qn_heartbeat_look(const qn_heartbeat *heartbeat, uint32_t member)
+{
+    const qn_pulse *pulse = &heartbeat->pulses[member];
+    qn_rank_show show = pulse->show;
+    show.figures.rank = pulse->rank;
+    show.figures.state = pulse->state;
+    show.figures.silent_ns = silent_ns_of(heartbeat, member);
+    for (size_t i = 0; i < QN_RANK_KEYS_MAX; i++)
+        show.keys[i].text[sizeof show.keys[i].text - 1] = 0;
+    return show;
+}
+
+void qn_heartbeat_get_host(const qn_heartbeat *heartbeat, char *host_out, size_t bytes)
+{
+    snprintf(host_out, bytes, "%.*s", (int)sizeof heartbeat->host - 1, heartbeat->host);
 }

@@ -22,6 +22,7 @@
 
 #include "runtime/engine/agent.h"
 #include "runtime/engine/engine.h"
+#include "runtime/engine/rank_figures.h"
 
 #define QN_HEARTBEAT_EXIT_STATUS 76 /* frozen; documented in docs/explanation/faults.md */
 
@@ -38,5 +39,18 @@ void qn_heartbeat_begin_run(qn_heartbeat *heartbeat);
 void qn_heartbeat_end_run(qn_heartbeat *heartbeat);
 void qn_heartbeat_see(qn_heartbeat *heartbeat, qn_agent *agent);
 void qn_heartbeat_unsee(qn_heartbeat *heartbeat);
+
+/*
+ * What ranks of the node show of themselves. By whoever is in the gate, but for get_own_show's keys: by the working thread. Members are those that this rank
+ * sees, its whole node if that has memory in common.
+ */
+qn_rank_show *qn_heartbeat_get_own_show(qn_heartbeat *heartbeat); /* to be written; borrowed */
+uint32_t qn_heartbeat_get_count(const qn_heartbeat *heartbeat);
+/* Whether this rank is to tell rank 0 of all that it sees. */
+bool qn_heartbeat_speaks(const qn_heartbeat *heartbeat);
+/* A copy, with state and silent_ns as they are now. Its figures may be a moment apart. */
+qn_rank_show qn_heartbeat_look(const qn_heartbeat *heartbeat, uint32_t member);
+/* Its name; bytes > 0. */
+void qn_heartbeat_get_host(const qn_heartbeat *heartbeat, char *host_out, size_t bytes);
 
 #endif

@@ -23,9 +23,10 @@
 #define NAME_BYTES_MAX 256
 #define ALERTS_MAX     16
 #define DISK_PART_LEFT 0.05 /* of a file system that is nearly full */
+#define RANKS_A_SECOND 1000 /* in ranks.json */
 #define STAGES_MAX     100  /* that are over, the last ones: a loop has thousands */
 
-static const char file_name[] = "status.json", new_name[] = ".status.json.new", cancel_name[] = "cancel";
+static const char file_name[] = "status.json", ranks_name[] = "ranks.json", cancel_name[] = "cancel";
 
 struct qn_job_status {
     char *directory;
@@ -35,8 +36,10 @@ struct qn_job_status {
     sem_t wake; /* posted: the end */
     char host[NAME_BYTES_MAX];
     time_t start_s;
+    uint64_t ranks_ns; /* when ranks.json was written */
 
     pthread_mutex_t lock; /* of what is below, but for the two counts */
+    qn_board *board;      /* borrowed; NULL: none */
     uint32_t rank_count, node_count;
     const char *state, *outcome;      /* of the job; what it will be if it is closed now */
     uint32_t run, stage_count, stage; /* from 1; 0: none */
@@ -69,38 +72,82 @@ static json_t *describe_stage(const qn_job_status *status)
 static char *describe(qn_job_status *status)
 {
     pthread_mutex_lock(&status->lock);
+    qn_board *board = status->board;
+    pthread_mutex_unlock(&status->lock); /* the board has a lock of its own */
+    json_t *figures = qn_board_describe_totals(board, qn_clock_ns());
+    pthread_mutex_lock(&status->lock);
     json_t *all = json_pack(
-        "{s:i, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:O, s:O}", "quern_status", FORM, "state",
+        "{s:i, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o?, s:O, s:O}", "quern_status", FORM, "state",
         status->state, "error", status->failure, "host", status->host, "process", (json_int_t)getpid(), "ranks",
         (json_int_t)status->rank_count, "nodes", (json_int_t)status->node_count, "started", (json_int_t)status->start_s,
         "updated", (json_int_t)time(NULL), "run", (json_int_t)status->run, "stages", (json_int_t)status->stage_count,
-        "stage", describe_stage(status), "stages_over", status->over, "alerts", status->alerts);
+        "stage", describe_stage(status), "figures", figures, "stages_over", status->over, "alerts", status->alerts);
+    char *text = all ? json_dumps(all, JSON_INDENT(1)) : NULL; /* of arrays that others add to under the lock */
+    json_decref(all);
     pthread_mutex_unlock(&status->lock);
-    char *text = all ? json_dumps(all, JSON_INDENT(1)) : NULL;
+    return text;
+}
+
+/* The same of ranks.json; NULL, too: there is no board. */
+static char *describe_ranks(qn_job_status *status)
+{
+    pthread_mutex_lock(&status->lock);
+    qn_board *board = status->board;
+    json_int_t run = status->run, stage = status->stage_start_ns > 0 ? status->stage : 0;
+    pthread_mutex_unlock(&status->lock);
+    json_t *all = qn_board_describe_ranks(board, qn_clock_ns());
+    if (!all)
+        return NULL;
+    json_object_set_new(all, "quern_ranks", json_integer(FORM));
+    json_object_set_new(all, "updated", json_integer((json_int_t)time(NULL)));
+    json_object_set_new(all, "run", json_integer(run));
+    json_object_set_new(all, "stage", stage > 0 ? json_integer(stage) : json_null());
+    char *text = json_dumps(all, JSON_COMPACT);
     json_decref(all);
     return text;
 }
 
-/* 0 or the system's reason. A status that cannot be written later on is no reason to end a job. */
-static int write_file(qn_job_status *status)
+/* A whole file at any time. Frees the text, and replaces its end by a line's. 0 or the system's reason. */
+static int put_file(const qn_job_status *status, const char *name, char *text)
 {
-    char *text = describe(status);
-    if (!text)
-        return ENOMEM;
+    char new_name[32];
+    snprintf(new_name, sizeof new_name, ".%s.new", name);
     int fd = openat(status->directory_fd, new_name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
     int reason = fd < 0 ? errno : 0;
     size_t length = strlen(text);
-    text[length] = '\n'; /* in the place of the end */
+    text[length] = '\n';
+    errno = 0;
     if (reason == 0 && write(fd, text, length + 1) != (ssize_t)length + 1)
         reason = errno ? errno : ENOSPC;
     free(text);
     if (fd >= 0 && close(fd) != 0 && reason == 0)
         reason = errno;
-    if (reason == 0 && renameat(status->directory_fd, new_name, status->directory_fd, file_name) != 0)
+    if (reason == 0 && renameat(status->directory_fd, new_name, status->directory_fd, name) != 0)
         reason = errno;
     if (reason != 0)
         unlinkat(status->directory_fd, new_name, 0);
     return reason;
+}
+
+/* A status that cannot be written later on is no reason to end a job. */
+static int write_file(qn_job_status *status)
+{
+    char *text = describe(status);
+    return text ? put_file(status, file_name, text) : ENOMEM;
+}
+
+static void write_ranks(qn_job_status *status)
+{
+    char *text = describe_ranks(status);
+    if (text)
+        put_file(status, ranks_name, text);
+    status->ranks_ns = qn_clock_ns();
+}
+
+static bool is_time_for_ranks(const qn_job_status *status)
+{
+    uint64_t every_ns = EVERY_NS / 2 + status->rank_count * (EVERY_NS / RANKS_A_SECOND);
+    return qn_clock_ns() - status->ranks_ns >= every_ns;
 }
 
 static void look_for_cancel(const qn_job_status *status)
@@ -131,6 +178,8 @@ static void *keep_file(void *user)
         look_for_cancel(status);
         look_at_disk(status);
         write_file(status);
+        if (is_time_for_ranks(status))
+            write_ranks(status);
     }
     return NULL;
 }
@@ -202,6 +251,7 @@ void qn_job_status_close(qn_job_status *status, bool has_failed)
         sem_post(&status->wake);
         pthread_join(status->thread, NULL);
         status->state = has_failed ? "failed" : status->outcome;
+        write_ranks(status);
         write_file(status);
     }
     if (status->directory_fd >= 0)
@@ -218,6 +268,15 @@ void qn_job_status_close(qn_job_status *status, bool has_failed)
 }
 
 /* ---- what is told ---- */
+
+void qn_job_status_show(qn_job_status *status, qn_board *board)
+{
+    if (!status)
+        return;
+    pthread_mutex_lock(&status->lock);
+    status->board = board;
+    pthread_mutex_unlock(&status->lock);
+}
 
 void qn_job_status_set_ranks(qn_job_status *status, const qn_comm *comm)
 {

@@ -3,7 +3,8 @@
  * runtime/engine/job_status.h: files by which others see how far a job is, and by which they ask it to end.
  *
  * In the job directory rank 0 keeps `status.json`, a whole one at any time (docs/job-directory.md). A thread writes it once a
- * second, whatever the rank is busy with, so a file that gets old means a job that is gone. It also looks for a file `cancel`, which
+ * second, whatever the rank is busy with, so a file that gets old means a job that is gone. Beside it stands `ranks.json`, with what ranks show while
+ * they work (board.h), written the more rarely the more ranks there are. It also looks for a file `cancel`, which
  * anybody may make who may write there: then the job ends as after SIGUSR1. There is no port and no daemon, so both work from any node that
  * sees the directory.
  *
@@ -15,6 +16,7 @@
 #include <jansson.h>
 
 #include "runtime/comm/comm.h"
+#include "runtime/engine/board.h"
 
 typedef struct qn_job_status qn_job_status;
 
@@ -23,6 +25,8 @@ typedef struct qn_job_status qn_job_status;
  * QUERN_ERROR_SYSTEM. */
 quern_status qn_job_status_open(qn_job_status **status_out, const char *directory, const qn_comm *comm, bool is_new,
                                 qn_error *error);
+/* From now on both files show what is on the board: until close, so it is destroyed later. */
+void qn_job_status_show(qn_job_status *status, qn_board *board);
 /* Tells when the file system of this directory is nearly full, from then on. Copies. */
 void qn_job_status_watch_disk(qn_job_status *status, const char *directory);
 /* The last file stays, and says how the last run ended, or that the job did not come to one. Takes NULL, as all below. */

@@ -219,6 +219,7 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
                           .stage = config->number,
                           .epochs = config->epochs,
                           .log = config->log,
+                          .board = config->board,
                           .into = config->into,
                           .made = {.counter_count = config->counter_count},
                           .note = config->note,
@@ -482,6 +483,18 @@ static quern_status task_parked(qn_master *master, const qn_task_outcome *outcom
     return keep_resume(master, outcome, error);
 }
 
+static quern_status take_shown(qn_master *master, qn_reader *message, qn_error *error)
+{
+    qn_shown shown;
+    const void *fields = qn_reader_take(message, sizeof shown);
+    if (!fields)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message is too short");
+    memcpy(&shown, fields, sizeof shown);
+    if (master->board)
+        qn_board_take(master->board, &shown, qn_clock_ns());
+    return QUERN_OK;
+}
+
 quern_status qn_master_receive(qn_master *master, const qn_message_head *head, qn_reader *message, uint32_t from,
                                qn_error *error)
 {
@@ -492,6 +505,8 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
             qn_suspension_ask();
         return QUERN_OK;
     }
+    if (head->kind == QN_MESSAGE_SHOWN)
+        return take_shown(master, message, error);
     if (head->kind == QN_MESSAGE_IDLE) {
         master->idle_count++;
         return QUERN_OK;
@@ -618,10 +633,9 @@ static quern_status carry_out(qn_master *master, qn_error *error)
             if (status == QUERN_OK)
                 status = press_on(master, error);
         }
-        qn_sched_counts counts = qn_sched_get_counts(master->sched);
-        qn_progress_update(master->progress, master->stage_name, master->bytes_done, master->tasks.bytes, counts.done,
-                           master->tasks.count);
     }
+    uint32_t done_count = master->sched ? qn_sched_get_counts(master->sched).done : 0;
+    qn_progress_update(master->progress, master->bytes_done, master->tasks.bytes, done_count, master->tasks.count);
     return status;
 }
 

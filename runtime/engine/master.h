@@ -12,6 +12,7 @@
 #include "runtime/base/log.h"
 #include "runtime/comm/comm.h"
 #include "runtime/engine/bad_log.h"
+#include "runtime/engine/board.h"
 #include "runtime/engine/epochs.h"
 #include "runtime/engine/helpers.h"
 #include "runtime/engine/message.h"
@@ -59,6 +60,7 @@ typedef struct qn_master {
     qn_helpers helpers;  /* of ranks whose task is packed */
     qn_stragglers stragglers;
     const qn_log *log;         /* borrowed */
+    qn_board *board;           /* of all ranks; borrowed; NULL: nobody wants to see it */
     uint32_t idle_count;       /* ranks that have nothing more to emit */
     uint64_t next_round;       /* rounds below this number were asked for */
     uint64_t announced_rounds; /* … and announced */
@@ -88,6 +90,7 @@ typedef struct qn_master_config {
     const qn_settings *settings;
     qn_progress *progress;
     const qn_log *log;
+    qn_board *board;
     const qn_stage *stage;
     bool makes_parts;          /* its attempts do */
     uint32_t number;           /* of the stage in messages */

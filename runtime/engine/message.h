@@ -34,6 +34,7 @@ typedef enum qn_message_kind {
     QN_MESSAGE_END,       /* master → all: every rank has; u64: qn_end */
     QN_MESSAGE_BROKEN,    /* rank → master: cannot go on; status, text */
     QN_MESSAGE_ABORT,     /* master → all: the job failed */
+    QN_MESSAGE_SHOWN,     /* rank → master: qn_shown, how far some ranks are */
 } qn_message_kind;
 
 typedef enum qn_end {

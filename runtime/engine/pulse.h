@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "runtime/engine/agent.h"
+#include "runtime/engine/rank_figures.h"
 #include "runtime/engine/roll.h"
 #include "runtime/engine/site.h"
 
@@ -27,9 +28,12 @@ typedef struct qn_pulse {
     uint32_t rank;
     int32_t process, thread; /* the working thread */
     char doing[480];
+    volatile uint32_t state; /* qn_timeline_state */
+    uint32_t unused[11];
+    qn_rank_show show; /* written by whoever makes progress (rank_shows.h) */
 } qn_pulse;
 
-static_assert(sizeof(qn_pulse) == 512, "a pulse is of whole cache lines");
+static_assert(sizeof(qn_pulse) % 64 == 0, "a pulse is of whole cache lines");
 
 /* What changes while a rank works. */
 typedef struct qn_pulse_marks {

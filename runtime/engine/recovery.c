@@ -134,6 +134,7 @@ static void tell_status(qn_engine *engine)
         qn_job_status_set_ranks(engine->status, engine->comm);
     else
         qn_job_status_open(&engine->status, engine->settings.job_dir, engine->comm, false, &ignored);
+    qn_engine_open_board(engine, &ignored);
 }
 
 static quern_status set_up_again(qn_engine *engine, qn_recovery_mark mark, qn_error *error)

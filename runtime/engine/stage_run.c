@@ -560,8 +560,11 @@ static quern_status prepare_chains(qn_stage_run *run, qn_error *error)
 static quern_status start_agent(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
-    return qn_agent_start(&run->agent, engine->comm, engine->stage_number,
-                          engine->comm->rank == 0 ? &run->master : NULL, run->into, error);
+    qn_master *master = engine->comm->rank == 0 ? &run->master : NULL;
+    quern_status status = qn_agent_start(&run->agent, engine->comm, engine->stage_number, master, run->into, error);
+    if (status == QUERN_OK)
+        qn_rank_shows_start(run);
+    return status;
 }
 
 static qn_checkpoint_stage about(const qn_stage_run *run)
@@ -589,6 +592,7 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
                                .settings = &engine->settings,
                                .progress = &engine->progress,
                                .log = &engine->log,
+                               .board = engine->board,
                                .stage = run->stage,
                                .makes_parts = qn_stage_makes_parts(run),
                                .number = engine->stage_number,
@@ -741,6 +745,7 @@ quern_status qn_stage_restore_all(qn_stage_run *run, qn_error *error)
     run->is_restored = run->restores = true;
     run->master = (qn_master){.comm = engine->comm,
                               .progress = &engine->progress,
+                              .board = engine->board,
                               .stage = engine->stage_number,
                               .stage_name = run->stage->result->name,
                               .epochs = &engine->checkpoint.when,

@@ -15,6 +15,7 @@
 #include "runtime/engine/bad_log.h"
 #include "runtime/engine/engine.h"
 #include "runtime/engine/identities.h"
+#include "runtime/engine/rank_shows.h"
 #include "runtime/engine/sink.h"
 #include "runtime/engine/watchdog.h"
 #include "runtime/io/source.h"
@@ -102,6 +103,7 @@ struct qn_stage_run {
     uint64_t delivered_before;     /* its, when the stage is over */
     qn_one_reader one_reader;      /* the same */
     qn_agent agent;
+    qn_rank_shows shows;
     struct qn_task_runner *tasks;         /* what this rank has of tasks between rests; NULL: nothing yet; owned */
     qn_chain chains[QN_LEG_COUNT_MAX];    /* of the operators of each leg, but for one that reads groups */
     qn_chain groupings[QN_LEG_COUNT_MAX]; /* of that one; its end is the chain of the others */

@@ -525,6 +525,26 @@ def shared_directory(make, *args):
     return _shared[key]
 
 
+def nodes(t, sizes, env=None, *launcher):
+    """How run() and start() of a case do it on as many nodes: daemons of mpirun on this machine, each with a TMPDIR of its own, which know each other
+    by TCP only."""
+    agent = t.path("agent")
+    if not os.path.exists(agent):
+        t.write("agent", b"""#!/bin/sh
+directory=$(dirname "$0")/nodes/$1
+shift
+mkdir -p "$directory"
+export TMPDIR="$directory" OMPI_MCA_btl_vader_backing_directory="$directory" OMPI_MCA_btl_sm_backing_directory="$directory"
+exec sh -c "$*"
+""")
+        os.chmod(agent, 0o755)
+    hosts = ",".join("node%d:%d" % node for node in enumerate(sizes))
+    return {"launcher": ("--host", hosts, *launcher),
+            "env": {"OMPI_MCA_plm_rsh_agent": agent, "PRTE_MCA_plm_ssh_agent": agent, "OMPI_MCA_btl": "self,vader,tcp",
+                    "OMPI_MCA_btl_tcp_if_include": "127.0.0.0/8", "OMPI_MCA_mpi_yield_when_idle": "1",
+                    "OMPI_MCA_hwloc_base_binding_policy": "none", "QUERN_PIN": "off", **(env or {})}}
+
+
 def remove_tree(path):
     """rm copes with directories deeper than the longest path; shutil.rmtree recurses too deep."""
     subprocess.run(["rm", "-rf", "--", path])

@@ -39,7 +39,7 @@ def a_job_leaves_status_report_and_log(t):
     for n in (None, 1, 3):
         job = t.path("job%s" % n)
         run = t.succeed(n, path, "--quern-job", job)
-        t.check(sorted(os.listdir(job)) == ["log", "metrics.prom", "report.html", "report.json", "status.json", "trace.json"], "there are %s" % os.listdir(job), run)
+        t.check(sorted(os.listdir(job)) == ["log", "metrics.prom", "ranks.json", "report.html", "report.json", "status.json", "trace.json"], "there are %s" % os.listdir(job), run)
         status, report = load_json(os.path.join(job, "status.json")), load_json(os.path.join(job, "report.json"))
         t.check((status["state"], status["error"], status["ranks"], status["stage"]) == ("done", None, n or 1, None), str(status), run)
         t.check(len(status["stages_over"]) == len(report["stages"]) == status["stages"], "other stages: %s" % status, run)
@@ -54,7 +54,7 @@ def paths_of_their_own_win_and_the_directory_is_used_again(t):
     path = t.write("input", TEXT)
     for _ in range(2):
         run = t.succeed(2, path, "--quern-job", t.path("job"), "--quern-log", t.path("elsewhere"), env={"QUERN_REPORT": t.path("report")})
-        t.check(sorted(os.listdir(t.path("job"))) == ["metrics.prom", "report.html", "status.json", "trace.json"], "there are %s" % os.listdir(t.path("job")), run)
+        t.check(sorted(os.listdir(t.path("job"))) == ["metrics.prom", "ranks.json", "report.html", "status.json", "trace.json"], "there are %s" % os.listdir(t.path("job")), run)
     load_json(t.path("report"))
     t.write("job/cancel", b"")  # meant for the one before
     t.succeed(2, path, "--quern-job", t.path("job"))

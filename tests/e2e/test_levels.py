@@ -7,31 +7,12 @@ import os
 import random
 import re
 
-from harness import Failure, count_words, load_json, main, test
+from harness import Failure, count_words, load_json, main, nodes, test
 
 EVEN, UNEVEN, SEVEN = (2, 2), (3, 1), (4, 3)
 TWO, ON = "--quern-shuffle-levels=2", "--quern-shuffle-compression=on"
 RECORD = 100
 FLIP_RUNS_MAX = 8
-
-
-def nodes(t, sizes, env=None, *launcher):
-    """How harness.run() starts as many daemons."""
-    agent = t.path("agent")
-    if not os.path.exists(agent):
-        t.write("agent", b"""#!/bin/sh
-directory=$(dirname "$0")/nodes/$1
-shift
-mkdir -p "$directory"
-export TMPDIR="$directory" OMPI_MCA_btl_vader_backing_directory="$directory" OMPI_MCA_btl_sm_backing_directory="$directory"
-exec sh -c "$*"
-""")
-        os.chmod(agent, 0o755)
-    hosts = ",".join("node%d:%d" % node for node in enumerate(sizes))
-    return {"launcher": ("--host", hosts, *launcher),
-            "env": {"OMPI_MCA_plm_rsh_agent": agent, "PRTE_MCA_plm_ssh_agent": agent, "OMPI_MCA_btl": "self,vader,tcp",
-                    "OMPI_MCA_btl_tcp_if_include": "127.0.0.0/8", "OMPI_MCA_mpi_yield_when_idle": "1",
-                    "OMPI_MCA_hwloc_base_binding_policy": "none", "QUERN_PIN": "off", **(env or {})}}
 
 
 def job(t, sizes, path, *options, launcher=(), env=None):

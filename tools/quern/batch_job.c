@@ -14,6 +14,8 @@
 
 #include "tools/quern/commands.h"
 
+#define JSON_BYTES_MAX (64 << 20) /* ten thousand ranks take one */
+
 extern char **environ;
 
 /* A file without a name: the command may take as long as it likes to read it. */
@@ -139,10 +141,26 @@ int quern_batch_find(const char *name, quern_batch_job *job)
     return 0;
 }
 
+/* Whoever may write the directory may put there what they like: a pipe, say, or a file without end. */
+json_t *quern_batch_read_json(const quern_batch_job *job, const char *name)
+{
+    char path[PATH_MAX + 32];
+    struct stat about;
+    json_error_t error;
+    snprintf(path, sizeof path, "%s/%s", job->directory, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return NULL;
+    bool is_fit = fstat(fd, &about) == 0 && S_ISREG(about.st_mode) && about.st_size <= JSON_BYTES_MAX;
+    json_t *all = is_fit ? json_loadfd(fd, JSON_REJECT_DUPLICATES, &error) : NULL;
+    close(fd);
+    if (json_is_object(all))
+        return all;
+    json_decref(all);
+    return NULL;
+}
+
 json_t *quern_batch_read_status(const quern_batch_job *job)
 {
-    char path[PATH_MAX + 16];
-    json_error_t error;
-    snprintf(path, sizeof path, "%s/status.json", job->directory);
-    return json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    return quern_batch_read_json(job, "status.json");
 }

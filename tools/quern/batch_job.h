@@ -28,7 +28,9 @@ typedef struct quern_batch_job {
 /* By a number (12, or 12_3 of an array) or a directory. 1, with words on standard error: there is none. */
 int quern_batch_find(const char *name, quern_batch_job *job);
 
-/* Of status.json in the job's directory; the caller's. NULL: there is none yet. */
+/* Of a file in the job's directory; the caller's. NULL: there is none yet, or it is nothing that a job writes. */
+json_t *quern_batch_read_json(const quern_batch_job *job, const char *name);
+/* The same of status.json. */
 json_t *quern_batch_read_status(const quern_batch_job *job);
 
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* quern status: how far a job is, from the file that it keeps in its directory. */
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "tools/quern/batch_job.h"
 #include "tools/quern/commands.h"
+#include "tools/quern/plain_text.h"
 
 #define SILENT_SECONDS 30
 
@@ -19,10 +21,15 @@ static double real(const json_t *object, const char *name)
     return json_number_value(json_object_get(object, name));
 }
 
+/* Fit for a terminal. One of four in turn. */
 static const char *text(const json_t *object, const char *name)
 {
+    static char texts[4][1024];
+    static unsigned turn;
+    char *clean = texts[turn++ % 4];
     const char *value = json_string_value(json_object_get(object, name));
-    return value ? value : "";
+    quern_plain_text(value ? value : "", sizeof texts[0], clean, sizeof texts[0]);
+    return clean;
 }
 
 static void print_bytes(json_int_t bytes)
@@ -126,6 +133,7 @@ static int run(int argc, char **argv)
 {
     bool as_json = false;
     int status = 0;
+    setlocale(LC_CTYPE, "");
     for (int i = quern_command_parse(&quern_command_status, argc, argv, take, &as_json); i < argc; i++)
         status |= show(argv[i], as_json);
     return status;
@@ -142,6 +150,6 @@ const quern_command quern_command_status = {
     .options = options,
     .examples = "  quern status 1234\n"
                 "  quern status --json quern-1234 | jq .stage\n",
-    .see = "quern-cancel(1), quern-submit(1), squeue(1)",
+    .see = "quern-cancel(1), quern-submit(1), quern-top(1), squeue(1)",
     .run = run,
 };
