@@ -113,6 +113,24 @@ typedef int (*quern_filter_fn)(const quern_record *in, int *keep_out, void *user
 typedef int (*quern_flat_map_block_fn)(const quern_block *in, quern_emitter *out, void *user);
 typedef int (*quern_filter_block_fn)(const quern_block *in, uint8_t *keep_out, void *user);
 
+/* Records that come one behind the other to one rank: a task of a source, or a piece of one that was left and goes on elsewhere; a rank's part of
+ * a result. Where one ends and the next begins has no meaning. */
+typedef struct quern_stretch {
+    uint32_t task;    /* of the source's, from 0; of a result or of memory: the part's number */
+    uint32_t attempt; /* from 1 */
+} quern_stretch;
+
+/* An operator that keeps something from one record to the next, or can say only at the end what it gives: a compressor, a process that is fed.
+ * Callbacks return 0, or anything else for failure. Between begin and the end of the stretch there is no other stretch on this rank of the same
+ * operator. The struct grows at its end; struct_size is handled as in quern_options. */
+typedef struct quern_stretch_operator {
+    size_t struct_size; /* sizeof(quern_stretch_operator); 0 is refused */
+    int (*begin)(const quern_stretch *stretch, quern_emitter *out, void *user); /* emits nothing; NULL: nothing to do */
+    quern_flat_map_block_fn take;                                               /* emits nothing */
+    int (*end)(quern_emitter *out, void *user); /* emits all that there is of the stretch */
+    void (*drop)(void *user);                   /* a stretch that began will not have an end; NULL: nothing to do */
+} quern_stretch_operator;
+
 /* Applies fn to each record. Local; lazy. schema: the types of the result, and what fn must give. user: borrowed until
  * quern_run() returns. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_map(quern_dataset *in, quern_schema schema, quern_map_fn fn, void *user);
@@ -130,6 +148,15 @@ QUERN_API quern_dataset *quern_map_block(quern_dataset *in, quern_schema schema,
 /* Any number of records from a block of records. Local; lazy. Since 0.1. */
 QUERN_API quern_dataset *quern_flat_map_block(quern_dataset *in, quern_schema schema, quern_flat_map_block_fn fn,
                                               void *user);
+
+/* Any number of records from a stretch of records, when it has ended. A stretch that fails before it emitted anything is taken again from its begin,
+ * as a new one, and nothing of the failed one is in the answer; else the job fails. So, unlike other callbacks, these need not give the same
+ * records each time. The callbacks of the operators beside it are not isolated (option isolate), and no record is left out because they fail. What
+ * waits for the end is the callbacks' own, and not counted against the budget. Not before quern_sample(), unless a result is between:
+ * QUERN_ERROR_INVALID_PLAN. QUERN_ERROR_INVALID_ARGUMENT: take or end is NULL, or struct_size. Copies the struct; user is borrowed until
+ * quern_run() returns. Local; lazy. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_flat_map_stretch(quern_dataset *in, quern_schema schema,
+                                                const quern_stretch_operator *callbacks, void *user);
 
 /* Keeps the records whose keep_out is not 0 (preset 1). Local; lazy. Since 0.1. */
 QUERN_API quern_dataset *quern_filter_block(quern_dataset *in, quern_filter_block_fn fn, void *user);

@@ -38,11 +38,12 @@ typedef struct quern_sort_options {
     int descending;           /* not 0: the largest key first; of equal keys the values still ascend */
     quern_compare_fn compare; /* of keys; NULL: the order of their type, many times as fast */
     void *user;               /* of compare; borrowed until quern_run() returns */
+    int whole_keys;           /* not 0: all records of a key are on one rank, and in one part, however many they are */
 } quern_sort_options;
 
 /* All records in one total order by key: the parts of ranks, and of an output, are the sorted whole one behind the other. Records with equal
  * keys are ordered by their values, so that the order of the input has no meaning. The work is divided by a sample, one
- * frequent key among several ranks. Local; lazy; a shuffle at run. options NULL: ascending. QUERN_ERROR_INVALID_ARGUMENT: struct_size.
+ * frequent key among several ranks unless whole_keys says otherwise. Local; lazy; a shuffle at run. options NULL: ascending. QUERN_ERROR_INVALID_ARGUMENT: struct_size.
  * NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_sort_by_key(quern_dataset *in, const quern_sort_options *options);
 

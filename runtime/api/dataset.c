@@ -144,6 +144,22 @@ quern_dataset *quern_flat_map_block(quern_dataset *in, quern_schema schema, quer
     return in ? add_operator(in, &draft, fn != NULL) : NULL;
 }
 
+quern_dataset *quern_flat_map_stretch(quern_dataset *in, quern_schema schema, const quern_stretch_operator *callbacks,
+                                      void *user)
+{
+    quern_stretch_operator known = {.struct_size = sizeof known};
+    if (!in)
+        return NULL;
+    qn_error *error = qn_dataset_error_of(in->context);
+    if (qn_struct_read(&known, sizeof known, sizeof known, callbacks, "flat map of stretches: callbacks",
+                       "set it to sizeof(quern_stretch_operator)", error) != QUERN_OK)
+        return NULL;
+    if (!known.take || !known.end)
+        return qn_dataset_refuse(in->context, "an operator's callback is NULL");
+    return qn_dataset_wrap(in->context,
+                           qn_graph_add_stretch(&in->context->graph, in->node, schema, &known, user, error));
+}
+
 quern_dataset *quern_filter_block(quern_dataset *in, quern_filter_block_fn fn, void *user)
 {
     if (!in)

@@ -35,7 +35,7 @@ quern_dataset *quern_sort_by_key(quern_dataset *in, const quern_sort_options *op
     return collate(in, NULL,
                    &(qn_collate){.kind = known.compare ? QN_COLLATE_BY_USER : QN_COLLATE_BY_KEY,
                                  .descending = known.descending != 0,
-                                 .divides_keys = true,
+                                 .divides_keys = known.whole_keys == 0,
                                  .compare_keys = known.compare,
                                  .user = known.user});
 }

@@ -140,6 +140,10 @@ static void work(second *self)
     qn_stage_run *run = self->run;
     qn_error failure = {0};
     bool has_room = true;
+    if (self->chain->has_stretches) { /* of which there is one on a rank, and nothing before its end */
+        self->has_part = false;
+        return;
+    }
     self->skip = self->task.order.resume.skip;
     self->more = true;
     quern_status status = qn_task_open(run, self->source, &self->task, &failure);

@@ -8,6 +8,42 @@
 
 #include "runtime/io/file_sum.h"
 
+/* A part is an attempt's as a whole. */
+bool qn_stage_makes_parts(const qn_stage_run *run)
+{
+    return run->stored || (run->writer && qn_sink_writer_has_parts(run->writer));
+}
+
+quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, bool is_second, qn_error *error)
+{
+    uint64_t number = run->first_part[leg] + place;
+    if (run->stored)
+        return qn_store_begin_part(run->stored->stored, number, error);
+    if (!run->writer)
+        return QUERN_OK;
+    return qn_sink_writer_begin_part(run->writer, number, run->first_part[run->stage->leg_count], is_second, error);
+}
+
+quern_status qn_stage_adopt_part(qn_stage_run *run, qn_error *error)
+{
+    return run->writer ? qn_sink_writer_adopt_part(run->writer, error) : QUERN_OK;
+}
+
+quern_status qn_stage_end_part(qn_stage_run *run, qn_error *error)
+{
+    if (run->stored)
+        return qn_store_end_part(run->stored->stored, error);
+    return run->writer ? qn_sink_writer_end_part(run->writer, error) : QUERN_OK;
+}
+
+void qn_stage_drop_part(qn_stage_run *run)
+{
+    if (run->stored)
+        qn_store_drop_part(run->stored->stored);
+    else if (run->writer)
+        qn_sink_writer_drop_part(run->writer);
+}
+
 #define AT_ONCE ((size_t)1 << 16) /* parts, in a message or a sum */
 
 /* Why a part is made again. */

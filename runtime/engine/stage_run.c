@@ -17,6 +17,7 @@
 #include "runtime/engine/stage_parts.h"
 #include "runtime/engine/stage_places.h"
 #include "runtime/engine/stage_restore.h"
+#include "runtime/engine/stretches.h"
 #include "runtime/engine/task_run.h"
 #include "runtime/exec/grouper.h"
 
@@ -104,42 +105,6 @@ static void locate(const qn_stage_run *run, const qn_chain *chain, const qn_node
         locate_in_result(chain, source, batch, failure);
 }
 
-/* A part is an attempt's as a whole. */
-bool qn_stage_makes_parts(const qn_stage_run *run)
-{
-    return run->stored || (run->writer && qn_sink_writer_has_parts(run->writer));
-}
-
-quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, bool is_second, qn_error *error)
-{
-    uint64_t number = run->first_part[leg] + place;
-    if (run->stored)
-        return qn_store_begin_part(run->stored->stored, number, error);
-    if (!run->writer)
-        return QUERN_OK;
-    return qn_sink_writer_begin_part(run->writer, number, run->first_part[run->stage->leg_count], is_second, error);
-}
-
-quern_status qn_stage_adopt_part(qn_stage_run *run, qn_error *error)
-{
-    return run->writer ? qn_sink_writer_adopt_part(run->writer, error) : QUERN_OK;
-}
-
-quern_status qn_stage_end_part(qn_stage_run *run, qn_error *error)
-{
-    if (run->stored)
-        return qn_store_end_part(run->stored->stored, error);
-    return run->writer ? qn_sink_writer_end_part(run->writer, error) : QUERN_OK;
-}
-
-void qn_stage_drop_part(qn_stage_run *run)
-{
-    if (run->stored)
-        qn_store_drop_part(run->stored->stored);
-    else if (run->writer)
-        qn_sink_writer_drop_part(run->writer);
-}
-
 /* The same block again and again until it passes or there were too many attempts: the data is here and nowhere else. */
 static quern_status try_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_result_feed *feed,
                                      const qn_batch *batch, qn_error *error)
@@ -153,7 +118,7 @@ static quern_status try_result_block(qn_stage_run *run, uint32_t leg, const qn_n
         if (status == QUERN_OK)
             return QUERN_OK;
         run->figures.attempts_failed++;
-        if (!chain->callback_failed || attempt == run->engine->settings.attempt_count_max) {
+        if (!chain->callback_failed || chain->has_stretches || attempt == run->engine->settings.attempt_count_max) {
             locate(run, chain, source, feed, batch, &failure);
             return qn_error_set(error, failure.status, 0, "%s", failure.text);
         }
@@ -299,27 +264,6 @@ static quern_status end_part_of_result(qn_stage_run *run)
     return status;
 }
 
-/* A part of a result that is read is a part of what is made. */
-static quern_status run_result_part(qn_stage_run *run, uint32_t leg, qn_result_feed *feed, size_t part)
-{
-    uint64_t place = qn_result_feed_begin_part(feed, part, run->engine->comm->rank);
-    if (run->places[leg])
-        qn_chain_begin_part(&run->chains[leg], &run->places[leg][place]);
-    quern_status status = qn_stage_begin_part(run, leg, place, false, &run->agent.error);
-    if (status == QUERN_OK)
-        status = feed_result(run, leg, feed);
-    return status == QUERN_OK ? end_part_of_result(run) : status;
-}
-
-/* The groups of this rank are one part. */
-static quern_status run_part_of_groups(qn_stage_run *run, uint32_t leg)
-{
-    quern_status status = qn_stage_begin_part(run, leg, run->engine->comm->rank, false, &run->agent.error);
-    if (status == QUERN_OK)
-        status = run_groups(run, leg);
-    return status == QUERN_OK ? end_part_of_result(run) : status;
-}
-
 /* Whether the first records decide how all are divided; their order has no meaning then. */
 static bool is_sampled(const qn_stage_run *run)
 {
@@ -332,6 +276,57 @@ static quern_status open_feed(qn_stage_run *run, uint32_t leg, qn_result_feed *f
     if (!run->from[leg])
         return qn_result_feed_open_memory(feed, source, is_sampled(run), failure);
     return qn_result_feed_open(feed, run->from[leg], source, qn_stage_makes_parts(run), failure);
+}
+
+typedef struct part_feed {
+    qn_result_feed *feed;
+    size_t part;
+} part_feed;
+
+/* A part of what is here, from its begin. */
+static quern_status feed_stretch(qn_stage_run *run, uint32_t leg, bool is_first, void *user)
+{
+    const part_feed *of = user;
+    qn_error failure = {0};
+    if (is_first)
+        return feed_result(run, leg, of->feed);
+    qn_result_feed_close(of->feed);
+    *of->feed = (qn_result_feed){0};
+    quern_status status = open_feed(run, leg, of->feed, &failure);
+    keep_failure(run, &failure);
+    if (status != QUERN_OK)
+        return status;
+    qn_result_feed_begin_part(of->feed, of->part, run->engine->comm->rank);
+    return feed_result(run, leg, of->feed);
+}
+
+/* A part of a result that is read is a part of what is made. */
+static quern_status run_result_part(qn_stage_run *run, uint32_t leg, qn_result_feed *feed, size_t part)
+{
+    uint64_t place = qn_result_feed_begin_part(feed, part, run->engine->comm->rank);
+    if (run->places[leg])
+        qn_chain_begin_part(&run->chains[leg], &run->places[leg][place]);
+    quern_status status = qn_stage_begin_part(run, leg, place, false, &run->agent.error);
+    part_feed of = {feed, part};
+    if (status == QUERN_OK)
+        status = qn_stretches_run(run, leg, place, feed_stretch, &of);
+    return status == QUERN_OK ? end_part_of_result(run) : status;
+}
+
+static quern_status group_stretch(qn_stage_run *run, uint32_t leg, bool is_first, void *user)
+{
+    (void)is_first;
+    (void)user;
+    return run_groups(run, leg);
+}
+
+/* The groups of this rank are one part. */
+static quern_status run_part_of_groups(qn_stage_run *run, uint32_t leg)
+{
+    quern_status status = qn_stage_begin_part(run, leg, run->engine->comm->rank, false, &run->agent.error);
+    if (status == QUERN_OK)
+        status = qn_stretches_run(run, leg, run->engine->comm->rank, group_stretch, NULL);
+    return status == QUERN_OK ? end_part_of_result(run) : status;
 }
 
 static quern_status run_result(qn_stage_run *run, uint32_t leg)
@@ -546,7 +541,7 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
         lend_lookups(run, number, leg->first_step + 1 + grouping);
     if (status == QUERN_OK && run->engine->settings.check)
         status = check_callbacks(run, number, error);
-    if (status == QUERN_OK && qn_bad_limit_passes(&run->bad[number].limit))
+    if (status == QUERN_OK && qn_bad_limit_passes(&run->bad[number].limit) && !run->chains[number].has_stretches)
         status = qn_chain_hold(&run->chains[number], qn_settings_held_bytes_max(&run->engine->settings), error);
     run->chains[number].record_bytes_max = run->groupings[number].record_bytes_max =
         run->engine->settings.record_bytes_max;

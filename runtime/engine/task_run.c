@@ -13,6 +13,7 @@
 #include "runtime/engine/task_step.h"
 #include "runtime/exec/apart.h"
 #include "runtime/exec/hold.h"
+#include "runtime/exec/stretch.h"
 
 #define PIECE_BYTES_MAX ((size_t)1 << 20)
 #define PIECE_BYTES_MIN ((size_t)64 << 10)
@@ -33,6 +34,7 @@ typedef struct qn_task_runner {
     bool is_parked;
     qn_task task; /* the parked one */
     uint64_t skip;
+    qn_text_place stretch_place; /* where the present stretch began: stretch.h */
 } qn_task_runner;
 
 /* Appends to a failure's text where it happened: at a record, if that is known, else somewhere in the block. */
@@ -74,6 +76,14 @@ static uint64_t left_bytes(const qn_source *source)
     return all > done ? all - done : 1;
 }
 
+/* Nothing of a stretch counts; it is to be taken again as a whole. */
+static qn_resume drop_stretch(qn_stage_run *run, uint32_t leg, const qn_source *source)
+{
+    qn_bad_log_drop(&run->bad[leg]);
+    qn_chain_roll_back(&run->chains[leg]);
+    return (qn_resume){.place = run->tasks->stretch_place, .left_bytes = qn_source_task_bytes(source)};
+}
+
 /* An attempt failed: can it be tried elsewhere, and from where on? */
 static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_source *source, uint64_t skip,
                             qn_error *failure)
@@ -83,6 +93,9 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_sou
     qn_resume resume = {0};
     if (qn_stage_makes_parts(run)) {
         drop_part(run, task->order.leg); /* it is made again as a whole */
+    } else if (chain->has_stretches) {
+        retryable &= chain->delivered == 0;
+        resume = drop_stretch(run, task->order.leg, source);
     } else {
         resume.place = *qn_source_block_place(source);
         resume.skip = chain->delivered > skip ? chain->delivered : skip;
@@ -97,6 +110,12 @@ static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_sou
     }
     name_task(task, failure);
     qn_agent_break(&run->agent, failure);
+}
+
+/* Whether a failed attempt leaves nothing. */
+static bool is_made_again_whole(const qn_stage_run *run, uint32_t leg)
+{
+    return qn_stage_makes_parts(run) || run->chains[leg].has_stretches;
 }
 
 /* Only legs with a sample pay for identities. */
@@ -209,7 +228,7 @@ static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_
     if (has_block && status != QUERN_OK)
         locate_in_file(chain, source, failure);
     if (status == QUERN_OK)
-        status = qn_bad_log_take(&run->bad[leg], &source->bad, qn_stage_makes_parts(run), failure);
+        status = qn_bad_log_take(&run->bad[leg], &source->bad, is_made_again_whole(run, leg), failure);
     qn_agent_enter(&run->agent);
     if (status == QUERN_OK && *more_out) {
         run->source_records[leg] += batch.block.count - left_out;
@@ -312,6 +331,33 @@ void qn_task_close(qn_stage_run *run)
     *site = (qn_site){.stage = site->stage};
 }
 
+static quern_status begin_stretch(qn_stage_run *run, const qn_task_order *order, qn_error *failure)
+{
+    const quern_stretch stretch = {.task = order->task, .attempt = order->attempt};
+    qn_chain *chain = &run->chains[order->leg];
+    if (!chain->has_stretches)
+        return QUERN_OK;
+    qn_agent_leave(&run->agent);
+    quern_status status = qn_stretch_begin(chain, &stretch, failure);
+    qn_agent_enter(&run->agent);
+    return status;
+}
+
+/* counts: what it gives is wanted. */
+static quern_status end_stretch(qn_stage_run *run, uint32_t leg, bool counts, qn_error *failure)
+{
+    qn_chain *chain = &run->chains[leg];
+    if (!chain->has_stretches)
+        return QUERN_OK;
+    qn_agent_leave(&run->agent);
+    quern_status status = counts ? qn_stretch_end(chain, failure) : QUERN_OK;
+    qn_stretch_drop(chain);
+    if (status == QUERN_OK && counts)
+        status = qn_bad_log_settle(&run->bad[leg], failure);
+    qn_agent_enter(&run->agent);
+    return status;
+}
+
 /* The blocks of a task, from where its attempt begins, or, is_open, was left. *skip_out: of a failure, or of one left, what an earlier attempt
  * had delivered of the block that comes next. *left_out: it was left before its end; NULL: it is not to be. */
 static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
@@ -321,21 +367,26 @@ static quern_status run_blocks(qn_stage_run *run, qn_source *source, const qn_ta
     bool more = true, leaves = false, has_begun = false;
     *skip_out = is_open ? *skip_out : order->resume.skip;
     run->figures.attempts += !is_open;
+    run->tasks->stretch_place = is_open ? *qn_source_next_place(source) : order->resume.place;
     show_here(run, source, order);
     if (!is_open)
         status = open_task(run, source, order, split, bytes, failure);
     if (status == QUERN_OK && run->into && !is_open)
         qn_result_note_task(run->into, 0, qn_source_task_bytes(source));
+    if (status == QUERN_OK)
+        status = begin_stretch(run, order, failure);
     while (status == QUERN_OK && more && !run->agent.aborted &&
            !(leaves = left_out && is_to_leave(run, order, has_begun))) {
         status = step(run, source, order, split, bytes, skip_out, &more, failure);
         has_begun = true;
         qn_agent_progress_if_due(&run->agent);
     }
+    bool counts = status == QUERN_OK && !run->agent.aborted && !(leaves && qn_stage_makes_parts(run));
+    quern_status at_end = end_stretch(run, order->leg, counts, failure);
     qn_task_close(run);
     if (left_out)
         *left_out = leaves;
-    return status;
+    return status != QUERN_OK ? status : at_end;
 }
 
 qn_resume qn_task_next(const qn_source *source, uint64_t skip)
@@ -428,7 +479,7 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task, 
         status = end_attempt(run, source, task, &failure);
     if (status == QUERN_OK)
         return;
-    if (qn_stage_makes_parts(run))
+    if (is_made_again_whole(run, leg))
         run->source_records[leg] = source_records; /* they will all be read again */
     give_up_attempt(run, task, source, skip, &failure);
 }
@@ -583,6 +634,8 @@ static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
     qn_node_kind kind = qn_leg_source(run->stage, task->order.leg)->kind;
     bool passes_bad = qn_bad_limit_passes(qn_stage_bad_limit(run, task->order.leg));
     bool has_pieces = kind == QN_NODE_TEXT || kind == QN_NODE_FIXED || (kind != QN_NODE_HDF5 && !passes_bad);
+    /* A stretch of each piece would be a stretch of a megabyte. */
+    has_pieces &= !run->chains[task->order.leg].has_stretches;
     return run->into && run->engine->comm->size > 1 && has_pieces && qn_split_is_packed(task->message, task->bytes);
 }
 

@@ -13,6 +13,7 @@
 #include "runtime/exec/join_probe.h"
 #include "runtime/exec/order_check.h"
 #include "runtime/exec/reduction_check.h"
+#include "runtime/exec/stretch.h"
 
 #define EMIT_BUFFER_BYTES ((size_t)128 << 10)
 
@@ -167,6 +168,8 @@ static quern_status call_with_block(struct qn_operator *op, const qn_batch *batc
     op->out.batch = NULL;
     quern_status status = qn_operator_outcome(op, code, op->out.origin);
     uint64_t emitted = op->stats.records_out + op->out.count - before;
+    if (status == QUERN_OK && op->in_stretch && emitted > 0)
+        return qn_stretch_emitted_early(op);
     if (status == QUERN_OK && op->node->kind == QN_NODE_MAP_BLOCK && emitted != batch->block.count) {
         op->out.chain->callback_failed = true;
         op->out.chain->failed_origin = op->out.origin;
@@ -485,7 +488,7 @@ bool qn_chain_running_record(const qn_chain *chain, uint32_t *record_out)
     return is_known;
 }
 
-static void settle_block(qn_chain *chain, bool keep)
+void qn_chain_settle(qn_chain *chain, bool keep)
 {
     for (uint32_t i = 0; i < chain->operator_count; i++) {
         struct qn_operator *op = &chain->operators[i];
@@ -547,6 +550,8 @@ static quern_status pass_on_in_parts(qn_chain *chain, const qn_batch *batch)
 
 bool qn_chain_has_callbacks(const qn_chain *chain)
 {
+    if (chain->has_stretches)
+        return false; /* what begins here is not to end there */
     for (uint32_t i = 0; i < chain->operator_count; i++) {
         const qn_node *node = chain->operators[i].node;
         switch (node->kind) {
@@ -582,7 +587,7 @@ quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip,
     chain->callback_failed = chain->end_failed = false;
     quern_status status = QN_LIKELY(!chain->block_cut) ? pass_on(chain, 0, batch) : pass_on_in_parts(chain, batch);
     if (chain->operator_count > 0)
-        settle_block(chain, status == QUERN_OK && (!chain->hold || qn_hold_counts(chain->hold)));
+        qn_chain_settle(chain, status == QUERN_OK && (!chain->hold || qn_hold_counts(chain->hold)));
     return status;
 }
 
@@ -673,6 +678,7 @@ quern_status qn_chain_init(qn_chain *chain, const qn_node *const *operators, uin
         op->index = i;
         if (op->node->kind == QN_NODE_SAMPLE)
             chain->sampled_count = i + 1;
+        chain->has_stretches |= qn_node_has_stretches(op->node);
         op->out.chain = chain;
         op->out.owner = op;
         op->out.capacity_bytes = EMIT_BUFFER_BYTES;

@@ -96,6 +96,7 @@ typedef struct qn_chain {
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
     const struct qn_operator *volatile running;   /* whose callbacks are being called; NULL: none */
+    bool has_stretches;                           /* some operator gives at the end: stretch.h */
     bool has_turns;                               /* and no blocks */
     bool checks_turns;                            /* check mode */
     uint64_t turn_attempts, turn_attempts_failed; /* of all turns */
@@ -140,7 +141,7 @@ bool qn_chain_needs_places(const qn_chain *chain);
 /* The blocks that follow are of a part with so much before it. */
 void qn_chain_begin_part(qn_chain *chain, const qn_place *place);
 
-/* Whether it calls back. */
+/* Whether it calls back, and may do so from another process. */
 bool qn_chain_has_callbacks(const qn_chain *chain);
 
 /* Sends one block of the source through. skip: how many records at the end to drop. On failure see callback_failed, failed_origin and

@@ -47,6 +47,7 @@ struct qn_operator {
     qn_edge_stats stats, committed, marked;
     __int128 place, committed_place; /* records, or the sum of values, before the next record */
     uint32_t way;                    /* of a sample */
+    bool in_stretch;                 /* of one that gives at the end: it has begun */
     uint32_t sampled_origin;         /* the source record whose records it saw last, */
     uint64_t record_count_all;       /* of quantiles: where they are in their input */
     uint64_t sampled_count;          /* and how many */
@@ -74,6 +75,9 @@ static inline void qn_operator_begin_record(struct qn_operator *op, uint32_t ori
 
 /* What arrives at the end, less what an earlier attempt delivered. */
 quern_status qn_chain_deliver(qn_chain *chain, const qn_batch *batch);
+
+/* What was counted since the last time counts, or not; emitters are empty. */
+void qn_chain_settle(qn_chain *chain, bool keep);
 
 /* Sends what the emitter holds to the next operator. */
 quern_status qn_emitter_flush(quern_emitter *out);

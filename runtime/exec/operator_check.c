@@ -27,7 +27,7 @@ bool qn_operator_check_applies(const qn_node *node)
 {
     return node->kind == QN_NODE_MAP || node->kind == QN_NODE_FLAT_MAP || node->kind == QN_NODE_FILTER ||
            node->kind == QN_NODE_KEY_BY || node->kind == QN_NODE_JOIN || (node->kind == QN_NODE_ZIP && node->fn.zip) ||
-           is_block_wise(node);
+           (is_block_wise(node) && !qn_node_has_stretches(node));
 }
 
 qn_operator_check *qn_operator_check_create(void)

@@ -149,6 +149,8 @@ struct qn_node {
         qn_sample sample;           /* QN_NODE_SAMPLE */
         qn_bins bins;               /* QN_NODE_BIN */
         qn_quantiles quantiles;     /* QN_NODE_QUANTILES */
+        /* QN_NODE_FLAT_MAP_BLOCK, whose callback is `take`; in the graph's arena. NULL: it knows blocks alone */
+        const quern_stretch_operator *stretch;
     } of;
     qn_join_choice join; /* QN_NODE_COLLATE, of a join */
     qn_node *next_join;
@@ -246,6 +248,12 @@ static inline bool qn_node_needs_places(const qn_node *node)
     return node->kind == QN_NODE_ZIP || node->kind == QN_NODE_PREFIX_SUM || node->kind == QN_NODE_QUANTILES;
 }
 
+/* Whether it gives what it gives at the end of a stretch. */
+static inline bool qn_node_has_stretches(const qn_node *node)
+{
+    return node->kind == QN_NODE_FLAT_MAP_BLOCK && node->of.stretch;
+}
+
 /* "map", and so on: a node's name unless the user gave one. Static. */
 const char *qn_node_kind_name(qn_node_kind kind);
 
@@ -278,6 +286,9 @@ qn_node *qn_graph_add_memory(qn_graph *graph, const quern_schema *schema, const 
 /* Other arrays for such a node. A failure leaves the old ones. */
 quern_status qn_graph_renew_memory(qn_graph *graph, const qn_node *node, const quern_memory_array *arrays,
                                    size_t array_count, qn_error *error);
+/* Any number of records from stretches: copies. callbacks: of this version's size. */
+qn_node *qn_graph_add_stretch(qn_graph *graph, const qn_node *input, quern_schema schema,
+                              const quern_stretch_operator *callbacks, void *user, qn_error *error);
 /* The records that a share of all outcomes keeps: fraction is 0 to 1. */
 qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fraction, uint64_t seed, qn_error *error);
 /* Each value's bin as a key without a value: copies. */

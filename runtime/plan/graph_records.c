@@ -83,11 +83,43 @@ qn_node *qn_graph_add_fixed(qn_graph *graph, const char *const *paths, size_t pa
     return qn_graph_add_node(graph, &draft, error);
 }
 
+qn_node *qn_graph_add_stretch(qn_graph *graph, const qn_node *input, quern_schema schema,
+                              const quern_stretch_operator *callbacks, void *user, qn_error *error)
+{
+    const quern_stretch_operator *copy = qn_arena_copy(&graph->arena, callbacks, sizeof *callbacks);
+    if (!copy) {
+        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an operator");
+        return NULL;
+    }
+    const qn_node draft = {.kind = QN_NODE_FLAT_MAP_BLOCK,
+                           .input = input,
+                           .schema = schema,
+                           .fn.flat_map_block = copy->take,
+                           .user = user,
+                           .of.stretch = copy};
+    qn_graph_note(graph, "stretches");
+    return qn_graph_add_node(graph, &draft, error);
+}
+
+/* What comes at the end of a stretch comes from no record. */
+static bool has_stretches_before(const qn_node *node)
+{
+    for (; node && !qn_node_is_source(node); node = node->input)
+        if (qn_node_has_stretches(node) || (node->other && has_stretches_before(node->other)))
+            return true;
+    return false;
+}
+
 qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fraction, uint64_t seed, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_SAMPLE, .input = input, .schema = input->schema};
     if (!(fraction >= 0 && fraction <= 1)) {
         refuse(error, "sample: the fraction must be 0 to 1");
+        return NULL;
+    }
+    if (has_stretches_before(input)) {
+        qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
+                     "sample: its records come from stretches; sort or cache them before");
         return NULL;
     }
     draft.of.sample = (qn_sample){.kept = (uint64_t)(fraction * (double)QN_SAMPLE_WHOLE), .seed = seed};

@@ -57,6 +57,7 @@ PLANS = {
     "api_broadcast": Plan(ranks(None, 2, 7), 90, True),
     "api_broadcast_join": Plan(ranks(None, 3), 150, True),
     "api_retry": Plan(ranks(None, 2, 3, 4, 8), 60, True),
+    "api_stretch": Plan(ranks(None, 2, 3, 7), 90, True),
     "api_failures": Plan(ranks(None, 1, 2, 4, 7), 40, False),
     "api_stalls": Plan(ranks(None, 2, 8), 90, False),
     "api_context": Plan([(None, ("single",)), (1, ("single",)), (2, ("funneled",)), (2, ("multiple",)),

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Mapper in awk: word<TAB>1 for each word. quern stream --map "awk -f words.awk" --reduce "awk -f sum.awk" -o DIR PATH...
+{ for (i = 1; i <= NF; i++) print $i "\t1" }
