@@ -61,12 +61,8 @@ std::uint64_t hash_of(std::string_view data)
     return hash ^ hash >> 29;
 }
 
-class clustering
-{
-  public:
-    clustering(quern::context &context, const request &asked) : context_(context), asked_(asked)
-    {
-    }
+struct clustering {
+    clustering(quern::context &context, const request &asked) : context_(context), asked_(asked) {}
     void run()
     {
         const auto points = read();
@@ -86,18 +82,18 @@ class clustering
     quern::dataset read()
     {
         return context_.read_text({asked_.path})
-            .flat_map<std::string_view>([this, text = std::string(), found = point()](const quern::record &line,
-                                                                                      auto &out) mutable {
-                text = line.key<std::string_view>();
-                parse_point(text, found);
-                if (found.empty())
-                    return;
-                if (dimensions_here_ == 0)
-                    dimensions_here_ = found.size();
-                if (found.size() != dimensions_here_)
-                    throw std::runtime_error("the line has more or less numbers than others");
-                out(bytes_of(found));
-            })
+            .flat_map<std::string_view>(
+                [this, text = std::string(), found = point()](const quern::record &line, auto &out) mutable {
+                    text = line.key<std::string_view>();
+                    parse_point(text, found);
+                    if (found.empty())
+                        return;
+                    if (dimensions_here_ == 0)
+                        dimensions_here_ = found.size();
+                    if (found.size() != dimensions_here_)
+                        throw std::runtime_error("the line has more or less numbers than others");
+                    out(bytes_of(found));
+                })
             .name("point of a line")
             .cache();
     }
@@ -186,7 +182,8 @@ class clustering
 
     quern::context &context_;
     const request &asked_;
-    std::size_t dimensions_here_ = 0; /* of the first line that this rank saw; ranks compare them by the first centres */
+    std::size_t dimensions_here_ =
+        0; /* of the first line that this rank saw; ranks compare them by the first centres */
     std::vector<point> centers_;
 };
 
@@ -200,8 +197,9 @@ long long read_count(const char *text)
 
 bool read_arguments(int argc, char **argv, request &asked)
 {
-    static const option names[] = {
-        {"k", required_argument, nullptr, 'k'}, {"iterations", required_argument, nullptr, 'i'}, {nullptr, 0, nullptr, 0}};
+    static const option names[] = {{"k", required_argument, nullptr, 'k'},
+                                   {"iterations", required_argument, nullptr, 'i'},
+                                   {nullptr, 0, nullptr, 0}};
     opterr = 0;
     for (int found; (found = getopt_long(argc, argv, "", names, nullptr)) != -1;) {
         const long long count = found == '?' ? -1 : read_count(optarg);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "runtime/api/dataset_internal.h"
-#include "runtime/data/type.h"
 
 #define BYTES_MIN 4096
 
@@ -66,10 +65,17 @@ static int take(const quern_record *record, void *user)
     return 0;
 }
 
+static bool varies(quern_type type)
+{
+    if (QUERN_IS_PAIR(type))
+        return QUERN_PAIR_FIRST(type) == QUERN_BYTES || QUERN_PAIR_SECOND(type) == QUERN_BYTES;
+    return type == QUERN_BYTES;
+}
+
 /* So that neither is NULL, of no records either. */
 static bool begin(column *of, quern_type type)
 {
-    of->varies = qn_type_varies(type);
+    of->varies = varies(type);
     return grow(&of->data, &of->capacity_bytes, 1, 1) &&
            (!of->varies || grow(&of->ends, &of->end_capacity, 1, sizeof *of->ends));
 }

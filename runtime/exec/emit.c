@@ -137,7 +137,8 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
 int quern_emit_block(quern_emitter *out, const quern_block *records)
 {
     for (size_t i = 0; i < records->count; i++) {
-        quern_span value = records->value ? quern_bytes(records->value[i], records->value_bytes[i]) : quern_bytes("", 0);
+        quern_span value =
+            records->value ? quern_bytes(records->value[i], records->value_bytes[i]) : quern_bytes("", 0);
         int code = quern_emit(out, quern_bytes(records->key[i], records->key_bytes[i]), value);
         if (QN_UNLIKELY(code != 0))
             return code;

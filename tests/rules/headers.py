@@ -40,8 +40,8 @@ void example(int argc, char **argv, quern_context *context)
 """
 
 
-def headers(root):
-    return rulekit.source_files(root, endings=(".h",), folders=("include",))
+def headers(root, endings=(".h",)):
+    return rulekit.source_files(root, endings=endings, folders=("include",))
 
 
 def first_comment(text):

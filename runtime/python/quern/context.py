@@ -128,9 +128,8 @@ class Context:
     # ---- what datasets ask of it
 
     def check(self, raw):
-        """The handle of a dataset, if its context is open."""
-        self.raw  # pylint: disable=pointless-statement
-        return raw
+        """The handle of a dataset of this context, if that is open."""
+        return raw if self.raw else None
 
     def keep(self, callback):
         self._kept.append(callback)
@@ -275,7 +274,7 @@ class Context:
             how.until = self.failures.guarded(capi.UNTIL_FN, decide)
         last = ctypes.c_void_p()
         self._begin()
-        status = lib.quern_iterate(self.raw, self.check(initial.raw), ctypes.byref(how), None, ctypes.byref(last))
+        status = lib.quern_iterate(self.raw, initial.raw, ctypes.byref(how), None, ctypes.byref(last))
         self._kept_for_run = []
         self._raise(status)
         return Dataset(self, last.value, initial.key_kind, initial.value_kind)

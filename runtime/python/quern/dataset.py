@@ -124,7 +124,7 @@ class Dataset:
 
     def __init__(self, context, raw, key_kind=None, value_kind=None):
         """key_kind, value_kind: as what structs are to be read, if they are structs of that size."""
-        self.context, self.raw = context, raw
+        self.context, self._raw = context, raw
         schema = lib.quern_dataset_schema(raw)
         self.key_kind = kinds.kind_of_code(schema.key, schema.key_bytes)
         self.value_kind = kinds.kind_of_code(schema.value, schema.value_bytes)
@@ -132,6 +132,11 @@ class Dataset:
             self.key_kind = key_kind
         if value_kind is not None and value_kind.same_bytes(self.value_kind):
             self.value_kind = value_kind
+
+    @property
+    def raw(self):
+        """The handle, for the library."""
+        return self.context.check(self._raw)
 
     def __repr__(self):
         return "<quern.Dataset of (%r, %r)>" % (self.key_kind, self.value_kind)
@@ -142,7 +147,7 @@ class Dataset:
     def _call(self, call, schema, callback, *more):
         """An operator with a callback, which gives records of the schema."""
         self.context.keep(callback)
-        return self._with(call(self.context.check(self.raw), schema[2], callback, *more), schema[0], schema[1])
+        return self._with(call(self.raw, schema[2], callback, *more), schema[0], schema[1])
 
     # ---- record by record
 
@@ -179,14 +184,14 @@ class Dataset:
 
     def _filter(self, callback):
         self.context.keep(callback)
-        return self._with(lib.quern_filter_block(self.context.check(self.raw), callback, None))
+        return self._with(lib.quern_filter_block(self.raw, callback, None))
 
     def key_by(self, key_type, fn):
         """fn(key, value) gives the new key."""
         kind = kinds.kind_of(key_type)
         callback = self.context.keep(callbacks.key_fn(self, kind, fn))
         value_kind = self.value_kind if self.value_kind.code else self.key_kind
-        return self._with(lib.quern_key_by(self.context.check(self.raw), kind.code, callback, None), kind, value_kind)
+        return self._with(lib.quern_key_by(self.raw, kind.code, callback, None), kind, value_kind)
 
     def keys(self):
         return self._with(lib.quern_keys(self.raw))
@@ -208,7 +213,7 @@ class Dataset:
             if self.value_kind.dtype is None:
                 raise TypeError("values of one length are reduced by a function, others by aggregate_by_key()")
             callback = self.context.keep(callbacks.reduce_fn(self, reduction))
-            return self._with(lib.quern_reduce_by_key_with(self.context.check(self.raw), callback, None))
+            return self._with(lib.quern_reduce_by_key_with(self.raw, callback, None))
         return self._with(lib.quern_reduce_by_key(self.raw, reduction))
 
     def aggregate_by_key(self, accumulator, accumulate, merge, init=None, finish=None, value_type=None):
@@ -222,7 +227,7 @@ class Dataset:
             schema = key, value, raw
         made = callbacks.aggregation_of(self, dtype, accumulate, merge, init, finish, schema)
         self.context.keep(made)
-        return self._with(lib.quern_aggregate_by_key(self.context.check(self.raw), ctypes.byref(made), None), self.key_kind,
+        return self._with(lib.quern_aggregate_by_key(self.raw, ctypes.byref(made), None), self.key_kind,
                           schema[1] if schema else kinds.fixed(dtype))
 
     def count_by_key(self):
@@ -243,7 +248,7 @@ class Dataset:
         how = capi.SortOptions(descending=int(descending))
         if compare:
             how.compare = self.context.keep(callbacks.compare_fn(self, self.key_kind, compare))
-        return self._with(lib.quern_sort_by_key(self.context.check(self.raw), ctypes.byref(how)))
+        return self._with(lib.quern_sort_by_key(self.raw, ctypes.byref(how)))
 
     def group_by_key(self, types, fn, values_descending=False):
         """fn(key, values) gives or yields records; values can be iterated over, again and again."""
@@ -255,7 +260,7 @@ class Dataset:
         """fn(key, left values, right values) gives or yields records."""
         schema = kinds.schema_of(types)
         callback = self.context.keep(callbacks.cogroup_fn(self, right, schema, fn))
-        return self._with(lib.quern_cogroup(self.context.check(self.raw), right.raw, schema[2], callback, None), schema[0],
+        return self._with(lib.quern_cogroup(self.raw, right.raw, schema[2], callback, None), schema[0],
                           schema[1])
 
     def join(self, right, types, fn, how=kinds.JOIN_INNER, strategy=kinds.JOIN_AUTO, outer=kinds.JOIN_OUTER_AUTO):
@@ -263,7 +268,7 @@ class Dataset:
         schema = kinds.schema_of(types)
         callback = self.context.keep(callbacks.join_fn(self, right, schema, fn))
         options = capi.JoinOptions(strategy=strategy, outer=outer)
-        return self._with(lib.quern_join_with(self.context.check(self.raw), right.raw, how, schema[2], callback, None,
+        return self._with(lib.quern_join_with(self.raw, right.raw, how, schema[2], callback, None,
                                               ctypes.byref(options)), schema[0], schema[1])
 
     # ---- kept and in order
@@ -293,15 +298,15 @@ class Dataset:
     # ---- outputs: what a run gives
 
     def write_text(self, directory):
-        lib.quern_write_text(self.context.check(self.raw), os.fsencode(directory))
+        lib.quern_write_text(self.raw, os.fsencode(directory))
 
     def write_fixed(self, directory):
-        lib.quern_write_fixed(self.context.check(self.raw), os.fsencode(directory))
+        lib.quern_write_fixed(self.raw, os.fsencode(directory))
 
     def write_files(self, directory, form=kinds.FORM_TEXT, compression=kinds.NOT_COMPRESSED, level=0, one_file=False,
                     archive=kinds.NO_ARCHIVE):
         how = capi.OutputOptions(form=form, compression=compression, level=level, one_file=int(one_file), archive=archive)
-        lib.quern_write_files(self.context.check(self.raw), os.fsencode(directory), ctypes.byref(how))
+        lib.quern_write_files(self.raw, os.fsencode(directory), ctypes.byref(how))
 
     def write_hdf5(self, path, dataset, files=kinds.HDF5_ONE_FILE, row_shape=None, string_bytes=0, with_key=False,
                    row_type=None, chunk_rows=0, deflate_level=0, shuffle=False):
@@ -319,18 +324,18 @@ class Dataset:
             how.row_dims, how.row_rank = (ctypes.c_uint64 * len(row_shape))(*row_shape), len(row_shape)
         if row_type is not None or string_bytes:
             how.type = kinds.kind_of(row_type if row_type is not None else bytes).code
-        lib.quern_write_hdf5(self.context.check(self.raw), os.fsencode(path), ctypes.byref(how))
+        lib.quern_write_hdf5(self.raw, os.fsencode(path), ctypes.byref(how))
 
     def top_k(self, k, fn=None):
         """fn(key, value) on rank 0, largest value first. Without it gives a Top."""
         made = Top() if fn is None else None
         take = fn or (lambda key, value: made.records.append((key, value)))
         callback = self.context.keep_for_run(callbacks.each_fn(self, take))
-        lib.quern_top_k(self.context.check(self.raw), k, callback, None)
+        lib.quern_top_k(self.raw, k, callback, None)
         return made
 
     def collect(self, to=kinds.COLLECT_ALL):
         """Gives a Collected."""
-        made = Collected(self, lib.quern_columns_collect(self.context.check(self.raw), to))
+        made = Collected(self, lib.quern_columns_collect(self.raw, to))
         self.context.keep_for_run(made)
         return made
