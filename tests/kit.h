@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "runtime/base/status.h"
@@ -112,6 +113,20 @@ static inline void kit_write_file(const char *path, const void *data, size_t byt
     ck_assert_msg(file != NULL, "%s", path);
     ck_assert_uint_eq(fwrite(data, 1, bytes, file), bytes);
     ck_assert_int_eq(fclose(file), 0);
+}
+
+/* A file of text at root + path, with the directories above it. */
+static inline void kit_write_below(const char *root, const char *path, const char *text)
+{
+    char full[4096];
+    int length = snprintf(full, sizeof full, "%s%s", root, path);
+    ck_assert(length > 0 && (size_t)length < sizeof full);
+    for (char *slash = strchr(full + strlen(root) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        (void)mkdir(full, 0700);
+        *slash = '/';
+    }
+    kit_write_file(full, text, strlen(text));
 }
 
 /* The content with a NUL behind it, to be freed; NULL if there is no such file. */

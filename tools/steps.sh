@@ -35,11 +35,11 @@ build()
     return "$status"
 }
 
-# Builds build-asan, and has what goes wrong in it end the test.
-build_sanitized()
+# Configures build-asan, of which `meson test` builds what its tests need, and has what goes wrong in it end the test.
+configure_sanitized()
 {
     # With frame pointers, where memory came from is known without unwinding by tables, which took most of the time.
-    build build-asan all --buildtype=debugoptimized -Db_sanitize=address,undefined -Dc_args=-fno-omit-frame-pointer
+    build build-asan build.ninja --buildtype=debugoptimized -Db_sanitize=address,undefined -Dc_args=-fno-omit-frame-pointer
     export UBSAN_OPTIONS=${UBSAN_OPTIONS-halt_on_error=1:print_stacktrace=1}
 }
 

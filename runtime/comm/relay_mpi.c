@@ -259,16 +259,25 @@ static void list_ranks(qn_mpi_comm *comm, uint32_t *next)
     QN_ASSERT(rank_at(comm, comm->base.node, comm->base.node_rank) == comm->base.rank);
 }
 
+/* All of the job's communicator: if a rank is lost meanwhile, taking that one back frees all who wait, whichever group they wait in. */
+static quern_status split_job(qn_mpi_comm *comm, uint32_t group, uint32_t place, MPI_Comm *made, qn_error *error)
+{
+    MPI_TRY(MPI_Comm_split(comm->job, (int)group, (int)place, made));
+    MPI_TRY(MPI_Comm_set_errhandler(*made, MPI_ERRORS_RETURN));
+    return QUERN_OK;
+}
+
 static quern_status connect_levels(qn_mpi_comm *comm, qn_error *error)
 {
     qn_mpi_relays *relays = &comm->relays;
-    MPI_TRY(MPI_Comm_split(comm->job, (int)comm->base.node_rank, (int)comm->base.node, &relays->far_counts));
-    MPI_TRY(MPI_Comm_set_errhandler(relays->far_counts, MPI_ERRORS_RETURN));
-    quern_status status = qn_mpi_duplicate(relays->far_counts, &relays->far_payload, error);
-    if (status == QUERN_OK)
-        status = qn_mpi_duplicate(comm->node, &relays->near_counts, error);
-    if (status == QUERN_OK)
-        status = qn_mpi_duplicate(comm->node, &relays->near_payload, error);
+    uint32_t node = comm->base.node, rank = comm->base.node_rank;
+    MPI_Comm *const far[] = {&relays->far_counts, &relays->far_payload};
+    MPI_Comm *const near[] = {&relays->near_counts, &relays->near_payload};
+    quern_status status = QUERN_OK;
+    for (int i = 0; i < 2 && status == QUERN_OK; i++)
+        status = split_job(comm, rank, node, far[i], error);
+    for (int i = 0; i < 2 && status == QUERN_OK; i++)
+        status = split_job(comm, node, rank, near[i], error);
     relays->started = relays->left = 0;
     comm->base.can_relay = true;
     return status;

@@ -538,6 +538,9 @@ qn_slots_result qn_slots_make_room(qn_slots *slots, size_t coming, size_t bytes_
     uint64_t slot_count = larger_count(slots, slots->used_count + coming, bytes_max);
     if (slot_count > 0)
         return grow_to(slots, slot_count) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
+    if (slots->used_count == 0 && lacks &&
+        coming <= QN_SLOTS_COMING_MAX) /* to call an empty one full would help nobody */
+        return grow_to(slots, coming * 100 / LOAD_PERCENT_MAX + 2) ? QN_SLOTS_OK : QN_SLOTS_NO_MEMORY;
     bool fuller = slots->used_count >= slots->slot_count * LOAD_PERCENT_MAX / 100; /* mixing would not help that */
     if (slots->crowded && !slots->mixed && !fuller && !mix(slots))
         return QN_SLOTS_NO_MEMORY;

@@ -27,6 +27,8 @@ quern_status qn_checkpoint_read_parts(qn_checkpoint *checkpoint, json_t *line, q
         qn_checkpoint_find_line(checkpoint->parts, qn_json_get_number(line, "run"), qn_json_get_number(line, "stage"));
     if (!before || json_is_true(json_object_get(line, "whole")))
         return qn_checkpoint_take_line(checkpoint->parts, line, error);
+    if (!json_is_array(json_object_get(line, "parts")))
+        return QUERN_OK; /* it says nothing */
     json_object_set(before, "tasks", json_object_get(line, "tasks"));
     return json_array_extend(json_object_get(before, "parts"), json_object_get(line, "parts")) == 0
                ? QUERN_OK

@@ -7,7 +7,8 @@
 #include "runtime/base/clock.h"
 #include "runtime/engine/message.h"
 
-#define TURNS 8
+#define TURNS      8
+#define PATIENCE_S 60 /* who failed and sends no word shall not be waited for for ever */
 
 /* Of a stage that never is: whatever came late would be dropped. */
 typedef struct clock_word {
@@ -24,7 +25,8 @@ typedef struct node_clock {
 static quern_status wait_for_word(qn_comm *comm, clock_word *word_out, uint32_t *from_out, qn_error *error)
 {
     qn_backoff backoff = {0};
-    for (;;) {
+    uint64_t begin_ns = qn_clock_ns();
+    while (qn_clock_ns() - begin_ns < PATIENCE_S * QN_NS_PER_S) {
         const void *data = NULL;
         size_t bytes = 0;
         quern_status status = qn_comm_poll(comm, &data, &bytes, from_out, error);
@@ -37,6 +39,7 @@ static quern_status wait_for_word(qn_comm *comm, clock_word *word_out, uint32_t 
         if (!data)
             qn_backoff_wait(&backoff);
     }
+    return qn_error_set(error, QUERN_ERROR_MPI, 0, "another node did not tell its time within %d s", PATIENCE_S);
 }
 
 static void learn(node_clock *clock, const clock_word *word, uint64_t now_ns)

@@ -495,10 +495,15 @@ static void close_results(job *run)
         close_result(run, i);
 }
 
-/* Of a job that was told to end, parts that are noted, or could have been, stay as they would if it had been killed. */
+/* Of a job that was told to end, parts that are noted, or could have been, stay as they would if it had been killed; and of one that failed before
+ * it came to them, those of an earlier attempt. */
 static bool is_to_stay_unfinished(const job *run, uint32_t index, quern_status status)
 {
-    return status == QUERN_ERROR_SUSPENDED && run->writers[index].sink &&
+    if (status == QUERN_OK || !run->writers[index].sink)
+        return false;
+    if (run->kept[index].list.count > 0 && !run->kept[index].is_settled)
+        return true;
+    return status == QUERN_ERROR_SUSPENDED &&
            qn_checkpoint_can_note_parts(&run->engine->checkpoint, &run->stages, index);
 }
 
@@ -741,6 +746,7 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     qn_timeline_attach(engine->timeline);
     while (try_run(engine, graph, &mark, error) == QN_OUTCOME_AGAIN) {
         *error = before;
+        memset(engine->sent_group_bytes, 0, sizeof engine->sent_group_bytes); /* the groups will be others */
         qn_timeline_enter(QN_TIMELINE_RECOVER);
         if (qn_recovery_go_on(engine, mark, error) != QUERN_OK)
             break;

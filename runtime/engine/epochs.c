@@ -8,18 +8,22 @@
 
 #define SAVE_BYTES_PER_S (200.0 * 1024 * 1024)
 #define SAVE_NS_MIN      (20 * QN_NS_PER_MS)
-#define COST_PART        20                     /* of the time may go into saving */
+#define TELLING_BYTES                                                                                                  \
+    (16.0 * 1024 * 1024)    /* from which on what an epoch took says more of bytes than what is assumed */
+#define COST_PART        20 /* of the time may go into saving */
 #define END_MARGIN_NS    (QN_NS_PER_S / 2)      /* to stop what is in hand, and to end */
 #define TERM_PATIENCE_NS (QN_NS_PER_S / 10 * 8) /* a launcher kills a second after SIGTERM */
 
 uint64_t qn_epochs_foresee_cost_ns(const qn_epochs *epochs, uint64_t bytes)
 {
-    double by_bytes = (double)bytes / SAVE_BYTES_PER_S * (double)QN_NS_PER_S;
+    const double assumed_ns = (double)QN_NS_PER_S / SAVE_BYTES_PER_S; /* a byte */
     if (epochs->cost_ns == 0)
-        return SAVE_NS_MIN + (uint64_t)by_bytes;
-    if (epochs->cost_bytes == 0 || bytes <= epochs->cost_bytes)
+        return SAVE_NS_MIN + (uint64_t)((double)bytes * assumed_ns);
+    if (bytes <= epochs->cost_bytes)
         return epochs->cost_ns;
-    return (uint64_t)((double)epochs->cost_ns * ((double)bytes / (double)epochs->cost_bytes));
+    double by_bytes_ns = epochs->cost_ns > SAVE_NS_MIN ? (double)(epochs->cost_ns - SAVE_NS_MIN) : 0;
+    double byte_ns = (by_bytes_ns + assumed_ns * TELLING_BYTES) / ((double)epochs->cost_bytes + TELLING_BYTES);
+    return epochs->cost_ns + (uint64_t)((double)(bytes - epochs->cost_bytes) * byte_ns);
 }
 
 static uint64_t interval_ns(const qn_epochs *epochs, uint64_t cost_ns)

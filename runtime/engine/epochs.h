@@ -8,7 +8,10 @@
  * time. The end of a stage is a good moment, since nothing has to be stopped for it: there only the second rule holds. Where the user says how
  * often, that is done, and at the end of every stage.
  *
- * C is what it took last; before, what the bytes that there are would take at SAVE_BYTES_PER_S, and a little for syncing.
+ * C is what it took last; before, what the bytes that there are would take at SAVE_BYTES_PER_S, and a little for syncing. Bytes that were not
+ * there last time cost what those then did. But a small epoch says little of bytes, since it would have taken most of its time without any: so it is
+ * mixed with what is assumed, as if that had been seen on TELLING_BYTES more. If too much were foreseen, no epoch would be cut for hours; if too
+ * little is, the next one is a lesson.
  *
  * A job is to end when a signal says so, or when the end of its time comes so near that an epoch just fits. Rank 0 decides all of this. It knows no
  * MPI and no files.

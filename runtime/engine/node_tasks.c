@@ -31,7 +31,7 @@ static void pack_leg(const qn_task_list *list, const qn_stage *stage, uint32_t l
     const qn_task_leg *here = &list->legs[leg];
     qn_buffer task = {0};
     for (size_t i = 0; i < qn_leg_source(stage, leg)->text.path_count; i++)
-        qn_buffer_append_u32(message, here->is_there[i]);
+        qn_buffer_append_u64(message, here->path_marks[i]);
     qn_buffer_append_u32(message, here->splits.count);
     for (uint32_t i = 0; i < here->splits.count; i++) {
         uint32_t number = here->first_task + i;
@@ -76,12 +76,20 @@ static quern_status make_tasks(const qn_engine *engine, const qn_stage *stage, q
 
 /* ---- on rank 0 ---- */
 
-/* What is read from the messages, and for each path of a leg whether some node has it. */
+/* A path of a leg on a node. */
+typedef struct place {
+    uint64_t mark;
+    size_t path;
+    uint32_t leg, node;
+} place;
+
+/* What is read from the messages. */
 typedef struct intake {
     const qn_stage *stage;
     qn_far_tasks *far;
     uint32_t capacity;
-    bool *is_somewhere[QN_LEG_COUNT_MAX];
+    place *places;
+    size_t place_count, place_capacity;
 } intake;
 
 static bool add_task(intake *all, const qn_far_task *task)
@@ -99,10 +107,27 @@ static bool add_task(intake *all, const qn_far_task *task)
     return true;
 }
 
+static bool add_place(intake *all, const place *found)
+{
+    if (all->place_count == all->place_capacity) {
+        size_t capacity = all->place_capacity ? 2 * all->place_capacity : 64;
+        place *places = realloc(all->places, capacity * sizeof *places);
+        if (!places)
+            return false;
+        all->places = places;
+        all->place_capacity = capacity;
+    }
+    all->places[all->place_count++] = *found;
+    return true;
+}
+
 static quern_status read_leg(intake *all, uint32_t leg, uint32_t node, qn_reader *reader, qn_error *error)
 {
-    for (size_t i = 0; i < qn_leg_source(all->stage, leg)->text.path_count; i++)
-        all->is_somewhere[leg][i] |= qn_reader_u32(reader) != 0;
+    for (size_t i = 0; i < qn_leg_source(all->stage, leg)->text.path_count && !reader->failed; i++) {
+        place found = {qn_reader_u64(reader), i, leg, node};
+        if (found.mark != 0 && !add_place(all, &found))
+            return no_memory(error);
+    }
     uint32_t count = qn_reader_u32(reader);
     for (uint32_t i = 0; i < count && !reader->failed; i++) {
         qn_far_task task = {.leg = leg, .node = node, .bytes = qn_reader_u64(reader)};
@@ -129,13 +154,42 @@ static quern_status read_node(intake *all, qn_reader *reader, qn_error *error)
     return status;
 }
 
-static quern_status look_for_paths(const intake *all, qn_error *error)
+/* By path, and then by mark. */
+static int compare_places(const void *a, const void *b)
 {
+    const place *left = a, *right = b;
+    if (left->leg != right->leg)
+        return left->leg < right->leg ? -1 : 1;
+    if (left->path != right->path)
+        return left->path < right->path ? -1 : 1;
+    return (left->mark > right->mark) - (left->mark < right->mark);
+}
+
+static quern_status say_same(const qn_text_input *text, const place *one, const place *other, qn_error *error)
+{
+    return qn_error_set(
+        error, QUERN_ERROR_INPUT, 0,
+        "%s is the same on node %u and on node %u, which are on one machine, and would be read twice: start the "
+        "job so that MPI sees one node, or do without --quern-node-local",
+        text->paths[one->path], one->node < other->node ? one->node : other->node,
+        one->node < other->node ? other->node : one->node);
+}
+
+/* Each path is on some node, and on no two of them the same. The places are in order. */
+static quern_status look_at_places(const intake *all, qn_error *error)
+{
+    const place *next = all->places, *end = all->places + all->place_count;
     for (uint32_t leg = 0; leg < all->stage->leg_count; leg++)
-        for (size_t i = 0; all->is_somewhere[leg] && i < qn_leg_source(all->stage, leg)->text.path_count; i++)
-            if (!all->is_somewhere[leg][i])
-                return qn_error_set(error, QUERN_ERROR_INPUT, 0, "no node has %s",
-                                    qn_leg_source(all->stage, leg)->text.paths[i]);
+        for (size_t path = 0; is_on_nodes(all->stage, leg) && path < qn_leg_source(all->stage, leg)->text.path_count;
+             path++) {
+            const qn_text_input *text = &qn_leg_source(all->stage, leg)->text;
+            const place *first = next;
+            for (; next < end && next->leg == leg && next->path == path; next++)
+                if (next > first && next->mark == next[-1].mark && next->mark != QN_TASK_PATH_UNMARKED)
+                    return say_same(text, &next[-1], next, error);
+            if (next == first)
+                return qn_error_set(error, QUERN_ERROR_INPUT, 0, "no node has %s", text->paths[path]);
+        }
     return QUERN_OK;
 }
 
@@ -162,21 +216,15 @@ quern_status qn_node_tasks_unpack(qn_far_tasks *far_out, const qn_stage *stage, 
     qn_reader reader = qn_reader_of(text, bytes);
     quern_status status = QUERN_OK;
     *far_out = (qn_far_tasks){0};
-    for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
-        if (!is_on_nodes(stage, leg))
-            continue;
-        all.is_somewhere[leg] = calloc(qn_leg_source(stage, leg)->text.path_count + 1, sizeof(bool));
-        if (!all.is_somewhere[leg])
-            status = no_memory(error);
-    }
     while (status == QUERN_OK && reader.left_bytes > 0)
         status = read_node(&all, &reader, error);
+    if (all.place_count > 0)
+        qsort(all.places, all.place_count, sizeof *all.places, compare_places);
     if (status == QUERN_OK)
-        status = look_for_paths(&all, error);
+        status = look_at_places(&all, error);
     if (status == QUERN_OK)
         status = sort_by_leg(far_out, stage->leg_count, error);
-    for (uint32_t leg = 0; leg < stage->leg_count; leg++)
-        free(all.is_somewhere[leg]);
+    free(all.places);
     if (status == QUERN_OK)
         far_out->text = text;
     else

@@ -7,7 +7,8 @@
  * others, but only to ranks of that node (task_stays of the scheduler).
  *
  * A path that a node does not have is nothing of that node's; one that no node has is an error. The input is what all nodes of the job have: if
- * one is lost on the way, the stage fails, since nobody else has its files.
+ * one is lost on the way, the stage fails, since nobody else has its files. What MPI takes for two nodes may be one machine, and then a path may be the
+ * same there: an error, too, as all would be read twice. So with each path comes a mark of its machine, file system and file.
  *
  * Files are numbered by their node and their place in its listing, so the order of the input is that of nodes.
  */
@@ -29,7 +30,7 @@ void qn_node_tasks_destroy(qn_far_tasks *far); /* takes a zeroed one */
 /* Appends what is on this node to a message. */
 void qn_node_tasks_pack(const qn_task_list *list, const qn_stage *stage, uint32_t node, qn_buffer *message);
 /* Reads the messages of all nodes, one behind the other, and takes the text, which is from malloc(), on success. QUERN_ERROR_INPUT: a path is on no
- * node. QUERN_ERROR_INTERNAL: these are no such messages. QUERN_ERROR_NO_MEMORY. */
+ * node, or on two the same. QUERN_ERROR_INTERNAL: these are no such messages. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_node_tasks_unpack(qn_far_tasks *far_out, const qn_stage *stage, void *text, size_t bytes,
                                   qn_error *error);
 

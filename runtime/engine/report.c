@@ -15,6 +15,7 @@
 #include "runtime/engine/report_read.h"
 #include "runtime/engine/run_view.h"
 #include "runtime/engine/verdict.h"
+#include "runtime/topology/cpu_quota.h"
 
 #define HOT_PART 200 /* a key is hot from this part of the records on */
 
@@ -307,6 +308,7 @@ typedef struct rank_summary {
     uint64_t node;
     uint64_t peak_rss_bytes;
     uint64_t core_sharers;
+    uint64_t cpu_quota; /* of the rank's cgroups, or QN_CPU_QUOTA_NONE */
 } rank_summary;
 
 /* The most that this process had in memory, in bytes. getrusage() is second choice: it counts what the process that started this one had. */
@@ -334,6 +336,7 @@ static rank_summary summarise(const qn_engine *engine)
     qn_pin_describe(&engine->place, summary.place);
     summary.peak_rss_bytes = peak_rss_bytes();
     summary.core_sharers = engine->place.sharers;
+    summary.cpu_quota = qn_cpu_quota_query("");
     return summary;
 }
 
@@ -523,6 +526,9 @@ static json_t *describe_rank(const qn_report *report, const rank_summary *summar
     json_object_set_new(object, "pinned", json_string(summary->place));
     set_u64(object, "node", summary->node);
     set_u64(object, "core_sharers", summary->core_sharers);
+    json_object_set_new(object, "processors_allowed",
+                        summary->cpu_quota == QN_CPU_QUOTA_NONE ? json_null()
+                                                                : json_real((double)summary->cpu_quota / 1000));
     set_u64(object, "peak_rss_bytes", summary->peak_rss_bytes);
     return object;
 }

@@ -63,7 +63,7 @@ static quern_status share_list(qn_part_list *list, qn_comm *comm, qn_error *erro
         list->counted = calloc(count * list->counter_count + 1, sizeof *list->counted); /* known to rank 0 only */
         list->count = list->capacity = count;
     }
-    if (!list->items && count > 0)
+    if ((!list->items || !list->counted) && count > 0)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the parts of an output");
     if (status == QUERN_OK)
         status = qn_comm_agree(comm, error);
@@ -162,6 +162,7 @@ quern_status qn_stage_take_up_parts(qn_stage_run *run, bool goes_on, qn_error *e
     const qn_part_list *list = &run->kept->list;
     qn_comm *comm = run->engine->comm;
     quern_status status = QUERN_OK;
+    run->kept->is_settled = true;
     if (!goes_on)
         remove_share(run);
     for (size_t i = comm->rank; goes_on && i < list->count && status == QUERN_OK; i += comm->size)

@@ -68,6 +68,7 @@ typedef struct qn_stage_run qn_stage_run;
 typedef struct qn_kept_output {
     qn_part_list list;
     uint64_t part_count; /* of the whole output */
+    bool is_settled;     /* a stage took them up or removed them */
 } qn_kept_output;
 
 /* Where the chain of a leg ends. */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/boot_id.h"
 #include "runtime/base/hash.h"
 #include "runtime/io/fixed_source.h"
 #include "runtime/io/record_plan.h"
@@ -19,10 +20,16 @@
     ((uint64_t)1 << 20) /* a file that is no larger need not be cut, and so not be looked into beforehand */
 
 /* What cannot be looked at may be there: listing it tells why. */
-static bool is_on_this_node(const char *path)
+static uint64_t mark_on_this_node(const char *path)
 {
     struct stat about;
-    return stat(path, &about) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    char boot[QN_BOOT_ID_BYTES + 1];
+    if (stat(path, &about) != 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : QN_TASK_PATH_UNMARKED;
+    if (!qn_boot_id_read(boot))
+        return QN_TASK_PATH_UNMARKED;
+    const uint64_t numbers[] = {about.st_dev, about.st_ino};
+    return qn_checksum(numbers, sizeof numbers, qn_checksum(boot, QN_BOOT_ID_BYTES, 0)) | (QN_TASK_PATH_UNMARKED + 1);
 }
 
 /* Of the paths those that are on this node: maybe none. */
@@ -30,13 +37,13 @@ static quern_status list_here(qn_task_leg *leg, const qn_text_input *text, uint3
 {
     const char **paths = calloc(text->path_count + 1, sizeof *paths);
     size_t count = 0;
-    leg->is_there = calloc(text->path_count + 1, sizeof *leg->is_there);
-    quern_status status = paths && leg->is_there
+    leg->path_marks = calloc(text->path_count + 1, sizeof *leg->path_marks);
+    quern_status status = paths && leg->path_marks
                               ? QUERN_OK
                               : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the inputs of a stage");
     for (size_t i = 0; i < text->path_count && status == QUERN_OK; i++) {
-        leg->is_there[i] = is_on_this_node(text->paths[i]);
-        if (leg->is_there[i])
+        leg->path_marks[i] = mark_on_this_node(text->paths[i]);
+        if (leg->path_marks[i] != 0)
             paths[count++] = text->paths[i];
     }
     if (status == QUERN_OK)
@@ -323,7 +330,7 @@ void qn_task_list_destroy(qn_task_list *list)
         qn_splits_destroy(&list->legs[i].splits);
         qn_listing_destroy(&list->legs[i].listing);
         qn_hdf5_listing_destroy(&list->legs[i].datasets);
-        free(list->legs[i].is_there);
+        free(list->legs[i].path_marks);
     }
     free(list->legs);
     free(list->order);

@@ -41,13 +41,16 @@ typedef struct qn_far_tasks {
     void *text; /* what `packed` borrows */
 } qn_far_tasks;
 
+/* A path that is on a node, but of which cannot be said what it is; others have the mark of the machine and file that they are. */
+#define QN_TASK_PATH_UNMARKED UINT64_C(1)
+
 typedef struct qn_task_leg {
     qn_listing listing;
     qn_hdf5_listing datasets; /* of a leg that reads HDF5, whose listing is empty */
     qn_splits splits;
     const qn_far_task *far; /* [far_count], behind the splits; borrowed */
     uint32_t far_count;
-    bool *is_there; /* of a node's own list: which of the paths there are on it; owned */
+    uint64_t *path_marks; /* of a node's own list: of each path 0 if it is not there; owned */
     uint32_t first_task;
 } qn_task_leg;
 

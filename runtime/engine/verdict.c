@@ -159,20 +159,48 @@ static double begun_with(const json_t *rank)
     return bytes;
 }
 
+static bool ends_node(const weighing *of, size_t rank)
+{
+    const json_t *next = json_array_get(of->ranks, rank + 1);
+    return !next || qn_report_number(next, "node") != qn_report_number(json_array_get(of->ranks, rank), "node");
+}
+
 /* Once for each node, and with the sum of its ranks, at the first of them. */
 static void look_at_memory(weighing *of)
 {
     double budget = qn_report_number(of->report, "memory_bytes_per_node"), used = 0;
     for (size_t i = 0; i < json_array_size(of->ranks); i++) {
-        const json_t *rank = json_array_get(of->ranks, i), *next = json_array_get(of->ranks, i + 1);
+        const json_t *rank = json_array_get(of->ranks, i);
         char host[NAME_BYTES];
         used += fmax(qn_report_number(rank, "peak_rss_bytes") - begun_with(rank), 0);
-        if (next && qn_report_number(next, "node") == qn_report_number(rank, "node"))
+        if (!ends_node(of, i))
             continue;
         if (budget > 0 && used >= MEMORY_NEAR * budget)
             add_alert(of, "memory", "the ranks on %s came to need up to %s of memory, and the budget of the node is %s",
                       brief(qn_report_text(rank, "host"), host), qn_report_bytes(used), qn_report_bytes(budget));
         used = 0;
+    }
+}
+
+/* Ranks of one node, of which the last is `last`, where cgroups do not let as many run at once. */
+static bool is_throttled(const json_t *last, size_t rank_count)
+{
+    double allowed = qn_report_number(last, "processors_allowed");
+    return allowed > 0 && allowed < (double)rank_count;
+}
+
+static void look_at_quotas(weighing *of)
+{
+    for (size_t i = 0, first = 0; i < json_array_size(of->ranks); i++) {
+        const json_t *rank = json_array_get(of->ranks, i);
+        char host[NAME_BYTES];
+        if (!ends_node(of, i))
+            continue;
+        if (is_throttled(rank, i + 1 - first))
+            add_alert(of, "processor quota", "%zu ranks on %s share %.2f processors, which is what the cgroup allows",
+                      i + 1 - first, brief(qn_report_text(rank, "host"), host),
+                      qn_report_number(rank, "processors_allowed"));
+        first = i + 1;
     }
 }
 
@@ -288,11 +316,14 @@ static void conclude(const weighing *of, const char *bound_by, const char *chang
     json_object_set_new(of->report, "verdict", verdict);
 }
 
-static bool shares_cores(const weighing *of)
+static bool lacks_cores(const weighing *of)
 {
-    for (size_t i = 0; i < json_array_size(of->ranks); i++)
-        if (qn_report_number(json_array_get(of->ranks, i), "core_sharers") > 1)
+    for (size_t i = 0, first = 0; i < json_array_size(of->ranks); i++) {
+        const json_t *rank = json_array_get(of->ranks, i);
+        if (qn_report_number(rank, "core_sharers") > 1 || (ends_node(of, i) && is_throttled(rank, i + 1 - first)))
             return true;
+        first = ends_node(of, i) ? i + 1 : first;
+    }
     return false;
 }
 
@@ -334,10 +365,11 @@ static void say_why_waited(const weighing *of)
                  "set-up, "
                  "listing files, commit.",
                  100 * of->waiting, of->elapsed - qn_report_sum(of->stages, "seconds"), of->elapsed);
-    else if (shares_cores(of))
-        conclude(of, "oversubscribed cores", "Start as many ranks as there are cores.",
-                 "In stage %zu '%s' %s: several ranks share a core, and wait for those that cannot run.", number + 1,
-                 name, lead);
+    else if (lacks_cores(of))
+        conclude(of, "oversubscribed cores",
+                 "Start as many ranks as there are cores, and as the cgroup allows processors.",
+                 "In stage %zu '%s' %s: several ranks share a core or a quota, and wait for those that cannot run.",
+                 number + 1, name, lead);
     else if (tasks > 0 && tasks < 2 * of->rank_count)
         conclude(of, "few tasks", "Make smaller tasks (--quern-split-bytes), or start fewer ranks.",
                  "In stage %zu '%s' %s: it has %.0f tasks for %.0f ranks.", number + 1, name, lead, tasks,
@@ -404,6 +436,7 @@ void qn_verdict_set(json_t *report)
     look_at_readers(&of);
     look_at_memory(&of);
     look_at_nodes(&of);
+    look_at_quotas(&of);
     look_at_run(&of);
     keep_told(&of);
     json_object_set_new(report, "alerts", of.alerts);

@@ -537,12 +537,13 @@ static quern_status name_all(qn_output *output, const char *manifest_path, const
         return status;
     if (output->announce)
         output->announce(output->directory, output->announce_user);
-    qn_output_sweep(output);
     status = name_commit(output, success_path, QN_OUTPUT_SUCCESS_NAME, error);
     output->has_success = status == QUERN_OK;
-    if (status == QUERN_OK)
-        qn_output_lock_drop(&output->lock);
-    return status;
+    if (status != QUERN_OK)
+        return status;
+    qn_output_sweep(output); /* not before: what is there may be of who took it over */
+    qn_output_lock_drop(&output->lock);
+    return QUERN_OK;
 }
 
 /* Both files are there before the lock is looked at: one that is there when the output is taken over is removed, and cannot get its name. */

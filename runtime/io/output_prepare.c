@@ -106,12 +106,14 @@ static bool is_to_stay(const clearing *job, const char *name, qn_output_kind kin
            (uint64_t)about.st_size == summary->bytes && (kind == QN_OUTPUT_PART || is_named_as(job, name, number));
 }
 
-/* It gets the name that it would have if this job had made it: who had it before cannot rename or remove it any more. */
+/* It gets the name that it would have if this job had made it, and another time: who had it before cannot rename it any more, and if it gets its
+ * last name, as it may have had one then, does not take it for his own. */
 static bool keep(const clearing *job, const char *name, uint64_t number)
 {
     char *path =
         qn_output_temporary_path(job->path, qn_output_digits(job->kept->part_count), number, job->token, false);
-    bool is_kept = path && renameat(dirfd(job->directory), name, AT_FDCWD, path) == 0;
+    bool is_kept = path && renameat(dirfd(job->directory), name, AT_FDCWD, path) == 0 &&
+                   utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW) == 0;
     free(path);
     return is_kept;
 }
@@ -154,19 +156,42 @@ static quern_status clear_all(clearing *job, qn_error *error)
     return status;
 }
 
-/* From here on who was taken over cannot end with success. */
-static quern_status remove_commits(const char *path, qn_error *error)
+static quern_status remove_those(const char *path, const char *token,
+                                 bool (*is_among)(qn_output_kind kind, bool is_own), qn_error *error)
 {
-    uint64_t number = 0;
-    bool is_own = false;
     DIR *directory = opendir(path);
     if (!directory)
         return cannot_use(path, error);
-    for (struct dirent *entry; (entry = readdir(directory));)
-        if (qn_output_kind_of(entry->d_name, NULL, &number, &is_own) == QN_OUTPUT_COMMIT)
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        uint64_t number = 0;
+        bool is_own = false;
+        qn_output_kind kind = qn_output_kind_of(entry->d_name, token, &number, &is_own);
+        if (is_among(kind, is_own))
             unlinkat(dirfd(directory), entry->d_name, 0);
+    }
     closedir(directory);
     return QUERN_OK;
+}
+
+static bool is_commit(qn_output_kind kind, bool is_own)
+{
+    (void)is_own;
+    return kind == QN_OUTPUT_COMMIT;
+}
+
+static bool is_temporary(qn_output_kind kind)
+{
+    return kind != QN_OUTPUT_OTHER && kind != QN_OUTPUT_LOCK && kind != QN_OUTPUT_NAMED;
+}
+
+static bool is_left_by_others(qn_output_kind kind, bool is_own)
+{
+    return is_temporary(kind) && !is_own;
+}
+
+static bool is_left_by_us(qn_output_kind kind, bool is_own)
+{
+    return is_temporary(kind) && is_own;
 }
 
 static quern_status refuse_contents(const char *directory, qn_error *error)
@@ -181,7 +206,8 @@ static quern_status clear(const char *directory, const qn_output_lock *lock, con
 {
     contents found = {0};
     clearing job = {.path = directory, .token = lock->token, .kept = kept};
-    quern_status status = remove_commits(directory, error);
+    /* From here on who was taken over cannot end with success. */
+    quern_status status = remove_those(directory, NULL, is_commit, error);
     if (status == QUERN_OK)
         status = look_into(directory, &found, error);
     if (status == QUERN_OK && (found.has_others || (found.has_named && !lock->was_left)))
@@ -192,18 +218,15 @@ static quern_status clear(const char *directory, const qn_output_lock *lock, con
 
 void qn_output_sweep(const qn_output *output)
 {
-    uint64_t number = 0;
-    bool is_own = false;
-    DIR *directory = opendir(output->directory);
-    if (!directory)
-        return;
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        qn_output_kind kind = qn_output_kind_of(entry->d_name, output->lock.token, &number, &is_own);
-        bool is_temporary = kind != QN_OUTPUT_OTHER && kind != QN_OUTPUT_LOCK && kind != QN_OUTPUT_NAMED;
-        if (is_temporary && !is_own)
-            unlinkat(dirfd(directory), entry->d_name, 0);
-    }
-    closedir(directory);
+    qn_error ignored = {0};
+    remove_those(output->directory, output->lock.token, is_left_by_others, &ignored);
+}
+
+/* Parts that were kept, and then nobody went on with: without the lock they would make the directory one that nobody may use. */
+static void remove_own(const char *directory, const qn_output_lock *lock)
+{
+    qn_error ignored = {0};
+    remove_those(directory, lock->token, is_left_by_us, &ignored);
 }
 
 /* ---- taking it, and giving it back */
@@ -228,6 +251,8 @@ static quern_status try_prepare(qn_output *output, const char *directory, const 
         output->created = created;
         return QUERN_OK;
     }
+    if (status != QUERN_OK && output->lock.path)
+        remove_own(directory, &output->lock);
     qn_output_lock_drop(&output->lock);
     if (created && !*gone_out)
         rmdir(directory);
@@ -323,6 +348,8 @@ void qn_output_withdraw(qn_output *output)
 {
     const char *directory = output->directory;
     bool created = output->created;
+    if (directory && output->lock.path)
+        remove_own(directory, &output->lock);
     qn_output_release(output);
     if (directory && created)
         rmdir(directory); /* not if somebody else put something there meanwhile */

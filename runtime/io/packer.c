@@ -125,10 +125,11 @@ static bool cannot_be_closed(const qn_packer *packer)
 
 quern_status qn_packer_end(qn_packer *packer, qn_error *error)
 {
-    static const uint8_t empty_frame[] = {0x04, 0x22, 0x4d, 0x18, /* magic */
-                                          0x64, 0x40, 0xa7,       /* independent blocks, a checksum of the content; 64 KiB; theirs */
-                                          0,    0,    0,    0,    /* no block more */
-                                          0x05, 0x5d, 0xcc, 0x02};
+    static const uint8_t empty_frame[] = {
+        0x04, 0x22, 0x4d, 0x18, /* magic */
+        0x64, 0x40, 0xa7,       /* independent blocks, a checksum of the content; 64 KiB; theirs */
+        0,    0,    0,    0,    /* no block more */
+        0x05, 0x5d, 0xcc, 0x02};
     if (cannot_be_closed(packer))
         return packer->fn(packer->user, empty_frame, sizeof empty_frame, error);
     int result = archive_write_close(packer->archive);

@@ -444,10 +444,14 @@ static bool cut(cluster *c)
 
 /* Failures. */
 
+static uint64_t whole_ns(double life)
+{
+    return life >= 9e18 ? UINT64_MAX / 2 : 1 + (uint64_t)life;
+}
+
 static uint64_t life_ns(cluster *c)
 {
-    double life = qn_draw_weibull(&c->random, c->config->failure_ns, c->config->shape);
-    return life >= 9e18 ? UINT64_MAX / 2 : 1 + (uint64_t)life;
+    return whole_ns(qn_draw_weibull(&c->random, c->config->failure_ns, c->config->shape));
 }
 
 static void find_next_failure(cluster *c)
@@ -464,7 +468,7 @@ static void find_next_failure(cluster *c)
 static void draw_failures(cluster *c)
 {
     for (uint32_t node = 0; node < c->config->node_count && c->config->failure_ns > 0; node++) {
-        c->node_fails_ns[node] = (uint64_t)((double)life_ns(c) * qn_draw_unit(&c->random));
+        c->node_fails_ns[node] = whole_ns(qn_draw_weibull_rest(&c->random, c->config->failure_ns, c->config->shape));
     }
     find_next_failure(c);
 }

@@ -82,9 +82,35 @@ static double gamma_after(double x)
     return 2.5066282746310005 * qn_draw_exp((x + 0.5) * qn_draw_log(base) - base) * sum;
 }
 
-double qn_draw_weibull(uint64_t *random, double mean, double shape)
+/* The life at whose end so much hazard has come together. */
+static double life_of(double hazard, double mean, double shape)
 {
     double scale = mean / gamma_after(1 / shape);
-    double hazard = -qn_draw_log(qn_draw_unit(random));
     return hazard > 0 ? scale * qn_draw_exp(qn_draw_log(hazard) / shape) : 0;
+}
+
+double qn_draw_weibull(uint64_t *random, double mean, double shape)
+{
+    return life_of(-qn_draw_log(qn_draw_unit(random)), mean, shape);
+}
+
+/* Of Gamma's distribution, a >= 1, by Marsaglia and Tsang: the cube of a normal one, some taken back. */
+static double draw_gamma(uint64_t *random, double a)
+{
+    double most = a - 1.0 / 3, width = 1 / sqrt(9 * most);
+    for (;;) {
+        double normal = draw_normal(random), root = 1 + width * normal, cube = root * root * root;
+        if (root > 0 &&
+            qn_draw_log(qn_draw_unit(random)) < normal * normal / 2 + most - most * cube + most * qn_draw_log(cube)) {
+            return most * cube;
+        }
+    }
+}
+
+/* Who looks at any time finds a long life more often than a short one, in the ratio of their lengths, and any moment of it alike. The hazard of
+ * a life that is found so is of Gamma's distribution. */
+double qn_draw_weibull_rest(uint64_t *random, double mean, double shape)
+{
+    double whole = life_of(draw_gamma(random, 1 + 1 / shape), mean, shape);
+    return whole * qn_draw_unit(random);
 }

@@ -21,5 +21,8 @@ double qn_draw_lognormal(uint64_t *random, double mean, double sigma);
 double qn_draw_pareto(uint64_t *random, double mean, double alpha);
 /* shape 1: without memory; below, those that are new fail more often. */
 double qn_draw_weibull(uint64_t *random, double mean, double shape);
+/* What is left of the life of one that is found alive, after many have followed each other in its place: one failure in `mean` on average,
+ * whatever the shape. */
+double qn_draw_weibull_rest(uint64_t *random, double mean, double shape);
 
 #endif

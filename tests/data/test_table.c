@@ -85,6 +85,21 @@ START_TEST(a_rank_s_table_takes_the_tags_of_its_range)
 }
 END_TEST
 
+/* Who finds an empty table full would make it empty for ever. */
+START_TEST(an_empty_table_takes_a_batch_however_little_memory_it_has)
+{
+    for (uint32_t words = 1; words <= KEYKIT_WORDS_MAX; words++)
+        for (size_t bytes_max = 0; bytes_max <= (size_t)1 << 20; bytes_max += (size_t)1 << 17) {
+            qn_reducer reducer = keykit_reducer(QN_REDUCER_USER, &words);
+            qn_table table;
+            open_table(&table, &reducer, 0, UINT64_MAX, bytes_max);
+            ck_assert_int_eq(qn_table_make_room(&table, 0, QN_SLOTS_COMING_MAX, 0, bytes_max), QN_TABLE_OK);
+            ck_assert_int_eq(qn_table_make_room(&table, QN_SLOTS_COMING_MAX, 0, 0, bytes_max), QN_TABLE_OK);
+            qn_table_fini(&table);
+        }
+}
+END_TEST
+
 /* Tags by hand at both ends of narrow ranges. */
 START_TEST(the_narrowest_ranges_have_room)
 {
@@ -435,6 +450,7 @@ int main(void)
         a_user_s_values_may_have_one_to_thirty_two_words,
         a_rank_s_table_takes_the_tags_of_its_range,
         the_narrowest_ranges_have_room,
+        an_empty_table_takes_a_batch_however_little_memory_it_has,
         thousands_of_keys_of_one_hash_at_the_end_of_the_range_are_kept_apart,
         thousands_of_keys_of_one_hash_elsewhere_are_kept_apart,
         thousands_of_tiny_keys_of_neighbouring_hashes_are_kept_apart,

@@ -13,6 +13,7 @@ at no other byte (unlike str.split(), which also cuts at 0x1c to 0x1f, 0x85 and 
 import argparse
 import atexit
 import collections
+import contextlib
 import ctypes
 import itertools
 import json
@@ -183,6 +184,31 @@ def wait_until(condition, seconds):
         time.sleep(0.01)
 
 
+def _is_removed(directory):
+    try:
+        os.rmdir(directory)
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def control_group(controller, *limits):
+    """A cgroup (v1) with limits, each a file's name and its number: gives the words that start a program in it. Skip where that cannot be."""
+    path = "/sys/fs/cgroup/%s/quern-test-%d" % (controller, os.getpid())
+    try:
+        os.mkdir(path)
+        for name, number in limits:
+            with open(os.path.join(path, name), "w") as file:
+                file.write(str(number))
+    except OSError as error:
+        raise Skip("needs root and cgroups of version 1 for a limit: %s" % error)
+    try:
+        yield ["sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', path]
+    finally:
+        wait_until(lambda: _is_removed(path), 5)
+
+
 def without_launcher_noise(text):
     """Drops what mpirun itself says about a failed rank: paragraphs between lines of dashes, and what its libevent says
     when it still watches a pipe that another of its threads has closed, and that the agent for another host was quicker than mpirun."""
@@ -348,7 +374,7 @@ class Case:
     def command(self, n, args, launcher):
         program = [self.program, *args]
         if n is None:
-            return program
+            return [*launcher, *program]
         if self.supervisor:
             return [*self.supervisor, "-n", str(n), "--", *program]
         mpirun = [self.options.mpirun, "-n", str(n)]

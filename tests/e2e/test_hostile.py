@@ -12,7 +12,7 @@ import signal
 import struct
 import time
 
-from harness import Skip, load_json, main, read_file, test, wait_until
+from harness import Skip, control_group, load_json, main, read_file, test, wait_until
 
 MIB = 1 << 20
 RECORD_BYTES = 100
@@ -115,47 +115,16 @@ def one_key_with_all_records_passes_through_within_the_memory(t):
         over_budget(t, n, operator, needed_memory(t, n, operator), 20 if t.options.slow else 2, "keys=1")
 
 
-MEMORY_GROUPS = "/sys/fs/cgroup/memory"
-
-
-def memory_group(t, limit):
-    """A cgroup (v1) below our own with a hard limit, as the argument that starts a program in it; Skip where that cannot be."""
-    if os.geteuid() != 0 or not os.path.exists(MEMORY_GROUPS + "/memory.limit_in_bytes"):
-        raise Skip("needs root and cgroups of version 1 to limit memory")
-    path = "%s/quern-test-%d" % (MEMORY_GROUPS, os.getpid())
-    try:
-        os.makedirs(path, exist_ok=True)
-        with open(path + "/memory.limit_in_bytes", "w") as file:
-            file.write(str(limit))
-    except OSError as error:
-        raise Skip("cgroups cannot be made here: %s" % error)
-    return path
-
-
-def remove_group(path):
-    def removed():
-        try:
-            os.rmdir(path)
-        except OSError:
-            return False
-        return True
-    wait_until(removed, 5)
-
-
 @test
 def a_hard_limit_of_the_system_is_enough_for_the_budget_that_quern_derives_from_it(t):
     """The page cache of spilled runs counts there too, but can be taken back."""
     scratch = make_scratch(t)
     for n, operator in [(2, operator) for operator in chosen(t, ("group",), MOVERS)]:
         limit = 96 * MIB
-        group = memory_group(t, limit)
-        try:
-            shell = ["sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', group]
+        with control_group("memory", ("memory.limit_in_bytes", limit)) as start:
             records = (5 if t.options.slow else 2) * limit // RECORD_BYTES
-            run = t.succeed(n, *job_arguments(t, operator, records, scratch=scratch), launcher=shell, timeout=1200)
+            run = t.succeed(n, *job_arguments(t, operator, records, scratch=scratch), launcher=start, timeout=1200)
             nothing_left(t, run, scratch)
-        finally:
-            remove_group(group)
 
 
 # ---------------------------------------------------------------- hostile shapes

@@ -295,6 +295,12 @@ def made_crowded(report):
     report["ranks"][3]["core_sharers"] = 2
 
 
+def made_throttled(report):
+    waits_in(report, 0.4)
+    for rank in report["ranks"]:
+        rank["processors_allowed"] = 1.5
+
+
 def made_spilling(report):
     waits_in(report, 0.1)
     for rank in report["ranks"]:
@@ -319,6 +325,7 @@ def the_verdict_names_what_bounded_the_run(t):
              (made_of_few_tasks, "few tasks", ["8 tasks for 8 ranks"]),
              (made_of_little, "set-up", ["were before, between and behind stages"]),
              (made_crowded, "oversubscribed cores", ["several ranks share a core"]),
+             (made_throttled, "oversubscribed cores", ["processor quota: 8 ranks on node00000 share 1.50 processors"]),
              (lambda report: waits_in(report, 0.4), "waiting", ["ranks waited 40 % of the time"]),
              (made_spilling, "scratch", ["Writing to scratch took"]), (made_exchanging, "exchange", ["Exchanging records took"]),
              (lambda report: waits_in(report, 0.0), "map", ["reading and mapping took 100 %"]),

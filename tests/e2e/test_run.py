@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 
-from harness import Skip, kill_all, main, process_env, read_file, test, wait_until
+from harness import Skip, control_group, kill_all, load_json, main, process_env, read_file, test, wait_until
 
 AGAIN = b": starting again, "
 # What a launcher does that says that all is well, and takes an option of the job's for the place of its checkpoint.
@@ -21,14 +21,14 @@ def quern(t, *args, **start):
     return t.start(None, "run", *args, **start)
 
 
-def ended(t, status, *args, restarts=0, timeout=30, **start):
+def ended(t, status, *args, restarts=0, timeout=30, made=(), **start):
     """It ends with this status after so many restarts, and nothing is left."""
     before = set(os.listdir(t.dir))
     job = quern(t, *args, **start)
     run = job.wait(timeout)
     t.check(run.status == status, "status %d expected" % status, run)
     t.check(run.stderr.count(AGAIN) == restarts, "%d restarts expected" % restarts, run)
-    left = set(os.listdir(t.dir)) - before - set(start.get("made", ()))
+    left = set(os.listdir(t.dir)) - before - set(made)
     t.check(not left and not os.listdir(t.tmp), "left: %s, %s" % (left, os.listdir(t.tmp)), run)
     return run
 
@@ -70,6 +70,19 @@ def without_a_number_all_cores_that_may_be_used_are(t):
     finally:
         os.sched_setaffinity(0, allowed)
     t.check(run.stdout == b"rank\n", "one rank on one core", run)
+
+
+@test
+def more_ranks_than_the_cgroup_has_processors_for_are_not_started_unasked_and_told_of(t):
+    words, job = t.write("words", b"a b a"), t.path("job")
+    with control_group("cpu", ("cpu.cfs_period_us", 50000), ("cpu.cfs_quota_us", 50000)) as start:
+        run = ended(t, 0, *shell("echo rank"), launcher=start)
+        t.check(run.stdout == b"rank\n", "one rank for one processor", run)
+        ended(t, 0, "-n", "2", "--", t.options.wordcount, words, "--quern-job=" + job, launcher=start, made=("job",))
+    report = load_json(os.path.join(job, "report.json"))
+    t.check([rank["processors_allowed"] for rank in report["ranks"]] == [1.0, 1.0], "allowed: %s" % report["ranks"])
+    alerts = [alert for alert in report["alerts"] if alert["kind"] == "processor quota"]
+    t.check(len(alerts) == 1 and "2 ranks on " in alerts[0]["text"], "alerts: %s" % report["alerts"])
 
 
 @test

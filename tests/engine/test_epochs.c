@@ -71,6 +71,24 @@ START_TEST(before_the_first_the_cost_is_foreseen_by_the_bytes)
 }
 END_TEST
 
+/* What a small epoch takes is no measure of a large one: it was, and then none was cut for an hour. */
+START_TEST(a_small_epoch_says_little_of_a_large_one)
+{
+    qn_epochs_note(&epochs, BEGAN - S / 10, BEGAN, 10000);
+    uint64_t cost_ns = qn_epochs_foresee_cost_ns(&epochs, 1000 * MIB);
+    ck_assert_msg(cost_ns > 5 * S && cost_ns < 11 * S, "%g s", (double)cost_ns / 1e9);
+    ck_assert_uint_eq(qn_epochs_foresee_cost_ns(&epochs, 5000), S / 10);
+}
+END_TEST
+
+START_TEST(a_large_epoch_says_what_more_bytes_take)
+{
+    qn_epochs_note(&epochs, BEGAN - 20 * S, BEGAN, 400 * MIB);
+    uint64_t cost_ns = qn_epochs_foresee_cost_ns(&epochs, 800 * MIB);
+    ck_assert_msg(cost_ns > 38 * S && cost_ns < 41 * S, "%g s", (double)cost_ns / 1e9);
+}
+END_TEST
+
 START_TEST(what_the_user_says_holds)
 {
     epochs.every_ns = 5 * S;
@@ -142,6 +160,8 @@ int main(void)
         the_interval_is_that_of_young_and_daly,
         saving_takes_a_twentieth_of_the_time_at_most,
         before_the_first_the_cost_is_foreseen_by_the_bytes,
+        a_small_epoch_says_little_of_a_large_one,
+        a_large_epoch_says_what_more_bytes_take,
         what_the_user_says_holds,
         a_job_ends_when_an_epoch_just_fits_before_its_deadline,
         signals_are_noted_and_handlers_of_others_stay,

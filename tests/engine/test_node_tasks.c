@@ -51,7 +51,14 @@ static void tear_down(void)
     kit_remove_directory(&directory);
 }
 
-/* What a node sends that has so many bytes below `own`; 0: it has nothing there. */
+static const char *file_of(uint32_t node)
+{
+    static char name[32];
+    snprintf(name, sizeof name, "of-%u", node);
+    return kit_path(&directory, name);
+}
+
+/* What a node sends that has so many bytes below `own`, a file of its own; 0: it has nothing there, or what is there. */
 static void send_node(uint32_t node, size_t bytes, qn_buffer *message)
 {
     const qn_task_cut cut = {.scope = QN_TASKS_OF_NODE,
@@ -67,7 +74,7 @@ static void send_node(uint32_t node, size_t bytes, qn_buffer *message)
     qn_node_tasks_pack(&list, &stages.items[0], node, message);
     qn_task_list_destroy(&list);
     if (bytes > 0)
-        ck_assert_int_eq(remove(own), 0);
+        ck_assert_int_eq(rename(own, file_of(node)), 0);
     ck_assert(!message->failed);
 }
 
@@ -168,6 +175,19 @@ START_TEST(a_path_that_no_node_has_is_an_error_that_names_it)
 }
 END_TEST
 
+START_TEST(a_path_that_is_the_same_on_two_nodes_is_refused)
+{
+    qn_buffer message = {0};
+    send_node(0, 100, &message);
+    send_node(1, 0, &message);
+    ck_assert_int_eq(rename(file_of(0), kit_path(&directory, "own")), 0);
+    send_node(2, 0, &message);
+    ck_assert_int_eq(receive(&message, message.bytes), QUERN_ERROR_INPUT);
+    ck_assert_ptr_nonnull(strstr(error.text, "is the same on node 0 and on node 2"));
+    qn_buffer_fini(&message);
+}
+END_TEST
+
 START_TEST(a_message_that_ends_early_is_refused_at_every_byte)
 {
     const size_t bytes[NODES] = {2500, 0, 1200};
@@ -206,8 +226,8 @@ int main(void)
 {
     const TTest *const tests[] = {
         tasks_of_nodes_stand_behind_each_other_in_their_leg, files_of_different_nodes_have_different_numbers,
-        a_path_that_no_node_has_is_an_error_that_names_it,   a_message_that_ends_early_is_refused_at_every_byte,
-        any_refusal_of_memory_is_told_and_leaves_nothing,
+        a_path_that_no_node_has_is_an_error_that_names_it,   a_path_that_is_the_same_on_two_nodes_is_refused,
+        a_message_that_ends_early_is_refused_at_every_byte,  any_refusal_of_memory_is_told_and_leaves_nothing,
     };
     return kit_run_tests("node_tasks", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -475,6 +475,42 @@ START_TEST(parts_that_are_to_stay_get_names_of_this_job_and_nothing_else_stays)
 }
 END_TEST
 
+START_TEST(parts_that_stayed_and_nobody_went_on_with_are_removed_with_the_lock)
+{
+    static const char *const left[] = {".part-00000.0123456789abcdef.tmp", NULL};
+    const qn_part_summary parts[] = {{.number = 0, .bytes = 1}};
+    const qn_kept_parts kept = {.items = parts, .count = 1, .part_count = 1, .style = &plain};
+    leave_behind(left);
+    kit_assert_ok(qn_output_prepare(&output, out, &kept, &error), &error);
+    qn_output_unseal(&output);
+    qn_output_withdraw(&output);
+    check_names("");
+    prepare();
+    qn_output_withdraw(&output);
+}
+END_TEST
+
+START_TEST(a_part_that_another_job_went_on_with_is_not_removed_by_who_made_it)
+{
+    static const char *const nothing[] = {NULL};
+    const qn_part_style first_style = {.token = "0123456789abcdef"};
+    qn_part first, next;
+    leave_behind(nothing);
+    kit_assert_ok(qn_part_open(&first, out, 0, 1, &first_style, &error), &error);
+    kit_assert_ok(qn_part_write(&first, "whole", 5, &error), &error);
+    kit_assert_ok(qn_part_finish(&first, &error), &error);
+    kit_assert_ok(qn_part_commit(&first, &error), &error);
+    const qn_kept_parts kept = {.items = &first.summary, .count = 1, .part_count = 1, .style = &plain};
+    kit_assert_ok(qn_output_prepare(&output, out, &kept, &error), &error);
+    const qn_part_style style = {.token = output.lock.token};
+    kit_assert_ok(qn_part_take_up(&next, out, &first.summary, 1, &style, &error), &error);
+    kit_assert_ok(qn_part_commit(&next, &error), &error);
+    qn_part_close(&next, true);
+    qn_part_close(&first, false);
+    check_names("part-00000 ");
+}
+END_TEST
+
 /* As another job does on another machine, when this one has given no sign of life. */
 static void take_away(void)
 {
@@ -505,6 +541,24 @@ START_TEST(who_was_taken_over_commits_nothing_and_removes_nothing_of_the_next_on
     qn_part_close(&part, false);
     qn_output_withdraw(&output);
     check_names(QN_OUTPUT_LOCK_NAME " part-00000 ");
+}
+END_TEST
+
+static void lose_it(const char *path, void *user)
+{
+    (void)path;
+    (void)user;
+    take_away();
+    kit_write_file(in_out(".part-00001.0123456789abcdef.tmp"), "theirs", 6);
+}
+
+START_TEST(who_was_taken_over_while_it_commits_removes_no_part_of_the_next_one)
+{
+    prepare();
+    output.announce = lose_it;
+    ck_assert_int_eq(qn_output_seal(&output, NULL, 0, QUERN_NOT_COMPRESSED, false, &error), QUERN_ERROR_OUTPUT_EXISTS);
+    ck_assert_int_eq(access(in_out(".part-00001.0123456789abcdef.tmp"), F_OK), 0);
+    qn_output_withdraw(&output);
 }
 END_TEST
 
@@ -688,7 +742,10 @@ int main(void)
         a_live_job_keeps_its_directory,
         a_job_of_another_machine_or_of_nobody_known_keeps_its_directory,
         parts_that_are_to_stay_get_names_of_this_job_and_nothing_else_stays,
+        parts_that_stayed_and_nobody_went_on_with_are_removed_with_the_lock,
+        a_part_that_another_job_went_on_with_is_not_removed_by_who_made_it,
         who_was_taken_over_commits_nothing_and_removes_nothing_of_the_next_one,
+        who_was_taken_over_while_it_commits_removes_no_part_of_the_next_one,
         success_and_the_end_of_the_lock_are_one_and_a_lock_beside_it_is_nobodys,
         a_seal_that_fails_keeps_what_others_wrote,
         a_part_that_exists_is_not_overwritten_and_not_removed,

@@ -64,7 +64,8 @@ static void check_unpacked(size_t bytes)
     archive_read_support_filter_all(archive);
     archive_read_support_format_raw(archive);
     archive_read_support_format_empty(archive);
-    ck_assert_msg(archive_read_open_memory(archive, out.data, out.bytes) == ARCHIVE_OK, "%s", archive_error_string(archive));
+    ck_assert_msg(archive_read_open_memory(archive, out.data, out.bytes) == ARCHIVE_OK, "%s",
+                  archive_error_string(archive));
     int result = archive_read_next_header(archive, &entry);
     ck_assert_msg(result == ARCHIVE_OK || (bytes == 0 && result == ARCHIVE_EOF), "%s", archive_error_string(archive));
     if (result == ARCHIVE_OK)

@@ -76,6 +76,30 @@ START_TEST(draws_have_the_mean_that_was_asked_for)
 }
 END_TEST
 
+/* Failures a node and mean life, of many that were found alive and are replaced when they fail. */
+static double failure_rate(double shape, double lives)
+{
+    const int nodes = 100000;
+    uint64_t random = 11, failures = 0;
+    for (int node = 0; node < nodes; node++) {
+        for (double at = qn_draw_weibull_rest(&random, 1, shape); at < lives;
+             at += qn_draw_weibull(&random, 1, shape)) {
+            failures++;
+        }
+    }
+    return (double)failures / nodes / lives;
+}
+
+START_TEST(nodes_that_have_run_before_fail_at_the_same_rate_at_any_time)
+{
+    static const double shapes[] = {0.5, 0.7, 1, 3};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        assert_near(failure_rate(shapes[i], 0.1), 1, 0.04);
+        assert_near(failure_rate(shapes[i], 2), 1, 0.02);
+    }
+}
+END_TEST
+
 START_TEST(equal_tasks_on_calm_ranks_take_the_ideal_time)
 {
     qn_cluster_config config = calm(100, 10, 5000);
@@ -295,6 +319,7 @@ int main(void)
     const TTest *const tests[] = {
         logarithm_and_exponential_are_those_of_libm_to_the_last_digits,
         draws_have_the_mean_that_was_asked_for,
+        nodes_that_have_run_before_fail_at_the_same_rate_at_any_time,
         equal_tasks_on_calm_ranks_take_the_ideal_time,
         a_rank_waits_for_its_next_order_only_where_the_master_is_too_slow,
         a_master_that_looks_seldom_takes_as_many_messages_as_a_look_allows,

@@ -6,7 +6,6 @@
 #include "tests/kit.h"
 
 #include <limits.h>
-#include <sys/stat.h>
 
 #define KIB    UINT64_C(1024)
 #define MIB    (1024 * KIB)
@@ -18,17 +17,9 @@
 static kit_directory root;
 static qn_error error;
 
-/* Writes a file below the root, with the directories above it. */
 static void put(const char *path, const char *text)
 {
-    char full[PATH_MAX];
-    snprintf(full, sizeof full, "%s%s", root.path, path);
-    for (char *slash = strchr(full + strlen(root.path) + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        (void)mkdir(full, 0700);
-        *slash = '/';
-    }
-    kit_write_file(full, text, strlen(text));
+    kit_write_below(root.path, path, text);
 }
 
 /* A machine of 64 GiB without cgroups or SLURM. */

@@ -138,7 +138,7 @@ static const char *agent(void)
                                             "OMPI_MCA_orte_rsh_agent"};
     for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
         const char *set = getenv(variables[i]);
-        if (set && *set)
+        if (set && set[strspn(set, " \t:")])
             return set;
     }
     return "ssh -o BatchMode=yes -o ConnectTimeout=5";
@@ -174,9 +174,10 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+/* A word of the launcher's own, or what an agent would take for an option. */
 static bool is_no_name(const char *name)
 {
-    return *name == '+';
+    return *name == '+' || *name == '-';
 }
 
 /* True: the slot is taken now. A host that cannot be asked is taken to answer. */

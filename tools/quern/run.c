@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/topology/cpu_quota.h"
 #include "tools/quern/commands.h"
 #include "tools/quern/hosts.h"
 #include "tools/quern/keeper.h"
@@ -76,8 +77,8 @@ static void say(const char *format, ...)
 
 /* ---- how many, and where ---- */
 
-/* Cores that we may use, of which a binding or a container leaves something; 0: it cannot be found out. */
-static long count_cores(void)
+/* Cores of which a binding or a container leaves something; 0: it cannot be found out. */
+static long count_allowed_cores(void)
 {
     hwloc_topology_t topology;
     hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
@@ -99,6 +100,16 @@ static long count_cores(void)
     hwloc_topology_destroy(topology);
     hwloc_bitmap_free(allowed);
     return count;
+}
+
+/* Cores that we may use, as many as have enough to do with the time that the cgroup allows; 0: it cannot be found out. */
+static long count_cores(void)
+{
+    long cores = count_allowed_cores();
+    uint64_t quota = qn_cpu_quota_query("");
+    if (quota < (uint64_t)cores * 1000)
+        cores = (long)(quota + 999) / 1000;
+    return cores;
 }
 
 /* Where a batch system gave nodes, the launcher knows them. */
