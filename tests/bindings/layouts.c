@@ -60,30 +60,70 @@ static void print_members(void)
     MEMBER(quern_iteration, until)
 }
 
+#define VALUES(X)                                                                                                      \
+    X(QUERN_NONE)                                                                                                      \
+    X(QUERN_BYTES)                                                                                                     \
+    X(QUERN_I64)                                                                                                       \
+    X(QUERN_U64)                                                                                                       \
+    X(QUERN_FIXED)                                                                                                     \
+    X(QUERN_I32)                                                                                                       \
+    X(QUERN_U32)                                                                                                       \
+    X(QUERN_F32)                                                                                                       \
+    X(QUERN_F64)                                                                                                       \
+    X(QUERN_PAIR(QUERN_I32, QUERN_BYTES))                                                                              \
+    X(QUERN_TEXT_NO_VALUE)                                                                                             \
+    X(QUERN_TEXT_PATH)                                                                                                 \
+    X(QUERN_TEXT_OFFSET)                                                                                               \
+    X(QUERN_TEXT_PLACE)                                                                                                \
+    X(QUERN_COUNT)                                                                                                     \
+    X(QUERN_SUM)                                                                                                       \
+    X(QUERN_MIN)                                                                                                       \
+    X(QUERN_MAX)                                                                                                       \
+    X(QUERN_SUM_PLAIN)                                                                                                 \
+    X(QUERN_MEAN)                                                                                                      \
+    X(QUERN_COLLECT_ROOT)                                                                                              \
+    X(QUERN_COLLECT_ALL)                                                                                               \
+    X(QUERN_COLLECT_LOCAL)                                                                                             \
+    X(QUERN_JOIN_INNER)                                                                                                \
+    X(QUERN_JOIN_LEFT)                                                                                                 \
+    X(QUERN_JOIN_RIGHT)                                                                                                \
+    X(QUERN_JOIN_FULL)                                                                                                 \
+    X(QUERN_JOIN_SEMI)                                                                                                 \
+    X(QUERN_JOIN_ANTI)                                                                                                 \
+    X(QUERN_FORM_TEXT)                                                                                                 \
+    X(QUERN_FORM_CSV)                                                                                                  \
+    X(QUERN_FORM_FIXED)                                                                                                \
+    X(QUERN_NOT_COMPRESSED)                                                                                            \
+    X(QUERN_GZIP)                                                                                                      \
+    X(QUERN_ZSTD)                                                                                                      \
+    X(QUERN_LZ4)                                                                                                       \
+    X(QUERN_NO_ARCHIVE)                                                                                                \
+    X(QUERN_TAR)                                                                                                       \
+    X(QUERN_ZIP)                                                                                                       \
+    X(QUERN_SEQUENCE_ANY)                                                                                              \
+    X(QUERN_SEQUENCE_FASTA)                                                                                            \
+    X(QUERN_SEQUENCE_FASTQ)                                                                                            \
+    X(QUERN_SEQUENCE_FASTQ_LINES)                                                                                      \
+    X(QUERN_SEQUENCE_BASES)                                                                                            \
+    X(QUERN_SEQUENCE_QUALITIES)                                                                                        \
+    X(QUERN_HDF5_ROWS)                                                                                                 \
+    X(QUERN_HDF5_ELEMENTS)                                                                                             \
+    X(QUERN_HDF5_CHUNKS)                                                                                               \
+    X(QUERN_HDF5_INDEX)                                                                                                \
+    X(QUERN_HDF5_PLACE)                                                                                                \
+    X(QUERN_HDF5_ONE_FILE)                                                                                             \
+    X(QUERN_HDF5_PER_RANK)                                                                                             \
+    X(QUERN_HDF5_AT_PATH)                                                                                              \
+    X(QUERN_BAD_DEFAULT)                                                                                               \
+    X(QUERN_BAD_FAIL)                                                                                                  \
+    X(QUERN_BAD_SKIP)                                                                                                  \
+    X(QUERN_BAD_QUARANTINE)
+
 static void print_values(void)
 {
-    VALUE(QUERN_NONE)
-    VALUE(QUERN_BYTES)
-    VALUE(QUERN_I64) VALUE(QUERN_U64) VALUE(QUERN_FIXED) VALUE(QUERN_I32) VALUE(QUERN_U32) VALUE(QUERN_F32)
-        VALUE(QUERN_F64) VALUE(QUERN_PAIR(QUERN_I32, QUERN_BYTES)) VALUE(QUERN_TEXT_NO_VALUE) VALUE(QUERN_TEXT_PATH)
-            VALUE(QUERN_TEXT_OFFSET) VALUE(QUERN_TEXT_PLACE) VALUE(QUERN_COUNT) VALUE(QUERN_SUM) VALUE(QUERN_MIN)
-                VALUE(QUERN_MAX) VALUE(QUERN_SUM_PLAIN) VALUE(QUERN_MEAN) VALUE(QUERN_COLLECT_ROOT)
-                    VALUE(QUERN_COLLECT_ALL) VALUE(QUERN_COLLECT_LOCAL) VALUE(QUERN_JOIN_INNER) VALUE(QUERN_JOIN_LEFT)
-                        VALUE(QUERN_JOIN_RIGHT) VALUE(QUERN_JOIN_FULL) VALUE(QUERN_JOIN_SEMI) VALUE(QUERN_JOIN_ANTI)
-                            VALUE(QUERN_FORM_TEXT) VALUE(QUERN_FORM_CSV) VALUE(QUERN_FORM_FIXED)
-                                VALUE(QUERN_NOT_COMPRESSED) VALUE(QUERN_GZIP) VALUE(QUERN_ZSTD) VALUE(QUERN_LZ4)
-                                    VALUE(QUERN_NO_ARCHIVE) VALUE(QUERN_TAR) VALUE(QUERN_ZIP) VALUE(QUERN_SEQUENCE_ANY)
-                                        VALUE(QUERN_SEQUENCE_FASTA) VALUE(QUERN_SEQUENCE_FASTQ)
-                                            VALUE(QUERN_SEQUENCE_FASTQ_LINES) VALUE(QUERN_SEQUENCE_BASES)
-                                                VALUE(QUERN_SEQUENCE_QUALITIES) VALUE(QUERN_HDF5_ROWS)
-                                                    VALUE(QUERN_HDF5_ELEMENTS) VALUE(QUERN_HDF5_CHUNKS)
-                                                        VALUE(QUERN_HDF5_INDEX) VALUE(QUERN_HDF5_PLACE)
-                                                            VALUE(QUERN_HDF5_ONE_FILE) VALUE(QUERN_HDF5_PER_RANK)
-                                                                VALUE(QUERN_HDF5_AT_PATH) VALUE(QUERN_BAD_DEFAULT)
-                                                                    VALUE(QUERN_BAD_FAIL) VALUE(QUERN_BAD_SKIP)
-                                                                        VALUE(QUERN_BAD_QUARANTINE)
+    VALUES(VALUE)
 #define STATUS(name, code, scope, text) VALUE(QUERN_ERROR_##name)
-                                                                            QUERN_STATUS_LIST(STATUS)
+    QUERN_STATUS_LIST(STATUS)
 }
 
 int main(void)
