@@ -212,30 +212,36 @@ bool read_arguments(int argc, char **argv, request &asked)
     asked.path = argv[optind];
     return true;
 }
+
+/* Says why before the context ends: a rank that leaves MPI with an exit code may take the others along. */
+int run(quern::context &context, const request &asked)
+{
+    const bool speaks = context.rank() == 0;
+    try {
+        clustering found(context, asked);
+        found.run();
+        return speaks && !found.print();
+    } catch (const std::exception &failure) { /* of all ranks alike */
+        if (speaks)
+            std::fprintf(stderr, "kmeans: %s\n", failure.what());
+        return 1;
+    }
+}
 } // namespace
 
 int main(int argc, char **argv)
 {
-    int rank = 0;
     try {
         quern::context context(argc, argv);
         request asked;
-        rank = context.rank();
-        if (!read_arguments(argc, argv, asked)) {
-            if (rank == 0)
-                std::fprintf(stderr, "usage: kmeans --k K [--iterations N] PATH\n");
-            return 2;
-        }
-        clustering found(context, asked);
-        found.run();
-        return rank == 0 && !found.print();
+        if (read_arguments(argc, argv, asked))
+            return run(context, asked);
+        if (context.rank() == 0)
+            std::fprintf(stderr, "usage: kmeans --k K [--iterations N] PATH\n");
+        return 2;
     } catch (const quern::error &failure) {
         if (failure.rank() == 0)
             std::fprintf(stderr, "kmeans: %s\n", failure.what());
         return failure.status() == QUERN_ERROR_INVALID_OPTION ? 2 : failure.exit_status();
-    } catch (const std::exception &failure) { /* of all ranks alike */
-        if (rank == 0)
-            std::fprintf(stderr, "kmeans: %s\n", failure.what());
-        return 1;
     }
 }

@@ -53,6 +53,24 @@ void count_words(quern::context &context, const request &asked)
         });
     context.run();
 }
+
+int explain(const quern::error &failure)
+{
+    if (failure.rank() == 0)
+        std::fprintf(stderr, "wordcount: %s\n", failure.what());
+    return failure.status() == QUERN_ERROR_INVALID_OPTION ? 2 : failure.exit_status();
+}
+
+/* Says why before the context ends: a rank that leaves MPI with an exit code may take the others along. */
+int run(quern::context &context, const request &asked)
+{
+    try {
+        count_words(context, asked);
+        return 0;
+    } catch (const quern::error &failure) {
+        return explain(failure);
+    }
+}
 } // namespace
 
 int main(int argc, char **argv)
@@ -60,16 +78,12 @@ int main(int argc, char **argv)
     try {
         quern::context context(argc, argv);
         request asked;
-        if (read_arguments(argc, argv, asked)) {
-            count_words(context, asked);
-            return 0;
-        }
+        if (read_arguments(argc, argv, asked))
+            return run(context, asked);
         if (context.rank() == 0)
             std::fprintf(stderr, "usage: wordcount [-o DIR] [--top K] PATH...\n");
         return 2;
     } catch (const quern::error &failure) {
-        if (failure.rank() == 0)
-            std::fprintf(stderr, "wordcount: %s\n", failure.what());
-        return failure.status() == QUERN_ERROR_INVALID_OPTION ? 2 : failure.exit_status();
+        return explain(failure);
     }
 }

@@ -123,22 +123,32 @@ def cluster(context, k, iterations, path):
         sys.stdout.flush()
 
 
+def explain(error, rank):
+    if rank == 0:
+        print("kmeans: %s" % error, file=sys.stderr, flush=True)
+    return 2 if getattr(error, "status", 0) == quern.Status.INVALID_OPTION else 1
+
+
+def run(context):
+    """Says why before the context ends: a rank that leaves MPI with an exit code may take the others along."""
+    asked = read_arguments(sys.argv[1:])
+    if not asked:
+        if context.rank == 0:
+            print(USAGE, file=sys.stderr, flush=True)
+        return 2
+    try:
+        cluster(context, *asked)
+        return 0
+    except (quern.Error, ValueError) as error:  # the same on all ranks
+        return explain(error, context.rank)
+
+
 def main():
-    rank = 0
     try:
         with quern.Context(argv=sys.argv) as context:
-            rank = context.rank
-            asked = read_arguments(sys.argv[1:])
-            if asked:
-                cluster(context, *asked)
-                return 0
-            if rank == 0:
-                print(USAGE, file=sys.stderr)
-            return 2
-    except (quern.Error, ValueError) as error:  # the same on all ranks
-        if getattr(error, "rank", rank) == 0:
-            print("kmeans: %s" % error, file=sys.stderr)
-        return 2 if getattr(error, "status", 0) == quern.Status.INVALID_OPTION else 1
+            return run(context)
+    except quern.Error as error:
+        return explain(error, error.rank)
 
 
 if __name__ == "__main__":

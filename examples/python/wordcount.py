@@ -37,20 +37,32 @@ def count_words(context, directory, top, paths):
     sys.stdout.flush()
 
 
+def explain(error):
+    if error.rank == 0:
+        print("wordcount: %s" % error, file=sys.stderr, flush=True)
+    return 2 if error.status == quern.Status.INVALID_OPTION else error.exit_status
+
+
+def run(context):
+    """Says why before the context ends: a rank that leaves MPI with an exit code may take the others along."""
+    asked = read_arguments(sys.argv[1:])
+    if not asked:
+        if context.rank == 0:
+            print(USAGE, file=sys.stderr, flush=True)
+        return 2
+    try:
+        count_words(context, *asked)
+        return 0
+    except quern.Error as error:
+        return explain(error)
+
+
 def main():
     try:
         with quern.Context(argv=sys.argv) as context:
-            asked = read_arguments(sys.argv[1:])
-            if asked:
-                count_words(context, *asked)
-                return 0
-            if context.rank == 0:
-                print(USAGE, file=sys.stderr)
-            return 2
+            return run(context)
     except quern.Error as error:
-        if error.rank == 0:
-            print("wordcount: %s" % error, file=sys.stderr)
-        return 2 if error.status == quern.Status.INVALID_OPTION else error.exit_status
+        return explain(error)
 
 
 if __name__ == "__main__":
