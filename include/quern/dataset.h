@@ -101,6 +101,9 @@ QUERN_API quern_dataset *quern_read_fixed(quern_context *context, const char *co
 /* Gives the operator that made this dataset a name for messages, the plan and the report. Local. Copies. Returns dataset. Since 0.1. */
 QUERN_API quern_dataset *quern_name(quern_dataset *dataset, const char *name);
 
+/* The types of a dataset's records. Local, cannot fail; all 0 for NULL. Since 0.1. */
+QUERN_API quern_schema quern_dataset_schema(const quern_dataset *dataset);
+
 /* One record to one record. out starts as a copy of in; what it points to afterwards is copied, and must live until
  * the callback is called again or quern_run() returns. */
 typedef int (*quern_map_fn)(const quern_record *in, quern_record *out, void *user);
@@ -169,6 +172,11 @@ QUERN_API int quern_emit(quern_emitter *out, quern_span key, quern_span value);
  * byte (or key) of the record. record: its index in the block, for callbacks of blocks; else 0. Copies text. Local; only inside the callback that
  * `out` was given to. As after every failure there are other attempts first. Since 0.1. */
 QUERN_API int quern_fail(quern_emitter *out, size_t record, const char *text);
+
+/* Says why a callback fails that has no emitter to tell (a map, filter, key, reduction, comparison, or one that is handed results): then return
+ * what this returns, which is 1. The message of the run has the text, up to 511 bytes, instead of the code. Copies text. Local; only inside
+ * the callback, on the thread it was called on. Since 0.1. */
+QUERN_API int quern_fail_because(const char *text);
 
 typedef enum quern_reduction {
     QUERN_COUNT = 1, /* how many records; any value type; gives QUERN_U64 */

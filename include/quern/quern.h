@@ -15,6 +15,7 @@
 
 #include <quern/bad_records.h>
 #include <quern/broadcast.h>
+#include <quern/columns.h>
 #include <quern/context.h>
 #include <quern/dataset.h>
 #include <quern/formats.h>

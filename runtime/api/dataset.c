@@ -26,6 +26,11 @@ quern_dataset *qn_dataset_wrap(quern_context *context, qn_node *node)
     return dataset;
 }
 
+quern_schema quern_dataset_schema(const quern_dataset *dataset)
+{
+    return dataset ? dataset->node->schema : (quern_schema){QUERN_NONE};
+}
+
 quern_dataset *qn_dataset_refuse(quern_context *context, const char *what)
 {
     qn_error_set(qn_dataset_error_of(context), QUERN_ERROR_INVALID_ARGUMENT, 0, "%s", what);

@@ -3,6 +3,7 @@
 #include <quern/operators.h>
 
 #include "runtime/api/dataset_internal.h"
+#include "runtime/base/callback_failure.h"
 
 quern_dataset *quern_cache(quern_dataset *in)
 {
@@ -89,7 +90,7 @@ static quern_status decide(loop *running, uint64_t step, bool *stop_out)
         return QUERN_OK;
     int code = running->iteration.until(step, &stop, running->user);
     if (code != 0)
-        qn_error_set(&context->error, QUERN_ERROR_CALLBACK, 0, "iterate: the callback until returned %d", code);
+        qn_callback_failed(&context->error, "until", code);
     return qn_engine_decide(&context->engine, stop != 0, stop_out, &context->error);
 }
 
@@ -101,8 +102,9 @@ static quern_status make_steps(loop *running)
         quern_dataset *next = running->iteration.step(running->state, step, running->user);
         if (!next || next->context != running->context) {
             next = NULL;
-            qn_error_set(qn_dataset_error_of(running->context), QUERN_ERROR_CALLBACK, 0,
-                         "iterate: step %llu gave no dataset of this context", (unsigned long long)step);
+            const char *why = qn_callback_reason_take();
+            qn_error_set(qn_dataset_error_of(running->context), QUERN_ERROR_CALLBACK, 0, "iterate: step %llu%s%s",
+                         (unsigned long long)step, why ? ": " : " gave no dataset of this context", why ? why : "");
         }
         status = enter_state(running, next);
         if (status == QUERN_OK)

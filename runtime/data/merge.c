@@ -2,6 +2,7 @@
 #include "runtime/data/merge.h"
 
 #include "runtime/base/assert.h"
+#include "runtime/base/callback_failure.h"
 #include "runtime/base/pages.h"
 #include "runtime/data/key_text.h"
 
@@ -10,9 +11,11 @@ quern_status qn_reducer_failed(const qn_reducer *reducer, const qn_key *key, qn_
     char text[QN_KEY_TEXT_BYTES_MAX + 1];
     unsigned long long bytes = qn_key_bytes(key);
     qn_key_describe(reducer->key_type, qn_key_data(key), bytes, text);
-    if (reducer->fn)
-        return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the reduction of key \"%s\" (%llu bytes) failed", text,
-                            bytes);
+    if (reducer->fn) {
+        const char *why = qn_callback_reason_take();
+        return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the reduction of key \"%s\" (%llu bytes) failed%s%s", text,
+                            bytes, why ? ": " : "", why ? why : "");
+    }
     if (reducer->kind == QN_REDUCER_BINNED)
         return qn_error_set(error, QUERN_ERROR_OVERFLOW, 0,
                             "the key \"%s\" (%llu bytes) has more than %llu values to be added", text, bytes,

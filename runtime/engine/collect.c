@@ -7,6 +7,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/buffer.h"
+#include "runtime/base/callback_failure.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/pages.h"
 
@@ -175,7 +176,7 @@ static quern_status give(const qn_sink_writer *writer, const quern_record *recor
     int code = writer->sink->each(record, writer->sink->user);
     if (QN_LIKELY(code == 0))
         return QUERN_OK;
-    return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the callback of 'collect' returned %d", code);
+    return qn_callback_failed(error, "collect", code);
 }
 
 /* In check mode. The callback is called only once then, too: what it does with a record is not known, but it must not change it. */

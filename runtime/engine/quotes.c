@@ -152,7 +152,7 @@ quern_status qn_quotes_learn(qn_comm *comm, const qn_stage *stage, uint32_t bad_
     if (status == QUERN_OK) {
         counts = calloc(sizes[0] + 1, sizeof *counts);
         received = tasks ? stretches.data : malloc(sizes[1] + 1);
-        if (!counts || !received || stretches.failed)
+        if (!counts || (!received && sizes[1] > 0) || stretches.failed)
             qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to count quotes");
         status = sizes[0] > 0 ? qn_comm_agree(comm, error) : QUERN_OK;
     }

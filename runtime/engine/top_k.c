@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/buffer.h"
+#include "runtime/base/callback_failure.h"
 #include "runtime/data/order.h"
 
 struct qn_top_row {
@@ -175,7 +176,7 @@ static quern_status hand_out(const qn_sink_writer *writer, top_row *rows, size_t
         quern_record record = {{rows[i].key, rows[i].key_bytes}, {&value, quern_number_bytes(value_type)}};
         int code = writer->sink->each(&record, writer->sink->user);
         if (code != 0)
-            return qn_error_set(error, QUERN_ERROR_CALLBACK, 0, "the callback of 'top k' returned %d", code);
+            return qn_callback_failed(error, "top k", code);
     }
     return QUERN_OK;
 }

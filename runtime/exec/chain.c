@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/callback_failure.h"
 #include "runtime/base/hash.h"
 #include "runtime/data/key_text.h"
 #include "runtime/exec/apart.h"
@@ -114,8 +115,7 @@ static quern_status callback_failed(struct qn_operator *op, int code, uint32_t o
     if (!op->out.failed)
         chain->failed_origin = origin;
     chain->callback_failed = true;
-    return qn_error_set(chain->error, QUERN_ERROR_CALLBACK, 0, "the callback of '%s' returned %d", op->node->name,
-                        code);
+    return qn_callback_failed(chain->error, op->node->name, code);
 }
 
 quern_status qn_operator_outcome(struct qn_operator *op, int code, uint32_t origin)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What callbacks emit, and how they say that they fail. */
+#include <quern/columns.h>
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
@@ -130,6 +131,18 @@ int quern_emit(quern_emitter *out, quern_span key, quern_span value)
         copy_field(to, value.data, value_bytes);
     }
     out->used_bytes += aligned(value_bytes);
+    return 0;
+}
+
+int quern_emit_block(quern_emitter *out, const quern_block *records)
+{
+    for (size_t i = 0; i < records->count; i++) {
+        quern_span value =
+            records->value ? quern_bytes(records->value[i], records->value_bytes[i]) : quern_bytes("", 0);
+        int code = quern_emit(out, quern_bytes(records->key[i], records->key_bytes[i]), value);
+        if (QN_UNLIKELY(code != 0))
+            return code;
+    }
     return 0;
 }
 

@@ -213,7 +213,7 @@ static void failures_are_told_on_all_ranks_and_leave_the_context_usable(void)
     doubling all = {.stop_at = 5, .fail_at = 2}, more = {.stop_at = 2, .fail_at = -1};
     const size_t bytes = sizeof(quern_iteration);
     check_fails(context, (quern_iteration){bytes, 9, double_all, until_step}, &all, QUERN_ERROR_CALLBACK,
-                "until returned 5");
+                "'until' returned 5");
     check_fails(context, (quern_iteration){bytes, 9, give_nothing, NULL}, &all, QUERN_ERROR_CALLBACK, "step 1 gave no");
     check_fails(context, (quern_iteration){bytes, 9, double_or_fail, NULL}, &all, QUERN_ERROR_CALLBACK,
                 "the callback of");

@@ -46,6 +46,7 @@ PLANS = {
     "api_places": Plan(ranks(None, 3), 60, True),
     "api_sample": Plan(ranks(None, 3, 7), 90, True),
     "api_collect": Plan(ranks(None, 3, 7), 90, True),
+    "api_columns": Plan(ranks(None, 3), 60, False),
     "api_outputs": Plan(ranks(None, 2, 7), 60, False),
     "api_keep": Plan(ranks(None, 2, 4), 240, True),
     "api_iterate": Plan(ranks(None, 3), 240, True),

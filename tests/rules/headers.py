@@ -40,8 +40,8 @@ void example(int argc, char **argv, quern_context *context)
 """
 
 
-def headers(root):
-    return rulekit.source_files(root, endings=(".h",), folders=("include",))
+def headers(root, endings=(".h",)):
+    return rulekit.source_files(root, endings=endings, folders=("include",))
 
 
 def first_comment(text):
@@ -80,9 +80,9 @@ class Compiler:
                                   capture_output=True, text=True, check=False)
         return (done.stderr or f"status {done.returncode}") if done.returncode else ""
 
-    def problems(self, root, command, code_of_header):
+    def problems(self, root, command, code_of_header, endings=(".h",)):
         found = []
-        for path in headers(root):
+        for path in headers(root, endings):
             code = code_of_header(path)
             complaint = self.complaint(command, code) if code is not None else ""
             if complaint:
@@ -96,7 +96,8 @@ def compiles_alone(command, language, mpi_flags):
             return "no compiler given"
         compiler = Compiler(root, mpi_flags)
         return compiler.problems(root, [command, *language],
-                                 lambda path: f"#include <{path.removeprefix('include/')}>\n")
+                                 lambda path: f"#include <{path.removeprefix('include/')}>\n",
+                                 (".h", ".hpp") if language is AS_CXX else (".h",))
 
     return rule
 

@@ -17,8 +17,8 @@ EVERYTHING = "all of the above"
 # Under include/, scheduler/ and runtime/, only these may include mpi.h or name anything of MPI.
 MPI_ROOM = "runtime/comm"
 MPI_HEADER = "include/quern/context.h"
-MPI_TYPES_ROOM = "runtime/api"  # passes a communicator down: no calls
-MPI_TYPES = ("MPI_Comm", "MPI_COMM_NULL")
+# {room: names}: these pass a communicator down, and call nothing.
+MPI_TYPES = {"runtime/api": ("MPI_Comm", "MPI_COMM_NULL"), "runtime/fortran": ("MPI_Fint", "MPI_Comm_f2c")}
 
 
 def read_rooms(root):
@@ -95,7 +95,7 @@ def mpi_stays_in_its_rooms(root):
         text = rulekit.read(root, path)
         problems += [f"{path}:{line}: includes {name}" for line, name, _ in rulekit.includes(text)
                      if name in ("mpi.h", "mpi-ext.h")]
-        allowed = MPI_TYPES if path.startswith(MPI_TYPES_ROOM + "/") else ()
+        allowed = MPI_TYPES.get(os.path.dirname(path), ())
         problems += [f"{path}:{line}: names {word}"
                      for line, word in rulekit.words(rulekit.code_of(text), [r"P?MPIX?_\w+"]) if word not in allowed]
     return problems

@@ -96,7 +96,7 @@ def files_are_named_once_in_snake_case(root):
     problems, seen = [], collections.defaultdict(list)
     for path in rulekit.source_files(root, endings=(".c", ".h", ".cpp", ".py")):
         name = path.rsplit("/", 1)[-1]
-        if not FILE_NAME.match(name):
+        if not FILE_NAME.match(name) and name != "__init__.py":  # whose name is Python's
             problems.append(f"{path}:1: not snake_case")
         seen[path.startswith("include/"), name].append(path)
     return problems + [f"{paths[0]}:1: the same name as {', '.join(paths[1:])}"

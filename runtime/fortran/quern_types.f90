@@ -1,0 +1,254 @@
+! SPDX-License-Identifier: BSD-3-Clause
+! Constants, structs and callbacks, as in quern/*.h. tests/bindings compares them.
+module quern_types
+    use, intrinsic :: iso_c_binding
+    implicit none
+    private
+
+    integer(c_int), parameter, public :: QUERN_OK = 0, QUERN_ERROR_INVALID_ARGUMENT = 1, QUERN_ERROR_NO_MEMORY = 2, &
+        QUERN_ERROR_INVALID_OPTION = 3, QUERN_ERROR_INVALID_PLAN = 4, QUERN_ERROR_PLAN_MISMATCH = 5, &
+        QUERN_ERROR_INPUT = 20, &
+        QUERN_ERROR_OUTPUT = 21, QUERN_ERROR_OUTPUT_EXISTS = 22, QUERN_ERROR_CORRUPT = 23, QUERN_ERROR_SCRATCH = 24, &
+        QUERN_ERROR_RECORD_TOO_LARGE = 25, QUERN_ERROR_BAD_RECORDS = 26, QUERN_ERROR_CHECKPOINT = 27, &
+        QUERN_ERROR_SUSPENDED = 28, QUERN_ERROR_CALLBACK = 30, QUERN_ERROR_BUDGET = 31, QUERN_ERROR_OVERFLOW = 32, &
+        QUERN_ERROR_IMBALANCE = 33, QUERN_ERROR_CHECK = 34, QUERN_ERROR_LAUNCHER = 50, QUERN_ERROR_MPI = 51, &
+        QUERN_ERROR_TOPOLOGY = 52, QUERN_ERROR_SYSTEM = 53, QUERN_ERROR_INTERNAL = 99
+    integer(c_int), parameter, public :: QUERN_NONE = 0, QUERN_BYTES = 1, QUERN_I64 = 2, QUERN_U64 = 3, &
+        QUERN_FIXED = 4, &
+        QUERN_I32 = 5, QUERN_U32 = 6, QUERN_F32 = 7, QUERN_F64 = 8
+    integer(c_int), parameter, public :: QUERN_COUNT = 1, QUERN_SUM = 2, QUERN_MIN = 3, QUERN_MAX = 4, &
+        QUERN_SUM_PLAIN = 5, &
+        QUERN_MEAN = 6
+    integer(c_int), parameter, public :: QUERN_COLLECT_ROOT = 1, QUERN_COLLECT_ALL = 2, QUERN_COLLECT_LOCAL = 3
+    integer(c_int), parameter, public :: QUERN_JOIN_INNER = 1, QUERN_JOIN_LEFT = 2, QUERN_JOIN_RIGHT = 3, &
+        QUERN_JOIN_FULL = 4, &
+        QUERN_JOIN_SEMI = 5, QUERN_JOIN_ANTI = 6
+    integer(c_int), parameter, public :: QUERN_TEXT_NO_VALUE = 0, QUERN_TEXT_PATH = 1, QUERN_TEXT_OFFSET = 2, &
+        QUERN_TEXT_PLACE = 3
+    integer(c_int), parameter, public :: QUERN_FORM_TEXT = 0, QUERN_FORM_CSV = 1, QUERN_FORM_FIXED = 2
+    integer(c_int), parameter, public :: QUERN_NOT_COMPRESSED = 0, QUERN_GZIP = 1, QUERN_ZSTD = 2, QUERN_LZ4 = 3
+    integer(c_int), parameter, public :: QUERN_NO_ARCHIVE = 0, QUERN_TAR = 1, QUERN_ZIP = 2
+    integer(c_int), parameter, public :: QUERN_SEQUENCE_ANY = 0, QUERN_SEQUENCE_FASTA = 1, QUERN_SEQUENCE_FASTQ = 2, &
+        QUERN_SEQUENCE_FASTQ_LINES = 3, QUERN_SEQUENCE_BASES = 0, QUERN_SEQUENCE_QUALITIES = 1
+    integer(c_int), parameter, public :: QUERN_HDF5_ROWS = 0, QUERN_HDF5_ELEMENTS = 1, QUERN_HDF5_CHUNKS = 2, &
+        QUERN_HDF5_INDEX = 0, QUERN_HDF5_PLACE = 1
+    integer(c_int), parameter, public :: QUERN_HDF5_ONE_FILE = 0, QUERN_HDF5_PER_RANK = 1, QUERN_HDF5_AT_PATH = 2
+    integer(c_int), parameter, public :: QUERN_BAD_DEFAULT = 0, QUERN_BAD_FAIL = 1, QUERN_BAD_SKIP = 2, &
+        QUERN_BAD_QUARANTINE = 3
+
+    ! ---- handles; a dataset and a counter end with their context
+
+    type, public :: quern_context
+        type(c_ptr) :: raw = c_null_ptr
+    end type
+    type, public :: quern_dataset
+        type(c_ptr) :: raw = c_null_ptr
+    end type
+    type, public :: quern_counter
+        type(c_ptr) :: raw = c_null_ptr
+    end type
+    type, public :: quern_columns
+        type(c_ptr) :: raw = c_null_ptr
+    end type
+
+    ! ---- structs of C
+
+    type, bind(C), public :: quern_schema
+        integer(c_int) :: key = 0, value = 0
+        integer(c_int32_t) :: value_bytes = 0, key_bytes = 0
+    end type
+    type, bind(C), public :: quern_span
+        type(c_ptr) :: data = c_null_ptr
+        integer(c_size_t) :: bytes = 0
+    end type
+    type, bind(C), public :: quern_record
+        type(quern_span) :: key, value
+    end type
+    type, bind(C), public :: quern_block
+        integer(c_size_t) :: count = 0
+        type(c_ptr) :: key = c_null_ptr, key_bytes = c_null_ptr, value = c_null_ptr, value_bytes = c_null_ptr
+    end type
+    type, bind(C), public :: quern_memory_array
+        integer(c_size_t) :: count = 0
+        type(c_ptr) :: key = c_null_ptr
+        integer(c_size_t) :: key_stride = 0
+        type(c_ptr) :: value = c_null_ptr
+        integer(c_size_t) :: value_stride = 0
+    end type
+    type, bind(C), public :: quern_text_options
+        integer(c_size_t) :: struct_size = 0
+        type(c_ptr) :: delimiters = c_null_ptr
+        integer(c_int) :: skip_empty = 0, value = 0, as_stored = 0
+        integer(c_size_t) :: delimiter_count = 0
+    end type
+    type, bind(C), public :: quern_fixed_options
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int32_t) :: record_bytes = 0, key_offset = 0, key_bytes = 0, value_offset = 0, value_bytes = 0
+        type(quern_schema) :: schema
+        integer(c_int64_t) :: header_bytes = 0
+        integer(c_int) :: as_stored = 0
+    end type
+    type, bind(C), public :: quern_csv_options
+        integer(c_size_t) :: struct_size = 0
+        character(kind=c_char) :: separator = c_null_char
+        integer(c_int) :: no_quotes = 0, no_quoted_newlines = 0, header = 0
+        integer(c_int32_t) :: key_column = 0
+        type(c_ptr) :: key_name = c_null_ptr
+        integer(c_int) :: ragged = 0, as_stored = 0
+    end type
+    type, bind(C), public :: quern_sequence_options
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int) :: format = 0, value = 0
+        integer(c_int32_t) :: piece_bases = 0, overlap_bases = 0
+        integer(c_int) :: interleaved = 0, as_stored = 0
+    end type
+    type, bind(C), public :: quern_hdf5_options
+        integer(c_size_t) :: struct_size = 0
+        type(c_ptr) :: dataset = c_null_ptr
+        integer(c_int) :: record = 0, key = 0, type = 0
+        type(c_ptr) :: fields = c_null_ptr
+        integer(c_size_t) :: field_count = 0
+        integer(c_int) :: convert = 0, external = 0
+    end type
+    type, bind(C), public :: quern_hdf5_write_options
+        integer(c_size_t) :: struct_size = 0
+        type(c_ptr) :: dataset = c_null_ptr
+        integer(c_int) :: files = 0, type = 0
+        integer(c_int32_t) :: string_bytes = 0
+        type(c_ptr) :: fields = c_null_ptr
+        integer(c_size_t) :: field_count = 0
+        integer(c_int) :: with_key = 0
+        type(c_ptr) :: row_dims = c_null_ptr
+        integer(c_int32_t) :: row_rank = 0
+        integer(c_int64_t) :: chunk_rows = 0
+        integer(c_int) :: deflate_level = 0, shuffle = 0
+        type(c_ptr) :: attributes = c_null_ptr
+        integer(c_size_t) :: attribute_count = 0
+        type(c_ptr) :: like_file = c_null_ptr, like_dataset = c_null_ptr
+        integer(c_int) :: like_type = 0
+    end type
+    type, bind(C), public :: quern_output_options
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int) :: form = 0, compression = 0, level = 0, one_file = 0, archive = 0
+    end type
+    type, bind(C), public :: quern_aggregation
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int32_t) :: accumulator_bytes = 0
+        type(c_funptr) :: init = c_null_funptr, accumulate = c_null_funptr, merge = c_null_funptr, &
+            finish = c_null_funptr
+        type(quern_schema) :: schema
+    end type
+    type, bind(C), public :: quern_sort_options
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int) :: descending = 0
+        type(c_funptr) :: compare = c_null_funptr
+        type(c_ptr) :: user = c_null_ptr
+    end type
+    type, bind(C), public :: quern_group_options
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int) :: values_descending = 0
+        type(c_funptr) :: compare_values = c_null_funptr
+        type(c_ptr) :: compare_user = c_null_ptr
+    end type
+    type, bind(C), public :: quern_join_options
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int) :: strategy = 0, outer = 0
+    end type
+    type, bind(C), public :: quern_iteration
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int64_t) :: step_count_max = 0
+        type(c_funptr) :: step = c_null_funptr, until = c_null_funptr
+    end type
+
+    ! ---- callbacks
+
+    abstract interface
+        integer(c_int) function quern_map_fn(in, out, user) bind(C)
+            import
+            type(quern_record), intent(in) :: in
+            type(quern_record), intent(inout) :: out
+            type(c_ptr), value :: user
+        end function
+        integer(c_int) function quern_flat_map_fn(in, out, user) bind(C)
+            import
+            type(quern_record), intent(in) :: in
+            type(c_ptr), value :: out, user
+        end function
+        integer(c_int) function quern_flat_map_block_fn(in, out, user) bind(C)
+            import
+            type(quern_block), intent(in) :: in
+            type(c_ptr), value :: out, user
+        end function
+        integer(c_int) function quern_filter_fn(in, keep, user) bind(C)
+            import
+            type(quern_record), intent(in) :: in
+            integer(c_int), intent(inout) :: keep
+            type(c_ptr), value :: user
+        end function
+        integer(c_int) function quern_key_fn(in, key, user) bind(C)
+            import
+            type(quern_record), intent(in) :: in
+            type(quern_span), intent(inout) :: key
+            type(c_ptr), value :: user
+        end function
+        integer(c_int) function quern_reduce_fn(into, value, user) bind(C)
+            import
+            type(c_ptr), value :: into, value, user
+        end function
+        integer(c_int) function quern_init_fn(accumulator, user) bind(C)
+            import
+            type(c_ptr), value :: accumulator, user
+        end function
+        integer(c_int) function quern_accumulate_fn(accumulator, value, user) bind(C)
+            import
+            type(c_ptr), value :: accumulator
+            type(quern_span), value :: value
+            type(c_ptr), value :: user
+        end function
+        integer(c_int) function quern_compare_fn(left, right, user) bind(C)
+            import
+            type(quern_span), value :: left, right
+            type(c_ptr), value :: user
+        end function
+        integer(c_int) function quern_group_fn(key, values, out, user) bind(C)
+            import
+            type(quern_span), value :: key
+            type(c_ptr), value :: values, out, user
+        end function
+        integer(c_int) function quern_cogroup_fn(key, left, right, out, user) bind(C)
+            import
+            type(quern_span), value :: key
+            type(c_ptr), value :: left, right, out, user
+        end function
+        ! left and right point to a quern_span, or are C_NULL_PTR: see quern_span_at()
+        integer(c_int) function quern_join_fn(key, left, right, out, user) bind(C)
+            import
+            type(quern_span), value :: key
+            type(c_ptr), value :: left, right, out, user
+        end function
+        integer(c_int) function quern_each_fn(record, user) bind(C)
+            import
+            type(quern_record), intent(in) :: record
+            type(c_ptr), value :: user
+        end function
+        ! state and the result are quern_dataset%raw
+        function quern_step_fn(state, step, user) bind(C) result(next)
+            import
+            type(c_ptr), value :: state
+            integer(c_int64_t), value :: step
+            type(c_ptr), value :: user
+            type(c_ptr) :: next
+        end function
+        integer(c_int) function quern_until_fn(step, stop, user) bind(C)
+            import
+            integer(c_int64_t), value :: step
+            integer(c_int), intent(inout) :: stop
+            type(c_ptr), value :: user
+        end function
+    end interface
+    public :: quern_map_fn, quern_flat_map_fn, quern_flat_map_block_fn, quern_filter_fn, quern_key_fn, &
+        quern_reduce_fn, &
+        quern_init_fn, quern_accumulate_fn, quern_compare_fn, quern_group_fn, quern_cogroup_fn, quern_join_fn, &
+        quern_each_fn, &
+        quern_step_fn, quern_until_fn
+end module
