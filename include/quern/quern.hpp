@@ -151,10 +151,12 @@ class dataset
     {
         return with(quern_top_k_by_key(of_, k));
     }
-    dataset sort_by_key(bool descending = false) const
+    /* whole_keys: all records of a key are on one rank, however many they are. */
+    dataset sort_by_key(bool descending = false, bool whole_keys = false) const
     {
         auto how = options_of<quern_sort_options>();
         how.descending = descending;
+        how.whole_keys = whole_keys;
         return with(quern_sort_by_key(of_, &how));
     }
     /* compare(const K &left, const K &right): below 0, 0 or above; reads only what it captured, and does not throw. */

@@ -143,6 +143,7 @@ module quern_types
         integer(c_int) :: descending = 0
         type(c_funptr) :: compare = c_null_funptr
         type(c_ptr) :: user = c_null_ptr
+        integer(c_int) :: whole_keys = 0
     end type
     type, bind(C), public :: quern_group_options
         integer(c_size_t) :: struct_size = 0

@@ -143,7 +143,8 @@ class Aggregation(Sized):
 
 
 class SortOptions(Sized):
-    _fields_ = [("struct_size", c_size_t), ("descending", c_int), ("compare", COMPARE_FN), ("user", c_void_p)]
+    _fields_ = [("struct_size", c_size_t), ("descending", c_int), ("compare", COMPARE_FN), ("user", c_void_p),
+                ("whole_keys", c_int)]
 
 
 class GroupOptions(Sized):

@@ -243,9 +243,10 @@ class Dataset:
     def top_k_by_key(self, k):
         return self._with(lib.quern_top_k_by_key(self.raw, k))
 
-    def sort_by_key(self, descending=False, compare=None):
-        """compare(left, right) of keys gives a number below 0, 0 or above; without it the order of their type, many times as fast."""
-        how = capi.SortOptions(descending=int(descending))
+    def sort_by_key(self, descending=False, compare=None, whole_keys=False):
+        """compare(left, right) of keys gives a number below 0, 0 or above; without it the order of their type, many times as fast.
+        whole_keys: all records of a key are on one rank, however many they are."""
+        how = capi.SortOptions(descending=int(descending), whole_keys=int(whole_keys))
         if compare:
             how.compare = self.context.keep(callbacks.compare_fn(self, self.key_kind, compare))
         return self._with(lib.quern_sort_by_key(self.raw, ctypes.byref(how)))
