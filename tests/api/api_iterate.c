@@ -26,12 +26,7 @@ static quern_context *start(void)
 
 static void make_input(void)
 {
-    kit_text lines = {0};
-    for (uint64_t i = 0; i < LINE_COUNT; i++)
-        kit_put(&lines, "%" PRIu64 "\n", i);
-    input[0] = strdup(kit_path("lines"));
-    kit_write_for_all(input[0], &lines);
-    kit_free(&lines);
+    input[0] = kit_write_numbers("lines", LINE_COUNT);
 }
 
 static int to_numbers(const quern_record *in, quern_record *out, void *user)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <search.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -310,6 +311,17 @@ void kit_write_for_all(const char *path, const kit_text *text)
     if (world_rank == 0)
         kit_write(path, text);
     kit_barrier();
+}
+
+const char *kit_write_numbers(const char *name, uint64_t count)
+{
+    kit_text lines = {0};
+    const char *path = strdup(kit_path("%s", name));
+    for (uint64_t i = 0; i < count; i++)
+        kit_put(&lines, "%" PRIu64 "\n", i);
+    kit_write_for_all(path, &lines);
+    kit_free(&lines);
+    return path;
 }
 
 static void append_file(kit_text *text, const char *path)

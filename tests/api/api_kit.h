@@ -80,6 +80,8 @@ void kit_put_bytes(kit_text *text, const void *data, size_t bytes);
 void kit_write(const char *path, const kit_text *text);
 /* On all ranks of the job: rank 0 writes it, and then it is there for all. */
 void kit_write_for_all(const char *path, const kit_text *text);
+/* A file of the numbers below count, a line each, for all ranks; its path, which stays. */
+const char *kit_write_numbers(const char *name, uint64_t count);
 kit_text kit_read(const char *path);
 void kit_sort_lines(kit_text *text);
 void kit_free(kit_text *text);

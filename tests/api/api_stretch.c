@@ -122,12 +122,7 @@ static void check_closed(keeper *of)
 
 static void make_input(void)
 {
-    kit_text lines = {0};
-    for (uint64_t i = 0; i < LINE_COUNT; i++)
-        kit_put(&lines, "%" PRIu64 "\n", i);
-    input[0] = strdup(kit_path("lines"));
-    kit_write_for_all(input[0], &lines);
-    kit_free(&lines);
+    input[0] = kit_write_numbers("lines", LINE_COUNT);
 }
 
 static quern_context *small_splits(void)

@@ -173,6 +173,7 @@ def hosts_that_do_not_answer_are_left_out_of_a_start_and_said(t):
                  env={"OMPI_MCA_plm_rsh_agent": agent + " -q"})
     t.check(b"--host a,x job" in done.stdout, "a host is left out that has input: %r" % done.stdout, done)
     run("+n1,x,b", 3, (b"2", b"+n1,b"), b"x")
+    run("-qx,x,b", 3, (b"2", b"-qx,b"), b"x")  # no option of the agent's: it is not asked
 
 
 @test
