@@ -20,6 +20,7 @@
 #include <quern/dataset.h>
 #include <quern/formats.h>
 #include <quern/hdf5.h>
+#include <quern/links.h>
 #include <quern/memory.h>
 #include <quern/operators.h>
 #include <quern/options.h>

@@ -454,6 +454,7 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
     case QN_NODE_REDUCE:
     case QN_NODE_COLLATE:
     case QN_NODE_STORE:
+    case QN_NODE_LINKS:
         QN_ASSERT(!"sources, unions and results are not in a chain");
     }
     return status == QUERN_OK ? qn_emitter_flush(&op->out) : status;
