@@ -20,7 +20,9 @@
 #define QN_LINK_VERTEX_MAX     (UINT32_MAX >> 1) /* vertices have numbers below it */
 #define QN_LINK_HUB_LINKS      UINT64_C(1024)    /* so many come to a hub, or more */
 #define QN_LINK_BLOCK_VERTICES 32
-#define QN_LINK_CHUNK_BITS     12 /* of sources, in a unit of a hub */
+#define QN_LINK_CHUNK_BITS_MAX 12 /* of sources, in a unit of a hub */
+#define QN_LINK_CHUNKS_MIN_BITS                                                                                        \
+    8 /* of the number of such units, if there are enough vertices: a link may be there many times */
 #define QN_LINK_UNIT_KEYS_USUAL                                                                                        \
     (QN_LINK_BLOCK_VERTICES * QN_LINK_HUB_LINKS) /* more only with links that are there many times */
 
@@ -59,17 +61,27 @@ static inline uint32_t qn_link_source(uint64_t key)
     return (uint32_t)key;
 }
 
-/* Of a source, or of NO_SOURCE, which is alone in its chunk. */
-static inline uint32_t qn_link_chunk(uint32_t source)
+/* How many sources a unit of a hub has, as a power of two, where there are so many vertices. */
+static inline uint32_t qn_link_chunk_bits(uint64_t vertex_count)
 {
-    return source >> QN_LINK_CHUNK_BITS;
+    uint32_t bits = 0;
+    while (bits < QN_LINK_CHUNK_BITS_MAX && vertex_count >> (QN_LINK_CHUNKS_MIN_BITS + bits) > 1)
+        bits++;
+    return bits;
+}
+
+/* Of a source, or of NO_SOURCE, which is alone in its chunk. */
+static inline uint32_t qn_link_chunk(uint32_t source, uint32_t chunk_bits)
+{
+    return source >> chunk_bits;
 }
 
 /* Whether a unit ends between two keys that follow each other. */
-static inline bool qn_link_is_cut(uint64_t before, uint64_t key)
+static inline bool qn_link_is_cut(uint64_t before, uint64_t key, uint32_t chunk_bits)
 {
     if (before >> 33 == key >> 33)
-        return qn_link_is_to_hub(key) && qn_link_chunk((uint32_t)before) != qn_link_chunk((uint32_t)key);
+        return qn_link_is_to_hub(key) &&
+               qn_link_chunk((uint32_t)before, chunk_bits) != qn_link_chunk((uint32_t)key, chunk_bits);
     bool is_hub = qn_link_is_to_hub(before) || qn_link_is_to_hub(key);
     return is_hub || qn_link_target(before) / QN_LINK_BLOCK_VERTICES != qn_link_target(key) / QN_LINK_BLOCK_VERTICES;
 }

@@ -212,7 +212,7 @@ static void count_chunk(qn_link_page_draft *draft, uint64_t key, bool is_cut)
 static quern_status place(qn_link_pages *pages, qn_link_page_draft *draft, uint64_t key, double weight, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    bool is_cut = draft->is_open && qn_link_is_cut(draft->last, key);
+    bool is_cut = draft->is_open && qn_link_is_cut(draft->last, key, pages->config.chunk_bits);
     if (is_cut && is_full(draft, key))
         status = close_page(pages, draft, error);
     if (status != QUERN_OK)
@@ -249,7 +249,7 @@ quern_status qn_link_pages_put(qn_link_pages *pages, uint64_t key, double weight
     if (pages->key_count++ == 0)
         pages->first_key = key;
     else if (!pages->has_cut)
-        pages->has_cut = qn_link_is_cut(pages->last_key, key);
+        pages->has_cut = qn_link_is_cut(pages->last_key, key, pages->config.chunk_bits);
     pages->last_key = key;
     return pages->has_cut ? place(pages, &pages->draft, key, weight, error) : hold_back(pages, key, weight, error);
 }

@@ -33,6 +33,7 @@ static_assert(sizeof(qn_link_page) == 24, "pages go to disk as they are");
 
 typedef struct qn_link_pages_config {
     bool has_weights;
+    uint32_t chunk_bits;
     uint64_t memory_bytes_max; /* of pages */
     size_t block_bytes;        /* of runs */
     qn_scratch scratch;        /* borrowed until fini */

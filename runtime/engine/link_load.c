@@ -23,7 +23,8 @@ static bool moves_head(const qn_link_run *run, uint32_t rank)
     while (before > 0 && run->stretches[before - 1].key_count == 0)
         before--;
     return before > 0 && run->stretches[rank].key_count > 0 &&
-           !qn_link_is_cut(run->stretches[before - 1].last_key, run->stretches[rank].first_key);
+           !qn_link_is_cut(run->stretches[before - 1].last_key, run->stretches[rank].first_key,
+                           run->pages.config.chunk_bits);
 }
 
 static bool keeps_keys(const qn_link_run *run, uint32_t rank)

@@ -68,6 +68,7 @@ static void open_pages(qn_link_run *run, const qn_memory_share *share, qn_error 
     uint64_t own_bytes = 16 * (run->all_vertices / run->engine->comm->size * 5 / 4 + QN_LINK_BATCH_MAX);
     uint64_t taken_bytes = qn_shared_charge_bytes(&run->columns) + own_bytes;
     qn_link_pages_config config = {.has_weights = run->rule.weight != QUERN_WEIGHT_NONE,
+                                   .chunk_bits = qn_link_chunk_bits(run->all_vertices),
                                    .block_bytes = share->block_bytes,
                                    .scratch = qn_settings_get_scratch(&run->engine->settings)};
     if (taken_bytes > run->memory_bytes_max)

@@ -126,10 +126,12 @@ static bool follow_chunks(qn_link_run *run, const qn_link_page *page, hub_sum *o
     const uint32_t *sources = qn_link_page_sources(page);
     const double *weights = run->pages.config.has_weights ? qn_link_page_weights(page) : NULL;
     const double *sent = qn_link_column(run, run->step - 1);
+    uint32_t chunk_bits = run->pages.config.chunk_bits;
     for (uint32_t at = 0; at < page->link_count;) {
         uint32_t count = 1;
         double sum;
-        while (at + count < page->link_count && qn_link_chunk(sources[at + count]) == qn_link_chunk(sources[at]))
+        while (at + count < page->link_count &&
+               qn_link_chunk(sources[at + count], chunk_bits) == qn_link_chunk(sources[at], chunk_bits))
             count++;
         qn_link_sums(&run->rule, sent, &count, 1, sources + at, weights ? weights + at : NULL, &sum);
         if (!add_chunk(run, on, sum))

@@ -14,7 +14,7 @@
 #define STEPS        6
 
 static const quern_schema u64_u64 = {QUERN_U64, QUERN_U64, 0, 0}, u64_f64 = {QUERN_U64, QUERN_F64, 0, 0};
-static const quern_schema bytes_bytes = {QUERN_BYTES, QUERN_BYTES, 0, 0};
+static const quern_schema pair_of_two = {QUERN_PAIR(QUERN_U64, QUERN_U32), QUERN_NONE, 0, 0};
 static const quern_schema pair_f64 = {QUERN_PAIR(QUERN_U64, QUERN_U64), QUERN_F64, 0, 0};
 
 typedef struct link {
@@ -474,7 +474,10 @@ static void wrong_programs_and_types_are_refused(void)
         {{.struct_size = sizeof page_rank, .combine = QUERN_SUM, .step = keep_sum}, u64_f64, QUERN_ERROR_INVALID_PLAN},
         {{.struct_size = sizeof page_rank, .combine = QUERN_SUM, .step = keep_sum}, pair_f64, QUERN_ERROR_INVALID_PLAN},
         {{.struct_size = sizeof page_rank, .combine = QUERN_SUM, .step = keep_sum, .weight = QUERN_WEIGHT_ADD},
-         bytes_bytes,
+         u64_u64,
+         QUERN_ERROR_INVALID_PLAN},
+        {{.struct_size = sizeof page_rank, .combine = QUERN_SUM, .step = keep_sum},
+         pair_of_two,
          QUERN_ERROR_INVALID_PLAN},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
