@@ -62,6 +62,17 @@ quern_status qn_link_too_little(const qn_link_run *run, uint64_t need_bytes, qn_
         (unsigned long long)(run->memory_bytes_max >> 20), (unsigned long long)(settings->rank_memory_bytes >> 20));
 }
 
+/* Rounds, and the reader of files, want nothing in this stage: half of what is left beside the two results that are read, if that is more than its share. */
+static uint64_t memory_of(const qn_engine *engine, const qn_memory_share *share)
+{
+    uint64_t taken_bytes =
+        engine->settings.held_bytes + qn_cache_get_memory_bytes(&engine->cache) + 2 * share->pool_bytes;
+    uint64_t all_bytes = engine->settings.rank_memory_bytes, dealt_bytes = share->pool_bytes;
+    uint64_t left_bytes = all_bytes > taken_bytes ? (all_bytes - taken_bytes) / 2 : 0;
+    dealt_bytes -= dealt_bytes / QN_LINK_STORE_PART;
+    return left_bytes > dealt_bytes ? left_bytes : dealt_bytes;
+}
+
 /* What there is for pages beside the columns, if all ranks own about as many vertices. */
 static void open_pages(qn_link_run *run, const qn_memory_share *share, qn_error *error)
 {
@@ -249,7 +260,7 @@ quern_status qn_link_stage_run(qn_stage_run *stage, qn_result *result, const qn_
                              .node = stage->stage->result,
                              .program = program,
                              .rule = {program->combine, program->weight},
-                             .memory_bytes_max = share->pool_bytes - share->pool_bytes / QN_LINK_STORE_PART,
+                             .memory_bytes_max = memory_of(engine, share),
                              .failed_vertex = UINT64_MAX};
         status = begin(run, stage->from[0]->stored, share, error);
     }
