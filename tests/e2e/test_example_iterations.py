@@ -191,6 +191,34 @@ def pagerank_gives_the_ranks_that_plain_loops_give(t):
 
 
 @test
+def pagerank_is_the_same_on_several_nodes(t):
+    t.use("pagerank")
+    text = nasty_edges(random.Random(14), 3000, 20000, lambda vertex: b"%d" % vertex)
+    path = t.write("edges", text)
+    whole = output(t, None, path, "--iterations=3")
+    check_ranks(t, whole, ranks_of(edges_of(text), 3))
+    for sizes, launcher, more in (((2, 2), ("--map-by", "node"), ()), ((3, 1), (), ()), ((2, 1), (), ("--quern-shared-memory=off",))):
+        data = output(t, sum(sizes), path, "--iterations=3", *more, **harness.nodes(t, sizes, None, *launcher))
+        t.check(data == whole, "other bytes on nodes of %s ranks" % (sizes,))
+    data = output(t, 3, path, "--iterations=3", "--quern-shared-memory=off")
+    t.check(data == whole, "other bytes with a copy for each rank")
+
+
+@test
+def pagerank_of_20_times_the_memory(t):
+    if not t.options.slow:
+        raise harness.Skip("only with E2E_SLOW=1")
+    t.use("pagerank")
+    rng = random.Random(15)
+    some = b"".join(b"%d-of-a-long-name-that-takes-some-space %d-of-a-long-name-that-takes-some-space\n" % (
+        rng.randrange(200000), rng.randrange(200000) if rng.random() < 0.5 else 7) for _ in range(1000000))
+    path = t.write("edges", some * 16)
+    whole = output(t, 2, path, "--iterations=3", timeout=900)
+    data = output(t, 2, path, "--iterations=3", "--quern-memory=%d" % (2 * KEPT_MEMORY_BYTES_MIN), timeout=900)
+    t.check(data == whole, "other bytes with little memory")
+
+
+@test
 def pagerank_of_small_graphs_is_what_it_has_to_be(t):
     t.use("pagerank")
     for n, text in ((1, b""), (2, b"# nothing\n\n"), (2, b"a a"), (3, b"a b\n"), (2, b"a b\nb c\nc a\n"), (1, b"a b\na b\na c")):
