@@ -15,7 +15,7 @@
 #define ELEMENT_COUNT        1000
 #define RUN_COUNT            9000 /* on one context; with those that have a context each, ten thousand jobs */
 #define CONTEXT_COUNT        1000
-#define FEW                  6    /* without E2E_SLOW=1 there are so many times fewer of both */
+#define FEW                  6   /* without E2E_SLOW=1 there are so many times fewer of both */
 #define WARM_UP_COUNT        100 /* MPI takes memory for the first ones */
 #define SECONDS_MAX          50  /* for each of these; on a machine that others keep busy there are fewer then */
 #define HELD_CONTEXT_COUNT   20
