@@ -5,10 +5,11 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/callback_failure.h"
+#include "runtime/base/suspension.h"
 #include "runtime/data/key_text.h"
 #include "runtime/engine/link_run.h"
 
-#define STEPS_TOLD 3 /* what ranks tell each other after a step */
+#define TOLD_COUNT 3 /* what ranks tell each other after a step */
 
 /* ---- calling ---- */
 
@@ -238,21 +239,35 @@ static quern_status tell_failure(const qn_link_run *run, const qn_stage_run *sta
     return status == QUERN_OK ? qn_comm_agree(comm, error) : status;
 }
 
-/* All are through, or one of them failed: then of the callbacks' failures that on the vertex with the lowest number. */
+/* As the master of a stage with tasks sees it. */
+static bool must_end(const qn_link_run *run)
+{
+    qn_checkpoint *checkpoint = &run->engine->checkpoint;
+    bool has_time = !checkpoint->directory || run->engine->comm->rank != 0 ||
+                    !qn_epochs_must_end(&checkpoint->when, qn_clock_ns(), 0);
+    return !has_time || qn_suspension_is_asked();
+}
+
+/* All are through, or one of them failed: then of the callbacks' failures that on the vertex with the lowest number; or the job is to end. */
 static quern_status meet(const qn_link_run *run, const qn_stage_run *stage, qn_error *error)
 {
     qn_comm *comm = run->engine->comm;
     if (run->failed_vertex == UINT64_MAX && run->failure.status != QUERN_OK && error->status == QUERN_OK)
         *error = run->failure;
-    uint64_t told[2] = {error->status != QUERN_OK, UINT64_MAX - run->failed_vertex};
+    uint64_t told[TOLD_COUNT] = {error->status != QUERN_OK, UINT64_MAX - run->failed_vertex, must_end(run)};
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    quern_status status = qn_comm_reduce_max(comm, told, 2, error);
+    quern_status status = qn_comm_reduce_max(comm, told, TOLD_COUNT, error);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (status != QUERN_OK)
         return status;
     if (told[0])
         return qn_comm_agree(comm, error);
-    return told[1] ? tell_failure(run, stage, UINT64_MAX - told[1], error) : QUERN_OK;
+    if (told[1])
+        return tell_failure(run, stage, UINT64_MAX - told[1], error);
+    return !told[2] ? QUERN_OK
+                    : qn_error_set(error, QUERN_ERROR_SUSPENDED, 0,
+                                   "%s: the job was told to end, or its time is over: of its steps nothing is saved",
+                                   run->node->name);
 }
 
 static uint64_t totals_offset(const qn_link_run *run)
@@ -332,7 +347,7 @@ static quern_status decide(const qn_link_run *run, bool *stop_out, qn_error *err
     if (code != 0)
         qn_callback_failed(error, run->node->name, code);
     uint64_t answers[] = {error->status != QUERN_OK, stop != 0, stop == 0};
-    quern_status status = qn_comm_reduce_max(run->engine->comm, answers, STEPS_TOLD, error);
+    quern_status status = qn_comm_reduce_max(run->engine->comm, answers, 3, error);
     if (status == QUERN_OK && answers[0])
         return qn_comm_agree(run->engine->comm, error);
     if (status == QUERN_OK && answers[1] && answers[2])

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """test_example_iterations.py: examples that go over their data again and again, against plain loops; prints TAP."""
 import math
+import os
 import random
+import signal
 import struct
+import time
 
 import harness
 from example_kit import RANKS, check_lines, output, output_of_all, refuses_misuse, tiny_memory
-from harness import test
+from harness import read_file, test, wait_until
 
 # ---------------------------------------------------------------- kmeans
 
@@ -202,6 +205,19 @@ def pagerank_is_the_same_on_several_nodes(t):
         t.check(data == whole, "other bytes on nodes of %s ranks" % (sizes,))
     data = output(t, 3, path, "--iterations=3", "--quern-shared-memory=off")
     t.check(data == whole, "other bytes with a copy for each rank")
+
+
+@test
+def pagerank_that_is_told_to_end_does_so_after_a_step(t):
+    t.use("pagerank")
+    path, out, saved, log = t.write("edges", b"a b\nb c\nc a\nd a\n"), t.new_output(), t.path("saved"), t.path("log")
+    running = t.start(3, "-o", out, "--iterations=1000000000", "--quern-checkpoint=" + saved, "--quern-log=" + log, path)
+    t.check(wait_until(lambda: os.path.exists(log) and b"'store' to a result" in read_file(log), 20), "it does not run")
+    time.sleep(1)
+    os.kill(running.process.pid, signal.SIGUSR1)  # which tells all ranks
+    run = running.wait()
+    t.check(run.status == 75 and b"iterate links: the job was told to end" in run.stderr, "status 75 expected", run)
+    t.no_output(out, run)
 
 
 @test
