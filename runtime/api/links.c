@@ -23,7 +23,6 @@
 /* What callbacks know; in the graph's arena. */
 typedef struct link_plan {
     quern_type pair; /* of the keys of links; QUERN_NONE: they are sources, and values are targets */
-    quern_type vertex;
     bool both_ways, has_weights;
     double value;
     qn_vertex_note note; /* the callback's last one */
@@ -285,7 +284,6 @@ static quern_dataset *add_links(quern_dataset *links, quern_dataset *initial, co
 {
     quern_context *context = links->context;
     link_plan plan = {.pair = QUERN_IS_PAIR(links->node->schema.key) ? links->node->schema.key : QUERN_NONE,
-                      .vertex = vertex->key,
                       .both_ways = program->both_ways != 0,
                       .has_weights = program->weight != QUERN_WEIGHT_NONE,
                       .value = program->value};

@@ -4,7 +4,7 @@
  *
  * Vertices have numbers. A link's key has its target in the highest bits, then whether that is a hub (very many links come to it), then its source; so in
  * the order of the keys all links to a vertex follow each other, in the order of their sources. Behind them comes the vertex itself, as a
- * link from QN_LINK_NO_SOURCE: everyone who has it owns the vertex.
+ * link from QN_LINK_NO_SOURCE: who has it owns the vertex.
  *
  * Links are divided among ranks in this order. What is added together must not depend on where: so they are cut between units only. A unit
  * is the vertices of an aligned block that follow each other and are no hubs; or of a hub the links from an aligned
@@ -20,11 +20,10 @@
 #define QN_LINK_VERTEX_MAX     (UINT32_MAX >> 1) /* vertices have numbers below it */
 #define QN_LINK_HUB_LINKS      UINT64_C(1024)    /* so many come to a hub, or more */
 #define QN_LINK_BLOCK_VERTICES 32
-#define QN_LINK_CHUNK_BITS_MAX 12 /* of sources, in a unit of a hub */
-#define QN_LINK_CHUNKS_MIN_BITS                                                                                        \
-    8 /* of the number of such units, if there are enough vertices: a link may be there many times */
-#define QN_LINK_UNIT_KEYS_USUAL                                                                                        \
-    (QN_LINK_BLOCK_VERTICES * QN_LINK_HUB_LINKS) /* more only with links that are there many times */
+/* A unit of a hub has at most 2^this sources, */
+#define QN_LINK_CHUNK_BITS_MAX 12
+/* and few enough for 2^this units, since each link may be there many times. */
+#define QN_LINK_CHUNKS_MIN_BITS 8
 
 /* What is known of a vertex before it has a number. */
 typedef struct qn_vertex_ends {

@@ -6,7 +6,6 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/pages.h"
-#include "runtime/engine/result_feed.h"
 
 /* ---- what comes in ---- */
 
@@ -62,22 +61,24 @@ quern_status qn_link_too_little(const qn_link_run *run, uint64_t need_bytes, qn_
         (unsigned long long)(run->memory_bytes_max >> 20), (unsigned long long)(settings->rank_memory_bytes >> 20));
 }
 
-/* Rounds, and the reader of files, want nothing in this stage: half of what is left beside the two results that are read, if that is more than its share. */
+/* Rounds, and the reader of files, want nothing in this stage: most of what is left beside the two results that are read, if that is more than its share. */
 static uint64_t memory_of(const qn_engine *engine, const qn_memory_share *share)
 {
     uint64_t taken_bytes =
         engine->settings.held_bytes + qn_cache_get_memory_bytes(&engine->cache) + 2 * share->pool_bytes;
     uint64_t all_bytes = engine->settings.rank_memory_bytes, dealt_bytes = share->pool_bytes;
-    uint64_t left_bytes = all_bytes > taken_bytes ? (all_bytes - taken_bytes) / 2 : 0;
+    uint64_t left_bytes = all_bytes > taken_bytes ? (all_bytes - taken_bytes) / 4 * 3 : 0;
     dealt_bytes -= dealt_bytes / QN_LINK_STORE_PART;
     return left_bytes > dealt_bytes ? left_bytes : dealt_bytes;
 }
 
-/* What there is for pages beside the columns, if all ranks own about as many vertices. */
+/* What there is for pages beside the columns: if this rank owned all vertices, or else if all ranks own about as many. */
 static void open_pages(qn_link_run *run, const qn_memory_share *share, qn_error *error)
 {
     uint64_t own_bytes = 16 * (run->all_vertices / run->engine->comm->size * 5 / 4 + QN_LINK_BATCH_MAX);
-    uint64_t taken_bytes = qn_shared_charge_bytes(&run->columns) + own_bytes;
+    uint64_t taken_bytes = qn_shared_charge_bytes(&run->columns) + 16 * run->all_vertices;
+    if (taken_bytes > run->memory_bytes_max)
+        taken_bytes = qn_shared_charge_bytes(&run->columns) + own_bytes;
     qn_link_pages_config config = {.has_weights = run->rule.weight != QUERN_WEIGHT_NONE,
                                    .chunk_bits = qn_link_chunk_bits(run->all_vertices),
                                    .block_bytes = share->block_bytes,

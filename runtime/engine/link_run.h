@@ -56,8 +56,8 @@ typedef struct qn_link_run {
     bool has_far_hub; /* the first hub of the pages has chunks on ranks before */
     double *chunks;   /* [chunk_capacity]: sums of those of it that are here */
     size_t chunk_count, chunk_capacity;
-    uint64_t step, followed; /* links, by this rank */
-    double *come;            /* [QN_LINK_BATCH_MAX], and so the columns of totals behind it */
+    uint64_t step;
+    double *come; /* [QN_LINK_BATCH_MAX], and so the columns of totals behind it */
     double *totals[QUERN_TOTAL_COUNT_MAX];
     double totals_before[QUERN_TOTAL_COUNT_MAX];
     uint64_t sums[QUERN_TOTAL_COUNT_MAX][QN_BINNED_SUM_WORDS];

@@ -223,7 +223,7 @@ static void ranks_are_those_of_plain_loops(void)
     quern_context_destroy(context);
 }
 
-static void values_have_the_same_bits_when_links_are_in_scratch(void)
+static void values_have_the_same_bits_with_little_memory(void)
 {
     make_links(LINK_COUNT);
     quern_context *context = start(UINT64_C(64) << 20);
@@ -493,7 +493,7 @@ int main(int argc, char **argv)
 {
     kit_start(&argc, &argv);
     RUN(ranks_are_those_of_plain_loops, 60);
-    RUN(values_have_the_same_bits_when_links_are_in_scratch, 60);
+    RUN(values_have_the_same_bits_with_little_memory, 60);
     RUN(distances_are_those_of_plain_loops, 60);
     RUN(labels_are_the_same_where_links_connect, 60);
     RUN(weights_are_multiplied, 60);

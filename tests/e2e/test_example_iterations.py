@@ -197,6 +197,7 @@ def pagerank_gives_the_ranks_that_plain_loops_give(t):
 def pagerank_is_the_same_on_several_nodes(t):
     t.use("pagerank")
     text = nasty_edges(random.Random(14), 3000, 20000, lambda vertex: b"%d" % vertex)
+    text += b"\n" + b"\n".join(b"%d 5" % vertex for vertex in range(6000))  # the links to it are on several ranks
     path = t.write("edges", text)
     whole = output(t, None, path, "--iterations=3")
     check_ranks(t, whole, ranks_of(edges_of(text), 3))
