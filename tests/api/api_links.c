@@ -387,7 +387,7 @@ static void graphs_of_nothing_and_of_one_vertex(void)
 static void a_hub_is_divided_among_ranks(void)
 {
     link_count = 0;
-    for (uint64_t i = 0; i < 200000; i++)
+    for (uint64_t i = 0; i < 120000; i++)
         add_link(i * 7919 % VERTEX_COUNT, i % 2 ? HUB : i % VERTEX_COUNT, 1);
     double expected[VERTEX_COUNT];
     quern_context *context = start(UINT64_C(64) << 20);
