@@ -601,25 +601,28 @@ static quern_status carry_out_all(qn_master *master, qn_error *error)
     return status;
 }
 
+static quern_status begin_second(qn_master *master, uint32_t rank, uint32_t task, uint64_t now_ns, qn_error *error)
+{
+    uint32_t attempt = 0;
+    bool is_held = qn_sched_get_holder(master->sched, task, &attempt) == rank;
+    if (is_held && qn_sched_feed(master->sched, &(qn_sched_event){QN_SCHED_TASK_LATE, rank, task, attempt}))
+        return carry_out_all(master, error);
+    qn_stragglers_refuse_second(&master->stragglers, rank, task, now_ns); /* nobody who is idle may run it */
+    return QUERN_OK;
+}
+
 /* What takes long near the end. */
 static quern_status press_on(qn_master *master, qn_error *error)
 {
-    uint32_t rank = 0, task = 0, attempt = 0;
+    uint32_t rank = 0, task = 0;
     uint64_t now_ns = qn_clock_ns();
     quern_status status = QUERN_OK;
     while (status == QUERN_OK && !master->pausing && !master->tasks_over) {
-        qn_straggler_advice advice = qn_stragglers_next(&master->stragglers, now_ns, &rank, &task);
+        qn_straggler_advice advice = qn_stragglers_next(&master->stragglers, master->sched, now_ns, &rank, &task);
         if (advice == QN_STRAGGLER_NONE)
             break;
-        bool stays = qn_task_list_node(&master->tasks, qn_task_list_at(&master->tasks, task)) != UINT32_MAX;
-        if (stays && !qn_sched_has_taker(master->sched, task))
-            continue; /* who has nothing to do is elsewhere */
-        if (advice == QN_STRAGGLER_ASK) {
-            status = send_leave(master, rank, task, error);
-        } else if (qn_sched_get_holder(master->sched, task, &attempt) == rank) {
-            qn_sched_feed(master->sched, &(qn_sched_event){QN_SCHED_TASK_LATE, rank, task, attempt});
-            status = carry_out_all(master, error);
-        }
+        status = advice == QN_STRAGGLER_ASK ? send_leave(master, rank, task, error)
+                                            : begin_second(master, rank, task, now_ns, error);
     }
     return status;
 }
