@@ -70,8 +70,8 @@ typedef struct qn_checkpoint {
     size_t file_count;
     uint64_t certain;                     /* stages of the run that have a digest, as bits */
     uint64_t digests[QN_STAGE_COUNT_MAX]; /* rank 0 */
-    char *path, *lock_path;               /* rank 0, and what follows; owned */
-    qn_checkpoint_lock lock;
+    char *path;                           /* rank 0, and what follows; owned */
+    qn_lock_file lock;
     qn_journal journal;
     json_t *stages, *epochs, *runs; /* lines of earlier attempts, and of this one: the last of each stage or run */
     json_t *parts;                  /* of each stage one line: what earlier attempts finished */

@@ -552,7 +552,7 @@ static quern_status write_line(qn_checkpoint *checkpoint, json_t *line, qn_error
 quern_status qn_checkpoint_append(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    if (!qn_checkpoint_lock_is_held(&checkpoint->lock))
+    if (!qn_lock_file_is_held(&checkpoint->lock))
         status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, 0, "another job has taken over %s", checkpoint->directory);
     if (status == QUERN_OK)
         status = qn_file_sync_directory(checkpoint->directory, error);

@@ -58,7 +58,7 @@ class Job:
         return self.result(self.t.succeed(2, *self.args("none")))
 
     def is_over(self):
-        return os.path.exists(self.t.path("out", "_SUCCESS")) and not os.listdir(self.saved)
+        return os.path.exists(self.t.path("out", "_SUCCESS")) and not os.path.exists(os.path.join(self.saved, "journal"))
 
 
 def epochs_of(path):
