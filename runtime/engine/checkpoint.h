@@ -14,7 +14,7 @@
  * where the task goes on: never both, never neither.
  *
  * What a digest is of: the program's file and Quern's version; the graph of the run and of all runs before; the paths, sizes and times of change of the files
- * that the stage and those before it read. Where something else goes in that cannot be looked at (arrays in memory, a
+ * that the stage and those before it read, of those that each node has for itself as their nodes tell. Where something else goes in that cannot be looked at (arrays in memory, a
  * result of an earlier run), or where more than the result came of the stage (bad records), it is not saved.
  *
  * A run whose lines say that it is done, and that gave files and nothing else, is not run again. A job may also die when its outputs are
@@ -70,6 +70,7 @@ typedef struct qn_checkpoint {
     size_t file_count;
     uint64_t certain;                     /* stages of the run that have a digest, as bits */
     uint64_t digests[QN_STAGE_COUNT_MAX]; /* rank 0 */
+    const uint64_t *node_files;           /* of the run, by stage; borrowed */
     char *path;                           /* rank 0, and what follows; owned */
     qn_lock_file lock;
     qn_journal journal;
@@ -89,9 +90,11 @@ quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const 
 /* Ends it; is_over: the job is, and needs nothing of it any more. Local. Takes a zeroed one. */
 void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over);
 
-/* Begins a run: finds what can be reused of it. *is_done_out: all. Collective. QUERN_ERROR_CHECKPOINT, QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+/* Begins a run: finds what can be reused of it. node_files: a digest for each stage (node_tasks.h); borrowed until the next run. *is_done_out:
+ * all. Collective. QUERN_ERROR_CHECKPOINT, QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *graph, const qn_stages *stages,
-                                     struct quern_counter *counters, bool *is_done_out, qn_error *error);
+                                     const uint64_t *node_files, struct quern_counter *counters, bool *is_done_out,
+                                     qn_error *error);
 /* Stages whose results nobody reads, since what would read them is reused: as bits. The same on all ranks. */
 uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages *stages);
 /* One of them is passed over: adds what it counted. Local. */

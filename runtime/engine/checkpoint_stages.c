@@ -25,23 +25,24 @@ static uint64_t digest_number(uint64_t digest, uint64_t number)
     return qn_checksum(&number, sizeof number, digest);
 }
 
-/* Paths, sizes and times of all files. False: they cannot be listed, of which the stage will say more. */
+/* False: they cannot be listed, of which the stage will say more. */
 static bool digest_files(const qn_node *source, uint64_t *digest)
 {
     qn_listing listing;
     qn_error ignored = {0};
-    struct stat about;
-    bool is_listed = qn_listing_create(&listing, source->text.paths, source->text.path_count, &ignored) == QUERN_OK;
-    for (size_t i = 0; is_listed && i < listing.file_count; i++) {
-        const char *path = listing.files[i].path;
-        is_listed = stat(path, &about) == 0;
-        *digest = qn_checksum(path, strlen(path) + 1, *digest);
-        *digest = digest_number(*digest, (uint64_t)about.st_size);
-        *digest = digest_number(*digest, (uint64_t)about.st_mtim.tv_sec);
-        *digest = digest_number(*digest, (uint64_t)about.st_mtim.tv_nsec);
-    }
+    bool is_known = qn_listing_create(&listing, source->text.paths, source->text.path_count, &ignored) == QUERN_OK &&
+                    qn_listing_digest(&listing, digest);
     qn_listing_destroy(&listing);
-    return is_listed;
+    return is_known;
+}
+
+/* Those that only their nodes see were looked at there. */
+static bool digest_source(const qn_checkpoint *checkpoint, const qn_node *source, uint32_t stage, uint64_t *digest)
+{
+    if (!source->text.is_on_nodes)
+        return digest_files(source, digest);
+    *digest = digest_number(*digest, checkpoint->node_files[stage]);
+    return checkpoint->node_files[stage] != 0;
 }
 
 static bool looks_up(const qn_stage *stage)
@@ -66,8 +67,7 @@ static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uin
             return false;
         if (parent != QN_STAGE_NONE)
             *digest = digest_number(*digest, checkpoint->digests[parent]);
-        else if (!qn_leg_has_tasks(stage, leg) || qn_leg_source(stage, leg)->text.is_on_nodes || /* seen there only */
-                 !digest_files(qn_leg_source(stage, leg), digest))
+        else if (!qn_leg_has_tasks(stage, leg) || !digest_source(checkpoint, qn_leg_source(stage, leg), index, digest))
             return false;
     }
     return true;
@@ -412,12 +412,14 @@ void qn_checkpoint_count_again(const json_t *line, struct quern_counter *counter
 }
 
 quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *graph, const qn_stages *stages,
-                                     struct quern_counter *counters, bool *is_done_out, qn_error *error)
+                                     const uint64_t *node_files, struct quern_counter *counters, bool *is_done_out,
+                                     qn_error *error)
 {
     *is_done_out = false;
     if (!checkpoint->directory)
         return QUERN_OK;
     checkpoint->run++;
+    checkpoint->node_files = node_files;
     checkpoint->history = digest_number(checkpoint->history, graph->digest) & INT64_MAX;
     checkpoint->reusable = checkpoint->begun = checkpoint->noted = 0;
     free(checkpoint->files);

@@ -581,13 +581,10 @@ static bool can_rest(const qn_stage_run *run)
     return qn_checkpoint_can_cut(&run->engine->checkpoint, run->stages, run->index);
 }
 
-static quern_status start_master(qn_stage_run *run, qn_error *error)
+/* begun: by an earlier attempt at the job; NULL: nothing. */
+static quern_status start_master(qn_stage_run *run, qn_task_state *begun, qn_error *error)
 {
     qn_engine *engine = run->engine;
-    qn_checkpoint *checkpoint = &engine->checkpoint;
-    qn_task_state begun;
-    bool has_begun = run->kept ? qn_checkpoint_get_made(checkpoint, run->index, &run->kept->list, &begun)
-                               : qn_checkpoint_get_tasks(checkpoint, run->index, &begun);
     qn_master_config config = {.comm = engine->comm,
                                .settings = &engine->settings,
                                .progress = &engine->progress,
@@ -598,17 +595,30 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
                                .number = engine->stage_number,
                                .rank_node = engine->rank_node,
                                .far = &run->far,
-                               .epochs = checkpoint->directory ? &checkpoint->when : NULL,
+                               .epochs = engine->checkpoint.directory ? &engine->checkpoint.when : NULL,
                                .into = can_rest(run) ? run->into : NULL,
                                .note = run->notes_parts ? qn_checkpoint_watch_parts : NULL,
                                .note_user = &run->notes,
                                .counter_count = qn_counter_count(engine->counters),
                                .check = qn_stage_check_outputs,
                                .check_user = run,
-                               .begun = has_begun ? &begun : NULL};
-    quern_status status = qn_master_start(&run->master, &config, error);
-    qn_task_state_fini(&begun);
-    return status;
+                               .begun = begun};
+    return qn_master_start(&run->master, &config, error);
+}
+
+static void make_tasks(qn_stage_run *run, qn_error *error)
+{
+    const qn_checkpoint *checkpoint = &run->engine->checkpoint;
+    qn_task_state state = {0}, *begun = NULL;
+    bool is_master = run->engine->comm->rank == 0;
+    if (is_master && (run->kept ? qn_checkpoint_get_made(checkpoint, run->index, &run->kept->list, &state)
+                                : qn_checkpoint_get_tasks(checkpoint, run->index, &state)))
+        begun = &state;
+    if (qn_node_tasks_are_there(run->stage))
+        qn_node_tasks_gather(run->engine, run->stage, begun, &run->far, error);
+    if (error->status == QUERN_OK && is_master)
+        start_master(run, begun, error);
+    qn_task_state_fini(&state);
 }
 
 /* What an earlier attempt at the job had of the stage. */
@@ -658,10 +668,7 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
         return error->status;
     if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
         qn_isolation_begin(run, error);
-    if (qn_node_tasks_are_there(run->stage))
-        qn_node_tasks_gather(engine, run->stage, &run->far, error);
-    if (error->status == QUERN_OK && is_master)
-        start_master(run, error);
+    make_tasks(run, error);
     quern_status status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
         status = take_up(run, error);
