@@ -327,6 +327,7 @@ void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
     json_decref(checkpoint->parts);
     json_decref(checkpoint->outputs);
     json_decref(checkpoint->unwritten);
+    json_decref(checkpoint->carried);
     free(checkpoint->path);
     free(checkpoint->files);
     *checkpoint = (qn_checkpoint){0};

@@ -68,6 +68,9 @@ typedef struct qn_checkpoint {
     uint64_t noted;       /* others, that write, and of whose parts some are finished */
     qn_saved_file *files; /* [file_count] of both; owned */
     size_t file_count;
+    json_t *
+        carried; /* files of earlier attempts that are as good as ours in lines of that stage; NULL: none; rank 0, owned */
+    uint32_t carried_stage;
     uint64_t certain;                     /* stages of the run that have a digest, as bits */
     uint64_t digests[QN_STAGE_COUNT_MAX]; /* rank 0 */
     const uint64_t *node_files;           /* of the run, by stage; borrowed */
@@ -137,6 +140,10 @@ bool qn_checkpoint_can_cut(const qn_checkpoint *checkpoint, const qn_stages *sta
  * save. */
 quern_status qn_checkpoint_cut(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_master *master,
                                bool *ends_out, qn_error *error);
+/* Whether files that an earlier attempt saved of a collated result may go on to be its files. The same on all ranks. */
+bool qn_checkpoint_can_keep(const qn_checkpoint *checkpoint, uint32_t stage);
+/* Lets them, in a stage that rests when all is restored and nothing else is there. Collective; fails as save. */
+quern_status qn_checkpoint_keep(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error);
 /* The tasks of a stage that has begun; false: they cannot be known. Rank 0. */
 bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn_task_state *state_out);
 /* Fills the result of that stage with what the epoch has, if it is a reduction's, and adds what was counted. Collective. */

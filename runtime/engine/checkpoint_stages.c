@@ -425,6 +425,8 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
     free(checkpoint->files);
     checkpoint->files = NULL;
     checkpoint->file_count = 0;
+    json_decref(checkpoint->carried);
+    checkpoint->carried = NULL;
     const json_t *end = checkpoint->comm->rank == 0 ? find_end(checkpoint, graph, counters) : NULL;
     uint64_t done = end != NULL;
     quern_status status = qn_comm_broadcast(checkpoint->comm, &done, sizeof done, 0, error);
@@ -530,15 +532,33 @@ json_t *qn_checkpoint_sum_counted(const qn_checkpoint *checkpoint, const struct 
     return NULL;
 }
 
+/* Those of all ranks, and those of earlier attempts. NULL: no memory: a line with some of them would be believed. */
+static json_t *describe_files(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files)
+{
+    json_t *list = json_array();
+    bool is_whole = list != NULL;
+    for (uint32_t i = 0; files && i < checkpoint->comm->size && is_whole; i++)
+        is_whole = json_array_append_new(list, describe_file(&files[i])) == 0;
+    if (is_whole && files && checkpoint->carried && checkpoint->carried_stage == stage)
+        is_whole = json_array_extend(list, checkpoint->carried) == 0;
+    if (is_whole)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
 json_t *qn_checkpoint_describe(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files,
                                json_t *counted, json_t *tasks)
 {
     char digest[DIGEST_TEXT_BYTES];
-    json_t *list = json_array();
+    json_t *list = describe_files(checkpoint, stage, files);
     print_digest(checkpoint->digests[stage], digest);
-    for (uint32_t i = 0; list && files && i < checkpoint->comm->size; i++)
-        json_array_append_new(list, describe_file(&files[i]));
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o*, s:o*, s:o*}", "event", tasks ? "epoch" : "stage",
+    if (!list) {
+        json_decref(counted);
+        json_decref(tasks);
+        return NULL;
+    }
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o*, s:o*}", "event", tasks ? "epoch" : "stage",
                      "attempt", (json_int_t)checkpoint->attempt, "run", (json_int_t)checkpoint->run, "stage",
                      (json_int_t)stage, "program", (json_int_t)checkpoint->program, "history",
                      (json_int_t)checkpoint->history, "digest", digest, "files", list, "counted", counted, "tasks",
@@ -578,14 +598,21 @@ quern_status qn_checkpoint_go_on_without(qn_checkpoint *checkpoint, const qn_err
     return QUERN_OK;
 }
 
+char *qn_checkpoint_name_file(const qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage,
+                              char name_out[QN_SAVED_NAME_BYTES])
+{
+    bool is_reduced = stage->result->kind == QN_RESULT_REDUCED;
+    snprintf(name_out, QN_SAVED_NAME_BYTES, SAVED_PREFIX "%u.stage-%u.rank-%u.attempt-%u.%u", checkpoint->run,
+             stage->index, checkpoint->comm->rank, checkpoint->attempt, is_reduced ? checkpoint->save_count : 0);
+    return qn_checkpoint_path(checkpoint, name_out);
+}
+
 static quern_status write_file(const qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_saved_file *file,
                                qn_error *error)
 {
     bool is_reduced = stage->result->kind == QN_RESULT_REDUCED;
     *file = (qn_saved_file){.stage = stage->index};
-    snprintf(file->name, sizeof file->name, SAVED_PREFIX "%u.stage-%u.rank-%u.attempt-%u.%u", checkpoint->run,
-             stage->index, checkpoint->comm->rank, checkpoint->attempt, is_reduced ? checkpoint->save_count : 0);
-    char *path = qn_checkpoint_path(checkpoint, file->name);
+    char *path = qn_checkpoint_name_file(checkpoint, stage, file->name);
     if (!path)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
     quern_status status = qn_result_save(stage->result, path, &file->saved, error);

@@ -318,13 +318,20 @@ static void note_given(qn_master *master, uint32_t rank, uint32_t turn)
     qn_stragglers_give(&master->stragglers, rank, turn, left_bytes(master, turn), packed, qn_clock_ns());
 }
 
+void qn_master_hold(qn_master *master)
+{
+    master->keeps = master->pausing = true;
+    master->paused_ns = qn_clock_ns();
+    qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_PAUSE});
+}
+
 void qn_master_go_on(qn_master *master, uint32_t number)
 {
     master->stage = number;
     for (uint32_t i = 0; i < master->parked_count; i++)
         note_given(master, master->parked[i].rank, master->parked[i].task);
     master->parked_count = 0;
-    master->ended = master->pausing = master->rests = false;
+    master->ended = master->pausing = master->rests = master->keeps = false;
     if (master->sched)
         qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RESUME});
 }
@@ -675,8 +682,8 @@ static bool are_all_idle(qn_master *master)
 {
     if ((master->has_results || master->restores) && master->idle_count < master->comm->size)
         return false;
-    master->rests =
-        master->pausing && !master->tasks_over && qn_sched_get_counts(master->sched).in_hand == master->parked_count;
+    master->rests = master->pausing && (!master->tasks_over || master->keeps) &&
+                    qn_sched_get_counts(master->sched).in_hand == master->parked_count;
     return !master->sched || master->tasks_over || master->rests;
 }
 

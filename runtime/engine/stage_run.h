@@ -84,6 +84,7 @@ struct qn_stage_run {
     uint32_t index;
     const qn_stage *stage;
     bool restores;                     /* an earlier attempt at the job has saved some of the collated result */
+    bool keeps;                        /* and the ranks rest before anything else comes, to go on with its files */
     bool is_restored;                  /* or all of it: nothing is run */
     const int64_t *counted;            /* what counters had before; borrowed */
     qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */

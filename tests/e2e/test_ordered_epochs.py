@@ -65,6 +65,12 @@ def epochs_of(path):
     return len(re.findall(rb'"event": ?"epoch"', read_file(os.path.join(path, "journal"))))
 
 
+def attempts_of(path):
+    """Of which attempts the files are that the last epoch has."""
+    last = [line for line in read_file(os.path.join(path, "journal")).splitlines() if re.search(rb'"event": ?"epoch"', line)][-1]
+    return set(re.findall(rb"\.attempt-(\d+)\.", last))
+
+
 def went_on(run):
     return b"stage 0 of run 1 goes on with" in run.stderr
 
@@ -119,6 +125,7 @@ def what_does_not_fit_memory_is_saved_and_restored_all_the_same(t):
             t.check(run.status not in (0, 1, 2), "it was not killed", run)
             run = t.run(after, *job.args("split", OFTEN, "--quern-resume=on", *little))
             t.check(went_on(run) and run.status not in (0, 1, 2), "it began again, or was not killed", run)
+            t.check(attempts_of(job.saved) == {b"1", b"2"}, "what was restored was written again, or nothing was", run)
             run = t.succeed(before, *job.args("none", OFTEN, "--quern-resume=on", *little))
             t.check(went_on(run), "it began again", run)
             t.check(job.result(run) == expected, "%s: another answer" % order, run)
