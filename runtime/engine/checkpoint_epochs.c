@@ -7,13 +7,13 @@
 
 #define KEPT_FILES_MAX 16 /* a rank, of earlier attempts: so many are opened when the next one begins */
 
-/* Splits are all that says what is done of a stage: it reads files and nothing else. */
+/* Splits are all that says what is done of a stage that reads files; what it reads of results is read before, by all ranks, when the first epoch is cut. */
 bool qn_checkpoint_can_cut(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage)
 {
     const qn_stage *about = &stages->items[stage];
-    bool has_splits = true;
+    bool has_splits = false;
     for (uint32_t leg = 0; leg < about->leg_count; leg++)
-        has_splits &= qn_leg_has_tasks(about, leg);
+        has_splits |= qn_leg_has_tasks(about, leg);
     return has_splits && !checkpoint->settings->check && qn_checkpoint_can_save(stages, stage) &&
            qn_checkpoint_is_noted(checkpoint, stages, stage);
 }

@@ -656,6 +656,12 @@ static quern_status suspend(const qn_master *master, qn_error *error)
                         master->stage_name);
 }
 
+/* Whether some rank is not through with what it has to read before tasks are all that is left: results, or what an earlier attempt saved. */
+static bool are_reading(const qn_master *master)
+{
+    return (master->has_results || master->restores) && master->idle_count < master->comm->size;
+}
+
 /* Whether an epoch is to be cut, or the job to end. */
 static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *user, qn_error *error)
 {
@@ -665,10 +671,10 @@ static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *us
     bool ends = qn_epochs_must_end(master->epochs, now_ns, bytes);
     if (master->note)
         master->note(master->note_user, master, ends);
-    bool is_restoring = master->restores && master->idle_count < master->comm->size; /* nothing is new */
-    if (ends && (!master->into || is_restoring || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
+    bool is_reading = are_reading(master);
+    if (ends && (!master->into || is_reading || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
         return suspend(master, error);
-    if (master->pausing || is_restoring || !master->into || !master->sched ||
+    if (master->pausing || is_reading || !master->into || !master->sched ||
         !(ends || qn_epochs_is_due(master->epochs, now_ns, bytes)))
         return QUERN_OK;
     master->pausing = true;
@@ -680,7 +686,7 @@ static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *us
 /* Whether no rank emits anything any more: for good, or for now. */
 static bool are_all_idle(qn_master *master)
 {
-    if ((master->has_results || master->restores) && master->idle_count < master->comm->size)
+    if (are_reading(master))
         return false;
     master->rests = master->pausing && (!master->tasks_over || master->keeps) &&
                     qn_sched_get_counts(master->sched).in_hand == master->parked_count;

@@ -338,8 +338,10 @@ static quern_status take_up(qn_stage_run *run, qn_error *error)
     if (run->kept)
         return status == QUERN_OK ? qn_stage_take_up_parts(run, goes_on, error) : status;
     qn_checkpoint_stage stage = about(run);
+    run->goes_on = goes_on;
     run->restores = goes_on && run->into->kind == QN_RESULT_COLLATED;
     run->master.restores = run->restores;
+    run->master.has_results &= !goes_on;
     if (status == QUERN_OK && goes_on)
         status = qn_checkpoint_take_up(checkpoint, &stage, error);
     if (status == QUERN_OK && run->restores) {
@@ -436,14 +438,15 @@ static void start_watchdog(qn_stage_run *run)
 /* From rest to rest until the tasks are done. */
 static void work(qn_stage_run *run, qn_error *error)
 {
+    bool reads_results = !run->is_restored && !run->goes_on;
     for (;;) {
         start_watchdog(run);
         qn_heartbeat_see(run->engine->heartbeat, &run->agent);
         if (run->restores)
             qn_stage_restore_saved(run);
-        else if (!run->is_restored)
-            qn_result_legs_run(run); /* a stage that has some does not rest */
-        run->restores = false;
+        else if (reads_results)
+            qn_result_legs_run(run);
+        run->restores = reads_results = false;
         qn_tasks_run(run);
         finish_rounds(run);
         qn_heartbeat_unsee(run->engine->heartbeat);
