@@ -14,8 +14,9 @@
  * where the task goes on: never both, never neither.
  *
  * What a digest is of: the program's file and Quern's version; the graph of the run and of all runs before; the paths, sizes and times of change of the files
- * that the stage and those before it read, of those that each node has for itself as their nodes tell. Where something else goes in that cannot be looked at (arrays in memory, a
- * result of an earlier run), or where more than the result came of the stage (bad records), it is not saved.
+ * that the stage and those before it read, of those that each node has for itself as their nodes tell. What an earlier run kept has the digest that it
+ * had there, for a run that gives files and nothing else: what is saved of others stays until the job ends, and loops would fill the disk.
+ * Where something else goes in that cannot be looked at (arrays in memory, what loops keep), or where more than the result came of the stage (bad records), it is not saved.
  *
  * A run whose lines say that it is done, and that gave files and nothing else, is not run again. A job may also die when its outputs are
  * there and that line is not: so before each of them gets its _SUCCESS, a line says which manifest it has. If there is such
@@ -100,6 +101,8 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
                                      qn_error *error);
 /* Stages whose results nobody reads, since what would read them is reused: as bits. The same on all ranks. */
 uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages *stages);
+/* Of all that goes into the result of a stage of the run; 0: not known. Rank 0. */
+uint64_t qn_checkpoint_digest_of(const qn_checkpoint *checkpoint, uint32_t stage);
 /* One of them is passed over: adds what it counted. Local. */
 void qn_checkpoint_skip(const qn_checkpoint *checkpoint, uint32_t stage, struct quern_counter *counters);
 static inline bool qn_checkpoint_has(const qn_checkpoint *checkpoint, uint32_t stage)

@@ -53,11 +53,16 @@ static bool looks_up(const qn_stage *stage)
     return false;
 }
 
-static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index, uint64_t *digest)
+/* only_files: nothing of the run will be kept for others. */
+static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index, bool only_files,
+                         uint64_t *digest)
 {
     const qn_stage *stage = &stages->items[index];
-    if (stage->is_made || stage->kept != QN_STAGE_NONE || looks_up(stage) ||
-        qn_bad_legs(checkpoint->settings, stage) != 0)
+    if (stage->is_made) {
+        *digest = stage->result->made_digest;
+        return only_files && *digest != 0;
+    }
+    if (stage->kept != QN_STAGE_NONE || looks_up(stage) || qn_bad_legs(checkpoint->settings, stage) != 0)
         return false;
     *digest =
         digest_number(digest_number(checkpoint->history, index), (uint64_t)stage->outer_side << 32 | stage->leg_count);
@@ -73,11 +78,11 @@ static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uin
     return true;
 }
 
-static void digest_stages(qn_checkpoint *checkpoint, const qn_stages *stages)
+static void digest_stages(qn_checkpoint *checkpoint, const qn_stages *stages, bool only_files)
 {
     checkpoint->certain = 0;
     for (uint32_t i = 0; i < stages->count; i++)
-        if (digest_stage(checkpoint, stages, i, &checkpoint->digests[i]))
+        if (digest_stage(checkpoint, stages, i, only_files, &checkpoint->digests[i]))
             checkpoint->certain |= UINT64_C(1) << i;
 }
 
@@ -233,11 +238,11 @@ static quern_status choose_for(qn_checkpoint *checkpoint, const qn_stages *stage
     return QUERN_OK;
 }
 
-static quern_status choose(qn_checkpoint *checkpoint, const qn_stages *stages, const struct quern_counter *counters,
-                           qn_error *error)
+static quern_status choose(qn_checkpoint *checkpoint, const qn_stages *stages, bool only_files,
+                           const struct quern_counter *counters, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    digest_stages(checkpoint, stages);
+    digest_stages(checkpoint, stages, only_files);
     for (uint32_t i = 0; i < stages->count && status == QUERN_OK && checkpoint->attempt > 1; i++)
         if (qn_checkpoint_can_save(stages, i))
             status = choose_for(checkpoint, stages, i, counters, error);
@@ -439,12 +444,17 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
         return status;
     if (checkpoint->comm->rank == 0) {
         forget_outputs(checkpoint, graph, counters);
-        choose(checkpoint, stages, counters, error);
+        choose(checkpoint, stages, gives_only_files(graph), counters, error);
     }
     status = qn_comm_agree(checkpoint->comm, error);
     if (status == QUERN_OK)
         status = share_choice(checkpoint, error);
     return status == QUERN_OK ? verify(checkpoint, stages, error) : status;
+}
+
+uint64_t qn_checkpoint_digest_of(const qn_checkpoint *checkpoint, uint32_t stage)
+{
+    return checkpoint->directory && checkpoint->certain >> stage & 1 ? checkpoint->digests[stage] : 0;
 }
 
 uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages *stages)

@@ -431,8 +431,10 @@ static quern_status keep_result(job *run, uint32_t index, qn_node *node, qn_erro
     if (node->is_uneven)
         return QUERN_OK;
     quern_status status = qn_cache_add(&run->engine->cache, node, run->results[index], error);
-    if (status == QUERN_OK)
-        run->results[index] = NULL;
+    if (status != QUERN_OK)
+        return status;
+    run->results[index] = NULL;
+    node->made_digest = qn_checkpoint_digest_of(&run->engine->checkpoint, index);
     return status;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Lines "key<TAB>rest" that are sorted, grouped or joined with those of a second file, and counted; or joined or counted with what groups of the second
- * file gave (later, united). It is killed at the line "die" in the callback that splits lines (split; then of the first file only) or behind the order
- * (after): ordered_job sort|group|join|later|united split|after|slow|none OUT LEFT RIGHT. slow: 50 us and more for a line.
+ * file gave (later, united; kept: by an earlier run). It is killed at the line "die" in the callback that splits lines (split; then of the first file only) or behind the order
+ * (after): ordered_job sort|group|join|later|united|kept split|after|slow|none OUT LEFT RIGHT. slow: 50 us and more for a line.
  */
 #include <quern/quern.h>
 #include <signal.h>
@@ -87,6 +87,10 @@ static quern_dataset *put_in_order(quern_context *context, char **argv)
         quern_group_by_key(read_pairs(context, argv[5], "split of the other"), pairs, digest_group, NULL, NULL);
     if (strcmp(argv[1], "later") == 0)
         return quern_join(left, groups, QUERN_JOIN_FULL, pairs, pair, NULL);
+    if (strcmp(argv[1], "kept") == 0) {
+        quern_cache(groups);
+        quern_run(context);
+    }
     return quern_count_by_key(quern_union(left, groups));
 }
 
