@@ -141,6 +141,30 @@ def what_each_host_has_for_itself_is_read_there_and_all_of_it_counts(t):
 
 
 @test
+def what_each_host_has_for_itself_is_gone_on_with_there(t):
+    if not t.options.slow:
+        raise Skip("takes half a minute: --slow")
+    here = hosts(t)
+    program = slow_job(t, here.dir, 4, 8)[0]
+    lines = read_file(here.path("input")).splitlines(True)
+    for number in (1, 2, 3, 4):
+        here.cluster.write(number, "/tmp/scratch/in", b"".join(lines[number - 1::4]))
+    options = ["/tmp/scratch/in", "--quern-node-local=/tmp/scratch", "--quern-split-bytes=32K", "--quern-progress=on"]
+    job = here.start("--hosts", ALL, "--checkpoint", "saved", "--", program, "slow", "out1", "out2", *options, "--quern-checkpoint-every=1s")
+    here.wait_for_epoch(job)
+    here.cluster.cut(3)
+    here.end(job, 30, NODE_LOST)
+    here.nothing_is_left(20)
+    here.cluster.join(3)
+    said = here.run("--hosts", "n1:1,n2:2,n3:1,n4:2", "--checkpoint", "saved", "--", program, "none", "out1", "out2", *options)
+    t.check("stage 0 of run 1 goes on with" in said, said)
+    check_outputs(t, here.dir, [program])
+    for number in (1, 2, 3, 4):
+        here.cluster.remove(number, "/tmp/scratch")
+    here.nothing_is_left()
+
+
+@test
 def a_small_side_of_a_join_is_once_on_each_host_and_crosses_its_cable_once(t):
     here = hosts(t)
     choose = random.Random(7)
