@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tools/quern/ask.h: a command that is run for what it writes, and that takes no longer than it may.
+ *
+ * It has no input and a process group of its own, and ends if we do. What it writes goes to memory, so that nothing that it leaves behind keeps us
+ * waiting for the end of a pipe. One that takes too long, or writes without end, is asked to end (TERM), and killed when it does not.
+ */
+#ifndef QUERN_TOOLS_ASK_H
+#define QUERN_TOOLS_ASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define ASK_BYTES_MAX ((size_t)64 << 20)
+
+typedef struct quern_answer {
+    int status;           /* of exit; 128 and the signal; 127: it cannot be started */
+    bool was_late;        /* or wrote too much: it was ended */
+    char *words, *errors; /* of standard output and error; NUL at the end; owned */
+    size_t words_bytes;
+} quern_answer;
+
+/* words: up to NULL; found by PATH. 1, with words on standard error: it cannot be asked, and there is no answer. */
+int quern_ask(char *const *words, double seconds, double seconds_to_end, quern_answer *answer);
+void quern_answer_fini(quern_answer *answer); /* takes zeros */
+
+#endif
