@@ -256,6 +256,26 @@ START_TEST(who_does_not_answer_is_ended)
 }
 END_TEST
 
+static void say_user(const void *user)
+{
+    fputs(user, stdout);
+    if (strcmp(user, "slow") == 0)
+        sleep(60);
+}
+
+START_TEST(functions_answer_or_are_ended)
+{
+    quern_answer answer;
+    ck_assert_int_eq(quern_ask_function(say_user, "quick", "a function", 20, &answer), 0);
+    ck_assert_str_eq(answer.words, "quick");
+    ck_assert(answer.status == 0 && !answer.was_late);
+    quern_answer_fini(&answer);
+    ck_assert_int_eq(quern_ask_function(say_user, "slow", "a function", 0.2, &answer), 0);
+    ck_assert(answer.status > 128 && answer.was_late);
+    quern_answer_fini(&answer);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -268,6 +288,7 @@ int main(void)
         findings_of_other_machines_have_their_names,
         answers_have_status_and_words,
         who_does_not_answer_is_ended,
+        functions_answer_or_are_ended,
     };
     return kit_run_tests("doctor", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/utf8.h"
+
 #define CAPACITY_FIRST  32
 #define TEXT_BYTES      32
 #define TEXTS_IN_A_CALL 8
@@ -39,13 +41,16 @@ static quern_finding *add_empty(quern_findings *all)
     return one;
 }
 
+/* Names of files may be any bytes; JSON takes none but UTF-8. */
 static char *write_text(quern_findings *all, const char *format, va_list arguments)
 {
     char *text = NULL;
-    if (vasprintf(&text, format, arguments) >= 0)
-        return text;
-    all->is_short = true;
-    return NULL;
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL;
+    char *repaired = text ? qn_utf8_repair(text) : NULL;
+    free(text);
+    all->is_short |= !repaired;
+    return repaired;
 }
 
 void quern_findings_add(quern_findings *all, quern_level level, const char *check, const char *format, ...)
@@ -137,7 +142,7 @@ void quern_findings_add_json(quern_findings *all, const json_t *list, const char
         if (remedy)
             quern_findings_remedy(all, "%s", remedy);
         quern_finding *last = &all->each[all->count - 1];
-        if (all->count > 0 && !(last->host = strdup(host)))
+        if (host && all->count > 0 && !(last->host = strdup(host)))
             all->is_short = true;
     }
 }
@@ -149,7 +154,7 @@ const char *quern_bytes_text(double bytes)
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
     size_t unit = 0;
     char *text = texts[next++ % TEXTS_IN_A_CALL];
-    while (bytes >= 1024 && unit + 1 < sizeof units / sizeof *units) {
+    while (bytes >= 1000 && unit + 1 < sizeof units / sizeof *units) {
         bytes /= 1024;
         unit++;
     }

@@ -49,7 +49,7 @@ const char *quern_level_name(quern_level level);
 
 /* A list of objects with check, level, found, and where there are such remedy and host. NULL: no memory, or a list that is_short. */
 json_t *quern_findings_to_json(const quern_findings *all);
-/* Adds those of another machine's list; what is none is passed over. */
+/* Adds those of a list, of another machine if `host` is not NULL; what is none is passed over. */
 void quern_findings_add_json(quern_findings *all, const json_t *list, const char *host);
 
 /* "1.5 GiB": bytes for people, in one of a few static buffers, which are used in turn. */

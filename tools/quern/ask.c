@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,10 +16,15 @@
 
 #include "tools/quern/commands.h"
 
-#define LOOK_NS   10000000L
-#define SIGNALLED 128
+#define LOOK_NS      10000000L
+#define SIGNALLED    128
+#define KILL_SECONDS 5 /* for what was killed to be gone */
 
 typedef struct asking {
+    char *const *words; /* NULL: a function */
+    quern_ask_fn function;
+    const void *user;
+    const char *what;
     pid_t pid;
     int fds[2]; /* what is written to standard output and error */
     double seconds, seconds_to_end;
@@ -32,7 +38,7 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static _Noreturn void become(const asking *all, pid_t parent, char *const *words)
+static _Noreturn void become(const asking *all, pid_t parent)
 {
     int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
     setpgid(0, 0);
@@ -42,8 +48,12 @@ static _Noreturn void become(const asking *all, pid_t parent, char *const *words
     dup2(nowhere, STDIN_FILENO);
     dup2(all->fds[0], STDOUT_FILENO);
     dup2(all->fds[1], STDERR_FILENO);
-    execvp(words[0], words);
-    _exit(QUERN_COMMAND_NOT_FOUND);
+    if (all->words)
+        execvp(all->words[0], all->words);
+    else
+        all->function(all->user);
+    fflush(stdout);
+    _exit(all->words ? QUERN_COMMAND_NOT_FOUND : 0);
 }
 
 static bool has_ended(asking *all)
@@ -67,8 +77,9 @@ static bool writes_too_much(const asking *all)
 /* Whether it ended by itself in so many seconds. */
 static bool wait_for(asking *all, double seconds)
 {
+    bool is_ended = all->answer->was_late; /* then it may have written what it likes */
     for (double begin = now(); !has_ended(all);) {
-        if (now() - begin > seconds || writes_too_much(all))
+        if (now() - begin > seconds || (!is_ended && writes_too_much(all)))
             return false;
         nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
@@ -86,8 +97,8 @@ static void wait_or_end(asking *all)
         return;
     kill(-all->pid, SIGKILL);
     kill(all->pid, SIGKILL);
-    while (!has_ended(all))
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
+    if (!wait_for(all, KILL_SECONDS))
+        all->answer->status = SIGNALLED + SIGKILL;
 }
 
 /* NULL: no memory. */
@@ -105,43 +116,55 @@ static char *read_all(int fd, size_t *bytes_out)
     return text;
 }
 
-static int run(asking *all, char *const *words)
+static int run(asking *all)
 {
     size_t error_bytes = 0;
     pid_t parent = getpid();
+    fflush(stdout); /* it would be written twice */
     all->pid = fork();
     if (all->pid == 0)
-        become(all, parent, words);
+        become(all, parent);
     if (all->pid < 0)
-        return quern_command_fail(errno, "cannot start %s", words[0]);
+        return quern_command_fail(errno, "cannot start %s", all->what);
     wait_or_end(all);
     all->answer->words = read_all(all->fds[0], &all->answer->words_bytes);
     all->answer->errors = read_all(all->fds[1], &error_bytes);
     if (all->answer->words && all->answer->errors)
         return 0;
     quern_answer_fini(all->answer);
-    return quern_command_fail(ENOMEM, "cannot read what %s says", words[0]);
+    return quern_command_fail(ENOMEM, "cannot read what %s says", all->what);
+}
+
+static int ask(asking *all)
+{
+    int failed = 1;
+    *all->answer = (quern_answer){0};
+    all->fds[0] = memfd_create("answer", MFD_CLOEXEC);
+    all->fds[1] = memfd_create("errors", MFD_CLOEXEC);
+    if (all->fds[0] < 0 || all->fds[1] < 0)
+        quern_command_fail(errno, "cannot ask %s", all->what);
+    else {
+        fcntl(all->fds[0], F_SETFL, O_APPEND);
+        fcntl(all->fds[1], F_SETFL, O_APPEND);
+        failed = run(all);
+    }
+    for (int i = 0; i < 2; i++)
+        if (all->fds[i] >= 0)
+            close(all->fds[i]);
+    return failed;
 }
 
 int quern_ask(char *const *words, double seconds, double seconds_to_end, quern_answer *answer)
 {
-    int failed = 1;
-    *answer = (quern_answer){0};
-    asking all = {.fds = {memfd_create("answer", MFD_CLOEXEC), memfd_create("errors", MFD_CLOEXEC)},
-                  .seconds = seconds,
-                  .seconds_to_end = seconds_to_end,
-                  .answer = answer};
-    if (all.fds[0] < 0 || all.fds[1] < 0)
-        quern_command_fail(errno, "cannot ask %s", words[0]);
-    else {
-        fcntl(all.fds[0], F_SETFL, O_APPEND);
-        fcntl(all.fds[1], F_SETFL, O_APPEND);
-        failed = run(&all, words);
-    }
-    for (int i = 0; i < 2; i++)
-        if (all.fds[i] >= 0)
-            close(all.fds[i]);
-    return failed;
+    asking all = {
+        .words = words, .what = words[0], .seconds = seconds, .seconds_to_end = seconds_to_end, .answer = answer};
+    return ask(&all);
+}
+
+int quern_ask_function(quern_ask_fn function, const void *user, const char *what, double seconds, quern_answer *answer)
+{
+    asking all = {.function = function, .user = user, .what = what, .seconds = seconds, .answer = answer};
+    return ask(&all);
 }
 
 void quern_answer_fini(quern_answer *answer)

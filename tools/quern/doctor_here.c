@@ -18,6 +18,7 @@
 #define PROBE          "quern-probe"
 #define ABOUT_SECONDS  20 /* libraries may come over a network */
 #define ASK_SECONDS    10
+#define LOOK_SECONDS   20
 #define ENDING_SECONDS 1
 #define LINE_BYTES     256
 #define NS_PER_MINUTE  (UINT64_C(60) * 1000000000)
@@ -325,6 +326,19 @@ static void look_at_cores(quern_findings *findings)
         quern_findings_remedy(findings, "give the number of ranks: -n");
 }
 
+/* In a child: a file system that does not answer holds who asks it. */
+static void write_looks(const void *scratch)
+{
+    quern_findings findings = {0};
+    quern_machine_look(&findings);
+    quern_scratch_look(&findings, scratch);
+    json_t *list = quern_findings_to_json(&findings);
+    if (list)
+        json_dumpf(list, stdout, JSON_COMPACT);
+    json_decref(list);
+    quern_findings_fini(&findings);
+}
+
 /* By quern clean itself. */
 static void look_at_litter(quern_doctor *all)
 {
@@ -346,6 +360,28 @@ static void look_at_litter(quern_doctor *all)
     quern_answer_fini(&answer);
 }
 
+static void look_at_places(quern_doctor *all)
+{
+    quern_answer answer;
+    if (quern_ask_function(write_looks, quern_doctor_scratch(all), "this machine", LOOK_SECONDS, &answer) != 0) {
+        all->findings.is_short = true;
+        return;
+    }
+    json_t *list = json_loads(answer.words, 0, NULL);
+    if (list) {
+        quern_findings_add_json(&all->findings, list, NULL);
+        look_at_litter(all);
+    } else {
+        quern_findings_add(&all->findings, QUERN_LEVEL_ERROR, "scratch", "%s does not answer within %d s",
+                           quern_doctor_scratch(all), LOOK_SECONDS);
+        quern_findings_remedy(&all->findings,
+                              "its file system hangs: name another directory, --quern-scratch=DIR or QUERN_SCRATCH");
+        all->can_start = false;
+    }
+    json_decref(list);
+    quern_answer_fini(&answer);
+}
+
 const char *quern_doctor_scratch(const quern_doctor *all)
 {
     const char *set = getenv("QUERN_SCRATCH");
@@ -362,7 +398,5 @@ void quern_doctor_look_here(quern_doctor *all)
     choose_launcher(all);
     look_at_slurm(all);
     look_at_cores(&all->findings);
-    quern_machine_look(&all->findings);
-    quern_scratch_look(&all->findings, quern_doctor_scratch(all));
-    look_at_litter(all);
+    look_at_places(all);
 }
