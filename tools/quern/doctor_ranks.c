@@ -16,7 +16,7 @@ static const char *starter(const quern_doctor *all)
 
 /* ---- nothing began ---- */
 
-/* The first line with words in it, which are neither a frame nor ours that all is well. */
+/* The first line with words in it, without the frame around them. */
 static void first_line(const char *text, char line[LINE_BYTES])
 {
     *line = 0;
