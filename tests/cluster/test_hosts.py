@@ -190,9 +190,9 @@ def a_host_that_is_half_as_fast_gets_half_the_work(t):
 @test
 def the_doctor_looks_at_every_host(t):
     here = hosts(t)
-    found = here.doctor("-n", "8", "--hosts", ALL, "--scratch", here.dir)
+    found = here.doctor("-n", "4", "--hosts", "n1,n2,n3,n4", "--scratch", here.dir)
     said = {check: text for check, _, host, text in found if host is None}
-    t.check("8 ranks on 4 nodes" in said["ranks"] and "wrote and read" in said["hdf5-file"] and "of 4 nodes" in said["clocks"], "found: %s" % found)
+    t.check("4 ranks on 4 nodes" in said["ranks"] and "wrote and read" in said["hdf5-file"] and "of 4 nodes" in said["clocks"], "found: %s" % found)
     for number in (1, 2, 3, 4):
         there = {check: level for check, level, host, _ in found if host == "n%d" % number}
         t.check(there.get("scratch") == "ok" and {"memory", "shm", "open-files", "scratch-mode"} <= set(there), "of n%d: %s" % (number, there))

@@ -10,11 +10,12 @@
 
 #define FEW_BYTES      8
 #define MANY_BYTES_MAX ((size_t)1 << 20) /* between two ranks */
-#define MANY_BYTES_MIN ((size_t)4 << 10)
-#define ALL_BYTES      ((size_t)16 << 20) /* of a rank to all others, if it can be */
+#define MANY_BYTES_MIN ((size_t)1 << 10)
+#define ALL_BYTES      ((size_t)4 << 20) /* of a rank to all others, if it can be */
 #define FEW_ROUNDS     200
 #define MANY_ROUNDS    10
-#define ROUNDS_NS_MAX  (3 * QN_NS_PER_S) /* of a kind; a round that takes long is the last one */
+#define ROUNDS_NS_MAX  (3 * QN_NS_PER_S / 2) /* of a kind; a round that takes long is the last one */
+#define LOOK_ROUNDS    10                    /* short ones, after which it is agreed whether that is enough */
 
 static quern_status go_round(qn_exchange *exchange, uint64_t bytes, qn_error *error)
 {
@@ -53,8 +54,8 @@ static quern_status go_rounds(qn_comm *comm, size_t bytes, int count, uint64_t *
         best_ns = took_ns < best_ns ? took_ns : best_ns;
         all_ns += took_ns;
         done++;
-        is_enough = comm->rank == 0 && all_ns > ROUNDS_NS_MAX / 2;
-        if (status == QUERN_OK && done % 10 == 0)
+        is_enough = comm->rank == 0 && all_ns > ROUNDS_NS_MAX;
+        if (status == QUERN_OK && (bytes > FEW_BYTES || done % LOOK_ROUNDS == 0))
             status = qn_comm_broadcast(comm, &is_enough, sizeof is_enough, 0, error);
         else
             is_enough = 0;
