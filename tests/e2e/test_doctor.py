@@ -5,10 +5,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
-from harness import CORES, Skip, control_group, main, test
+from harness import CORES, Skip, control_group, main, test, wait_until
 
 ERROR_FOUND = 3
 LOOK = ("--mpirun", "/nowhere/mpirun")  # no probe is started, and that is an error
@@ -18,7 +19,10 @@ SINGLETONS = """#!/bin/sh
 n=1; [ "$1" = -n ] && n=$2 && shift 2
 while [ $n -gt 0 ]; do "$@" & n=$((n-1)); done; wait
 """
-# One whose rank 1 never comes to MPI, or stops when it is there.
+# One that starts nothing, and one whose rank 1 never comes to MPI.
+SLOW = """#!/bin/sh
+[ "$1" = --version ] || exec sleep 100
+"""
 LATE = """#!/bin/sh
 number=$2; shift 2
 exec mpirun -n $number sh -c '[ $OMPI_COMM_WORLD_RANK = 1 ] && sleep 100; exec "$@"' sh "$@"
@@ -153,11 +157,24 @@ def root_is_told_what_mpirun_wants_of_it(t):
 @test
 def who_is_silent_is_named_in_time(t):
     begin = time.monotonic()
-    found, run = doctor(t, "-n", "2", "--timeout", "1", "--mpirun", script(t, "slow/mpirun", "#!/bin/sh\nsleep 100\n"), status=ERROR_FOUND)
+    found, run = doctor(t, "-n", "2", "--timeout", "1", "--mpirun", script(t, "slow/mpirun", SLOW), status=ERROR_FOUND)
     expect(t, found, run, "ranks", "error", "started no rank within 1 s")
     found, run = doctor(t, "-n", "2", "--timeout", "5", "--mpirun", script(t, "late/start", LATE), status=ERROR_FOUND)
     expect(t, found, run, "ranks", "error", "of 2 that were to be there 1 never began", "rank 0", "in the start of MPI")
     t.check(time.monotonic() - begin < 25 * t.options.patience, "it took %.0f s" % (time.monotonic() - begin), run)
+
+
+@test
+def who_interrupts_it_waits_for_nothing_and_nothing_is_left(t):
+    t.program = t.options.quern
+    for number in (signal.SIGINT, signal.SIGTERM):
+        job = t.start(None, "doctor", "-n", "2", "--mpirun", script(t, "slow/mpirun", SLOW))
+        t.check(wait_until(lambda: os.listdir(t.tmp), 20), "the probe does not begin")
+        time.sleep(0.2)
+        job.process.send_signal(number)
+        run = job.wait(20)
+        t.check(run.status == 128 + number and not run.stdout, "status %d" % run.status, run)
+        t.check(not os.listdir(t.tmp), "left: %s" % os.listdir(t.tmp), run)
 
 
 @test

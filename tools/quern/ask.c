@@ -20,6 +20,8 @@
 #define SIGNALLED    128
 #define KILL_SECONDS 5 /* for what was killed to be gone */
 
+static volatile sig_atomic_t signal_came;
+
 typedef struct asking {
     char *const *words; /* NULL: a function */
     quern_ask_fn function;
@@ -42,6 +44,7 @@ static _Noreturn void become(const asking *all, pid_t parent)
 {
     int nowhere = open("/dev/null", O_RDONLY | O_CLOEXEC);
     setpgid(0, 0);
+    signal(SIGTERM, SIG_DFL); /* by which it is to end, whatever we do about it */
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent || nowhere < 0)
         _exit(QUERN_COMMAND_NOT_FOUND);
@@ -79,7 +82,7 @@ static bool wait_for(asking *all, double seconds)
 {
     bool is_ended = all->answer->was_late; /* then it may have written what it likes */
     for (double begin = now(); !has_ended(all);) {
-        if (now() - begin > seconds || (!is_ended && writes_too_much(all)))
+        if (now() - begin > seconds || (!is_ended && (signal_came != 0 || writes_too_much(all))))
             return false;
         nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
     }
@@ -120,6 +123,8 @@ static int run(asking *all)
 {
     size_t error_bytes = 0;
     pid_t parent = getpid();
+    if (signal_came != 0)
+        return 1;
     fflush(stdout); /* it would be written twice */
     all->pid = fork();
     if (all->pid == 0)
@@ -165,6 +170,24 @@ int quern_ask_function(quern_ask_fn function, const void *user, const char *what
 {
     asking all = {.function = function, .user = user, .what = what, .seconds = seconds, .answer = answer};
     return ask(&all);
+}
+
+static void note_signal(int number)
+{
+    signal_came = number;
+}
+
+void quern_ask_heed_signals(void)
+{
+    const struct sigaction action = {.sa_handler = note_signal};
+    const int heeded[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof heeded / sizeof *heeded; i++)
+        sigaction(heeded[i], &action, NULL);
+}
+
+int quern_ask_signal(void)
+{
+    return signal_came;
 }
 
 void quern_answer_fini(quern_answer *answer)

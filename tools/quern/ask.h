@@ -30,4 +30,9 @@ typedef void (*quern_ask_fn)(const void *user);
 int quern_ask_function(quern_ask_fn function, const void *user, const char *what, double seconds, quern_answer *answer);
 void quern_answer_fini(quern_answer *answer); /* takes zeros */
 
+/* From now on INT, TERM and HUP do not end us, but whoever is asked, and all who would be asked after that; once in a process. */
+void quern_ask_heed_signals(void);
+/* The one that came; 0: none. */
+int quern_ask_signal(void);
+
 #endif

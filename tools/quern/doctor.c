@@ -24,6 +24,7 @@
 #define TIMEOUT_MAX     86400
 #define ENDING_SECONDS  (KEEPER_ENDING_SECONDS + 5) /* of `quern run`, which ends the launcher */
 #define WORDS_MAX       24
+#define SIGNALLED       128
 #define STATUS_FOUND    3
 #define NUMBER_BYTES    32
 #define NO_DIRECTORY    "-" /* that no rank sees */
@@ -158,10 +159,13 @@ static int run(int argc, char **argv)
     if (status != 0)
         return status;
     all.timeout_s = all.timeout_s > 0 ? all.timeout_s : TIMEOUT_DEFAULT;
+    quern_ask_heed_signals();
     quern_doctor_look_here(&all);
-    if (all.can_start)
+    if (all.can_start && quern_ask_signal() == 0)
         status = run_probe(&all, &heard);
-    if (status == 0)
+    if (quern_ask_signal() != 0)
+        status = SIGNALLED + quern_ask_signal();
+    else if (status == 0)
         status = say(&all, &heard);
     quern_heard_fini(&heard);
     quern_findings_fini(&all.findings);
@@ -171,6 +175,7 @@ static int run(int argc, char **argv)
 
 static const quern_command_exit exits[] = {
     {"3", "an error was found: jobs do not run as they are to"},
+    {"128+N", "signal N came; nothing is said then"},
     {0},
 };
 
