@@ -4,10 +4,6 @@
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
-#ifdef QN_HAS_ULFM
-#include <mpi-ext.h>
-#endif
-
 #include <dlfcn.h>
 #include <hdf5.h>
 #include <limits.h>
