@@ -12,6 +12,7 @@
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/join_table.h"
 #include "runtime/engine/link_run.h"
+#include "runtime/engine/node_tasks.h"
 #include "runtime/engine/recovery.h"
 #include "runtime/engine/report.h"
 #include "runtime/engine/run_shares.h"
@@ -85,10 +86,9 @@ static quern_status open_sinks(job *run, qn_error *error)
 
 static void open_store(job *run, uint32_t index, qn_error *error)
 {
-    const qn_node *node = run->stages.items[index].result;
     qn_store_config config = {
-        .schema = node->schema,
-        .pool_bytes = run->shares.store_bytes / (node->kind == QN_NODE_LINKS ? QN_LINK_STORE_PART : 1),
+        .schema = run->stages.items[index].result->schema,
+        .pool_bytes = run->shares.store_bytes,
         .block_bytes = run->shares.share.block_bytes,
         .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
@@ -199,17 +199,15 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
     lend_tables(run, stage_run);
     stage_run->stages = &run->stages;
     bool is_stored = qn_result_get_store(run->results[index]) != NULL;
-    bool has_links = stage->result && stage->result->kind == QN_NODE_LINKS;
     stage_run->into = is_stored ? NULL : run->results[index];
-    stage_run->stored = is_stored && !has_links ? run->results[index] : NULL;
+    stage_run->stored = is_stored ? run->results[index] : NULL;
     stage_run->writers = run->writers;
     stage_run->writer = stage->sink ? &run->writers[index] : NULL;
     stage_run->kept = qn_checkpoint_has_parts(&run->engine->checkpoint, index) ? &run->kept[index] : NULL;
     stage_run->quarantine = &run->quarantine;
     stage_run->number = run->report.stage_count;
     run->engine->stage_number++;
-    return has_links ? qn_link_stage_run(stage_run, run->results[index], &run->shares.share, error)
-                     : qn_stage_run_all(stage_run, error);
+    return qn_stage_run_with_links(stage_run, &run->shares.share, error);
 }
 
 /* What the account says of a stage is what the report says. */
@@ -434,8 +432,10 @@ static quern_status keep_result(job *run, uint32_t index, qn_node *node, qn_erro
     if (node->is_uneven)
         return QUERN_OK;
     quern_status status = qn_cache_add(&run->engine->cache, node, run->results[index], error);
-    if (status == QUERN_OK)
-        run->results[index] = NULL;
+    if (status != QUERN_OK)
+        return status;
+    run->results[index] = NULL;
+    node->made_digest = qn_checkpoint_digest_of(&run->engine->checkpoint, index);
     return status;
 }
 
@@ -648,9 +648,11 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
                        error);
     }
     status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK && engine->checkpoint.directory)
+        status = qn_node_tasks_digest(engine, &run->stages, error);
     if (status == QUERN_OK)
-        status =
-            qn_checkpoint_begin_run(&engine->checkpoint, graph, &run->stages, engine->counters, &run->is_done, error);
+        status = qn_checkpoint_begin_run(&engine->checkpoint, graph, &run->stages, engine->node_files, engine->counters,
+                                         &run->is_done, error);
     if (status == QUERN_OK && !run->is_done)
         status = do_work(run, graph, error);
     quern_status counted = total_counters(engine, status == QUERN_OK, error);

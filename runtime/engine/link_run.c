@@ -61,14 +61,13 @@ quern_status qn_link_too_little(const qn_link_run *run, uint64_t need_bytes, qn_
         (unsigned long long)(run->memory_bytes_max >> 20), (unsigned long long)(settings->rank_memory_bytes >> 20));
 }
 
-/* Rounds, and the reader of files, want nothing in this stage: most of what is left beside the two results that are read, if that is more than its share. */
+/* Rounds, and the reader of files, want nothing in this stage: most of what is left beside what is read and what is made, if that is more than its share. */
 static uint64_t memory_of(const qn_engine *engine, const qn_memory_share *share)
 {
     uint64_t taken_bytes =
-        engine->settings.held_bytes + qn_cache_get_memory_bytes(&engine->cache) + 2 * share->pool_bytes;
-    uint64_t all_bytes = engine->settings.rank_memory_bytes, dealt_bytes = share->pool_bytes;
+        engine->settings.held_bytes + qn_cache_get_memory_bytes(&engine->cache) + 3 * share->pool_bytes;
+    uint64_t all_bytes = engine->settings.rank_memory_bytes, dealt_bytes = share->pool_bytes / 2;
     uint64_t left_bytes = all_bytes > taken_bytes ? (all_bytes - taken_bytes) / 4 * 3 : 0;
-    dealt_bytes -= dealt_bytes / QN_LINK_STORE_PART;
     return left_bytes > dealt_bytes ? left_bytes : dealt_bytes;
 }
 
@@ -248,7 +247,8 @@ static quern_status follow_links(qn_link_run *run, qn_stage_run *stage, qn_resul
     return status;
 }
 
-quern_status qn_link_stage_run(qn_stage_run *stage, qn_result *result, const qn_memory_share *share, qn_error *error)
+static quern_status run_with_links(qn_stage_run *stage, qn_result *result, const qn_memory_share *share,
+                                   qn_error *error)
 {
     qn_engine *engine = stage->engine;
     const quern_vertex_program *program = stage->stage->result->of.program;
@@ -275,4 +275,14 @@ quern_status qn_link_stage_run(qn_stage_run *stage, qn_result *result, const qn_
         end(run);
     free(run);
     return status;
+}
+
+quern_status qn_stage_run_with_links(qn_stage_run *run, const qn_memory_share *share, qn_error *error)
+{
+    const qn_node *made = run->stage->result;
+    qn_result *result = run->stored;
+    if (!made || made->kind != QN_NODE_LINKS)
+        return qn_stage_run_all(run, error);
+    run->stored = NULL; /* what arrives are not its records */
+    return run_with_links(run, result, share, error);
 }

@@ -25,8 +25,7 @@
 #include "runtime/data/link_sums.h"
 #include "runtime/engine/stage_run.h"
 
-#define QN_LINK_STORE_PART 4 /* of the stage's share, which the store of values has */
-#define QN_LINK_BATCH_MAX  (QN_LINK_PAGE_VERTICES + QN_LINK_BLOCK_VERTICES)
+#define QN_LINK_BATCH_MAX (QN_LINK_PAGE_VERTICES + QN_LINK_BLOCK_VERTICES)
 
 /* Of a rank, told to all. */
 typedef struct qn_link_stretch {
@@ -65,8 +64,8 @@ typedef struct qn_link_run {
     qn_error failure;
 } qn_link_run;
 
-/* A stage that ends in such a node: its legs, its steps, and its result, which is a store. Collective; the same outcome on all ranks. */
-quern_status qn_link_stage_run(qn_stage_run *run, qn_result *result, const qn_memory_share *share, qn_error *error);
+/* As qn_stage_run_all(); of a stage that ends in such a node also its steps, which fill its store. Collective; the same outcome on all ranks. */
+quern_status qn_stage_run_with_links(qn_stage_run *run, const qn_memory_share *share, qn_error *error);
 /* The end of its legs, as qn_chain_end_fn. */
 quern_status qn_link_stage_end(void *user, const qn_batch *batch, qn_error *error);
 
