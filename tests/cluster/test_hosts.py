@@ -69,6 +69,14 @@ class Hosts:
         self.nothing_is_left()
         return said
 
+    def doctor(self, *words, status=0):
+        """Its findings, as (check, level, host or None, what was found and what to do)."""
+        done = subprocess.run([self.t.options.quern, "doctor", "--json", *words], cwd=self.dir, env=self.environment(), stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=60)
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        self.t.check(done.returncode == status, "status %d: %s" % (done.returncode, said))
+        return [(one["check"], one["level"], one.get("host"), "%s; %s" % (one["found"], one.get("remedy"))) for one in json.loads(done.stdout)["findings"]]
+
     def program(self, name):
         return os.path.join(os.path.dirname(self.t.options.wordcount), name)
 
@@ -204,6 +212,33 @@ def a_host_that_is_half_as_fast_gets_half_the_work(t):
     others = sum(tasks[:1] + tasks[2:]) / 3
     print("# tasks of the four ranks, the second one half as fast: %s; left to others: %s" % (tasks, [rank["tasks_left"] for rank in ranks]))
     t.check(0.3 * others < tasks[1] < 0.7 * others, "tasks: %s" % tasks)
+
+
+@test
+def the_doctor_looks_at_every_host(t):
+    here = hosts(t)
+    found = here.doctor("-n", "4", "--hosts", "n1,n2,n3,n4", "--scratch", here.dir)
+    said = {check: text for check, _, host, text in found if host is None}
+    t.check("4 ranks on 4 nodes" in said["ranks"] and "wrote and read" in said["hdf5-file"] and "of 4 nodes" in said["clocks"], "found: %s" % found)
+    for number in (1, 2, 3, 4):
+        there = {check: level for check, level, host, _ in found if host == "n%d" % number}
+        t.check(there.get("scratch") == "ok" and {"memory", "shm", "open-files", "scratch-mode"} <= set(there), "of n%d: %s" % (number, there))
+    here.nothing_is_left()
+    for number in (1, 2, 4):
+        here.cluster.write(number, "/tmp/scratch/here", b"")
+    found = here.doctor("-n", "4", "--hosts", "n1,n2,n3,n4", "--scratch", "/tmp/scratch", status=3)
+    bad = [host for check, level, host, text in found if check == "scratch" and level == "error" and "No such file" in text]
+    t.check(bad == [None, "n3"], "scratch is missing on %s: %s" % (bad, found))
+    t.check(any(check == "hdf5-file" and "not all ranks see" in text for check, _, _, text in found), "found: %s" % found)
+    for number in (1, 2, 4):
+        here.cluster.remove(number, "/tmp/scratch")
+    here.cluster.cut(4)
+    began = time.monotonic()
+    found = here.doctor("-n", "2", "--hosts", "n1,n4", "--timeout", "10", status=3)
+    t.check(any(check == "ranks" and level == "error" for check, level, _, _ in found), "found: %s" % found)
+    t.check(time.monotonic() - began < 40, "it took %.1f s" % (time.monotonic() - began))
+    here.cluster.join(4)
+    here.nothing_is_left(20)
 
 
 @test
