@@ -33,18 +33,19 @@ void qn_checkpoint_say(const qn_checkpoint *checkpoint, const char *format, ...)
     qn_progress_say(checkpoint->progress, "checkpoint: %s", text);
 }
 
-bool qn_json_number(const json_t *object, const char *key, uint64_t *number_out)
+void qn_checkpoint_note_saved(const qn_checkpoint *checkpoint, quern_status status, uint64_t start_ns,
+                              const char *format, ...)
 {
-    const json_t *number = json_object_get(object, key);
-    *number_out = json_is_integer(number) ? (uint64_t)json_integer_value(number) : 0;
-    return json_is_integer(number);
-}
-
-uint64_t qn_json_get_number(const json_t *object, const char *key)
-{
-    uint64_t number = 0;
-    qn_json_number(object, key, &number);
-    return number;
+    char text[QN_ERROR_TEXT_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int used = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (used > 0 && (size_t)used < sizeof text)
+        snprintf(text + used, sizeof text - (size_t)used, ", %.3f s", (double)(qn_clock_ns() - start_ns) / 1e9);
+    qn_log_line(checkpoint->log, "checkpoint: %s: %s", text, quern_status_name(status));
+    if (status == QUERN_OK)
+        qn_progress_tell(checkpoint->progress, QUERN_EVENT_CHECKPOINT, text);
 }
 
 char *qn_checkpoint_path(const qn_checkpoint *checkpoint, const char *name)

@@ -49,7 +49,9 @@ struct qn_job_status {
     uint32_t tasks;
     json_t *over; /* stages */
     json_t *alerts;
-    char *watched; /* a directory; NULL: none */
+    char *watched; /* a directory; NULL: none, or what there is to tell of it was told */
+    qn_board_alert_fn alert;
+    void *alert_user;
     char *failure; /* NULL: none */
     atomic_uint_fast64_t bytes_done;
     atomic_uint_fast32_t tasks_done;
@@ -156,19 +158,32 @@ static void look_for_cancel(const qn_job_status *status)
         qn_suspension_ask();
 }
 
+/* What is told once a run is not looked for again. */
+static void forget_watched(qn_job_status *status)
+{
+    pthread_mutex_lock(&status->lock);
+    free(status->watched);
+    status->watched = NULL;
+    pthread_mutex_unlock(&status->lock);
+}
+
 static void look_at_disk(qn_job_status *status)
 {
     struct statvfs disk;
     char text[128];
     pthread_mutex_lock(&status->lock);
     char *watched = status->watched ? strdup(status->watched) : NULL;
+    qn_board_alert_fn alert = status->alert;
+    void *user = status->alert_user;
     pthread_mutex_unlock(&status->lock); /* the look may take long, on a network */
     bool is_full =
         watched && statvfs(watched, &disk) == 0 && (double)disk.f_bavail < DISK_PART_LEFT * (double)disk.f_blocks;
     free(watched);
     snprintf(text, sizeof text, "the scratch file system of %.60s is nearly full", status->host);
-    if (is_full)
-        qn_job_status_alert(status, "disk", text);
+    if (is_full) {
+        forget_watched(status);
+        alert(user, "disk", text);
+    }
 }
 
 static void *keep_file(void *user)
@@ -358,13 +373,15 @@ void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t byte
     pthread_mutex_unlock(&status->lock);
 }
 
-void qn_job_status_watch_disk(qn_job_status *status, const char *directory)
+void qn_job_status_watch_disk(qn_job_status *status, const char *directory, qn_board_alert_fn alert, void *user)
 {
     if (!status)
         return;
     pthread_mutex_lock(&status->lock);
     free(status->watched);
     status->watched = strdup(directory);
+    status->alert = alert;
+    status->alert_user = user;
     pthread_mutex_unlock(&status->lock);
 }
 
