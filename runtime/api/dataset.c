@@ -424,7 +424,9 @@ quern_status quern_run(quern_context *context)
     context->error = context->build_error;
     qn_error_clear(&context->build_error);
     context->running = true; /* a rank whose graph could not be built tells the others there */
-    quern_status status = qn_engine_run(&context->engine, &context->graph, context->counters, &context->error);
+    quern_status status = context->engine.settings.only_explains
+                              ? qn_explain_only(context, &context->error)
+                              : qn_engine_run(&context->engine, &context->graph, context->counters, &context->error);
     context->running = false;
     if (status == QUERN_OK)
         qn_stages_learn(&context->engine.account->stages, &context->graph, qn_dataset_error_of(context));

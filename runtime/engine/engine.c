@@ -626,6 +626,8 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
     quern_status status = check_same_graph(engine, graph, error);
     if (status == QUERN_OK && qn_join_tables_choose(engine, graph, error) == QUERN_OK) {
         run->stages = engine->account->stages;
+        if (engine->comm->rank == 0 && engine->settings.is_seen)
+            qn_engine_foresee(engine, engine->account);
         qn_job_status_begin_run(engine->status, run->stages.count);
         qn_board_begin_run(engine->board);
         qn_progress_begin_run(&engine->progress, run->stages.count);

@@ -73,6 +73,11 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
 /* Collective. */
 void qn_engine_destroy(qn_engine *engine);
 
+/* Fills in what is foreseen of the bytes in a plan, as far as it is quickly looked up. Local. */
+void qn_engine_foresee(const qn_engine *engine, qn_account *account);
+/* On rank 0 shows a plan that is not to be run: in the job directory, or to who listens. Local. QUERN_ERROR_OUTPUT. */
+quern_status qn_engine_give_plan(qn_engine *engine, const char *text, qn_error *error);
+
 /* From the next run on fn is told what happens, if this is rank 0; NULL: nobody is. Local. QUERN_ERROR_SYSTEM. */
 quern_status qn_engine_listen(qn_engine *engine, quern_progress_fn fn, void *user, qn_error *error);
 

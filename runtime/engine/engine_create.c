@@ -162,7 +162,7 @@ void qn_engine_start_progress(qn_engine *engine)
 static void listen(qn_engine *engine)
 {
     const qn_settings *settings = &engine->settings;
-    bool shows_plans = settings->explain == QUERN_EXPLAIN_TEXT || settings->explain == QUERN_EXPLAIN_DOT;
+    bool shows_plans = settings->explain != QUERN_EXPLAIN_NOT_SET && settings->explain != QUERN_EXPLAIN_OFF;
     qn_progress_lines_init(&engine->lines, settings->show_progress, shows_plans);
     if (settings->show_progress || shows_plans)
         qn_event_queue_set(engine->progress.queue, QN_LISTENER_LINES, qn_progress_lines_draw, &engine->lines);

@@ -52,6 +52,7 @@ START_TEST(codes_are_what_they_were)
     ck_assert_int_eq(QUERN_ERROR_BAD_RECORDS, 26);
     ck_assert_int_eq(QUERN_ERROR_CHECKPOINT, 27);
     ck_assert_int_eq(QUERN_ERROR_SUSPENDED, 28);
+    ck_assert_int_eq(QUERN_ERROR_NOT_RUN, 29);
     ck_assert_int_eq(QUERN_ERROR_CALLBACK, 30);
     ck_assert_int_eq(QUERN_ERROR_IMBALANCE, 33);
     ck_assert_int_eq(QUERN_ERROR_CHECK, 34);
