@@ -33,6 +33,9 @@ typedef struct qn_orphan {
 
 qn_orphan *qn_orphan_get(void);
 
+/* Whether a call may use the context: not without one, which gives the status of the create that failed, nor from within a callback of a run. */
+quern_status qn_context_check(const quern_context *context);
+
 /* In the place of a run: shows its plan. Always fails, with QUERN_ERROR_NOT_RUN where nothing else does. Collective. */
 quern_status qn_explain_only(quern_context *context, qn_error *error);
 

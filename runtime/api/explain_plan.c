@@ -47,12 +47,9 @@ quern_status qn_explain_only(quern_context *context, qn_error *error)
 quern_status quern_explain(quern_context *context, quern_explain_form form, char **text_out)
 {
     qn_error error = {0};
-    if (!context) {
-        qn_orphan *orphan = qn_orphan_get();
-        return orphan->error.status != QUERN_OK ? orphan->error.status : QUERN_ERROR_INVALID_ARGUMENT;
-    }
-    if (context->running)
-        return QUERN_ERROR_INVALID_ARGUMENT; /* from within a callback */
+    quern_status refused = qn_context_check(context);
+    if (refused != QUERN_OK)
+        return refused;
     if (context->build_error.status != QUERN_OK)
         return context->build_error.status; /* whose text the context tells already */
     quern_status status = explain(context, form, text_out, &error);

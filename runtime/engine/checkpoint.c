@@ -161,19 +161,6 @@ static json_t *describe_start(const qn_checkpoint *checkpoint)
                      (json_int_t)checkpoint->comm->size);
 }
 
-static bool is_in(const json_t *lines, const char *name)
-{
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        const json_t *files = json_object_get(json_array_get(lines, i), "files");
-        for (size_t k = 0; k < json_array_size(files); k++) {
-            const char *other = json_string_value(json_object_get(json_array_get(files, k), "name"));
-            if (other && strcmp(other, name) == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
 void qn_checkpoint_sweep(const qn_checkpoint *checkpoint)
 {
     DIR *open = opendir(checkpoint->directory);
@@ -181,7 +168,8 @@ void qn_checkpoint_sweep(const qn_checkpoint *checkpoint)
         return;
     for (struct dirent *entry; (entry = readdir(open)) != NULL;)
         if (strncmp(entry->d_name, SAVED_PREFIX, strlen(SAVED_PREFIX)) == 0 &&
-            !is_in(checkpoint->stages, entry->d_name) && !is_in(checkpoint->epochs, entry->d_name))
+            !qn_saved_file_is_named(checkpoint->stages, 0, entry->d_name) &&
+            !qn_saved_file_is_named(checkpoint->epochs, 0, entry->d_name))
             unlinkat(dirfd(open), entry->d_name, 0);
     closedir(open);
 }

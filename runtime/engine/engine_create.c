@@ -187,9 +187,9 @@ quern_status qn_engine_show_ranks(qn_engine *engine, qn_error *error)
         qn_timeline_begin(engine->timeline, engine->run_ns);
         qn_timeline_attach(engine->timeline);
     }
-    quern_status status = qn_engine_open_board(engine, error);
+    qn_engine_open_board(engine, error);
     qn_engine_start_progress(engine);
-    return status;
+    return qn_comm_agree(engine->comm, error);
 }
 
 /* Progress is shown from now on, since it is to be seen what is reused. */

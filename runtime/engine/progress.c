@@ -65,9 +65,15 @@ static bool sample(void *user, quern_event *event_out)
 {
     qn_progress *progress = user;
     qn_board_totals totals;
-    qn_board_sum(progress->board, qn_clock_ns(), &totals);
     pthread_mutex_lock(&progress->lock);
     bool is_there = progress->runs_stage;
+    struct qn_board *board = progress->board;
+    pthread_mutex_unlock(&progress->lock);
+    if (!is_there)
+        return false;
+    qn_board_sum(board, qn_clock_ns(), &totals);
+    pthread_mutex_lock(&progress->lock);
+    is_there = progress->runs_stage;
     if (is_there) {
         look_at_tasks(progress);
         look_at_ranks(progress, &totals);
@@ -111,8 +117,10 @@ void qn_progress_start(qn_progress *progress, bool is_first_rank, struct qn_job_
     bool is_heard = false;
     for (int i = 0; i < QN_LISTENER_COUNT; i++)
         is_heard |= qn_event_queue_has(progress->queue, (qn_listener)i);
+    pthread_mutex_lock(&progress->lock);
     progress->status = status;
     progress->board = board;
+    pthread_mutex_unlock(&progress->lock);
     if (is_first_rank && is_heard)
         is_heard = qn_event_queue_start(progress->queue, &ignored) == QUERN_OK;
     atomic_store(&progress->is_told, is_first_rank && is_heard);
@@ -141,13 +149,13 @@ void qn_progress_tell(qn_progress *progress, quern_event_kind kind, const char *
 
 void qn_progress_alert(qn_progress *progress, const char *kind, const char *text)
 {
-    qn_job_status_alert(progress->status, kind, text);
-    if (!atomic_load_explicit(&progress->is_told, memory_order_relaxed))
-        return;
     pthread_mutex_lock(&progress->lock);
+    struct qn_job_status *status = progress->status;
     progress->now.alert_count++;
     pthread_mutex_unlock(&progress->lock);
-    post(progress, QUERN_EVENT_ALERT, kind, text);
+    qn_job_status_alert(status, kind, text);
+    if (atomic_load_explicit(&progress->is_told, memory_order_relaxed))
+        post(progress, QUERN_EVENT_ALERT, kind, text);
 }
 
 void qn_progress_say(qn_progress *progress, const char *format, ...)

@@ -23,15 +23,15 @@ struct qn_board;
 #define QN_PROGRESS_HOST_BYTES 64
 
 typedef struct qn_progress {
-    struct qn_job_status *status; /* is told too; borrowed; NULL: none */
-    struct qn_board *board;       /* of all ranks; the same */
     qn_event_queue *queue;
     atomic_bool is_told; /* somebody listens, and this is rank 0 */
     uint64_t run_ns;     /* when the run began */
     uint64_t run_bytes;  /* that it read, once it succeeded */
     atomic_uint_fast64_t bytes_done, bytes_all;
     atomic_uint_fast32_t tasks_done, tasks_all;
-    pthread_mutex_t lock; /* of what is below */
+    pthread_mutex_t lock;         /* of what is below */
+    struct qn_job_status *status; /* is told too; borrowed; NULL: none */
+    struct qn_board *board;       /* of all ranks; the same */
     bool runs_stage;
     uint64_t stage_ns;
     quern_event now; /* figures, with which every event begins; its texts are the two below, or none */

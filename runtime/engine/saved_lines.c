@@ -113,3 +113,16 @@ bool qn_saved_file_parse(const json_t *line, uint32_t stage, qn_saved_file *file
     snprintf(file_out->name, sizeof file_out->name, "%s", name);
     return true;
 }
+
+bool qn_saved_file_is_named(const json_t *lines, size_t first, const char *name)
+{
+    for (size_t i = first; i < json_array_size(lines); i++) {
+        const json_t *files = json_object_get(json_array_get(lines, i), "files");
+        for (size_t k = 0; k < json_array_size(files); k++) {
+            const char *other = json_string_value(json_object_get(json_array_get(files, k), "name"));
+            if (other && strcmp(other, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}

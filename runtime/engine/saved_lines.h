@@ -21,6 +21,9 @@ json_t *qn_saved_file_describe(const qn_saved_file *file);
 /* False: the line is not ours after all. */
 bool qn_saved_file_parse(const json_t *line, uint32_t stage, qn_saved_file *file_out);
 
+/* Whether one of these lines, from the first-th on, names a file. */
+bool qn_saved_file_is_named(const json_t *lines, size_t first, const char *name);
+
 /* False, and 0: it has no such number. */
 bool qn_json_number(const json_t *object, const char *key, uint64_t *number_out);
 uint64_t qn_json_get_number(const json_t *object, const char *key);

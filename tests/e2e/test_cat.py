@@ -76,8 +76,8 @@ def damage_is_found_wherever_it_is_and_told_with_a_status_of_its_own(t):
     saved, _ = die_counting(t)
     path = saved_files(saved)[0]
     whole, alone = read_file(path), t.path("alone")
-    chance = random.Random(7)
-    for at in [0, 4, 17, 39, len(whole) - 1] + [chance.randrange(len(whole)) for _ in range(8)]:
+    chance, used = random.Random(7), len(whole.rstrip(b"\0"))  # behind that nothing is read
+    for at in [0, 4, 17, 39, used - 1] + [chance.randrange(used) for _ in range(8)]:
         changed = bytearray(whole)
         changed[at] ^= 1 << chance.randrange(8)
         for where in (path, alone):
@@ -85,7 +85,7 @@ def damage_is_found_wherever_it_is_and_told_with_a_status_of_its_own(t):
                 file.write(changed)
             if where == path or at > 3:  # else it is of no kind any more
                 t.check("DAMAGED: " in cat(t, 3, where), "byte %d" % at)
-    for length in (0, 1, 39, 40, 41, len(whole) // 2, len(whole) - 1):
+    for length in (0, 1, 39, 40, 41, used // 2, used - 1):
         for where in (path, alone):
             with open(where, "wb") as file:
                 file.write(whole[:length])

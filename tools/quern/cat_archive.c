@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "tools/quern/archive_content.h"
 #include "tools/quern/cat.h"
 #include "tools/quern/commands.h"
 
@@ -15,22 +16,11 @@ typedef struct totals {
     uint64_t count, bytes;
 } totals;
 
-/* Of the content; -1: it cannot be read. */
-static int64_t count_content(struct archive *archive)
-{
-    static char room[PIECE_BYTES];
-    int64_t bytes = 0;
-    la_ssize_t got;
-    while ((got = archive_read_data(archive, room, sizeof room)) > 0)
-        bytes += got;
-    return got < 0 ? -1 : bytes;
-}
-
 static quern_cat_outcome show_member(const quern_cat *how, struct archive *archive, struct archive_entry *entry,
                                      totals *all)
 {
     const char *name = archive_entry_pathname(entry);
-    int64_t bytes = count_content(archive);
+    int64_t bytes = quern_archive_count(archive);
     if (bytes < 0)
         return quern_cat_tell_damage("member %" PRIu64 ", %s: %s", all->count + 1, name ? name : "?",
                                      archive_error_string(archive));

@@ -70,20 +70,6 @@ bool quern_cat_find_saved(const quern_cat *how, const char *path, qn_saved_file 
     return is_found;
 }
 
-/* Whether a later line names the same file. */
-static bool is_outdated(const json_t *lines, size_t line, const char *name)
-{
-    for (size_t i = line + 1; i < json_array_size(lines); i++) {
-        const json_t *files = json_object_get(json_array_get(lines, i), "files");
-        for (size_t k = 0; k < json_array_size(files); k++) {
-            const char *other = json_string_value(json_object_get(json_array_get(files, k), "name"));
-            if (other && strcmp(other, name) == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
 static quern_cat_outcome verify_file(const quern_cat *how, const char *journal_path, const qn_saved_file *file)
 {
     char path[PATH_BYTES];
@@ -114,7 +100,7 @@ static quern_cat_outcome show_line(const quern_cat *how, const char *path, json_
         quern_cat_outcome outcome = QUERN_CAT_WHOLE;
         if (!qn_saved_file_parse(json_array_get(files, i), (uint32_t)qn_json_get_number(line, "stage"), &file))
             outcome = quern_cat_tell_damage("file %zu of the line is none", i + 1);
-        else if (!is_outdated(lines, number, file.name))
+        else if (!qn_saved_file_is_named(lines, number + 1, file.name))
             outcome = verify_file(how, path, &file);
         worst = outcome > worst ? outcome : worst;
     }
