@@ -113,8 +113,9 @@ START_TEST(without_memory_an_event_is_passed_over_and_counted)
     qn_event_queue_drain(queue);
     allocations_left = 0;
     post(QUERN_EVENT_NOTE, 1);
-    ck_assert_ptr_null(qn_event_queue_create(sample, NULL));
+    qn_event_queue *none = qn_event_queue_create(sample, NULL);
     allocations_left = -1;
+    ck_assert_ptr_null(none);
     post(QUERN_EVENT_RUN_ENDED, 2);
     qn_event_queue_drain(queue);
     ck_assert_int_eq(told, 1);

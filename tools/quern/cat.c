@@ -226,8 +226,8 @@ const quern_command quern_command_cat = {
         "its content. Of each it says the kind, versions and sizes, whether its checksums are right, and shows "
         "records, one a line: key, tab, "
         "value. Of a directory it takes the journal, the manifest or the status.\n\n"
-        "Bytes that are not printable ASCII, and tabs in records, are shown as \\xNN, and a backslash as two. A saved "
-        "file is read as the "
+        "Bytes that are not printable ASCII, tabs and backslashes in records are escaped as in C. A saved file is read "
+        "as the "
         "journal beside it says; without that, or where it does not name the file, its blocks are read as they lie, if "
         "they are not encrypted, "
         "and packed records are not told apart. Spills have no names: those of a running job are in /proc/PROCESS/fd.",
