@@ -30,7 +30,8 @@ extern "C" {
 #endif
 
 typedef enum quern_event_kind {
-    QUERN_EVENT_RUN_BEGUN = 1,   /* stage_count is known; some of the stages may be left out */
+    QUERN_EVENT_RUN_BEGUN =
+        1, /* stage_count is known; some stages may be left out. After a loss of ranks it comes again, of the same run */
     QUERN_EVENT_STAGE_BEGUN = 2, /* stage and stage_name are, too */
     QUERN_EVENT_PROGRESS = 3,    /* figures of the stage so far */
     QUERN_EVENT_STAGE_ENDED = 4, /* figures of all of it; a stage that failed does not end but with its run */

@@ -155,5 +155,21 @@ def outputs_jobs_and_archives_are_shown(t):
     t.check("DAMAGED: member 1" in cat(t, 3, t.write("bad.zip", bytes(data))), "a damaged member")
 
 
+@test
+def what_other_fuzzers_begin_with_ends_no_process(t):
+    corpus, count = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fuzz", "corpus"), 0
+    for fuzzer in sorted(os.listdir(corpus)):
+        paths = []
+        for name in sorted(os.listdir(os.path.join(corpus, fuzzer))):
+            data = read_file(os.path.join(corpus, fuzzer, name))
+            # The first bytes choose what a fuzzer does with the others.
+            paths += [t.write("%s/%d-%s" % (fuzzer, skipped, name), data[skipped:]) for skipped in range(3)]
+        done = subprocess.run([t.options.quern, "cat", *paths], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60)
+        t.check(done.returncode in (1, 3), "status %d of %s: %s" % (done.returncode, fuzzer, done.stderr.decode(errors="replace")[-300:]))
+        t.check(all(byte in (9, 10) or 32 <= byte < 127 for byte in done.stdout), "bytes for no terminal, of %s" % fuzzer)
+        count += len(paths)
+    t.check(count > 200, "only %d files" % count)
+
+
 if __name__ == "__main__":
     main()
