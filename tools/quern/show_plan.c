@@ -25,7 +25,7 @@
 
 #define PATH_BYTES     4096
 #define RANK_COUNT_MAX 1000000
-#define PATIENCE_LOOKS 200 /* after the plan is there, for the job to end */
+#define PATIENCE_LOOKS 60 /* after the plan is there, for the job to end */
 #define LOOK_NS        50000000
 #define NAME_COLUMNS   40
 #define WORDS_MAX      8
@@ -324,7 +324,7 @@ const quern_command quern_command_explain = {
              "run. What the job prints is "
              "kept back, unless there is no plan. A program of several runs shows the first, since the others need "
              "what it gives; one that goes on "
-             "all the same is ended after 10 seconds.\n\n"
+             "all the same is ended after 3 seconds.\n\n"
              "DIR is a job directory, a report or the number of a job of SLURM: then for each source, operator and end "
              "of each stage "
              "it shows the bytes that were foreseen before the run, those that were read, and the records.",
