@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,12 +16,12 @@
 #include "runtime/base/suspension.h"
 #include "runtime/base/thread.h"
 #include "runtime/base/utf8.h"
+#include "runtime/engine/disk_watch.h"
 
 #define FORM           1
 #define EVERY_NS       QN_NS_PER_S
 #define NAME_BYTES_MAX 256
 #define ALERTS_MAX     16
-#define DISK_PART_LEFT 0.05 /* of a file system that is nearly full */
 #define RANKS_A_SECOND 1000 /* in ranks.json */
 #define STAGES_MAX     100  /* that are over, the last ones: a loop has thousands */
 
@@ -49,7 +48,8 @@ struct qn_job_status {
     uint32_t tasks;
     json_t *over; /* stages */
     json_t *alerts;
-    char *watched; /* a directory; NULL: none, or what there is to tell of it was told */
+    qn_disk_watch *disk; /* NULL: none */
+    bool disk_is_told;   /* in this run */
     qn_board_alert_fn alert;
     void *alert_user;
     char *failure; /* NULL: none */
@@ -158,32 +158,19 @@ static void look_for_cancel(const qn_job_status *status)
         qn_suspension_ask();
 }
 
-/* What is told once a run is not looked for again. */
-static void forget_watched(qn_job_status *status)
-{
-    pthread_mutex_lock(&status->lock);
-    free(status->watched);
-    status->watched = NULL;
-    pthread_mutex_unlock(&status->lock);
-}
-
+/* Once a run. */
 static void look_at_disk(qn_job_status *status)
 {
-    struct statvfs disk;
     char text[128];
     pthread_mutex_lock(&status->lock);
-    char *watched = status->watched ? strdup(status->watched) : NULL;
+    bool is_new = !status->disk_is_told && qn_disk_watch_is_full(status->disk);
+    status->disk_is_told |= is_new;
     qn_board_alert_fn alert = status->alert;
     void *user = status->alert_user;
-    pthread_mutex_unlock(&status->lock); /* the look may take long, on a network */
-    bool is_full =
-        watched && statvfs(watched, &disk) == 0 && (double)disk.f_bavail < DISK_PART_LEFT * (double)disk.f_blocks;
-    free(watched);
+    pthread_mutex_unlock(&status->lock);
     snprintf(text, sizeof text, "the scratch file system of %.60s is nearly full", status->host);
-    if (is_full) {
-        forget_watched(status);
+    if (is_new && alert)
         alert(user, "disk", text);
-    }
 }
 
 static void *keep_file(void *user)
@@ -275,7 +262,7 @@ void qn_job_status_close(qn_job_status *status, bool has_failed)
     sem_destroy(&status->wake);
     json_decref(status->over);
     json_decref(status->alerts);
-    free(status->watched);
+    qn_disk_watch_stop(status->disk);
     free(status->name);
     free(status->failure);
     free(status->directory);
@@ -378,11 +365,17 @@ void qn_job_status_watch_disk(qn_job_status *status, const char *directory, qn_b
     if (!status)
         return;
     pthread_mutex_lock(&status->lock);
-    free(status->watched);
-    status->watched = strdup(directory);
     status->alert = alert;
     status->alert_user = user;
+    status->disk_is_told = false;
     pthread_mutex_unlock(&status->lock);
+    if (status->disk && strcmp(qn_disk_watch_get_directory(status->disk), directory) == 0)
+        return; /* only here is it changed */
+    qn_disk_watch *before = status->disk, *disk = qn_disk_watch_start(directory);
+    pthread_mutex_lock(&status->lock);
+    status->disk = disk;
+    pthread_mutex_unlock(&status->lock);
+    qn_disk_watch_stop(before);
 }
 
 json_t *qn_job_status_copy_alerts(qn_job_status *status)

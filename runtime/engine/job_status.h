@@ -27,7 +27,7 @@ quern_status qn_job_status_open(qn_job_status **status_out, const char *director
                                 qn_error *error);
 /* From now on both files show what is on the board: until close, so it is destroyed later. */
 void qn_job_status_show(qn_job_status *status, qn_board *board);
-/* Calls alert when the file system of this directory is nearly full, from then on, by a thread of its own. Copies the directory. */
+/* Calls alert (NULL: nobody) when the file system of this directory is nearly full, from then on, by a thread of its own. Copies the directory. */
 void qn_job_status_watch_disk(qn_job_status *status, const char *directory, qn_board_alert_fn alert, void *user);
 /* The last file stays, and says how the last run ended, or that the job did not come to one. Takes NULL, as all below. */
 void qn_job_status_close(qn_job_status *status, bool has_failed);
