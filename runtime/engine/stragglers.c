@@ -145,6 +145,12 @@ static bool is_awaited(const qn_stragglers *stragglers, const qn_held_task *held
     return held->is_asked && now_ns - held->asked_ns < (stragglers->is_eager ? LOOKS_EVERY_NS : PATIENCE_NS);
 }
 
+/* Whether there was nobody for it a moment ago. */
+static bool is_refused(const qn_stragglers *stragglers, const qn_held_task *held, uint64_t now_ns)
+{
+    return held->was_refused && now_ns - held->refused_ns < (stragglers->is_eager ? LOOKS_EVERY_NS : PATIENCE_NS);
+}
+
 /* What there is to do about a rank's first task, and what that is worth. */
 static qn_straggler_advice judge(const qn_stragglers *stragglers, const qn_rank_pace *pace, uint64_t now_ns,
                                  uint64_t *gain_ns_out)
@@ -152,6 +158,8 @@ static qn_straggler_advice judge(const qn_stragglers *stragglers, const qn_rank_
     const qn_held_task *first = &pace->held[0];
     outlook ahead = look_ahead(stragglers, pace, now_ns);
     *gain_ns_out = ahead.rest_ns;
+    if (is_refused(stragglers, first, now_ns))
+        return QN_STRAGGLER_NONE;
     bool may_second = stragglers->may_second && !first->has_second;
     if (stragglers->makes_parts) {
         bool is_late = pays(stragglers, pace, ahead.rest_ns, first->bytes, SECOND_NS_MIN);
@@ -165,10 +173,10 @@ static qn_straggler_advice judge(const qn_stragglers *stragglers, const qn_rank_
 }
 
 /* A task that a rank has not begun, while others have nothing to do. */
-static qn_held_task *find_reserve(qn_rank_pace *pace)
+static qn_held_task *find_reserve(const qn_stragglers *stragglers, qn_rank_pace *pace, uint64_t now_ns)
 {
     for (uint32_t slot = pace->held_count; slot-- > 1;)
-        if (!pace->held[slot].is_asked)
+        if (!pace->held[slot].is_asked && !is_refused(stragglers, &pace->held[slot], now_ns))
             return &pace->held[slot];
     return NULL;
 }
@@ -182,7 +190,7 @@ static qn_straggler_advice find(qn_stragglers *stragglers, uint64_t now_ns, uint
         uint64_t gain_ns = 0;
         if (pace->held_count == 0)
             continue;
-        qn_held_task *reserve = find_reserve(pace);
+        qn_held_task *reserve = find_reserve(stragglers, pace, now_ns);
         qn_straggler_advice advice = reserve ? QN_STRAGGLER_ASK : judge(stragglers, pace, now_ns, &gain_ns);
         if (advice == QN_STRAGGLER_NONE || (!reserve && gain_ns < best_ns))
             continue;
@@ -206,15 +214,45 @@ static uint32_t count_awaited(const qn_stragglers *stragglers, uint64_t now_ns)
     return count;
 }
 
-qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, uint64_t now_ns, uint32_t *rank_out,
-                                       uint32_t *task_out)
+static void refuse(qn_held_task *held, uint64_t now_ns)
+{
+    held->was_refused = true;
+    held->refused_ns = now_ns;
+}
+
+void qn_stragglers_refuse_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t now_ns)
+{
+    if (!stragglers->ranks)
+        return;
+    qn_rank_pace *pace = &stragglers->ranks[rank];
+    for (uint32_t slot = 0; slot < pace->held_count; slot++)
+        if (pace->held[slot].task == task) {
+            pace->held[slot].has_second = false;
+            refuse(&pace->held[slot], now_ns);
+        }
+}
+
+/* One that can be followed; who was refused is passed over. */
+static qn_straggler_advice find_possible(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns,
+                                         uint32_t *rank_out, qn_held_task **held_out)
+{
+    for (;;) {
+        qn_straggler_advice advice = find(stragglers, now_ns, rank_out, held_out);
+        if (advice != QN_STRAGGLER_ASK || qn_sched_has_taker(sched, (*held_out)->task))
+            return advice;
+        refuse(*held_out, now_ns);
+    }
+}
+
+qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns,
+                                       uint32_t *rank_out, uint32_t *task_out)
 {
     if (!stragglers->ranks || stragglers->idle_count == 0 || now_ns - stragglers->looked_ns < LOOKS_EVERY_NS)
         return QN_STRAGGLER_NONE;
     qn_held_task *held = NULL;
     qn_straggler_advice advice = QN_STRAGGLER_NONE;
     if (stragglers->idle_count > count_awaited(stragglers, now_ns))
-        advice = find(stragglers, now_ns, rank_out, &held);
+        advice = find_possible(stragglers, sched, now_ns, rank_out, &held);
     if (advice == QN_STRAGGLER_NONE) {
         stragglers->looked_ns = now_ns;
         return advice;
@@ -223,7 +261,7 @@ qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, uint64_t now_n
         held->is_asked = true;
         held->asked_ns = now_ns;
     } else {
-        held->has_second = true; /* until it ends, if it can be begun */
+        held->has_second = true; /* until it ends or is refused */
     }
     *task_out = held->task;
     return advice;

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "runtime/base/status.h"
+#include "scheduler/scheduler.h"
 
 #define QN_STRAGGLERS_HAND_MAX 8
 
@@ -31,7 +32,8 @@ typedef struct qn_held_task {
     bool is_whole; /* once it is begun it cannot be left: what was unpacked before the place would be unpacked again */
     bool is_asked; /* to leave it */
     bool has_second;
-    uint64_t bytes, asked_ns;
+    bool was_refused; /* at refused_ns there was nobody who could take it */
+    uint64_t bytes, asked_ns, refused_ns;
 } qn_held_task;
 
 typedef struct qn_rank_pace {
@@ -79,8 +81,11 @@ void qn_stragglers_take(qn_stragglers *stragglers, uint32_t rank, uint32_t task,
 void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task);
 void qn_stragglers_end_second(qn_stragglers *stragglers, uint32_t rank);
 
-/* Nothing is pending: what is to be done now, one thing at a time; it counts as done. */
-qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, uint64_t now_ns, uint32_t *rank_out,
-                                       uint32_t *task_out);
+/* Nothing is pending: what is to be done now, one thing at a time; it counts as done. No rank is asked to leave what nobody may take, as the scheduler
+ * knows: of tasks that stay on a node, say. */
+qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns,
+                                       uint32_t *rank_out, uint32_t *task_out);
+/* A second attempt could not be begun: it is not done after all, and thought of again after a while. */
+void qn_stragglers_refuse_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t now_ns);
 
 #endif
