@@ -442,7 +442,8 @@ static json_t *describe_bad_place(const qn_bad_place *place)
     snprintf(path, sizeof path, "%.*s", (int)place->path_bytes, place->name);
     json_object_set_new(object, "file", text_json(path));
     json_object_set_new(object, "member", is_member ? text_json(place->name + place->path_bytes + 1) : json_null());
-    set_u64(object, "offset", place->offset);
+    json_object_set_new(object, "unit", place->at.unit > 0 ? json_integer((json_int_t)place->at.unit) : json_null());
+    set_u64(object, "offset", place->at.offset);
     json_object_set_new(object, "bytes",
                         place->bytes == QN_BYTES_UNKNOWN ? json_null() : json_integer((json_int_t)place->bytes));
     json_object_set_new(object, "reason", text_json(place->reason));

@@ -34,6 +34,7 @@ module quern_types
     integer(c_int), parameter, public :: QUERN_HDF5_ROWS = 0, QUERN_HDF5_ELEMENTS = 1, QUERN_HDF5_CHUNKS = 2, &
         QUERN_HDF5_INDEX = 0, QUERN_HDF5_PLACE = 1
     integer(c_int), parameter, public :: QUERN_HDF5_ONE_FILE = 0, QUERN_HDF5_PER_RANK = 1, QUERN_HDF5_AT_PATH = 2
+    integer(c_int), parameter, public :: QUERN_HDF5_VARIABLE = -1
     integer(c_int), parameter, public :: QUERN_BAD_DEFAULT = 0, QUERN_BAD_FAIL = 1, QUERN_BAD_SKIP = 2, &
         QUERN_BAD_QUARANTINE = 3
 
