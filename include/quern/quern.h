@@ -21,6 +21,7 @@
 #include <quern/events.h>
 #include <quern/formats.h>
 #include <quern/hdf5.h>
+#include <quern/links.h>
 #include <quern/memory.h>
 #include <quern/operators.h>
 #include <quern/options.h>

@@ -47,7 +47,8 @@ typedef struct qn_bad_log {
 qn_bad_limit qn_bad_limit_of(const qn_settings *settings, const qn_node *source);
 static inline bool qn_bad_limit_passes(const qn_bad_limit *limit)
 {
-    return limit->policy != QUERN_BAD_FAIL;
+    return limit->policy != QUERN_BAD_FAIL &&
+           limit->policy != QUERN_BAD_DEFAULT; /* the latter: of a stage that failed before it began */
 }
 
 /* The legs of a stage whose bad records are passed over: bit i is leg i. */

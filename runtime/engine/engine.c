@@ -11,6 +11,7 @@
 #include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/join_table.h"
+#include "runtime/engine/link_run.h"
 #include "runtime/engine/node_tasks.h"
 #include "runtime/engine/recovery.h"
 #include "runtime/engine/report.h"
@@ -89,9 +90,10 @@ static quern_status open_sinks(job *run, qn_error *error)
 
 static void open_store(job *run, uint32_t index, qn_error *error)
 {
+    const qn_node *node = run->stages.items[index].result;
     qn_store_config config = {
-        .schema = run->stages.items[index].schema,
-        .pool_bytes = run->shares.store_bytes,
+        .schema = node->schema,
+        .pool_bytes = run->shares.store_bytes / (node->kind == QN_NODE_LINKS ? QN_LINK_STORE_PART : 1),
         .block_bytes = run->shares.share.block_bytes,
         .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
@@ -159,7 +161,7 @@ static void open_collated(job *run, uint32_t index, qn_error *error)
 static quern_status open_result(job *run, uint32_t index, qn_error *error)
 {
     qn_node_kind kind = run->stages.items[index].result->kind;
-    if (kind == QN_NODE_STORE)
+    if (kind == QN_NODE_STORE || kind == QN_NODE_LINKS)
         open_store(run, index, error);
     else if (kind == QN_NODE_REDUCE)
         open_reduced(run, index, error);
@@ -202,15 +204,17 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
     lend_tables(run, stage_run);
     stage_run->stages = &run->stages;
     bool is_stored = qn_result_get_store(run->results[index]) != NULL;
+    bool has_links = stage->result && stage->result->kind == QN_NODE_LINKS;
     stage_run->into = is_stored ? NULL : run->results[index];
-    stage_run->stored = is_stored ? run->results[index] : NULL;
+    stage_run->stored = is_stored && !has_links ? run->results[index] : NULL;
     stage_run->writers = run->writers;
     stage_run->writer = stage->sink ? &run->writers[index] : NULL;
     stage_run->kept = qn_checkpoint_has_parts(&run->engine->checkpoint, index) ? &run->kept[index] : NULL;
     stage_run->quarantine = &run->quarantine;
     stage_run->number = run->report.stage_count;
     run->engine->stage_number++;
-    return qn_stage_run_all(stage_run, error);
+    return has_links ? qn_link_stage_run(stage_run, run->results[index], &run->shares.share, error)
+                     : qn_stage_run_all(stage_run, error);
 }
 
 /* What the account says of a stage is what the report says. */

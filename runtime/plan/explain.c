@@ -378,6 +378,8 @@ static const char *step_kind(const qn_stage *stage, uint32_t step)
         return "output";
     if (stage->result->kind == QN_NODE_STORE)
         return "store";
+    if (stage->result->kind == QN_NODE_LINKS)
+        return "links";
     return stage->result->kind == QN_NODE_REDUCE ? "reduction" : "shuffle";
 }
 
