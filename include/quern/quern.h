@@ -18,6 +18,7 @@
 #include <quern/columns.h>
 #include <quern/context.h>
 #include <quern/dataset.h>
+#include <quern/events.h>
 #include <quern/formats.h>
 #include <quern/hdf5.h>
 #include <quern/links.h>

@@ -20,11 +20,12 @@
 #define QN_BAD_LISTED_MAX       16 /* of each leg in the report */
 #define QN_BAD_NAME_BYTES_MAX   400
 #define QN_BAD_REASON_BYTES_MAX 200
-#define QN_BAD_TEXT_BYTES_MAX   (QN_BAD_NAME_BYTES_MAX + QN_BAD_REASON_BYTES_MAX + 64)
+#define QN_BAD_TEXT_BYTES_MAX   (QN_BAD_NAME_BYTES_MAX + QN_BAD_REASON_BYTES_MAX + 128)
 
 /* One of them, as it is told. */
 typedef struct qn_bad_place {
-    uint64_t file, member, offset, bytes;
+    uint64_t file, bytes;
+    qn_content_place at;
     char name[QN_BAD_NAME_BYTES_MAX]; /* of the file, and of the member behind it; cut if need be */
     uint32_t path_bytes;              /* of these, of the file; all: it is no member */
     char reason[QN_BAD_REASON_BYTES_MAX];

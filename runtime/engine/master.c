@@ -189,7 +189,7 @@ static void say_tasks(const qn_master *master, const qn_master_config *config)
     snprintf(text, sizeof text, "%llu files of '%s' cannot be split, the largest is %s",
              (unsigned long long)whole.count, master->stage_name, whole.path);
     if (config->comm->size > 1 && whole.bytes * config->comm->size >= master->tasks.bytes && whole.count > 0)
-        qn_job_status_alert(progress->status, "unsplittable input", text);
+        qn_progress_alert(progress, "unsplittable input", text);
 }
 
 static qn_task_turns turns_of(const qn_task_state *begun)
@@ -387,6 +387,7 @@ static quern_status task_failed(qn_master *master, const qn_task_outcome *outcom
                  outcome->attempt, (int)text_bytes, text ? text : "");
     if (!outcome->retryable)
         return qn_error_set(error, status, 0, "%s", master->last_failure.text);
+    qn_progress_tell(master->progress, QUERN_EVENT_RETRY, master->last_failure.text);
     return keep_resume(master, outcome, error);
 }
 

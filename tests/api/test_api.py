@@ -64,6 +64,7 @@ PLANS = {
     "api_context": Plan([(None, ("single",)), (1, ("single",)), (2, ("funneled",)), (2, ("multiple",)),
                          (3, ("serialized",)), (4, ("single",)), (7, ("multiple",)), (8, ("multiple",))], 60, False),
     "api_explain": Plan(ranks(None, 1, 3), 60, False),
+    "api_events": Plan(ranks(None, 3), 90, False),
     "api_options": Plan([(None, ())], 60, False),
     "api_check": Plan(ranks(None, 1, 2, 3), 60, False),
     "api_check_groups": Plan(ranks(None, 2, 3, 7), 60, False),
