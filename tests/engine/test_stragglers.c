@@ -9,13 +9,16 @@
 
 #define MS QN_NS_PER_MS
 
+enum { HAND_MAX = 8 };
+
 static qn_stragglers stragglers;
 static uint64_t now_ns;
 
 static void begin(uint32_t ranks, bool makes_parts, bool may_second)
 {
     qn_error error = {0};
-    qn_straggler_config config = {.rank_count = ranks, .makes_parts = makes_parts, .may_second = may_second};
+    qn_straggler_config config = {
+        .rank_count = ranks, .hand_max = HAND_MAX, .makes_parts = makes_parts, .may_second = may_second};
     qn_stragglers_fini(&stragglers);
     ck_assert_int_eq(qn_stragglers_init(&stragglers, &config, &error), QUERN_OK);
     now_ns = 1000 * MS;
