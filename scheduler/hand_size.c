@@ -24,35 +24,32 @@ uint32_t qn_hand_size_limit(uint32_t task_count, uint32_t rank_count)
     return clamp(task_count / rank_count / HANDS_OF_TASKS, QN_HAND_SIZE_LEAST, QN_SCHED_IN_HAND_MAX);
 }
 
-void qn_hand_size_init(qn_hand_size *size, uint32_t rank_count, uint32_t hand_max, uint32_t fixed, uint64_t now_ns)
+void qn_hand_size_init(qn_hand_size *size, uint32_t hand_max, uint32_t fixed, uint64_t now_ns)
 {
-    QN_SCHED_ASSERT(rank_count > 0 && hand_max >= QN_HAND_SIZE_LEAST);
-    *size = (qn_hand_size){.rank_count = rank_count,
-                           .hand_max = hand_max,
-                           .fixed = fixed,
-                           .batch = clamp(fixed, 1, hand_max / 2),
-                           .since_ns = now_ns};
+    QN_SCHED_ASSERT(hand_max >= QN_HAND_SIZE_LEAST);
+    *size = (qn_hand_size){
+        .hand_max = hand_max, .fixed = fixed, .batch = clamp(fixed, 1, hand_max / 2), .since_ns = now_ns};
 }
 
-/* A rank takes ns * rank_count / done_count for a task. */
 static uint32_t choose_batch(const qn_hand_size *size, uint64_t ns)
 {
     uint64_t a_second = size->done_count * NS_PER_S / ns;
     uint64_t by_load = (a_second + MESSAGES_PER_S_MAX - 1) / MESSAGES_PER_S_MAX;
-    uint64_t by_time = BATCH_NS_MAX * size->done_count / (ns * size->rank_count);
+    uint64_t by_time = size->busy_ns > 0 ? BATCH_NS_MAX * size->done_count / size->busy_ns : UINT32_MAX;
     uint64_t wanted = by_load < by_time ? by_load : by_time;
     uint32_t most = 2 * size->batch < size->hand_max / 2 ? 2 * size->batch : size->hand_max / 2;
     return clamp(wanted, (size->batch + 1) / 2, most);
 }
 
-void qn_hand_size_note(qn_hand_size *size, uint32_t done_count, uint64_t now_ns)
+void qn_hand_size_note(qn_hand_size *size, uint32_t done_count, uint64_t busy_ns, uint64_t now_ns)
 {
     size->done_count += done_count;
+    size->busy_ns += busy_ns;
     uint64_t ns = now_ns - size->since_ns;
     if (ns < WINDOW_NS || size->fixed > 0) {
         return;
     }
     size->batch = choose_batch(size, ns);
     size->since_ns = now_ns;
-    size->done_count = 0;
+    size->done_count = size->busy_ns = 0;
 }

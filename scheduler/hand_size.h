@@ -18,19 +18,19 @@
 #define QN_HAND_SIZE_LEAST 2 /* the running task and the next one */
 
 typedef struct qn_hand_size {
-    uint32_t rank_count, hand_max; /* hand_max: at least QN_HAND_SIZE_LEAST */
-    uint32_t fixed;                /* tasks of a batch, whatever the load; 0: by the load */
-    uint32_t batch;                /* tasks that a rank tells of at once */
-    uint64_t since_ns, done_count; /* of the present window */
+    uint32_t hand_max;                      /* at least QN_HAND_SIZE_LEAST */
+    uint32_t fixed;                         /* tasks of a batch, whatever the load; 0: by the load */
+    uint32_t batch;                         /* tasks that a rank tells of at once */
+    uint64_t since_ns, done_count, busy_ns; /* of the present window */
 } qn_hand_size;
 
 /* The largest hand that pays for so many tasks on so many ranks: what has to be set apart. QN_HAND_SIZE_LEAST … QN_SCHED_IN_HAND_MAX. */
 uint32_t qn_hand_size_limit(uint32_t task_count, uint32_t rank_count);
 
-void qn_hand_size_init(qn_hand_size *size, uint32_t rank_count, uint32_t hand_max, uint32_t fixed, uint64_t now_ns);
+void qn_hand_size_init(qn_hand_size *size, uint32_t hand_max, uint32_t fixed, uint64_t now_ns);
 
-/* So many tasks were told to be done. */
-void qn_hand_size_note(qn_hand_size *size, uint32_t done_count, uint64_t now_ns);
+/* So many tasks were told to be done, on which ranks worked for so long: they may have waited as long as that besides. */
+void qn_hand_size_note(qn_hand_size *size, uint32_t done_count, uint64_t busy_ns, uint64_t now_ns);
 
 /* Tasks that a rank may hold now. */
 static inline uint32_t qn_hand_size_get(const qn_hand_size *size)

@@ -456,9 +456,11 @@ void qn_agent_report_done(qn_agent *agent, const qn_task *task, const qn_buffer 
 {
     qn_task_outcome outcome = {
         .task = task->order.task, .attempt = task->order.attempt, .leg = task->order.leg, .bad_count = bad_count};
+    uint64_t now_ns = qn_clock_ns();
+    outcome.busy_ns = now_ns - agent->began_ns;
     if (agent->done_count++ == 0) {
         agent->done.failed = false;
-        agent->done_since_ns = qn_clock_ns();
+        agent->done_since_ns = now_ns;
         qn_message_begin(&agent->done, QN_MESSAGE_DONE, agent->stage);
     }
     qn_buffer_append(&agent->done, &outcome, sizeof outcome);

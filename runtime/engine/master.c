@@ -116,7 +116,7 @@ static quern_status start_scheduler(qn_master *master, const qn_master_config *m
     bool *task_stays = NULL;
     const qn_settings *settings = master_config->settings;
     uint32_t hand_max = qn_hand_size_limit(master->tasks.count, master->comm->size);
-    qn_hand_size_init(&master->hand_size, master->comm->size, hand_max, settings->task_batch, qn_clock_ns());
+    qn_hand_size_init(&master->hand_size, hand_max, settings->task_batch, qn_clock_ns());
     qn_sched_config config = {
         .rank_count = master->comm->size,
         .node_count = master->comm->node_count,
@@ -553,13 +553,15 @@ static quern_status take_outcome(const qn_master *master, qn_reader *message, qn
 static quern_status tasks_done(qn_master *master, qn_reader *message, uint32_t from, qn_error *error)
 {
     uint32_t count = 0;
+    uint64_t busy_ns = 0;
     for (; message->left_bytes > 0; count++) {
         qn_task_outcome outcome;
         if (take_outcome(master, message, &outcome, error) != QUERN_OK ||
             task_done(master, &outcome, message, from, error) != QUERN_OK)
             return error->status;
+        busy_ns += outcome.busy_ns;
     }
-    qn_hand_size_note(&master->hand_size, count, qn_clock_ns());
+    qn_hand_size_note(&master->hand_size, count, busy_ns, qn_clock_ns());
     if (count > 0)
         qn_sched_set_hand(master->sched, from, qn_hand_size_get(&master->hand_size));
     return QUERN_OK;

@@ -67,6 +67,7 @@ typedef struct qn_task_outcome {
     uint32_t task, attempt;
     uint32_t retryable; /* of a failure */
     uint32_t leg;
+    uint64_t busy_ns;   /* that the rank had it under way, of one that is done */
     uint64_t bad_count; /* records of the leg that were left out here since this was told last */
     qn_resume resume;
 } qn_task_outcome;

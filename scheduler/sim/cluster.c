@@ -53,6 +53,7 @@ typedef struct cluster {
     uint8_t *tells_every; /* [rank_count] tasks that the rank was asked to tell of at once */
     uint32_t hand_max;
     qn_hand_size hand_size;
+    uint64_t told_ns;            /* of work, in the present message */
     bool *saved_done;            /* [task_count] of the last epoch */
     uint16_t *part, *saved_part; /* of PART_ALL, that is done of a task that was left */
     uint64_t *node_fails_ns;     /* [node_count] */
@@ -281,6 +282,7 @@ static void take_done(cluster *c, uint32_t rank, slot *place)
     uint32_t task = place->task;
     place->task = QN_SCHED_NONE;
     count_work(c, place->begin_ns, place->end_ns);
+    c->told_ns += place->end_ns - place->begin_ns;
     tell(c, QN_SCHED_TASK_DONE, rank, task, place->attempt);
 }
 
@@ -317,6 +319,7 @@ static uint32_t take_report_of_task(cluster *c, const qn_sim_happening *what)
 static void take_report(cluster *c, const qn_sim_happening *what)
 {
     master_takes(c, what->time_ns);
+    c->told_ns = 0;
     uint32_t done_count = take_all_done(c, (report_kind)what->kind, what->rank);
     if (what->kind != REPORT_TOLD) {
         done_count += take_report_of_task(c, what);
@@ -325,7 +328,7 @@ static void take_report(cluster *c, const qn_sim_happening *what)
         master_works(c, (done_count - 1) * c->config->receive_task_ns);
     }
     count_message(c, 1, done_count);
-    qn_hand_size_note(&c->hand_size, done_count, c->now_ns);
+    qn_hand_size_note(&c->hand_size, done_count, c->told_ns, c->now_ns);
     qn_sched_set_hand(c->sched, what->rank, qn_hand_size_get(&c->hand_size));
     if (qn_hand_size_get(&c->hand_size) > c->result.hand_most) {
         c->result.hand_most = qn_hand_size_get(&c->hand_size);
@@ -521,7 +524,7 @@ static void crash(cluster *c)
 static bool begin(cluster *c)
 {
     const qn_cluster_config *config = c->config;
-    qn_hand_size_init(&c->hand_size, config->rank_count, c->hand_max, config->task_batch, c->now_ns);
+    qn_hand_size_init(&c->hand_size, c->hand_max, config->task_batch, c->now_ns);
     qn_sched_config sched_config = {
         .rank_count = config->rank_count,
         .node_count = config->node_count,
