@@ -15,6 +15,7 @@
 #define ELEMENT_COUNT        1000
 #define RUN_COUNT            9000 /* on one context; with those that have a context each, ten thousand jobs */
 #define CONTEXT_COUNT        1000
+#define FEW                  6   /* without E2E_SLOW=1 there are so many times fewer of both */
 #define WARM_UP_COUNT        100 /* MPI takes memory for the first ones */
 #define SECONDS_MAX          50  /* for each of these; on a machine that others keep busy there are fewer then */
 #define HELD_CONTEXT_COUNT   20
@@ -119,6 +120,12 @@ static void tell(const char *what, uint64_t count, const holdings *before, const
             after->resident_bytes >> 10, before->heap_bytes >> 10, after->heap_bytes >> 10);
 }
 
+static uint64_t how_many(uint64_t count)
+{
+    const char *slow = getenv("E2E_SLOW");
+    return slow && strcmp(slow, "1") == 0 ? count : count / FEW;
+}
+
 /* The same on all ranks. */
 static bool may_go_on(uint64_t step, uint64_t count, double since)
 {
@@ -142,8 +149,8 @@ static void thousands_of_runs_on_one_context_take_nothing_that_stays(void)
     quern_dataset *sums = sums_of(context);
     holdings before = {0}, after;
     double all = 0, quickest = 1e9, since = kit_seconds();
-    uint64_t step = 0;
-    for (; may_go_on(step, RUN_COUNT, since); step++) {
+    uint64_t step = 0, count = how_many(RUN_COUNT);
+    for (; may_go_on(step, count, since); step++) {
         if (step == WARM_UP_COUNT)
             before = look();
         double begin = kit_seconds();
@@ -154,7 +161,7 @@ static void thousands_of_runs_on_one_context_take_nothing_that_stays(void)
     }
     after = look();
     tell("runs on one context", step, &before, &after, all / (double)step, quickest);
-    if (step == RUN_COUNT) /* else the machine is too busy to tell */
+    if (step == count) /* else the machine is too busy to tell */
         check_quick(quickest);
     check_stable(&before, &after);
     quern_context_destroy(context);
@@ -165,7 +172,7 @@ static void thousands_of_contexts_take_nothing_that_stays(void)
     holdings before = {0}, after;
     double all = 0, quickest = 1e9, since = kit_seconds();
     uint64_t step = 0;
-    for (; may_go_on(step, CONTEXT_COUNT, since); step++) {
+    for (; may_go_on(step, how_many(CONTEXT_COUNT), since); step++) {
         if (step == WARM_UP_COUNT)
             before = look();
         double begin = kit_seconds();

@@ -135,7 +135,7 @@ def a_job_may_be_killed_or_suspended_at_any_moment_any_number_of_times(t):
         t.succeed(2, *job.args("none", OFTEN))
         seconds = time.monotonic() - began
         shutil.rmtree(t.path("out"))
-        for _ in range(30 if t.options.slow else 2):
+        for _ in range(30 if t.options.slow else 1):
             for _ in range(chance.randrange(1, 4)):
                 n = chance.choice((1, 2, 3, 4))
                 every = chance.choice((OFTEN, "--quern-checkpoint-every=20ms"))
