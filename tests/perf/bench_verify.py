@@ -28,7 +28,7 @@ exec valgrind -q --tool=callgrind "--callgrind-out-file=%s/$(hostname).$OMPI_COM
 
 def count_calls(path):
     """(all instructions, those in checksums)"""
-    text = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=100", path], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(["callgrind_annotate", "--inclusive=yes", "--threshold=99.99", "--auto=no", path], check=True, capture_output=True, text=True).stdout
     total = re.search(r"([\d,]+) .*PROGRAM TOTALS", text)
     sums = [line.split()[0] for line in text.splitlines() if re.search(r":%s( |$)" % SUM, line) and "=>" not in line]
     return tuple(int(number.replace(",", "")) for number in (total.group(1), max(sums, key=len, default="0")))
