@@ -147,6 +147,24 @@ START_TEST(what_is_not_begun_is_asked_for_first_and_at_once)
 }
 END_TEST
 
+START_TEST(of_many_ranks_a_look_asks_as_many_as_it_can_note_and_the_next_one_the_rest)
+{
+    enum { BUSY = 100, OFFSET = 1000 };
+    begin(2 * BUSY, false, true);
+    for (uint32_t rank = 0; rank < BUSY; rank++) {
+        give(rank, rank, 1000);
+        give(rank, OFFSET + rank, 1000);
+    }
+    for (uint32_t rank = 0; rank < QN_STRAGGLER_FINDINGS_MAX; rank++)
+        expect(QN_STRAGGLER_ASK, rank, OFFSET + rank);
+    expect_nothing();
+    now_ns += 10 * MS;
+    for (uint32_t rank = QN_STRAGGLER_FINDINGS_MAX; rank < BUSY; rank++)
+        expect(QN_STRAGGLER_ASK, rank, OFFSET + rank);
+    expect_nothing();
+}
+END_TEST
+
 START_TEST(no_more_are_asked_than_have_nothing_to_do)
 {
     begin(4, false, true);
@@ -196,6 +214,7 @@ int main(void)
         a_part_is_begun_a_second_time_if_there_is_time_to_make_all_of_it,
         a_task_that_is_overdue_is_foreseen_to_take_as_long_again,
         what_is_not_begun_is_asked_for_first_and_at_once,
+        of_many_ranks_a_look_asks_as_many_as_it_can_note_and_the_next_one_the_rest,
         no_more_are_asked_than_have_nothing_to_do,
         what_cannot_be_left_once_begun_is_not_asked_for,
         without_a_start_all_calls_do_nothing,
