@@ -329,6 +329,16 @@ quern_status qn_sorter_save(qn_sorter *sorter, const qn_sorter_saver *saver, qn_
     return save_runs(sorter, 0, error);
 }
 
+void qn_sorter_note_saved(qn_sorter *sorter, const qn_sorter_saver *saver)
+{
+    QN_ASSERT(!sorter->finished);
+    sorter->saver = saver;
+    sorter->memory_saved_bytes = sorter->used_bytes;
+    for (uint32_t i = 0; i < sorter->run_count; i++)
+        sorter->run_saved[i] = true;
+    sorter->saved_bytes = sorter->stats.record_bytes;
+}
+
 uint64_t qn_sorter_get_unsaved_bytes(const qn_sorter *sorter)
 {
     return sorter->stats.record_bytes - sorter->saved_bytes;

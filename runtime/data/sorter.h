@@ -59,6 +59,8 @@ quern_status qn_sorter_append_all(qn_sorter *sorter, const void *packed, uint64_
 /* Before finish: the saver gets all records that it has not got yet, in any order. It is borrowed until finish, and may get others meanwhile. Errors
  * of reading runs: QUERN_ERROR_SCRATCH, QUERN_ERROR_NO_MEMORY, QUERN_ERROR_CORRUPT. */
 quern_status qn_sorter_save(qn_sorter *sorter, const qn_sorter_saver *saver, qn_error *error);
+/* Before finish: what is here is saved elsewhere already, and the saver gets what comes. It is borrowed as by qn_sorter_save(). */
+void qn_sorter_note_saved(qn_sorter *sorter, const qn_sorter_saver *saver);
 /* Of packed records that no saver has got. */
 uint64_t qn_sorter_get_unsaved_bytes(const qn_sorter *sorter);
 

@@ -17,7 +17,6 @@
 #include "runtime/engine/checkpoint_internal.h"
 
 #define JOURNAL_NAME "journal"
-#define LOCK_NAME    "lock"
 #define KEEP_NAME    "keep"
 #define PROGRAM_PATH "/proc/self/exe"
 #define DIGEST_PIECE ((size_t)1 << 20)
@@ -173,14 +172,24 @@ static bool is_in(const json_t *lines, const char *name)
     return false;
 }
 
+/* Whether a file is one that nobody needs any more, if the checkpoint is ours. */
+static bool is_left(const qn_checkpoint *checkpoint, const char *name)
+{
+    static const char lock_prefix[] = QN_CHECKPOINT_LOCK_NAME ".";
+    if (strncmp(name, lock_prefix, strlen(lock_prefix)) == 0) /* of who died when taking it over */
+        return strspn(name + strlen(lock_prefix), "0123456789abcdef") == QN_BEAT_TOKEN_BYTES - 1;
+    return strncmp(name, SAVED_PREFIX, strlen(SAVED_PREFIX)) == 0 && !is_in(checkpoint->stages, name) &&
+           !is_in(checkpoint->epochs, name);
+}
+
+/* Who was taken over finds files without a line of his that have one of the next owner's. */
 void qn_checkpoint_sweep(const qn_checkpoint *checkpoint)
 {
     DIR *open = opendir(checkpoint->directory);
     if (!open)
         return;
     for (struct dirent *entry; (entry = readdir(open)) != NULL;)
-        if (strncmp(entry->d_name, SAVED_PREFIX, strlen(SAVED_PREFIX)) == 0 &&
-            !is_in(checkpoint->stages, entry->d_name) && !is_in(checkpoint->epochs, entry->d_name))
+        if (is_left(checkpoint, entry->d_name) && qn_lock_file_is_held(&checkpoint->lock))
             unlinkat(dirfd(open), entry->d_name, 0);
     closedir(open);
 }
@@ -218,25 +227,34 @@ static quern_status make_directory(const char *path, qn_error *error)
     return QUERN_OK;
 }
 
+/* Whose it was gave no sign of life, and may write all the same when it goes on. */
+static quern_status take_away(qn_checkpoint *checkpoint, qn_error *error)
+{
+    qn_checkpoint_say(checkpoint, "%s is taken over from %s, which gave no sign of life", checkpoint->directory,
+                      checkpoint->lock.left_by);
+    return qn_journal_renew(&checkpoint->journal, error);
+}
+
 static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *settings, qn_error *error)
 {
     json_t *lines = NULL;
     checkpoint->path = qn_checkpoint_path(checkpoint, JOURNAL_NAME);
-    checkpoint->lock_path = qn_checkpoint_path(checkpoint, LOCK_NAME);
     checkpoint->stages = json_array();
     checkpoint->epochs = json_array();
     checkpoint->runs = json_array();
     checkpoint->parts = json_array();
     checkpoint->outputs = json_array();
     checkpoint->unwritten = json_array();
-    if (!checkpoint->path || !checkpoint->lock_path || !checkpoint->stages || !checkpoint->epochs ||
-        !checkpoint->runs || !checkpoint->parts || !checkpoint->outputs || !checkpoint->unwritten)
+    if (!checkpoint->path || !checkpoint->stages || !checkpoint->epochs || !checkpoint->runs || !checkpoint->parts ||
+        !checkpoint->outputs || !checkpoint->unwritten)
         return no_memory(error);
     quern_status status = make_directory(checkpoint->directory, error);
     if (status == QUERN_OK)
-        status = qn_checkpoint_lock_take(&checkpoint->lock, checkpoint->lock_path, error);
+        status = qn_checkpoint_lock_take(&checkpoint->lock, checkpoint->directory, error);
     if (status == QUERN_OK)
         status = qn_journal_open(&checkpoint->journal, checkpoint->path, settings->cipher, &lines, error);
+    if (status == QUERN_OK && checkpoint->lock.left_by[0])
+        status = take_away(checkpoint, error);
     if (status == QUERN_OK)
         status = begin_attempt(checkpoint, settings, lines, error);
     if (status == QUERN_OK)
@@ -297,20 +315,20 @@ static bool is_kept(const qn_checkpoint *checkpoint)
 
 void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
 {
-    bool is_held = checkpoint->lock.path && qn_checkpoint_lock_is_held(&checkpoint->lock);
+    bool is_held = qn_lock_file_is_held(&checkpoint->lock);
     if (is_over && is_held && checkpoint->journal.fd >= 0 && !is_kept(checkpoint))
         remove_all(checkpoint);
     if (checkpoint->comm)
         qn_journal_close(&checkpoint->journal);
-    qn_checkpoint_lock_drop(&checkpoint->lock);
+    qn_lock_file_drop(&checkpoint->lock);
     json_decref(checkpoint->stages);
     json_decref(checkpoint->epochs);
     json_decref(checkpoint->runs);
     json_decref(checkpoint->parts);
     json_decref(checkpoint->outputs);
     json_decref(checkpoint->unwritten);
+    json_decref(checkpoint->carried);
     free(checkpoint->path);
-    free(checkpoint->lock_path);
     free(checkpoint->files);
     *checkpoint = (qn_checkpoint){0};
 }

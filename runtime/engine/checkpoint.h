@@ -14,8 +14,9 @@
  * where the task goes on: never both, never neither.
  *
  * What a digest is of: the program's file and Quern's version; the graph of the run and of all runs before; the paths, sizes and times of change of the files
- * that the stage and those before it read. Where something else goes in that cannot be looked at (arrays in memory, a
- * result of an earlier run), or where more than the result came of the stage (bad records), it is not saved.
+ * that the stage and those before it read, of those that each node has for itself as their nodes tell. What an earlier run kept has the digest that it
+ * had there, for a run that gives files and nothing else: what is saved of others stays until the job ends, and loops would fill the disk.
+ * Where something else goes in that cannot be looked at (arrays in memory, what loops keep), or where more than the result came of the stage (bad records), it is not saved.
  *
  * A run whose lines say that it is done, and that gave files and nothing else, is not run again. A job may also die when its outputs are
  * there and that line is not: so before each of them gets its _SUCCESS, a line says which manifest it has. If there is such
@@ -68,10 +69,14 @@ typedef struct qn_checkpoint {
     uint64_t noted;       /* others, that write, and of whose parts some are finished */
     qn_saved_file *files; /* [file_count] of both; owned */
     size_t file_count;
+    json_t *
+        carried; /* files of earlier attempts that are as good as ours in lines of that stage; NULL: none; rank 0, owned */
+    uint32_t carried_stage;
     uint64_t certain;                     /* stages of the run that have a digest, as bits */
     uint64_t digests[QN_STAGE_COUNT_MAX]; /* rank 0 */
-    char *path, *lock_path;               /* rank 0, and what follows; owned */
-    qn_checkpoint_lock lock;
+    const uint64_t *node_files;           /* of the run, by stage; borrowed */
+    char *path;                           /* rank 0, and what follows; owned */
+    qn_lock_file lock;
     qn_journal journal;
     json_t *stages, *epochs, *runs; /* lines of earlier attempts, and of this one: the last of each stage or run */
     json_t *parts;                  /* of each stage one line: what earlier attempts finished */
@@ -89,11 +94,15 @@ quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const 
 /* Ends it; is_over: the job is, and needs nothing of it any more. Local. Takes a zeroed one. */
 void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over);
 
-/* Begins a run: finds what can be reused of it. *is_done_out: all. Collective. QUERN_ERROR_CHECKPOINT, QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+/* Begins a run: finds what can be reused of it. node_files: a digest for each stage (node_tasks.h); borrowed until the next run. *is_done_out:
+ * all. Collective. QUERN_ERROR_CHECKPOINT, QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *graph, const qn_stages *stages,
-                                     struct quern_counter *counters, bool *is_done_out, qn_error *error);
+                                     const uint64_t *node_files, struct quern_counter *counters, bool *is_done_out,
+                                     qn_error *error);
 /* Stages whose results nobody reads, since what would read them is reused: as bits. The same on all ranks. */
 uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages *stages);
+/* Of all that goes into the result of a stage of the run; 0: not known. Rank 0. */
+uint64_t qn_checkpoint_digest_of(const qn_checkpoint *checkpoint, uint32_t stage);
 /* One of them is passed over: adds what it counted. Local. */
 void qn_checkpoint_skip(const qn_checkpoint *checkpoint, uint32_t stage, struct quern_counter *counters);
 static inline bool qn_checkpoint_has(const qn_checkpoint *checkpoint, uint32_t stage)
@@ -134,6 +143,10 @@ bool qn_checkpoint_can_cut(const qn_checkpoint *checkpoint, const qn_stages *sta
  * save. */
 quern_status qn_checkpoint_cut(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_master *master,
                                bool *ends_out, qn_error *error);
+/* Whether files that an earlier attempt saved of a collated result may go on to be its files. The same on all ranks. */
+bool qn_checkpoint_can_keep(const qn_checkpoint *checkpoint, uint32_t stage);
+/* Lets them, in a stage that rests when all is restored and nothing else is there. Collective; fails as save. */
+quern_status qn_checkpoint_keep(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error);
 /* The tasks of a stage that has begun; false: they cannot be known. Rank 0. */
 bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn_task_state *state_out);
 /* Fills the result of that stage with what the epoch has, if it is a reduction's, and adds what was counted. Collective. */

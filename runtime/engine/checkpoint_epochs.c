@@ -5,13 +5,15 @@
 #include "runtime/base/clock.h"
 #include "runtime/engine/checkpoint_internal.h"
 
-/* Splits are all that says what is done of a stage: it reads files and nothing else. */
+#define KEPT_FILES_MAX 16 /* a rank, of earlier attempts: so many are opened when the next one begins */
+
+/* Splits are all that says what is done of a stage that reads files; what it reads of results is read before, by all ranks, when the first epoch is cut. */
 bool qn_checkpoint_can_cut(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage)
 {
     const qn_stage *about = &stages->items[stage];
-    bool has_splits = true;
+    bool has_splits = false;
     for (uint32_t leg = 0; leg < about->leg_count; leg++)
-        has_splits &= qn_leg_has_tasks(about, leg);
+        has_splits |= qn_leg_has_tasks(about, leg);
     return has_splits && !checkpoint->settings->check && qn_checkpoint_can_save(stages, stage) &&
            qn_checkpoint_is_noted(checkpoint, stages, stage);
 }
@@ -79,18 +81,55 @@ bool qn_checkpoint_get_tasks(const qn_checkpoint *checkpoint, uint32_t stage, qn
            qn_task_state_parse(state_out, json_object_get(line, "tasks"));
 }
 
-bool qn_checkpoint_next_share(const qn_checkpoint *checkpoint, uint32_t stage, size_t *next, qn_share *share_out)
+static uint64_t count_files(const qn_checkpoint *checkpoint, uint32_t stage)
 {
-    uint64_t count = 0, number = 0, rank = checkpoint->comm->rank, size = checkpoint->comm->size;
+    uint64_t count = 0;
     for (size_t i = 0; i < checkpoint->file_count; i++)
         count += checkpoint->files[i].stage == stage;
+    return count;
+}
+
+bool qn_checkpoint_can_keep(const qn_checkpoint *checkpoint, uint32_t stage)
+{
+    return count_files(checkpoint, stage) <= (uint64_t)KEPT_FILES_MAX * checkpoint->comm->size;
+}
+
+/* Rank 0. False: no memory. */
+static bool carry(qn_checkpoint *checkpoint, uint32_t stage)
+{
+    const json_t *line = qn_checkpoint_find_line(checkpoint->epochs, checkpoint->run, stage);
+    checkpoint->carried = json_copy(json_object_get(line, "files"));
+    checkpoint->carried_stage = stage;
+    return checkpoint->carried != NULL;
+}
+
+quern_status qn_checkpoint_keep(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_error *error)
+{
+    qn_error failure = {0};
+    char name[QN_SAVED_NAME_BYTES];
+    char *path = qn_checkpoint_name_file(checkpoint, stage, name);
+    bool is_known = checkpoint->comm->rank != 0 || carry(checkpoint, stage->index);
+    if (path && is_known)
+        qn_collator_keep(stage->result->collated, path, &failure);
+    else
+        qn_error_set(&failure, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
+    free(path);
+    if (qn_comm_agree(checkpoint->comm, &failure) == QUERN_OK)
+        return QUERN_OK;
+    return qn_checkpoint_go_on_without(checkpoint, &failure, error); /* from here on lines would not be whole */
+}
+
+bool qn_checkpoint_next_share(const qn_checkpoint *checkpoint, uint32_t stage, size_t *next, qn_share *share_out)
+{
+    uint64_t count = count_files(checkpoint, stage), number = 0;
+    uint64_t rank = checkpoint->comm->rank, size = checkpoint->comm->size;
     for (size_t i = 0; i < checkpoint->file_count; i++) {
         if (checkpoint->files[i].stage != stage || number++ < *next)
             continue;
         uint64_t file = *next;
         *next += 1;
         *share_out = (qn_share){&checkpoint->files[i], 0, 1};
-        if (size <= count && file * size / count == rank)
+        if (size <= count && file % size == rank) /* those of one attempt are of about one size */
             return true;
         if (size <= count || rank * count / size != file)
             continue;

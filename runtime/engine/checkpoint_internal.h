@@ -43,6 +43,9 @@ json_t *qn_checkpoint_find_line(const json_t *lines, uint64_t run, uint64_t stag
  * on all ranks. */
 bool qn_checkpoint_can_save(const qn_stages *stages, uint32_t index);
 bool qn_checkpoint_is_noted(const qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage);
+/* The path of this rank's file of a result, to be freed; NULL: no memory. name_out: in the directory. */
+char *qn_checkpoint_name_file(const qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage,
+                              char name_out[QN_SAVED_NAME_BYTES]);
 /* The files of all ranks, on rank 0, of a result that can be saved; the ranks agree. */
 quern_status qn_checkpoint_write_files(qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage,
                                        qn_saved_file **all_out, qn_error *error);

@@ -25,23 +25,24 @@ static uint64_t digest_number(uint64_t digest, uint64_t number)
     return qn_checksum(&number, sizeof number, digest);
 }
 
-/* Paths, sizes and times of all files. False: they cannot be listed, of which the stage will say more. */
+/* False: they cannot be listed, of which the stage will say more. */
 static bool digest_files(const qn_node *source, uint64_t *digest)
 {
     qn_listing listing;
     qn_error ignored = {0};
-    struct stat about;
-    bool is_listed = qn_listing_create(&listing, source->text.paths, source->text.path_count, &ignored) == QUERN_OK;
-    for (size_t i = 0; is_listed && i < listing.file_count; i++) {
-        const char *path = listing.files[i].path;
-        is_listed = stat(path, &about) == 0;
-        *digest = qn_checksum(path, strlen(path) + 1, *digest);
-        *digest = digest_number(*digest, (uint64_t)about.st_size);
-        *digest = digest_number(*digest, (uint64_t)about.st_mtim.tv_sec);
-        *digest = digest_number(*digest, (uint64_t)about.st_mtim.tv_nsec);
-    }
+    bool is_known = qn_listing_create(&listing, source->text.paths, source->text.path_count, &ignored) == QUERN_OK &&
+                    qn_listing_digest(&listing, digest);
     qn_listing_destroy(&listing);
-    return is_listed;
+    return is_known;
+}
+
+/* Those that only their nodes see were looked at there. */
+static bool digest_source(const qn_checkpoint *checkpoint, const qn_node *source, uint32_t stage, uint64_t *digest)
+{
+    if (!source->text.is_on_nodes)
+        return digest_files(source, digest);
+    *digest = digest_number(*digest, checkpoint->node_files[stage]);
+    return checkpoint->node_files[stage] != 0;
 }
 
 static bool looks_up(const qn_stage *stage)
@@ -52,11 +53,16 @@ static bool looks_up(const qn_stage *stage)
     return false;
 }
 
-static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index, uint64_t *digest)
+/* only_files: nothing of the run will be kept for others. */
+static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t index, bool only_files,
+                         uint64_t *digest)
 {
     const qn_stage *stage = &stages->items[index];
-    if (stage->is_made || stage->kept != QN_STAGE_NONE || looks_up(stage) ||
-        qn_bad_legs(checkpoint->settings, stage) != 0)
+    if (stage->is_made) {
+        *digest = stage->result->made_digest;
+        return only_files && *digest != 0;
+    }
+    if (stage->kept != QN_STAGE_NONE || looks_up(stage) || qn_bad_legs(checkpoint->settings, stage) != 0)
         return false;
     *digest =
         digest_number(digest_number(checkpoint->history, index), (uint64_t)stage->outer_side << 32 | stage->leg_count);
@@ -66,18 +72,17 @@ static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uin
             return false;
         if (parent != QN_STAGE_NONE)
             *digest = digest_number(*digest, checkpoint->digests[parent]);
-        else if (!qn_leg_has_tasks(stage, leg) || qn_leg_source(stage, leg)->text.is_on_nodes || /* seen there only */
-                 !digest_files(qn_leg_source(stage, leg), digest))
+        else if (!qn_leg_has_tasks(stage, leg) || !digest_source(checkpoint, qn_leg_source(stage, leg), index, digest))
             return false;
     }
     return true;
 }
 
-static void digest_stages(qn_checkpoint *checkpoint, const qn_stages *stages)
+static void digest_stages(qn_checkpoint *checkpoint, const qn_stages *stages, bool only_files)
 {
     checkpoint->certain = 0;
     for (uint32_t i = 0; i < stages->count; i++)
-        if (digest_stage(checkpoint, stages, i, &checkpoint->digests[i]))
+        if (digest_stage(checkpoint, stages, i, only_files, &checkpoint->digests[i]))
             checkpoint->certain |= UINT64_C(1) << i;
 }
 
@@ -233,11 +238,11 @@ static quern_status choose_for(qn_checkpoint *checkpoint, const qn_stages *stage
     return QUERN_OK;
 }
 
-static quern_status choose(qn_checkpoint *checkpoint, const qn_stages *stages, const struct quern_counter *counters,
-                           qn_error *error)
+static quern_status choose(qn_checkpoint *checkpoint, const qn_stages *stages, bool only_files,
+                           const struct quern_counter *counters, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    digest_stages(checkpoint, stages);
+    digest_stages(checkpoint, stages, only_files);
     for (uint32_t i = 0; i < stages->count && status == QUERN_OK && checkpoint->attempt > 1; i++)
         if (qn_checkpoint_can_save(stages, i))
             status = choose_for(checkpoint, stages, i, counters, error);
@@ -412,17 +417,21 @@ void qn_checkpoint_count_again(const json_t *line, struct quern_counter *counter
 }
 
 quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *graph, const qn_stages *stages,
-                                     struct quern_counter *counters, bool *is_done_out, qn_error *error)
+                                     const uint64_t *node_files, struct quern_counter *counters, bool *is_done_out,
+                                     qn_error *error)
 {
     *is_done_out = false;
     if (!checkpoint->directory)
         return QUERN_OK;
     checkpoint->run++;
+    checkpoint->node_files = node_files;
     checkpoint->history = digest_number(checkpoint->history, graph->digest) & INT64_MAX;
     checkpoint->reusable = checkpoint->begun = checkpoint->noted = 0;
     free(checkpoint->files);
     checkpoint->files = NULL;
     checkpoint->file_count = 0;
+    json_decref(checkpoint->carried);
+    checkpoint->carried = NULL;
     const json_t *end = checkpoint->comm->rank == 0 ? find_end(checkpoint, graph, counters) : NULL;
     uint64_t done = end != NULL;
     quern_status status = qn_comm_broadcast(checkpoint->comm, &done, sizeof done, 0, error);
@@ -435,12 +444,17 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
         return status;
     if (checkpoint->comm->rank == 0) {
         forget_outputs(checkpoint, graph, counters);
-        choose(checkpoint, stages, counters, error);
+        choose(checkpoint, stages, gives_only_files(graph), counters, error);
     }
     status = qn_comm_agree(checkpoint->comm, error);
     if (status == QUERN_OK)
         status = share_choice(checkpoint, error);
     return status == QUERN_OK ? verify(checkpoint, stages, error) : status;
+}
+
+uint64_t qn_checkpoint_digest_of(const qn_checkpoint *checkpoint, uint32_t stage)
+{
+    return checkpoint->directory && checkpoint->certain >> stage & 1 ? checkpoint->digests[stage] : 0;
 }
 
 uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages *stages)
@@ -528,15 +542,33 @@ json_t *qn_checkpoint_sum_counted(const qn_checkpoint *checkpoint, const struct 
     return NULL;
 }
 
+/* Those of all ranks, and those of earlier attempts. NULL: no memory: a line with some of them would be believed. */
+static json_t *describe_files(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files)
+{
+    json_t *list = json_array();
+    bool is_whole = list != NULL;
+    for (uint32_t i = 0; files && i < checkpoint->comm->size && is_whole; i++)
+        is_whole = json_array_append_new(list, describe_file(&files[i])) == 0;
+    if (is_whole && files && checkpoint->carried && checkpoint->carried_stage == stage)
+        is_whole = json_array_extend(list, checkpoint->carried) == 0;
+    if (is_whole)
+        return list;
+    json_decref(list);
+    return NULL;
+}
+
 json_t *qn_checkpoint_describe(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files,
                                json_t *counted, json_t *tasks)
 {
     char digest[DIGEST_TEXT_BYTES];
-    json_t *list = json_array();
+    json_t *list = describe_files(checkpoint, stage, files);
     print_digest(checkpoint->digests[stage], digest);
-    for (uint32_t i = 0; list && files && i < checkpoint->comm->size; i++)
-        json_array_append_new(list, describe_file(&files[i]));
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o*, s:o*, s:o*}", "event", tasks ? "epoch" : "stage",
+    if (!list) {
+        json_decref(counted);
+        json_decref(tasks);
+        return NULL;
+    }
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o*, s:o*}", "event", tasks ? "epoch" : "stage",
                      "attempt", (json_int_t)checkpoint->attempt, "run", (json_int_t)checkpoint->run, "stage",
                      (json_int_t)stage, "program", (json_int_t)checkpoint->program, "history",
                      (json_int_t)checkpoint->history, "digest", digest, "files", list, "counted", counted, "tasks",
@@ -552,7 +584,7 @@ static quern_status write_line(qn_checkpoint *checkpoint, json_t *line, qn_error
 quern_status qn_checkpoint_append(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    if (!qn_checkpoint_lock_is_held(&checkpoint->lock))
+    if (!qn_lock_file_is_held(&checkpoint->lock))
         status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, 0, "another job has taken over %s", checkpoint->directory);
     if (status == QUERN_OK)
         status = qn_file_sync_directory(checkpoint->directory, error);
@@ -576,14 +608,21 @@ quern_status qn_checkpoint_go_on_without(qn_checkpoint *checkpoint, const qn_err
     return QUERN_OK;
 }
 
+char *qn_checkpoint_name_file(const qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage,
+                              char name_out[QN_SAVED_NAME_BYTES])
+{
+    bool is_reduced = stage->result->kind == QN_RESULT_REDUCED;
+    snprintf(name_out, QN_SAVED_NAME_BYTES, SAVED_PREFIX "%u.stage-%u.rank-%u.attempt-%u.%u", checkpoint->run,
+             stage->index, checkpoint->comm->rank, checkpoint->attempt, is_reduced ? checkpoint->save_count : 0);
+    return qn_checkpoint_path(checkpoint, name_out);
+}
+
 static quern_status write_file(const qn_checkpoint *checkpoint, const qn_checkpoint_stage *stage, qn_saved_file *file,
                                qn_error *error)
 {
     bool is_reduced = stage->result->kind == QN_RESULT_REDUCED;
     *file = (qn_saved_file){.stage = stage->index};
-    snprintf(file->name, sizeof file->name, SAVED_PREFIX "%u.stage-%u.rank-%u.attempt-%u.%u", checkpoint->run,
-             stage->index, checkpoint->comm->rank, checkpoint->attempt, is_reduced ? checkpoint->save_count : 0);
-    char *path = qn_checkpoint_path(checkpoint, file->name);
+    char *path = qn_checkpoint_name_file(checkpoint, stage, file->name);
     if (!path)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a checkpoint");
     quern_status status = qn_result_save(stage->result, path, &file->saved, error);

@@ -11,6 +11,7 @@
 #include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/join_table.h"
+#include "runtime/engine/node_tasks.h"
 #include "runtime/engine/recovery.h"
 #include "runtime/engine/report.h"
 #include "runtime/engine/run_shares.h"
@@ -430,8 +431,10 @@ static quern_status keep_result(job *run, uint32_t index, qn_node *node, qn_erro
     if (node->is_uneven)
         return QUERN_OK;
     quern_status status = qn_cache_add(&run->engine->cache, node, run->results[index], error);
-    if (status == QUERN_OK)
-        run->results[index] = NULL;
+    if (status != QUERN_OK)
+        return status;
+    run->results[index] = NULL;
+    node->made_digest = qn_checkpoint_digest_of(&run->engine->checkpoint, index);
     return status;
 }
 
@@ -644,9 +647,11 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
                        error);
     }
     status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK && engine->checkpoint.directory)
+        status = qn_node_tasks_digest(engine, &run->stages, error);
     if (status == QUERN_OK)
-        status =
-            qn_checkpoint_begin_run(&engine->checkpoint, graph, &run->stages, engine->counters, &run->is_done, error);
+        status = qn_checkpoint_begin_run(&engine->checkpoint, graph, &run->stages, engine->node_files, engine->counters,
+                                         &run->is_done, error);
     if (status == QUERN_OK && !run->is_done)
         status = do_work(run, graph, error);
     quern_status counted = total_counters(engine, status == QUERN_OK, error);

@@ -47,15 +47,17 @@ typedef struct qn_engine {
     qn_job_pages pages;        /* the same */
     qn_board *board;           /* of all ranks, while they work; NULL: nobody wants to see it, or not rank 0 */
     qn_progress progress;
-    qn_cache cache;                 /* results of earlier runs */
-    qn_checkpoint checkpoint;       /* what is durable */
-    bool is_over;                   /* the last run succeeded */
-    qn_account *account;            /* of the last run; NULL: none, or its graph was refused */
-    struct quern_counter *counters; /* of the context; borrowed */
-    qn_site site;                   /* where this rank is */
-    bool heeds_signals;             /* that ask it to end */
-    bool is_watched;                /* it tells so if it crashes */
-    struct qn_heartbeat *heartbeat; /* and somebody notices if it hangs */
+    qn_cache cache;                          /* results of earlier runs */
+    qn_checkpoint checkpoint;                /* what is durable */
+    uint64_t node_files[QN_STAGE_COUNT_MAX]; /* node_tasks.h; the same on all ranks */
+    uint32_t node_files_run;                 /* of which run, by the checkpoint's count */
+    bool is_over;                            /* the last run succeeded */
+    qn_account *account;                     /* of the last run; NULL: none, or its graph was refused */
+    struct quern_counter *counters;          /* of the context; borrowed */
+    qn_site site;                            /* where this rank is */
+    bool heeds_signals;                      /* that ask it to end */
+    bool is_watched;                         /* it tells so if it crashes */
+    struct qn_heartbeat *heartbeat;          /* and somebody notices if it hangs */
     qn_recovered recovered[QN_RECOVERY_COUNT_MAX];
     uint32_t recovery_count;
     uint64_t run_ns; /* when the run began, with the attempts of which ranks were lost */

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,12 +16,12 @@
 #include "runtime/base/suspension.h"
 #include "runtime/base/thread.h"
 #include "runtime/base/utf8.h"
+#include "runtime/engine/disk_watch.h"
 
 #define FORM           1
 #define EVERY_NS       QN_NS_PER_S
 #define NAME_BYTES_MAX 256
 #define ALERTS_MAX     16
-#define DISK_PART_LEFT 0.05 /* of a file system that is nearly full */
 #define RANKS_A_SECOND 1000 /* in ranks.json */
 #define STAGES_MAX     100  /* that are over, the last ones: a loop has thousands */
 
@@ -49,8 +48,8 @@ struct qn_job_status {
     uint32_t tasks;
     json_t *over; /* stages */
     json_t *alerts;
-    char *watched; /* a directory; NULL: none */
-    char *failure; /* NULL: none */
+    qn_disk_watch *disk; /* NULL: none */
+    char *failure;       /* NULL: none */
     atomic_uint_fast64_t bytes_done;
     atomic_uint_fast32_t tasks_done;
 };
@@ -158,14 +157,10 @@ static void look_for_cancel(const qn_job_status *status)
 
 static void look_at_disk(qn_job_status *status)
 {
-    struct statvfs disk;
     char text[128];
     pthread_mutex_lock(&status->lock);
-    char *watched = status->watched ? strdup(status->watched) : NULL;
-    pthread_mutex_unlock(&status->lock); /* the look may take long, on a network */
-    bool is_full =
-        watched && statvfs(watched, &disk) == 0 && (double)disk.f_bavail < DISK_PART_LEFT * (double)disk.f_blocks;
-    free(watched);
+    bool is_full = qn_disk_watch_is_full(status->disk);
+    pthread_mutex_unlock(&status->lock);
     snprintf(text, sizeof text, "the scratch file system of %.60s is nearly full", status->host);
     if (is_full)
         qn_job_status_alert(status, "disk", text);
@@ -260,7 +255,7 @@ void qn_job_status_close(qn_job_status *status, bool has_failed)
     sem_destroy(&status->wake);
     json_decref(status->over);
     json_decref(status->alerts);
-    free(status->watched);
+    qn_disk_watch_stop(status->disk);
     free(status->name);
     free(status->failure);
     free(status->directory);
@@ -360,12 +355,13 @@ void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t byte
 
 void qn_job_status_watch_disk(qn_job_status *status, const char *directory)
 {
-    if (!status)
-        return;
+    if (!status || (status->disk && strcmp(qn_disk_watch_get_directory(status->disk), directory) == 0))
+        return; /* only here is it changed */
+    qn_disk_watch *before = status->disk, *disk = qn_disk_watch_start(directory);
     pthread_mutex_lock(&status->lock);
-    free(status->watched);
-    status->watched = strdup(directory);
+    status->disk = disk;
     pthread_mutex_unlock(&status->lock);
+    qn_disk_watch_stop(before);
 }
 
 json_t *qn_job_status_copy_alerts(qn_job_status *status)

@@ -183,6 +183,47 @@ quern_status qn_journal_append(qn_journal *journal, json_t *line, qn_error *erro
     return status;
 }
 
+/* Of the lines that are whole. */
+static quern_status copy_lines(const qn_journal *journal, int into, const char *path, qn_error *error)
+{
+    size_t bytes = 0;
+    char *text = malloc((size_t)journal->bytes + 1);
+    if (!text)
+        return no_memory(error);
+    quern_status status = qn_file_read_at(journal->fd, text, (size_t)journal->bytes, 0, journal->path,
+                                          QUERN_ERROR_CHECKPOINT, &bytes, error);
+    if (status == QUERN_OK && bytes < journal->bytes)
+        status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, 0, "%s became shorter", journal->path);
+    if (status == QUERN_OK)
+        status = qn_file_write_at(into, text, bytes, 0, path, QUERN_ERROR_CHECKPOINT, error);
+    free(text);
+    if (status == QUERN_OK && fsync(into) != 0)
+        status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot write %s", path);
+    return status;
+}
+
+quern_status qn_journal_renew(qn_journal *journal, qn_error *error)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s.new", journal->path) < 0)
+        return no_memory(error);
+    unlink(path); /* of who died here */
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    quern_status status = fd < 0 ? qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot create %s", path)
+                                 : copy_lines(journal, fd, path, error);
+    if (status == QUERN_OK && rename(path, journal->path) != 0)
+        status = qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot rename %s", path);
+    if (status == QUERN_OK) {
+        close(journal->fd);
+        journal->fd = fd;
+    } else if (fd >= 0) {
+        unlink(path);
+        close(fd);
+    }
+    free(path);
+    return status;
+}
+
 void qn_journal_close(qn_journal *journal)
 {
     if (journal->fd >= 0)

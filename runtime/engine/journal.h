@@ -32,6 +32,9 @@ quern_status qn_journal_open(qn_journal *journal, const char *path, const qn_cip
                              qn_error *error);
 /* Appends an object and syncs; takes the reference, NULL (no memory) too. Errors as above: nothing was appended then, as a reader sees it. */
 quern_status qn_journal_append(qn_journal *journal, json_t *line, qn_error *error);
+/* Goes on in a new file with the same lines, in the place of the old one: what somebody else writes into that is not seen any more. Errors as above:
+ * the old one is as it was. */
+quern_status qn_journal_renew(qn_journal *journal, qn_error *error);
 void qn_journal_close(qn_journal *journal);
 
 #endif

@@ -324,13 +324,20 @@ static void note_given(qn_master *master, uint32_t rank, uint32_t turn)
     qn_stragglers_give(&master->stragglers, rank, turn, left_bytes(master, turn), packed, qn_clock_ns());
 }
 
+void qn_master_hold(qn_master *master)
+{
+    master->keeps = master->pausing = true;
+    master->paused_ns = qn_clock_ns();
+    qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_PAUSE});
+}
+
 void qn_master_go_on(qn_master *master, uint32_t number)
 {
     master->stage = number;
     for (uint32_t i = 0; i < master->parked_count; i++)
         note_given(master, master->parked[i].rank, master->parked[i].task);
     master->parked_count = 0;
-    master->ended = master->pausing = master->rests = false;
+    master->ended = master->pausing = master->rests = master->keeps = false;
     if (master->sched)
         qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RESUME});
 }
@@ -673,25 +680,28 @@ static quern_status carry_out_all(qn_master *master, qn_error *error)
     return status == QUERN_OK ? send_all_tasks(master, error) : status;
 }
 
+static quern_status begin_second(qn_master *master, uint32_t rank, uint32_t task, uint64_t now_ns, qn_error *error)
+{
+    uint32_t attempt = 0;
+    bool is_held = qn_sched_get_holder(master->sched, task, &attempt) == rank;
+    if (is_held && qn_sched_feed(master->sched, &(qn_sched_event){QN_SCHED_TASK_LATE, rank, task, attempt}))
+        return carry_out_all(master, error);
+    qn_stragglers_refuse_second(&master->stragglers, rank, task, now_ns); /* nobody who is idle may run it */
+    return QUERN_OK;
+}
+
 /* What takes long near the end. */
 static quern_status press_on(qn_master *master, qn_error *error)
 {
-    uint32_t rank = 0, task = 0, attempt = 0;
+    uint32_t rank = 0, task = 0;
     uint64_t now_ns = qn_clock_ns();
     quern_status status = QUERN_OK;
     while (status == QUERN_OK && !master->pausing && !master->tasks_over) {
-        qn_straggler_advice advice = qn_stragglers_next(&master->stragglers, now_ns, &rank, &task);
+        qn_straggler_advice advice = qn_stragglers_next(&master->stragglers, master->sched, now_ns, &rank, &task);
         if (advice == QN_STRAGGLER_NONE)
             break;
-        bool stays = qn_task_list_node(&master->tasks, qn_task_list_at(&master->tasks, task)) != UINT32_MAX;
-        if (stays && !qn_sched_has_taker(master->sched, task))
-            continue; /* who has nothing to do is elsewhere */
-        if (advice == QN_STRAGGLER_ASK) {
-            status = send_leave(master, rank, task, error);
-        } else if (qn_sched_get_holder(master->sched, task, &attempt) == rank) {
-            qn_sched_feed(master->sched, &(qn_sched_event){QN_SCHED_TASK_LATE, rank, task, attempt});
-            status = carry_out_all(master, error);
-        }
+        status = advice == QN_STRAGGLER_ASK ? send_leave(master, rank, task, error)
+                                            : begin_second(master, rank, task, now_ns, error);
     }
     return status;
 }
@@ -718,6 +728,12 @@ static quern_status suspend(const qn_master *master, qn_error *error)
                         master->stage_name);
 }
 
+/* Whether some rank is not through with what it has to read before tasks are all that is left: results, or what an earlier attempt saved. */
+static bool are_reading(const qn_master *master)
+{
+    return (master->has_results || master->restores) && master->idle_count < master->comm->size;
+}
+
 /* Whether an epoch is to be cut, or the job to end. */
 static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *user, qn_error *error)
 {
@@ -727,10 +743,10 @@ static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *us
     bool ends = qn_epochs_must_end(master->epochs, now_ns, bytes);
     if (master->note)
         master->note(master->note_user, master, ends);
-    bool is_restoring = master->restores && master->idle_count < master->comm->size; /* nothing is new */
-    if (ends && (!master->into || is_restoring || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
+    bool is_reading = are_reading(master);
+    if (ends && (!master->into || is_reading || !qn_epochs_may_save(master->epochs, now_ns, bytes)))
         return suspend(master, error);
-    if (master->pausing || is_restoring || !master->into || !master->sched ||
+    if (master->pausing || is_reading || !master->into || !master->sched ||
         !(ends || qn_epochs_is_due(master->epochs, now_ns, bytes)))
         return QUERN_OK;
     master->pausing = true;
@@ -742,10 +758,10 @@ static quern_status watch_time(qn_master *master, qn_master_own_fn own, void *us
 /* Whether no rank emits anything any more: for good, or for now. */
 static bool are_all_idle(qn_master *master)
 {
-    if ((master->has_results || master->restores) && master->idle_count < master->comm->size)
+    if (are_reading(master))
         return false;
-    master->rests =
-        master->pausing && !master->tasks_over && qn_sched_get_counts(master->sched).in_hand == master->parked_count;
+    master->rests = master->pausing && (!master->tasks_over || master->keeps) &&
+                    qn_sched_get_counts(master->sched).in_hand == master->parked_count;
     return !master->sched || master->tasks_over || master->rests;
 }
 

@@ -55,6 +55,7 @@ typedef struct qn_master {
     qn_task_list tasks;
     bool
         restores; /* ranks read what an earlier attempt at the job saved before anything else, and tell when they are through */
+    bool keeps;       /* then all rest, whether or not there are tasks left */
     bool has_results; /* ranks read results beside the tasks, or only these, and tell when they are through */
     void *sched_memory;
     qn_sched *sched;     /* NULL: no leg of the stage is a source */
@@ -114,6 +115,8 @@ typedef struct qn_master_config {
 quern_status qn_master_start(qn_master *master, const qn_master_config *config, qn_error *error);
 void qn_master_finish(qn_master *master); /* takes a zeroed one */
 
+/* Before the first step, of a stage that restores: it rests when that is over, and only then hands out tasks. */
+void qn_master_hold(qn_master *master);
 /* After a rest, with another number. */
 void qn_master_go_on(qn_master *master, uint32_t number);
 /* Of a stage that rests. QUERN_ERROR_NO_MEMORY. */

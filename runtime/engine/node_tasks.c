@@ -2,7 +2,10 @@
 #include "runtime/engine/node_tasks.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "runtime/base/beat.h"
+#include "runtime/base/hash.h"
 #include "runtime/engine/bad_log.h"
 
 static bool is_on_nodes(const qn_stage *stage, uint32_t leg)
@@ -56,16 +59,24 @@ void qn_node_tasks_pack(const qn_task_list *list, const qn_stage *stage, uint32_
             pack_leg(list, stage, leg, message);
 }
 
-static quern_status make_tasks(const qn_engine *engine, const qn_stage *stage, qn_buffer *message, qn_error *error)
+/* How all nodes cut; sent by rank 0. */
+typedef struct node_cut {
+    uint64_t split_bytes, record_bytes_max; /* of qn_task_cut */
+    uint64_t worker_count;                  /* of the job */
+} node_cut;
+
+/* A node's share of the workers depends on nothing that another attempt at the job, with other ranks on it, would not know. */
+static quern_status make_tasks(const qn_engine *engine, const qn_stage *stage, const node_cut *of_job,
+                               qn_buffer *message, qn_error *error)
 {
-    const qn_settings *settings = &engine->settings;
+    uint32_t worker_count = (uint32_t)of_job->worker_count / engine->comm->node_count;
     qn_task_list list;
     qn_task_cut cut = {.scope = QN_TASKS_OF_NODE,
                        .node = engine->comm->node,
-                       .split_bytes = settings->split_bytes,
-                       .record_bytes_max = settings->record_bytes_max,
-                       .worker_count = engine->comm->node_size,
-                       .bad_legs = qn_bad_legs(settings, stage)};
+                       .split_bytes = of_job->split_bytes,
+                       .record_bytes_max = of_job->record_bytes_max,
+                       .worker_count = worker_count > 0 ? worker_count : 1,
+                       .bad_legs = qn_bad_legs(&engine->settings, stage)};
     quern_status status = qn_task_list_create(&list, stage, &cut, error);
     if (status != QUERN_OK)
         return status;
@@ -232,10 +243,14 @@ quern_status qn_node_tasks_unpack(qn_far_tasks *far_out, const qn_stage *stage, 
     return status;
 }
 
-quern_status qn_node_tasks_gather(const qn_engine *engine, const qn_stage *stage, qn_far_tasks *far_out,
-                                  qn_error *error)
+quern_status qn_node_tasks_gather(const qn_engine *engine, const qn_stage *stage, const qn_task_state *begun,
+                                  qn_far_tasks *far_out, qn_error *error)
 {
     qn_comm *comm = engine->comm;
+    const qn_settings *settings = &engine->settings;
+    node_cut of_job = {.split_bytes = begun ? begun->split_bytes : settings->split_bytes,
+                       .record_bytes_max = begun ? begun->record_bytes_max : settings->record_bytes_max,
+                       .worker_count = begun ? begun->worker_count : comm->size};
     qn_buffer message = {0};
     void *text = NULL;
     size_t bytes = 0;
@@ -243,9 +258,12 @@ quern_status qn_node_tasks_gather(const qn_engine *engine, const qn_stage *stage
     if (error->status == QUERN_OK && engine->node_names != engine->first_node_names)
         qn_error_set(error, QUERN_ERROR_INPUT, 0, "a node is lost, and with it its files of '%s'",
                      qn_leg_source(stage, 0)->name);
-    if (error->status == QUERN_OK && comm->node_rank == 0)
-        make_tasks(engine, stage, &message, error);
     quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_comm_broadcast(comm, &of_job, sizeof of_job, 0, error);
+    if (status == QUERN_OK && comm->node_rank == 0)
+        make_tasks(engine, stage, &of_job, &message, error);
+    status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
         status = qn_comm_collect(comm, message.data, message.bytes, &text, &bytes, error);
     if (status == QUERN_OK && comm->rank == 0 && qn_node_tasks_unpack(far_out, stage, text, bytes, error) != QUERN_OK)
@@ -259,4 +277,77 @@ void qn_node_tasks_destroy(qn_far_tasks *far)
     free(far->items);
     free(far->text);
     *far = (qn_far_tasks){0};
+}
+
+/* ---- what there is ---- */
+
+/* 0: it reads none, or they cannot be listed, of which the stage will say more. */
+static uint64_t digest_here(const qn_stage *stage, uint32_t node)
+{
+    char host[QN_BEAT_HOST_BYTES];
+    qn_error ignored = {0};
+    bool is_known = qn_node_tasks_are_there(stage);
+    qn_beat_get_host(host);
+    uint64_t digest = qn_checksum(host, strlen(host), 0);
+    for (uint32_t leg = 0; leg < stage->leg_count && is_known; leg++) {
+        qn_task_leg here = {0};
+        if (!is_on_nodes(stage, leg))
+            continue;
+        is_known = qn_task_leg_list_here(&here, &qn_leg_source(stage, leg)->text, node, &ignored) == QUERN_OK &&
+                   qn_listing_digest(&here.listing, &digest);
+        qn_listing_destroy(&here.listing);
+        free(here.path_marks);
+    }
+    return is_known ? digest | 1 : 0;
+}
+
+/* Those of all nodes, one behind the other. */
+static quern_status combine(uint64_t *digests, uint32_t stage_count, const void *text, size_t bytes, qn_error *error)
+{
+    qn_reader reader = qn_reader_of(text, bytes);
+    for (uint32_t i = 0; i < stage_count; i++)
+        digests[i] = 1;
+    while (reader.left_bytes > 0 && !reader.failed)
+        for (uint32_t i = 0; i < stage_count; i++) {
+            uint64_t digest = qn_reader_u64(&reader);
+            bool is_known = digest != 0 && digests[i] != 0;
+            digests[i] = is_known ? qn_checksum(&digest, sizeof digest, digests[i]) | 1 : 0;
+        }
+    return reader.failed ? qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a message on the files of nodes is too short")
+                         : QUERN_OK;
+}
+
+static quern_status digest_all(qn_engine *engine, const qn_stages *stages, qn_error *error)
+{
+    qn_comm *comm = engine->comm;
+    qn_buffer message = {0};
+    void *text = NULL;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < stages->count && comm->node_rank == 0; i++)
+        qn_buffer_append_u64(&message, digest_here(&stages->items[i], comm->node));
+    if (message.failed)
+        no_memory(error);
+    quern_status status = qn_comm_agree(comm, error);
+    if (status == QUERN_OK)
+        status = qn_comm_collect(comm, message.data, message.bytes, &text, &bytes, error);
+    if (status == QUERN_OK && comm->rank == 0)
+        combine(engine->node_files, stages->count, text, bytes, error);
+    free(text);
+    qn_buffer_fini(&message);
+    if (status == QUERN_OK)
+        status = qn_comm_agree(comm, error);
+    return status == QUERN_OK ? qn_comm_broadcast(comm, engine->node_files, sizeof engine->node_files, 0, error)
+                              : status;
+}
+
+quern_status qn_node_tasks_digest(qn_engine *engine, const qn_stages *stages, qn_error *error)
+{
+    bool is_lost = engine->node_names != engine->first_node_names, are_there = false;
+    for (uint32_t i = 0; i < stages->count; i++)
+        are_there |= qn_node_tasks_are_there(&stages->items[i]);
+    if (!are_there || (is_lost && engine->node_files_run == engine->checkpoint.run + 1))
+        return QUERN_OK;
+    memset(engine->node_files, 0, sizeof engine->node_files);
+    engine->node_files_run = engine->checkpoint.run + 1;
+    return digest_all(engine, stages, error);
 }

@@ -17,15 +17,21 @@
 
 #include "runtime/engine/engine.h"
 #include "runtime/engine/task_list.h"
+#include "runtime/engine/task_state.h"
 
 /* Whether a leg of the stage reads such files. */
 bool qn_node_tasks_are_there(const qn_stage *stage);
 
-/* Collective; the same outcome on all ranks, of which one may come with an error. *far_out: the tasks, on rank 0; elsewhere none.
- * QUERN_ERROR_INPUT, and as qn_task_list_create(). */
-quern_status qn_node_tasks_gather(const qn_engine *engine, const qn_stage *stage, qn_far_tasks *far_out,
-                                  qn_error *error);
+/* Collective; the same outcome on all ranks, of which one may come with an error. begun: rank 0's: by an earlier attempt at the job, which cut as
+ * it says; NULL: nothing. *far_out: the tasks, on rank 0; elsewhere none. QUERN_ERROR_INPUT, and as qn_task_list_create(). */
+quern_status qn_node_tasks_gather(const qn_engine *engine, const qn_stage *stage, const qn_task_state *begun,
+                                  qn_far_tasks *far_out, qn_error *error);
 void qn_node_tasks_destroy(qn_far_tasks *far); /* takes a zeroed one */
+
+/* Makes the engine's node_files: of each stage that reads such files a digest of what there is, node after node: the node's name, paths, sizes and
+ * times of change. 0: it reads none, or they cannot be listed. Where the run was begun when no node was lost, as it was then: what has been made of
+ * the files of that node is as good as before. Collective; the same outcome on all ranks. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_INTERNAL. */
+quern_status qn_node_tasks_digest(qn_engine *engine, const qn_stages *stages, qn_error *error);
 
 /* Appends what is on this node to a message. */
 void qn_node_tasks_pack(const qn_task_list *list, const qn_stage *stage, uint32_t node, qn_buffer *message);

@@ -112,7 +112,7 @@ static quern_status check_operator(const qn_node *node, const qn_edge_stats *edg
     return QUERN_OK;
 }
 
-/* One leg, but for what arrives at the end; and the result that it reads, if it does. */
+/* One leg, but for what arrives at the end; and the result that it reads, if it does. from: NULL: it reads none, or an earlier attempt did. */
 static quern_status check_leg(const qn_stage *stage, uint32_t number, const stage_sums *sums, const qn_result *from,
                               qn_error *error)
 {
@@ -142,7 +142,7 @@ static quern_status check_balance(const qn_stage_run *run, const stage_sums *sum
     uint64_t due = arrived + sums->delivered_before;
     for (uint32_t i = 0; i < stage->leg_count && status == QUERN_OK; i++) {
         const qn_leg *leg = &stage->legs[i];
-        status = check_leg(stage, i, sums, run->from[i], error);
+        status = check_leg(stage, i, sums, run->goes_on ? NULL : run->from[i], error);
         left += sums->edges[leg->first_step + leg->operator_count].records_out;
     }
     if (status == QUERN_OK && left != due)

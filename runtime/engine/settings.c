@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/engine/allocation.h"
+#include "runtime/engine/scratch_choice.h"
 #include "runtime/shuffle/shuffle.h"
 #include "runtime/topology/memory_limit.h"
 #include "scheduler/scheduler.h"
@@ -17,7 +17,6 @@
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
 
-#define MEMORY_PERCENT          70 /* of what the node allows, by default: the rest is the system's and the page cache's */
 #define READER_BYTES            (11 * MIB / 2) /* a reader's buffer, operators, a part being written, plan and report */
 #define POOL_BYTES_MIN          (2 * MIB)      /* below, every block would spill */
 #define POOL_BYTES_MIN_MANY     (1 * MIB)      /* of each of several reductions: most of them only wait to be read */
@@ -159,7 +158,7 @@ static quern_status decide_memory(qn_settings *settings, const quern_options *op
             return status;
         settings->memory_source = limit.source;
         settings->memory_is_machines = limit.is_physical;
-        settings->node_memory_bytes = limit.bytes / 100 * MEMORY_PERCENT;
+        settings->node_memory_bytes = limit.bytes / 100 * QN_SETTINGS_MEMORY_PERCENT;
     }
     settings->rank_memory_bytes = settings->node_memory_bytes / comm->node_size;
     return QUERN_OK;
@@ -176,18 +175,6 @@ static void decide_bounds(qn_settings *settings, const quern_options *options)
     settings->record_bytes_max = clamp(settings->record_bytes_max, 1, ((uint64_t)1 << 31) - 1);
 }
 
-static const char *choose_scratch(const quern_options *options)
-{
-    if (options->scratch_dir)
-        return options->scratch_dir;
-    const char *of_job = getenv("SLURM_TMPDIR"), *by_user = getenv("TMPDIR");
-    if (of_job && *of_job && access(of_job, W_OK | X_OK) == 0) /* not every node has it */
-        return of_job;
-    if (by_user && *by_user)
-        return by_user;
-    return "/var/tmp"; /* not /tmp, which may be memory */
-}
-
 /* What is asked for, or has its place in the job directory; NULL: neither, or no memory. */
 static char *choose_path(const char *path, const char *job_dir, const char *name)
 {
@@ -201,7 +188,7 @@ static char *choose_path(const char *path, const char *job_dir, const char *name
 static quern_status copy_texts(qn_settings *settings, const quern_options *options, qn_error *error)
 {
     const char *job_dir = options->job_dir;
-    settings->scratch_dir = strdup(choose_scratch(options));
+    settings->scratch_dir = strdup(qn_scratch_choose(options->scratch_dir));
     settings->job_dir = job_dir ? strdup(job_dir) : NULL;
     settings->node_local = options->node_local ? strdup(options->node_local) : NULL;
     settings->report_path = choose_path(options->report_path, job_dir, "report.json");

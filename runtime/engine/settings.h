@@ -17,6 +17,9 @@
 #include "runtime/comm/comm.h"
 #include "runtime/data/spill.h"
 
+/* Of what the node allows, by default: the rest is the system's and the page cache's. */
+#define QN_SETTINGS_MEMORY_PERCENT 70
+
 typedef struct qn_settings {
     uint64_t node_memory_bytes;
     const char *memory_source; /* what decided it; static */

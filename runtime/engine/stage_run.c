@@ -1,29 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/stage_run.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
-#include "runtime/data/key_text.h"
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/isolation.h"
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/node_tasks.h"
 #include "runtime/engine/quotes.h"
-#include "runtime/engine/result_feed.h"
+#include "runtime/engine/result_legs.h"
 #include "runtime/engine/stage_parts.h"
 #include "runtime/engine/stage_places.h"
 #include "runtime/engine/stage_restore.h"
-#include "runtime/engine/stretches.h"
 #include "runtime/engine/task_run.h"
-#include "runtime/exec/grouper.h"
-
-#define GROUPS_AT_ONCE 16
-#define GROUP_BYTES_MAX                                                                                                \
-    ((uint64_t)1 << 20) /* of a group's values in memory: the part of a reader, which a leg of groups has not */
 
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
 void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff, qn_timeline_state as)
@@ -82,291 +73,6 @@ static quern_status end_in_sink(void *user, const qn_batch *batch, qn_error *err
     return qn_sink_writer_put(end->run->writer, batch, error);
 }
 
-/* Appends to a failure's text where it happened, in a leg that reads a result. */
-static void locate_in_result(const qn_chain *chain, const qn_node *source, const qn_batch *batch, qn_error *failure)
-{
-    bool exact = qn_chain_knows_record(chain, failure);
-    uint32_t at = exact ? chain->failed_origin : 0;
-    char key[QN_KEY_TEXT_BYTES_MAX + 1];
-    size_t used = strlen(failure->text);
-    qn_key_describe(source->schema.key, batch->block.key[at], batch->block.key_bytes[at], key);
-    snprintf(failure->text + used, sizeof failure->text - used, ", %s '%s' %s key \"%s\" (%u bytes)",
-             exact ? "on the record of" : "in the block of records of", source->name, exact ? "with" : "from", key,
-             batch->block.key_bytes[at]);
-}
-
-/* feed: NULL where groups come from elsewhere. */
-static void locate(const qn_stage_run *run, const qn_chain *chain, const qn_node *source, const qn_result_feed *feed,
-                   const qn_batch *batch, qn_error *failure)
-{
-    if (feed && feed->memory)
-        qn_memory_leg_locate(chain, feed->memory, run->engine->comm->rank, failure);
-    else
-        locate_in_result(chain, source, batch, failure);
-}
-
-/* The same block again and again until it passes or there were too many attempts: the data is here and nowhere else. */
-static quern_status try_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_result_feed *feed,
-                                     const qn_batch *batch, qn_error *error)
-{
-    uint64_t skip = 0;
-    qn_chain *chain = &run->chains[leg];
-    for (uint32_t attempt = 1;; attempt++) {
-        qn_error failure = {0};
-        run->figures.attempts++;
-        quern_status status = qn_chain_run(chain, batch, skip, &failure);
-        if (status == QUERN_OK)
-            return QUERN_OK;
-        run->figures.attempts_failed++;
-        if (!chain->callback_failed || chain->has_stretches || attempt == run->engine->settings.attempt_count_max) {
-            locate(run, chain, source, feed, batch, &failure);
-            return qn_error_set(error, failure.status, 0, "%s", failure.text);
-        }
-        skip = chain->delivered > skip ? chain->delivered : skip;
-    }
-}
-
-/* Of groups, too, whose own chain is on the site meanwhile. */
-static quern_status run_result_block(qn_stage_run *run, uint32_t leg, const qn_node *source, const qn_result_feed *feed,
-                                     const qn_batch *batch, qn_error *error)
-{
-    qn_site *site = &run->engine->site;
-    const qn_chain *before = site->chain;
-    site->chain = &run->chains[leg];
-    quern_status status = try_result_block(run, leg, source, feed, batch, error);
-    site->chain = before;
-    return status;
-}
-
-/* A failure of the worker's own becomes the agent's, unless that has one already. */
-static void keep_failure(qn_stage_run *run, const qn_error *failure)
-{
-    if (failure->status != QUERN_OK && run->agent.error.status == QUERN_OK)
-        run->agent.error = *failure;
-}
-
-static void identify(qn_stage_run *run, uint32_t leg, const qn_result_feed *feed, qn_batch *batch)
-{
-    if (feed->memory)
-        qn_memory_leg_identify(run, leg, feed->memory, batch);
-    else
-        qn_identities_make(&run->identities, batch, qn_leg_source(run->stage, leg)->kind != QN_NODE_REDUCE);
-}
-
-static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed *feed)
-{
-    quern_status status = QUERN_OK;
-    qn_error failure = {0};
-    qn_batch batch = {0};
-    run->identities = (qn_identities){0};
-    do {
-        status = qn_result_feed_next(feed, &batch, &failure);
-        if (status == QUERN_OK && qn_chain_samples(&run->chains[leg]))
-            identify(run, leg, feed, &batch);
-        qn_agent_leave(&run->agent);
-        if (status == QUERN_OK && batch.block.count > 0)
-            status = run_result_block(run, leg, qn_leg_source(run->stage, leg), feed, &batch, &failure);
-        qn_agent_enter(&run->agent);
-        if (status == QUERN_OK) {
-            run->source_records[leg] += batch.block.count;
-            run->source_bytes[leg] += qn_batch_bytes(&batch);
-        }
-        qn_agent_progress_if_due(&run->agent);
-    } while (status == QUERN_OK && batch.block.count > 0 && !run->agent.aborted);
-    keep_failure(run, &failure);
-    return status;
-}
-
-/* What groups gave, on to the other operators. Outside the gate. */
-static quern_status end_in_chain(void *user, const qn_batch *batch, qn_error *error)
-{
-    const qn_leg_end *end = user;
-    const qn_stage *stage = end->run->stage;
-    qn_batch numbered = *batch;
-    if (qn_chain_samples(&end->run->chains[end->leg]))
-        qn_identities_make(&end->run->identities, &numbered, true);
-    numbered.origin = NULL; /* they are the source records of the chain that follows */
-    return run_result_block(end->run, end->leg, stage->steps[stage->legs[end->leg].first_step + 1], NULL, &numbered,
-                            error);
-}
-
-/* Group by group, outside the gate but for progress now and then. */
-static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *grouper, qn_error *failure)
-{
-    quern_status status = QUERN_OK;
-    bool more = true;
-    while (status == QUERN_OK && more && !run->agent.aborted) {
-        qn_agent_leave(&run->agent);
-        for (int turn = 0; turn < GROUPS_AT_ONCE && status == QUERN_OK && more; turn++)
-            status = qn_grouper_next(grouper, &more, failure);
-        qn_agent_enter(&run->agent);
-        qn_agent_progress_if_due(&run->agent);
-    }
-    run->source_records[leg] += qn_grouper_get_read_count(grouper);
-    run->source_bytes[leg] += qn_grouper_get_read_bytes(grouper);
-    run->figures.attempts += run->groupings[leg].turn_attempts;
-    run->figures.attempts_failed += run->groupings[leg].turn_attempts_failed;
-    const qn_result *beside = run->from[leg]->beside;
-    if (beside && beside->collated->retired)
-        run->beside_records[leg] += qn_grouper_get_beside_count(grouper);
-    qn_agent_leave(&run->agent);
-    if (status == QUERN_OK && !run->agent.aborted)
-        status = qn_chain_end_turns(&run->groupings[leg], qn_grouper_get_read_count(grouper), failure);
-    qn_agent_enter(&run->agent);
-    return status;
-}
-
-static quern_status run_groups(qn_stage_run *run, uint32_t leg)
-{
-    qn_grouper *grouper = NULL;
-    qn_error failure = {0};
-    qn_grouper_config config = {
-        .node = run->stage->steps[run->stage->legs[leg].first_step + 1],
-        .collator = run->from[leg]->collated,
-        .beside = run->from[leg]->beside ? run->from[leg]->beside->collated : NULL,
-        .beside_side = run->from[leg]->beside_side,
-        .chain = &run->groupings[leg],
-        .attempt_count_max = run->engine->settings.attempt_count_max,
-        .kept_bytes_max = GROUP_BYTES_MAX,
-    };
-    run->identities = (qn_identities){0};
-    qn_agent_leave(&run->agent); /* sorting may take long */
-    quern_status status = qn_collator_rewind(config.collator, &failure);
-    if (status == QUERN_OK && config.beside)
-        status = qn_collator_rewind(config.beside, &failure);
-    qn_agent_enter(&run->agent);
-    if (status == QUERN_OK)
-        status = qn_grouper_create(&grouper, &config, &failure);
-    run->engine->site.chain = &run->groupings[leg];
-    if (status == QUERN_OK)
-        status = feed_groups(run, leg, grouper, &failure);
-    run->engine->site.chain = NULL;
-    qn_grouper_destroy(grouper);
-    keep_failure(run, &failure);
-    return status;
-}
-
-static bool has_groups(const qn_stage *stage, uint32_t leg)
-{
-    uint32_t first = stage->legs[leg].first_step + 1;
-    return stage->legs[leg].operator_count > 0 && qn_node_is_grouping(stage->steps[first]) &&
-           !qn_stage_looks_up(stage, first);
-}
-
-static quern_status end_part_of_result(qn_stage_run *run)
-{
-    quern_status status = QUERN_OK;
-    if (run->agent.aborted)
-        return status;
-    qn_agent_leave(&run->agent); /* syncing may take long */
-    status = qn_stage_end_part(run, &run->agent.error);
-    qn_agent_enter(&run->agent);
-    return status;
-}
-
-/* Whether the first records decide how all are divided; their order has no meaning then. */
-static bool is_sampled(const qn_stage_run *run)
-{
-    return run->engine->comm->size > 1 && run->into && run->into->kind == QN_RESULT_COLLATED;
-}
-
-static quern_status open_feed(qn_stage_run *run, uint32_t leg, qn_result_feed *feed, qn_error *failure)
-{
-    const qn_node *source = qn_leg_source(run->stage, leg);
-    if (!run->from[leg])
-        return qn_result_feed_open_memory(feed, source, is_sampled(run), failure);
-    return qn_result_feed_open(feed, run->from[leg], source, qn_stage_makes_parts(run), failure);
-}
-
-typedef struct part_feed {
-    qn_result_feed *feed;
-    size_t part;
-} part_feed;
-
-/* A part of what is here, from its begin. */
-static quern_status feed_stretch(qn_stage_run *run, uint32_t leg, bool is_first, void *user)
-{
-    const part_feed *of = user;
-    qn_error failure = {0};
-    if (is_first)
-        return feed_result(run, leg, of->feed);
-    qn_result_feed_close(of->feed);
-    *of->feed = (qn_result_feed){0};
-    quern_status status = open_feed(run, leg, of->feed, &failure);
-    keep_failure(run, &failure);
-    if (status != QUERN_OK)
-        return status;
-    qn_result_feed_begin_part(of->feed, of->part, run->engine->comm->rank);
-    return feed_result(run, leg, of->feed);
-}
-
-/* A part of a result that is read is a part of what is made. */
-static quern_status run_result_part(qn_stage_run *run, uint32_t leg, qn_result_feed *feed, size_t part)
-{
-    uint64_t place = qn_result_feed_begin_part(feed, part, run->engine->comm->rank);
-    if (run->places[leg])
-        qn_chain_begin_part(&run->chains[leg], &run->places[leg][place]);
-    quern_status status = qn_stage_begin_part(run, leg, place, false, &run->agent.error);
-    part_feed of = {feed, part};
-    if (status == QUERN_OK)
-        status = qn_stretches_run(run, leg, place, feed_stretch, &of);
-    return status == QUERN_OK ? end_part_of_result(run) : status;
-}
-
-static quern_status group_stretch(qn_stage_run *run, uint32_t leg, bool is_first, void *user)
-{
-    (void)is_first;
-    (void)user;
-    return run_groups(run, leg);
-}
-
-/* The groups of this rank are one part. */
-static quern_status run_part_of_groups(qn_stage_run *run, uint32_t leg)
-{
-    quern_status status = qn_stage_begin_part(run, leg, run->engine->comm->rank, false, &run->agent.error);
-    if (status == QUERN_OK)
-        status = qn_stretches_run(run, leg, run->engine->comm->rank, group_stretch, NULL);
-    return status == QUERN_OK ? end_part_of_result(run) : status;
-}
-
-static quern_status run_result(qn_stage_run *run, uint32_t leg)
-{
-    if (has_groups(run->stage, leg))
-        return run_part_of_groups(run, leg);
-    qn_result_feed feed = {0};
-    qn_error failure = {0};
-    size_t part_count = run->from[leg] ? qn_result_get_local_part_count(run->from[leg]) : 1;
-    qn_agent_leave(&run->agent); /* sorting may take long */
-    quern_status status = open_feed(run, leg, &feed, &failure);
-    qn_agent_enter(&run->agent);
-    keep_failure(run, &failure);
-    for (size_t part = 0; part < part_count && status == QUERN_OK && !run->agent.aborted; part++)
-        status = run_result_part(run, leg, &feed, part);
-    qn_result_feed_close(&feed);
-    return status;
-}
-
-/* All legs that read what is here: results and memory. If there is one, the master waits to hear that they are through. */
-static void run_results(qn_stage_run *run)
-{
-    qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_REDUCE);
-    uint64_t start_ns = qn_clock_ns();
-    quern_status status = QUERN_OK;
-    uint32_t count = 0;
-    for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK && !run->agent.aborted; leg++) {
-        if (qn_leg_has_tasks(run->stage, leg))
-            continue;
-        status = run_result(run, leg);
-        count++;
-    }
-    run->figures.work_ns += count > 0 ? qn_clock_ns() - start_ns : 0;
-    qn_timeline_enter(before);
-    if (status == QUERN_OK && count > 0)
-        qn_agent_report_idle(&run->agent);
-    else if (status != QUERN_OK && !run->agent.aborted)
-        qn_agent_break(&run->agent, &run->agent.error);
-}
-
 /* For good, or for now. */
 static quern_status end_inserts(qn_stage_run *run)
 {
@@ -407,7 +113,7 @@ static void keep_edges(qn_stage_run *run)
         run->figures.cached_records += is_from_earlier_run(run, i) ? read : run->beside_records[i];
         run->figures.end_records += run->chains[i].end_records;
         run->edges[leg->first_step] = (qn_edge_stats){read, read, 0};
-        uint32_t grouping = has_groups(stage, i);
+        uint32_t grouping = qn_leg_has_groups(stage, i);
         if (grouping)
             run->edges[leg->first_step + 1] = qn_chain_edge(&run->groupings[i], 0);
         for (uint32_t op = grouping; op < leg->operator_count; op++)
@@ -491,7 +197,7 @@ static const char *name_of_result(const qn_stage_run *run)
     const qn_node *result = run->stage->result;
     for (uint32_t i = 0; result && i < all->count; i++)
         for (uint32_t leg = 0; leg < all->items[i].leg_count; leg++)
-            if (has_groups(&all->items[i], leg) && qn_leg_source(&all->items[i], leg) == result)
+            if (qn_leg_has_groups(&all->items[i], leg) && qn_leg_source(&all->items[i], leg) == result)
                 return all->items[i].steps[all->items[i].legs[leg].first_step + 1]->name;
     return result ? result->name : NULL;
 }
@@ -499,7 +205,7 @@ static const char *name_of_result(const qn_stage_run *run)
 static quern_status check_callbacks(qn_stage_run *run, uint32_t leg, qn_error *error)
 {
     quern_status status = qn_chain_check(&run->chains[leg], run->stage->result, name_of_result(run), error);
-    if (status == QUERN_OK && has_groups(run->stage, leg))
+    if (status == QUERN_OK && qn_leg_has_groups(run->stage, leg))
         status = qn_chain_check(&run->groupings[leg], NULL, NULL, error);
     return status;
 }
@@ -527,14 +233,14 @@ static quern_status prepare_leg(qn_stage_run *run, uint32_t number, qn_error *er
 {
     const qn_leg *leg = &run->stage->legs[number];
     const qn_node *const *operators = run->stage->steps + leg->first_step + 1;
-    uint32_t grouping = has_groups(run->stage, number);
+    uint32_t grouping = qn_leg_has_groups(run->stage, number);
     run->ends[number] = (qn_leg_end){run, number};
     prepare_bad_log(run, number);
     quern_status status = qn_chain_init(&run->chains[number], operators + grouping, leg->operator_count - grouping,
                                         run->engine->counters, end_of(run), &run->ends[number], error);
     if (status == QUERN_OK && grouping)
-        status = qn_chain_init(&run->groupings[number], operators, 1, run->engine->counters, end_in_chain,
-                               &run->ends[number], error);
+        status = qn_chain_init(&run->groupings[number], operators, 1, run->engine->counters,
+                               qn_result_legs_end_in_chain, &run->ends[number], error);
     if (status == QUERN_OK)
         prepare_samples(run, number, leg->first_step + 1 + grouping);
     if (status == QUERN_OK)
@@ -581,13 +287,10 @@ static bool can_rest(const qn_stage_run *run)
     return qn_checkpoint_can_cut(&run->engine->checkpoint, run->stages, run->index);
 }
 
-static quern_status start_master(qn_stage_run *run, qn_error *error)
+/* begun: by an earlier attempt at the job; NULL: nothing. */
+static quern_status start_master(qn_stage_run *run, qn_task_state *begun, qn_error *error)
 {
     qn_engine *engine = run->engine;
-    qn_checkpoint *checkpoint = &engine->checkpoint;
-    qn_task_state begun;
-    bool has_begun = run->kept ? qn_checkpoint_get_made(checkpoint, run->index, &run->kept->list, &begun)
-                               : qn_checkpoint_get_tasks(checkpoint, run->index, &begun);
     qn_master_config config = {.comm = engine->comm,
                                .settings = &engine->settings,
                                .progress = &engine->progress,
@@ -598,17 +301,30 @@ static quern_status start_master(qn_stage_run *run, qn_error *error)
                                .number = engine->stage_number,
                                .rank_node = engine->rank_node,
                                .far = &run->far,
-                               .epochs = checkpoint->directory ? &checkpoint->when : NULL,
+                               .epochs = engine->checkpoint.directory ? &engine->checkpoint.when : NULL,
                                .into = can_rest(run) ? run->into : NULL,
                                .note = run->notes_parts ? qn_checkpoint_watch_parts : NULL,
                                .note_user = &run->notes,
                                .counter_count = qn_counter_count(engine->counters),
                                .check = qn_stage_check_outputs,
                                .check_user = run,
-                               .begun = has_begun ? &begun : NULL};
-    quern_status status = qn_master_start(&run->master, &config, error);
-    qn_task_state_fini(&begun);
-    return status;
+                               .begun = begun};
+    return qn_master_start(&run->master, &config, error);
+}
+
+static void make_tasks(qn_stage_run *run, qn_error *error)
+{
+    const qn_checkpoint *checkpoint = &run->engine->checkpoint;
+    qn_task_state state = {0}, *begun = NULL;
+    bool is_master = run->engine->comm->rank == 0;
+    if (is_master && (run->kept ? qn_checkpoint_get_made(checkpoint, run->index, &run->kept->list, &state)
+                                : qn_checkpoint_get_tasks(checkpoint, run->index, &state)))
+        begun = &state;
+    if (qn_node_tasks_are_there(run->stage))
+        qn_node_tasks_gather(run->engine, run->stage, begun, &run->far, error);
+    if (error->status == QUERN_OK && is_master)
+        start_master(run, begun, error);
+    qn_task_state_fini(&state);
 }
 
 /* What an earlier attempt at the job had of the stage. */
@@ -622,14 +338,19 @@ static quern_status take_up(qn_stage_run *run, qn_error *error)
     if (run->kept)
         return status == QUERN_OK ? qn_stage_take_up_parts(run, goes_on, error) : status;
     qn_checkpoint_stage stage = about(run);
+    run->goes_on = goes_on;
     run->restores = goes_on && run->into->kind == QN_RESULT_COLLATED;
     run->master.restores = run->restores;
+    run->master.has_results &= !goes_on;
     if (status == QUERN_OK && goes_on)
         status = qn_checkpoint_take_up(checkpoint, &stage, error);
     if (status == QUERN_OK && run->restores) {
         qn_stage_expect_saved(run, error);
         status = qn_comm_agree(run->engine->comm, error);
     }
+    run->keeps = run->restores && can_rest(run) && qn_checkpoint_can_keep(checkpoint, run->index);
+    if (run->keeps && run->engine->comm->rank == 0)
+        qn_master_hold(&run->master);
     if (status != QUERN_OK || goes_on)
         return status;
     if (run->engine->comm->rank == 0)
@@ -658,10 +379,7 @@ static quern_status prepare(qn_stage_run *run, qn_error *error)
         return error->status;
     if (prepare_chains(run, error) == QUERN_OK && engine->settings.isolate)
         qn_isolation_begin(run, error);
-    if (qn_node_tasks_are_there(run->stage))
-        qn_node_tasks_gather(engine, run->stage, &run->far, error);
-    if (error->status == QUERN_OK && is_master)
-        start_master(run, error);
+    make_tasks(run, error);
     quern_status status = qn_comm_agree(engine->comm, error);
     if (status == QUERN_OK)
         status = take_up(run, error);
@@ -685,13 +403,15 @@ static void stop_agent(qn_stage_run *run)
     run->figures.tasks_left += run->agent.left_count;
 }
 
-/* All ranks have left their tasks: what there is is saved, and then the stage goes on, unless the job is to end. */
+/* All ranks have left their tasks: what there is is saved, or is already, and then the stage goes on, unless the job is to end. */
 static quern_status rest(qn_stage_run *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
     qn_checkpoint_stage stage = about(run);
     bool ends = false;
-    quern_status status = qn_checkpoint_cut(&engine->checkpoint, &stage, &run->master, &ends, error);
+    quern_status status = run->keeps ? qn_checkpoint_keep(&engine->checkpoint, &stage, error)
+                                     : qn_checkpoint_cut(&engine->checkpoint, &stage, &run->master, &ends, error);
+    run->keeps = false;
     if (status == QUERN_OK && ends)
         status = qn_error_set(error, QUERN_ERROR_SUSPENDED, 0,
                               "the job was told to end, or its time is over: what it has done is in %s",
@@ -718,14 +438,15 @@ static void start_watchdog(qn_stage_run *run)
 /* From rest to rest until the tasks are done. */
 static void work(qn_stage_run *run, qn_error *error)
 {
+    bool reads_results = !run->is_restored && !run->goes_on;
     for (;;) {
         start_watchdog(run);
         qn_heartbeat_see(run->engine->heartbeat, &run->agent);
         if (run->restores)
             qn_stage_restore_saved(run);
-        else if (!run->is_restored)
-            run_results(run); /* a stage that has some does not rest */
-        run->restores = false;
+        else if (reads_results)
+            qn_result_legs_run(run);
+        run->restores = reads_results = false;
         qn_tasks_run(run);
         finish_rounds(run);
         qn_heartbeat_unsee(run->engine->heartbeat);

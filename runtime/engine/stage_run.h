@@ -83,9 +83,11 @@ struct qn_stage_run {
     const qn_stages *stages; /* of the run, and the one that this is */
     uint32_t index;
     const qn_stage *stage;
-    bool restores;                     /* an earlier attempt at the job has saved some of the collated result */
-    bool is_restored;                  /* or all of it: nothing is run */
-    const int64_t *counted;            /* what counters had before; borrowed */
+    bool restores;          /* an earlier attempt at the job has saved some of the collated result */
+    bool keeps;             /* and the ranks rest before anything else comes, to go on with its files */
+    bool is_restored;       /* or all of it: nothing is run */
+    bool goes_on;           /* after an epoch of that attempt, which was through with what legs read of results */
+    const int64_t *counted; /* what counters had before; borrowed */
     qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */
     const struct qn_lookup *lookups[QN_STEP_COUNT_MAX]; /* of the steps that are broadcast joins; borrowed */
     qn_result *into;                                    /* one of the three is not NULL; this one exchanges records */

@@ -151,6 +151,12 @@ static bool is_awaited(const qn_stragglers *stragglers, const qn_held_task *held
     return held->is_asked && now_ns - held->asked_ns < (stragglers->is_eager ? LOOKS_EVERY_NS : PATIENCE_NS);
 }
 
+/* Whether there was nobody for it a moment ago. */
+static bool is_refused(const qn_stragglers *stragglers, const qn_held_task *held, uint64_t now_ns)
+{
+    return held->was_refused && now_ns - held->refused_ns < (stragglers->is_eager ? LOOKS_EVERY_NS : PATIENCE_NS);
+}
+
 /* What there is to do about a rank's first task, and what that is worth. */
 static qn_straggler_advice judge(const qn_stragglers *stragglers, const qn_rank_pace *pace, uint64_t now_ns,
                                  uint64_t *gain_ns_out)
@@ -158,6 +164,8 @@ static qn_straggler_advice judge(const qn_stragglers *stragglers, const qn_rank_
     const qn_held_task *first = &pace->held[0];
     outlook ahead = look_ahead(stragglers, pace, now_ns);
     *gain_ns_out = ahead.rest_ns;
+    if (is_refused(stragglers, first, now_ns))
+        return QN_STRAGGLER_NONE;
     bool may_second = stragglers->may_second && !first->has_second;
     if (stragglers->makes_parts) {
         bool is_late = pays(stragglers, pace, ahead.rest_ns, first->bytes, SECOND_NS_MIN);
@@ -201,7 +209,7 @@ static void look_at_rank(qn_stragglers *stragglers, uint32_t rank, uint32_t coun
     qn_straggler_finding finding = {.advice = QN_STRAGGLER_ASK, .rank = rank, .gain_ns = UINT64_MAX};
     bool has_reserve = false;
     for (uint32_t slot = pace->held_count; slot-- > 1;) {
-        if (pace->held[slot].is_asked)
+        if (pace->held[slot].is_asked || is_refused(stragglers, &pace->held[slot], now_ns))
             continue;
         has_reserve = true;
         finding.task = pace->held[slot].task;
@@ -223,6 +231,7 @@ static void look(qn_stragglers *stragglers, uint64_t now_ns)
         count_max = QN_STRAGGLER_FINDINGS_MAX;
     stragglers->looked_ns = now_ns;
     stragglers->found_count = stragglers->told_count = 0;
+    stragglers->has_refused = false;
     for (uint32_t rank = 0; count_max > 0 && rank < stragglers->rank_count; rank++)
         look_at_rank(stragglers, rank, count_max, now_ns);
 }
@@ -240,29 +249,63 @@ static qn_held_task *find_held(const qn_stragglers *stragglers, const qn_straggl
 static void mark_told(qn_held_task *held, qn_straggler_advice advice, uint64_t now_ns)
 {
     if (advice == QN_STRAGGLER_SECOND) {
-        held->has_second = true; /* until it ends, if it can be begun */
+        held->has_second = true; /* until it ends or is refused */
         return;
     }
     held->is_asked = true;
     held->asked_ns = now_ns;
 }
 
-qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, uint64_t now_ns, uint32_t *rank_out,
-                                       uint32_t *task_out)
+static void refuse(qn_stragglers *stragglers, qn_held_task *held, uint64_t now_ns)
+{
+    stragglers->has_refused = true;
+    held->was_refused = true;
+    held->refused_ns = now_ns;
+}
+
+void qn_stragglers_refuse_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t now_ns)
+{
+    qn_straggler_finding of = {.rank = rank, .task = task};
+    qn_held_task *held = stragglers->ranks ? find_held(stragglers, &of) : NULL;
+    if (!held)
+        return;
+    held->has_second = false;
+    refuse(stragglers, held, now_ns);
+}
+
+/* The next finding of the last look that can be followed; NULL: there is none. */
+static const qn_straggler_finding *tell_next(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns)
+{
+    while (stragglers->told_count < stragglers->found_count) {
+        const qn_straggler_finding *finding = &stragglers->found[stragglers->told_count++];
+        qn_held_task *held = find_held(stragglers, finding);
+        if (held && (finding->advice != QN_STRAGGLER_ASK || qn_sched_has_taker(sched, finding->task))) {
+            mark_told(held, finding->advice, now_ns);
+            return finding;
+        }
+        if (held)
+            refuse(stragglers, held, now_ns);
+    }
+    return NULL;
+}
+
+qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns,
+                                       uint32_t *rank_out, uint32_t *task_out)
 {
     if (!stragglers->ranks || stragglers->idle_count == 0)
         return QN_STRAGGLER_NONE;
     if (now_ns - stragglers->looked_ns >= LOOKS_EVERY_NS + stragglers->rank_count * LOOK_NS_OF_RANK)
         look(stragglers, now_ns);
-    while (now_ns == stragglers->looked_ns && stragglers->told_count < stragglers->found_count) {
-        const qn_straggler_finding *finding = &stragglers->found[stragglers->told_count++];
-        qn_held_task *held = find_held(stragglers, finding);
-        if (!held)
-            continue;
-        mark_told(held, finding->advice, now_ns);
-        *rank_out = finding->rank;
-        *task_out = finding->task;
-        return finding->advice;
+    while (stragglers->looked_ns == now_ns) {
+        const qn_straggler_finding *finding = tell_next(stragglers, sched, now_ns);
+        if (finding) {
+            *rank_out = finding->rank;
+            *task_out = finding->task;
+            return finding->advice;
+        }
+        if (!stragglers->has_refused)
+            break;
+        look(stragglers, now_ns); /* others come into question now */
     }
     return QN_STRAGGLER_NONE;
 }

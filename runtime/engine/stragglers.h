@@ -23,13 +23,15 @@
 #include <stdint.h>
 
 #include "runtime/base/status.h"
+#include "scheduler/scheduler.h"
 
 typedef struct qn_held_task {
     uint32_t task;
     bool is_whole; /* once it is begun it cannot be left: what was unpacked before the place would be unpacked again */
     bool is_asked; /* to leave it */
     bool has_second;
-    uint64_t bytes, asked_ns;
+    bool was_refused; /* at refused_ns there was nobody who could take it */
+    uint64_t bytes, asked_ns, refused_ns;
 } qn_held_task;
 
 typedef struct qn_rank_pace {
@@ -64,6 +66,7 @@ typedef struct qn_stragglers {
     uint64_t done_bytes, busy_ns, looked_ns;
     qn_straggler_finding found[QN_STRAGGLER_FINDINGS_MAX]; /* when it looked last, what is worth most first */
     uint32_t found_count, told_count;
+    bool has_refused; /* since then */
 } qn_stragglers;
 
 typedef struct qn_straggler_config {
@@ -88,8 +91,11 @@ void qn_stragglers_take(qn_stragglers *stragglers, uint32_t rank, uint32_t task,
 void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task);
 void qn_stragglers_end_second(qn_stragglers *stragglers, uint32_t rank);
 
-/* Nothing is pending: what is to be done now, one thing at a time; it counts as done. */
-qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, uint64_t now_ns, uint32_t *rank_out,
-                                       uint32_t *task_out);
+/* Nothing is pending: what is to be done now, one thing at a time; it counts as done. No rank is asked to leave what nobody may take, as the scheduler
+ * knows: of tasks that stay on a node, say. */
+qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns,
+                                       uint32_t *rank_out, uint32_t *task_out);
+/* A second attempt could not be begun: it is not done after all, and thought of again after a while. */
+void qn_stragglers_refuse_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t now_ns);
 
 #endif

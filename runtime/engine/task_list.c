@@ -33,7 +33,7 @@ static uint64_t mark_on_this_node(const char *path)
 }
 
 /* Of the paths those that are on this node: maybe none. */
-static quern_status list_here(qn_task_leg *leg, const qn_text_input *text, uint32_t node, qn_error *error)
+quern_status qn_task_leg_list_here(qn_task_leg *leg, const qn_text_input *text, uint32_t node, qn_error *error)
 {
     const char **paths = calloc(text->path_count + 1, sizeof *paths);
     size_t count = 0;
@@ -59,7 +59,7 @@ static quern_status list_leg(qn_task_leg *leg, const qn_node *source, const qn_t
 {
     qn_listing *listing = &leg->listing;
     quern_status status = cut->scope == QN_TASKS_OF_NODE
-                              ? list_here(leg, &source->text, cut->node, error)
+                              ? qn_task_leg_list_here(leg, &source->text, cut->node, error)
                               : qn_listing_create(listing, source->text.paths, source->text.path_count, error);
     if (status == QUERN_OK && source->text.as_stored)
         qn_listing_take_as_stored(listing);

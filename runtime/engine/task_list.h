@@ -90,6 +90,10 @@ typedef struct qn_task_cut {
 quern_status qn_task_list_create(qn_task_list *list, const qn_stage *stage, const qn_task_cut *cut, qn_error *error);
 void qn_task_list_destroy(qn_task_list *list); /* takes a zeroed one */
 
+/* Lists a leg, which is zeroed, with those of its paths that are on this node: the listing and path_marks, which the caller releases on failure, too.
+ * QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_task_leg_list_here(qn_task_leg *leg, const qn_text_input *text, uint32_t node, qn_error *error);
+
 /* The task that is the turn-th to be handed out. */
 static inline uint32_t qn_task_list_at(const qn_task_list *list, uint32_t turn)
 {

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/io/output_lock.h"
 
 static quern_status no_memory(qn_error *error)
@@ -272,6 +273,20 @@ bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *b
         if (!foresee_path(paths[i], &left_count, &bytes))
             return false;
     *bytes_out = bytes;
+    return true;
+}
+
+bool qn_listing_digest(const qn_listing *listing, uint64_t *digest)
+{
+    struct stat about;
+    for (size_t i = 0; i < listing->file_count; i++) {
+        const char *path = listing->files[i].path;
+        if (stat(path, &about) != 0)
+            return false;
+        const uint64_t numbers[] = {(uint64_t)about.st_size, (uint64_t)about.st_mtim.tv_sec,
+                                    (uint64_t)about.st_mtim.tv_nsec};
+        *digest = qn_checksum(numbers, sizeof numbers, qn_checksum(path, strlen(path) + 1, *digest));
+    }
     return true;
 }
 

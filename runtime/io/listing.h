@@ -56,6 +56,8 @@ void qn_listing_take_as_stored(qn_listing *listing);
 /* The bytes of the input where that is quickly said: at most so many paths, and entries in the directories among them. False: not known,
  * and nothing of it is a failure. */
 bool qn_listing_foresee(const char *const *paths, size_t path_count, uint64_t *bytes_out);
+/* Adds paths, sizes and times of change of all files to a digest. False: one of them cannot be looked at. */
+bool qn_listing_digest(const qn_listing *listing, uint64_t *digest);
 void qn_listing_destroy(qn_listing *listing); /* takes a zeroed one */
 
 #endif

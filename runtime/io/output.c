@@ -498,7 +498,7 @@ char *qn_output_manifest_text(json_t *parts)
 
 void qn_output_unseal(qn_output *output)
 {
-    bool is_ours = output->has_success || qn_output_lock_is_held(&output->lock);
+    bool is_ours = output->has_success || qn_lock_file_is_held(&output->lock);
     if (output->has_success)
         remove_in(output->directory, QN_OUTPUT_SUCCESS_NAME);
     if (output->has_manifest && is_ours)
@@ -542,7 +542,7 @@ static quern_status name_all(qn_output *output, const char *manifest_path, const
     if (status != QUERN_OK)
         return status;
     qn_output_sweep(output); /* not before: what is there may be of who took it over */
-    qn_output_lock_drop(&output->lock);
+    qn_lock_file_drop(&output->lock);
     return QUERN_OK;
 }
 

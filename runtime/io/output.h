@@ -62,7 +62,7 @@ typedef struct qn_output {
     char *manifest_path;     /* of a file beside which it is, then without _SUCCESS; NULL: it is in the directory */
     qn_announce_fn announce; /* NULL: nobody has to know */
     void *announce_user;
-    qn_output_lock lock;
+    qn_lock_file lock;
 } qn_output;
 
 /* Parts that an earlier attempt at the job made, and that are to stay when the directory is taken over from it. */

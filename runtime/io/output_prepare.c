@@ -202,7 +202,7 @@ static quern_status refuse_contents(const char *directory, qn_error *error)
 
 /* Under the lock: the last look, since before it another job may have come and gone. Named parts are nobody's only if the lock was: one that
  * is new may have come in between the end of another job's and its _SUCCESS. */
-static quern_status clear(const char *directory, const qn_output_lock *lock, const qn_kept_parts *kept, qn_error *error)
+static quern_status clear(const char *directory, const qn_lock_file *lock, const qn_kept_parts *kept, qn_error *error)
 {
     contents found = {0};
     clearing job = {.path = directory, .token = lock->token, .kept = kept};
@@ -223,7 +223,7 @@ void qn_output_sweep(const qn_output *output)
 }
 
 /* Parts that were kept, and then nobody went on with: without the lock they would make the directory one that nobody may use. */
-static void remove_own(const char *directory, const qn_output_lock *lock)
+static void remove_own(const char *directory, const qn_lock_file *lock)
 {
     qn_error ignored = {0};
     remove_those(directory, lock->token, is_left_by_us, &ignored);
@@ -253,7 +253,7 @@ static quern_status try_prepare(qn_output *output, const char *directory, const 
     }
     if (status != QUERN_OK && output->lock.path)
         remove_own(directory, &output->lock);
-    qn_output_lock_drop(&output->lock);
+    qn_lock_file_drop(&output->lock);
     if (created && !*gone_out)
         rmdir(directory);
     return status;
@@ -281,7 +281,7 @@ static quern_status say_lost(const qn_output *output, qn_error *error)
 
 quern_status qn_output_check_held(const qn_output *output, qn_error *error)
 {
-    bool is_ours = !output->directory || qn_output_lock_is_held(&output->lock);
+    bool is_ours = !output->directory || qn_lock_file_is_held(&output->lock);
     return is_ours ? QUERN_OK : say_lost(output, error);
 }
 
@@ -293,7 +293,7 @@ quern_status qn_output_check_not_lost(const qn_output *output, qn_error *error)
 
 quern_status qn_output_forget(const char *directory, qn_error *error)
 {
-    qn_output_lock lock = {0};
+    qn_lock_file lock = {0};
     bool gone = false;
     quern_status status = qn_output_lock_take(&lock, directory, &gone, error);
     if (status != QUERN_OK || gone)
@@ -304,20 +304,20 @@ quern_status qn_output_forget(const char *directory, qn_error *error)
         free(path);
     }
     lock.named = false; /* it stays, as if a job had been killed there */
-    qn_output_lock_drop(&lock);
+    qn_lock_file_drop(&lock);
     return QUERN_OK;
 }
 
 void qn_output_settle(const char *directory)
 {
-    qn_output_lock lock = {0};
+    qn_lock_file lock = {0};
     qn_error ignored = {0};
     bool gone = false;
     char *path = NULL;
     if (asprintf(&path, "%s/" QN_OUTPUT_LOCK_NAME, directory) < 0)
         return;
     if (access(path, F_OK) == 0 && qn_output_lock_take(&lock, directory, &gone, &ignored) == QUERN_OK)
-        qn_output_lock_drop(&lock);
+        qn_lock_file_drop(&lock);
     free(path);
 }
 
@@ -326,7 +326,7 @@ void qn_output_release(qn_output *output)
     free(output->joined_path);
     free(output->joined_temporary_path);
     free(output->joined_offsets);
-    qn_output_lock_drop(&output->lock);
+    qn_lock_file_drop(&output->lock);
     if (output->manifest_path && output->directory)
         rmdir(output->directory); /* there was only work in it */
     free(output->manifest_path);

@@ -155,9 +155,10 @@ struct qn_node {
     qn_join_choice join; /* QN_NODE_COLLATE, of a join */
     qn_node *next_join;
     int build; /* … the side of which a table is to be tried: QN_BUILD_…; chosen before each run, alike on all ranks */
-    uint32_t outer_side; /* … if it is sorted, which input is streamed past the other one: chosen at the same time */
-    bool is_cached;      /* of a node that makes a result: it is to outlive its run */
-    bool is_made;        /* … and does: the engine has it. The two change between runs, alike on all ranks */
+    uint32_t outer_side;  /* … if it is sorted, which input is streamed past the other one: chosen at the same time */
+    bool is_cached;       /* of a node that makes a result: it is to outlive its run */
+    bool is_made;         /* … and does: the engine has it. The two change between runs, alike on all ranks */
+    uint64_t made_digest; /* of all that went into what the engine has; 0: not known. The checkpoint's, on rank 0 */
     qn_node *next_cached;
     bool
         is_weighed; /* it was a part of a joined side while it was cached, and was then taken for so many bytes: it stays so */

@@ -556,21 +556,41 @@ static void save_held(qn_collator *collator)
     collator->pieces_are_held = true;
 }
 
-quern_status qn_collator_save(qn_collator *collator, const char *path, qn_saved *saved_out, qn_error *error)
+/* Whether there are no cuts yet, and nothing is in sorters. */
+static bool is_undivided(const qn_collator *collator)
+{
+    return !is_alone(collator) && !collator->divided;
+}
+
+static quern_status open_pieces(qn_collator *collator, const char *path, qn_error *error)
 {
     const qn_collator_config *config = &collator->config;
     qn_pieces_config pieces = {&config->collation, path, config->scratch.cipher, config->block_bytes};
-    bool holds = !is_alone(collator) && !collator->divided;
     QN_ASSERT(qn_collator_is_over(collator) && !collator->sorted);
+    collator->saver = (qn_sorter_saver){save_record, end_saved, collator};
+    return collator->pieces ? QUERN_OK : qn_pieces_create(&collator->pieces, &pieces, error);
+}
+
+quern_status qn_collator_keep(qn_collator *collator, const char *path, qn_error *error)
+{
+    QN_ASSERT(collator->records_in == 0 && !collator->pieces);
+    quern_status status = open_pieces(collator, path, error);
+    if (status == QUERN_OK && !is_undivided(collator))
+        qn_sorter_note_saved(collator->sorter, &collator->saver);
+    return status;
+}
+
+quern_status qn_collator_save(qn_collator *collator, const char *path, qn_saved *saved_out, qn_error *error)
+{
+    const qn_collator_config *config = &collator->config;
     *saved_out = (qn_saved){.rank = config->comm->rank, .size = config->comm->size};
-    quern_status status = collator->pieces ? QUERN_OK : qn_pieces_create(&collator->pieces, &pieces, error);
+    quern_status status = open_pieces(collator, path, error);
     if (status != QUERN_OK)
         return status;
     if (collator->pieces_are_held)
         qn_pieces_forget(collator->pieces);
     collator->pieces_are_held = false;
-    collator->saver = (qn_sorter_saver){save_record, end_saved, collator};
-    if (holds)
+    if (is_undivided(collator))
         save_held(collator);
     else
         status = qn_sorter_save(collator->sorter, &collator->saver, error);

@@ -16,7 +16,8 @@
  * Resting. What a rank has may be saved while not all is inserted: all ranks rest, the rounds go on until they are over, and everything inserted is
  * in a sorter, or, where no round has taken place on any rank, still held. Each record is in one rank's pieces (pieces.h): of copies the first
  * rank's is saved. What was saved is restored by ranks that may be fewer or more as if it had been emitted by them, but with the sample that was saved
- * with it, which the cuts are made of at once: pieces are stretches of an order, and the first of their records are no sample.
+ * with it, which the cuts are made of at once: pieces are stretches of an order, and the first of their records are no sample. When all is restored
+ * they may rest, and keep it: then the files that it is from go on to be its files, whatever ranks have its records now.
  *
  * Accounting: records_in + restored + copies = records of the result, summed over all ranks. Copies are of a join's inner records, whose
  * key several ranks have.
@@ -106,6 +107,9 @@ bool qn_collator_is_over(const qn_collator *collator);
 /* After over, before it is read: saves what came to this rank since the last time. The file is made by the first call. Errors as qn_pieces_create() and
  * qn_sorter_save(): those before stay as they are. */
 quern_status qn_collator_save(qn_collator *collator, const char *path, qn_saved *saved_out, qn_error *error);
+/* The same of one that was restored, and into which nothing else was inserted: what it has counts as saved, in the files that it is from, and only what
+ * comes from now on is saved in this one. */
+quern_status qn_collator_keep(qn_collator *collator, const char *path, qn_error *error);
 /* About what saving would write now. */
 uint64_t qn_collator_get_unsaved_bytes(const qn_collator *collator);
 

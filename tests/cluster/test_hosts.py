@@ -69,14 +69,25 @@ class Hosts:
         self.nothing_is_left()
         return said
 
+    def doctor(self, *words, status=0):
+        """Its findings, as (check, level, host or None, what was found and what to do)."""
+        done = subprocess.run([self.t.options.quern, "doctor", "--json", *words], cwd=self.dir, env=self.environment(), stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=60)
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        self.t.check(done.returncode == status, "status %d: %s" % (done.returncode, said))
+        return [(one["check"], one["level"], one.get("host"), "%s; %s" % (one["found"], one.get("remedy"))) for one in json.loads(done.stdout)["findings"]]
+
     def program(self, name):
         return os.path.join(os.path.dirname(self.t.options.wordcount), name)
 
-    def nothing_is_left(self, seconds=4):
-        """On any host that lives: processes, sessions of Open MPI, shared memory, what is spilled."""
+    def nothing_is_left(self, seconds=4, beside=()):
+        """On any host that lives: processes, sessions of Open MPI, shared memory, what is spilled; some files in /tmp may stay."""
+        def files(number):
+            return [name for name in self.cluster.files(number, "/tmp") if name not in beside]
+
         def look():
             return {number: left for number in self.cluster.inits
-                    if any(left := (self.cluster.processes(number), self.cluster.files(number, "/tmp"), self.cluster.files(number, "/dev/shm")))}
+                    if any(left := (self.cluster.processes(number), files(number), self.cluster.files(number, "/dev/shm")))}
 
         wait_until(lambda: not look(), seconds)
         self.t.check(not look(), "left on hosts: %s" % look())
@@ -141,6 +152,30 @@ def what_each_host_has_for_itself_is_read_there_and_all_of_it_counts(t):
 
 
 @test
+def what_each_host_has_for_itself_is_gone_on_with_there(t):
+    if not t.options.slow:
+        raise Skip("takes half a minute: --slow")
+    here = hosts(t)
+    program = slow_job(t, here.dir, 4, 8)[0]
+    lines = read_file(here.path("input")).splitlines(True)
+    for number in (1, 2, 3, 4):
+        here.cluster.write(number, "/tmp/scratch/in", b"".join(lines[number - 1::4]))
+    options = ["/tmp/scratch/in", "--quern-node-local=/tmp/scratch", "--quern-split-bytes=32K", "--quern-progress=on"]
+    job = here.start("--hosts", ALL, "--checkpoint", "saved", "--", program, "slow", "out1", "out2", *options, "--quern-checkpoint-every=1s")
+    here.wait_for_epoch(job)
+    here.cluster.cut(3)
+    here.end(job, 30, NODE_LOST)
+    here.nothing_is_left(20, beside={"scratch"})
+    here.cluster.join(3)
+    said = here.end(here.start("--hosts", "n1:1,n2:2,n3:1,n4:2", "--checkpoint", "saved", "--", program, "none", "out1", "out2", *options), 60)
+    t.check("stage 0 of run 1 goes on with" in said, said)
+    check_outputs(t, here.dir, [program])
+    for number in (1, 2, 3, 4):
+        here.cluster.remove(number, "/tmp/scratch")
+    here.nothing_is_left()
+
+
+@test
 def a_small_side_of_a_join_is_once_on_each_host_and_crosses_its_cable_once(t):
     here = hosts(t)
     choose = random.Random(7)
@@ -177,6 +212,33 @@ def a_host_that_is_half_as_fast_gets_half_the_work(t):
     others = sum(tasks[:1] + tasks[2:]) / 3
     print("# tasks of the four ranks, the second one half as fast: %s; left to others: %s" % (tasks, [rank["tasks_left"] for rank in ranks]))
     t.check(0.3 * others < tasks[1] < 0.7 * others, "tasks: %s" % tasks)
+
+
+@test
+def the_doctor_looks_at_every_host(t):
+    here = hosts(t)
+    found = here.doctor("-n", "4", "--hosts", "n1,n2,n3,n4", "--scratch", here.dir)
+    said = {check: text for check, _, host, text in found if host is None}
+    t.check("4 ranks on 4 nodes" in said["ranks"] and "wrote and read" in said["hdf5-file"] and "of 4 nodes" in said["clocks"], "found: %s" % found)
+    for number in (1, 2, 3, 4):
+        there = {check: level for check, level, host, _ in found if host == "n%d" % number}
+        t.check(there.get("scratch") == "ok" and {"memory", "shm", "open-files", "scratch-mode"} <= set(there), "of n%d: %s" % (number, there))
+    here.nothing_is_left()
+    for number in (1, 2, 4):
+        here.cluster.write(number, "/tmp/scratch/here", b"")
+    found = here.doctor("-n", "4", "--hosts", "n1,n2,n3,n4", "--scratch", "/tmp/scratch", status=3)
+    bad = [host for check, level, host, text in found if check == "scratch" and level == "error" and "No such file" in text]
+    t.check(bad == [None, "n3"], "scratch is missing on %s: %s" % (bad, found))
+    t.check(any(check == "hdf5-file" and "not all ranks see" in text for check, _, _, text in found), "found: %s" % found)
+    for number in (1, 2, 4):
+        here.cluster.remove(number, "/tmp/scratch")
+    here.cluster.cut(4)
+    began = time.monotonic()
+    found = here.doctor("-n", "2", "--hosts", "n1,n4", "--timeout", "10", status=3)
+    t.check(any(check == "ranks" and level == "error" for check, level, _, _ in found), "found: %s" % found)
+    t.check(time.monotonic() - began < 40, "it took %.1f s" % (time.monotonic() - began))
+    here.cluster.join(4)
+    here.nothing_is_left(20)
 
 
 @test

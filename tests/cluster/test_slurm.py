@@ -36,12 +36,14 @@ class Slurm:
     def path(self, name):
         return os.path.join(self.dir, name)
 
+    def environment(self):
+        return {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TMPDIR": "/tmp",
+                "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "QUERN_PIN": "off",
+                "OMPI_MCA_btl_tcp_if_include": "10.99.0.0/24", "OMPI_MCA_oob_tcp_if_include": "10.99.0.0/24"}
+
     def quern(self, *words, status=0):
         """What it prints."""
-        environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TMPDIR": "/tmp",
-                       "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "QUERN_PIN": "off",
-                       "OMPI_MCA_btl_tcp_if_include": "10.99.0.0/24", "OMPI_MCA_oob_tcp_if_include": "10.99.0.0/24"}
-        done = subprocess.run([self.t.options.quern, *words], cwd=self.dir, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+        done = subprocess.run([self.t.options.quern, *words], cwd=self.dir, env=self.environment(), stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=120)
         self.t.check(done.returncode == status, "%s: status %d, %s" % (words[0], done.returncode, (done.stdout + done.stderr).decode()))
         return done.stdout.decode()
@@ -190,6 +192,21 @@ def a_walltime_that_ends_is_known_without_a_signal(t):
     log = read_file(cluster.path("quern-%s.log" % number))
     t.check(b"quern: status 75, the job is queued again" in log, log.decode())
     check_outputs(t, cluster.dir, words)
+
+
+@test
+def the_doctor_looks_at_the_nodes_of_its_job_by_either_launcher(t):
+    cluster = slurm(t)
+    command = "%s doctor --scratch %s --launcher " % (os.path.realpath(t.options.quern), cluster.dir)
+    for launcher in ("mpirun", "srun"):
+        done = subprocess.run(["sbatch", "--parsable", "--nodes", "2", "--ntasks-per-node", "2", "--time", "5", "--output", "doctor.log", "--wrap",
+                               "SLURM_PMIX_FENCE=ring exec " + command + launcher], cwd=cluster.dir, capture_output=True, env=cluster.environment())
+        number = done.stdout.decode().strip()
+        cluster.wait_for(number, 90)
+        said = read_file(cluster.path("doctor.log")).decode(errors="replace")
+        t.check((cluster.field(number, "JobState"), cluster.field(number, "ExitCode")) == ("COMPLETED", "0:0"), said)
+        for text in ("4 ranks on 2 nodes came up as one world, by %s" % launcher, "this is its job %s on n[1-2]" % number, "all ranks wrote and read", "n2: "):
+            t.check(text in said, "'%s' is not said: %s" % (text, said))
 
 
 @test

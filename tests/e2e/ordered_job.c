@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Lines "key<TAB>rest" that are sorted, grouped or joined with those of a second file, and counted; it is killed at the line "die" in the callback that
- * splits lines (split) or behind the order (after): ordered_job sort|group|join split|after|slow|none OUT LEFT RIGHT. slow: 50 us and more for a line.
+ * Lines "key<TAB>rest" that are sorted, grouped or joined with those of a second file, and counted; or joined or counted with what groups of the second
+ * file gave (later, united; kept: by an earlier run). It is killed at the line "die" in the callback that splits lines (split; then of the first file only) or behind the order
+ * (after): ordered_job sort|group|join|later|united|kept split|after|slow|none OUT LEFT RIGHT. slow: 50 us and more for a line.
  */
 #include <quern/quern.h>
 #include <signal.h>
@@ -27,8 +28,7 @@ static int split_line(const quern_record *line, quern_emitter *out, void *user)
 {
     const char *text = line->key.data, *tab = memchr(text, '\t', line->key.bytes);
     size_t key_bytes = tab ? (size_t)(tab - text) : line->key.bytes, rest_at = tab ? key_bytes + 1 : key_bytes;
-    (void)user;
-    look("split", split, text, key_bytes);
+    look(user, split, text, key_bytes);
     return quern_emit(out, quern_bytes(text, key_bytes), quern_bytes(text + rest_at, line->key.bytes - rest_at));
 }
 
@@ -67,21 +67,31 @@ static int look_after(const quern_record *record, int *keep_out, void *user)
     return 0;
 }
 
-static quern_dataset *read_pairs(quern_context *context, const char *path)
+static quern_dataset *read_pairs(quern_context *context, const char *path, const char *here)
 {
     const quern_schema pairs = {.key = QUERN_BYTES, .value = QUERN_BYTES};
-    return quern_flat_map(quern_read_text(context, &path, 1, NULL), pairs, split_line, NULL);
+    return quern_flat_map(quern_read_text(context, &path, 1, NULL), pairs, split_line, (void *)here);
 }
 
 static quern_dataset *put_in_order(quern_context *context, char **argv)
 {
     const quern_schema pairs = {.key = QUERN_BYTES, .value = QUERN_BYTES};
-    quern_dataset *left = read_pairs(context, argv[4]);
+    quern_dataset *left = read_pairs(context, argv[4], "split");
     if (strcmp(argv[1], "sort") == 0)
         return quern_sort_by_key(left, NULL);
     if (strcmp(argv[1], "group") == 0)
         return quern_group_by_key(left, pairs, digest_group, NULL, NULL);
-    return quern_join(left, read_pairs(context, argv[5]), QUERN_JOIN_FULL, pairs, pair, NULL);
+    if (strcmp(argv[1], "join") == 0)
+        return quern_join(left, read_pairs(context, argv[5], "split"), QUERN_JOIN_FULL, pairs, pair, NULL);
+    quern_dataset *groups =
+        quern_group_by_key(read_pairs(context, argv[5], "split of the other"), pairs, digest_group, NULL, NULL);
+    if (strcmp(argv[1], "later") == 0)
+        return quern_join(left, groups, QUERN_JOIN_FULL, pairs, pair, NULL);
+    if (strcmp(argv[1], "kept") == 0) {
+        quern_cache(groups);
+        quern_run(context);
+    }
+    return quern_count_by_key(quern_union(left, groups));
 }
 
 int main(int argc, char **argv)

@@ -316,7 +316,7 @@ def a_checkpoint_is_not_overwritten_by_mistake(t):
 
 def write_lock(path, beat):
     with open(path, "w") as file:
-        file.write("00000000-1111-2222-3333-444444444444 0123456789abcdef 4711 elsewhere\n%020d\n" % beat)
+        file.write("00000000-1111-2222-3333-444444444444 4711 elsewhere 0123456789abcdef\n%020d\n" % beat)
 
 
 @test

@@ -63,7 +63,7 @@ class Job:
 
     def is_over(self):
         """It may be killed as it leaves: then all is there, and the checkpoint is gone."""
-        return os.path.exists(self.t.path("out2", "_SUCCESS")) and not os.listdir(self.saved)
+        return os.path.exists(self.t.path("out2", "_SUCCESS")) and not os.path.exists(os.path.join(self.saved, "journal"))
 
 
 def epochs_of(path):
@@ -103,6 +103,24 @@ def a_job_killed_within_a_stage_goes_on_there(t):
         t.check(b"stage 0 of run 1 goes on with" in run.stderr, "it began again", run)
         t.check(read_bytes(run) < 0.7 * os.path.getsize(job.input), "all was read again", run)
         t.check(job.result(run) == expected, "another answer: %r" % run.stdout, run)
+
+
+@test
+def what_a_node_has_for_itself_is_saved_too(t):
+    job = Job(t)
+    expected = job.expected()
+    local = "--quern-node-local=" + job.input
+    for before, after, where, said in ((2, 3, "lines", b"stage 0 of run 1 goes on with"), (3, 1, "second", b"stage 1 of run 1 is reused")):
+        run = t.run(before, *job.args(where, OFTEN, local))
+        t.check(run.status not in (0, 1, 2), "it was not killed", run)
+        run = t.succeed(after, *job.args("none", "--quern-resume=on", local))
+        t.check(said in run.stderr, "it began again", run)
+        t.check(job.result(run) == expected, "another answer: %r" % run.stdout, run)
+    t.run(2, *job.args("lines", OFTEN, local))
+    os.utime(job.input, (1, 1))
+    run = t.succeed(2, *job.args("none", "--quern-resume=on", local))
+    t.check(b"is done again: an input changed" in run.stderr, "it went on", run)
+    t.check(job.result(run) == expected, "another answer: %r" % run.stdout, run)
 
 
 @test

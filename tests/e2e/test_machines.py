@@ -101,19 +101,24 @@ def a_live_job_elsewhere_is_respected_and_one_that_was_taken_over_commits_nothin
 
 
 @test
-def parts_of_a_job_that_died_elsewhere_are_taken_up(t):
+def parts_of_a_job_that_died_or_was_stopped_elsewhere_are_taken_up(t):
     if not t.options.slow:
         raise Skip("takes half a minute, for checkpoint and output are watched: --slow")
     here, there = Machine(t, "here"), Machine(t, "there")
-    for n in (None, 3):
+    for n, which in ((None, signal.SIGKILL), (3, signal.SIGSTOP)):
         job = Job(t, count=60000, split="8K")
         expected = job.expected()
         first = start_first(t, job, there, 2)
-        send_all(first, signal.SIGKILL)
-        first.wait()
+        send_all(first, which)
+        if which == signal.SIGKILL:
+            first.wait()
         run = here.start(n, *job.args("none", "--quern-resume=on")).wait()
         is_taken_over(t, run)
+        t.check(re.search(rb"checkpoint: .* is taken over from process \d+ on there", run.stderr), "not said", run)
         t.check(taken_up(run) and taken_up(run)[0] > 0, "no parts were kept", run)
+        if which == signal.SIGSTOP:
+            send_all(first, signal.SIGCONT)
+            t.check(first.wait().status != 0, "who was taken over ended well", run)
         job.as_ever(expected, run)
 
 

@@ -16,6 +16,7 @@ from harness import main, read_file, test, wait_until
 
 OFTEN = "--quern-checkpoint-every=1ms"
 ORDERS = ("sort", "group", "join")
+MIXED = ("later", "united", "kept")  # stages that read a result, and then files
 
 
 def pairs_of(seed, count, side):
@@ -58,20 +59,26 @@ class Job:
         return self.result(self.t.succeed(2, *self.args("none")))
 
     def is_over(self):
-        return os.path.exists(self.t.path("out", "_SUCCESS")) and not os.listdir(self.saved)
+        return os.path.exists(self.t.path("out", "_SUCCESS")) and not os.path.exists(os.path.join(self.saved, "journal"))
 
 
 def epochs_of(path):
     return len(re.findall(rb'"event": ?"epoch"', read_file(os.path.join(path, "journal"))))
 
 
-def went_on(run):
-    return b"stage 0 of run 1 goes on with" in run.stderr
+def attempts_of(path):
+    """Of which attempts the files are that the last epoch has."""
+    last = [line for line in read_file(os.path.join(path, "journal")).splitlines() if re.search(rb'"event": ?"epoch"', line)][-1]
+    return set(re.findall(rb"\.attempt-(\d+)\.", last))
+
+
+def went_on(run, stage=0, number=1):
+    return b"stage %d of run %d goes on with" % (stage, number) in run.stderr
 
 
 @test
 def epochs_at_every_moment_change_nothing(t):
-    for order, counts in (("sort", (None, 2, 3, 7)), ("group", (3,)), ("join", (None, 2, 5))):
+    for order, counts in (("sort", (None, 2, 3, 7)), ("group", (3,)), ("join", (None, 2, 5)), ("later", (3,)), ("united", (2,))):
         job = Job(t, order)
         expected = job.expected()
         for n in counts:
@@ -92,6 +99,22 @@ def a_job_killed_within_a_stage_goes_on_there(t):
             t.check(epochs_of(job.saved) > 0, "no epoch was cut", run)
             run = t.succeed(after, *job.args("none", "--quern-resume=on"))
             t.check(went_on(run), "it began again", run)
+            t.check(job.result(run) == expected, "%s: another answer" % order, run)
+
+
+@test
+def a_stage_that_reads_a_result_and_then_files_goes_on_within_the_files(t):
+    for order, changes in (("later", ((3, 2), (1, 3))), ("united", ((2, 3),)), ("kept", ((3, 2),))):
+        job = Job(t, order)
+        expected = job.expected()
+        for before, after in changes:
+            run = t.run(before, *job.args("split", OFTEN))
+            t.check(run.status not in (0, 1, 2), "it was not killed", run)
+            run = t.run(after, *job.args("split", OFTEN, "--quern-resume=on"))
+            number = 2 if order == "kept" else 1
+            t.check(went_on(run, 1, number) and run.status not in (0, 1, 2), "it began again, or was not killed", run)
+            run = t.succeed(before, *job.args("none", OFTEN, "--quern-resume=on"))
+            t.check(went_on(run, 1, number), "it began again", run)
             t.check(job.result(run) == expected, "%s: another answer" % order, run)
 
 
@@ -119,6 +142,7 @@ def what_does_not_fit_memory_is_saved_and_restored_all_the_same(t):
             t.check(run.status not in (0, 1, 2), "it was not killed", run)
             run = t.run(after, *job.args("split", OFTEN, "--quern-resume=on", *little))
             t.check(went_on(run) and run.status not in (0, 1, 2), "it began again, or was not killed", run)
+            t.check(attempts_of(job.saved) == {b"1", b"2"}, "what was restored was written again, or nothing was", run)
             run = t.succeed(before, *job.args("none", OFTEN, "--quern-resume=on", *little))
             t.check(went_on(run), "it began again", run)
             t.check(job.result(run) == expected, "%s: another answer" % order, run)
@@ -128,7 +152,7 @@ def what_does_not_fit_memory_is_saved_and_restored_all_the_same(t):
 def a_job_may_be_killed_or_suspended_at_any_moment_any_number_of_times(t):
     seed = int(os.environ.get("E2E_SEED", "1"))
     chance = random.Random(seed)
-    for order in ORDERS:
+    for order in (*ORDERS, *MIXED) if t.options.slow else ORDERS:
         job = Job(t, order, 250000)
         expected = job.expected()
         began = time.monotonic()

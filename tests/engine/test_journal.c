@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/engine/test_journal.c: lines that are whole are read, whatever follows them; and the lock of a checkpoint.
+ * tests/engine/test_journal.c: lines that are whole are read, whatever follows them; what late owners write is not seen; who has a checkpoint is named.
  */
 #include "runtime/engine/checkpoint_lock.h"
 #include "runtime/engine/journal.h"
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define LINE_COUNT 5
@@ -262,49 +261,56 @@ START_TEST(a_full_disk_leaves_the_lines_that_were_there)
 }
 END_TEST
 
-/* ---- the lock ---- */
+/* ---- taken over ---- */
 
-static quern_status take_in_child(void)
+START_TEST(what_a_late_owner_writes_is_not_in_the_renewed_journal)
 {
-    pid_t child = fork();
-    if (child == 0) {
-        qn_checkpoint_lock other;
-        qn_error ignored = {0};
-        quern_status status = qn_checkpoint_lock_take(&other, path, &ignored);
-        if (status == QUERN_OK)
-            qn_checkpoint_lock_drop(&other);
-        _exit((int)status);
-    }
-    int ended = 0;
-    ck_assert_int_eq(waitpid(child, &ended, 0), child);
-    ck_assert(WIFEXITED(ended));
-    return (quern_status)WEXITSTATUS(ended);
-}
-
-START_TEST(one_process_at_a_time_has_the_lock)
-{
-    qn_checkpoint_lock lock;
-    kit_assert_ok(qn_checkpoint_lock_take(&lock, path, &error), &error);
-    ck_assert(qn_checkpoint_lock_is_held(&lock));
-    ck_assert_int_eq(take_in_child(), QUERN_ERROR_CHECKPOINT);
-    qn_checkpoint_lock_drop(&lock);
-    ck_assert_int_ne(access(path, F_OK), 0);
-    ck_assert_int_eq(take_in_child(), QUERN_OK);
+    write_lines();
+    open_journal();
+    qn_journal late = journal;
+    late.fd = dup(journal.fd);
+    ck_assert_int_ge(late.fd, 0);
+    kit_assert_ok(qn_journal_renew(&journal, &error), &error);
+    append(7);
+    kit_assert_ok(qn_journal_append(&late, json_pack("{s:i}", "number", 6), &error),
+                  &error); /* cuts off what is behind */
+    append(8);
+    qn_journal_close(&late);
+    close_journal();
+    open_journal();
+    ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(lines, LINE_COUNT), "number")), 7);
+    ck_assert_uint_eq(close_journal(), LINE_COUNT + 2);
 }
 END_TEST
 
-START_TEST(a_lock_that_was_taken_over_is_not_held_and_not_removed)
+START_TEST(a_journal_that_cannot_be_renewed_goes_on_as_it_was)
 {
-    qn_checkpoint_lock lock;
-    kit_assert_ok(qn_checkpoint_lock_take(&lock, path, &error), &error);
-    kit_write_file(path, "somebody else\n", 14);
-    ck_assert(!qn_checkpoint_lock_is_held(&lock));
-    qn_checkpoint_lock_drop(&lock);
-    ck_assert_int_eq(access(path, F_OK), 0);
-    kit_assert_ok(qn_checkpoint_lock_take(&lock, path, &error), &error);
-    unlink(path);
-    ck_assert(!qn_checkpoint_lock_is_held(&lock));
-    qn_checkpoint_lock_drop(&lock);
+    char blocked[sizeof path + 8];
+    write_lines();
+    open_journal();
+    snprintf(blocked, sizeof blocked, "%s.new", path);
+    ck_assert_int_eq(mkdir(blocked, 0700), 0);
+    ck_assert_int_eq(qn_journal_renew(&journal, &error), QUERN_ERROR_CHECKPOINT);
+    qn_error_clear(&error);
+    append(7);
+    close_journal();
+    open_journal();
+    ck_assert_uint_eq(close_journal(), LINE_COUNT + 1);
+}
+END_TEST
+
+START_TEST(the_lock_names_who_has_the_checkpoint)
+{
+    qn_lock_file lock = {0}, other = {0};
+    kit_assert_ok(qn_checkpoint_lock_take(&lock, directory.path, &error), &error);
+    ck_assert_int_eq(qn_checkpoint_lock_take(&other, directory.path, &error), QUERN_ERROR_CHECKPOINT);
+    ck_assert_msg(strstr(error.text, "a job that is running has the checkpoint of") != NULL, "%s", error.text);
+    qn_lock_file_drop(&lock);
+    qn_error_clear(&error);
+    snprintf(path, sizeof path, "%s/" QN_CHECKPOINT_LOCK_NAME, directory.path);
+    kit_write_file(path, "", 0);
+    ck_assert_int_eq(qn_checkpoint_lock_take(&other, directory.path, &error), QUERN_ERROR_CHECKPOINT);
+    ck_assert_msg(strstr(error.text, "/" QN_CHECKPOINT_LOCK_NAME) != NULL, "%s", error.text);
 }
 END_TEST
 
@@ -319,8 +325,9 @@ int main(void)
         signed_lines_cannot_be_changed_left_out_doubled_or_moved,
         a_journal_of_another_key_is_refused_and_not_written_over,
         a_full_disk_leaves_the_lines_that_were_there,
-        one_process_at_a_time_has_the_lock,
-        a_lock_that_was_taken_over_is_not_held_and_not_removed,
+        what_a_late_owner_writes_is_not_in_the_renewed_journal,
+        a_journal_that_cannot_be_renewed_goes_on_as_it_was,
+        the_lock_names_who_has_the_checkpoint,
     };
     return kit_run_tests("journal", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

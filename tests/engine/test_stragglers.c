@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/engine/test_stragglers.c: who is asked to leave a task, and what is begun a second time, in stages that are told event by event.
+ * tests/engine/test_stragglers.c: who is asked to leave a task, and what is begun a second time, in stages that are told event by event; and with the
+ * real scheduler, which knows who may take what.
  */
 #include "runtime/base/clock.h"
 #include "runtime/engine/stragglers.h"
@@ -13,6 +14,29 @@ enum { HAND_MAX = 8 };
 
 static qn_stragglers stragglers;
 static uint64_t now_ns;
+static qn_sched *sched; /* of ranks that all may take all, unless a test makes another one */
+static void *sched_memory;
+
+static void build(const qn_sched_config *config)
+{
+    free(sched_memory);
+    sched_memory = kit_take(qn_sched_bytes(config));
+    sched = qn_sched_init(sched_memory, config);
+    ck_assert_ptr_nonnull(sched);
+    for (uint32_t rank = 0; rank < config->rank_count; rank++)
+        ck_assert(qn_sched_feed(sched, &(qn_sched_event){.kind = QN_SCHED_RANK_READY, .rank = rank}));
+}
+
+static void build_for_all(void)
+{
+    static const uint32_t nodes[8] = {0};
+    build(&(qn_sched_config){.rank_count = 8,
+                             .node_count = 1,
+                             .task_count = 20,
+                             .in_hand_max = 2,
+                             .attempt_count_max = 4,
+                             .rank_node = nodes});
+}
 
 static void begin(uint32_t ranks, bool makes_parts, bool may_second)
 {
@@ -22,6 +46,7 @@ static void begin(uint32_t ranks, bool makes_parts, bool may_second)
     qn_stragglers_fini(&stragglers);
     ck_assert_int_eq(qn_stragglers_init(&stragglers, &config, &error), QUERN_OK);
     now_ns = 1000 * MS;
+    build_for_all();
 }
 
 static void give(uint32_t rank, uint32_t task, uint64_t bytes)
@@ -37,7 +62,7 @@ static void end(uint32_t rank, uint32_t task)
 static void expect(qn_straggler_advice advice, uint32_t rank, uint32_t task)
 {
     uint32_t rank_found = 0, task_found = 0;
-    ck_assert_int_eq(qn_stragglers_next(&stragglers, now_ns, &rank_found, &task_found), advice);
+    ck_assert_int_eq(qn_stragglers_next(&stragglers, sched, now_ns, &rank_found, &task_found), advice);
     if (advice == QN_STRAGGLER_NONE)
         return;
     ck_assert_uint_eq(rank_found, rank);
@@ -150,7 +175,14 @@ END_TEST
 START_TEST(of_many_ranks_a_look_asks_as_many_as_it_can_note_and_the_next_one_the_rest)
 {
     enum { BUSY = 100, OFFSET = 1000 };
+    static const uint32_t nodes[2 * BUSY] = {0};
     begin(2 * BUSY, false, true);
+    build(&(qn_sched_config){.rank_count = 2 * BUSY,
+                             .node_count = 1,
+                             .task_count = 2 * OFFSET,
+                             .in_hand_max = 2,
+                             .attempt_count_max = 4,
+                             .rank_node = nodes});
     for (uint32_t rank = 0; rank < BUSY; rank++) {
         give(rank, rank, 1000);
         give(rank, OFFSET + rank, 1000);
@@ -188,6 +220,73 @@ START_TEST(what_cannot_be_left_once_begun_is_not_asked_for)
 }
 END_TEST
 
+/* Node 0 has ranks 0 and 1 and its two tasks, node 1 rank 2 and nothing to do. */
+static void begin_with_tasks_that_stay(bool makes_parts)
+{
+    static const uint32_t nodes[] = {0, 0, 1}, task_nodes[] = {0, 0};
+    static const bool stays[] = {true, true};
+    qn_sched_action action;
+    begin(3, makes_parts, true);
+    build(&(qn_sched_config){.rank_count = 3,
+                             .node_count = 2,
+                             .task_count = 2,
+                             .in_hand_max = 1,
+                             .attempt_count_max = 4,
+                             .rank_node = nodes,
+                             .task_node = task_nodes,
+                             .task_stays = stays});
+    while (qn_sched_next(sched, &action))
+        give(action.rank, action.task, 1000);
+    ck_assert_uint_eq(stragglers.ranks[0].held[0].task, 0);
+    ck_assert_uint_eq(stragglers.ranks[1].held[0].task, 1);
+    for (uint32_t rank = 1; rank < 3; rank++) { /* before */
+        stragglers.ranks[rank].done_bytes = 1000;
+        stragglers.ranks[rank].busy_ns = 100 * MS;
+    }
+    stragglers.done_bytes = 2000;
+    stragglers.busy_ns = 200 * MS;
+}
+
+static void end_of_rank_1(void)
+{
+    ck_assert(qn_sched_feed(sched, &(qn_sched_event){QN_SCHED_TASK_DONE, 1, 1, 1}));
+    end(1, 1);
+}
+
+START_TEST(who_nobody_could_help_is_asked_when_somebody_can)
+{
+    begin_with_tasks_that_stay(false);
+    now_ns += 1000 * MS;
+    for (int i = 0; i < 10; i++, now_ns += 10 * MS)
+        expect_nothing(); /* rank 2 is elsewhere */
+    end_of_rank_1();
+    now_ns += 200 * MS;
+    expect(QN_STRAGGLER_ASK, 0, 0);
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(a_second_attempt_that_could_not_be_begun_is_thought_of_again)
+{
+    begin_with_tasks_that_stay(true);
+    now_ns += 1000 * MS;
+    for (int i = 0; i < 2; i++) {
+        uint32_t rank = 9, task = 9;
+        /* The holders of both are overdue. */
+        ck_assert_int_eq(qn_stragglers_next(&stragglers, sched, now_ns, &rank, &task), QN_STRAGGLER_SECOND);
+        ck_assert(!qn_sched_feed(sched, &(qn_sched_event){QN_SCHED_TASK_LATE, rank, task, 1}));
+        qn_stragglers_refuse_second(&stragglers, rank, task, now_ns);
+    }
+    expect_nothing();
+    end_of_rank_1();
+    now_ns += 50 * MS;
+    expect_nothing();
+    now_ns += 100 * MS;
+    expect(QN_STRAGGLER_SECOND, 0, 0);
+    ck_assert(qn_sched_feed(sched, &(qn_sched_event){QN_SCHED_TASK_LATE, 0, 0, 1}));
+}
+END_TEST
+
 START_TEST(without_a_start_all_calls_do_nothing)
 {
     qn_stragglers_fini(&stragglers);
@@ -195,6 +294,7 @@ START_TEST(without_a_start_all_calls_do_nothing)
     end(0, 0);
     qn_stragglers_begin_second(&stragglers, 0, 0);
     qn_stragglers_end_second(&stragglers, 0);
+    qn_stragglers_refuse_second(&stragglers, 0, 0, now_ns);
     expect_nothing();
 }
 END_TEST
@@ -202,6 +302,8 @@ END_TEST
 static void tear_down(void)
 {
     qn_stragglers_fini(&stragglers);
+    free(sched_memory);
+    sched_memory = NULL;
 }
 
 int main(void)
@@ -217,6 +319,8 @@ int main(void)
         of_many_ranks_a_look_asks_as_many_as_it_can_note_and_the_next_one_the_rest,
         no_more_are_asked_than_have_nothing_to_do,
         what_cannot_be_left_once_begun_is_not_asked_for,
+        who_nobody_could_help_is_asked_when_somebody_can,
+        a_second_attempt_that_could_not_be_begun_is_thought_of_again,
         without_a_start_all_calls_do_nothing,
     };
     return kit_run_tests("stragglers", tests, sizeof tests / sizeof *tests, NULL, tear_down);

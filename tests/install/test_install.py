@@ -170,9 +170,20 @@ def cmake_refuses_a_version_that_is_not_here(place):
         need(("fits: TRUE" in said.stderr) == fits, "version %s: %s" % (wanted, said.stderr[-300:]))
 
 
+def the_command_finds_its_other_programs(place):
+    """Those that link MPI; one of them says so."""
+    done = subprocess.run([os.path.join(place.prefix, "bin", "quern"), "doctor", "-n", "1", "--json"], capture_output=True, text=True)
+    need(done.returncode in (0, 3), "status %d: %s" % (done.returncode, done.stderr))
+    found = {one["check"]: one for one in json.loads(done.stdout)["findings"]}
+    need(found["library"]["level"] == "ok", found["library"])
+    for name in ("quern-stream", "quern-faults"):
+        need(os.path.exists(os.path.join(place.prefix, "libexec", "quern", name)), "not installed: %s" % name)
+
+
 TESTS = [
     headers_libraries_manuals_and_completions_are_there,
     the_shared_library_has_its_name_and_version,
+    the_command_finds_its_other_programs,
     a_program_is_built_by_pkg_config_against("shared"),
     a_program_is_built_by_pkg_config_against("static"),
     cmake_finds_quern_and_builds_against_both_libraries,

@@ -9,6 +9,7 @@
 #include "tests/shuffle/collatorkit.h"
 
 #define REST_COUNT_MAX 4
+#define FILES_MAX      (4 * RING_SIZE_MAX)
 
 #ifdef __SANITIZE_ADDRESS__
 #define LIFE_COUNT 8
@@ -16,19 +17,43 @@
 #define LIFE_COUNT 60
 #endif
 
+/* A file, and who made it when. */
+typedef struct file_of {
+    qn_saved saved;
+    uint64_t life;
+    uint32_t by;
+} file_of;
+
 /* What a line of the journal says. */
 static struct epoch {
     uint32_t size;
-    qn_saved saved[RING_SIZE_MAX];
+    file_of files[FILES_MAX];
+    uint32_t file_count;
     size_t next[RING_SIZE_MAX]; /* of each rank's input */
-    uint64_t life;
 } epoch;
 
-static uint64_t life; /* of the job */
+static uint64_t life;           /* of the job */
+static file_of kept[FILES_MAX]; /* of earlier lives, that this one goes on with */
+static uint32_t kept_count;
 
 static void make_path(char *path, size_t bytes, uint64_t of, uint32_t by)
 {
     snprintf(path, bytes, "%s/saved-%llu-%u", directory.path, (unsigned long long)of, by);
+}
+
+/* All that was inserted is where it belongs, or held. */
+static void come_to_rest(void)
+{
+    bool has_rounds = world.announced;
+    for (uint32_t r = 0; r < ring.size; r++)
+        qn_collator_rest(&world.ranks[r].collator, has_rounds);
+    if (has_rounds)
+        announce(UINT64_MAX);
+    while (!all_are_over()) {
+        uint64_t ask;
+        qn_collator *collator = &world.ranks[kit_random_below(&world.state, ring.size)].collator;
+        kit_assert_ok(qn_collator_progress(collator, &ask, &error), &error);
+    }
 }
 
 /* Until all ranks have inserted a random part of what is left, and all of that is where it belongs, or held. */
@@ -50,16 +75,7 @@ static void rest_world(void)
         turn(me);
         me->ended = was_ended;
     }
-    bool has_rounds = world.announced;
-    for (uint32_t r = 0; r < ring.size; r++)
-        qn_collator_rest(&world.ranks[r].collator, has_rounds);
-    if (has_rounds)
-        announce(UINT64_MAX);
-    while (!all_are_over()) {
-        uint64_t ask;
-        qn_collator *collator = &world.ranks[kit_random_below(&world.state, ring.size)].collator;
-        kit_assert_ok(qn_collator_progress(collator, &ask, &error), &error);
-    }
+    come_to_rest();
 }
 
 static uint64_t file_bytes(uint32_t by)
@@ -74,11 +90,14 @@ static uint64_t file_bytes(uint32_t by)
 /* noted: the journal got its line. */
 static void save_world(bool noted)
 {
-    struct epoch now = {.size = ring.size, .life = life};
+    struct epoch now = {.size = ring.size, .file_count = ring.size + kept_count};
+    memcpy(now.files + ring.size, kept, kept_count * sizeof *kept);
     for (uint32_t r = 0; r < ring.size; r++) {
         char path[300];
         make_path(path, sizeof path, life, r);
-        kit_assert_ok(qn_collator_save(&world.ranks[r].collator, path, &now.saved[r], &error), &error);
+        kit_assert_ok(qn_collator_save(&world.ranks[r].collator, path, &now.files[r].saved, &error), &error);
+        now.files[r].life = life;
+        now.files[r].by = r;
         ck_assert_uint_eq(qn_sorter_get_unsaved_bytes(world.ranks[r].collator.sorter), 0);
         now.next[r] = world.ranks[r].next;
     }
@@ -121,13 +140,13 @@ typedef struct task {
     uint32_t by;
 } task;
 
-static task tasks[RING_SIZE_MAX * RING_SIZE_MAX];
+static task tasks[FILES_MAX * RING_SIZE_MAX];
 static size_t task_count;
 
 static void deal_out_files(uint64_t *state)
 {
     task_count = 0;
-    for (uint32_t file = 0; file < epoch.size; file++) {
+    for (uint32_t file = 0; file < epoch.file_count; file++) {
         uint32_t part_count = 1 + (uint32_t)kit_random_below(state, ring.size);
         for (uint32_t part = 0; part < part_count; part++)
             tasks[task_count++] = (task){file, part, part_count, (uint32_t)kit_random_below(state, ring.size)};
@@ -136,9 +155,10 @@ static void deal_out_files(uint64_t *state)
 
 static void open_file(uint32_t file, char *path, size_t path_bytes, qn_pieces_reader *reader)
 {
-    make_path(path, path_bytes, epoch.life, file);
-    kit_assert_ok(qn_pieces_verify(path, &epoch.saved[file], NULL, &error), &error);
-    kit_assert_ok(qn_pieces_reader_open(reader, path, &epoch.saved[file], NULL, 16384, &error), &error);
+    const file_of *of = &epoch.files[file];
+    make_path(path, path_bytes, of->life, of->by);
+    kit_assert_ok(qn_pieces_verify(path, &of->saved, NULL, &error), &error);
+    kit_assert_ok(qn_pieces_reader_open(reader, path, &of->saved, NULL, 16384, &error), &error);
 }
 
 static void expect_files(void)
@@ -148,7 +168,7 @@ static void expect_files(void)
         qn_pieces_reader reader;
         const uint8_t *records = NULL;
         uint64_t bytes = 0, sampled_bytes = 0;
-        const qn_saved *saved = &epoch.saved[tasks[i].file];
+        const qn_saved *saved = &epoch.files[tasks[i].file].saved;
         qn_collator *collator = &world.ranks[tasks[i].by].collator;
         if (tasks[i].part != 0 || saved->record_count == 0)
             continue;
@@ -222,6 +242,20 @@ static void restore_files(void)
     }
 }
 
+/* What is restored need not be written again. */
+static void keep_files(void)
+{
+    come_to_rest();
+    for (uint32_t r = 0; r < ring.size; r++) {
+        char path[300];
+        make_path(path, sizeof path, life, r);
+        kit_assert_ok(qn_collator_keep(&world.ranks[r].collator, path, &error), &error);
+        qn_collator_reopen(&world.ranks[r].collator);
+    }
+    memcpy(kept, epoch.files, epoch.file_count * sizeof *kept);
+    kept_count = epoch.file_count;
+}
+
 /* The job dies, and goes on with other ranks. */
 static void begin_again(const kit_shape *shape, qn_division division, sizes how, uint64_t *state)
 {
@@ -240,6 +274,16 @@ static void begin_again(const kit_shape *shape, qn_division division, sizes how,
     deal_out_files(state);
     expect_files();
     restore_files();
+    kept_count = 0;
+    if (epoch.file_count + size <= FILES_MAX && kit_random_below(state, 2))
+        keep_files();
+}
+
+/* Nothing is left of another one. */
+static void begin_job(uint64_t first_life)
+{
+    life = first_life;
+    kept_count = 0;
 }
 
 START_TEST(what_ranks_that_rest_have_saved_others_restore_whatever_their_number)
@@ -253,7 +297,7 @@ START_TEST(what_ranks_that_rest_have_saved_others_restore_whatever_their_number)
         open_world(1 + (uint32_t)kit_random_below(&state, RING_SIZE_MAX), &shape, division, how, seed);
         fill_inputs(kit_random_below(&state, 8) ? kit_random_below(&state, 1500) : kit_random_below(&state, 3));
         unpack_inputs();
-        life = 100 * seed;
+        begin_job(100 * seed);
         for (uint64_t deaths = kit_random_below(&state, 3) + 1; deaths > 0; deaths--) {
             bool noted = false;
             for (uint64_t rests = 1 + kit_random_below(&state, REST_COUNT_MAX); rests > 0; rests--) {
@@ -282,7 +326,7 @@ START_TEST(resting_changes_nothing)
                    shape.sides ? QN_DIVIDE_OUTER : QN_DIVIDE_RECORDS, random_sizes(&state), seed);
         fill_inputs(1000);
         unpack_inputs();
-        life = 10000 + seed;
+        begin_job(10000 + seed);
         for (uint64_t rests = kit_random_below(&state, 6); rests > 0; rests--) {
             rest_world();
             save_world(true);
@@ -308,7 +352,7 @@ START_TEST(each_record_is_written_once_however_often_ranks_rest)
             open_world(size, &shape, QN_DIVIDE_RECORDS, (sizes){pool_bytes, 65536, 16384}, 5);
             fill_inputs(12000);
             unpack_inputs();
-            life++;
+            begin_job(life + 1);
             for (int rests = 0; rests < 20; rests++) {
                 rest_world();
                 save_world(true);
@@ -341,7 +385,7 @@ START_TEST(what_is_restored_is_divided_by_the_sample_of_all_of_it)
         for (size_t i = 0; i < 40000; i++)
             kit_pack(&world.ranks[r].input, &shape, &world.collation.layout, r * 40000 + i, 0, QN_SIDE_INNER, 0);
     unpack_inputs();
-    life++;
+    begin_job(life + 1);
     for (int rests = 0; rests < 6; rests++) {
         rest_world();
         save_world(true);
@@ -355,6 +399,44 @@ START_TEST(what_is_restored_is_divided_by_the_sample_of_all_of_it)
     double load = check_result();
     ck_assert_msg(load <= 1.3, "%.3f of the mean", load);
     close_world();
+}
+END_TEST
+
+START_TEST(what_was_restored_and_kept_is_not_written_again)
+{
+    kit_shape shape = {.kind = QN_COLLATE_BY_KEY,
+                       .key_type = QUERN_U64,
+                       .value_type = QUERN_BYTES,
+                       .key_count = UINT64_MAX,
+                       .value_count = UINT64_MAX,
+                       .pad_bytes = 500};
+    uint64_t state = 1, pool_bytes[] = {256 << 10, 64 << 20};
+    for (size_t i = 0; i < 2; i++) {
+        uint64_t saved_bytes = 0, written_bytes = 0;
+        sizes how = {pool_bytes[i], 65536, 16384};
+        open_world(3, &shape, QN_DIVIDE_RECORDS, how, 5);
+        fill_inputs(12000);
+        unpack_inputs();
+        begin_job(life + 1);
+        for (int rests = 0; rests < 6; rests++) {
+            rest_world();
+            save_world(true);
+        }
+        for (uint32_t r = 0; r < 3; r++)
+            saved_bytes += file_bytes(r);
+        do {
+            begin_again(&shape, QN_DIVIDE_RECORDS, how, &state);
+            come_to_rest();
+            save_world(true);
+        } while (kept_count == 0);
+        for (uint32_t r = 0; r < ring.size; r++)
+            written_bytes += file_bytes(r);
+        ck_assert_uint_lt(written_bytes, saved_bytes / 20);
+        begin_again(&shape, QN_DIVIDE_RECORDS, how, &state);
+        run_world();
+        check_result();
+        close_world();
+    }
 }
 END_TEST
 
@@ -391,12 +473,12 @@ START_TEST(a_damaged_file_is_not_believed)
     open_world(1, &shape, QN_DIVIDE_RECORDS, (sizes){1 << 20, 4096, 16384}, 5);
     fill_inputs(3000);
     unpack_inputs();
-    life++;
+    begin_job(life + 1);
     rest_world();
     world.ranks[0].stop = 0;
     save_world(true);
     make_path(path, sizeof path, life, 0);
-    const qn_saved *saved = &epoch.saved[0];
+    const qn_saved *saved = &epoch.files[0].saved;
     FILE *file = fopen(path, "r+");
     ck_assert_ptr_nonnull(file);
     uint64_t bytes = saved->run.offset + saved->run.bytes;
@@ -436,6 +518,7 @@ int main(void)
         resting_changes_nothing,
         each_record_is_written_once_however_often_ranks_rest,
         what_is_restored_is_divided_by_the_sample_of_all_of_it,
+        what_was_restored_and_kept_is_not_written_again,
         a_file_that_cannot_be_written_fails_the_save_and_not_the_sort,
         a_damaged_file_is_not_believed,
     };

@@ -40,11 +40,11 @@ void qn_fault_disk_watch(void)
         abort();
 }
 
-/* An output's lock is left whole: a torn one is not believed, and who resumes has to remove the output then (docs/output.md). */
+/* Locks are left whole: a torn one is not believed, and who resumes has to remove it then (docs/output.md). */
 static bool is_watched(const char *path)
 {
     bool is_below = path[0] != '/' || strncmp(path, watched, strlen(watched)) == 0;
-    return watched[0] && is_below && !strstr(path, "/.quern-lock");
+    return watched[0] && is_below && !strstr(path, "/.quern-lock") && !strstr(path, "/lock");
 }
 
 /* Of a path that may be relative, where links to open files say what is not. */

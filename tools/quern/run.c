@@ -16,7 +16,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <hwloc.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,8 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "runtime/topology/cpu_quota.h"
 #include "tools/quern/commands.h"
+#include "tools/quern/cores.h"
 #include "tools/quern/hosts.h"
 #include "tools/quern/keeper.h"
 #include "tools/quern/launcher.h"
@@ -77,41 +76,6 @@ static void say(const char *format, ...)
 
 /* ---- how many, and where ---- */
 
-/* Cores of which a binding or a container leaves something; 0: it cannot be found out. */
-static long count_allowed_cores(void)
-{
-    hwloc_topology_t topology;
-    hwloc_bitmap_t allowed = hwloc_bitmap_alloc();
-    long count = 0;
-    if (!allowed || hwloc_topology_init(&topology) != 0) {
-        hwloc_bitmap_free(allowed);
-        return 0;
-    }
-    if (hwloc_topology_load(topology) == 0) {
-        if (hwloc_get_cpubind(topology, allowed, HWLOC_CPUBIND_PROCESS) != 0)
-            hwloc_bitmap_copy(allowed, hwloc_topology_get_allowed_cpuset(topology));
-        int cores = hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_CORE);
-        for (int i = 0; i < cores; i++)
-            count +=
-                hwloc_bitmap_intersects(hwloc_get_obj_by_type(topology, HWLOC_OBJ_CORE, (unsigned)i)->cpuset, allowed);
-        if (cores <= 0)
-            count = hwloc_bitmap_weight(allowed);
-    }
-    hwloc_topology_destroy(topology);
-    hwloc_bitmap_free(allowed);
-    return count;
-}
-
-/* Cores that we may use, as many as have enough to do with the time that the cgroup allows; 0: it cannot be found out. */
-static long count_cores(void)
-{
-    long cores = count_allowed_cores();
-    uint64_t quota = qn_cpu_quota_query("");
-    if (quota < (uint64_t)cores * 1000)
-        cores = (long)(quota + 999) / 1000;
-    return cores;
-}
-
 /* Where a batch system gave nodes, the launcher knows them. */
 static bool has_allocation(void)
 {
@@ -127,7 +91,7 @@ static void choose_ranks(job *all)
     all->is_local = !all->hosts && !has_allocation();
     if (!all->is_local)
         return; /* without a number, the launcher fills the nodes */
-    long cores = count_cores();
+    long cores = quern_cores_count().usable;
     if (all->rank_count == 0)
         all->rank_count = cores > 0 ? cores : 1;
     if (all->rank_count <= cores)

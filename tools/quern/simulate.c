@@ -5,8 +5,6 @@
  */
 #include <errno.h>
 #include <jansson.h>
-#include <libgen.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +15,7 @@
 
 #include "runtime/engine/epochs.h"
 #include "scheduler/sim/cluster.h"
+#include "tools/quern/beside.h"
 #include "tools/quern/commands.h"
 #include "tools/quern/sim_plot.h"
 
@@ -393,22 +392,15 @@ static int simulate(simulation *sim)
     return status;
 }
 
-/* ---- the other program: beside this one, or where installing puts it */
+/* ---- the other program ---- */
 
 static int run_faults(int argc, char **argv)
 {
-    static const char *const places[] = {FAULTS_PROGRAM, "../faults/" FAULTS_PROGRAM,
-                                         "../libexec/quern/" FAULTS_PROGRAM};
-    char self[PATH_MAX], path[2 * PATH_MAX];
-    ssize_t bytes = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[bytes > 0 ? bytes : 0] = 0;
-    const char *directory = dirname(self);
-    argv[1] = (char *)FAULTS_PROGRAM;
+    char path[BESIDE_BYTES];
     (void)argc;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, sizeof path, "%s/%s", directory, places[i]);
+    argv[1] = (char *)FAULTS_PROGRAM;
+    if (quern_beside_find(FAULTS_PROGRAM, "faults", path))
         execv(path, argv + 1);
-    }
     return quern_command_fail(errno, "sim: cannot start " FAULTS_PROGRAM);
 }
 

@@ -6,13 +6,11 @@
  * misspelt is said once and before anything starts.
  */
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "tools/quern/beside.h"
 #include "tools/quern/commands.h"
 #include "tools/stream/command_line.h"
 
@@ -160,22 +158,6 @@ static int check(const streaming *all)
     return 0;
 }
 
-/* Beside this program, or where installing puts it. False: nowhere. */
-static bool find_job(char path[2 * PATH_MAX])
-{
-    static const char *const places[] = {PROGRAM, "../stream/" PROGRAM, "../libexec/quern/" PROGRAM};
-    char self[PATH_MAX];
-    ssize_t bytes = readlink("/proc/self/exe", self, sizeof self - 1);
-    self[bytes > 0 ? bytes : 0] = 0;
-    const char *directory = dirname(self);
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, 2 * PATH_MAX, "%s/%s", directory, places[i]);
-        if (access(path, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void put(char **words, size_t *count, const char *option, const char *value)
 {
     if (!value)
@@ -222,8 +204,8 @@ static size_t put_words(const streaming *all, char *job, char **paths, char **wo
 
 static int run_job(const streaming *all, char **paths, size_t path_count)
 {
-    static char job[2 * PATH_MAX];
-    if (!find_job(job))
+    static char job[BESIDE_BYTES];
+    if (!quern_beside_find(PROGRAM, "stream", job))
         return quern_command_fail(ENOENT, "stream: cannot find " PROGRAM);
     char **words = calloc(WORDS_MAX + all->library_count + path_count, sizeof *words);
     if (!words)
