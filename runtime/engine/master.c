@@ -197,19 +197,15 @@ static void say_tasks(const qn_master *master, const qn_master_config *config)
         qn_job_status_alert(progress->status, "unsplittable input", text);
 }
 
-static qn_task_turns turns_of(const qn_task_state *begun)
-{
-    return begun->is_scattered ? QN_TASKS_SCATTERED : QN_TASKS_IN_ORDER;
-}
-
 static qn_task_cut choose_cut(const qn_master_config *config)
 {
     const qn_settings *settings = config->settings;
     const qn_task_state *begun = config->begun;
+    qn_task_turns turns_begun = begun && begun->is_scattered ? QN_TASKS_SCATTERED : QN_TASKS_IN_ORDER;
     return (qn_task_cut){.split_bytes = begun ? begun->split_bytes : settings->split_bytes,
                          .record_bytes_max = begun ? begun->record_bytes_max : settings->record_bytes_max,
                          .worker_count = begun ? begun->worker_count : config->comm->size,
-                         .turns = begun ? turns_of(begun) : choose_turns(config->stage, settings, config->comm),
+                         .turns = begun ? turns_begun : choose_turns(config->stage, settings, config->comm),
                          .seed = config->number,
                          .bad_legs = qn_bad_legs(settings, config->stage),
                          .far = config->far};
@@ -569,8 +565,7 @@ static quern_status tasks_done(qn_master *master, qn_reader *message, uint32_t f
         busy_ns += outcome.busy_ns;
     }
     qn_hand_size_note(&master->hand_size, count, busy_ns, qn_clock_ns());
-    if (count > 0)
-        qn_sched_set_hand(master->sched, from, qn_hand_size_get(&master->hand_size));
+    qn_sched_set_hand(master->sched, from, qn_hand_size_get(&master->hand_size));
     return QUERN_OK;
 }
 
