@@ -8,8 +8,8 @@
  *         fprintf(stderr, "%s\n", quern_context_error_text(NULL));
  *     quern_context_destroy(context);
  *
- * Limits and caveats. The library never prints (unless options.progress, options.explain or options.log_path ask for it) and never
- * exits. It touches MPI_COMM_WORLD only in quern_context_create(). While quern_run() works, a helper thread
+ * Limits and caveats. The library never prints (unless options.progress, options.explain or options.log_path ask for it; a program of its own asks for
+ * the events, quern/events.h) and never exits. It touches MPI_COMM_WORLD only in quern_context_create(). While quern_run() works, a helper thread
  * may call MPI when a user callback takes long; so callbacks may call MPI themselves only if MPI was initialised
  * with MPI_THREAD_MULTIPLE. With less than MPI_THREAD_SERIALIZED there is no helper thread, and a callback that takes
  * minutes stalls the shuffle of the other ranks for that long.

@@ -370,7 +370,7 @@ QUERN_API int64_t quern_counter_value(const quern_counter *counter);
 
 /* Runs everything that was asked for with quern_write_text(), quern_top_k() and quern_collect() since the last run. Collective; returns the same
  * status on every rank; after a failure no output is left. Datasets and counters stay usable for a next run. The text
- * of a failure names task, file and byte, or operator and key in what reads a result. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
+ * of a failure names task, file and byte, or operator and key in what reads a result. QUERN_ERROR_NOT_RUN: the option explain asks for the plan only, which was shown. Takes NULL: returns the status of the quern_context_create() that failed. Since 0.1. */
 QUERN_API quern_status quern_run(quern_context *context);
 
 /* Gives the plan as text: stages in the order in which they run, each with its source, its operators and its end, and which stage

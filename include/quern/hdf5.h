@@ -48,12 +48,17 @@ typedef enum quern_hdf5_key {
         1, /* QUERN_BYTES, to be read by quern_hdf5_place_start() and its like: coordinates, dataset and file */
 } quern_hdf5_key;
 
+/* Instead of the bytes of a string: as many as each has. */
+#define QUERN_HDF5_VARIABLE UINT32_MAX
+
 /* A member of a compound. */
 typedef struct quern_hdf5_field {
     const char *name;
-    quern_type type; /* a number; or QUERN_BYTES: a string of fixed length */
+    quern_type
+        type; /* a number; or QUERN_BYTES: a string. One that is stored with variable length is read, too: a longer one ends the run */
     uint32_t
-        count; /* of numbers, where the member is an array of any rank: how many in all; 0: one. Of QUERN_BYTES: bytes, padded with NUL */
+        count; /* of numbers, where the member is an array of any rank: how many in all; 0: one. Of QUERN_BYTES: bytes, padded with NUL;
+                * to write strings of variable length QUERN_HDF5_VARIABLE */
 } quern_hdf5_field;
 
 /* Which datasets, and what of them. The struct grows at its end; struct_size is handled as in quern_options. */
@@ -139,6 +144,9 @@ static inline quern_span quern_hdf5_place_file(quern_span place)
  * Order. Of a sorted dataset the sorted one; of a reduction that of its text output; otherwise that of the input. So the dataset's content is the
  * same whatever the number of ranks.
  *
+ * Strings of variable length hold no NUL, and are not in rows. A file with such is written by one rank, since HDF5 cannot write them together with
+ * others: choose QUERN_HDF5_PER_RANK where that is too slow.
+ *
  * Who writes. The records are first written as they are to files in the output directory, as large together as the dataset is without
  * compression. When the work is done each rank has a stretch of whole chunks, which it reads, compresses and writes: into the
  * one file by collective calls, in which a rank that has no more takes part with nothing, or into a file of its own. The output is then twice on disk
@@ -172,9 +180,11 @@ typedef struct quern_hdf5_write_options {
     quern_hdf5_files files;
     /* Of elements without fields: a number, or QUERN_BYTES for strings. 0: that of the records, which must then be numbers. */
     quern_type type;
-    uint32_t string_bytes;          /* of QUERN_BYTES; shorter ones are padded with NUL, longer ones end the run */
+    uint32_t
+        string_bytes; /* of QUERN_BYTES; shorter ones are padded with NUL, longer ones end the run. QUERN_HDF5_VARIABLE: each has its own length */
     const quern_hdf5_field *fields; /* [field_count]: elements are compounds. A single field for a key or a value of
-                                       QUERN_BYTES is padded, as strings are; several need exactly their bytes */
+                                       QUERN_BYTES is padded, as strings are; several need exactly their bytes. A string of
+                                       variable length, if it is not the only field, has a NUL behind it, the last one at will */
     size_t field_count;             /* at most 64 */
     int with_key;                   /* not 0: the first field is the key */
     const uint64_t *row_dims; /* [row_rank]: the value is a row of so many elements in C order; NULL: one element */

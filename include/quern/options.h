@@ -34,15 +34,17 @@ typedef enum quern_switch {
 } quern_switch;
 
 typedef enum quern_explain_form {
-    QUERN_EXPLAIN_NOT_SET = 0, /* in options; where nothing is set, off */
-    QUERN_EXPLAIN_TEXT = 1,    /* lines for people */
-    QUERN_EXPLAIN_DOT = 2,     /* a graph for Graphviz's dot */
-    QUERN_EXPLAIN_OFF = 3,     /* in options: no plan, whatever the environment says */
+    QUERN_EXPLAIN_NOT_SET = 0,  /* in options; where nothing is set, off */
+    QUERN_EXPLAIN_TEXT = 1,     /* lines for people */
+    QUERN_EXPLAIN_DOT = 2,      /* a graph for Graphviz's dot */
+    QUERN_EXPLAIN_OFF = 3,      /* in options: no plan, whatever the environment says */
+    QUERN_EXPLAIN_ONLY = 4,     /* in options: as text, and nothing is run: quern_run() gives QUERN_ERROR_NOT_RUN */
+    QUERN_EXPLAIN_ONLY_DOT = 5, /* the same as a graph */
 } quern_explain_form;
 
 /*
  * The only list of options: X(field, C type, name, kind, default, help).
- * Kinds: SIZE (bytes; K, M, G, T suffixes, powers of 1024), TIME (seconds; ms, s, m, h, d suffixes; milliseconds in the field), COUNT, SWITCH (auto, on, off), TEXT, FORM (off, text, dot).
+ * Kinds: SIZE (bytes; K, M, G, T suffixes, powers of 1024), TIME (seconds; ms, s, m, h, d suffixes; milliseconds in the field), COUNT, SWITCH (auto, on, off), TEXT, FORM (off, text, dot, only, only-dot).
  */
 #define QUERN_OPTION_LIST(X)                                                                                           \
     X(memory_bytes, uint64_t, "memory", SIZE, "70% of what the node allows",                                           \
@@ -65,7 +67,8 @@ typedef enum quern_explain_form {
     X(singleton, quern_switch, "singleton", SWITCH, "off",                                                             \
       "run on one rank without MPI, though the environment promises more; not under mpirun")                           \
     X(explain, quern_explain_form, "explain", FORM, "off",                                                             \
-      "show the plan of each run, with its figures, on standard error of rank 0")                                      \
+      "show the plan of each run, with its figures, on standard error of rank 0; only: show that of the first, and "   \
+      "run nothing")                                                                                                   \
     X(check, quern_switch, "check", SWITCH, "off",                                                                     \
       "call callbacks more than once, and name the operator that breaks what callbacks promise; slow")                 \
     X(crash_report, quern_switch, "crash-report", SWITCH, "on, but off inside a host application",                     \

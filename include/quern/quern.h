@@ -18,8 +18,10 @@
 #include <quern/columns.h>
 #include <quern/context.h>
 #include <quern/dataset.h>
+#include <quern/events.h>
 #include <quern/formats.h>
 #include <quern/hdf5.h>
+#include <quern/links.h>
 #include <quern/memory.h>
 #include <quern/operators.h>
 #include <quern/options.h>

@@ -545,6 +545,28 @@ class context
         return quern::shared(made);
     }
 
+    /* fn(const quern_event &) is called on rank 0 with what happens from now on, by a thread of the library's: see quern/events.h. What it throws
+     * is lost. */
+    template <class F> void on_progress(F fn)
+    {
+        auto own = std::make_unique<detail::held<F>>(std::move(fn));
+        check(quern_on_progress(
+            raw(),
+            [](const quern_event *event, void *user) noexcept {
+                try {
+                    static_cast<detail::held<F> *>(user)->fn(*event);
+                } catch (...) { /* nobody there could do anything about it */
+                }
+            },
+            own.get()));
+        state_->listener = std::move(own);
+    }
+    void on_progress(std::nullptr_t)
+    {
+        check(quern_on_progress(raw(), nullptr, nullptr));
+        state_->listener.reset();
+    }
+
     /* Collective: does all that was asked for since the last run. Throws the same on all ranks. */
     void run()
     {

@@ -263,6 +263,7 @@ struct state {
         return raw;
     }
     std::vector<std::unique_ptr<kept>> of_operators, of_outputs;
+    std::unique_ptr<kept> listener;
     quern_context *context = nullptr;
 };
 

@@ -39,6 +39,7 @@ extern "C" {
     X(BAD_RECORDS, 26, JOB, "more records were bad than may be")                                                       \
     X(CHECKPOINT, 27, JOB, "the checkpoint cannot be used")                                                            \
     X(SUSPENDED, 28, JOB, "the job was told to end, or its time was over; it can be gone on with")                     \
+    X(NOT_RUN, 29, JOB, "only the plan was asked for: nothing ran")                                                    \
     X(CALLBACK, 30, JOB, "a user callback reported failure")                                                           \
     X(BUDGET, 31, JOB, "the memory budget is too small for this job")                                                  \
     X(OVERFLOW, 32, JOB, "a built-in sum exceeded its limits")                                                         \
@@ -68,7 +69,7 @@ QUERN_API const char *quern_status_name(quern_status status);
  * fail. The text is static. Since 0.1. See also quern_context_error_text(). */
 QUERN_API const char *quern_status_text(quern_status status);
 
-/* What a program is to exit with after its last run: 0 for QUERN_OK; 75 for QUERN_ERROR_SUSPENDED, by which scripts and
+/* What a program is to exit with after its last run: 0 for QUERN_OK, and for QUERN_ERROR_NOT_RUN, which was asked for; 75 for QUERN_ERROR_SUSPENDED, by which scripts and
  * batch systems know that the same command with the option resume goes on; else 1. Local, any thread, cannot fail.
  * Since 0.1. */
 QUERN_API int quern_exit_status(quern_status status);

@@ -42,12 +42,9 @@ static quern_status broadcast(quern_context *context, const void *data, size_t b
 
 quern_status quern_broadcast(quern_context *context, const void *data, size_t bytes, quern_shared **shared_out)
 {
-    if (!context) {
-        qn_orphan *orphan = qn_orphan_get();
-        return orphan->error.status != QUERN_OK ? orphan->error.status : QUERN_ERROR_INVALID_ARGUMENT;
-    }
-    if (context->running)
-        return QUERN_ERROR_INVALID_ARGUMENT; /* from within a callback */
+    quern_status refused = qn_context_check(context);
+    if (refused != QUERN_OK)
+        return refused;
     return broadcast(context, data, bytes, shared_out);
 }
 

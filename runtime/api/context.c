@@ -13,6 +13,13 @@ qn_orphan *qn_orphan_get(void)
     return &last_orphan;
 }
 
+quern_status qn_context_check(const quern_context *context)
+{
+    if (context)
+        return context->running ? QUERN_ERROR_INVALID_ARGUMENT : QUERN_OK;
+    return last_orphan.error.status != QUERN_OK ? last_orphan.error.status : QUERN_ERROR_INVALID_ARGUMENT;
+}
+
 static void forget_orphan(void)
 {
     qn_comm_destroy(last_orphan.comm);

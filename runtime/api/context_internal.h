@@ -21,6 +21,7 @@ struct quern_context {
     qn_error error;                 /* of the last call that failed */
     qn_error build_error;           /* the first failure in building the graph since the last run */
     bool running;
+    bool is_explained; /* the plan of the first run was shown, where nothing is to be run */
 };
 
 /* What calls without a context failed with last, on this thread. */
@@ -31,6 +32,12 @@ typedef struct qn_orphan {
 } qn_orphan;
 
 qn_orphan *qn_orphan_get(void);
+
+/* Whether a call may use the context: not without one, which gives the status of the create that failed, nor from within a callback of a run. */
+quern_status qn_context_check(const quern_context *context);
+
+/* In the place of a run: shows its plan. Always fails, with QUERN_ERROR_NOT_RUN where nothing else does. Collective. */
+quern_status qn_explain_only(quern_context *context, qn_error *error);
 
 /* What datasets of pairs need as long as they are there. Takes NULL. */
 void qn_pairings_destroy(struct qn_pairing *pairing);

@@ -414,17 +414,16 @@ int64_t quern_counter_value(const quern_counter *counter)
 
 quern_status quern_run(quern_context *context)
 {
-    if (!context) {
-        qn_orphan *orphan = qn_orphan_get();
-        return orphan->error.status != QUERN_OK ? orphan->error.status : QUERN_ERROR_INVALID_ARGUMENT;
-    }
-    if (context->running)
-        return QUERN_ERROR_INVALID_ARGUMENT; /* from within a callback */
+    quern_status refused = qn_context_check(context);
+    if (refused != QUERN_OK)
+        return refused;
     qn_error_clear(&context->error);
     context->error = context->build_error;
     qn_error_clear(&context->build_error);
     context->running = true; /* a rank whose graph could not be built tells the others there */
-    quern_status status = qn_engine_run(&context->engine, &context->graph, context->counters, &context->error);
+    quern_status status = context->engine.settings.only_explains
+                              ? qn_explain_only(context, &context->error)
+                              : qn_engine_run(&context->engine, &context->graph, context->counters, &context->error);
     context->running = false;
     if (status == QUERN_OK)
         qn_stages_learn(&context->engine.account->stages, &context->graph, qn_dataset_error_of(context));

@@ -126,8 +126,10 @@ static bool parse_switch(const char *text, quern_switch *state_out)
 static bool parse_form(const char *text, quern_explain_form *form_out)
 {
     static const char *const words[] = {
-        [QUERN_EXPLAIN_TEXT] = "text", [QUERN_EXPLAIN_DOT] = "dot", [QUERN_EXPLAIN_OFF] = "off"};
-    for (int form = QUERN_EXPLAIN_TEXT; form <= QUERN_EXPLAIN_OFF; form++) {
+        [QUERN_EXPLAIN_TEXT] = "text", [QUERN_EXPLAIN_DOT] = "dot",           [QUERN_EXPLAIN_OFF] = "off",
+        [QUERN_EXPLAIN_ONLY] = "only", [QUERN_EXPLAIN_ONLY_DOT] = "only-dot",
+    };
+    for (int form = QUERN_EXPLAIN_TEXT; form <= QUERN_EXPLAIN_ONLY_DOT; form++) {
         if (strcmp(text, words[form]) == 0) {
             *form_out = (quern_explain_form)form;
             return true;
@@ -182,7 +184,7 @@ static bool is_valid(const quern_options *options, const option_row *row)
 {
     const void *field = (const char *)options + row->offset;
     if (row->kind == FORM)
-        return *(const unsigned *)field <= QUERN_EXPLAIN_OFF;
+        return *(const unsigned *)field <= QUERN_EXPLAIN_ONLY_DOT;
     return row->kind != SWITCH || *(const unsigned *)field <= QUERN_DEFAULT;
 }
 

@@ -37,6 +37,12 @@ void qn_buffer_append(qn_buffer *buffer, const void *data, size_t bytes)
     buffer->bytes += bytes;
 }
 
+void qn_buffer_extend(qn_buffer *buffer, size_t bytes)
+{
+    if (make_room(buffer, bytes))
+        buffer->bytes += bytes;
+}
+
 void qn_buffer_append_u32(qn_buffer *buffer, uint32_t number)
 {
     qn_buffer_append(buffer, &number, sizeof number);

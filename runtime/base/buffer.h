@@ -20,6 +20,8 @@ typedef struct qn_buffer {
 
 void qn_buffer_fini(qn_buffer *buffer); /* takes a zeroed one */
 void qn_buffer_append(qn_buffer *buffer, const void *data, size_t bytes);
+/* As many bytes more, whose content is left open. */
+void qn_buffer_extend(qn_buffer *buffer, size_t bytes);
 void qn_buffer_append_u32(qn_buffer *buffer, uint32_t number);
 void qn_buffer_append_u64(qn_buffer *buffer, uint64_t number);
 /* Length and bytes. */

@@ -2,6 +2,7 @@
 #include "runtime/base/status.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -36,7 +37,8 @@ const char *quern_status_text(quern_status status)
 
 int quern_exit_status(quern_status status)
 {
-    return status == QUERN_ERROR_SUSPENDED ? EX_TEMPFAIL : status != QUERN_OK;
+    bool is_right = status == QUERN_OK || status == QUERN_ERROR_NOT_RUN;
+    return status == QUERN_ERROR_SUSPENDED ? EX_TEMPFAIL : !is_right;
 }
 
 quern_status qn_error_set(qn_error *error, quern_status status, int system_errno, const char *format, ...)

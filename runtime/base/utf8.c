@@ -49,3 +49,25 @@ char *qn_utf8_repair(const char *text)
     *to = 0;
     return repaired;
 }
+
+void qn_utf8_cut(char *text, size_t bytes_max)
+{
+    if (strlen(text) <= bytes_max)
+        return;
+    while (bytes_max > 0 && ((unsigned char)text[bytes_max] & 0xc0) == 0x80)
+        bytes_max--;
+    text[bytes_max] = 0;
+}
+
+void qn_utf8_replace_controls(char *text)
+{
+    unsigned char before = 0;
+    for (unsigned char *at = (unsigned char *)text; *at; at++) {
+        unsigned char here = *at;
+        if (here < 0x20 || here == 0x7f)
+            *at = '?';
+        else if (before == 0xc2 && here >= 0x80 && here < 0xa0)
+            at[-1] = *at = '?';
+        before = here;
+    }
+}

@@ -263,6 +263,72 @@ quern_status qn_shared_settle(qn_shared *shared, qn_error *error)
     return status;
 }
 
+/* ---- what ranks write again and again ---- */
+
+static uint32_t node_of(const qn_comm *comm, uint32_t rank)
+{
+    return comm->node_of ? comm->node_of[rank] : 0;
+}
+
+/* The bytes of ranks from `rank` on that follow each other on one node, and are of this node, or of others. Moves *rank behind them. */
+static quern_status pass_on(qn_shared *shared, const qn_shared_area *area, qn_comm_scope scope, uint32_t *rank,
+                            uint32_t end, uint32_t root, qn_error *error)
+{
+    uint64_t begin = area->begins[*rank];
+    *rank = end;
+    return qn_comm_broadcast_within(shared->comm, scope, shared->data + area->offset + begin, area->begins[end] - begin,
+                                    root, error);
+}
+
+/* Ranks of this node have a copy each: what they wrote, to the others here. */
+static quern_status exchange_on_node(qn_shared *shared, const qn_shared_area *area, qn_error *error)
+{
+    const qn_comm *comm = shared->comm;
+    quern_status status = QUERN_OK;
+    uint32_t root = 0;
+    for (uint32_t rank = 0; rank < comm->size && status == QUERN_OK;) {
+        if (node_of(comm, rank) == comm->node)
+            status = pass_on(shared, area, QN_COMM_NODE, &rank, rank + 1, root++, error);
+        else
+            rank++;
+    }
+    return status;
+}
+
+/* Among the first ranks of nodes, or from there to the others of a node. */
+static quern_status exchange_among_nodes(qn_shared *shared, const qn_shared_area *area, qn_comm_scope scope,
+                                         qn_error *error)
+{
+    const qn_comm *comm = shared->comm;
+    quern_status status = QUERN_OK;
+    for (uint32_t rank = 0; rank < comm->size && status == QUERN_OK;) {
+        uint32_t node = node_of(comm, rank), end = rank + 1;
+        while (end < comm->size && node_of(comm, end) == node)
+            end++;
+        if (scope == QN_COMM_LEADS || node != comm->node)
+            status = pass_on(shared, area, scope, &rank, end, scope == QN_COMM_LEADS ? node : 0, error);
+        else
+            rank = end;
+    }
+    return status;
+}
+
+quern_status qn_shared_exchange(qn_shared *shared, const qn_shared_area *areas, uint32_t area_count, qn_error *error)
+{
+    const qn_comm *comm = shared->comm;
+    quern_status status = QUERN_OK;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i < area_count && status == QUERN_OK; i++) {
+        if (shared->is_private && comm->node_size > 1)
+            status = exchange_on_node(shared, &areas[i], error);
+        if (status == QUERN_OK && comm->node_count > 1 && comm->node_rank == 0)
+            status = exchange_among_nodes(shared, &areas[i], QN_COMM_LEADS, error);
+        if (status == QUERN_OK && comm->node_count > 1 && comm->node_size > 1 && shared->is_private)
+            status = exchange_among_nodes(shared, &areas[i], QN_COMM_NODE, error);
+    }
+    return status == QUERN_OK && comm->node_count > 1 ? qn_shared_settle(shared, error) : status;
+}
+
 void qn_shared_seal(qn_shared *shared)
 {
     int code = mprotect(shared->data, shared->mapped_bytes, PROT_READ);

@@ -49,6 +49,15 @@ quern_status qn_shared_create(qn_shared *shared, qn_comm *comm, const qn_shared_
 quern_status qn_shared_spread(qn_shared *shared, qn_error *error);
 /* What the ranks of a node wrote is there for all of them. Collective over all ranks. QUERN_ERROR_MPI. */
 quern_status qn_shared_settle(qn_shared *shared, qn_error *error);
+/* Bytes of the room that ranks have written: rank i those from offset + begins[i] to offset + begins[i + 1], counted from the begin of data. */
+typedef struct qn_shared_area {
+    uint64_t offset;
+    const uint64_t *begins; /* [size + 1]; the same on all ranks */
+} qn_shared_area;
+
+/* Every rank has written its own bytes of each area, and all ranks have met since then in another collective call: brings all of them to all
+ * nodes. On one node there is nothing to do. Collective over all ranks. QUERN_ERROR_MPI. */
+quern_status qn_shared_exchange(qn_shared *shared, const qn_shared_area *areas, uint32_t area_count, qn_error *error);
 /* From now on this rank can only read. Local. */
 void qn_shared_seal(qn_shared *shared);
 /* Takes a zeroed one. Local; for the others the memory stays. */

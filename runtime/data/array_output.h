@@ -11,8 +11,10 @@
 
 /* What a key or a value takes of a row. */
 typedef struct qn_array_span {
-    uint32_t bytes; /* 0: it is not written */
-    bool pads;      /* shorter ones are filled with NUL */
+    uint32_t bytes;                    /* 0: it is not written. Of strings of any length: of pointers to them */
+    bool pads;                         /* shorter ones are filled with NUL */
+    bool varies;                       /* it has strings of any length */
+    uint32_t first_field, field_count; /* 0: it is an element, or a row of them */
 } qn_array_span;
 
 typedef struct qn_array_output {
@@ -22,6 +24,12 @@ typedef struct qn_array_output {
     uint32_t element_bytes;
     uint64_t row_bytes;  /* of key and value */
     uint64_t chunk_rows; /* not more than 2^32 - 1 */
+    bool varies;         /* elements have strings of any length: HDF5 then has one rank write a file */
 } qn_array_output;
+
+static inline bool qn_array_field_varies(const quern_hdf5_field *field)
+{
+    return field->type == QUERN_BYTES && field->count == QUERN_HDF5_VARIABLE;
+}
 
 #endif

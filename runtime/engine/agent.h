@@ -22,7 +22,7 @@
 #include "runtime/engine/master.h"
 #include "runtime/shuffle/result.h"
 
-#define QN_AGENT_TASKS_MAX (QN_SCHED_IN_HAND_MAX + 4 * QN_LOANS_PER_HELPER) /* what does not fit is given back */
+#define QN_AGENT_TASKS_MAX (QN_SCHED_IN_HAND_MAX + 2 * QN_LOANS_PER_HELPER_MAX) /* what does not fit is given back */
 #define QN_AGENT_MASTERS   UINT32_MAX
 
 /* Looks at what this rank shows of itself. Inside the gate. is_worker: by the working thread. */

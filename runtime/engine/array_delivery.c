@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/array_delivery.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/comm/guard.h"
 #include "runtime/io/array_file.h"
 #include "runtime/io/array_rows.h"
+#include "runtime/io/array_varying.h"
 #include "runtime/io/file_sum.h"
 #include "runtime/io/hdf5_output.h"
 
 #define WRITE_BYTES_MAX ((uint64_t)16 << 20) /* of rows in one call of HDF5 */
+#define STUCK_NS_MAX    (5 * QN_NS_PER_S) /* that others may take to come out of a call of HDF5 that failed on one rank */
+#define TOLD_NS_MAX     (6 * QN_NS_PER_S) /* the same of who is not the one to say why */
 
 /* How one file is written. */
 typedef struct writing {
     qn_sink_writer *writer;
     const qn_array_output *form;
     qn_comm *comm;
-    bool is_shared;
+    bool is_shared;   /* one file is of all ranks */
+    bool is_single;   /* but written by the first alone: strings of any length HDF5 cannot write together */
     const char *path; /* temporary */
     qn_array_rows rows;
     uint64_t first, end;   /* this rank's rows of all */
@@ -24,6 +30,8 @@ typedef struct writing {
     uint64_t row_count;    /* of the file */
     uint64_t rows_at_once; /* whole chunks */
     uint64_t round_count;
+    char why[QN_ERROR_TEXT_BYTES_MAX + 64];
+    qn_guard stuck; /* once a call of HDF5 that all make together failed on a rank */
 } writing;
 
 static uint64_t chunks_of(uint64_t row_count, uint64_t chunk_rows)
@@ -40,6 +48,8 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 static uint64_t first_row_of(uint32_t rank, const writing *of)
 {
     uint64_t row_count = qn_array_rows_get_count(&of->rows), chunk_rows = of->form->chunk_rows;
+    if (of->is_single)
+        return rank > 0 ? row_count : 0;
     uint64_t chunks = chunks_of(row_count, chunk_rows), each = chunks / of->comm->size, more = chunks % of->comm->size;
     uint64_t first_chunk = each * rank + smaller(rank, more);
     return first_chunk < chunks ? first_chunk * chunk_rows : row_count;
@@ -102,12 +112,48 @@ static quern_status agree_if_shared(const writing *of, qn_error *error)
     return of->is_shared ? qn_comm_agree(of->comm, error) : error->status;
 }
 
+static bool is_written_together(const writing *of)
+{
+    return of->is_shared && !of->is_single && of->comm->size > 1;
+}
+
+/* Whom HDF5 lets fail alone the others may wait for in it, now or when they close the file: nobody can call them out of there. The job then ends
+ * with the reason, which without that would have been its end, too. */
+static quern_status agree_on_call(writing *of, qn_error *error)
+{
+    bool is_together = is_written_together(of), failed = error->status != QUERN_OK;
+    if (is_together && failed && !of->stuck.runs) {
+        snprintf(of->why, sizeof of->why, "HDF5 does not come back on all ranks: %s", error->text);
+        qn_guard_start(&of->stuck, of->comm, STUCK_NS_MAX, QN_COMM_EXIT_HUNG, of->why);
+    }
+    quern_status status = agree_if_shared(of, error);
+    if (is_together && status != QUERN_OK && !of->stuck.runs)
+        qn_guard_start(&of->stuck, of->comm, TOLD_NS_MAX, QN_COMM_EXIT_HUNG, NULL);
+    return status;
+}
+
 /* One rank sees to the room of all. */
 static void reserve_round(const writing *of, qn_hdf5_output *output, uint64_t rows, qn_error *error)
 {
     uint64_t all_rows = of->is_shared ? smaller(of->rows_at_once * of->comm->size, of->row_count) : rows;
     if (!of->is_shared || of->comm->rank == 0)
         qn_hdf5_output_reserve(output, all_rows, error);
+}
+
+/* As many at a time as their strings allow. */
+static quern_status write_varying(writing *of, qn_hdf5_output *output, qn_error *error)
+{
+    qn_array_varying varying;
+    uint64_t first = of->first, count = 0;
+    qn_array_varying_init(&varying, &of->rows, of->form);
+    for (; first < of->end && error->status == QUERN_OK; first += count) {
+        uint64_t count_max = smaller(of->end - first, of->rows_at_once);
+        if (qn_array_varying_read(&varying, first, count_max, qn_hdf5_output_get_room(output), &count, error) ==
+            QUERN_OK)
+            qn_hdf5_output_write(output, first - of->before, count, error);
+    }
+    qn_array_varying_fini(&varying);
+    return error->status;
 }
 
 static quern_status write_rounds(writing *of, qn_hdf5_output *output, qn_error *error)
@@ -121,11 +167,12 @@ static quern_status write_rounds(writing *of, qn_hdf5_output *output, qn_error *
         if (error->status == QUERN_OK)
             reserve_round(of, output, count, error);
         status = agree_if_shared(of, error);
-        if (status == QUERN_OK)
-            qn_hdf5_output_write(output, first - of->before, count,
-                                 error); /* a failure is told before the next round */
+        if (status != QUERN_OK)
+            return status;
+        qn_hdf5_output_write(output, first - of->before, count, error);
+        status = agree_on_call(of, error);
     }
-    return agree_if_shared(of, error);
+    return status;
 }
 
 static bool share(void *user, int64_t access_list)
@@ -137,30 +184,32 @@ static bool share(void *user, int64_t access_list)
 static quern_status write_file(writing *of, qn_error *error)
 {
     qn_hdf5_output *output = NULL;
-    bool is_together = of->is_shared && of->comm->size > 1;
+    bool is_together = is_written_together(of), is_idle = of->is_single && of->comm->rank > 0;
     if (!of->is_shared || of->comm->rank == 0)
         qn_hdf5_output_create(of->path, of->form, of->row_count, error);
     quern_status status = agree_if_shared(of, error);
-    if (status == QUERN_OK)
+    if (status == QUERN_OK && !is_idle)
         qn_hdf5_output_prepare(&output, of->path, of->form, of->rows_at_once, error);
     status = agree_if_shared(of, error);
-    if (status == QUERN_OK)
+    if (status == QUERN_OK && !is_idle)
         qn_hdf5_output_open(output, is_together ? share : NULL, of->comm, error);
-    status = agree_if_shared(of, error);
     if (status == QUERN_OK)
-        write_rounds(of, output, error);
+        status = agree_on_call(of, error);
+    if (status == QUERN_OK && !is_idle)
+        of->form->varies ? write_varying(of, output, error) : write_rounds(of, output, error);
     qn_hdf5_output_close(output, error);
-    return agree_if_shared(of, error);
+    return agree_on_call(of, error);
 }
 
 /* Whoever waits for a dead rank inside HDF5 cannot be told. */
 static quern_status write_guarded(writing *of, qn_error *error)
 {
     qn_guard guard = {0};
-    if (of->is_shared && of->comm->tells_losses && of->comm->threads_allowed)
+    if (is_written_together(of) && of->comm->tells_losses && of->comm->threads_allowed)
         qn_guard_start_for_loss(&guard, of->comm, "a rank was lost while all wrote one HDF5 file");
     write_file(of, error);
     quern_status status = qn_comm_agree(of->comm, error);
+    qn_guard_stop(&of->stuck);
     qn_guard_stop(&guard);
     return status;
 }
@@ -210,7 +259,7 @@ static void drop_rows(qn_sink_writer *writer)
 
 static quern_status check_ways(const writing *of, qn_error *error)
 {
-    if (!of->is_shared || of->comm->size == 1 || qn_hdf5_output_is_parallel())
+    if (!is_written_together(of) || qn_hdf5_output_is_parallel())
         return QUERN_OK;
     return qn_error_set(error, QUERN_ERROR_OUTPUT, 0,
                         "HDF5 was built without MPI, so %u ranks cannot write one file: write a file per rank",
@@ -237,6 +286,7 @@ quern_status qn_array_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t me
                   .form = writer->sink->array,
                   .comm = comm,
                   .is_shared = writer->sink->one_file,
+                  .is_single = writer->sink->one_file && writer->sink->array->varies,
                   .rows.fd = -1};
     qn_part_summary *parts = NULL;
     uint64_t part_count = 0;

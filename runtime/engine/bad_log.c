@@ -48,9 +48,11 @@ static int order_places(const qn_bad_place *left, const qn_bad_place *right)
 {
     int order = order_numbers(left->file, right->file);
     if (order == 0)
-        order = order_numbers(left->member, right->member);
+        order = order_numbers(left->at.entry, right->at.entry);
     if (order == 0)
-        order = order_numbers(left->offset, right->offset);
+        order = order_numbers(left->at.unit, right->at.unit);
+    if (order == 0)
+        order = order_numbers(left->at.offset, right->at.offset);
     return order == 0 ? strcmp(left->reason, right->reason) : order;
 }
 
@@ -74,7 +76,7 @@ static uint32_t find_path(const char *name)
 
 static qn_bad_place place_of(const qn_bad_item *item)
 {
-    qn_bad_place place = {.file = item->file, .member = item->member, .offset = item->offset, .bytes = item->bytes};
+    qn_bad_place place = {.file = item->file, .bytes = item->bytes, .at = item->place};
     snprintf(place.name, sizeof place.name, "%s", qn_bad_item_name(item));
     snprintf(place.reason, sizeof place.reason, "%s", qn_bad_item_reason(item));
     place.path_bytes = find_path(place.name);
@@ -111,8 +113,12 @@ quern_status qn_bad_limit_exceed(const qn_bad_limit *limit, uint64_t count, cons
 
 static void describe_last(const qn_bad_log *log, char *text, size_t text_bytes)
 {
-    snprintf(text, text_bytes, "byte %llu of %s: %s", (unsigned long long)log->last.offset, log->last.name,
-             log->last.reason);
+    const qn_bad_place *last = &log->last;
+    char unit[64] = "";
+    if (last->at.unit > 0)
+        snprintf(unit, sizeof unit, "what is unpacked from byte %llu on of ", (unsigned long long)last->at.unit);
+    snprintf(text, text_bytes, "byte %llu of %s%s: %s", (unsigned long long)last->at.offset, unit, last->name,
+             last->reason);
 }
 
 quern_status qn_bad_log_check(const qn_bad_log *log, const char *where, qn_error *error)

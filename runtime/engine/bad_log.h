@@ -20,11 +20,12 @@
 #define QN_BAD_LISTED_MAX       16 /* of each leg in the report */
 #define QN_BAD_NAME_BYTES_MAX   400
 #define QN_BAD_REASON_BYTES_MAX 200
-#define QN_BAD_TEXT_BYTES_MAX   (QN_BAD_NAME_BYTES_MAX + QN_BAD_REASON_BYTES_MAX + 64)
+#define QN_BAD_TEXT_BYTES_MAX   (QN_BAD_NAME_BYTES_MAX + QN_BAD_REASON_BYTES_MAX + 128)
 
 /* One of them, as it is told. */
 typedef struct qn_bad_place {
-    uint64_t file, member, offset, bytes;
+    uint64_t file, bytes;
+    qn_content_place at;
     char name[QN_BAD_NAME_BYTES_MAX]; /* of the file, and of the member behind it; cut if need be */
     uint32_t path_bytes;              /* of these, of the file; all: it is no member */
     char reason[QN_BAD_REASON_BYTES_MAX];
@@ -46,7 +47,8 @@ typedef struct qn_bad_log {
 qn_bad_limit qn_bad_limit_of(const qn_settings *settings, const qn_node *source);
 static inline bool qn_bad_limit_passes(const qn_bad_limit *limit)
 {
-    return limit->policy != QUERN_BAD_FAIL;
+    return limit->policy != QUERN_BAD_FAIL &&
+           limit->policy != QUERN_BAD_DEFAULT; /* the latter: of a stage that failed before it began */
 }
 
 /* The legs of a stage whose bad records are passed over: bit i is leg i. */

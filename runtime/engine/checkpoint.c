@@ -32,18 +32,19 @@ void qn_checkpoint_say(const qn_checkpoint *checkpoint, const char *format, ...)
     qn_progress_say(checkpoint->progress, "checkpoint: %s", text);
 }
 
-bool qn_json_number(const json_t *object, const char *key, uint64_t *number_out)
+void qn_checkpoint_note_saved(const qn_checkpoint *checkpoint, quern_status status, uint64_t start_ns,
+                              const char *format, ...)
 {
-    const json_t *number = json_object_get(object, key);
-    *number_out = json_is_integer(number) ? (uint64_t)json_integer_value(number) : 0;
-    return json_is_integer(number);
-}
-
-uint64_t qn_json_get_number(const json_t *object, const char *key)
-{
-    uint64_t number = 0;
-    qn_json_number(object, key, &number);
-    return number;
+    char text[QN_ERROR_TEXT_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    int used = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (used > 0 && (size_t)used < sizeof text)
+        snprintf(text + used, sizeof text - (size_t)used, ", %.3f s", (double)(qn_clock_ns() - start_ns) / 1e9);
+    qn_log_line(checkpoint->log, "checkpoint: %s: %s", text, quern_status_name(status));
+    if (status == QUERN_OK)
+        qn_progress_tell(checkpoint->progress, QUERN_EVENT_CHECKPOINT, text);
 }
 
 char *qn_checkpoint_path(const qn_checkpoint *checkpoint, const char *name)
@@ -159,27 +160,14 @@ static json_t *describe_start(const qn_checkpoint *checkpoint)
                      (json_int_t)checkpoint->comm->size);
 }
 
-static bool is_in(const json_t *lines, const char *name)
-{
-    for (size_t i = 0; i < json_array_size(lines); i++) {
-        const json_t *files = json_object_get(json_array_get(lines, i), "files");
-        for (size_t k = 0; k < json_array_size(files); k++) {
-            const char *other = json_string_value(json_object_get(json_array_get(files, k), "name"));
-            if (other && strcmp(other, name) == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
 /* Whether a file is one that nobody needs any more, if the checkpoint is ours. */
 static bool is_left(const qn_checkpoint *checkpoint, const char *name)
 {
     static const char lock_prefix[] = QN_CHECKPOINT_LOCK_NAME ".";
     if (strncmp(name, lock_prefix, strlen(lock_prefix)) == 0) /* of who died when taking it over */
         return strspn(name + strlen(lock_prefix), "0123456789abcdef") == QN_BEAT_TOKEN_BYTES - 1;
-    return strncmp(name, SAVED_PREFIX, strlen(SAVED_PREFIX)) == 0 && !is_in(checkpoint->stages, name) &&
-           !is_in(checkpoint->epochs, name);
+    return strncmp(name, SAVED_PREFIX, strlen(SAVED_PREFIX)) == 0 &&
+           !qn_saved_file_is_named(checkpoint->stages, 0, name) && !qn_saved_file_is_named(checkpoint->epochs, 0, name);
 }
 
 /* Who was taken over finds files without a line of his that have one of the next owner's. */

@@ -39,20 +39,11 @@
 #include "runtime/engine/master.h"
 #include "runtime/engine/part_list.h"
 #include "runtime/engine/progress.h"
+#include "runtime/engine/saved_lines.h"
 #include "runtime/engine/settings.h"
 #include "runtime/exec/chain.h"
 #include "runtime/plan/stages.h"
 #include "runtime/shuffle/result.h"
-#include "runtime/shuffle/saved.h"
-
-#define QN_SAVED_NAME_BYTES 96
-
-/* A file of a stage's result. */
-typedef struct qn_saved_file {
-    uint32_t stage;
-    char name[QN_SAVED_NAME_BYTES]; /* in the directory */
-    qn_saved saved;
-} qn_saved_file;
 
 typedef struct qn_checkpoint {
     const char *directory; /* borrowed; NULL: none, and all calls do nothing */

@@ -60,8 +60,8 @@ quern_status qn_checkpoint_cut(qn_checkpoint *checkpoint, const qn_checkpoint_st
     quern_status status = save_epoch(checkpoint, stage, master, &failure);
     now_ns = qn_clock_ns();
     if (comm->rank == 0) {
-        qn_log_line(checkpoint->log, "checkpoint: an epoch in stage %u of run %u, %.3f s: %s", stage->index,
-                    checkpoint->run, (double)(now_ns - start_ns) / 1e9, quern_status_name(status));
+        qn_checkpoint_note_saved(checkpoint, status, start_ns, "an epoch in stage %u of run %u", stage->index,
+                                 checkpoint->run);
         qn_epochs_note(&checkpoint->when, start_ns, now_ns, bytes);
         ends = qn_epochs_must_end(&checkpoint->when, now_ns, bytes);
     }

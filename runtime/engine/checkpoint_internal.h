@@ -10,9 +10,9 @@
 /* To the log, and to whoever looks at progress. */
 void qn_checkpoint_say(const qn_checkpoint *checkpoint, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* False, and 0: it has no such number. */
-bool qn_json_number(const json_t *object, const char *key, uint64_t *number_out);
-uint64_t qn_json_get_number(const json_t *object, const char *key);
+/* What was saved, or not, since start_ns: to the log, and if it was, to those who listen. */
+void qn_checkpoint_note_saved(const qn_checkpoint *checkpoint, quern_status status, uint64_t start_ns,
+                              const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Puts a line in the place of one that is out of date. */
 quern_status qn_checkpoint_take_line(json_t *lines, json_t *line, qn_error *error);

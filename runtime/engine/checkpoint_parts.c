@@ -108,8 +108,8 @@ void qn_checkpoint_note_parts(qn_part_notes *notes, qn_master *master)
         return;
     quern_status status = note(notes, master, &failure);
     qn_epochs_note(&notes->when, start_ns, qn_clock_ns(), 0);
-    qn_log_line(checkpoint->log, "checkpoint: %zu parts of stage %u of run %u, %.3f s: %s", master->made.count,
-                notes->stage, checkpoint->run, (double)(qn_clock_ns() - start_ns) / 1e9, quern_status_name(status));
+    qn_checkpoint_note_saved(checkpoint, status, start_ns, "%zu parts of stage %u of run %u", master->made.count,
+                             notes->stage, checkpoint->run);
     if (status == QUERN_OK) {
         notes->has_begun = true;
         master->made.count = 0;

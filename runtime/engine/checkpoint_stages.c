@@ -111,52 +111,6 @@ json_t *qn_checkpoint_find_line(const json_t *lines, uint64_t run, uint64_t stag
     return NULL;
 }
 
-static json_t *describe_file(const qn_saved_file *file)
-{
-    const qn_run *run = &file->saved.run;
-    char stamp[2 * QN_STAMP_BYTES + 1];
-    qn_stamp_print(&file->saved.stamp, stamp);
-    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", file->name, "stamp", stamp,
-                     "rank", (json_int_t)file->saved.rank, "ranks", (json_int_t)file->saved.size, "words",
-                     (json_int_t)file->saved.value_words, "offset", (json_int_t)run->offset, "bytes",
-                     (json_int_t)run->bytes, "rows", (json_int_t)run->row_count, "block_bytes",
-                     (json_int_t)run->block_bytes_max, "unpacked_bytes", (json_int_t)run->unpacked_bytes_max, "number",
-                     (json_int_t)run->number, "records", (json_int_t)file->saved.record_count);
-}
-
-/* False: the line is not ours after all. */
-static bool parse_file(const json_t *line, uint32_t stage, qn_saved_file *file_out)
-{
-    const char *name = json_string_value(json_object_get(line, "name"));
-    const char *stamp = json_string_value(json_object_get(line, "stamp"));
-    uint64_t numbers[10];
-    static const char *const keys[] = {"rank", "ranks",       "words",          "offset", "bytes",
-                                       "rows", "block_bytes", "unpacked_bytes", "number", "records"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (!qn_json_number(line, keys[i], &numbers[i]))
-            return false;
-    if (!name || strlen(name) >= QN_SAVED_NAME_BYTES || strchr(name, '/') || numbers[0] >= numbers[1] ||
-        numbers[1] > UINT32_MAX || numbers[2] > UINT32_MAX)
-        return false;
-    *file_out = (qn_saved_file){.stage = stage,
-                                .saved = {.rank = (uint32_t)numbers[0],
-                                          .size = (uint32_t)numbers[1],
-                                          .value_words = (uint32_t)numbers[2],
-                                          .record_count = numbers[9]}};
-    file_out->saved.run = (qn_run){.offset = numbers[3],
-                                   .bytes = numbers[4],
-                                   .row_count = numbers[5],
-                                   .block_bytes_max = numbers[6],
-                                   .unpacked_bytes_max = numbers[7],
-                                   .number = numbers[8]};
-    if (stamp && !qn_stamp_parse(stamp, &file_out->saved.stamp))
-        return false;
-    if (!qn_saved_is_run(&file_out->saved.run))
-        return false;
-    snprintf(file_out->name, sizeof file_out->name, "%s", name);
-    return true;
-}
-
 /* ---- what can be reused ---- */
 
 bool qn_checkpoint_can_save(const qn_stages *stages, uint32_t index)
@@ -212,7 +166,7 @@ static quern_status take_files(qn_checkpoint *checkpoint, const qn_stages *stage
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the files of a checkpoint");
     checkpoint->files = grown;
     for (size_t i = 0; i < count; i++)
-        if (!parse_file(json_array_get(files, i), index, &grown[checkpoint->file_count + i]) ||
+        if (!qn_saved_file_parse(json_array_get(files, i), index, &grown[checkpoint->file_count + i]) ||
             grown[checkpoint->file_count + i].saved.value_words != words_of(stages, index))
             count = 0;
     checkpoint->file_count += count;
@@ -548,7 +502,7 @@ static json_t *describe_files(const qn_checkpoint *checkpoint, uint32_t stage, c
     json_t *list = json_array();
     bool is_whole = list != NULL;
     for (uint32_t i = 0; files && i < checkpoint->comm->size && is_whole; i++)
-        is_whole = json_array_append_new(list, describe_file(&files[i])) == 0;
+        is_whole = json_array_append_new(list, qn_saved_file_describe(&files[i])) == 0;
     if (is_whole && files && checkpoint->carried && checkpoint->carried_stage == stage)
         is_whole = json_array_extend(list, checkpoint->carried) == 0;
     if (is_whole)
@@ -699,8 +653,11 @@ quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_checkpoint_s
     free(files);
     if (saves)
         qn_epochs_note(&checkpoint->when, start_ns, qn_clock_ns(), qn_result_get_saved_bytes(stage->result));
-    qn_log_line(checkpoint->log, "checkpoint: stage %u of run %u%s, %.3f s: %s", stage->index, checkpoint->run,
-                saves ? "" : " not saved", (double)(qn_clock_ns() - start_ns) / 1e9, quern_status_name(status));
+    if (saves)
+        qn_checkpoint_note_saved(checkpoint, status, start_ns, "stage %u of run %u", stage->index, checkpoint->run);
+    else
+        qn_log_line(checkpoint->log, "checkpoint: stage %u of run %u not saved: %s", stage->index, checkpoint->run,
+                    quern_status_name(status));
     return status == QUERN_OK ? QUERN_OK : qn_checkpoint_go_on_without(checkpoint, &failure, error);
 }
 

@@ -11,6 +11,7 @@
 #include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/join_table.h"
+#include "runtime/engine/link_run.h"
 #include "runtime/engine/node_tasks.h"
 #include "runtime/engine/recovery.h"
 #include "runtime/engine/report.h"
@@ -32,10 +33,14 @@ typedef struct job {
     bool is_shown; /* some of it, perhaps: to the program, or in a file that is not this rank's alone */
 } job;
 
-static quern_status check_same_graph(const qn_engine *engine, const qn_graph *graph, qn_error *error)
+/* And whether somebody has asked since the last run to see the ranks. */
+static quern_status check_same_graph(qn_engine *engine, const qn_graph *graph, qn_error *error)
 {
-    uint64_t digests[2] = {graph->digest, ~graph->digest};
-    quern_status status = qn_comm_reduce_max(engine->comm, digests, 2, error);
+    bool is_wanted = engine->comm->rank == 0 && qn_event_queue_has(engine->progress.queue, QN_LISTENER_PROGRAM);
+    uint64_t digests[] = {graph->digest, ~graph->digest, is_wanted};
+    quern_status status = qn_comm_reduce_max(engine->comm, digests, 3, error);
+    if (status == QUERN_OK && digests[2] != 0)
+        status = qn_engine_show_ranks(engine, error);
     if (status == QUERN_OK && digests[0] != ~digests[1])
         status = qn_error_set(error, QUERN_ERROR_PLAN_MISMATCH, 0,
                               "the ranks built different graphs: every rank must make the same calls with the same "
@@ -85,9 +90,10 @@ static quern_status open_sinks(job *run, qn_error *error)
 
 static void open_store(job *run, uint32_t index, qn_error *error)
 {
+    const qn_node *node = run->stages.items[index].result;
     qn_store_config config = {
-        .schema = run->stages.items[index].schema,
-        .pool_bytes = run->shares.store_bytes,
+        .schema = node->schema,
+        .pool_bytes = run->shares.store_bytes / (node->kind == QN_NODE_LINKS ? QN_LINK_STORE_PART : 1),
         .block_bytes = run->shares.share.block_bytes,
         .scratch = qn_settings_get_scratch(&run->engine->settings),
     };
@@ -155,7 +161,7 @@ static void open_collated(job *run, uint32_t index, qn_error *error)
 static quern_status open_result(job *run, uint32_t index, qn_error *error)
 {
     qn_node_kind kind = run->stages.items[index].result->kind;
-    if (kind == QN_NODE_STORE)
+    if (kind == QN_NODE_STORE || kind == QN_NODE_LINKS)
         open_store(run, index, error);
     else if (kind == QN_NODE_REDUCE)
         open_reduced(run, index, error);
@@ -198,15 +204,17 @@ static quern_status begin_and_run(job *run, uint32_t index, qn_stage_run *stage_
     lend_tables(run, stage_run);
     stage_run->stages = &run->stages;
     bool is_stored = qn_result_get_store(run->results[index]) != NULL;
+    bool has_links = stage->result && stage->result->kind == QN_NODE_LINKS;
     stage_run->into = is_stored ? NULL : run->results[index];
-    stage_run->stored = is_stored ? run->results[index] : NULL;
+    stage_run->stored = is_stored && !has_links ? run->results[index] : NULL;
     stage_run->writers = run->writers;
     stage_run->writer = stage->sink ? &run->writers[index] : NULL;
     stage_run->kept = qn_checkpoint_has_parts(&run->engine->checkpoint, index) ? &run->kept[index] : NULL;
     stage_run->quarantine = &run->quarantine;
     stage_run->number = run->report.stage_count;
     run->engine->stage_number++;
-    return qn_stage_run_all(stage_run, error);
+    return has_links ? qn_link_stage_run(stage_run, run->results[index], &run->shares.share, error)
+                     : qn_stage_run_all(stage_run, error);
 }
 
 /* What the account says of a stage is what the report says. */
@@ -298,6 +306,7 @@ static quern_status run_stage(job *run, uint32_t index, const int64_t *counted, 
     begin_showing(run, stage, start_ns);
     status = begin_and_run(run, index, stage_run, error);
     qn_board_end_stage(engine->board);
+    qn_progress_rest(&engine->progress);
     double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
     qn_log_line(&engine->log, "stage %u: '%s' to %s, %.3f s: %s", engine->stage_number, qn_leg_source(stage, 0)->name,
                 stage->result ? "a result" : "an output", seconds, quern_status_name(status));
@@ -591,17 +600,15 @@ static quern_status total_counters(qn_engine *engine, bool kept, qn_error *error
     return status;
 }
 
-static void say_outcome(qn_engine *engine, const qn_report *report, quern_status status)
+static void count_read_bytes(qn_engine *engine, const qn_report *report, quern_status status)
 {
-    double seconds = (double)(qn_clock_ns() - report->start_ns) / 1e9;
     uint64_t bytes = 0;
     if (status != QUERN_OK || engine->comm->rank != 0)
         return;
     for (uint32_t i = 0; i < report->stage_count; i++)
         for (uint32_t rank = 0; rank < engine->comm->size; rank++)
             bytes += report->stages[i].ranks[rank].input_bytes;
-    qn_progress_say(&engine->progress, "done: %s in %.2f s, %s/s", qn_progress_bytes(bytes), seconds,
-                    qn_progress_bytes((uint64_t)((double)bytes / seconds)));
+    engine->progress.run_bytes = bytes;
 }
 
 static quern_status do_work(job *run, const qn_graph *graph, qn_error *error)
@@ -620,29 +627,19 @@ static quern_status do_work(job *run, const qn_graph *graph, qn_error *error)
     return status == QUERN_OK ? qn_checkpoint_end_run(&engine->checkpoint, graph, engine->counters, error) : status;
 }
 
-/* What is known before anything is done. */
-static void tell_place(const qn_engine *engine)
-{
-    const char *source = engine->settings.memory_source;
-    char text[128];
-    snprintf(text, sizeof text, "%u ranks share a core", engine->place.sharers);
-    if (engine->place.sharers > 1)
-        qn_job_status_alert(engine->status, "oversubscribed core", text);
-    snprintf(text, sizeof text, "the memory budget is what %s allows, not what the machine has", source);
-    if (strncmp(source, "cgroup", 6) == 0 || strncmp(source, "SLURM", 5) == 0)
-        qn_job_status_alert(engine->status, "budget cut", text);
-}
-
 static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
 {
     qn_engine *engine = run->engine;
     quern_status status = check_same_graph(engine, graph, error);
     if (status == QUERN_OK && qn_join_tables_choose(engine, graph, error) == QUERN_OK) {
         run->stages = engine->account->stages;
+        if (engine->comm->rank == 0 && engine->settings.is_seen)
+            qn_engine_foresee(engine, engine->account);
         qn_job_status_begin_run(engine->status, run->stages.count);
         qn_board_begin_run(engine->board);
-        qn_job_status_watch_disk(engine->status, engine->settings.scratch_dir);
-        tell_place(engine);
+        qn_progress_begin_run(&engine->progress, run->stages.count);
+        qn_job_status_watch_disk(engine->status, engine->settings.scratch_dir, qn_engine_tell_disk, engine);
+        qn_engine_tell_place(engine);
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);
     }
@@ -656,19 +653,6 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
         status = do_work(run, graph, error);
     quern_status counted = total_counters(engine, status == QUERN_OK, error);
     return status == QUERN_OK ? counted : status;
-}
-
-/* Once, when the run is over, so that a file of what was said holds one graph for each run. */
-static void show_plan(qn_engine *engine)
-{
-    quern_explain_form form = engine->settings.explain;
-    char *text = NULL;
-    qn_error ignored = {0}; /* a plan that cannot be shown must not end a job */
-    if (engine->comm->rank != 0 || !engine->account || (form != QUERN_EXPLAIN_TEXT && form != QUERN_EXPLAIN_DOT))
-        return;
-    if (qn_account_explain(engine->account, form, &text, &ignored) == QUERN_OK)
-        qn_progress_show(&engine->progress, text);
-    free(text);
 }
 
 /* Nothing of the last run is left when the next begins. */
@@ -724,13 +708,12 @@ static void end_attempt(job *run, quern_status status)
     qn_engine *engine = run->engine;
     close_job(run, status);
     engine->is_over = status == QUERN_OK;
-    say_outcome(engine, &run->report, status);
+    count_read_bytes(engine, &run->report, status);
     if (engine->account) {
         engine->account->ran = true;
         engine->account->status = status;
         qn_cache_tell_sizes(&engine->cache, engine->account);
     }
-    show_plan(engine);
 }
 
 static quern_status work_on(job *run, const qn_graph *graph, qn_error *error)
@@ -782,6 +765,7 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     engine->counters = counters;
     engine->run_ns = qn_clock_ns();
     memset(engine->sent_group_bytes, 0, sizeof engine->sent_group_bytes);
+    qn_progress_open_run(&engine->progress);
     qn_timeline_begin(engine->timeline, engine->run_ns);
     qn_timeline_attach(engine->timeline);
     while (try_run(engine, graph, &mark, error) == QN_OUTCOME_AGAIN) {
@@ -794,5 +778,8 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     }
     qn_timeline_attach(NULL);
     qn_job_status_end_run(engine->status, error);
+    qn_progress_end_run(&engine->progress, error->status, error->text);
+    qn_engine_show_plan(engine);
+    qn_progress_drain(&engine->progress);
     return error->status;
 }

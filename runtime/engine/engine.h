@@ -14,6 +14,7 @@
 #include "runtime/engine/job_pages.h"
 #include "runtime/engine/job_status.h"
 #include "runtime/engine/progress.h"
+#include "runtime/engine/progress_lines.h"
 #include "runtime/engine/settings.h"
 #include "runtime/engine/site.h"
 #include "runtime/exec/chain.h"
@@ -47,6 +48,7 @@ typedef struct qn_engine {
     qn_job_pages pages;        /* the same */
     qn_board *board;           /* of all ranks, while they work; NULL: nobody wants to see it, or not rank 0 */
     qn_progress progress;
+    qn_progress_lines lines;                 /* which the options progress and explain ask for */
     qn_cache cache;                          /* results of earlier runs */
     qn_checkpoint checkpoint;                /* what is durable */
     uint64_t node_files[QN_STAGE_COUNT_MAX]; /* node_tasks.h; the same on all ranks */
@@ -62,7 +64,7 @@ typedef struct qn_engine {
     uint32_t recovery_count;
     uint64_t run_ns; /* when the run began, with the attempts of which ranks were lost */
     uint64_t sent_group_bytes[QN_ROUNDS_GROUPS_MAX]; /* in this run, to each group of ranks */
-    qn_timeline *timeline;                           /* of this rank's working thread; NULL: nobody wants to see it */
+    qn_timeline *_Atomic timeline;                   /* of this rank's working thread; NULL: nobody wants to see it */
     uint64_t begun_bytes;                            /* of memory, that it had before the first run */
     int64_t clock_ahead_ns; /* of rank 0's clock: what is to be added to this one's to get that one's */
     int64_t clock_error_ns; /* by which that may be wrong */
@@ -72,6 +74,14 @@ typedef struct qn_engine {
 quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error);
 /* Collective. */
 void qn_engine_destroy(qn_engine *engine);
+
+/* Fills in what is foreseen of the bytes in a plan, as far as it is quickly looked up. Local. */
+void qn_engine_foresee(const qn_engine *engine, qn_account *account);
+/* On rank 0 shows a plan that is not to be run: in the job directory, or to who listens. Local. QUERN_ERROR_OUTPUT. */
+quern_status qn_engine_give_plan(qn_engine *engine, const char *text, qn_error *error);
+
+/* From the next run on fn is told what happens, if this is rank 0; NULL: nobody is. Local. QUERN_ERROR_SYSTEM. */
+quern_status qn_engine_listen(qn_engine *engine, quern_progress_fn fn, void *user, qn_error *error);
 
 /* Runs everything the graph's sinks ask for, and what it wants to have cached. Collective; the same outcome on all ranks. */
 quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quern_counter *counters, qn_error *error);

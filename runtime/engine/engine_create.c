@@ -132,13 +132,12 @@ static void tell_crash(char *text, size_t bytes, void *user)
     qn_site_tell(&engine->site, engine->comm->rank, engine->comm->size, text, bytes);
 }
 
-/* What somebody should look at: in the log, in the status, and on the terminal. */
+/* What somebody should look at: in the log, in the status, and to those who listen. */
 static void tell_alert(void *user, const char *kind, const char *text)
 {
     qn_engine *engine = user;
     qn_log_line(&engine->log, "%s: %s", kind, text);
-    qn_progress_say(&engine->progress, "%s: %s", kind, text);
-    qn_job_status_alert(engine->status, kind, text);
+    qn_progress_alert(&engine->progress, kind, text);
 }
 
 quern_status qn_engine_open_board(qn_engine *engine, qn_error *error)
@@ -156,8 +155,41 @@ quern_status qn_engine_open_board(qn_engine *engine, qn_error *error)
 
 void qn_engine_start_progress(qn_engine *engine)
 {
-    qn_progress_start(&engine->progress, engine->settings.show_progress && engine->comm->rank == 0, engine->status,
-                      engine->board);
+    qn_progress_start(&engine->progress, engine->comm->rank == 0, engine->status, engine->board);
+}
+
+/* The library's own lines listen, if they are asked for. */
+static void listen(qn_engine *engine)
+{
+    const qn_settings *settings = &engine->settings;
+    bool shows_plans = settings->explain != QUERN_EXPLAIN_NOT_SET && settings->explain != QUERN_EXPLAIN_OFF;
+    qn_progress_lines_init(&engine->lines, settings->show_progress, shows_plans);
+    if (settings->show_progress || shows_plans)
+        qn_event_queue_set(engine->progress.queue, QN_LISTENER_LINES, qn_progress_lines_draw, &engine->lines);
+}
+
+quern_status qn_engine_listen(qn_engine *engine, quern_progress_fn fn, void *user, qn_error *error)
+{
+    qn_event_queue *queue = engine->progress.queue;
+    if (fn && engine->comm->rank == 0 && qn_event_queue_start(queue, error) != QUERN_OK)
+        return error->status;
+    qn_event_queue_set(queue, QN_LISTENER_PROGRAM, fn, user);
+    return QUERN_OK;
+}
+
+quern_status qn_engine_show_ranks(qn_engine *engine, qn_error *error)
+{
+    if (engine->settings.shows_ranks)
+        return QUERN_OK;
+    engine->settings.shows_ranks = true;
+    if (!engine->timeline && (engine->timeline = qn_timeline_create())) {
+        engine->begun_bytes = qn_timeline_query_memory(engine->timeline);
+        qn_timeline_begin(engine->timeline, engine->run_ns);
+        qn_timeline_attach(engine->timeline);
+    }
+    qn_engine_open_board(engine, error);
+    qn_engine_start_progress(engine);
+    return qn_comm_agree(engine->comm, error);
 }
 
 /* Progress is shown from now on, since it is to be seen what is reused. */
@@ -171,7 +203,8 @@ quern_status qn_engine_open_checkpoint(qn_engine *engine, qn_error *error)
 quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
 {
     *engine = (qn_engine){.comm = comm, .log.fd = -1};
-    if (qn_settings_resolve(&engine->settings, options, comm, error) == QUERN_OK &&
+    if (qn_progress_init(&engine->progress, error) == QUERN_OK &&
+        qn_settings_resolve(&engine->settings, options, comm, error) == QUERN_OK &&
         check_scratch(&engine->settings, error) == QUERN_OK)
         qn_job_status_open(&engine->status, engine->settings.job_dir, comm, true, error);
     quern_status status = qn_comm_agree(comm, error); /* the directory is there from now on */
@@ -188,6 +221,7 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     if (status == QUERN_OK)
         status = pin(engine, error);
     if (status == QUERN_OK) {
+        listen(engine);
         qn_engine_open_board(engine, error);
         status = qn_comm_agree(comm, error);
     }
@@ -232,6 +266,7 @@ void qn_engine_destroy(qn_engine *engine)
     qn_checkpoint_close(&engine->checkpoint, engine->is_over);
     qn_job_pages_fini(&engine->pages, engine->settings.job_dir, &engine->log);
     qn_job_status_close(engine->status, !engine->comm);
+    qn_progress_fini(&engine->progress);
     qn_board_destroy(engine->board);
     free(engine->rank_node);
     free(engine->account);

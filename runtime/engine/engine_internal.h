@@ -7,6 +7,13 @@
 
 /* On rank 0, where somebody wants to see ranks: a board, if there is none yet, or else room on it. Local. */
 quern_status qn_engine_open_board(qn_engine *engine, qn_error *error);
+/* The ranks are to be shown from now on, since somebody asked for it after the engine was created. Collective. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_engine_show_ranks(qn_engine *engine, qn_error *error);
+/* What is known of the place before anything is done; that the disk is nearly full (a qn_board_alert_fn, of an engine); the plan, once, when the
+ * run is over, if it is wanted. Rank 0; elsewhere nothing happens. */
+void qn_engine_tell_place(qn_engine *engine);
+void qn_engine_tell_disk(void *user, const char *kind, const char *text);
+void qn_engine_show_plan(qn_engine *engine);
 /* Of a run, or before the first one. Local. */
 void qn_engine_start_progress(qn_engine *engine);
 /* Collective; the same outcome on all ranks. */

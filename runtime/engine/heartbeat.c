@@ -25,7 +25,7 @@
 
 struct qn_heartbeat {
     qn_comm *comm;
-    const qn_engine *engine;
+    qn_engine *engine;
     qn_shared memory;
     qn_pulse *pulses; /* [count] of the ranks of the node that are watched */
     uint32_t count, mine;
@@ -53,7 +53,7 @@ static void say(const qn_heartbeat *heartbeat, const char *line)
 /* On rank 0 others see it, too. */
 static void alert(const qn_heartbeat *heartbeat, const char *line)
 {
-    qn_job_status_alert(heartbeat->engine->status, QN_ALERT_SILENT, line + strlen("quern: "));
+    qn_progress_alert(&heartbeat->engine->progress, QN_ALERT_SILENT, line + strlen("quern: "));
 }
 
 static unsigned long long seconds_of(uint64_t ns)

@@ -49,7 +49,10 @@ struct qn_job_status {
     json_t *over; /* stages */
     json_t *alerts;
     qn_disk_watch *disk; /* NULL: none */
-    char *failure;       /* NULL: none */
+    bool disk_is_told;   /* in this run */
+    qn_board_alert_fn alert;
+    void *alert_user;
+    char *failure; /* NULL: none */
     atomic_uint_fast64_t bytes_done;
     atomic_uint_fast32_t tasks_done;
 };
@@ -155,15 +158,19 @@ static void look_for_cancel(const qn_job_status *status)
         qn_suspension_ask();
 }
 
+/* Once a run. */
 static void look_at_disk(qn_job_status *status)
 {
     char text[128];
     pthread_mutex_lock(&status->lock);
-    bool is_full = qn_disk_watch_is_full(status->disk);
+    bool is_new = !status->disk_is_told && qn_disk_watch_is_full(status->disk);
+    status->disk_is_told |= is_new;
+    qn_board_alert_fn alert = status->alert;
+    void *user = status->alert_user;
     pthread_mutex_unlock(&status->lock);
     snprintf(text, sizeof text, "the scratch file system of %.60s is nearly full", status->host);
-    if (is_full)
-        qn_job_status_alert(status, "disk", text);
+    if (is_new && alert)
+        alert(user, "disk", text);
 }
 
 static void *keep_file(void *user)
@@ -353,9 +360,16 @@ void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t byte
     pthread_mutex_unlock(&status->lock);
 }
 
-void qn_job_status_watch_disk(qn_job_status *status, const char *directory)
+void qn_job_status_watch_disk(qn_job_status *status, const char *directory, qn_board_alert_fn alert, void *user)
 {
-    if (!status || (status->disk && strcmp(qn_disk_watch_get_directory(status->disk), directory) == 0))
+    if (!status)
+        return;
+    pthread_mutex_lock(&status->lock);
+    status->alert = alert;
+    status->alert_user = user;
+    status->disk_is_told = false;
+    pthread_mutex_unlock(&status->lock);
+    if (status->disk && strcmp(qn_disk_watch_get_directory(status->disk), directory) == 0)
         return; /* only here is it changed */
     qn_disk_watch *before = status->disk, *disk = qn_disk_watch_start(directory);
     pthread_mutex_lock(&status->lock);

@@ -107,7 +107,7 @@ static quern_status check_key(const qn_journal *journal, const char *text, size_
     return why ? qn_error_set(error, QUERN_ERROR_CHECKPOINT, 0, "%s %s, or remove it", journal->path, why) : QUERN_OK;
 }
 
-static quern_status read_all(qn_journal *journal, json_t *lines, qn_error *error)
+static quern_status read_all(qn_journal *journal, json_t *lines, uint64_t *bytes_out, qn_error *error)
 {
     struct stat about;
     if (fstat(journal->fd, &about) != 0 || !S_ISREG(about.st_mode))
@@ -122,19 +122,20 @@ static quern_status read_all(qn_journal *journal, json_t *lines, qn_error *error
         status = read_lines(journal, text, bytes, lines, error);
     if (status == QUERN_OK && json_array_size(lines) == 0)
         status = check_key(journal, text, bytes, error);
+    *bytes_out = bytes;
     free(text);
     return status;
 }
 
-quern_status qn_journal_open(qn_journal *journal, const char *path, const qn_cipher *cipher, json_t **lines_out,
-                             qn_error *error)
+static quern_status open_as(qn_journal *journal, int flags, const char *path, const qn_cipher *cipher,
+                            json_t **lines_out, uint64_t *bytes_out, qn_error *error)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open(path, flags | O_CLOEXEC, 0600);
     *journal = (qn_journal){.path = path, .fd = fd, .cipher = cipher};
     if (journal->fd < 0)
         return qn_error_set(error, QUERN_ERROR_CHECKPOINT, errno, "cannot open %s", path);
     json_t *lines = json_array();
-    quern_status status = lines ? read_all(journal, lines, error) : no_memory(error);
+    quern_status status = lines ? read_all(journal, lines, bytes_out, error) : no_memory(error);
     if (status == QUERN_OK) {
         *lines_out = lines;
         return QUERN_OK;
@@ -142,6 +143,19 @@ quern_status qn_journal_open(qn_journal *journal, const char *path, const qn_cip
     json_decref(lines);
     qn_journal_close(journal);
     return status;
+}
+
+quern_status qn_journal_open(qn_journal *journal, const char *path, const qn_cipher *cipher, json_t **lines_out,
+                             qn_error *error)
+{
+    uint64_t bytes = 0;
+    return open_as(journal, O_RDWR | O_CREAT | O_NOFOLLOW, path, cipher, lines_out, &bytes, error);
+}
+
+quern_status qn_journal_look(qn_journal *journal, const char *path, const qn_cipher *cipher, json_t **lines_out,
+                             uint64_t *bytes_out, qn_error *error)
+{
+    return open_as(journal, O_RDONLY | O_NONBLOCK, path, cipher, lines_out, bytes_out, error);
 }
 
 /* Whatever a failed write left is cut off, or will be written over. */

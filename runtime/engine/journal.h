@@ -30,6 +30,9 @@ typedef struct qn_journal {
  * QUERN_ERROR_CHECKPOINT: it cannot be used, or was begun with another key, or without. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_journal_open(qn_journal *journal, const char *path, const qn_cipher *cipher, json_t **lines_out,
                              qn_error *error);
+/* The same to look at it: nothing is made or written, and it is not locked. *bytes_out: of the file, of which journal->bytes are of whole lines. Close it, too. */
+quern_status qn_journal_look(qn_journal *journal, const char *path, const qn_cipher *cipher, json_t **lines_out,
+                             uint64_t *bytes_out, qn_error *error);
 /* Appends an object and syncs; takes the reference, NULL (no memory) too. Errors as above: nothing was appended then, as a reader sees it. */
 quern_status qn_journal_append(qn_journal *journal, json_t *line, qn_error *error);
 /* Goes on in a new file with the same lines, in the place of the old one: what somebody else writes into that is not seen any more. Errors as above:

@@ -27,10 +27,17 @@ void qn_loans_dismiss(qn_loans *loans)
     loans->helper_count = 0;
 }
 
+/* All loans together are no more, however many helpers there are. */
+static uint32_t held_max(const qn_loans *loans)
+{
+    uint32_t each = loans->helper_count > 0 ? QN_LOANS_MAX / loans->helper_count : 0;
+    return each > QN_LOANS_PER_HELPER_MAX ? QN_LOANS_PER_HELPER_MAX : each;
+}
+
 /* The helper with the fewest pieces; helper_count if all have as many as they may. */
 static uint32_t find_helper(const qn_loans *loans)
 {
-    uint32_t best = loans->helper_count, fewest = QN_LOANS_PER_HELPER;
+    uint32_t best = loans->helper_count, fewest = held_max(loans);
     for (uint32_t i = 0; i < loans->helper_count; i++) {
         if (loans->held[i] < fewest) {
             fewest = loans->held[i];

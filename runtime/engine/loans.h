@@ -7,7 +7,8 @@
  *
  * A loan keeps its bytes until it comes back. One that failed comes back with the place where to go on, and is worked on again, here, until it
  * passes or there were too many attempts; the task is done when all loans are back. So each record arrives once, as with
- * tasks that are tried again. Each helper holds at most QN_LOANS_PER_HELPER pieces, so the lender works itself when all are busy.
+ * tasks that are tried again. Each helper holds a few pieces, so the lender works itself when all are busy: two, and more where there are
+ * few helpers, so that they have enough for as long as the lender works on a piece and unpacks the next.
  */
 #ifndef QN_ENGINE_LOANS_H
 #define QN_ENGINE_LOANS_H
@@ -15,8 +16,9 @@
 #include "runtime/engine/helpers.h"
 #include "runtime/engine/message.h"
 
-#define QN_LOANS_PER_HELPER 2
-#define QN_LOANS_MAX        (QN_LOANS_PER_HELPER * QN_HELPERS_MAX)
+#define QN_LOANS_PER_HELPER     2
+#define QN_LOANS_PER_HELPER_MAX 6
+#define QN_LOANS_MAX            (QN_LOANS_PER_HELPER * QN_HELPERS_MAX)
 
 typedef enum qn_loan_state {
     QN_LOAN_FREE,

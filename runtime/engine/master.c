@@ -194,7 +194,7 @@ static void say_tasks(const qn_master *master, const qn_master_config *config)
     snprintf(text, sizeof text, "%llu files of '%s' cannot be split, the largest is %s",
              (unsigned long long)whole.count, master->stage_name, whole.path);
     if (config->comm->size > 1 && whole.bytes * config->comm->size >= master->tasks.bytes && whole.count > 0)
-        qn_job_status_alert(progress->status, "unsplittable input", text);
+        qn_progress_alert(progress, "unsplittable input", text);
 }
 
 static qn_task_cut choose_cut(const qn_master_config *config)
@@ -387,6 +387,7 @@ static quern_status task_failed(qn_master *master, const qn_task_outcome *outcom
                  outcome->attempt, (int)text_bytes, text ? text : "");
     if (!outcome->retryable)
         return qn_error_set(error, status, 0, "%s", master->last_failure.text);
+    qn_progress_tell(master->progress, QUERN_EVENT_RETRY, master->last_failure.text);
     return keep_resume(master, outcome, error);
 }
 
@@ -552,7 +553,6 @@ static quern_status take_outcome(const qn_master *master, qn_reader *message, qn
     return QUERN_OK;
 }
 
-/* All that a rank has done since it told last. */
 static quern_status tasks_done(qn_master *master, qn_reader *message, uint32_t from, qn_error *error)
 {
     uint32_t count = 0;
@@ -565,7 +565,8 @@ static quern_status tasks_done(qn_master *master, qn_reader *message, uint32_t f
         busy_ns += outcome.busy_ns;
     }
     qn_hand_size_note(&master->hand_size, count, busy_ns, qn_clock_ns());
-    qn_sched_set_hand(master->sched, from, qn_hand_size_get(&master->hand_size));
+    if (count > 0)
+        qn_sched_set_hand(master->sched, from, qn_hand_size_get(&master->hand_size));
     return QUERN_OK;
 }
 

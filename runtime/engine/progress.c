@@ -1,99 +1,279 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/engine/progress.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/utf8.h"
 #include "runtime/engine/board.h"
 #include "runtime/engine/job_status.h"
 
-#define LINE_BYTES_MAX    512
-#define TERMINAL_EVERY_NS (200 * QN_NS_PER_MS)
-#define LOG_EVERY_NS      (30 * QN_NS_PER_S)
+#define TEXT_BYTES_MAX 512
+#define NOBODY_KNOWS   (-1.0)
 
-void qn_progress_start(qn_progress *progress, bool shown, struct qn_job_status *status, struct qn_board *board)
+static double seconds_since(uint64_t begin_ns)
 {
-    uint64_t now_ns = qn_clock_ns();
-    *progress = (qn_progress){.shown = shown,
-                              .terminal = shown && isatty(STDERR_FILENO),
-                              .start_ns = now_ns,
-                              .status = status,
-                              .board = board};
-    progress->every_ns = progress->terminal ? TERMINAL_EVERY_NS : LOG_EVERY_NS;
-    progress->next_ns = now_ns + progress->every_ns;
+    return (double)(qn_clock_ns() - begin_ns) / 1e9;
 }
 
-static void put(const char *line, size_t bytes)
+static void reset_stage(quern_event *now)
 {
-    if (write(STDERR_FILENO, line, bytes) < 0)
-        return; /* nobody looks any more */
+    *now = (quern_event){.run = now->run,
+                         .stage = now->stage,
+                         .stage_count = now->stage_count,
+                         .alert_count = now->alert_count,
+                         .slowest_rank = QUERN_EVENT_NO_RANK,
+                         .seconds_left = NOBODY_KNOWS,
+                         .stage_name = now->stage_name,
+                         .slowest_host = "",
+                         .topic = "",
+                         .text = ""};
 }
 
-/* Names may be anything: those of C0, and of C1 in UTF-8. */
-static void replace_controls(char *text)
+/* ---- figures; the lock is held ---- */
+
+static void look_at_tasks(qn_progress *progress)
 {
-    unsigned char before = 0;
-    for (unsigned char *at = (unsigned char *)text; *at; at++) {
-        unsigned char here = *at;
-        if (here < 0x20 || here == 0x7f)
-            *at = '?';
-        else if (before == 0xc2 && here >= 0x80 && here < 0xa0)
-            at[-1] = *at = '?';
-        before = here;
+    quern_event *now = &progress->now;
+    now->bytes_done = atomic_load_explicit(&progress->bytes_done, memory_order_relaxed);
+    now->bytes_all = atomic_load_explicit(&progress->bytes_all, memory_order_relaxed);
+    now->tasks_done = atomic_load_explicit(&progress->tasks_done, memory_order_relaxed);
+    now->tasks_all = atomic_load_explicit(&progress->tasks_all, memory_order_relaxed);
+    now->seconds = seconds_since(progress->stage_ns);
+    now->seconds_left = now->bytes_done > 0 && now->bytes_done < now->bytes_all
+                            ? now->seconds * (double)(now->bytes_all - now->bytes_done) / (double)now->bytes_done
+                            : NOBODY_KNOWS;
+}
+
+static void look_at_ranks(qn_progress *progress, const qn_board_totals *totals)
+{
+    quern_event *now = &progress->now;
+    now->records = totals->sum.records;
+    now->read_bytes = totals->sum.bytes;
+    now->sent_bytes = totals->sum.sent_bytes;
+    now->spilled_bytes = totals->sum.spilled_bytes;
+    now->slowest_rank = totals->slowest == QN_RANK_NO_TASK ? QUERN_EVENT_NO_RANK : totals->slowest;
+    now->slowest_is_silent = totals->slowest_is_silent;
+    snprintf(progress->host, sizeof progress->host, "%s", totals->slowest_host);
+    now->slowest_host = progress->host;
+}
+
+/* By the queue's thread, with texts of its own: others begin the next stage while it tells of this one. */
+static bool sample(void *user, quern_event *event_out)
+{
+    qn_progress *progress = user;
+    qn_board_totals totals;
+    pthread_mutex_lock(&progress->lock);
+    bool is_there = progress->runs_stage;
+    struct qn_board *board = progress->board;
+    pthread_mutex_unlock(&progress->lock);
+    if (!is_there)
+        return false;
+    qn_board_sum(board, qn_clock_ns(), &totals);
+    pthread_mutex_lock(&progress->lock);
+    is_there = progress->runs_stage;
+    if (is_there) {
+        look_at_tasks(progress);
+        look_at_ranks(progress, &totals);
+        memcpy(progress->told_name, progress->name, sizeof progress->name);
+        memcpy(progress->told_host, progress->host, sizeof progress->host);
+        *event_out = progress->now;
+        event_out->kind = QUERN_EVENT_PROGRESS;
+        event_out->stage_name = progress->told_name;
+        event_out->slowest_host = progress->told_host;
     }
+    pthread_mutex_unlock(&progress->lock);
+    return is_there;
 }
 
-/* A pipe takes a long text in pieces. */
-static void put_whole(const char *text)
+/* ---- from the begin to the end ---- */
+
+quern_status qn_progress_init(qn_progress *progress, qn_error *error)
 {
-    for (size_t left = strlen(text); left > 0;) {
-        ssize_t written = write(STDERR_FILENO, text, left);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return; /* nobody looks any more */
-        text += written;
-        left -= (size_t)written;
-    }
+    progress->queue = qn_event_queue_create(sample, progress);
+    if (!progress->queue)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to tell progress");
+    pthread_mutex_init(&progress->lock, NULL);
+    progress->now.stage_name = "";
+    reset_stage(&progress->now);
+    return QUERN_OK;
+}
+
+void qn_progress_fini(qn_progress *progress)
+{
+    if (!progress->queue)
+        return;
+    atomic_store(&progress->is_told, false);
+    qn_event_queue_destroy(progress->queue);
+    pthread_mutex_destroy(&progress->lock);
+    progress->queue = NULL;
+}
+
+void qn_progress_start(qn_progress *progress, bool is_first_rank, struct qn_job_status *status, struct qn_board *board)
+{
+    qn_error ignored = {0};
+    bool is_heard = false;
+    for (int i = 0; i < QN_LISTENER_COUNT; i++)
+        is_heard |= qn_event_queue_has(progress->queue, (qn_listener)i);
+    pthread_mutex_lock(&progress->lock);
+    progress->status = status;
+    progress->board = board;
+    pthread_mutex_unlock(&progress->lock);
+    if (is_first_rank && is_heard)
+        is_heard = qn_event_queue_start(progress->queue, &ignored) == QUERN_OK;
+    atomic_store(&progress->is_told, is_first_rank && is_heard);
+}
+
+/* ---- what is told ---- */
+
+static void post(qn_progress *progress, quern_event_kind kind, const char *topic, const char *text)
+{
+    pthread_mutex_lock(&progress->lock);
+    if (progress->runs_stage)
+        look_at_tasks(progress);
+    quern_event event = progress->now;
+    event.kind = (int)kind;
+    event.topic = topic;
+    event.text = text;
+    qn_event_queue_post(progress->queue, &event); /* which copies the texts */
+    pthread_mutex_unlock(&progress->lock);
+}
+
+void qn_progress_tell(qn_progress *progress, quern_event_kind kind, const char *text)
+{
+    if (atomic_load_explicit(&progress->is_told, memory_order_relaxed))
+        post(progress, kind, "", text);
+}
+
+void qn_progress_alert(qn_progress *progress, const char *kind, const char *text)
+{
+    pthread_mutex_lock(&progress->lock);
+    struct qn_job_status *status = progress->status;
+    progress->now.alert_count++;
+    pthread_mutex_unlock(&progress->lock);
+    qn_job_status_alert(status, kind, text);
+    if (atomic_load_explicit(&progress->is_told, memory_order_relaxed))
+        post(progress, QUERN_EVENT_ALERT, kind, text);
 }
 
 void qn_progress_say(qn_progress *progress, const char *format, ...)
 {
-    if (!progress->shown)
+    char text[TEXT_BYTES_MAX];
+    if (!atomic_load_explicit(&progress->is_told, memory_order_relaxed))
         return;
-    char line[LINE_BYTES_MAX] = "quern: ";
-    size_t prefix = strlen(line);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line + prefix, sizeof line - prefix - 1, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    replace_controls(line);
-    size_t bytes = strlen(line);
-    line[bytes++] = '\n';
-    if (progress->line_open)
-        put("\r\033[K", 4);
-    progress->line_open = false;
-    put(line, bytes);
+    post(progress, QUERN_EVENT_NOTE, "", text);
 }
 
-void qn_progress_show(qn_progress *progress, const char *text)
+void qn_progress_open_run(qn_progress *progress)
 {
-    if (progress->line_open)
-        put("\r\033[K", 4);
-    progress->line_open = false;
-    put_whole(text);
+    pthread_mutex_lock(&progress->lock);
+    progress->run_ns = qn_clock_ns();
+    progress->run_bytes = 0;
+    progress->now.run++;
+    pthread_mutex_unlock(&progress->lock);
+}
+
+void qn_progress_begin_run(qn_progress *progress, uint32_t stage_count)
+{
+    pthread_mutex_lock(&progress->lock);
+    progress->now.stage = 0;
+    progress->now.stage_count = stage_count;
+    progress->now.stage_name = "";
+    progress->now.alert_count = 0;
+    reset_stage(&progress->now);
+    pthread_mutex_unlock(&progress->lock);
+    qn_progress_tell(progress, QUERN_EVENT_RUN_BEGUN, "");
+}
+
+void qn_progress_end_run(qn_progress *progress, quern_status status, const char *text)
+{
+    if (!atomic_load_explicit(&progress->is_told, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&progress->lock);
+    progress->runs_stage = false;
+    quern_event event = progress->now;
+    event.kind = QUERN_EVENT_RUN_ENDED;
+    event.status = (int)status;
+    event.text = text;
+    event.read_bytes = progress->run_bytes;
+    event.seconds = seconds_since(progress->run_ns);
+    event.seconds_left = NOBODY_KNOWS;
+    qn_event_queue_post(progress->queue, &event);
+    pthread_mutex_unlock(&progress->lock);
+}
+
+void qn_progress_drain(qn_progress *progress)
+{
+    qn_event_queue_drain(progress->queue);
+}
+
+void qn_progress_begin_stage(qn_progress *progress, uint32_t number, uint32_t count, const char *name)
+{
+    pthread_mutex_lock(&progress->lock);
+    quern_event *now = &progress->now;
+    now->stage = number;
+    now->stage_count = count > number ? count : number; /* some are left out, and do not count */
+    snprintf(progress->name, sizeof progress->name, "%s", name);
+    qn_utf8_cut(progress->name, sizeof progress->name - 2);
+    now->stage_name = progress->name;
+    reset_stage(now);
+    atomic_store(&progress->bytes_done, 0);
+    atomic_store(&progress->bytes_all, 0);
+    atomic_store(&progress->tasks_done, 0);
+    atomic_store(&progress->tasks_all, 0);
+    progress->stage_ns = qn_clock_ns();
+    progress->runs_stage = true;
+    pthread_mutex_unlock(&progress->lock);
+    qn_progress_tell(progress, QUERN_EVENT_STAGE_BEGUN, "");
+}
+
+void qn_progress_rest(qn_progress *progress)
+{
+    pthread_mutex_lock(&progress->lock);
+    progress->runs_stage = false;
+    pthread_mutex_unlock(&progress->lock);
+}
+
+void qn_progress_end_stage(qn_progress *progress, const qn_progress_sums *sums)
+{
+    pthread_mutex_lock(&progress->lock);
+    quern_event *now = &progress->now;
+    reset_stage(now);
+    progress->runs_stage = false;
+    now->tasks_done = now->tasks_all = sums->tasks;
+    now->bytes_done = now->bytes_all = sums->tasks > 0 ? sums->read_bytes : 0;
+    now->records = sums->records;
+    now->read_bytes = sums->read_bytes;
+    now->sent_bytes = sums->sent_bytes;
+    now->spilled_bytes = sums->spilled_bytes;
+    now->seconds = sums->seconds;
+    now->seconds_left = 0;
+    now->slowest_rank = sums->busiest;
+    now->slowest_to_mean = sums->to_mean;
+    pthread_mutex_unlock(&progress->lock);
+    qn_progress_tell(progress, QUERN_EVENT_STAGE_ENDED, "");
+}
+
+void qn_progress_update(qn_progress *progress, uint64_t bytes_done, uint64_t bytes_all, uint32_t tasks_done,
+                        uint32_t tasks_all)
+{
+    qn_job_status_update(progress->status, tasks_done, bytes_done);
+    atomic_store_explicit(&progress->bytes_done, bytes_done, memory_order_relaxed);
+    atomic_store_explicit(&progress->bytes_all, bytes_all, memory_order_relaxed);
+    atomic_store_explicit(&progress->tasks_done, tasks_done, memory_order_relaxed);
+    atomic_store_explicit(&progress->tasks_all, tasks_all, memory_order_relaxed);
 }
 
 const char *qn_progress_bytes(uint64_t bytes)
 {
-    static char texts[4][24];
-    static unsigned turn;
+    static _Thread_local char texts[4][24];
+    static _Thread_local unsigned turn;
     static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
     char *text = texts[turn++ % 4];
     double number = (double)bytes;
@@ -102,122 +282,4 @@ const char *qn_progress_bytes(uint64_t bytes)
         number /= 1000;
     snprintf(text, sizeof texts[0], number < 10 && unit > 0 ? "%.2f %s" : "%.0f %s", number, units[unit]);
     return text;
-}
-
-/* What there is room for on the terminal without going on in the next line; elsewhere all. */
-static size_t room_of(const qn_progress *progress)
-{
-    struct winsize size;
-    bool is_known = progress->terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-    return is_known && size.ws_col < LINE_BYTES_MAX ? size.ws_col - 1U : LINE_BYTES_MAX - 16;
-}
-
-/* Not within a character. */
-static void cut(char *text, size_t bytes)
-{
-    if (strlen(text) <= bytes)
-        return;
-    while (bytes > 0 && ((unsigned char)text[bytes] & 0xc0) == 0x80)
-        bytes--;
-    text[bytes] = 0;
-}
-
-/* In the place of the line that is open; stays: it will not be rewritten. */
-static void put_line(qn_progress *progress, char *text, bool stays)
-{
-    char line[LINE_BYTES_MAX + 16];
-    replace_controls(text);
-    cut(text, room_of(progress));
-    int bytes = snprintf(line, sizeof line, "%s%s%s", progress->terminal ? "\r\033[K" : "", text,
-                         progress->terminal && !stays ? "" : "\n");
-    put(line, (size_t)bytes);
-    progress->line_open = progress->terminal && !stays;
-}
-
-static void add(char *line, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add(char *line, const char *format, ...)
-{
-    va_list arguments;
-    size_t used = strlen(line);
-    va_start(arguments, format);
-    vsnprintf(line + used, LINE_BYTES_MAX - used, format, arguments);
-    va_end(arguments);
-}
-
-static void add_stage(const qn_progress *progress, char *line)
-{
-    add(line, "quern: stage %u of %u '%s'", progress->stage, progress->stage_count, progress->name);
-}
-
-void qn_progress_begin_stage(qn_progress *progress, uint32_t number, uint32_t count, const char *name)
-{
-    progress->stage = number;
-    progress->stage_count = count > number ? count : number; /* some are left out, and do not count */
-    snprintf(progress->name, sizeof progress->name, "%s", name);
-    cut(progress->name, sizeof progress->name - 2);
-    progress->start_ns = qn_clock_ns();
-    progress->next_ns = progress->start_ns + progress->every_ns;
-}
-
-static const char *rate(double number, double seconds)
-{
-    return qn_progress_bytes((uint64_t)(seconds > 0 ? number / seconds : 0));
-}
-
-static void add_records(char *line, double records, double seconds)
-{
-    double number = seconds > 0 ? records / seconds : 0;
-    add(line, number >= 1e6 ? ", %.1f M records/s" : ", %.0f records/s", number >= 1e6 ? number / 1e6 : number);
-}
-
-void qn_progress_end_stage(qn_progress *progress, const qn_progress_sums *sums)
-{
-    char line[LINE_BYTES_MAX] = "";
-    if (!progress->shown)
-        return;
-    add_stage(progress, line);
-    add(line, ": done in %.1f s", sums->seconds);
-    if (sums->tasks > 0)
-        add(line, ", %" PRIu64 " tasks, %s", sums->tasks, qn_progress_bytes(sums->read_bytes));
-    add_records(line, (double)sums->records, sums->seconds);
-    add(line, ", %s/s, %s sent, %s spilled", rate((double)sums->read_bytes, sums->seconds),
-        qn_progress_bytes(sums->sent_bytes), qn_progress_bytes(sums->spilled_bytes));
-    if (sums->to_mean > 1.05)
-        add(line, ", rank %u worked %.1f times the mean", sums->busiest, sums->to_mean);
-    put_line(progress, line, true);
-}
-
-static void add_totals(const qn_progress *progress, char *line, double seconds, uint64_t now_ns)
-{
-    qn_board_totals totals;
-    qn_board_sum(progress->board, now_ns, &totals);
-    add_records(line, (double)totals.sum.records, seconds);
-    add(line, ", %s/s, %s sent, %s spilled", rate((double)totals.sum.bytes, seconds),
-        qn_progress_bytes(totals.sum.sent_bytes), qn_progress_bytes(totals.sum.spilled_bytes));
-    if (totals.slowest != QN_RANK_NO_TASK)
-        add(line, ", %s rank %u on %s", totals.slowest_is_silent ? "silent" : "slowest", totals.slowest,
-            totals.slowest_host);
-}
-
-void qn_progress_update(qn_progress *progress, uint64_t bytes_done, uint64_t bytes_all, uint32_t tasks_done,
-                        uint32_t tasks_all)
-{
-    qn_job_status_update(progress->status, tasks_done, bytes_done);
-    uint64_t now_ns = progress->shown ? qn_clock_ns() : 0;
-    if (!progress->shown || now_ns < progress->next_ns)
-        return;
-    progress->next_ns = now_ns + progress->every_ns;
-    double seconds = (double)(now_ns - progress->start_ns) / 1e9;
-    char line[LINE_BYTES_MAX] = "";
-    add_stage(progress, line);
-    if (tasks_all > 0)
-        add(line, ": %u of %u tasks, %.0f %%, %s of %s", tasks_done, tasks_all,
-            bytes_all ? 100.0 * (double)bytes_done / (double)bytes_all : 100.0, qn_progress_bytes(bytes_done),
-            qn_progress_bytes(bytes_all));
-    else
-        add(line, ": %.0f s", seconds);
-    if (bytes_done > 0 && bytes_done < bytes_all)
-        add(line, ", %.0f s left", seconds * (double)(bytes_all - bytes_done) / (double)bytes_done);
-    add_totals(progress, line, seconds, now_ns);
-    put_line(progress, line, false);
 }

@@ -125,7 +125,9 @@ static json_t *describe(const char *source, uint32_t stage, uint32_t path_bytes,
     json_object_set_new(line, "file", text_json(name, is_member ? path_bytes : name_bytes));
     json_object_set_new(line, "member",
                         is_member ? text_json(name + path_bytes + 1, name_bytes - path_bytes - 1) : json_null());
-    json_object_set_new(line, "offset", json_integer((json_int_t)item->offset));
+    uint64_t unit = item->place.unit;
+    json_object_set_new(line, "unit", unit > 0 ? json_integer((json_int_t)unit) : json_null());
+    json_object_set_new(line, "offset", json_integer((json_int_t)item->place.offset));
     json_object_set_new(line, "bytes",
                         item->bytes == QN_BYTES_UNKNOWN ? json_null() : json_integer((json_int_t)item->bytes));
     json_object_set_new(line, "reason", text_json(reason, strlen(reason)));

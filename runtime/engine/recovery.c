@@ -112,6 +112,7 @@ static void tell(qn_engine *engine, const qn_recovered *recovered)
              recovered->from_checkpoint ? "from the checkpoint"
                                         : "with the run from its begin, since no checkpoint is kept");
     say(engine, comm->rank == 0, line);
+    qn_progress_tell(&engine->progress, QUERN_EVENT_LOSS, line + strlen("quern: "));
     qn_log_line(&engine->log, "this rank, which was %u at first, is rank %u of %u now", comm->first_rank, comm->rank,
                 comm->size);
 }

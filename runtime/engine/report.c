@@ -173,14 +173,16 @@ static const char *end_name(const qn_stage *stage)
     return "";
 }
 
-static void keep_edges(qn_report_stage *kept, const qn_stage *stage, const stage_sums *sums)
+static void keep_edges(qn_report_stage *kept, const qn_stage_run *run, const stage_sums *sums)
 {
+    const qn_stage *stage = run->stage;
     uint32_t count = stage->step_count;
     kept->edge_count = count + 1;
     for (uint32_t i = 0; i < kept->edge_count; i++) {
         const char *name = i < count ? stage->steps[i]->name : end_name(stage);
         snprintf(kept->edges[i].name, sizeof kept->edges[i].name, "%.*s", (int)sizeof kept->edges[i].name - 1, name);
         kept->edges[i].stats = sums->edges[i];
+        kept->edges[i].foreseen = qn_account_size_at(run->engine->account, run->index, i);
     }
     qn_edge_stats *end = &kept->edges[count].stats;
     end->records_out = end->records_in;
@@ -293,7 +295,7 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, que
         return status;
     }
     report->stage_count++;
-    keep_edges(kept, run->stage, &sums);
+    keep_edges(kept, run, &sums);
     keep_legs(kept, run->stage);
     keep_balance(run, &sums);
     if (outcome == QUERN_OK)
@@ -380,6 +382,10 @@ static json_t *describe_edge(const qn_report_edge *edge)
     set_u64(object, "records_in", edge->stats.records_in);
     set_u64(object, "records_out", edge->stats.records_out);
     set_u64(object, "records_dropped", edge->stats.records_dropped);
+    bool is_foreseen = edge->foreseen.kind != QN_FORESEEN_NOT;
+    json_object_set_new(object, "foreseen_bytes",
+                        is_foreseen ? json_integer((json_int_t)edge->foreseen.bytes) : json_null());
+    json_object_set_new(object, "foreseen_at_most", json_boolean(edge->foreseen.kind == QN_FORESEEN_AT_MOST));
     return object;
 }
 
@@ -436,7 +442,8 @@ static json_t *describe_bad_place(const qn_bad_place *place)
     snprintf(path, sizeof path, "%.*s", (int)place->path_bytes, place->name);
     json_object_set_new(object, "file", text_json(path));
     json_object_set_new(object, "member", is_member ? text_json(place->name + place->path_bytes + 1) : json_null());
-    set_u64(object, "offset", place->offset);
+    json_object_set_new(object, "unit", place->at.unit > 0 ? json_integer((json_int_t)place->at.unit) : json_null());
+    set_u64(object, "offset", place->at.offset);
     json_object_set_new(object, "bytes",
                         place->bytes == QN_BYTES_UNKNOWN ? json_null() : json_integer((json_int_t)place->bytes));
     json_object_set_new(object, "reason", text_json(place->reason));

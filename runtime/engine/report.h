@@ -17,6 +17,8 @@
 typedef struct qn_report_edge {
     char name[64];
     qn_edge_stats stats;
+    qn_foreseen
+        foreseen; /* bytes, before the run; of a source that it reads, else that come out, or arrive at the end */
 } qn_report_edge;
 
 /* What leads to a stage's end: where it comes from, and its edges. */

@@ -356,6 +356,7 @@ quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *e
         settings->shuffle_levels,
         settings->report_path || settings->job_dir,
         settings->job_dir || settings->show_progress,
+        settings->explain == QUERN_EXPLAIN_ONLY || settings->explain == QUERN_EXPLAIN_ONLY_DOT,
     };
     quern_status status = qn_comm_reduce_max(comm, largest, sizeof largest / sizeof *largest, error);
     settings->round_bytes = ~largest[0] == UINT64_MAX ? 0 : ~largest[0];
@@ -368,6 +369,12 @@ quern_status qn_settings_unify(qn_settings *settings, qn_comm *comm, qn_error *e
     comm->compress_links = settings->shuffle_compression;
     settings->is_seen = largest[11];
     settings->shows_ranks = largest[12];
+    settings->only_explains = largest[13];
+    if (settings->only_explains) { /* and nothing begins what it would go on with */
+        free(settings->checkpoint_dir);
+        settings->checkpoint_dir = NULL;
+        settings->resumes = false;
+    }
     comm->trusts_network = !largest[7] && (largest[8] || comm->node_count == 1);
     if (status == QUERN_OK && largest[5] != ~largest[6]) /* what one rank writes another one may have to read */
         status = qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "encrypt: the ranks have different keys");

@@ -49,6 +49,7 @@ typedef struct qn_settings {
         deadline_ns; /* by qn_clock_ns() of this node; 0: none; after qn_settings_unify() one moment for all ranks */
     quern_explain_form explain;
     bool show_progress;
+    bool only_explains;               /* nothing is to be run; the same everywhere */
     bool shows_ranks;                 /* somebody wants to see them while they work; the same everywhere */
     bool is_seen;                     /* some rank is to write a report or a job directory; the same everywhere */
     bool check;                       /* callbacks */

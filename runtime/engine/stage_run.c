@@ -7,6 +7,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/isolation.h"
+#include "runtime/engine/link_run.h"
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/node_tasks.h"
 #include "runtime/engine/quotes.h"
@@ -212,6 +213,8 @@ static quern_status check_callbacks(qn_stage_run *run, uint32_t leg, qn_error *e
 
 static qn_chain_end_fn end_of(const qn_stage_run *run)
 {
+    if (run->links)
+        return qn_link_stage_end;
     if (run->into)
         return end_in_result;
     return run->stored ? end_in_store : end_in_sink;

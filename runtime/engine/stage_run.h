@@ -78,6 +78,8 @@ typedef struct qn_leg_end {
     uint32_t leg;
 } qn_leg_end;
 
+struct qn_link_run;
+
 struct qn_stage_run {
     qn_engine *engine;
     const qn_stages *stages; /* of the run, and the one that this is */
@@ -90,7 +92,8 @@ struct qn_stage_run {
     const int64_t *counted; /* what counters had before; borrowed */
     qn_result *from[QN_LEG_COUNT_MAX]; /* the results that legs read; NULL for those that are sources */
     const struct qn_lookup *lookups[QN_STEP_COUNT_MAX]; /* of the steps that are broadcast joins; borrowed */
-    qn_result *into;                                    /* one of the three is not NULL; this one exchanges records */
+    struct qn_link_run *links;                          /* one of the four is not NULL; borrowed */
+    qn_result *into;                                    /* this one exchanges records */
     qn_result *stored;
     qn_sink_writer *writer;
     qn_kept_output *kept;                      /* of the output; NULL: none; borrowed */

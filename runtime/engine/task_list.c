@@ -116,6 +116,12 @@ static bool needs_offsets(const qn_node *source)
     return source->kind == QN_NODE_FIXED || (source->kind == QN_NODE_TEXT && is_told);
 }
 
+/* Whether what is damaged of a packed file costs the same records wherever that is cut, for readers who pass over bad input. */
+static bool goes_on_behind_damage(const qn_node *source)
+{
+    return source->kind == QN_NODE_FIXED || source->kind == QN_NODE_TEXT;
+}
+
 /* Looks for files that their format does not allow to cut. *count_out: of these, those of which others might be cut. */
 static quern_status look_for_whole(qn_listing *listing, const qn_node *source, bool passes_bad, size_t *count_out,
                                    qn_error *error)
@@ -160,8 +166,9 @@ static quern_status cut_files(qn_task_leg *leg, const qn_node *source, uint64_t 
 {
     quern_status status =
         qn_listing_examine(&leg->listing, split_bytes < LOOK_BYTES_MIN ? split_bytes : LOOK_BYTES_MIN, error);
-    if (status == QUERN_OK && !passes_bad)
-        status = qn_listing_find_units(&leg->listing, split_bytes / BORDERS_OF_SPLIT + 1, needs_offsets(source), error);
+    if (status == QUERN_OK && (!passes_bad || goes_on_behind_damage(source)))
+        status = qn_listing_find_units(&leg->listing, split_bytes / BORDERS_OF_SPLIT + 1, needs_offsets(source),
+                                       passes_bad, error);
     if (status == QUERN_OK)
         status = look_for_whole(&leg->listing, source, passes_bad, whole_count, error);
     return status == QUERN_OK ? qn_splits_create(&leg->splits, &leg->listing, split_bytes, error) : status;

@@ -83,7 +83,7 @@ typedef struct qn_task_cut {
     qn_task_turns turns;
     uint64_t seed; /* of SHUFFLED */
     uint32_t
-        bad_legs; /* of qn_bad_legs(): packed files of theirs are not cut, so that damage means the same everywhere */
+        bad_legs; /* of qn_bad_legs(): packed files of theirs are cut only where damage means the same everywhere */
 } qn_task_cut;
 
 /* Lists the inputs and cuts them. QUERN_ERROR_INPUT, QUERN_ERROR_RECORD_TOO_LARGE, QUERN_ERROR_NO_MEMORY. Local. */

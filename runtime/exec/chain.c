@@ -245,7 +245,7 @@ static quern_status run_filter_block(struct qn_operator *op, const qn_batch *bat
 }
 
 /* Records without their values. */
-static void run_keys(struct qn_operator *op, const qn_batch *batch)
+static quern_status run_keys(struct qn_operator *op, const qn_batch *batch)
 {
     for (size_t i = 0; i < batch->block.count; i++) {
         op->out.key[i] = batch->block.key[i];
@@ -253,6 +253,7 @@ static void run_keys(struct qn_operator *op, const qn_batch *batch)
         op->out.origins[i] = qn_batch_origin(batch, i);
     }
     op->out.count = batch->block.count;
+    return QUERN_OK;
 }
 
 static quern_status run_key_by(struct qn_operator *op, const qn_batch *batch)
@@ -410,8 +411,7 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
         status = run_filter_block(op, batch);
         break;
     case QN_NODE_KEYS:
-        run_keys(op, batch);
-        status = QUERN_OK;
+        status = run_keys(op, batch);
         break;
     case QN_NODE_GROUP:
     case QN_NODE_TOP_OF_KEY:
@@ -454,6 +454,7 @@ quern_status qn_operator_call(struct qn_operator *op, const qn_batch *batch)
     case QN_NODE_REDUCE:
     case QN_NODE_COLLATE:
     case QN_NODE_STORE:
+    case QN_NODE_LINKS:
         QN_ASSERT(!"sources, unions and results are not in a chain");
     }
     return status == QUERN_OK ? qn_emitter_flush(&op->out) : status;

@@ -44,6 +44,7 @@ module quern_calls
         quern_columns_collect, quern_columns_count, quern_columns_key_text, quern_columns_value_text, &
         quern_columns_free
     public :: quern_counter_create, quern_counter_add, quern_counter_value, quern_run, quern_explain
+    public :: quern_on_progress, quern_event_text
     public :: quern_fail, quern_fail_because, quern_pair, quern_get_text, quern_get_i64, &
         quern_get_i32, quern_get_f64, quern_get_f32, quern_span_at, &
         quern_block_key, quern_block_value
@@ -907,6 +908,30 @@ contains
 
         call settle(c_run(context%raw), context%raw, ierr)
     end subroutine
+
+    ! fn is told what happens from now on, on rank 0; without fn nobody is.
+    subroutine quern_on_progress(context, fn, user, ierr)
+        type(quern_context), intent(in) :: context
+        procedure(quern_progress_fn), optional :: fn
+        type(c_ptr), intent(in), optional :: user
+        integer, intent(out), optional :: ierr
+        type(c_funptr) :: called
+        type(c_ptr) :: handed
+
+        called = c_null_funptr
+        handed = c_null_ptr
+        if (present(fn)) called = c_funloc(fn)
+        if (present(user)) handed = user
+        call settle(c_on_progress(context%raw, called, handed), context%raw, ierr)
+    end subroutine
+
+    ! A text of an event: event%text, say. Within the callback.
+    function quern_event_text(from) result(text)
+        type(c_ptr), intent(in) :: from
+        character(len=:), allocatable :: text
+
+        text = f_text(from)
+    end function
 
     ! The plan as text for people.
     function quern_explain(context, ierr) result(text)

@@ -394,6 +394,13 @@ module quern_prototypes
             type(c_ptr), value :: context
             integer(c_int) :: given
         end function
+        function c_on_progress(context, fn, user) bind(C, name='quern_on_progress') result(given)
+            import
+            type(c_ptr), value :: context
+            type(c_funptr), value :: fn
+            type(c_ptr), value :: user
+            integer(c_int) :: given
+        end function
         function c_explain(context, form, text) bind(C, name='quern_explain') result(given)
             import
             type(c_ptr), value :: context

@@ -10,7 +10,8 @@ module quern_types
         QUERN_ERROR_INPUT = 20, &
         QUERN_ERROR_OUTPUT = 21, QUERN_ERROR_OUTPUT_EXISTS = 22, QUERN_ERROR_CORRUPT = 23, QUERN_ERROR_SCRATCH = 24, &
         QUERN_ERROR_RECORD_TOO_LARGE = 25, QUERN_ERROR_BAD_RECORDS = 26, QUERN_ERROR_CHECKPOINT = 27, &
-        QUERN_ERROR_SUSPENDED = 28, QUERN_ERROR_CALLBACK = 30, QUERN_ERROR_BUDGET = 31, QUERN_ERROR_OVERFLOW = 32, &
+        QUERN_ERROR_SUSPENDED = 28, QUERN_ERROR_NOT_RUN = 29, &
+        QUERN_ERROR_CALLBACK = 30, QUERN_ERROR_BUDGET = 31, QUERN_ERROR_OVERFLOW = 32, &
         QUERN_ERROR_IMBALANCE = 33, QUERN_ERROR_CHECK = 34, QUERN_ERROR_LAUNCHER = 50, QUERN_ERROR_MPI = 51, &
         QUERN_ERROR_TOPOLOGY = 52, QUERN_ERROR_SYSTEM = 53, QUERN_ERROR_INTERNAL = 99
     integer(c_int), parameter, public :: QUERN_NONE = 0, QUERN_BYTES = 1, QUERN_I64 = 2, QUERN_U64 = 3, &
@@ -33,8 +34,15 @@ module quern_types
     integer(c_int), parameter, public :: QUERN_HDF5_ROWS = 0, QUERN_HDF5_ELEMENTS = 1, QUERN_HDF5_CHUNKS = 2, &
         QUERN_HDF5_INDEX = 0, QUERN_HDF5_PLACE = 1
     integer(c_int), parameter, public :: QUERN_HDF5_ONE_FILE = 0, QUERN_HDF5_PER_RANK = 1, QUERN_HDF5_AT_PATH = 2
+    integer(c_int), parameter, public :: QUERN_HDF5_VARIABLE = -1
     integer(c_int), parameter, public :: QUERN_BAD_DEFAULT = 0, QUERN_BAD_FAIL = 1, QUERN_BAD_SKIP = 2, &
         QUERN_BAD_QUARANTINE = 3
+
+    integer(c_int), parameter, public :: QUERN_EVENT_RUN_BEGUN = 1, QUERN_EVENT_STAGE_BEGUN = 2, &
+        QUERN_EVENT_PROGRESS = 3, QUERN_EVENT_STAGE_ENDED = 4, QUERN_EVENT_RETRY = 5, QUERN_EVENT_LOSS = 6, &
+        QUERN_EVENT_CHECKPOINT = 7, QUERN_EVENT_ALERT = 8, QUERN_EVENT_NOTE = 9, QUERN_EVENT_PLAN = 10, &
+        QUERN_EVENT_RUN_ENDED = 11
+    integer(c_int32_t), parameter, public :: QUERN_EVENT_NO_RANK = -1 ! 4294967295 in C
 
     ! ---- handles; a dataset and a counter end with their context
 
@@ -126,6 +134,17 @@ module quern_types
         integer(c_size_t) :: attribute_count = 0
         type(c_ptr) :: like_file = c_null_ptr, like_dataset = c_null_ptr
         integer(c_int) :: like_type = 0
+    end type
+    ! The texts are C's; a copy of one is quern_event_text().
+    type, bind(C), public :: quern_event
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int) :: kind = 0, status = 0
+        integer(c_int32_t) :: run = 0, stage = 0, stage_count = 0, slowest_rank = -1
+        integer(c_int) :: slowest_is_silent = 0
+        real(c_double) :: slowest_to_mean = 0, seconds = 0, seconds_left = 0
+        integer(c_int64_t) :: tasks_done = 0, tasks_all = 0, bytes_done = 0, bytes_all = 0, records = 0, &
+            read_bytes = 0, sent_bytes = 0, spilled_bytes = 0, alert_count = 0, passed_over = 0
+        type(c_ptr) :: stage_name = c_null_ptr, slowest_host = c_null_ptr, topic = c_null_ptr, text = c_null_ptr
     end type
     type, bind(C), public :: quern_output_options
         integer(c_size_t) :: struct_size = 0
@@ -246,10 +265,16 @@ module quern_types
             integer(c_int), intent(inout) :: stop
             type(c_ptr), value :: user
         end function
+        ! By a thread of the library's, on rank 0.
+        subroutine quern_progress_fn(event, user) bind(C)
+            import
+            type(quern_event), intent(in) :: event
+            type(c_ptr), value :: user
+        end subroutine
     end interface
     public :: quern_map_fn, quern_flat_map_fn, quern_flat_map_block_fn, quern_filter_fn, quern_key_fn, &
         quern_reduce_fn, &
         quern_init_fn, quern_accumulate_fn, quern_compare_fn, quern_group_fn, quern_cogroup_fn, quern_join_fn, &
         quern_each_fn, &
-        quern_step_fn, quern_until_fn
+        quern_step_fn, quern_until_fn, quern_progress_fn
 end module

@@ -8,6 +8,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/file.h"
+#include "runtime/io/array_varying.h"
 
 #define PADDING_BYTES 4096
 
@@ -23,9 +24,11 @@ static quern_status pad(qn_part *part, uint64_t bytes, qn_error *error)
     return status;
 }
 
-static quern_status put_span(qn_part *part, const qn_array_span *span, const char *what, const void *data, size_t bytes,
-                             qn_error *error)
+static quern_status put_span(qn_part *part, const qn_array_output *form, const qn_array_span *span, const char *what,
+                             const void *data, size_t bytes, qn_error *error)
 {
+    if (span->varies)
+        return qn_array_varying_put(part, form, span, what, data, bytes, error);
     if (QN_UNLIKELY(bytes != span->bytes && !(span->pads && bytes < span->bytes)))
         return qn_error_set(
             error, QUERN_ERROR_OUTPUT, 0,
@@ -40,9 +43,9 @@ quern_status qn_array_rows_put(qn_part *part, const qn_array_output *form, const
     quern_status status = QUERN_OK;
     for (size_t i = 0; i < block->count && status == QUERN_OK; i++) {
         if (form->key.bytes > 0)
-            status = put_span(part, &form->key, "key", block->key[i], block->key_bytes[i], error);
+            status = put_span(part, form, &form->key, "key", block->key[i], block->key_bytes[i], error);
         if (status == QUERN_OK && form->value.bytes > 0)
-            status = put_span(part, &form->value, "value", block->value[i], block->value_bytes[i], error);
+            status = put_span(part, form, &form->value, "value", block->value[i], block->value_bytes[i], error);
         part->summary.records += status == QUERN_OK;
     }
     return status;
@@ -83,8 +86,7 @@ uint64_t qn_array_rows_get_count(const qn_array_rows *rows)
     return rows->first_rows[rows->part_count];
 }
 
-/* The last part that begins at the row or before it, and so holds it. */
-static uint64_t find_part(const qn_array_rows *rows, uint64_t row)
+uint64_t qn_array_rows_find_part(const qn_array_rows *rows, uint64_t row)
 {
     uint64_t low = 0, high = rows->part_count;
     while (high - low > 1) {
@@ -97,10 +99,15 @@ static uint64_t find_part(const qn_array_rows *rows, uint64_t row)
     return low;
 }
 
+char *qn_array_rows_part_path(const qn_array_rows *rows, uint64_t part)
+{
+    return qn_part_temporary_path(rows->directory, part, rows->part_count, rows->token);
+}
+
 static quern_status read_part(qn_array_rows *rows, uint64_t part, uint64_t first, uint64_t count, void *data_out,
                               qn_error *error)
 {
-    char *path = qn_part_temporary_path(rows->directory, part, rows->part_count, rows->token);
+    char *path = qn_array_rows_part_path(rows, part);
     size_t bytes = (size_t)(count * rows->row_bytes), got = 0;
     quern_status status = path ? QUERN_OK : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a file name");
     if (path && (rows->fd < 0 || rows->open_part != part)) {
@@ -125,7 +132,7 @@ quern_status qn_array_rows_read(qn_array_rows *rows, uint64_t first, uint64_t co
     uint8_t *to = data_out;
     QN_ASSERT(first + count <= qn_array_rows_get_count(rows));
     while (count > 0 && status == QUERN_OK) {
-        uint64_t part = find_part(rows, first), here = rows->first_rows[part + 1] - first;
+        uint64_t part = qn_array_rows_find_part(rows, first), here = rows->first_rows[part + 1] - first;
         uint64_t now = here < count ? here : count;
         status = read_part(rows, part, first, now, to, error);
         first += now;

@@ -32,6 +32,9 @@ quern_status qn_array_rows_init(qn_array_rows *rows, const char *directory, cons
                                 const qn_part_summary *parts, uint64_t part_count, uint64_t row_bytes, qn_error *error);
 void qn_array_rows_fini(qn_array_rows *rows); /* takes a zeroed one */
 uint64_t qn_array_rows_get_count(const qn_array_rows *rows);
+/* The last part that begins at the row or before it, and so holds it; and its path, freed by the caller, or NULL: no memory. */
+uint64_t qn_array_rows_find_part(const qn_array_rows *rows, uint64_t row);
+char *qn_array_rows_part_path(const qn_array_rows *rows, uint64_t part);
 /* Reads rows [first, first + count), which there are. QUERN_ERROR_OUTPUT. */
 quern_status qn_array_rows_read(qn_array_rows *rows, uint64_t first, uint64_t count, void *data_out, qn_error *error);
 

@@ -31,20 +31,20 @@ static qn_bad_item *add_item(qn_bad_list *list)
     return &list->items[list->count++];
 }
 
-void qn_bad_list_begin(qn_bad_list *list, const qn_content *content, uint64_t member, uint64_t offset,
-                       const char *reason)
+void qn_bad_list_begin(qn_bad_list *list, const qn_content *content, uint64_t offset, const char *reason)
 {
-    qn_bad_list_begin_at(list, content->name, content->file, member, offset, reason);
+    qn_content_place place = qn_content_place_of(content, offset);
+    qn_bad_list_begin_at(list, content->name, content->file, &place, reason);
 }
 
-void qn_bad_list_begin_at(qn_bad_list *list, const char *name, uint64_t file, uint64_t member, uint64_t offset,
+void qn_bad_list_begin_at(qn_bad_list *list, const char *name, uint64_t file, const qn_content_place *place,
                           const char *reason)
 {
     qn_bad_item *item = add_item(list);
     list->failed |= !item;
     if (!item)
         return;
-    *item = (qn_bad_item){.file = file, .member = member, .offset = offset};
+    *item = (qn_bad_item){.file = file, .place = *place};
     qn_buffer_append(&item->texts, name, strlen(name) + 1);
     item->reason_at = item->texts.bytes;
     qn_buffer_append(&item->texts, reason, strlen(reason) + 1);
@@ -68,20 +68,19 @@ void qn_bad_list_end(qn_bad_list *list, uint64_t bytes)
         list->items[list->count - 1].bytes = bytes;
 }
 
-void qn_bad_list_tell_damage(qn_bad_list *list, qn_content *content, uint64_t member, uint64_t offset, const void *data,
-                             size_t bytes)
+void qn_bad_list_tell_damage(qn_bad_list *list, qn_content *content, uint64_t offset, const void *data, size_t bytes)
 {
-    qn_bad_list_begin(list, content, member, offset, content->damage);
+    qn_bad_list_begin(list, content, offset, content->damage);
     qn_bad_list_add_raw(list, data, bytes);
     qn_bad_list_end(list, QN_BYTES_UNKNOWN);
     qn_content_forget_damage(content);
 }
 
-void qn_bad_list_tell_missing(qn_bad_list *list, qn_content *content, uint64_t member)
+void qn_bad_list_tell_missing(qn_bad_list *list, qn_content *content)
 {
     if (!content->damage)
         return;
-    qn_bad_list_tell_damage(list, content, member, 0, NULL, 0);
+    qn_bad_list_tell_damage(list, content, 0, NULL, 0);
     qn_content_leave(content);
 }
 

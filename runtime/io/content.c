@@ -95,7 +95,12 @@ static quern_status join_name(qn_content *content, const char *path, const char 
     return QUERN_OK;
 }
 
-/* How a segment is unpacked. */
+static bool has_decoder(qn_unit_kind kind)
+{
+    return kind != QN_UNITS_NONE && !qn_units_are_members(kind);
+}
+
+/* How a segment is unpacked. Where libarchive would tell the same places it has it, unless it matters where units are. */
 static quern_status choose_part(const qn_content *content, const qn_segment *segment, qn_unit_part *part_out,
                                 qn_packing *packing_out, qn_error *error)
 {
@@ -107,8 +112,8 @@ static quern_status choose_part(const qn_content *content, const qn_segment *seg
     quern_status status = qn_unpack_examine(content->fd, segment->path, segment->file_bytes, packing_out, &kind, error);
     if (segment->packing == QN_PACKING_STREAM)
         *packing_out = QN_PACKING_STREAM;
-    /* Where libarchive would tell the same places it has it. */
-    *part_out = (qn_unit_part){.kind = qn_units_are_marked(kind) ? kind : QN_UNITS_NONE,
+    bool by_units = qn_units_are_marked(kind) || (has_decoder(kind) && (content->in_steps || content->member > 0));
+    *part_out = (qn_unit_part){.kind = by_units ? kind : QN_UNITS_NONE,
                                .behind = {.offset = segment->file_bytes, .logical = QN_BYTES_UNKNOWN}};
     return status;
 }
@@ -136,11 +141,53 @@ static quern_status end_segment(qn_content *content, bool *found_out, qn_error *
     return status;
 }
 
+static void begin_content(qn_content *content, const qn_segment *segment, const qn_unit_part *part)
+{
+    content->unpacked = segment;
+    content->part = *part;
+    set_bounds(content, part, segment->file_bytes);
+    content->step_offset = content->base;
+    content->step_bytes = 0;
+    content->is_last_step = false;
+}
+
+/* Where content number `member` of some units begins: at their first, or behind a damaged one. */
+static quern_status find_first_unit(qn_content *content, const qn_segment *segment, qn_unit_part *part, uint64_t member,
+                                    bool *found_out, qn_error *error)
+{
+    *found_out = true;
+    if (member <= part->first.offset)
+        return QUERN_OK;
+    return qn_units_next(part->kind, content->fd, segment->path, segment->file_bytes, &part->first, member,
+                         &part->first, found_out, error);
+}
+
+static quern_status enter_units(qn_content *content, const qn_segment *segment, const qn_unit_part *of, uint64_t member,
+                                bool *found_out, qn_error *error)
+{
+    qn_unit_part part = *of;
+    quern_status status = find_first_unit(content, segment, &part, member, found_out, error);
+    if (status != QUERN_OK || !*found_out)
+        return status;
+    qn_unpacker_destroy(content->unpacker);
+    content->unpacker = NULL;
+    status = qn_unpacker_create(&content->unpacker, content->fd, segment->path, segment->file_bytes, &part, error);
+    if (status == QUERN_OK)
+        status = qn_unpacker_enter(content->unpacker, 0, found_out, error);
+    if (status == QUERN_OK && content->in_steps)
+        qn_decoder_take_apart(qn_unpacker_get_decoder(content->unpacker));
+    if (status == QUERN_OK)
+        begin_content(content, segment, &part);
+    return status;
+}
+
 /* Enters a member of what is unpacked, from the front again if it is behind. */
 static quern_status enter_member(qn_content *content, const qn_segment *segment, const qn_unit_part *part,
                                  uint64_t member, bool *found_out, qn_error *error)
 {
     quern_status status = QUERN_OK;
+    if (has_decoder(part->kind))
+        return enter_units(content, segment, part, member, found_out, error);
     if (content->unpacker && !qn_unpacker_can_enter(content->unpacker, member)) {
         qn_unpacker_destroy(content->unpacker);
         content->unpacker = NULL;
@@ -153,11 +200,7 @@ static quern_status enter_member(qn_content *content, const qn_segment *segment,
         return end_segment(content, found_out, error);
     if (!*found_out)
         return status;
-    content->unpacked = segment;
-    content->part = *part;
-    content->step_offset = content->step_bytes = 0;
-    content->is_last_step = false;
-    set_bounds(content, part, segment->file_bytes);
+    begin_content(content, segment, part);
     const char *path = qn_unpacker_member_path(content->unpacker);
     return path ? join_name(content, segment->path, path, error) : QUERN_OK;
 }
@@ -187,6 +230,7 @@ static quern_status open_inline(qn_content *content, const qn_segment *segment, 
     content->begin = segment->begin;
     content->end = content->bytes = segment->end;
     content->entry = segment->entry;
+    content->piece = segment;
     *found_out = true;
     return QUERN_OK;
 }
@@ -221,8 +265,11 @@ quern_status qn_content_open(qn_content *content, const qn_segment *segment, uin
     content->file = segment->file;
     content->member = member;
     content->name = segment->path;
-    quern_status status = content->unpacker ? enter_member(content, segment, &content->part, member, found_out, error)
-                                            : open_packing(content, segment, member, found_out, error);
+    bool is_unpacked = content->unpacker && !qn_content_has_units(content);
+    content->next_member = 0;
+    content->piece = NULL;
+    quern_status status = is_unpacked ? enter_member(content, segment, &content->part, member, found_out, error)
+                                      : open_packing(content, segment, member, found_out, error);
     if (status == QUERN_OK && !*found_out && content->damage)
         return QUERN_OK; /* to be told of this segment, which the caller then leaves */
     if (status != QUERN_OK || !*found_out)
@@ -273,7 +320,7 @@ static quern_status look_for_end(qn_content *content, qn_error *error)
     uint64_t end = content->base + border + 1;
     if (content->end == QN_BYTES_UNKNOWN)
         content->end = end;
-    if (content->end == end)
+    if (content->end == end || content->forgives)
         return QUERN_OK;
     return qn_error_set(
         error, QUERN_ERROR_INPUT, 0,
@@ -283,19 +330,42 @@ static quern_status look_for_end(qn_content *content, qn_error *error)
         (unsigned long long)border, (unsigned long long)(content->end - 1 - content->base));
 }
 
-/* The next step, if there is one. */
+/* Something of the unit that the decoder is in, or comes to, cannot be unpacked: where reading can go on in the segment. */
+static quern_status find_next_content(qn_content *content, qn_error *error)
+{
+    const qn_decoder *decoder = qn_unpacker_get_decoder(content->unpacker);
+    const qn_segment *segment = content->unpacked;
+    if (!decoder || content->resumes == QN_RESUMES_NEVER)
+        return QUERN_OK;
+    bool found = false;
+    qn_mark unit = qn_decoder_get_unit(decoder);
+    qn_border at = {.offset = unit.offset, .logical = QN_BYTES_UNKNOWN};
+    if (qn_content_knows_offsets(content))
+        at.logical = content->base + unit.unpacked;
+    quern_status status = qn_units_next(content->part.kind, content->fd, segment->path, segment->file_bytes, &at,
+                                        unit.offset + 1, &at, &found, error);
+    bool is_usable = content->resumes == QN_RESUMES_ANYWHERE || at.logical != QN_BYTES_UNKNOWN;
+    if (status == QUERN_OK && found && is_usable && at.offset < content->part.behind.offset)
+        content->next_member = at.offset;
+    return status;
+}
+
+/* The next step, if there is one. Of units a step may be shorter than others. */
 static quern_status read_step(qn_content *content, qn_error *error)
 {
     if (!content->step && !(content->step = malloc(STEP_BYTES)))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to unpack %s", content->name);
     content->step_offset += content->step_bytes;
     quern_status status = qn_unpacker_read(content->unpacker, content->step, STEP_BYTES, &content->step_bytes, error);
-    content->is_last_step = status != QUERN_OK || content->step_bytes < STEP_BYTES;
+    size_t least = qn_content_has_units(content) ? 1 : STEP_BYTES;
+    content->is_last_step = status != QUERN_OK || content->step_bytes < least;
     if (status != QUERN_OK) {
         status = forgive(content, error);
         content->was_damaged = true;
+        if (status == QUERN_OK)
+            status = find_next_content(content, error);
     }
-    return status;
+    return status == QUERN_OK ? look_for_end(content, error) : status;
 }
 
 static quern_status read_steps(qn_content *content, uint8_t *to, uint64_t offset, size_t bytes, size_t *got_out,
@@ -305,9 +375,10 @@ static quern_status read_steps(qn_content *content, uint8_t *to, uint64_t offset
     quern_status status = QUERN_OK;
     if (offset < content->step_offset) {
         qn_unit_part part = content->part;
-        uint64_t whole = content->bytes;
+        uint64_t whole = content->bytes, border = content->end;
         status = enter_member(content, content->segment, &part, content->member, &found, error);
         content->bytes = whole;
+        content->end = border;
     }
     while (status == QUERN_OK && found && *got_out < bytes) {
         uint64_t at = offset + *got_out, end = content->step_offset + content->step_bytes;
@@ -338,7 +409,7 @@ quern_status qn_content_read(qn_content *content, void *to, uint64_t offset, siz
     }
     if (!content->unpacker)
         return read_file(content, to, offset, bytes, got_out, error);
-    if (content->forgives)
+    if (content->in_steps)
         return read_steps(content, to, offset, bytes, got_out, error);
     quern_status status = seek_unpacked(content, offset, error);
     if (status == QUERN_OK)
@@ -355,7 +426,7 @@ quern_status qn_content_read_front(qn_content *content, void *to, size_t bytes, 
     if (!qn_content_is_behind_units(content))
         return qn_content_read(content, to, 0, bytes, got_out, error);
     const qn_segment *segment = content->segment;
-    qn_unit_part all = {.kind = segment->part.kind, .behind.offset = segment->file_bytes};
+    qn_unit_part all = {.kind = content->part.kind, .behind.offset = segment->file_bytes};
     qn_unpacker *unpacker = NULL;
     bool found = false;
     quern_status status = qn_unpacker_create(&unpacker, content->fd, segment->path, segment->file_bytes, &all, error);
@@ -367,11 +438,41 @@ quern_status qn_content_read_front(qn_content *content, void *to, size_t bytes, 
     return status;
 }
 
+uint64_t qn_content_next_member(const qn_content *content)
+{
+    return qn_content_is_member(content) ? content->member + 1 : content->next_member;
+}
+
 double qn_content_get_share(const qn_content *content)
 {
     off_t at = content->fd >= 0 && content->unpacker ? lseek(content->fd, 0, SEEK_CUR) : 0;
     uint64_t bytes = content->unpacked ? content->unpacked->file_bytes : 0;
     return at <= 0 || bytes == 0 ? 0 : (uint64_t)at >= bytes ? 1 : (double)at / (double)bytes;
+}
+
+void qn_content_append_marks(const qn_content *content, uint64_t begin, uint64_t end, qn_buffer *to)
+{
+    const qn_decoder *decoder = content->unpacker ? qn_unpacker_get_decoder(content->unpacker) : NULL;
+    size_t count = 0;
+    const qn_mark *marks = decoder ? qn_decoder_marks(decoder, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        qn_mark mark = {marks[i].offset, content->base + marks[i].unpacked};
+        bool is_behind = i + 1 < count && content->base + marks[i + 1].unpacked <= begin;
+        if (!is_behind && mark.unpacked < end)
+            qn_buffer_append(to, &mark, sizeof mark);
+    }
+}
+
+/* Of a piece. */
+static qn_content_place find_in_piece(const qn_segment *segment, uint64_t offset)
+{
+    qn_mark found = {0, 0}, mark;
+    for (size_t at = 0; at + sizeof mark <= segment->marks_bytes; at += sizeof mark) {
+        memcpy(&mark, (const uint8_t *)segment->marks + at, sizeof mark);
+        if (mark.unpacked <= offset)
+            found = mark;
+    }
+    return (qn_content_place){.entry = segment->entry, .unit = found.offset, .offset = offset - found.unpacked};
 }
 
 qn_content_place qn_content_place_of(const qn_content *content, uint64_t offset)
@@ -383,6 +484,8 @@ qn_content_place qn_content_place_of(const qn_content *content, uint64_t offset)
     }
     if (content->unpacker)
         return (qn_content_place){.entry = qn_unpacker_get_entry(content->unpacker), .offset = offset};
+    if (content->piece)
+        return find_in_piece(content->piece, offset);
     return (qn_content_place){.entry = content->entry, .offset = offset};
 }
 

@@ -12,8 +12,12 @@
  * one that would have to be unpacked for it.
  *
  * Readers that pass over bad input have contents that forgive: where unpacking fails the content ends, with damage. A segment of an archive
- * may go on with its next member; where it does not, that is the same damage. They unpack in steps of one size from the begin on, whatever is
- * asked for, since how much comes of what is damaged may depend on how much is asked for.
+ * may go on with its next member; where it does not, that is the same damage. They, and those of attempts before that do not forgive yet, unpack in steps of one size from the begin on, of units from
+ * each unit's begin, whatever is asked for, since how much comes of what is damaged may depend on how much is asked for.
+ *
+ * Behind a damaged unit readers that can begin anywhere go on: with another content of the segment, whose number is the byte of the file at which
+ * the next unit begins. It is what a segment cut there would be, so what is lost is the same wherever the file is cut: all up to the first record
+ * that begins behind the first byte of that unit. Whose record was open tells the damage, once; who had none yet is silent.
  *
  * States: closed → open → closed. Failures name the file and the member.
  */
@@ -22,6 +26,13 @@
 
 #include "runtime/io/split.h"
 #include "runtime/io/unpack.h"
+
+/* Where a reader can go on behind a damaged unit. */
+typedef enum qn_resumption {
+    QN_RESUMES_NEVER,
+    QN_RESUMES_WHERE_TOLD, /* where headers tell which byte that is */
+    QN_RESUMES_ANYWHERE,
+} qn_resumption;
 
 typedef struct qn_content {
     const qn_segment *segment; /* borrowed; NULL: closed */
@@ -39,10 +50,14 @@ typedef struct qn_content {
     const qn_segment *unpacked; /* what the unpacker is of */
     qn_unit_part part;          /* and how */
     uint64_t entry;             /* of a member that is stored as it is: its number in the archive */
-    bool forgives;              /* what cannot be unpacked is an end, of which `damage` says why */
-    char *damage;               /* of the open content, or of what was to be opened; NULL: none */
-    bool was_damaged;           /* something in what the unpacker is of was */
-    uint8_t *step;              /* of one that forgives: what was unpacked last; NULL: nothing yet */
+    const qn_segment *piece;    /* the segment, also of a closed one, if it is a piece */
+    bool in_steps;              /* of a reader that may forgive in another attempt: they see the same bytes */
+    bool forgives;              /* what cannot be unpacked is an end, of which `damage` says why; in steps, too */
+    qn_resumption resumes;
+    uint64_t next_member; /* of units: the content behind the damage; 0: none */
+    char *damage;         /* of the open content, or of what was to be opened; NULL: none */
+    bool was_damaged;     /* something in what the unpacker is of was */
+    uint8_t *step;        /* of one in steps: what was unpacked last; NULL: nothing yet */
     uint64_t step_offset;
     size_t step_bytes;
     bool is_last_step;
@@ -58,6 +73,8 @@ quern_status qn_content_open(qn_content *content, const qn_segment *segment, uin
                              qn_error *error);
 /* Its name stays. What is unpacked is kept for the next member, until another segment is opened or qn_content_leave(). */
 void qn_content_close(qn_content *content);
+/* Whose content comes behind it in its segment; 0: there is none. Of one that is closed or at its end. */
+uint64_t qn_content_next_member(const qn_content *content);
 /* Damage was told to somebody: the content ends there like any other. */
 void qn_content_forget_damage(qn_content *content);
 /* Closes also what is kept. Before the segments go. */
@@ -74,16 +91,22 @@ static inline bool qn_content_is_open(const qn_content *content)
     return content->segment != NULL;
 }
 
+/* Whether it is of units (of a piece of them that is lent that is not asked). */
+static inline bool qn_content_has_units(const qn_content *content)
+{
+    return content->unpacker && qn_unpacker_get_decoder(content->unpacker);
+}
+
 /* Whether it is of units that are not the first of the file. */
 static inline bool qn_content_is_behind_units(const qn_content *content)
 {
-    return content->segment->packing == QN_PACKING_UNITS && content->segment->part.first.offset > 0;
+    return qn_content_has_units(content) && content->part.first.offset > 0;
 }
 
 /* Whether an offset is that in what the whole file unpacks to. */
 static inline bool qn_content_knows_offsets(const qn_content *content)
 {
-    return content->segment->packing != QN_PACKING_UNITS || content->segment->part.first.logical != QN_BYTES_UNKNOWN;
+    return !qn_content_has_units(content) || content->part.first.logical != QN_BYTES_UNKNOWN;
 }
 
 /* Whether it was cut behind: there are units of the file that are other segments'. */
@@ -104,6 +127,9 @@ typedef struct qn_content_place {
 qn_content_place qn_content_place_of(const qn_content *content, uint64_t offset);
 /* What a message calls that of which place.offset is a byte: the content's name, and the unit's. Until the next call. */
 const char *qn_content_name_of(qn_content *content, const qn_content_place *place);
+
+/* Appends the marks of the units that have bytes of [begin, end): what a piece of these needs to tell the same places. */
+void qn_content_append_marks(const qn_content *content, uint64_t begin, uint64_t end, qn_buffer *to);
 
 /* Places before this offset are not asked for any more. */
 void qn_content_forget(qn_content *content, uint64_t offset);

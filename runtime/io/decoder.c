@@ -143,6 +143,16 @@ static bool mark(qn_decoder *decoder, uint64_t offset)
     return true;
 }
 
+/* What was read of this unit with the one before it is read again with this one. */
+static void begin_unit(qn_decoder *decoder, uint64_t at)
+{
+    decoder->unit = (qn_mark){at, decoder->unpacked};
+    if (!decoder->is_apart || decoder->kind->gives_whole)
+        return;
+    decoder->next_offset = at;
+    decoder->input_at = decoder->input_bytes = 0;
+}
+
 /* Between units: looks whether this is the border, and goes on to the next unit. *ended_out: there is none. */
 static bool go_on(qn_decoder *decoder, bool *ended_out)
 {
@@ -154,6 +164,7 @@ static bool go_on(qn_decoder *decoder, bool *ended_out)
     *ended_out = at >= decoder->file_bytes;
     if (*ended_out)
         return true;
+    begin_unit(decoder, at);
     if (!qn_decoder_have(decoder, 1) || !decoder->kind->enter(decoder))
         return false;
     return !decoder->inside || mark(decoder, at);
@@ -177,7 +188,7 @@ ptrdiff_t qn_decoder_read(qn_decoder *decoder, void *to, size_t bytes, const cha
 {
     size_t got = 0;
     bool is_good = !decoder->text[0], ended = false;
-    while (is_good && got < bytes && !ended) {
+    while (is_good && got < bytes && !ended && !(decoder->is_apart && got > 0 && !decoder->inside)) {
         size_t more = 0;
         if (decoder->inside)
             is_good = unpack_some(decoder, (uint8_t *)to + got, bytes - got, &more);
@@ -188,6 +199,16 @@ ptrdiff_t qn_decoder_read(qn_decoder *decoder, void *to, size_t bytes, const cha
     *text_out = decoder->text;
     decoder->given_bytes = got;
     return is_good ? (ptrdiff_t)got : -1;
+}
+
+void qn_decoder_take_apart(qn_decoder *decoder)
+{
+    decoder->is_apart = true;
+}
+
+qn_mark qn_decoder_get_unit(const qn_decoder *decoder)
+{
+    return decoder->unit;
 }
 
 size_t qn_decoder_get_given(const qn_decoder *decoder)
@@ -211,6 +232,12 @@ qn_mark qn_decoder_mark_of(const qn_decoder *decoder, uint64_t unpacked)
             high = middle;
     }
     return decoder->mark_count > 0 ? decoder->marks[low] : (qn_mark){0, 0};
+}
+
+const qn_mark *qn_decoder_marks(const qn_decoder *decoder, size_t *count_out)
+{
+    *count_out = decoder->mark_count;
+    return decoder->marks;
 }
 
 void qn_decoder_forget(qn_decoder *decoder, uint64_t unpacked)

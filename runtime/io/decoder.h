@@ -25,7 +25,12 @@ typedef struct qn_decoder qn_decoder;
 qn_decoder *qn_decoder_create(qn_unit_kind kind, int fd, const qn_border *first, uint64_t behind, uint64_t file_bytes);
 void qn_decoder_destroy(qn_decoder *decoder); /* takes NULL */
 
-/* The next bytes; fewer only at the end of the file. Less than 0: a failure, which *text_out tells until the decoder goes. */
+/* From now on each unit is unpacked by itself: its input is read from its begin on, and a read ends where a unit does. So what comes of a damaged
+ * unit, if it is read in steps of one size, is a matter of its bytes alone, wherever reading began. */
+void qn_decoder_take_apart(qn_decoder *decoder);
+
+/* The next bytes; fewer only at the end of the file, and where units are taken apart at the end of one: 0 is the end of the file. Less than
+ * 0: a failure, which *text_out tells until the decoder goes. */
 ptrdiff_t qn_decoder_read(qn_decoder *decoder, void *to, size_t bytes, const char **text_out);
 
 /* How many bytes the last read gave; also if it failed. */
@@ -36,8 +41,12 @@ uint64_t qn_decoder_get_border(const qn_decoder *decoder);
 /* How much of the file was unpacked. */
 uint64_t qn_decoder_get_packed(const qn_decoder *decoder);
 
-/* The unit that a byte is in. Those before `unpacked` can be forgotten. */
+/* The unit that it is in, or of which it cannot make sense. */
+qn_mark qn_decoder_get_unit(const qn_decoder *decoder);
+
+/* The unit that a byte is in; all that are kept, in order. Those before `unpacked` can be forgotten. */
 qn_mark qn_decoder_mark_of(const qn_decoder *decoder, uint64_t unpacked);
+const qn_mark *qn_decoder_marks(const qn_decoder *decoder, size_t *count_out);
 void qn_decoder_forget(qn_decoder *decoder, uint64_t unpacked);
 
 #endif

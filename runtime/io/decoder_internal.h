@@ -8,6 +8,7 @@
 #define QN_DECODER_INPUT_BYTES ((size_t)256 << 10)
 
 typedef struct qn_decoder_kind {
+    bool gives_whole;                  /* all of a unit, or nothing, of no more input than there is room for */
     bool (*init)(qn_decoder *decoder); /* false: no memory; fini is called */
     void (*fini)(qn_decoder *decoder);
     /* Between units, at least one byte is there: leaves out something, or is inside of a unit then. */
@@ -23,6 +24,8 @@ struct qn_decoder {
     bool inside;        /* a unit */
     bool may_have_more; /* inside: the kind may have something to hand out without more input */
     bool is_marked;
+    bool is_apart;  /* see qn_decoder_take_apart() */
+    qn_mark unit;   /* the last that was begun */
     uint32_t check; /* XZ: the kind of checksums */
     uint64_t next_offset, file_bytes;
     uint64_t part_end, border;

@@ -88,7 +88,7 @@ static bool bgzf_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *go
     return true;
 }
 
-const qn_decoder_kind qn_decoder_bgzf = {bgzf_init, bgzf_fini, bgzf_enter, bgzf_step};
+const qn_decoder_kind qn_decoder_bgzf = {true, bgzf_init, bgzf_fini, bgzf_enter, bgzf_step};
 
 /* ---------------------------------------------------------------- frames */
 
@@ -139,7 +139,7 @@ static bool zstd_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *go
     return true;
 }
 
-const qn_decoder_kind qn_decoder_zstd = {zstd_init, zstd_fini, zstd_enter, zstd_step};
+const qn_decoder_kind qn_decoder_zstd = {false, zstd_init, zstd_fini, zstd_enter, zstd_step};
 
 static bool lz4_init(qn_decoder *decoder)
 {
@@ -171,7 +171,7 @@ static bool lz4_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *got
     return true;
 }
 
-const qn_decoder_kind qn_decoder_lz4 = {lz4_init, lz4_fini, lz4_enter, lz4_step};
+const qn_decoder_kind qn_decoder_lz4 = {false, lz4_init, lz4_fini, lz4_enter, lz4_step};
 
 /* ---------------------------------------------------------------- streams of bzip2 */
 
@@ -222,4 +222,4 @@ static bool bzip2_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *g
                                                                    "checksum is wrong");
 }
 
-const qn_decoder_kind qn_decoder_bzip2 = {bzip2_init, bzip2_fini, bzip2_enter, bzip2_step};
+const qn_decoder_kind qn_decoder_bzip2 = {false, bzip2_init, bzip2_fini, bzip2_enter, bzip2_step};

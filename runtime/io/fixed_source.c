@@ -83,7 +83,9 @@ quern_status qn_fixed_source_init(qn_fixed_source *source, const qn_record_layou
         source->key_bytes[i] = layout->key_bytes;
         source->value_bytes[i] = layout->value_bytes;
     }
-    return take_memory(source, error);
+    quern_status status = take_memory(source, error);
+    source->task.window.content.resumes = QN_RESUMES_WHERE_TOLD;
+    return status;
 }
 
 void qn_fixed_source_fini(qn_fixed_source *source)
@@ -226,10 +228,9 @@ static quern_status tell_rest(void *user, qn_error *error)
         got = (size_t)(qn_window_end(&source->task.window) - from);
     }
     if (status == QUERN_OK && content->damage) {
-        qn_bad_list_tell_damage(source->task.bad, content, source->task.place.member, from, data, got);
+        qn_bad_list_tell_damage(source->task.bad, content, from, data, got);
     } else if (status == QUERN_OK) {
-        qn_bad_list_begin(source->task.bad, content, source->task.place.member, from,
-                          "no whole record at the end of the file");
+        qn_bad_list_begin(source->task.bad, content, from, "no whole record at the end of the file");
         qn_bad_list_add_raw(source->task.bad, data, got);
         qn_bad_list_end(source->task.bad, bytes);
     }

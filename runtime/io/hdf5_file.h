@@ -65,7 +65,10 @@ typedef struct qn_hdf5_dataset {
     uint64_t chunk_bytes;   /* in the file, of a compressed one; else 0 */
     uint32_t element_bytes; /* in memory; of variable strings a pointer, of fixed ones their length */
     bool is_variable;       /* strings are */
-    H5T_str_t padding;      /* of strings */
+    uint64_t
+        variable_fields; /* bit i: field i of the compound is one; it is a pointer in an element as HDF5 gives it, of raw_bytes */
+    uint32_t raw_bytes;
+    H5T_str_t padding; /* of strings */
 } qn_hdf5_dataset;
 
 /* Opens a dataset that is as wanted, with a cache of no more than one chunk: all reading is by whole chunks. file_path is for messages. QUERN_ERROR_INPUT,

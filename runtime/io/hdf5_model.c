@@ -39,8 +39,9 @@ static hid_t string_type(uint32_t bytes, hid_t stored)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
     bool is_string = stored >= 0 && H5Tget_class(stored) == H5T_STRING;
-    H5Tset_size(type, bytes);
-    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    bool varies = bytes == QUERN_HDF5_VARIABLE;
+    H5Tset_size(type, varies ? H5T_VARIABLE : bytes);
+    H5Tset_strpad(type, varies ? H5T_STR_NULLTERM : H5T_STR_NULLPAD);
     H5Tset_cset(type, is_string ? H5Tget_cset(stored) : H5T_CSET_UTF8);
     return type;
 }
@@ -131,7 +132,7 @@ hid_t qn_hdf5_element_type(const qn_array_output *form, hid_t stored, const char
 {
     H5T_cdata_t *way = NULL;
     hid_t type = form->options.field_count > 0       ? compound_type(form, stored, where, error)
-                 : form->options.type == QUERN_BYTES ? string_type(form->element_bytes, stored)
+                 : form->options.type == QUERN_BYTES ? string_type(form->options.string_bytes, stored)
                                                      : number_type(form->options.type, stored);
     if (type < 0 || stored < 0 || H5Tfind(type, stored, &way))
         return type;

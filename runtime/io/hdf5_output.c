@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "runtime/base/assert.h"
@@ -12,6 +13,7 @@
 #include "runtime/io/hdf5_writer.h"
 
 #define SLACK_BYTES       ((uint64_t)1 << 20) /* what HDF5 writes of its own beside chunks */
+#define STAT_BLOCK_BYTES  512                 /* in which stat() counts */
 #define CHUNK_SLACK_BYTES ((uint64_t)1 << 10) /* and for each of them */
 
 struct qn_hdf5_output {
@@ -54,8 +56,18 @@ uint64_t qn_hdf5_output_row_cost(const qn_array_output *form)
     return copies * form->row_bytes;
 }
 
-/* Where a file system cannot say it beforehand, the write will. */
-static quern_status reserve(int fd, int mode, uint64_t offset, uint64_t bytes, const char *path, qn_error *error)
+/* Of a file system that sets nothing aside: there is room now, whoever else takes some. */
+static bool has_room(int fd, uint64_t bytes)
+{
+    struct statvfs about;
+    bool can = fstatvfs(fd, &about) != 0 || about.f_blocks == 0 || (uint64_t)about.f_bavail * about.f_frsize >= bytes;
+    errno = can ? errno : ENOSPC;
+    return can;
+}
+
+/* new_bytes: of these, that have no place on the disk yet. Where a file system cannot say it beforehand, the write will. */
+static quern_status reserve(int fd, int mode, uint64_t offset, uint64_t bytes, uint64_t new_bytes, const char *path,
+                            qn_error *error)
 {
     int code = 0;
     if (bytes == 0)
@@ -64,6 +76,8 @@ static quern_status reserve(int fd, int mode, uint64_t offset, uint64_t bytes, c
         code = fallocate(fd, mode, (off_t)offset, (off_t)bytes);
     } while (code != 0 && errno == EINTR);
     bool is_full = code != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG);
+    if (code != 0 && !is_full)
+        is_full = !has_room(fd, new_bytes);
     return is_full ? qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write %s", path) : QUERN_OK;
 }
 
@@ -103,8 +117,8 @@ static hid_t create_layout(const qn_array_output *form, uint64_t row_count)
     if (row_count == 0)
         return list;
     H5Pset_chunk(list, (int)form->options.row_rank + 1, chunk);
-    H5Pset_fill_time(list, H5D_FILL_TIME_NEVER);
-    H5Pset_alloc_time(list, is_filtered(form) ? H5D_ALLOC_TIME_INCR : H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(list, form->varies ? H5D_FILL_TIME_IFSET : H5D_FILL_TIME_NEVER);
+    H5Pset_alloc_time(list, form->varies || is_filtered(form) ? H5D_ALLOC_TIME_INCR : H5D_ALLOC_TIME_EARLY);
     if (form->options.shuffle)
         H5Pset_shuffle(list);
     if (form->options.deflate_level > 0)
@@ -155,7 +169,7 @@ static bool begin_chunks(hid_t dataset, const qn_array_output *form, hid_t type,
     static const uint64_t nothing = 0;
     uint64_t chunk_rows = form->chunk_rows < row_count ? form->chunk_rows : row_count;
     hsize_t start[QN_HDF5_RANK_MAX] = {0};
-    if (!is_filtered(form) || row_count == 0)
+    if (!is_filtered(form) || row_count == 0 || form->varies)
         return true;
     for (; row_count - start[0] >= chunk_rows; start[0] += chunk_rows)
         if (H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, start, sizeof nothing, &nothing) < 0)
@@ -218,7 +232,9 @@ static quern_status reserve_file(const char *path, qn_error *error)
             close(fd);
         return QUERN_ERROR_OUTPUT;
     }
-    quern_status status = reserve(fd, 0, 0, (uint64_t)about.st_size, path, error);
+    uint64_t bytes = (uint64_t)about.st_size, placed_bytes = (uint64_t)about.st_blocks * STAT_BLOCK_BYTES;
+    uint64_t new_bytes = bytes > placed_bytes ? bytes - placed_bytes : 0;
+    quern_status status = reserve(fd, 0, 0, bytes, new_bytes, path, error);
     close(fd);
     return status;
 }
@@ -329,7 +345,7 @@ static bool write_together(qn_hdf5_output *output)
 static hid_t dataset_access(const qn_hdf5_output *output)
 {
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
-    bool keeps = output->is_alone && is_filtered(output->form);
+    bool keeps = output->is_alone && (is_filtered(output->form) || output->form->varies);
     uint64_t chunk_bytes = output->form->chunk_rows * output->row_elements * H5Tget_size(output->stored_type);
     H5Pset_chunk_cache(access, keeps, keeps ? chunk_bytes : 0, keeps);
     return access;
@@ -359,7 +375,7 @@ quern_status qn_hdf5_output_open(qn_hdf5_output *output, qn_hdf5_share_fn share,
 quern_status qn_hdf5_output_reserve(qn_hdf5_output *output, uint64_t row_count, qn_error *error)
 {
     struct stat about;
-    if (!is_filtered(output->form) || row_count == 0)
+    if (!is_filtered(output->form) || row_count == 0 || output->form->varies)
         return QUERN_OK;
     if (output->reserved_fd < 0)
         output->reserved_fd = open(output->path, O_WRONLY | O_CLOEXEC);
@@ -367,7 +383,8 @@ quern_status qn_hdf5_output_reserve(qn_hdf5_output *output, uint64_t row_count, 
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write %s", output->path);
     uint64_t bytes = row_count * output->row_elements * H5Tget_size(output->stored_type) + SLACK_BYTES +
                      (row_count / output->form->chunk_rows + 1) * CHUNK_SLACK_BYTES;
-    return reserve(output->reserved_fd, FALLOC_FL_KEEP_SIZE, (uint64_t)about.st_size, bytes, output->path, error);
+    return reserve(output->reserved_fd, FALLOC_FL_KEEP_SIZE, (uint64_t)about.st_size, bytes, bytes, output->path,
+                   error);
 }
 
 void *qn_hdf5_output_get_room(qn_hdf5_output *output)
@@ -378,7 +395,7 @@ void *qn_hdf5_output_get_room(qn_hdf5_output *output)
 /* By ourselves: HDF5 cannot convert in collective calls, and would make them single ones. */
 static bool convert(qn_hdf5_output *output, uint64_t count)
 {
-    return !output->is_converted || count == 0 ||
+    return !output->is_converted || count == 0 || output->form->varies ||
            H5Tconvert(output->memory_type, output->stored_type, count * output->row_elements, output->room,
                       output->background, H5P_DEFAULT) >= 0;
 }
@@ -395,8 +412,10 @@ quern_status qn_hdf5_output_write(qn_hdf5_output *output, uint64_t first, uint64
     bool selected = select_rows(output->form, output->space, first, taken);
     if (taken == 0)
         selected &= H5Sselect_none(memory) >= 0;
-    if (H5Dwrite(output->dataset, output->stored_type, memory, output->space, output->transfer, output->room) < 0 ||
-        !selected || !converted)
+    hid_t type =
+        output->form->varies ? output->memory_type : output->stored_type; /* strings HDF5 itself puts elsewhere */
+    if (H5Dwrite(output->dataset, type, memory, output->space, output->transfer, output->room) < 0 || !selected ||
+        !converted)
         status = qn_hdf5_failed(error, QUERN_ERROR_OUTPUT, "cannot write %s", output->path);
     if (status == QUERN_OK && output->is_alone)
         status = check_written(output->file, output->path, error);

@@ -39,7 +39,8 @@ quern_status qn_hdf5_output_open(qn_hdf5_output *output, qn_hdf5_share_fn share,
 quern_status qn_hdf5_output_reserve(qn_hdf5_output *output, uint64_t row_count, qn_error *error);
 /* Where the rows of the next write belong. */
 void *qn_hdf5_output_get_room(qn_hdf5_output *output);
-/* Writes the room's rows as [first, first + count): whole chunks but at the dataset's end; or none. QUERN_ERROR_OUTPUT. */
+/* Writes the room's rows as [first, first + count): whole chunks but at the dataset's end, or some of a chunk behind those before where rows have strings of
+ * any length; or none. QUERN_ERROR_OUTPUT. */
 quern_status qn_hdf5_output_write(qn_hdf5_output *output, uint64_t first, uint64_t count, qn_error *error);
 /* Frees it, and closes what open opened, on failure too. Takes NULL. QUERN_ERROR_OUTPUT. */
 quern_status qn_hdf5_output_close(qn_hdf5_output *output, qn_error *error);

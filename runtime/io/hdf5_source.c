@@ -32,6 +32,8 @@ struct qn_hdf5_source {
     qn_hdf5_piece piece; /* record_count 0: none */
     uint8_t *buffer;     /* [buffer_bytes], and slack */
     size_t buffer_bytes;
+    uint8_t *raw; /* [raw_bytes]: compounds as HDF5 gives them, if they have pointers to strings */
+    size_t raw_bytes;
     qn_arena strings; /* variable ones of the piece */
     uint64_t string_bytes;
     bool strings_too_long;
@@ -151,6 +153,7 @@ void qn_hdf5_source_fini(qn_hdf5_source *source)
     qn_hdf5_quiet_end(&quiet);
     qn_arena_reset(&source->strings);
     free(source->buffer);
+    free(source->raw);
     free(source->place_keys);
     free(source->aligned);
     free(source);
@@ -248,16 +251,64 @@ static quern_status open_dataset(qn_hdf5_source *source, const qn_hdf5_segment *
 
 /* ---- reading ---- */
 
-static quern_status have_room(qn_hdf5_source *source, uint64_t bytes, qn_error *error)
+static bool have_bytes(uint8_t **buffer, size_t *buffer_bytes, uint64_t bytes)
 {
-    if (bytes <= source->buffer_bytes)
-        return QUERN_OK;
-    free(source->buffer);
-    source->buffer_bytes = 0;
-    source->buffer = malloc(bytes + QN_SLACK_BYTES);
-    if (!source->buffer)
-        return no_memory(source, error);
-    source->buffer_bytes = bytes;
+    if (bytes <= *buffer_bytes)
+        return true;
+    free(*buffer);
+    *buffer = malloc(bytes + QN_SLACK_BYTES);
+    *buffer_bytes = *buffer ? bytes : 0;
+    return *buffer != NULL;
+}
+
+static bool has_pointers(const qn_hdf5_source *source)
+{
+    return source->dataset.variable_fields != 0;
+}
+
+static quern_status have_room(qn_hdf5_source *source, uint64_t elements, qn_error *error)
+{
+    bool has = have_bytes(&source->buffer, &source->buffer_bytes, elements * source->dataset.element_bytes);
+    if (has && has_pointers(source))
+        has = have_bytes(&source->raw, &source->raw_bytes, elements * source->dataset.raw_bytes);
+    return has ? QUERN_OK : no_memory(source, error);
+}
+
+/* A string that is pointed to becomes one of the field's length. */
+static bool put_string(const uint8_t *from, uint8_t *to, uint32_t bytes)
+{
+    const char *string;
+    memcpy(&string, from, sizeof string);
+    size_t length = string ? strlen(string) : 0;
+    if (length > bytes)
+        return false;
+    if (length > 0)
+        memcpy(to, string, length);
+    memset(to + length, 0, bytes - length);
+    return true;
+}
+
+/* The compounds of a piece without pointers. */
+static quern_status put_strings(qn_hdf5_source *source, uint64_t elements, qn_error *error)
+{
+    const quern_hdf5_options *options = &source->form->options;
+    const uint8_t *from = source->raw;
+    uint8_t *to = source->buffer;
+    for (uint64_t i = 0; i < elements * options->field_count; i++) {
+        const quern_hdf5_field *field = &options->fields[i % options->field_count];
+        bool is_pointer = source->dataset.variable_fields >> (i % options->field_count) & 1;
+        uint32_t each = field->type == QUERN_BYTES ? 1 : (uint32_t)quern_number_bytes(field->type);
+        uint32_t bytes = each * (field->count ? field->count : 1);
+        if (!is_pointer)
+            memcpy(to, from, bytes);
+        else if (!put_string(from, to, bytes))
+            return qn_error_set(
+                error, QUERN_ERROR_INPUT, 0,
+                "a string in the field '%s' of %s has more than %u bytes: set the field's count to no less",
+                field->name, source->name, bytes);
+        from += is_pointer ? sizeof(char *) : bytes;
+        to += bytes;
+    }
     return QUERN_OK;
 }
 
@@ -282,7 +333,7 @@ static quern_status read_piece(qn_hdf5_source *source, const qn_hdf5_segment *se
         elements *= count[d];
     }
     source->piece.record_count = 0;
-    quern_status status = have_room(source, elements * source->dataset.element_bytes, error);
+    quern_status status = have_room(source, elements, error);
     if (status != QUERN_OK)
         return status;
     qn_arena_rewind(&source->strings);
@@ -293,10 +344,12 @@ static quern_status read_piece(qn_hdf5_source *source, const qn_hdf5_segment *se
     herr_t code = H5Sselect_hyperslab(source->dataset.space, H5S_SELECT_SET, start, NULL, count, NULL);
     if (code >= 0)
         code = H5Dread(source->dataset.id, source->dataset.memory_type, memory, source->dataset.space, source->transfer,
-                       source->buffer);
+                       has_pointers(source) ? source->raw : source->buffer);
     if (code < 0)
         status = reading_failed(source, &piece, error);
-    else
+    else if (has_pointers(source))
+        status = put_strings(source, elements, error);
+    if (status == QUERN_OK)
         source->piece = piece;
     H5Sclose(memory);
     return status;

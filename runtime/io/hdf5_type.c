@@ -173,8 +173,12 @@ static quern_status choose_string_of_field(hid_t type, const quern_hdf5_field *f
                                            qn_error *error)
 {
     char room[WHAT_BYTES_MAX];
-    if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) > 0)
-        return refuse(at, error, describe(type, room), "QUERN_BYTES in a struct are strings of fixed length");
+    if (H5Tget_class(type) != H5T_STRING)
+        return refuse(at, error, describe(type, room), "they are no strings, but QUERN_BYTES was asked for");
+    if (H5Tis_variable_str(type) > 0) {
+        *memory_out = H5Tcopy(type);
+        return QUERN_OK;
+    }
     if (H5Tget_size(type) > field->count) {
         char what[WHAT_BYTES_MAX];
         snprintf(what, sizeof what, "strings of %zu bytes", H5Tget_size(type));
@@ -187,9 +191,10 @@ static quern_status choose_string_of_field(hid_t type, const quern_hdf5_field *f
     return QUERN_OK;
 }
 
-static quern_status choose_field(qn_hdf5_dataset *dataset, hid_t type, const quern_hdf5_field *field, bool convert,
+static quern_status choose_field(qn_hdf5_dataset *dataset, hid_t type, const quern_hdf5_options *options, size_t number,
                                  size_t *offset, const spot *at, qn_error *error)
 {
+    const quern_hdf5_field *field = &options->fields[number];
     int index = H5Tget_member_index(type, field->name);
     if (index < 0)
         return qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s: dataset %s has no field '%s'", at->file, at->path,
@@ -197,11 +202,13 @@ static quern_status choose_field(qn_hdf5_dataset *dataset, hid_t type, const que
     hid_t member = H5Tget_member_type(type, (unsigned)index), memory = QN_HDF5_NONE;
     quern_status status = field->type == QUERN_BYTES
                               ? choose_string_of_field(member, field, at, &memory, error)
-                              : choose_numbers_of_field(member, field, convert, at, &memory, error);
+                              : choose_numbers_of_field(member, field, options->convert, at, &memory, error);
     if (status == QUERN_OK && H5Tinsert(dataset->memory_type, field->name, *offset, memory) < 0)
         status =
             qn_hdf5_failed(error, QUERN_ERROR_INPUT, "%s: dataset %s, field '%s'", at->file, at->path, field->name);
     *offset += memory >= 0 ? H5Tget_size(memory) : 0;
+    if (memory >= 0 && field->type == QUERN_BYTES && H5Tis_variable_str(memory) > 0)
+        dataset->variable_fields |= UINT64_C(1) << number;
     H5Tclose(memory);
     H5Tclose(member);
     return status;
@@ -214,14 +221,17 @@ static quern_status choose_struct(qn_hdf5_dataset *dataset, hid_t type, const sp
     size_t offset = 0;
     if (H5Tget_class(type) != H5T_COMPOUND)
         return refuse(at, error, describe(type, room), "fields are of compounds");
-    dataset->memory_type = H5Tcreate(H5T_COMPOUND, form->element_bytes);
+    size_t bytes_max = form->element_bytes + form->options.field_count * sizeof(char *);
+    dataset->memory_type = H5Tcreate(H5T_COMPOUND, bytes_max);
     quern_status status = QUERN_OK;
     for (size_t i = 0; i < form->options.field_count && status == QUERN_OK; i++) {
-        const quern_hdf5_field *field = &form->options.fields[i];
         spot member = *at;
-        member.field = field->name;
-        status = choose_field(dataset, type, field, form->options.convert, &offset, &member, error);
+        member.field = form->options.fields[i].name;
+        status = choose_field(dataset, type, &form->options, i, &offset, &member, error);
     }
+    dataset->raw_bytes = (uint32_t)offset;
+    if (status == QUERN_OK && H5Tset_size(dataset->memory_type, offset) < 0)
+        status = qn_hdf5_failed(error, QUERN_ERROR_INPUT, "%s: dataset %s", at->file, at->path);
     return status;
 }
 

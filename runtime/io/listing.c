@@ -187,12 +187,14 @@ static quern_status find_units(qn_listing *listing, qn_input_file *file, uint64_
     return QUERN_OK;
 }
 
-quern_status qn_listing_find_units(qn_listing *listing, uint64_t spacing, bool logical_only, qn_error *error)
+quern_status qn_listing_find_units(qn_listing *listing, uint64_t spacing, bool logical_only, bool streams_only,
+                                   qn_error *error)
 {
     quern_status status = QUERN_OK;
     for (size_t i = 0; i < listing->file_count && status == QUERN_OK; i++) {
         qn_input_file *file = &listing->files[i];
-        if (file->packing == QN_PACKING_STREAM && file->kind != QN_UNITS_NONE && file->bytes > spacing)
+        bool is_left = streams_only && qn_units_are_members(file->kind);
+        if (file->packing == QN_PACKING_STREAM && file->kind != QN_UNITS_NONE && file->bytes > spacing && !is_left)
             status = find_units(listing, file, spacing, logical_only, error);
     }
     return status;

@@ -44,8 +44,9 @@ quern_status qn_listing_create(qn_listing *listing, const char *const *paths, si
  * file, so small ones are left to their readers. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_listing_examine(qn_listing *listing, uint64_t bytes_min, qn_error *error);
 /* Finds out where those that are packed and have more than `spacing` (> 0) bytes can be cut. logical_only: only where it is known which byte of
- * what is unpacked that is. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
-quern_status qn_listing_find_units(qn_listing *listing, uint64_t spacing, bool logical_only, qn_error *error);
+ * what is unpacked that is. streams_only: not archives. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_listing_find_units(qn_listing *listing, uint64_t spacing, bool logical_only, bool streams_only,
+                                   qn_error *error);
 /* Why a file that is packed as one stream is one, as a text. */
 const char *qn_listing_why_stream(const qn_input_file *file);
 /* Says that all files are to be taken as they are. */

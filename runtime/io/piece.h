@@ -17,10 +17,11 @@ typedef struct qn_piece {
     uint64_t offset;     /* of data[0] in the content */
     qn_text_place place; /* of the first record */
     uint64_t file;
-    uint64_t entry;        /* of an archive */
-    const char *name;      /* of the content, until the reader's next call */
-    const qn_buffer *told; /* what its reader has to know, likewise */
-    double share;          /* of the file that was read by then, from 0 to 1 */
+    uint64_t entry;            /* of an archive */
+    const char *name;          /* of the content, until the reader's next call */
+    const qn_content *content; /* that it is of, likewise */
+    const qn_buffer *told;     /* what its reader has to know, likewise */
+    double share;              /* of the file that was read by then, from 0 to 1 */
 } qn_piece;
 
 /* The piece of the task's window from a place up to `end`. */

@@ -228,7 +228,7 @@ static quern_status pass_record(qn_record_source *source, qn_error *error)
     uint64_t begin = place->scan_offset, end = chunk_end(begin);
     qn_finding finding = QN_MORE;
     qn_error_clear(error);
-    qn_bad_list_begin(source->task.bad, &source->task.window.content, place->member, begin, source->bad_reason);
+    qn_bad_list_begin(source->task.bad, &source->task.window.content, begin, source->bad_reason);
     for (source->state.passing = 0; finding != QN_FOUND;) {
         qn_view view;
         uint64_t from = place->scan_offset;
@@ -260,8 +260,8 @@ static quern_status give_up(qn_record_source *source, qn_error *error)
 static void tell_damage(qn_record_source *source, const qn_view *view)
 {
     qn_text_place *place = &source->task.place;
-    qn_bad_list_tell_damage(source->task.bad, &source->task.window.content, place->member, place->scan_offset,
-                            view->data, view->bytes);
+    qn_bad_list_tell_damage(source->task.bad, &source->task.window.content, place->scan_offset, view->data,
+                            view->bytes);
     place->scan_offset = qn_window_end(&source->task.window);
     place->inside = false;
 }

@@ -61,8 +61,10 @@ quern_status qn_source_open(qn_source *source, const void *message, size_t bytes
 void qn_source_pass_bad(qn_source *source, bool keeps_raw)
 {
     source->bad.keeps_raw = keeps_raw;
-    if (source->kind != QN_SOURCE_HDF5)
+    if (source->kind != QN_SOURCE_HDF5) {
         task_of(source)->bad = &source->bad;
+        task_of(source)->window.content.in_steps = true;
+    }
 }
 
 void qn_source_forgive_damage(qn_source *source, bool forgives)
@@ -180,7 +182,8 @@ void qn_source_blame(qn_source *source, uint32_t record, const char *reason)
     size_t bytes = 0;
     const char *name = CALL(source, locate, record, &offset);
     const void *raw = qn_source_raw(source, record, &bytes);
-    qn_bad_list_begin_at(&source->bad, name, file_of(source), qn_source_block_place(source)->member, offset, reason);
+    qn_content_place place = place_of(source, record);
+    qn_bad_list_begin_at(&source->bad, name, file_of(source), &place, reason);
     qn_bad_list_add_raw(&source->bad, raw, bytes);
     qn_bad_list_end(&source->bad, bytes);
 }

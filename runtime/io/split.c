@@ -123,6 +123,7 @@ void qn_segment_encode(const qn_segment *segment, qn_buffer *message)
     if (segment->packing == QN_PACKING_INLINE) {
         qn_buffer_append_span(message, segment->data, segment->end - segment->begin);
         qn_buffer_append_u64(message, segment->entry);
+        qn_buffer_append_span(message, segment->marks, segment->marks_bytes);
         qn_buffer_append_span(message, segment->told, segment->told_bytes);
     }
     if (!has_part(segment->packing))
@@ -229,6 +230,7 @@ static void decode_segment(qn_reader *message, qn_segment *segment)
         return;
     segment->data = qn_reader_span(message, &data_bytes);
     segment->entry = qn_reader_u64(message);
+    segment->marks = qn_reader_span(message, &segment->marks_bytes);
     segment->told = qn_reader_span(message, &segment->told_bytes);
     if (segment->begin > segment->end || data_bytes != segment->end - segment->begin)
         message->failed = true;

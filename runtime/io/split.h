@@ -27,6 +27,9 @@ typedef struct qn_segment {
     qn_packing packing;
     const uint8_t *data; /* INLINE: the bytes [begin, end) of the content, borrowed */
     uint64_t entry;      /* INLINE: the content's number in its archive */
+    const void *
+        marks; /* INLINE: [marks_bytes], borrowed: qn_marks of the units that the bytes are of, at bytes of the content */
+    size_t marks_bytes;
     const uint8_t *told; /* INLINE: [told_bytes], what the format's reader has to know, borrowed */
     size_t told_bytes;
     bool begins_quoted; /* of rows: an odd number of quotes is before begin */

@@ -47,7 +47,7 @@ quern_status qn_task_reader_open_content(qn_task_reader *task, const qn_task_for
         qn_content_open(&task->window.content, &task->segments[place->segment], place->member, &found, error);
     if (status != QUERN_OK || found)
         return status == QUERN_OK ? format->enter(source, error) : status;
-    qn_bad_list_tell_missing(task->bad, &task->window.content, place->member);
+    qn_bad_list_tell_missing(task->bad, &task->window.content);
     *place = (qn_text_place){.segment = place->segment + 1};
     return QUERN_OK;
 }
@@ -55,9 +55,8 @@ quern_status qn_task_reader_open_content(qn_task_reader *task, const qn_task_for
 void qn_task_reader_close_content(qn_task_reader *task)
 {
     qn_content *content = &task->window.content;
-    bool is_member = qn_content_is_member(content);
-    task->place =
-        (qn_text_place){.segment = task->place.segment + !is_member, .member = is_member ? task->place.member + 1 : 0};
+    uint64_t next = qn_content_next_member(content);
+    task->place = (qn_text_place){.segment = task->place.segment + (next == 0), .member = next};
     qn_content_close(content);
 }
 

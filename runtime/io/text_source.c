@@ -12,7 +12,10 @@ quern_status qn_text_source_init(qn_text_source *source, const qn_delimiters *de
     QN_ASSERT(record_bytes_max < UINT64_C(1) << 31);
     *source = (qn_text_source){
         .delimiters = *delimiters, .skip_empty = skip_empty, .value = value, .record_bytes_max = record_bytes_max};
-    return qn_task_reader_init(&source->task, 0, error);
+    quern_status status = qn_task_reader_init(&source->task, 0, error);
+    source->task.window.content.resumes =
+        value == QUERN_TEXT_OFFSET || value == QUERN_TEXT_PLACE ? QN_RESUMES_WHERE_TOLD : QN_RESUMES_ANYWHERE;
+    return status;
 }
 
 void qn_text_source_fini(qn_text_source *source)
@@ -62,7 +65,7 @@ static quern_status pass_long(qn_text_source *source, uint64_t from, qn_error *e
     const uint8_t *data = window->data + (from - window->data_offset);
     size_t bytes = (size_t)(qn_window_end(window) - from), found = bytes;
     quern_status status = QUERN_OK;
-    qn_bad_list_begin(source->task.bad, &window->content, place->member, from, too_long);
+    qn_bad_list_begin(source->task.bad, &window->content, from, too_long);
     while (found == bytes && status == QUERN_OK) {
         qn_bad_list_add_raw(source->task.bad, data, bytes);
         if (qn_window_is_last(window))
@@ -77,6 +80,8 @@ static quern_status pass_long(qn_text_source *source, uint64_t from, qn_error *e
         return status; /* the place is still in front of it */
     if (found < bytes)
         qn_bad_list_add_raw(source->task.bad, data, found);
+    else
+        qn_content_forget_damage(&window->content); /* it is within what is passed over */
     uint64_t end = qn_window_end(window) - (bytes - found);
     qn_bad_list_end(source->task.bad, end - from);
     *place = (qn_text_place){
@@ -186,13 +191,28 @@ static bool enter_records(qn_text_source *source)
     return found;
 }
 
-/* What could be unpacked ends within a record, or behind one. */
+/* What could be unpacked ends within a record, or behind one. If that is the next stretch's, its reader tells it. */
 static void tell_damage(qn_text_source *source, uint64_t from)
 {
     qn_window *window = &source->task.window;
     const uint8_t *data = window->data + (from - window->data_offset);
-    qn_bad_list_tell_damage(source->task.bad, &window->content, source->task.place.member, from, data,
-                            (size_t)(qn_window_end(window) - from));
+    size_t bytes = (size_t)(qn_window_end(window) - from);
+    if (from >= window->content.end)
+        return;
+    if (bytes <= source->record_bytes_max) {
+        qn_bad_list_tell_damage(source->task.bad, &window->content, from, data, bytes);
+        return;
+    }
+    qn_bad_list_begin(source->task.bad, &window->content, from, too_long);
+    qn_bad_list_add_raw(source->task.bad, data, bytes);
+    qn_bad_list_end(source->task.bad, bytes);
+    qn_content_forget_damage(&window->content);
+}
+
+/* Where the next record begins, or has begun. */
+static uint64_t next_offset(const qn_text_place *place)
+{
+    return place->inside ? place->record_offset : place->scan_offset;
 }
 
 /* Records of the present content, from what is in the window. *done_out: nothing is left that is ours. */
@@ -207,10 +227,8 @@ static size_t take_records(qn_text_source *source, bool *done_out)
                                 (uint64_t)((const uint8_t *)source->keys[count - 1] - source->task.window.data) >=
                             content->end)
         count--;
-    uint64_t next_offset = place->inside ? place->record_offset : place->scan_offset;
-    *done_out = next_offset >= content->end || (is_last && place->scan_offset == qn_window_end(&source->task.window));
-    if (*done_out && content->damage)
-        tell_damage(source, next_offset);
+    *done_out =
+        next_offset(place) >= content->end || (is_last && place->scan_offset == qn_window_end(&source->task.window));
     return count;
 }
 
@@ -271,8 +289,7 @@ static void drop_long(qn_text_source *source, size_t *count)
         kept += bytes <= source->record_bytes_max;
         if (bytes <= source->record_bytes_max)
             continue;
-        qn_bad_list_begin(source->task.bad, &source->task.window.content, source->task.block_place.member, offset,
-                          too_long);
+        qn_bad_list_begin(source->task.bad, &source->task.window.content, offset, too_long);
         qn_bad_list_add_raw(source->task.bad, source->keys[i], bytes);
         qn_bad_list_end(source->task.bad, bytes);
     }
@@ -305,6 +322,9 @@ static quern_status have_bytes(qn_text_source *source, qn_error *error)
     while (status == QUERN_OK && source->task.place.scan_offset >= qn_window_end(&source->task.window) &&
            !qn_window_is_last(&source->task.window))
         status = read_chunk(source, error);
+    if (status == QUERN_OK && source->task.place.scan_offset > qn_window_end(&source->task.window))
+        status = qn_error_set(error, QUERN_ERROR_INPUT, 0, "%s has changed: an attempt before read byte %llu of it",
+                              source->task.window.content.name, (unsigned long long)source->task.place.scan_offset - 1);
     return status;
 }
 
@@ -327,6 +347,8 @@ quern_status qn_text_source_next(qn_text_source *source, qn_batch *batch_out, qn
         bool done = false;
         size_t count = take_records(source, &done);
         status = check_lengths(source, &count, error);
+        if (done && source->task.window.content.damage)
+            tell_damage(source, next_offset(&source->task.place));
         if (done)
             qn_task_reader_close_content(&source->task);
         if (count > 0 || qn_task_reader_has_bad(&source->task) || status != QUERN_OK) {

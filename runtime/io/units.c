@@ -29,9 +29,21 @@ bool qn_finder_read(qn_finder *finder, void *to, size_t bytes, uint64_t offset)
     return finder->status == QUERN_OK && got == bytes;
 }
 
+/* Of the one border that is looked for. */
+static bool add_next(qn_finder *finder, const qn_border *border)
+{
+    if (border->offset < finder->next_offset)
+        return true;
+    finder->from = *border;
+    finder->units->count = 1;
+    return false;
+}
+
 bool qn_finder_add(qn_finder *finder, const qn_border *border, bool wanted)
 {
     qn_units *units = finder->units;
+    if (finder->next_offset > 0)
+        return add_next(finder, border);
     const qn_border *last = units->count > 0 ? &units->borders[units->count - 1] : NULL;
     if (last && !wanted && border->offset - last->offset < finder->spacing)
         return true;
@@ -71,11 +83,12 @@ uint32_t qn_bgzf_block_bytes(const uint8_t head[QN_BGZF_HEAD_BYTES])
 static void find_bgzf_blocks(qn_finder *finder)
 {
     uint8_t bytes[BGZF_ISIZE_BYTES + QN_BGZF_HEAD_BYTES];
-    uint64_t offset = 0, logical = 0;
+    const uint64_t first = finder->from.offset;
+    uint64_t offset = first, logical = finder->from.logical;
     while (offset < finder->file_bytes) {
-        bool is_first = offset == 0;
+        bool is_first = offset == first;
         if (!qn_finder_read(finder, bytes + (is_first ? BGZF_ISIZE_BYTES : 0),
-                            is_first ? QN_BGZF_HEAD_BYTES : sizeof bytes, is_first ? 0 : offset - BGZF_ISIZE_BYTES))
+                            is_first ? QN_BGZF_HEAD_BYTES : sizeof bytes, is_first ? first : offset - BGZF_ISIZE_BYTES))
             return;
         logical += is_first ? 0 : qn_le32(bytes);
         uint32_t block_bytes = qn_bgzf_block_bytes(bytes + BGZF_ISIZE_BYTES);
@@ -179,14 +192,15 @@ static bool hop_skippable(qn_finder *finder, uint64_t *offset)
 static void find_frames(qn_finder *finder)
 {
     bool is_zstd = finder->units->kind == QN_UNITS_ZSTD;
-    uint64_t offset = 0, logical = 0;
+    const uint64_t first = finder->from.offset;
+    uint64_t offset = first, logical = finder->from.logical;
     while (offset < finder->file_bytes) {
         frame_head frame;
         if (hop_skippable(finder, &offset))
             continue;
         if (!(is_zstd ? read_zstd_head : read_lz4_head)(finder, offset, &frame))
             return;
-        if (offset > 0 && !qn_finder_add(finder, &(qn_border){.offset = offset, .logical = logical}, false))
+        if (offset > first && !qn_finder_add(finder, &(qn_border){.offset = offset, .logical = logical}, false))
             return;
         if (!(is_zstd ? hop_zstd_blocks : hop_lz4_blocks)(finder, &frame, &offset))
             return;
@@ -229,15 +243,16 @@ static bool search_stream(qn_finder *finder, uint8_t *piece, uint64_t *offset, u
 
 static void find_bzip2_streams(qn_finder *finder)
 {
-    uint64_t bytes_max = BZIP2_FIRST_SEARCH_MAX;
+    bool is_one = finder->next_offset > 0;
+    uint64_t bytes_max = is_one ? finder->file_bytes : BZIP2_FIRST_SEARCH_MAX;
     uint8_t *piece = malloc(BZIP2_PIECE_BYTES);
     if (!piece) {
         finder->status =
             qn_error_set(finder->error, QUERN_ERROR_NO_MEMORY, 0, "no memory to look into %s", finder->path);
         return;
     }
-    for (uint64_t offset = finder->spacing; search_stream(finder, piece, &offset, bytes_max);
-         offset += finder->spacing) {
+    for (uint64_t offset = is_one ? finder->next_offset : finder->spacing;
+         search_stream(finder, piece, &offset, bytes_max); offset += finder->spacing) {
         if (!qn_finder_add(finder, &(qn_border){.offset = offset, .logical = QN_BYTES_UNKNOWN}, false))
             break;
         bytes_max = BZIP2_SEARCH_BYTES_MAX;
@@ -296,6 +311,25 @@ quern_status qn_units_find(qn_units *units, qn_unit_kind kind, int fd, const cha
     units->borders[units->count].offset = file_bytes;
     units->borders[units->count].logical = QN_BYTES_UNKNOWN;
     return QUERN_OK;
+}
+
+quern_status qn_units_next(qn_unit_kind kind, int fd, const char *path, uint64_t file_bytes, const qn_border *from,
+                           uint64_t offset, qn_border *border_out, bool *found_out, qn_error *error)
+{
+    QN_ASSERT(offset > 0 && !qn_units_are_members(kind));
+    qn_units units = {.kind = kind};
+    qn_finder finder = {.units = &units,
+                        .fd = fd,
+                        .path = path,
+                        .file_bytes = file_bytes,
+                        .from = *from,
+                        .next_offset = offset,
+                        .error = error};
+    find_all(&finder);
+    *found_out = finder.status == QUERN_OK && units.count > 0;
+    if (*found_out)
+        *border_out = finder.from;
+    return finder.status;
 }
 
 void qn_units_destroy(qn_units *units)

@@ -75,6 +75,11 @@ quern_status qn_units_find(qn_units *units, qn_unit_kind kind, int fd, const cha
                            uint64_t spacing, bool logical_only, qn_arena *names, qn_error *error);
 void qn_units_destroy(qn_units *units); /* takes a zeroed one */
 
+/* The first unit that begins at `offset` or behind, found by the same hops as all borders, from the border `from` on (itself, or before that). Not of
+ * members. *found_out false: there is none, or headers on the way to it make no sense. QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_units_next(qn_unit_kind kind, int fd, const char *path, uint64_t file_bytes, const qn_border *from,
+                           uint64_t offset, qn_border *border_out, bool *found_out, qn_error *error);
+
 /* Where a part that begins at `offset` (a border, or within a stored member) can end so that it has about `bytes` bytes. */
 uint64_t qn_units_cut(const qn_units *units, uint64_t offset, uint64_t bytes);
 /* The piece that a byte of the file is in: the last border that is not behind it. */

@@ -14,6 +14,8 @@ typedef struct qn_finder {
     const char *path;
     uint64_t file_bytes, spacing;
     bool logical_only;
+    qn_border from;       /* hops begin there */
+    uint64_t next_offset; /* of qn_units_next(): the first border from here on ends the search; 0: all are wanted */
     qn_error *error;
     quern_status status; /* a failure to read, or of memory */
 } qn_finder;

@@ -271,8 +271,7 @@ static bool is_source(const qn_stage *stage, uint32_t step)
     return leg < stage->leg_count && stage->legs[leg].first_step == step;
 }
 
-/* A source's is what it reads, which may be known where what it gives is not. */
-static qn_foreseen size_at(const qn_account *account, uint32_t index, uint32_t step)
+qn_foreseen qn_account_size_at(const qn_account *account, uint32_t index, uint32_t step)
 {
     const qn_stage *stage = &account->stages.items[index];
     const qn_stage_facts *facts = &account->facts[index];
@@ -306,7 +305,7 @@ static void put_step(qn_buffer *to, const qn_account *account, uint32_t index, u
     else
         put_end(to, account, index);
     if (!account->ran)
-        put_foreseen(to, ", ", size_at(account, index, step));
+        put_foreseen(to, ", ", qn_account_size_at(account, index, step));
 }
 
 static void put_plan(qn_buffer *to, const qn_account *account)
@@ -379,6 +378,8 @@ static const char *step_kind(const qn_stage *stage, uint32_t step)
         return "output";
     if (stage->result->kind == QN_NODE_STORE)
         return "store";
+    if (stage->result->kind == QN_NODE_LINKS)
+        return "links";
     return stage->result->kind == QN_NODE_REDUCE ? "reduction" : "shuffle";
 }
 

@@ -61,6 +61,10 @@ typedef struct qn_account {
 quern_status qn_account_create(const qn_graph *graph, const qn_known_sizes *sizes, qn_account **account_out,
                                qn_error *error);
 
+/* What is foreseen of a stage's source or operator, by its step, or of what arrives at its end. A source's is what it reads, which may be
+ * known where what it gives is not. */
+qn_foreseen qn_account_size_at(const qn_account *account, uint32_t stage, uint32_t step);
+
 /* The text, ending in NUL; the caller frees it. form: TEXT or DOT. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_account_explain(const qn_account *account, quern_explain_form form, char **text_out, qn_error *error);
 

@@ -91,6 +91,8 @@ const char *qn_node_kind_name(qn_node_kind kind)
         return "prefix sum";
     case QN_NODE_QUANTILES:
         return "quantiles";
+    case QN_NODE_LINKS:
+        return "iterate links";
     }
     return "";
 }

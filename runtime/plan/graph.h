@@ -9,6 +9,7 @@
 #define QN_PLAN_GRAPH_H
 
 #include <quern/bad_records.h>
+#include <quern/links.h>
 #include <quern/operators.h>
 #include <stdbool.h>
 
@@ -53,6 +54,7 @@ typedef enum qn_node_kind {
     QN_NODE_ZIP,        /* behind a store, as all that need places */
     QN_NODE_PREFIX_SUM, /* the same */
     QN_NODE_QUANTILES,  /* the same */
+    QN_NODE_LINKS,      /* reads numbered vertices, and links in order (runtime/data/link_key.h) */
 } qn_node_kind;
 
 #define QN_DELIMITER_COUNT_MAX 16
@@ -151,6 +153,7 @@ struct qn_node {
         qn_quantiles quantiles;     /* QN_NODE_QUANTILES */
         /* QN_NODE_FLAT_MAP_BLOCK, whose callback is `take`; in the graph's arena. NULL: it knows blocks alone */
         const quern_stretch_operator *stretch;
+        const quern_vertex_program *program; /* QN_NODE_LINKS; in the graph's arena */
     } of;
     qn_join_choice join; /* QN_NODE_COLLATE, of a join */
     qn_node *next_join;
@@ -222,7 +225,8 @@ typedef struct qn_graph {
 /* Whether a stage ends in the node: what it makes is kept, and read by later stages. */
 static inline bool qn_node_makes_result(const qn_node *node)
 {
-    return node->kind == QN_NODE_REDUCE || node->kind == QN_NODE_COLLATE || node->kind == QN_NODE_STORE;
+    return node->kind == QN_NODE_REDUCE || node->kind == QN_NODE_COLLATE || node->kind == QN_NODE_STORE ||
+           node->kind == QN_NODE_LINKS;
 }
 
 /* Whether the node collates two inputs for a join. */
@@ -320,6 +324,14 @@ qn_node *qn_graph_add_store(qn_graph *graph, qn_node *input, qn_error *error);
 qn_node *qn_graph_add_zip(qn_graph *graph, qn_node *input, const quern_schema *schema, quern_zip_fn fn, void *user,
                           qn_error *error);
 qn_node *qn_graph_add_prefix_sum(qn_graph *graph, qn_node *input, qn_error *error);
+/* Whether a program can be run; and with these datasets (initial NULL: there is none): then *vertex_out has the type of vertices as that of its keys.
+ * QUERN_ERROR_INVALID_ARGUMENT, QUERN_ERROR_INVALID_PLAN. */
+bool qn_graph_check_vertex_program(const quern_vertex_program *program, qn_error *error);
+bool qn_graph_check_links(const qn_node *links, const qn_node *initial, const quern_vertex_program *program,
+                          quern_schema *vertex_out, qn_error *error);
+/* Values of vertices, of notes on them and of the keys of links in order (runtime/data/link_key.h): copies the program. */
+qn_node *qn_graph_add_links(qn_graph *graph, const qn_node *numbered, const qn_node *sorted,
+                            const quern_vertex_program *program, void *user, qn_error *error);
 /* The result of a node is to outlive its run from now on, or no longer. */
 void qn_graph_cache(qn_graph *graph, qn_node *node);
 void qn_graph_uncache(qn_graph *graph, qn_node *node);

@@ -83,9 +83,17 @@ static uint64_t fields_bytes(const write_options *options, size_t first, size_t 
     for (size_t i = first; i < end; i++) {
         const quern_hdf5_field *field = &options->fields[i];
         uint64_t each = field->type == QUERN_BYTES ? 1 : quern_number_bytes(field->type);
-        bytes += each * (field->count ? field->count : 1);
+        bytes += qn_array_field_varies(field) ? sizeof(char *) : each * (field->count ? field->count : 1);
     }
     return bytes;
+}
+
+static bool have_varying(const write_options *options, size_t first, size_t end)
+{
+    bool varies = false;
+    for (size_t i = first; i < end; i++)
+        varies |= qn_array_field_varies(&options->fields[i]);
+    return varies;
 }
 
 /* Whether a number is described as what it is. */
@@ -106,7 +114,11 @@ static bool fit_fields(const write_options *options, size_t first, size_t end, q
         return refuse(error, "the fields are larger than any record");
     if (quern_number_bytes(type) > 0 && !(end - first == 1 && is_same_number(type, &options->fields[first])))
         return refuse(error, "a number is one field, of its own type");
-    *span_out = (qn_array_span){(uint32_t)bytes, is_text && type == QUERN_BYTES};
+    bool varies = have_varying(options, first, end);
+    *span_out = (qn_array_span){(uint32_t)bytes, is_text && type == QUERN_BYTES, varies, (uint32_t)first,
+                                (uint32_t)(end - first)};
+    if (varies && (type != QUERN_BYTES || options->row_rank > 0))
+        return refuse(error, "strings of variable length are of QUERN_BYTES, and are not in rows");
     if (!qn_type_varies(type) && qn_type_bytes(type, fixed_bytes) != bytes && options->row_rank == 0)
         return refuse(error, "the fields have not the bytes of the record");
     return true;
@@ -139,8 +151,13 @@ static bool fit_plain(qn_array_output *form, quern_type type, qn_array_span *spa
         return refuse(error, "string_bytes is for strings");
     if (quern_number_bytes(type) > 0 && type != options->type)
         return refuse(error, "the records are numbers of another type");
-    form->element_bytes = is_text ? options->string_bytes : (uint32_t)quern_number_bytes(options->type);
-    *span = (qn_array_span){form->element_bytes, is_text && type == QUERN_BYTES};
+    bool varies = is_text && options->string_bytes == QUERN_HDF5_VARIABLE;
+    if (varies && type != QUERN_BYTES)
+        return refuse(error, "strings of variable length are of QUERN_BYTES");
+    form->element_bytes = varies    ? (uint32_t)sizeof(char *)
+                          : is_text ? options->string_bytes
+                                    : (uint32_t)quern_number_bytes(options->type);
+    *span = (qn_array_span){.bytes = form->element_bytes, .pads = is_text && type == QUERN_BYTES, .varies = varies};
     return form->element_bytes <= QN_FIELD_BYTES_MAX || refuse(error, "the strings are larger than any record");
 }
 
@@ -161,6 +178,7 @@ static bool fit_row(qn_array_output *form, quern_type type, uint32_t fixed_bytes
 static bool fit_chunk(qn_array_output *form, qn_error *error)
 {
     form->row_bytes = (uint64_t)form->key.bytes + form->value.bytes;
+    form->varies = form->key.varies || form->value.varies;
     uint64_t rows = form->options.chunk_rows;
     if (form->row_bytes > CHUNK_BYTES_MAX || rows > CHUNK_BYTES_MAX / form->row_bytes)
         return refuse(error, "a chunk is more than 64 MiB");
@@ -245,6 +263,7 @@ static const qn_array_output *copy_form(qn_graph *graph, const qn_array_output *
                           (uint64_t)options->deflate_level,
                           options->shuffle != 0,
                           options->with_key != 0,
+                          form->varies,
                           options->like_type != 0};
     qn_graph_note_bytes(graph, numbers, sizeof numbers);
     qn_graph_note_bytes(graph, dims, options->row_rank * sizeof *dims);

@@ -318,6 +318,7 @@ quern_status qn_pieces_commit(qn_pieces *pieces, qn_saved *saved_out, qn_error *
     saved_out->value_words = QN_BLOCK_PACKED;
     saved_out->record_count = pieces->record_count;
     saved_out->run = table;
+    saved_out->layout = pieces->config.collation->layout;
     return QUERN_OK;
 }
 

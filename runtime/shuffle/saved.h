@@ -8,6 +8,7 @@
 #ifndef QN_SHUFFLE_SAVED_H
 #define QN_SHUFFLE_SAVED_H
 
+#include "runtime/data/packed.h"
 #include "runtime/shuffle/shuffle.h"
 
 typedef struct qn_saved {
@@ -16,11 +17,16 @@ typedef struct qn_saved {
     qn_stamp stamp;       /* of the file, if it is encrypted */
     qn_run run;           /* of the rows; of pieces, their table */
     uint64_t record_count;
+    qn_layout
+        layout; /* of packed records; of rows, of what was reduced: for who looks at them. No key_type: not known */
 } qn_saved;
 
 /* A spill file with a name, file.directory. QUERN_ERROR_CHECKPOINT. */
 quern_status qn_saved_open(qn_spill *spill, qn_scratch file, int flags, uint32_t value_words, size_t block_bytes,
                            qn_error *error);
+/* One that was written, to be read. Errors as above. */
+quern_status qn_saved_open_written(qn_spill *spill, const char *path, const qn_saved *saved, const qn_cipher *cipher,
+                                   size_t block_bytes, qn_error *error);
 /* Whether the file is so long. QUERN_ERROR_CORRUPT, QUERN_ERROR_CHECKPOINT. */
 quern_status qn_saved_check_length(const qn_spill *spill, const qn_run *run, const char *path, qn_error *error);
 /* Whether it may be one: lengths are of a file that anybody may have written, and none may be such that what is reckoned with it overflows. */

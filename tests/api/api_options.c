@@ -369,7 +369,7 @@ static void bad_variables_and_fields_are_named(void)
     options.pin = (quern_switch)7;
     CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_ERROR_INVALID_OPTION);
     CHECK_HAS(last_text, "pin");
-    options.explain = (quern_explain_form)4;
+    options.explain = (quern_explain_form)6;
     options.pin = QUERN_AUTO;
     CHECK_SAME(run_with(NULL, NULL, &options, NULL, false), QUERN_ERROR_INVALID_OPTION);
     CHECK_HAS(last_text, "explain");

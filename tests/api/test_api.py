@@ -64,9 +64,11 @@ PLANS = {
     "api_context": Plan([(None, ("single",)), (1, ("single",)), (2, ("funneled",)), (2, ("multiple",)),
                          (3, ("serialized",)), (4, ("single",)), (7, ("multiple",)), (8, ("multiple",))], 60, False),
     "api_explain": Plan(ranks(None, 1, 3), 60, False),
+    "api_events": Plan(ranks(None, 3), 90, False),
     "api_options": Plan([(None, ())], 60, False),
     "api_check": Plan(ranks(None, 1, 2, 3), 60, False),
     "api_check_groups": Plan(ranks(None, 2, 3, 7), 60, False),
+    "api_links": Plan(ranks(None, 2, 3, 4, 7), 120, True),
     "api_load": Plan(ranks(2, 7), 200, False),
 }
 # Programs whose callbacks keep what callbacks promise: (ranks, cases) of launches with the option check, which changes no byte.
@@ -189,6 +191,9 @@ def report_adds_up(t, path, n):
         if name.startswith("load_") and number == 0:
             hot_key_is_shared(t, where, stage, n)
         if name.startswith("even_") and number == 0:
+            load = stage["load"]["busiest_to_mean"]
+            t.check(load <= 1.2, "%s: the busiest of %s ranks has %.3f of the mean" % (where, n, load))
+        if stage["end"] == "iterate links" and total(stage["ranks"], "owned_records") >= 100000:
             load = stage["load"]["busiest_to_mean"]
             t.check(load <= 1.2, "%s: the busiest of %s ranks has %.3f of the mean" % (where, n, load))
         if stage["end"] == "reduce by key":

@@ -43,7 +43,7 @@ END_TEST
 /* Codes are frozen: a change of this number is a change of the interface. */
 START_TEST(codes_are_what_they_were)
 {
-    ck_assert_uint_eq(ALL_COUNT, 25);
+    ck_assert_uint_eq(ALL_COUNT, 26);
     ck_assert_int_eq(QUERN_ERROR_INVALID_ARGUMENT, 1);
     ck_assert_int_eq(QUERN_ERROR_NO_MEMORY, 2);
     ck_assert_int_eq(QUERN_ERROR_PLAN_MISMATCH, 5);
@@ -52,6 +52,7 @@ START_TEST(codes_are_what_they_were)
     ck_assert_int_eq(QUERN_ERROR_BAD_RECORDS, 26);
     ck_assert_int_eq(QUERN_ERROR_CHECKPOINT, 27);
     ck_assert_int_eq(QUERN_ERROR_SUSPENDED, 28);
+    ck_assert_int_eq(QUERN_ERROR_NOT_RUN, 29);
     ck_assert_int_eq(QUERN_ERROR_CALLBACK, 30);
     ck_assert_int_eq(QUERN_ERROR_IMBALANCE, 33);
     ck_assert_int_eq(QUERN_ERROR_CHECK, 34);

@@ -148,6 +148,24 @@ void orders(quern::context &context, const std::string &)
     EXPECT(bins.size() == 3 && all.top_k_by_key(2).sample(1, 3).cache().prefix_sum().raw());
 }
 
+void events(quern::context &context, const std::string &)
+{
+    const numbers mine;
+    int stages = 0;
+    bool is_over = false;
+    context.on_progress([&](const quern_event &event) {
+        stages += event.kind == QUERN_EVENT_STAGE_ENDED;
+        is_over = event.kind == QUERN_EVENT_RUN_ENDED && event.status == QUERN_OK;
+        throw std::runtime_error("is lost");
+    });
+    table(context, mine.read(context).reduce_by_key(QUERN_SUM));
+    const bool is_first = context.rank() == 0;
+    EXPECT(stages == (is_first ? 2 : 0) && is_over == is_first);
+    context.on_progress(nullptr);
+    table(context, mine.read(context).reduce_by_key(QUERN_SUM));
+    EXPECT(stages == (is_first ? 2 : 0));
+}
+
 void iterates(quern::context &context, const std::string &)
 {
     const numbers mine;
@@ -262,11 +280,9 @@ void lifetimes(quern::context &given, const std::string &)
 
 int main(int argc, char **argv)
 {
-    const std::map<std::string, void (*)(quern::context &, const std::string &)> cases{{"operators", operators},
-                                                                                       {"orders", orders},
-                                                                                       {"iterates", iterates},
-                                                                                       {"failures", failures},
-                                                                                       {"lifetimes", lifetimes}};
+    const std::map<std::string, void (*)(quern::context &, const std::string &)> cases{
+        {"operators", operators}, {"orders", orders},       {"iterates", iterates},
+        {"failures", failures},   {"lifetimes", lifetimes}, {"events", events}};
     int rank = 0;
     try {
         MPI_Init(&argc, &argv);

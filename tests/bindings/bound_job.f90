@@ -5,8 +5,21 @@ module bound_callbacks
     use quern
     implicit none
     type(quern_counter) :: odd_ones
+    integer :: stages_told = 0
+    logical :: run_is_told = .false.
 
 contains
+
+    subroutine count_stages(event, user) bind(C)
+        type(quern_event), intent(in) :: event
+        type(c_ptr), value :: user
+
+        character(len=:), allocatable :: name
+
+        name = quern_event_text(event%stage_name)
+        if (event%kind == QUERN_EVENT_STAGE_ENDED .and. len(name) > 0) stages_told = stages_told + 1
+        run_is_told = event%kind == QUERN_EVENT_RUN_ENDED .and. event%status == QUERN_OK
+    end subroutine
 
     integer(c_int) function keep_odd(in, keep, user) bind(C) result(code)
         type(quern_record), intent(in) :: in
@@ -157,6 +170,7 @@ program bound_job
     call test_texts()
     call test_failures()
     call test_communicators()
+    call test_events()
     call quern_context_destroy(context)
     call MPI_Comm_rank(MPI_COMM_WORLD, i)
     if (i == 0) print '(a)', 'all holds'
@@ -291,6 +305,17 @@ contains
         call quern_run(context)
     end subroutine
 
+    subroutine test_events()
+        integer :: rank
+
+        call MPI_Comm_rank(MPI_COMM_WORLD, rank)
+        call quern_on_progress(context, count_stages)
+        call expect(value_of(0, quern_count_by_key(data)) == 143 * ranks, 'count')
+        call quern_on_progress(context)
+        call expect(stages_told == merge(2, 0, rank == 0), 'stages that were told')
+        call expect(run_is_told .eqv. rank == 0, 'the end of a run')
+    end subroutine
+
     ! Both kinds of handles, and a half of the ranks.
     subroutine test_communicators()
         type(quern_context) :: part, wrong
@@ -335,12 +360,13 @@ contains
         type(quern_group_options) :: o
         type(quern_join_options) :: p
         type(quern_iteration) :: q
+        type(quern_event) :: r
 
         print '(a, i0)', 'quern_schema ', c_sizeof(a), 'quern_record ', c_sizeof(b), 'quern_block ', c_sizeof(c), &
             'quern_memory_array ', c_sizeof(d), 'quern_text_options ', c_sizeof(e), 'quern_fixed_options ', c_sizeof(f), &
             'quern_csv_options ', c_sizeof(g), 'quern_sequence_options ', c_sizeof(h), 'quern_hdf5_options ', c_sizeof(j), &
             'quern_hdf5_write_options ', c_sizeof(k), 'quern_output_options ', c_sizeof(l), 'quern_aggregation ', c_sizeof(m), &
             'quern_sort_options ', c_sizeof(n), 'quern_group_options ', c_sizeof(o), 'quern_join_options ', c_sizeof(p), &
-            'quern_iteration ', c_sizeof(q)
+            'quern_iteration ', c_sizeof(q), 'quern_event ', c_sizeof(r)
     end subroutine
 end program

@@ -103,6 +103,20 @@ def orders(context, directory):
     shared.free()
 
 
+def events(context, _):
+    told = []
+    context.on_progress(told.append)
+    table(numbers(context).count_by_key())
+    first = context.rank == 0
+    same([event.stage_name for event in told if event.kind == quern.EVENT_STAGE_ENDED],
+         ["read memory", "count by key"] if first else [])
+    same([(event.kind, event.status, event.run) for event in told[-1:]], [(quern.EVENT_RUN_ENDED, 0, told[-1].run)] if first else [])
+    count = len(told)
+    context.on_progress(None)
+    table(numbers(context).count_by_key())
+    same(len(told), count)
+
+
 def readers(context, directory):
     path = os.path.join(directory, "in-%d" % context.size)
     if context.rank == 0:

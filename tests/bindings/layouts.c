@@ -26,7 +26,8 @@
     X(quern_sort_options)                                                                                              \
     X(quern_group_options)                                                                                             \
     X(quern_join_options)                                                                                              \
-    X(quern_iteration)
+    X(quern_iteration)                                                                                                 \
+    X(quern_event)
 
 /* The last member, and those behind which there is padding or a change of types. */
 static void print_members(void)
@@ -58,6 +59,10 @@ static void print_members(void)
     MEMBER(quern_join_options, outer)
     MEMBER(quern_iteration, step)
     MEMBER(quern_iteration, until)
+    MEMBER(quern_event, slowest_to_mean)
+    MEMBER(quern_event, tasks_done)
+    MEMBER(quern_event, passed_over)
+    MEMBER(quern_event, text)
 }
 
 #define VALUES(X)                                                                                                      \
@@ -117,7 +122,18 @@ static void print_members(void)
     X(QUERN_BAD_DEFAULT)                                                                                               \
     X(QUERN_BAD_FAIL)                                                                                                  \
     X(QUERN_BAD_SKIP)                                                                                                  \
-    X(QUERN_BAD_QUARANTINE)
+    X(QUERN_BAD_QUARANTINE)                                                                                            \
+    X(QUERN_EVENT_RUN_BEGUN)                                                                                           \
+    X(QUERN_EVENT_STAGE_BEGUN)                                                                                         \
+    X(QUERN_EVENT_PROGRESS)                                                                                            \
+    X(QUERN_EVENT_STAGE_ENDED)                                                                                         \
+    X(QUERN_EVENT_RETRY)                                                                                               \
+    X(QUERN_EVENT_LOSS)                                                                                                \
+    X(QUERN_EVENT_CHECKPOINT)                                                                                          \
+    X(QUERN_EVENT_ALERT)                                                                                               \
+    X(QUERN_EVENT_NOTE)                                                                                                \
+    X(QUERN_EVENT_PLAN)                                                                                                \
+    X(QUERN_EVENT_RUN_ENDED)
 
 static void print_values(void)
 {

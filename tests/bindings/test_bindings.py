@@ -149,8 +149,8 @@ if LANGUAGE != "cxx":
 
 @test
 def all_calls_hold_on_several_numbers_of_ranks(t):
-    cases = {"cxx": ["operators", "orders", "iterates", "failures", "lifetimes"], "fortran": [],
-             "python": ["operators", "orders", "readers", "failures", "memory", "splits", "threads"]}[LANGUAGE]
+    cases = {"cxx": ["operators", "orders", "iterates", "failures", "lifetimes", "events"], "fortran": [],
+             "python": ["operators", "orders", "readers", "failures", "memory", "splits", "threads", "events"]}[LANGUAGE]
     for n in RANKS:
         done = run(t, n, "bound_job", t.dir, *(cases if n == 2 or t.options.slow else cases[:1]))
         t.check(done.status == 0 and b"holds" in done.stdout, "failed on %d ranks" % n, done)

@@ -81,6 +81,32 @@ static void bring(const uint32_t *nodes, uint64_t most_bytes, bool all_share, bo
     CHECK(shared.data == NULL);
 }
 
+/* Each rank writes a stretch of its own into the room, again and again. */
+static void what_ranks_write_comes_to_all(bool all_share)
+{
+    qn_error error = {0};
+    qn_shared shared = {0};
+    uint64_t *begins = calloc(comm->size + 1, sizeof *begins);
+    CHECK(begins != NULL);
+    for (uint32_t rank = 0; rank < comm->size; rank++)
+        begins[rank + 1] = begins[rank] + bytes_of(rank, 3000);
+    qn_shared_wish wish = {0, 100 + begins[comm->size], all_share || comm->node_rank != comm->node_size - 1};
+    const qn_shared_area area = {100, begins};
+    CHECK(qn_shared_create(&shared, comm, &wish, &error) == QUERN_OK);
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint64_t at = begins[comm->rank]; at < begins[comm->rank + 1]; at++)
+            shared.data[100 + at] = byte_of(comm->rank + round, at);
+        CHECK(qn_comm_agree(comm, &error) == QUERN_OK);
+        CHECK(qn_shared_exchange(&shared, &area, 1, &error) == QUERN_OK);
+        for (uint32_t rank = 0; rank < comm->size; rank++)
+            for (uint64_t at = begins[rank]; at < begins[rank + 1]; at++)
+                CHECK(shared.data[100 + at] == byte_of(rank + round, at));
+        CHECK(qn_comm_agree(comm, &error) == QUERN_OK); /* all have looked */
+    }
+    qn_shared_destroy(&shared);
+    free(begins);
+}
+
 /* What a rank sees if another one of its node wrote after the seal: nothing may write. */
 static void sealed_memory_cannot_be_written(void)
 {
@@ -189,6 +215,8 @@ int main(int argc, char **argv)
     bring(nodes, 0, true, false);
     bring(nodes, LARGE_BYTES, true, false);
     bring(nodes, 100000, false, true);
+    what_ranks_write_comes_to_all(true);
+    what_ranks_write_comes_to_all(false);
     sealed_memory_cannot_be_written();
     memory_is_there_once_a_node();
     beats_come_from_the_node_before_beside_collectives(nodes);

@@ -501,6 +501,11 @@ class Case:
             remove_tree(self.dir)
 
 
+def build_path(t, name):
+    """A program of tests/e2e, beside whatever is tested."""
+    return os.path.join(os.path.dirname(t.options.quern), "..", "..", "tests", "e2e", name)
+
+
 def read_file(path):
     with open(path, "rb") as file:
         return file.read()

@@ -18,13 +18,13 @@ static inline quern_type type_of(const char *name)
     return QUERN_NONE;
 }
 
-/* "name:type:count" */
+/* "name:type:count", or "name:bytes:any" */
 static inline quern_hdf5_field field_of(char *text)
 {
     quern_hdf5_field field = {.name = strtok(text, ":")};
     field.type = type_of(strtok(NULL, ":"));
     const char *count = strtok(NULL, ":");
-    field.count = count ? (uint32_t)atoi(count) : 0;
+    field.count = !count ? 0 : strcmp(count, "any") == 0 ? QUERN_HDF5_VARIABLE : (uint32_t)atoi(count);
     return field;
 }
 

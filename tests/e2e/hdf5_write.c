@@ -61,7 +61,7 @@ static void add_option(quern_hdf5_write_options *as, int option, char *text)
         as->type = type_of(text);
         return;
     case 'b':
-        as->string_bytes = (uint32_t)atoi(text);
+        as->string_bytes = strcmp(text, "any") == 0 ? QUERN_HDF5_VARIABLE : (uint32_t)atoi(text);
         return;
     case 'f':
         fields[as->field_count++] = field_of(text);

@@ -113,6 +113,44 @@ def compounds(m):
            attributes={"unit": "m/s \u00b5", "n": -7, "x": 0.5})
 
 
+def texts_of_any_length(m):
+    words = numpy.array([b"" if i % 11 == 0 else b"w%d" % (i * 7919 % 100003) * (1 + i % 5) for i in range(30011)], dtype="S30")
+    numbers = numpy.arange(len(words), dtype="<u4")
+    m.case("any", ["-C", "-K", "u32", "-V", "bytes:30", "-t", "bytes", "-b", "any", "-c", "1000"], pair(numbers, words),
+           words, any=True)
+    m.case("any_gz", ["-C", "-K", "u32", "-V", "bytes:30", "-t", "bytes", "-b", "any", "-z", "1", "-s"], pair(numbers, words),
+           words, any=True)
+    m.case("any_none", ["-C", "-K", "u32", "-V", "bytes:30", "-t", "bytes", "-b", "any"], pair(numbers[:0], words[:0]),
+           words[:0], any=True)
+    counted = numpy.zeros(len(words), dtype=[("word", "S30"), ("count", "<u4")])
+    counted["word"], counted["count"] = words, numbers
+    m.case("any_field", ["-C", "-K", "bytes:30", "-V", "u32", "-k", "-f", "word:bytes:any", "-f", "count:u32", "-c", "4096",
+                         "-z", "1"], pair(words, numbers), counted, any=True)
+    # a string, a number and another string, in 20 bytes
+    mixed = numpy.zeros(5003, dtype=[("name", "S9"), ("n", "<u4"), ("tail", "S14")])
+    mixed["name"] = [b"n" * (i % 10) for i in range(len(mixed))]
+    mixed["n"] = numpy.arange(len(mixed))
+    mixed["tail"] = [b"t" * (14 - i % 10) for i in range(len(mixed))]
+    packed = numpy.array([row["name"] + b"\0" + row["n"].tobytes() + row["tail"] + b"\0" for row in mixed], dtype="V20")
+    m.case("any_fields", ["-K", "u64", "-V", "bytes:20", "-f", "name:bytes:any", "-f", "n:u32", "-f", "tail:bytes:any"],
+           pair(numpy.arange(len(mixed), dtype="<u8"), packed), mixed, any=True)
+
+
+def fixed_strings(d, answer):
+    """What a dataset with strings of any length holds, with strings as long as those of the answer."""
+    if d.dtype.names:
+        whole = numpy.zeros(d.shape, answer.dtype)
+        for name in d.dtype.names:
+            kind = h5py.check_string_dtype(d.dtype[name])
+            if (answer.dtype[name].kind == "S") != (kind is not None and kind.length is None):
+                complain("the field %s is %s" % (name, d.dtype[name]))
+            whole[name] = d[name]
+        return whole
+    if h5py.check_string_dtype(d.dtype) is None or h5py.check_string_dtype(d.dtype).length is not None:
+        complain("the type is %s" % d.dtype)
+    return numpy.array(list(d[...]), dtype=answer.dtype)
+
+
 def models(m):
     """Types and attributes of another file's dataset."""
     stored = numpy.dtype([("flag", "?"), ("small", ">i2"), ("half", "<f2"), ("tag", "S5"), ("grid", "<i2", (2, 3))])
@@ -193,7 +231,7 @@ def sorts(m):
 
 def make(directory):
     maker = Maker(directory)
-    for part in (numbers, rows, compounds, models, sorts):
+    for part in (numbers, rows, compounds, texts_of_any_length, models, sorts):
         part(maker)
     for name, cases in (("cases.json", maker.cases), ("sorts.json", maker.sorts)):
         with open(maker.path(name), "w") as f:
@@ -239,8 +277,8 @@ def check(directory, name, out):
     for path in paths:
         with h5py.File(path, "r") as f:
             d = f[case["dataset"]]
-            parts.append(d[...])
-            if d.dtype != answer.dtype:
+            parts.append(fixed_strings(d, answer) if case.get("any") else d[...])
+            if parts[-1].dtype != answer.dtype:
                 complain("the type is %s, not %s" % (d.dtype, answer.dtype))
             found = [kind for kind, there in (("gzip", d.compression == "gzip"), ("shuffle", d.shuffle)) if there]
             if len(d) and found != filters:

@@ -5,10 +5,14 @@
 Streams are by turns truncated and flipped. Each is counted without a launcher and, by turns, on 2 or 3 ranks in small or large splits. With
 --slow all are damaged both ways, and counted on both.
 """
+import base64
+import glob
+import json
 import random
+import shutil
 
 from harness import TESTS, count_words, load_json, main, test
-from test_packed import archives, streams, text, tree
+from test_packed import archives, run, streams, text, tree
 
 TESTS.clear()  # those of the other file
 
@@ -34,6 +38,16 @@ def count_with_damage(t, n, split, path, expected=None):
     return data, bad["first"]
 
 
+UNPACKERS = {"zstd": "zstd", "pzstd": "zstd", "lz4": "lz4", "bzip2": "bzip2", "lbzip2": "bzip2", "pbzip2": "bzip2"}
+
+
+def offset_in_all(name, whole, item):
+    """The byte of all that is unpacked at which an item begins."""
+    if item["unit"] is None:
+        return item["offset"]
+    return item["offset"] + len(run(UNPACKERS[name.split("-")[0]], "-dc", stdin=whole[:item["unit"]]))
+
+
 @test
 def words_before_the_end_of_a_truncated_file_are_there_and_no_others(t):
     data = text(random.Random(5), 120000)
@@ -41,7 +55,7 @@ def words_before_the_end_of_a_truncated_file_are_there_and_no_others(t):
         path = t.write("cut-" + name, whole[:len(whole) * 2 // 3])
         _, first = count_with_damage(t, None, 1 << 20, path)
         t.check(len(first) == 1 and first[0]["bytes"] is None and first[0]["member"] is None, "%s: %s" % (name, first))
-        expected = count_words(data[:first[0]["offset"]])
+        expected = count_words(data[:offset_in_all(name, whole, first[0])])
         for n, split in launches(t, number):
             _, again = count_with_damage(t, n, split, path, expected)
             t.check(again == first, "%s: %s, on other ranks %s" % (name, again, first))
@@ -57,6 +71,33 @@ def a_flipped_byte_is_the_same_one_bad_item_on_any_number_of_ranks(t):
         t.check(len(once[1]) == 1, "%s: %s" % (name, once[1]))
         for n, split in launches(t, number):
             t.check(count_with_damage(t, n, split, path) == once, "%s: something else on %s ranks" % (name, n))
+
+
+@test
+def what_is_behind_a_damaged_unit_is_read_and_by_several_ranks(t):
+    data = text(random.Random(9), 400000)
+    packed, report, bad = streams(data), t.path("report.json"), t.path("bad")
+    for name in ("bgzip", "pbzip2", "xz-blocks", "pzstd"):
+        whole = packed[name]
+        at = len(whole) // 3
+        path = t.write("unit-" + name, whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1:])
+        shutil.rmtree(bad, ignore_errors=True)
+        out = t.new_output()
+        t.succeed(2, "-o", out, path, "--quern-split-bytes=20000", "--quern-bad-records=quarantine:9",
+                  "--quern-quarantine=" + bad, "--quern-report=" + report)
+        words = sum(int(line.split(b"\t")[1]) for line in t.committed(out).splitlines())
+        t.check(words < 400000 and (words > 200000 or name == "pzstd"), "%s: %d of 400000 words" % (name, words))
+        stage = load_json(report)["stages"][0]
+        t.check(sum(rank["attempts"] > 0 for rank in stage["ranks"]) == 2, "%s: only one rank worked" % name)
+        lines = [json.loads(line) for file in glob.glob(bad + "/*.jsonl") for line in open(file)]
+        first = stage["bad_records"][0]["first"]
+        t.check(len(lines) == len(first) == 1, "%s: %s" % (name, lines))
+        t.check(all(lines[0][key] == first[0][key] for key in ("file", "member", "unit", "offset", "bytes", "reason")),
+                "%s: %s, in the report %s" % (name, lines[0], first[0]))
+        begin = offset_in_all(name, whole, lines[0])
+        raw = base64.b64decode(lines[0]["data"])
+        is_right = data[begin:begin + len(raw)] == raw and data[begin - 1:begin].isspace()
+        t.check(name != "bgzip" or is_right, "%s: other bytes at %d" % (name, begin))  # others give some before they see it
 
 
 @test

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """test_example_iterations.py: examples that go over their data again and again, against plain loops; prints TAP."""
 import math
+import os
 import random
+import signal
 import struct
+import time
 
 import harness
 from example_kit import RANKS, check_lines, output, output_of_all, refuses_misuse, tiny_memory
-from harness import test
+from harness import read_file, test, wait_until
 
 # ---------------------------------------------------------------- kmeans
 
@@ -188,6 +191,48 @@ def pagerank_gives_the_ranks_that_plain_loops_give(t):
     for iterations in (0, 1, 20):
         data = output(t, 2, path, *(["--iterations=%d" % iterations] if iterations != 20 else []))
         check_ranks(t, data, ranks_of(edges_of(text), iterations))
+
+
+@test
+def pagerank_is_the_same_on_several_nodes(t):
+    t.use("pagerank")
+    text = nasty_edges(random.Random(14), 3000, 20000, lambda vertex: b"%d" % vertex)
+    text += b"\n" + b"\n".join(b"%d 5" % vertex for vertex in range(6000))  # the links to it are on several ranks
+    path = t.write("edges", text)
+    whole = output(t, None, path, "--iterations=3")
+    check_ranks(t, whole, ranks_of(edges_of(text), 3))
+    for sizes, launcher, more in (((2, 2), ("--map-by", "node"), ()), ((3, 1), (), ()), ((2, 1), (), ("--quern-shared-memory=off",))):
+        data = output(t, sum(sizes), path, "--iterations=3", *more, **harness.nodes(t, sizes, None, *launcher))
+        t.check(data == whole, "other bytes on nodes of %s ranks" % (sizes,))
+    data = output(t, 3, path, "--iterations=3", "--quern-shared-memory=off")
+    t.check(data == whole, "other bytes with a copy for each rank")
+
+
+@test
+def pagerank_that_is_told_to_end_does_so_after_a_step(t):
+    t.use("pagerank")
+    path, out, saved, log = t.write("edges", b"a b\nb c\nc a\nd a\n"), t.new_output(), t.path("saved"), t.path("log")
+    running = t.start(3, "-o", out, "--iterations=1000000000", "--quern-checkpoint=" + saved, "--quern-log=" + log, path)
+    t.check(wait_until(lambda: os.path.exists(log) and b"'store' to a result" in read_file(log), 20), "it does not run")
+    time.sleep(1)
+    os.kill(running.process.pid, signal.SIGUSR1)  # which tells all ranks
+    run = running.wait()
+    t.check(run.status == 75 and b"iterate links: the job was told to end" in run.stderr, "status 75 expected", run)
+    t.no_output(out, run)
+
+
+@test
+def pagerank_of_20_times_the_memory(t):
+    if not t.options.slow:
+        raise harness.Skip("only with E2E_SLOW=1")
+    t.use("pagerank")
+    rng = random.Random(15)
+    some = b"".join(b"%d-of-a-long-name-that-takes-some-space %d-of-a-long-name-that-takes-some-space\n" % (
+        rng.randrange(200000), rng.randrange(200000) if rng.random() < 0.5 else 7) for _ in range(1000000))
+    path = t.write("edges", some * 16)
+    whole = output(t, 2, path, "--iterations=3", timeout=900)
+    data = output(t, 2, path, "--iterations=3", "--quern-memory=%d" % (2 * KEPT_MEMORY_BYTES_MIN), timeout=900)
+    t.check(data == whole, "other bytes with little memory")
 
 
 @test

@@ -14,15 +14,11 @@ import subprocess
 import termios
 import time
 
-from harness import load_json, main, nodes, process_env, read_file, test, wait_until
+from harness import build_path, load_json, main, nodes, process_env, read_file, test, wait_until
 
 LINES = b"".join(b"word%d\n" % (5 if i % 3 == 0 else i % 977) for i in range(2000000))
 PATIENCE = 40  # seconds, on a busy machine
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u009b31m\u202e\x7f\r\n\t'"
-
-
-def build_path(t, name):
-    return os.path.join(os.path.dirname(t.options.wordcount), "..", "tests", "e2e", name)
 
 
 def quern(t, status, *words, cwd=None):

@@ -118,7 +118,7 @@ START_TEST(a_job_whose_scratch_does_not_answer_is_told_to_end)
     snprintf(cancel, sizeof cancel, "%s/cancel", directory.path);
     atomic_store(&is_dead, true);
     kit_assert_ok(qn_job_status_open(&status, directory.path, &comm, true, &error), &error);
-    qn_job_status_watch_disk(status, "/scratch");
+    qn_job_status_watch_disk(status, "/scratch", NULL, NULL);
     ck_assert(comes_true(is_looking));
     kit_write_file(cancel, "", 0);
     ck_assert(!qn_suspension_is_asked());

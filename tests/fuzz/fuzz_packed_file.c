@@ -46,7 +46,7 @@ static quern_status list(qn_listing *listing, const char *path, uint64_t bytes, 
     if (spacing > 0)
         status = qn_listing_examine(listing, 0, &error);
     if (spacing > 0 && status == QUERN_OK)
-        status = qn_listing_find_units(listing, spacing, false, &error);
+        status = qn_listing_find_units(listing, spacing, false, false, &error);
     if (listing->file_count > 0 && status == QUERN_OK)
         check_units(&listing->files[0]);
     return status;

@@ -117,6 +117,20 @@ def others():
     for kind in range(4):
         put("journal", "plain-%d" % kind, bytes([kind]) + b'667abe77ac4ea01b {"event":"start","attempt":1}\n')
         put("journal", "signed-%d" % kind, bytes([kind]) + b'0123456789abcdef0123456789abcdef {"number":1}\n{}\n')
+    saved = b'{"name":"saved","stamp":"%s","rank":0,"ranks":1,"words":%d,"offset":0,"bytes":%d,"rows":400,"block_bytes":%d,"unpacked_bytes":%d,' \
+        b'"number":0,"records":400,"layout":[%s]}'
+    for i, values in enumerate(((1, 2000, 2000, 4096, b"1,3,0,0,8,4"), (1, 1 << 40, 1 << 40, 1 << 31, b"1,3,0,0,8,4"), (0xffffffff, 2000, 2000, 0, b"2,1,1,8,0,15"),
+                                (0, 9, 2, 0, b"9,9,9,9,9,9"), (77, 2000, 1000, 1, b""))):
+        put("cat", "line-%d" % i, b'\1{"event":"stage","stage":0,"files":[' + saved % (b"0" * 32, *values) + b"]}")
+    for i in range(3):
+        put("cat", "changed-%d" % i, bytes([2] + [0, 1 + i * 16, 7] * i))
+    block = U32(0x314b4251) + U32(0) + U32(1) + U32(1) + U64(16) + U64(0) + U64(0) + U64(0x6102) + U64(5)
+    for name, content in (("block", block), ("packed", block[:12] + U32(0xffffffff) + block[16:]), ("envelope", U32(0x31454251) + bytes(60)),
+                          ("journal", b'667abe77ac4ea01b {"event":"start","attempt":1}\n'), ("json", b'{"quern_status":1,"alerts":[{},"\\u001b"]}'),
+                          ("manifest", b'{"quern_manifest":1,"parts":[{"name":"part-0"}]}')):
+        put("cat", "file-" + name, b"\0" + content)
+    with open(os.path.join(HERE, "corpus", "packed_file", "zip"), "rb") as file:
+        put("cat", "file-zip", b"\0" + file.read()[1:])
     for i, lines in enumerate((b"--quern-memory=64M\nfile\n--quern-split-bytes\n1000", b"--quern-progress=on\n--\n--quern-nothing",
                                b"--quern-memory=1e99", b"--quern-report=x\n\n-o\ny", b"--quern-pin=off\n--quern-retries=3")):
         put("options", "options-%d" % i, lines)

@@ -44,8 +44,9 @@ static void tell(byte_buffer *to, byte_buffer *bad_to, const qn_batch *batch, co
         size_t raw_bytes = item->texts.bytes - item->raw_at;
         ck_assert_str_eq(qn_bad_item_name(item), path);
         ck_assert_uint_eq(raw_bytes, item->bytes < QN_BAD_RAW_BYTES_MAX ? item->bytes : QN_BAD_RAW_BYTES_MAX);
-        ck_assert(memcmp(item->texts.data + item->raw_at, made.content.data + item->offset, raw_bytes) == 0);
-        snprintf(line, sizeof line, "!%llu,%llu", (unsigned long long)item->offset, (unsigned long long)item->bytes);
+        ck_assert(memcmp(item->texts.data + item->raw_at, made.content.data + item->place.offset, raw_bytes) == 0);
+        snprintf(line, sizeof line, "!%llu,%llu", (unsigned long long)item->place.offset,
+                 (unsigned long long)item->bytes);
         put(bad_to, line, strlen(line));
     }
 }

@@ -150,7 +150,7 @@ static void list_file(qn_listing *listing, const char *path, uint64_t spacing, b
     if (spacing == 0)
         return;
     kit_assert_ok(qn_listing_examine(listing, 0, &error), &error);
-    kit_assert_ok(qn_listing_find_units(listing, spacing, logical_only, &error), &error);
+    kit_assert_ok(qn_listing_find_units(listing, spacing, logical_only, false, &error), &error);
 }
 
 /* What was read: keys one behind the other with a newline behind each, and identities. */
@@ -452,6 +452,107 @@ START_TEST(a_flipped_bit_anywhere_is_an_error_or_changes_nothing)
 }
 END_TEST
 
+/* What was passed over: places, reasons and bytes, one behind the other. */
+static void note_bad(qn_buffer *to)
+{
+    char line[64];
+    for (size_t i = 0; i < source.bad.count; i++) {
+        const qn_bad_item *item = &source.bad.items[i];
+        int bytes = snprintf(line, sizeof line, "%llu,%llu,%llu:", (unsigned long long)item->place.unit,
+                             (unsigned long long)item->place.offset, (unsigned long long)item->bytes);
+        qn_buffer_append(to, line, (size_t)bytes);
+        qn_buffer_append(to, item->texts.data, item->texts.bytes);
+        qn_buffer_append(to, "\n", 1);
+    }
+}
+
+/* All records of a damaged file, and behind them what is bad. */
+static qn_buffer read_damaged(const qn_source_format *format, uint64_t record_bytes_max, const char *path,
+                              uint64_t split_bytes, size_t *bad_count_out)
+{
+    qn_listing listing;
+    qn_splits splits;
+    qn_batch batch;
+    qn_buffer task = {0}, records = {0}, bad = {0};
+    bool needs_offsets = format->kind == QN_SOURCE_FIXED || format->value == QUERN_TEXT_OFFSET;
+    list_file(&listing, path, split_bytes == UINT64_MAX ? 0 : split_bytes, needs_offsets);
+    kit_assert_ok(qn_source_init(&source, format, record_bytes_max, &error), &error);
+    qn_source_pass_bad(&source, true);
+    qn_source_forgive_damage(&source, true);
+    kit_assert_ok(qn_splits_create(&splits, &listing, split_bytes, &error), &error);
+    *bad_count_out = 0;
+    for (uint32_t i = 0; i < splits.count; i++) {
+        task.bytes = 0;
+        qn_split_encode(&splits.items[i], &listing, &task);
+        kit_assert_ok(qn_source_open(&source, task.data, task.bytes, NULL, &error), &error);
+        for (batch.block.count = 1; batch.block.count > 0 || source.bad.count > 0;) {
+            kit_assert_ok(qn_source_next(&source, &batch, &error), &error);
+            for (size_t n = 0; n < batch.block.count; n++)
+                qn_buffer_append_span(&records, batch.block.key[n], batch.block.key_bytes[n]);
+            *bad_count_out += source.bad.count;
+            note_bad(&bad);
+        }
+    }
+    qn_buffer_append(&records, bad.data, bad.bytes);
+    qn_source_fini(&source);
+    qn_splits_destroy(&splits);
+    qn_listing_destroy(&listing);
+    qn_buffer_fini(&task);
+    qn_buffer_fini(&bad);
+    return records;
+}
+
+static qn_source_format damaged_format(unsigned number)
+{
+    qn_source_format format = lines_or_words(number % 2 == 0);
+    if (number % 4 == 1)
+        format.value = QUERN_TEXT_OFFSET;
+    if (number % 4 == 3)
+        format = (qn_source_format){
+            .kind = QN_SOURCE_FIXED,
+            .layout = {.record_bytes = 7, .key_type = QUERN_FIXED, .key_bytes = 7, .value_type = QUERN_NONE}};
+    return format;
+}
+
+static void check_damaged(const char *name, unsigned round, size_t *bad_count_out)
+{
+    qn_source_format format = damaged_format(round);
+    uint64_t record_bytes_max = round % 5 == 0 ? 40 : 1 << 20;
+    size_t again_count;
+    const char *path = write_packed("damaged");
+    qn_buffer once = read_damaged(&format, record_bytes_max, path, UINT64_MAX, bad_count_out);
+    for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes = 1 + split_bytes * 300) {
+        qn_buffer again = read_damaged(&format, record_bytes_max, path, split_bytes, &again_count);
+        ck_assert_msg(again.bytes == once.bytes && memcmp(again.data, once.data, once.bytes) == 0,
+                      "%s, round %u, splits of %llu: %zu bad, not %zu", name, round, (unsigned long long)split_bytes,
+                      again_count, *bad_count_out);
+        qn_buffer_fini(&again);
+    }
+    qn_buffer_fini(&once);
+}
+
+START_TEST(what_is_lost_by_damage_is_the_same_wherever_a_packed_file_is_cut)
+{
+    uint64_t state = 21;
+    const unsigned round_count = kit_is_slow() ? 200 : 10;
+    uint8_t *sound = kit_take(PACKED_MAX);
+    for (size_t i = 0; i < PACKER_COUNT; i++) {
+        size_t most = 0, bad_count;
+        pack(&packers[i]);
+        memcpy(sound, packed, packed_bytes);
+        for (unsigned round = 0; round < round_count; round++) {
+            memcpy(packed, sound, packed_bytes);
+            for (uint64_t flips = 1 + kit_random_below(&state, 3); flips > 0; flips--)
+                packed[20 + kit_random_below(&state, packed_bytes - 20)] ^= (uint8_t)(1u << round % 8);
+            check_damaged(packers[i].name, round, &bad_count);
+            most = round % 5 > 0 && bad_count > most ? bad_count : most;
+        }
+        ck_assert_msg(most > 1, "%s: at most %zu damaged places", packers[i].name, most);
+    }
+    free(sound);
+}
+END_TEST
+
 START_TEST(a_truncated_file_is_an_error)
 {
     uint32_t tasks;
@@ -589,6 +690,7 @@ int main(void)
         sequences_and_rows_are_the_same_wherever_a_packed_file_is_cut,
         records_of_one_length_are_cut_where_sizes_are_told_and_read_as_one_elsewhere,
         a_flipped_bit_anywhere_is_an_error_or_changes_nothing,
+        what_is_lost_by_damage_is_the_same_wherever_a_packed_file_is_cut,
         a_truncated_file_is_an_error,
         members_are_the_same_wherever_an_archive_is_cut,
         a_damaged_header_in_a_tar_is_an_error_and_loses_no_member,

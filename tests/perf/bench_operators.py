@@ -34,11 +34,11 @@ INPUTS = {
 }
 
 # {out} is a path of its own for each run, {scratch} a directory, and the names of inputs stand for their paths.
-# The ratio is of bare_clock and quern_clock: figures that the programs print, elapsed_seconds of the report, or the time from one
-# iteration to the next: between stages of the log ({log}) with the name LOGGED. The first iterations do what later ones find done.
+# The ratio is of bare_clock and quern_clock: figures that the programs print, elapsed_seconds of the report, or the time of a step, by the line
+# LOGGED of the log ({log}): of all steps, the first one, in which no link is followed, among them.
 Job = collections.namedtuple("Job", "name bare quern warm_gib unit size bare_clock quern_clock duckdb")
 ELAPSED, ITERATION = "elapsed_seconds", "iteration_seconds"
-LOGGED, ITERATIONS_BEFORE = "gather both sides", 3
+LOGGED = re.compile(r"^quern [0-9.]+ rank 0: links: .* to load, (\d+) steps in ([0-9.]+) s$", re.MULTILINE)
 JOBS = [
     Job("sort", "bare_sort {records1g.bin}", "quern_jobs sort {records1g.bin}", 6, "GB/s", 1e9, "total_s", ELAPSED, None),
     Job("sort_to_file", "bare_sort -o {out} {records1g.bin}", "sortrecords -o {out} {records1g.bin}", 6, "GB/s", 1e9,
@@ -59,7 +59,7 @@ JOBS = [
     Job("join", "bare_join {joinleft.bin} {joinright.bin}", "quern_jobs join {joinleft.bin} {joinright.bin}", 6, "M rows/s", 110e6,
         "total_s", ELAPSED, "join 10000000 100000000 20000000"),
     Job("pagerank", "bare_pagerank -n 20 {edges.txt}",
-        "pagerank --iterations 12 --quern-log={log} -o {out} {edges.txt}", 6, "M edges/s", 20e6, "iteration_s", ITERATION,
+        "pagerank --iterations 20 --quern-log={log} -o {out} {edges.txt}", 6, "M edges/s", 20e6, "iteration_s", ITERATION,
         None),
     Job("wordcount", None, None, 6, "GB/s", None, None, None, "wordcount {words}"),
 ]
@@ -105,15 +105,13 @@ class Bench:
         return os.path.join(self.scratch, "log")
 
     def iteration_seconds(self):
-        """The median time from one iteration to the next, by the log of rank 0; None: there are none."""
+        """The time of a step, by the log of rank 0; None: there are none."""
         if not os.path.exists(self.log_path()):
             return None
         with open(self.log_path(), encoding="utf-8") as file:
-            ends = [float(when) for when, name in re.findall(r"^quern ([0-9.]+) rank 0: stage \d+: '([^']*)'", file.read(),
-                                                             re.MULTILINE) if name == LOGGED]
+            found = LOGGED.search(file.read())
         os.unlink(self.log_path())
-        steps = [after - before for before, after in zip(ends, ends[1:])][ITERATIONS_BEFORE:]
-        return statistics.median(steps) if steps else None
+        return float(found.group(2)) / int(found.group(1)) if found else None
 
     def run(self, job, text, wrap):
         """Figures of one run of a command of a job on warm memory. wrap adds what starts it to the words of it."""

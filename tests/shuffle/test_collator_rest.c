@@ -410,15 +410,15 @@ START_TEST(what_was_restored_and_kept_is_not_written_again)
                        .key_count = UINT64_MAX,
                        .value_count = UINT64_MAX,
                        .pad_bytes = 500};
-    uint64_t state = 1, pool_bytes[] = {256 << 10, 64 << 20};
+    uint64_t state = 1, pool_bytes[] = {128 << 10, 64 << 20};
     for (size_t i = 0; i < 2; i++) {
         uint64_t saved_bytes = 0, written_bytes = 0;
         sizes how = {pool_bytes[i], 65536, 16384};
         open_world(3, &shape, QN_DIVIDE_RECORDS, how, 5);
-        fill_inputs(12000);
+        fill_inputs(3000);
         unpack_inputs();
         begin_job(life + 1);
-        for (int rests = 0; rests < 6; rests++) {
+        for (int rests = 0; rests < 3; rests++) {
             rest_world();
             save_world(true);
         }

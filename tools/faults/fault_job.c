@@ -43,6 +43,7 @@ qn_fault_job qn_fault_job_draw(uint64_t seed)
     };
     job.word_count = 1 + (uint32_t)qn_sim_below(&random, qn_sim_chance(&random, 300) ? 20 : WORDS_MAX);
     job.copy_count = qn_sim_chance(&random, 500) ? 1 + (uint32_t)qn_sim_below(&random, 5) : 0;
+    job.reads_both = qn_sim_mix(seed ^ 0x626f7468) % 4 == 0;
     job.writes_lines = qn_sim_mix(seed ^ 0x6c696e6573) % 4 == 0;
     job.task_batch = qn_sim_mix(seed ^ 0x6261746368) % 9; /* 0: by the load, which is low */
     job.memory_bytes = (qn_sim_chance(&random, 500) ? 16 : 64) * MIB;
@@ -92,6 +93,7 @@ typedef enum output_kind {
     OUTPUT_COUNTS,
     OUTPUT_ONES, /* words that occur, each once */
     OUTPUT_LINES,
+    OUTPUT_MORE, /* counts, and one for each word */
 } output_kind;
 
 static answer expect(const qn_fault_job *job, output_kind kind)
@@ -107,9 +109,9 @@ static answer expect(const qn_fault_job *job, output_kind kind)
         if (counts[word] == 0)
             continue;
         print_word(line, word);
-        int bytes = kind == OUTPUT_LINES
-                        ? snprintf(counted, sizeof counted, "%s", line)
-                        : snprintf(counted, sizeof counted, "%s\t%u", line, kind == OUTPUT_ONES ? 1 : counts[word]);
+        uint32_t count = kind == OUTPUT_ONES ? 1 : counts[word] + (kind == OUTPUT_MORE);
+        int bytes = kind == OUTPUT_LINES ? snprintf(counted, sizeof counted, "%s", line)
+                                         : snprintf(counted, sizeof counted, "%s\t%u", line, count);
         uint64_t times = kind == OUTPUT_LINES ? counts[word] : 1;
         expected.sum += times * digest_line(counted, (size_t)bytes);
         expected.line_count += times;
@@ -158,6 +160,8 @@ const char *qn_fault_job_judge(const qn_fault_job *job)
     const char *wrong = judge_output(job, "first", OUTPUT_COUNTS);
     if (!wrong && job->has_two_stages)
         wrong = judge_output(job, "second", OUTPUT_ONES);
+    if (!wrong && job->reads_both)
+        wrong = judge_output(job, "both", OUTPUT_MORE);
     if (!wrong && job->writes_lines)
         wrong = judge_output(job, "lines", OUTPUT_LINES);
     return wrong; /* the checkpoint is what `quern run` would remove now */
@@ -167,6 +171,7 @@ void qn_fault_job_clear(const qn_fault_job *job)
 {
     (void)!quern_litter_remove("first");
     (void)!(job->has_two_stages && quern_litter_remove("second"));
+    (void)!(job->reads_both && quern_litter_remove("both"));
     (void)!(job->writes_lines && quern_litter_remove("lines"));
 }
 
@@ -203,6 +208,13 @@ static int copy(const quern_record *record, quern_emitter *out, void *user)
     return failed ? failed : work();
 }
 
+static int drop_count(const quern_record *record, quern_emitter *out, void *user)
+{
+    (void)user;
+    int failed = quern_emit(out, record->key, quern_bytes(NULL, 0));
+    return failed ? failed : work();
+}
+
 static void build(quern_context *context)
 {
     const char *input = "input";
@@ -216,6 +228,9 @@ static void build(quern_context *context)
         quern_write_text(lines, "lines");
     if (played->has_two_stages)
         quern_write_text(quern_count_by_key(quern_filter(counts, look, NULL)), "second");
+    if (played->reads_both)
+        quern_write_text(quern_count_by_key(quern_union(quern_flat_map(counts, words, drop_count, NULL), lines)),
+                         "both");
 }
 
 static void set_options(quern_options *options)

@@ -21,6 +21,7 @@ typedef struct qn_fault_job {
     uint32_t copy_count;  /* of each line that a flat map emits; 0: there is none */
     bool has_two_stages, saves;
     bool writes_lines; /* as they come, into an output of their own */
+    bool reads_both;   /* a stage that reads the counts, and then the input once more */
 } qn_fault_job;
 
 /* By chance from a seed. */

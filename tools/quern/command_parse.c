@@ -35,7 +35,7 @@ bool quern_command_needs_operands(const quern_command *command)
 
 bool quern_command_takes_job(const quern_command *command)
 {
-    return strcmp(command->operands, QUERN_COMMAND_JOB) == 0;
+    return strstr(command->operands, QUERN_COMMAND_JOB) != NULL;
 }
 
 static const struct argp_option *find_option(const quern_command *command, int key)

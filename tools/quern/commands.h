@@ -39,10 +39,10 @@ typedef struct quern_command {
     int (*run)(int argc, char **argv); /* argv[0] is for messages; the exit status */
 } quern_command;
 
-extern const quern_command quern_command_cancel, quern_command_clean, quern_command_completion, quern_command_doctor,
-    quern_command_help, quern_command_new, quern_command_pack, quern_command_report, quern_command_run,
-    quern_command_sim, quern_command_status, quern_command_stream, quern_command_submit, quern_command_top,
-    quern_command_verify;
+extern const quern_command quern_command_cancel, quern_command_cat, quern_command_clean, quern_command_completion,
+    quern_command_doctor, quern_command_explain, quern_command_help, quern_command_new, quern_command_pack,
+    quern_command_report, quern_command_run, quern_command_sim, quern_command_status, quern_command_stream,
+    quern_command_submit, quern_command_top, quern_command_verify;
 
 /* All of them by name, up to NULL, and what they are as a list. */
 extern const quern_command *const quern_commands[];

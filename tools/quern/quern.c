@@ -11,10 +11,12 @@
 const char *argp_program_version = "quern " QUERN_COMMAND_VERSION;
 
 const quern_command *const quern_commands[] = {
-    &quern_command_cancel, &quern_command_clean, &quern_command_completion, &quern_command_doctor,
-    &quern_command_help,   &quern_command_new,   &quern_command_pack,       &quern_command_report,
-    &quern_command_run,    &quern_command_sim,   &quern_command_status,     &quern_command_stream,
-    &quern_command_submit, &quern_command_top,   &quern_command_verify,     NULL,
+    &quern_command_cancel,     &quern_command_cat,    &quern_command_clean,
+    &quern_command_completion, &quern_command_doctor, &quern_command_explain,
+    &quern_command_help,       &quern_command_new,    &quern_command_pack,
+    &quern_command_report,     &quern_command_run,    &quern_command_sim,
+    &quern_command_status,     &quern_command_stream, &quern_command_submit,
+    &quern_command_top,        &quern_command_verify, NULL,
 };
 
 const quern_command *quern_command_find(const char *name)

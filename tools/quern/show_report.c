@@ -156,6 +156,12 @@ static bool find(const char *name, found_report *found)
     return found->report != NULL;
 }
 
+json_t *quern_report_load(const char *name)
+{
+    found_report found;
+    return find(name, &found) ? found.report : NULL;
+}
+
 /* ---- one ---- */
 
 /* Texts of the data may hold what terminals obey. */

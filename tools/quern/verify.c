@@ -19,6 +19,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "tools/quern/archive_content.h"
 #include "tools/quern/commands.h"
 
 #define PIECE_BYTES   ((size_t)1 << 20)
@@ -84,24 +85,13 @@ static int verify_members(int fd, const char *path, const json_t *members)
     return status;
 }
 
-/* What is left of an entry is read; -1: it cannot be. */
-static la_int64_t count_content(struct archive *archive)
-{
-    static char room[PIECE_BYTES];
-    la_int64_t bytes = 0;
-    la_ssize_t got;
-    while ((got = archive_read_data(archive, room, sizeof room)) > 0)
-        bytes += got;
-    return got < 0 ? -1 : bytes;
-}
-
 static int verify_entry(struct archive *archive, struct archive_entry *entry, const char *path, const json_t *member)
 {
     const char *name = json_string_value(json_object_get(member, "name")), *got = archive_entry_pathname(entry);
     if (!name || !got || strcmp(name, got) != 0)
         return quern_command_fail(0, "%s has the member %s, not %s as its manifest says", path, got ? got : "?",
                                   name ? name : "?");
-    la_int64_t bytes = count_content(archive);
+    int64_t bytes = quern_archive_count(archive);
     if (bytes < 0)
         return quern_command_fail(0, "cannot read %s in %s: %s", name, path, archive_error_string(archive));
     if (bytes == json_integer_value(json_object_get(member, "content_bytes")))

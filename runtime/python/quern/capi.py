@@ -160,6 +160,18 @@ class Iteration(Sized):
     _fields_ = [("struct_size", c_size_t), ("step_count_max", c_uint64), ("step", STEP_FN), ("until", UNTIL_FN)]
 
 
+class Event(Sized):
+    _fields_ = [("struct_size", c_size_t), ("kind", c_int), ("status", c_int), ("run", c_uint32), ("stage", c_uint32),
+                ("stage_count", c_uint32), ("slowest_rank", c_uint32), ("slowest_is_silent", c_int),
+                ("slowest_to_mean", c_double), ("seconds", c_double), ("seconds_left", c_double),
+                ("tasks_done", c_uint64), ("tasks_all", c_uint64), ("bytes_done", c_uint64), ("bytes_all", c_uint64),
+                ("records", c_uint64), ("read_bytes", c_uint64), ("sent_bytes", c_uint64), ("spilled_bytes", c_uint64),
+                ("alert_count", c_uint64), ("passed_over", c_uint64), ("stage_name", c_char_p),
+                ("slowest_host", c_char_p), ("topic", c_char_p), ("text", c_char_p)]
+
+
+PROGRESS_FN = CFUNCTYPE(None, POINTER(Event), c_void_p)
+
 _paths_of = [c_void_p, POINTER(c_char_p), c_size_t]
 _PROTOTYPES = {
     "quern_status_name": (c_char_p, [c_int]),
@@ -232,6 +244,7 @@ _PROTOTYPES = {
     "quern_counter_add": (None, [c_void_p, c_int64]),
     "quern_counter_value": (c_int64, [c_void_p]),
     "quern_run": (c_int, [c_void_p]),
+    "quern_on_progress": (c_int, [c_void_p, PROGRESS_FN, c_void_p]),
     "quern_explain": (c_int, [c_void_p, c_int, POINTER(c_void_p)]),
     "quern_broadcast": (c_int, [c_void_p, c_void_p, c_size_t, POINTER(c_void_p)]),
     "quern_shared_data": (c_void_p, [c_void_p]),

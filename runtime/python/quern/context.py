@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 import sys
+import types
 
 import numpy
 
@@ -48,6 +49,14 @@ def _paths(paths):
     return capi.texts(paths), len(paths)
 
 
+def _as_namespace(event):
+    fields = {name: getattr(event, name) for name, _ in event._fields_[1:]}
+    told = {name: os.fsdecode(value) if isinstance(value, bytes) else value for name, value in fields.items()}
+    told["slowest_rank"] = None if event.slowest_rank == 0xffffffff else event.slowest_rank
+    told["seconds_left"] = None if event.seconds_left < 0 else event.seconds_left
+    return types.SimpleNamespace(**told)
+
+
 class Context:
     """The library on all ranks of the launch (comm None: MPI is initialised if nobody has), or on those of an mpi4py communicator, of
     which it takes a duplicate. Collective.
@@ -58,6 +67,7 @@ class Context:
     def __init__(self, comm=None, argv=None, **options):
         self._raw = ctypes.c_void_p()
         self._kept, self._kept_for_run = [], []
+        self._listener = None
         self.failures = callbacks.Failures()
         self._lent = {}
         self.lent = []
@@ -255,6 +265,17 @@ class Context:
         status = lib.quern_run(self.raw)
         self._kept_for_run = []
         self._raise(status)
+
+    def on_progress(self, fn):
+        """Has fn(event) called on rank 0 with what happens while runs work; None: no more. Local; by a thread of the library's, with the
+        interpreter's lock. event has the fields of quern_event (quern/events.h), texts as str; kind is one of EVENT_…; slowest_rank and
+        seconds_left are None where there is none. fn calls nothing of the context; what it raises goes to sys.unraisablehook."""
+        def call(event, _):
+            fn(_as_namespace(event[0]))
+
+        prototype = capi.PROGRESS_FN(call) if fn else capi.PROGRESS_FN()
+        self._raise(lib.quern_on_progress(self.raw, prototype, None))
+        self._listener = prototype
 
     def iterate(self, initial, step_count_max, step, until=None):
         """step(dataset, number) gives the dataset of the next state; until(number) says, on all ranks alike, whether to end. Gives the last
