@@ -199,13 +199,13 @@ static const char *check_hand(const qn_sched *sched, uint32_t rank)
     return NULL;
 }
 
-static qn_sched_asking asking_due(const qn_sched *sched, const qn_sched_rank *rank)
+static qn_sched_asking asking_due(const qn_sched_rank *rank)
 {
-    if (rank->state != QN_SCHED_RANK_SERVED || rank->hand_count >= sched->in_hand_max) {
+    if (rank->state != QN_SCHED_RANK_SERVED || rank->hand_count >= rank->hand_max) {
         return QN_SCHED_ASKING_NOTHING;
     }
     qn_sched_asking idle = rank->second == QN_SCHED_NONE ? QN_SCHED_ASKING_WORK : QN_SCHED_ASKING_SECOND;
-    return rank->hand_count == 0 ? idle : QN_SCHED_ASKING_RESERVE;
+    return rank->hand_count == 0 ? idle : (qn_sched_asking)(QN_SCHED_ASKING_RESERVE + rank->hand_count - 1);
 }
 
 static const char *check_ranks(const qn_sched *sched)
@@ -218,7 +218,7 @@ static const char *check_ranks(const qn_sched *sched)
         if (broken != NULL) {
             return broken;
         }
-        if ((qn_sched_asking)self->asking != asking_due(sched, self)) {
+        if ((qn_sched_asking)self->asking != asking_due(self)) {
             return "a rank asks for something else than its hands call for";
         }
         in_hand_count += self->hand_count;
@@ -243,6 +243,10 @@ static const char *check_rank_queue(const qn_sched *sched, qn_sched_asking askin
         }
         prev = rank;
     }
+    bool is_marked = (sched->reserve_queues & qn_sched_reserve_bit(asking)) > 0;
+    if (asking >= QN_SCHED_ASKING_RESERVE && is_marked != (prev != QN_SCHED_NONE)) {
+        return "a queue of ranks is taken for empty, or the other way round";
+    }
     return prev == sched->asking[asking].last ? NULL : "a queue of ranks has another end than its last rank";
 }
 
@@ -254,8 +258,9 @@ static const char *check_rank_queues(const qn_sched *sched)
     }
     uint32_t seen_count = 0;
     const char *broken = NULL;
-    for (qn_sched_asking asking = QN_SCHED_ASKING_WORK; broken == NULL && asking < QN_SCHED_ASKING_COUNT; asking++) {
-        broken = check_rank_queue(sched, asking, &seen_count);
+    uint32_t count = qn_sched_asking_count(sched->in_hand_max);
+    for (uint32_t asking = QN_SCHED_ASKING_WORK; broken == NULL && asking < count; asking++) {
+        broken = check_rank_queue(sched, (qn_sched_asking)asking, &seen_count);
     }
     if (broken != NULL) {
         return broken;

@@ -42,7 +42,8 @@ static bool is_valid(const qn_sched_config *config)
     if (config == NULL || config->rank_count == 0 || config->node_count == 0 || config->rank_node == NULL) {
         return false;
     }
-    if (config->in_hand_max == 0 || config->in_hand_max > QN_SCHED_IN_HAND_MAX) {
+    if (config->in_hand_max == 0 || config->in_hand_max > QN_SCHED_IN_HAND_MAX ||
+        config->in_hand_begin > config->in_hand_max) {
         return false;
     }
     if (config->attempt_count_max == 0 || config->attempt_count_max > QN_SCHED_ATTEMPT_MAX) {
@@ -54,7 +55,7 @@ static bool is_valid(const qn_sched_config *config)
 }
 
 typedef struct layout {
-    uint64_t tasks, ranks, nodes, hands, returns, bytes;
+    uint64_t tasks, ranks, nodes, hands, asking, returns, bytes;
 } layout;
 
 static uint64_t carve(layout *plan, uint64_t count, uint64_t size)
@@ -74,6 +75,7 @@ static layout lay_out(const qn_sched_config *config)
     plan.ranks = carve(&plan, config->rank_count, sizeof(qn_sched_rank));
     plan.nodes = carve(&plan, (uint64_t)config->node_count + 1, sizeof(qn_sched_node));
     plan.hands = carve(&plan, (uint64_t)config->rank_count * config->in_hand_max, sizeof(uint32_t));
+    plan.asking = carve(&plan, qn_sched_asking_count(config->in_hand_max), sizeof(qn_sched_rank_queue));
     plan.returns =
         carve(&plan, (uint64_t)config->task_count * (config->attempt_count_max - 1), sizeof(qn_sched_return));
     return plan;
@@ -88,11 +90,13 @@ size_t qn_sched_bytes(const qn_sched_config *config)
     return bytes <= PTRDIFF_MAX ? (size_t)bytes : 0;
 }
 
-static void init_ranks(qn_sched *sched, const uint32_t *rank_node)
+static void init_ranks(qn_sched *sched, const qn_sched_config *config)
 {
+    uint32_t hand_max = config->in_hand_begin > 0 ? config->in_hand_begin : config->in_hand_max;
     for (uint32_t rank = 0; rank < sched->rank_count; rank++) {
         sched->ranks[rank] = (qn_sched_rank){
-            .node = rank_node[rank],
+            .node = config->rank_node[rank],
+            .hand_max = (uint8_t)hand_max,
             .next = QN_SCHED_NONE,
             .prev = QN_SCHED_NONE,
             .state = QN_SCHED_RANK_AWAITED,
@@ -100,7 +104,7 @@ static void init_ranks(qn_sched *sched, const uint32_t *rank_node)
             .second = QN_SCHED_NONE,
         };
     }
-    for (size_t i = 0; i < sizeof sched->asking / sizeof sched->asking[0]; i++) {
+    for (uint32_t i = 0; i < qn_sched_asking_count(config->in_hand_max); i++) {
         sched->asking[i] = (qn_sched_rank_queue){QN_SCHED_NONE, QN_SCHED_NONE};
     }
     sched->noted = (qn_sched_rank_queue){QN_SCHED_NONE, QN_SCHED_NONE};
@@ -128,13 +132,15 @@ qn_sched *qn_sched_init(void *memory, const qn_sched_config *config)
         .ranks = (qn_sched_rank *)(void *)(base + plan.ranks),
         .nodes = (qn_sched_node *)(void *)(base + plan.nodes),
         .hands = (uint32_t *)(void *)(base + plan.hands),
+        .asking = (qn_sched_rank_queue *)(void *)(base + plan.asking),
         .returns = (qn_sched_return *)(void *)(base + plan.returns),
         .counts = {.ranks_alive = config->rank_count},
         .verdict = QN_SCHED_VERDICT_OPEN,
         .fail_rank = QN_SCHED_NONE,
         .fail_task = QN_SCHED_NONE,
+        .filling = QN_SCHED_NONE,
     };
-    init_ranks(sched, config->rank_node);
+    init_ranks(sched, config);
     qn_sched_pile_init(sched, config);
     if (sched->counts.done == sched->task_count) {
         sched->verdict = QN_SCHED_VERDICT_FINISHED;

@@ -2,8 +2,8 @@
 /*
  * scheduler/sched_internal.h: the scheduler's memory, shared by its own .c files and by nobody else.
  *
- * Everything is an index into one of five arrays that lie behind the struct in the caller's block:
- * tasks, ranks, nodes, hands, returns. Indices take half the room of pointers, keep their meaning when a
+ * Everything is an index into one of six arrays that lie behind the struct in the caller's block:
+ * tasks, ranks, nodes, hands, queues of ranks, returns. Indices take half the room of pointers, keep their meaning when a
  * trace is compared, and 16 bytes a task let ten million tasks fit into 160 MB.
  *
  * The array of returns is sized for the worst case (each attempt but the last comes back) and is never
@@ -52,8 +52,7 @@ typedef enum qn_sched_asking {
     QN_SCHED_ASKING_NOTHING,
     QN_SCHED_ASKING_WORK,    /* empty hands */
     QN_SCHED_ASKING_SECOND,  /* a second, which it leaves for any work */
-    QN_SCHED_ASKING_RESERVE, /* has a task, could hold one more */
-    QN_SCHED_ASKING_COUNT,
+    QN_SCHED_ASKING_RESERVE, /* has a task, could hold one more; with two, the next number, and so on */
 } qn_sched_asking;
 
 /* What a rank is to be told of a second attempt. */
@@ -72,6 +71,7 @@ typedef struct qn_sched_rank {
     uint8_t state;
     uint8_t asking;
     uint8_t hand_count;
+    uint8_t hand_max; /* that it may hold */
     uint8_t notice;
     bool is_noted;        /* it is in the list of those that have a notice, or had */
     uint32_t second;      /* the task whose second it is, or QN_SCHED_NONE; then its hands are empty */
@@ -114,8 +114,10 @@ struct qn_sched {
     uint32_t fresh_hinted_count, stay_pending_count; /* of fresh ones, those that do not stay; of both, those that do */
     qn_sched_counts counts;                          /* its `pending` is derived on reading */
 
-    qn_sched_rank_queue asking[QN_SCHED_ASKING_COUNT]; /* [0] stays empty */
-    qn_sched_rank_queue noted;                         /* linked by notice_next only */
+    qn_sched_rank_queue *asking; /* [qn_sched_asking_count()]; [0] stays empty */
+    uint64_t reserve_queues;     /* a bit for each queue of those that ask for a reserve: it is not empty */
+    uint32_t filling; /* the rank that was given a reserve last, since actions were asked for; or QN_SCHED_NONE */
+    qn_sched_rank_queue noted; /* linked by notice_next only */
 
     qn_sched_verdict verdict;
     bool verdict_given;
@@ -128,9 +130,9 @@ struct qn_sched {
 /* Makes every task fresh, unless it is done, and files it under its hint. The ranks are there. */
 void qn_sched_pile_init(qn_sched *sched, const qn_sched_config *config);
 
-/* Takes the best pending task for this rank off the pile; QN_SCHED_NONE if there is none for it. as_reserve: only of what there is more of than
- * ranks that may take it. */
-uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank, bool as_reserve);
+/* Takes the best pending task for this rank off the pile; QN_SCHED_NONE if there is none for it. Of what there is no more of than the rank holds tasks,
+ * times the ranks that may take it, it takes none. */
+uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank);
 
 /* Puts back a task whose latest attempt came back from this rank. */
 void qn_sched_pile_return(qn_sched *sched, uint32_t task, uint32_t rank);
@@ -180,6 +182,17 @@ bool qn_sched_pile_may_take(const qn_sched *sched, const qn_sched_task *task, ui
 
 /* Whether the return is the one by which its task is pending now. */
 bool qn_sched_pile_is_live(const qn_sched *sched, uint32_t index);
+
+static inline uint32_t qn_sched_asking_count(uint32_t in_hand_max)
+{
+    return QN_SCHED_ASKING_RESERVE + in_hand_max - 1;
+}
+
+/* Of qn_sched.reserve_queues; 0: it is no queue of those that ask for a reserve. */
+static inline uint64_t qn_sched_reserve_bit(qn_sched_asking asking)
+{
+    return asking < QN_SCHED_ASKING_RESERVE ? 0 : UINT64_C(1) << (asking - QN_SCHED_ASKING_RESERVE);
+}
 
 static inline uint32_t qn_sched_pending(const qn_sched *sched)
 {

@@ -239,12 +239,13 @@ static uint32_t take_free(qn_sched *sched, uint32_t node)
     return task;
 }
 
-uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank, bool as_reserve)
+uint32_t qn_sched_pile_take(qn_sched *sched, uint32_t rank)
 {
     qn_sched_node *node = &sched->nodes[sched->ranks[rank].node];
+    uint64_t held_count = sched->ranks[rank].hand_count;
     uint32_t free_count = qn_sched_pending(sched) - sched->stay_pending_count;
-    bool has_stay = node->stay_pending > (as_reserve ? node->ranks_alive : 0);
-    bool has_free = free_count > (as_reserve ? sched->counts.ranks_alive : 0);
+    bool has_stay = node->stay_pending > held_count * node->ranks_alive;
+    bool has_free = free_count > held_count * sched->counts.ranks_alive;
     uint32_t task = QN_SCHED_NONE;
     if (sched->back_count > 0 && (has_stay || has_free)) {
         task = take_back(sched, rank);

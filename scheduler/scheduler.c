@@ -3,8 +3,9 @@
  * scheduler/scheduler.c: who is served next, and what each event means.
  *
  * Intuition. Ranks that ask stand in two queues: those with empty hands, and those that only want a task
- * in reserve. The first queue is always served first. A rank that got a task goes to the end of the reserve
- * queue until its hands are full, so nobody fills up while others wait. Between the two stand those that are only a
+ * in reserve. The first queue is always served first. Those that want a reserve stand in a queue for each number of tasks in hand, fewest first. A rank that got
+ * a task goes to the end of the next one, so nobody fills up while others wait; but as long as there are enough tasks to fill all hands, one rank is filled after the
+ * other, so that what it gets can go in one message. Between the two stand those that are only a
  * second: they leave that for any task that is nobody's.
  *
  * Model. sched_init.c lays the memory out, sched_pile.c knows which pending task a rank gets, this file
@@ -40,6 +41,9 @@ static void leave_queue(qn_sched *sched, uint32_t rank)
     qn_sched_rank_queue *queue = &sched->asking[self->asking];
     *(self->prev == QN_SCHED_NONE ? &queue->first : &sched->ranks[self->prev].next) = self->next;
     *(self->next == QN_SCHED_NONE ? &queue->last : &sched->ranks[self->next].prev) = self->prev;
+    if (queue->first == QN_SCHED_NONE) {
+        sched->reserve_queues &= ~qn_sched_reserve_bit((qn_sched_asking)self->asking);
+    }
     self->asking = QN_SCHED_ASKING_NOTHING;
 }
 
@@ -55,16 +59,17 @@ static void join_queue(qn_sched *sched, uint32_t rank, qn_sched_asking asking)
     self->prev = queue->last;
     *(queue->last == QN_SCHED_NONE ? &queue->first : &sched->ranks[queue->last].next) = rank;
     queue->last = rank;
+    sched->reserve_queues |= qn_sched_reserve_bit(asking);
     self->asking = (uint8_t)asking;
 }
 
-static qn_sched_asking asking_for(const qn_sched *sched, const qn_sched_rank *rank)
+static qn_sched_asking asking_for(const qn_sched_rank *rank)
 {
-    if (rank->state != QN_SCHED_RANK_SERVED || rank->hand_count == sched->in_hand_max) {
+    if (rank->state != QN_SCHED_RANK_SERVED || rank->hand_count >= rank->hand_max) {
         return QN_SCHED_ASKING_NOTHING;
     }
     if (rank->hand_count > 0) {
-        return QN_SCHED_ASKING_RESERVE;
+        return (qn_sched_asking)(QN_SCHED_ASKING_RESERVE + rank->hand_count - 1);
     }
     return rank->second == QN_SCHED_NONE ? QN_SCHED_ASKING_WORK : QN_SCHED_ASKING_SECOND;
 }
@@ -72,7 +77,7 @@ static qn_sched_asking asking_for(const qn_sched *sched, const qn_sched_rank *ra
 /* A rank that already asks for the right thing keeps its place. */
 void qn_sched_update_queue(qn_sched *sched, uint32_t rank)
 {
-    qn_sched_asking asking = asking_for(sched, &sched->ranks[rank]);
+    qn_sched_asking asking = asking_for(&sched->ranks[rank]);
     if (asking != (qn_sched_asking)sched->ranks[rank].asking) {
         leave_queue(sched, rank);
         join_queue(sched, rank, asking);
@@ -287,7 +292,7 @@ static void give_run(qn_sched *sched, uint32_t rank, uint32_t task, qn_sched_act
     qn_sched_task *chosen = &sched->tasks[task];
     qn_sched_rank *self = &sched->ranks[rank];
     QN_SCHED_ASSERT(chosen->attempt < sched->attempt_count_max);
-    QN_SCHED_ASSERT(self->hand_count < sched->in_hand_max);
+    QN_SCHED_ASSERT(self->hand_count < self->hand_max);
     if (self->second != QN_SCHED_NONE) {
         qn_sched_second_drop_rank(sched, rank);
     }
@@ -296,7 +301,7 @@ static void give_run(qn_sched *sched, uint32_t rank, uint32_t task, qn_sched_act
     chosen->attempt++;
     qn_sched_hand(sched, rank)[self->hand_count++] = task;
     leave_queue(sched, rank);
-    join_queue(sched, rank, asking_for(sched, self));
+    join_queue(sched, rank, asking_for(self));
 
     sched->counts.in_hand++;
     sched->counts.attempts++;
@@ -310,13 +315,46 @@ static bool serve(qn_sched *sched, qn_sched_asking asking, qn_sched_action *acti
 {
     uint32_t passed_count = 0;
     for (uint32_t rank = sched->asking[asking].first; rank != QN_SCHED_NONE; rank = sched->ranks[rank].next) {
-        uint32_t task = qn_sched_pile_take(sched, rank, asking == QN_SCHED_ASKING_RESERVE);
+        uint32_t task = qn_sched_pile_take(sched, rank);
         if (task != QN_SCHED_NONE) {
             give_run(sched, rank, task, action_out);
             return true;
         }
         passed_count++;
         QN_SCHED_ASSERT(sched->stay_pending_count > 0 || passed_count < sched->attempt_count_max);
+    }
+    return false;
+}
+
+/* There is enough for all: whom it was begun to fill is filled. */
+static bool fill_up(qn_sched *sched, qn_sched_action *action_out)
+{
+    uint32_t rank = sched->filling;
+    if (rank == QN_SCHED_NONE || sched->ranks[rank].asking < QN_SCHED_ASKING_RESERVE ||
+        qn_sched_pending(sched) <= (uint64_t)sched->ranks[rank].hand_max * sched->counts.ranks_alive) {
+        return false;
+    }
+    uint32_t task = qn_sched_pile_take(sched, rank);
+    if (task != QN_SCHED_NONE) {
+        give_run(sched, rank, task, action_out);
+    }
+    return task != QN_SCHED_NONE;
+}
+
+/* Who holds fewest comes first, so where there is too little for one there is for all that follow; but for what stays on nodes. */
+static bool serve_reserves(qn_sched *sched, qn_sched_action *action_out)
+{
+    for (uint64_t left = sched->reserve_queues; left > 0; left &= left - 1) {
+        uint32_t number = (uint32_t)__builtin_ctzll(left);
+        bool has_reserves = sched->stay_pending_count > 0 ||
+                            qn_sched_pending(sched) > (number + 1) * (uint64_t)sched->counts.ranks_alive;
+        if (!has_reserves) {
+            return false;
+        }
+        if (serve(sched, (qn_sched_asking)(QN_SCHED_ASKING_RESERVE + number), action_out)) {
+            sched->filling = action_out->rank;
+            return true;
+        }
     }
     return false;
 }
@@ -336,11 +374,19 @@ bool qn_sched_next(qn_sched *sched, qn_sched_action *action_out)
     if (sched->is_paused || qn_sched_pending(sched) == 0) {
         return false;
     }
-    if (serve(sched, QN_SCHED_ASKING_WORK, action_out) || serve(sched, QN_SCHED_ASKING_SECOND, action_out)) {
-        return true;
+    bool served = serve(sched, QN_SCHED_ASKING_WORK, action_out) || serve(sched, QN_SCHED_ASKING_SECOND, action_out) ||
+                  fill_up(sched, action_out) || serve_reserves(sched, action_out);
+    if (!served) {
+        sched->filling = QN_SCHED_NONE;
     }
-    bool has_reserves = sched->stay_pending_count > 0 || qn_sched_pending(sched) > sched->counts.ranks_alive;
-    return has_reserves && serve(sched, QN_SCHED_ASKING_RESERVE, action_out);
+    return served;
+}
+
+void qn_sched_set_hand(qn_sched *sched, uint32_t rank, uint32_t hand_max)
+{
+    QN_SCHED_ASSERT(rank < sched->rank_count && hand_max > 0 && hand_max <= sched->in_hand_max);
+    sched->ranks[rank].hand_max = (uint8_t)hand_max;
+    qn_sched_update_queue(sched, rank);
 }
 
 bool qn_sched_is_done(const qn_sched *sched, uint32_t task)

@@ -15,7 +15,7 @@
  *  - a task is in exactly one state: pending, in hand of exactly one rank, done, or abandoned;
  *  - one in hand may have one second, a rank that holds nothing. What that does counts only from when it takes over: the rank that had the
  *    task in hand said that it left it, or is gone. Before that its reports are stale;
- *  - a rank holds at most in_hand_max tasks, and none after it was lost;
+ *  - a rank is given no task beyond what it may hold, which is in_hand_max or less, and holds none after it was lost;
  *  - an attempt number is used once, unless the attempt was given back unfinished: then whoever gets the task next goes on with
  *    that number; a stale report (other attempt, other rank) changes nothing;
  *  - a task is done exactly once; the stage finishes or fails exactly once, and never both;
@@ -30,8 +30,8 @@
 #include <stdint.h>
 
 #define QN_SCHED_NONE        UINT32_MAX
-#define QN_SCHED_ATTEMPT_MAX 8 /* the largest attempt_count_max */
-#define QN_SCHED_IN_HAND_MAX 8 /* the largest in_hand_max */
+#define QN_SCHED_ATTEMPT_MAX 8  /* the largest attempt_count_max */
+#define QN_SCHED_IN_HAND_MAX 64 /* the largest in_hand_max */
 
 typedef struct qn_sched qn_sched;
 
@@ -40,6 +40,7 @@ typedef struct qn_sched_config {
     uint32_t node_count;        /* > 0 */
     uint32_t task_count;        /* 0 finishes at once */
     uint32_t in_hand_max;       /* tasks a rank holds, the running one included; 1 … QN_SCHED_IN_HAND_MAX */
+    uint32_t in_hand_begin;     /* as long as qn_sched_set_hand() says nothing else; 0: in_hand_max */
     uint32_t attempt_count_max; /* attempts of one task before the stage fails; 1 … QN_SCHED_ATTEMPT_MAX */
     const uint32_t *rank_node;  /* [rank_count], each < node_count; borrowed during init */
     const uint32_t *task_node;  /* [task_count], the node where its input is near, or QN_SCHED_NONE; NULL: no hints;
@@ -106,8 +107,8 @@ bool qn_sched_feed(qn_sched *sched, const qn_sched_event *event);
  * of other nodes that ask).
  *
  * Policy. Ranks with empty hands are served before ranks that only want a task in reserve, in order of
- * asking; reserves are handed out only while more tasks are pending than ranks are alive (near the end a
- * reserve would keep a task from an idle rank); of those that stay, only while there are more on the node than ranks. A rank gets, in this
+ * asking; of these, those first that hold fewest, but while there are enough pending to fill all hands each one is filled in one go. A rank that holds some tasks is given another one only while more than as many are pending for each rank that is
+ * alive (near the end a reserve would keep a task from an idle rank, so reserves become smaller towards it); of those that stay, for each rank of the node. A rank gets, in this
  * order: a failed task that has not
  * failed on it; a task that stays on its node; a task with a hint of its node; a task without hint; a task hinted elsewhere, from
  * the node with pending ones next in rotation. A failed task goes to a rank where it already failed only if
@@ -123,6 +124,9 @@ bool qn_sched_has_taker(const qn_sched *sched, uint32_t task);
 
 /* The rank that has the task in hand, as attempt *attempt_out; QN_SCHED_NONE: none has. */
 uint32_t qn_sched_get_holder(const qn_sched *sched, uint32_t task, uint32_t *attempt_out);
+
+/* From now on the rank may hold so many tasks, 1 … in_hand_max. It keeps what it holds. */
+void qn_sched_set_hand(qn_sched *sched, uint32_t rank, uint32_t hand_max);
 
 /* The first broken invariant as text, or NULL. O(tasks + ranks); for tests and the simulator. */
 const char *qn_sched_check(const qn_sched *sched);

@@ -112,7 +112,9 @@ typedef enum quern_explain_form {
     X(shuffle_compression, quern_switch, "shuffle-compression", SWITCH, "where it pays",                               \
       "compress what is shuffled to other nodes; where it pays is measured")                                           \
     X(node_local, const char *, "node-local", TEXT, "none",                                                            \
-      "paths, divided by colons, below which each node has files of its own, which are read there and all are input")
+      "paths, divided by colons, below which each node has files of its own, which are read there and all are input")  \
+    X(task_batch, uint64_t, "task-batch", COUNT, "by the load of rank 0",                                              \
+      "tasks that a rank is given, and tells of, at once, where there are enough")
 
 typedef struct quern_options {
     size_t struct_size; /* sizeof(quern_options): set by quern_options_init() */

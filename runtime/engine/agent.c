@@ -15,6 +15,9 @@
 #define HELPER_WORKS_EVERY_NS (1 * QN_NS_PER_MS)
 #define HELPER_AFTER_NS       (20 * QN_NS_PER_MS) /* the working thread has been outside for so long */
 #define MESSAGES_AT_ONCE_MAX  64
+#define MASTER_LOOK_NS_MAX                                                                                             \
+    (5 * QN_NS_PER_MS)                  /* the master takes more: others wait for it; but it has work of its own, too */
+#define TELL_AFTER_NS (2 * QN_NS_PER_S) /* that a task is done, however many are wanted at once */
 
 void qn_agent_leave(qn_agent *agent)
 {
@@ -43,6 +46,24 @@ static quern_status send_to_master(qn_agent *agent)
     return qn_comm_send(agent->comm, 0, agent->message.data, agent->message.bytes, &agent->error);
 }
 
+/* What is done and not told yet. It is told before anything else is said of tasks, so to the master it is as if it had been told at once and were late. */
+static quern_status tell_done(qn_agent *agent)
+{
+    if (agent->done_count == 0)
+        return QUERN_OK;
+    quern_status status = agent->done.failed
+                              ? qn_error_set(&agent->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a control message")
+                              : qn_comm_send(agent->comm, 0, agent->done.data, agent->done.bytes, &agent->error);
+    agent->done_count = 0;
+    return status;
+}
+
+/* While a rank works on a task, or has one in hand, that becomes more sooner or later. */
+static quern_status tell_done_if_late(qn_agent *agent)
+{
+    return agent->done_count > 0 && qn_clock_ns() - agent->done_since_ns >= TELL_AFTER_NS ? tell_done(agent) : QUERN_OK;
+}
+
 void qn_agent_break(qn_agent *agent, const qn_error *failure)
 {
     if (failure != &agent->error && agent->error.status == QUERN_OK)
@@ -57,10 +78,17 @@ void qn_agent_break(qn_agent *agent, const qn_error *failure)
     abort_here(agent);
 }
 
+static void report_all_done(qn_agent *agent)
+{
+    if (tell_done(agent) != QUERN_OK)
+        qn_agent_break(agent, &agent->error);
+}
+
 /* Tasks of the master in reserve; lent pieces are worked on all the same. */
 static void pause_here(qn_agent *agent)
 {
     agent->pausing = true;
+    report_all_done(agent);
     for (uint32_t left = agent->task_count; left > 0; left--) {
         qn_task task;
         qn_agent_take_task(agent, &task);
@@ -76,12 +104,14 @@ static void pause_here(qn_agent *agent)
 
 static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t lender, uint32_t second)
 {
+    size_t split_bytes = 0;
     qn_task full = {.lender = lender}, *task = &full;
     bool has_room = agent->task_count < QN_AGENT_TASKS_MAX;
     if (has_room)
         task = &agent->tasks[(agent->task_first + agent->task_count) % QN_AGENT_TASKS_MAX];
     const void *fields = qn_reader_take(message, sizeof task->order);
-    if (!fields || (!has_room && lender == QN_AGENT_MASTERS))
+    const void *split = qn_reader_span(message, &split_bytes);
+    if (message->failed || (!has_room && lender == QN_AGENT_MASTERS))
         return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a task message is too short or one too many");
     memcpy(&task->order, fields, sizeof task->order);
     task->lender = lender;
@@ -95,13 +125,23 @@ static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t len
         qn_agent_return(agent, task, &task->order.resume, &failure);
         return QUERN_OK;
     }
-    task->bytes = message->left_bytes;
+    task->bytes = split_bytes;
     task->message = malloc(task->bytes > 0 ? task->bytes : 1);
     if (!task->message)
         return qn_error_set(&agent->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task");
-    memcpy(task->message, message->next, task->bytes);
+    if (task->bytes > 0)
+        memcpy(task->message, split, task->bytes);
     agent->task_count++;
     return QUERN_OK;
+}
+
+static quern_status take_orders(qn_agent *agent, qn_reader *message)
+{
+    quern_status status = QUERN_OK;
+    agent->report_every = qn_reader_u32(message);
+    while (message->left_bytes > 0 && status == QUERN_OK)
+        status = take_order(agent, message, QN_AGENT_MASTERS, 0);
+    return status;
 }
 
 /* Those that were dropped before they were begun. */
@@ -160,6 +200,7 @@ static quern_status take_word(qn_agent *agent, uint32_t kind, qn_reader *message
         return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a message about a task is too short");
     memcpy(&order, fields, sizeof order);
     if (kind == QN_MESSAGE_LEAVE) {
+        report_all_done(agent); /* the master thinks that it takes long */
         if (!give_back_reserve(agent, &order)) {
             agent->is_asked = true;
             agent->asked_task = order.task;
@@ -211,7 +252,7 @@ static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader
 {
     switch (head->kind) {
     case QN_MESSAGE_TASK:
-        return agent->aborted ? QUERN_OK : take_order(agent, message, QN_AGENT_MASTERS, 0);
+        return agent->aborted ? QUERN_OK : take_orders(agent, message);
     case QN_MESSAGE_LENT:
         return agent->aborted ? QUERN_OK : take_order(agent, message, from, 0);
     case QN_MESSAGE_SECOND:
@@ -282,8 +323,10 @@ static bool is_shown(const void *data, size_t bytes)
     return head.kind == QN_MESSAGE_SHOWN;
 }
 
-static quern_status take_messages(qn_agent *agent)
+/* *more_out: there may be more. */
+static quern_status take_messages(qn_agent *agent, bool *more_out)
 {
+    *more_out = false;
     for (int i = 0; i < MESSAGES_AT_ONCE_MAX; i++) {
         const void *data = NULL;
         size_t bytes = 0;
@@ -296,7 +339,23 @@ static quern_status take_messages(qn_agent *agent)
             return status;
         agent->activity += is_activity;
     }
+    *more_out = true;
     return QUERN_OK;
+}
+
+/* Few at once, so that a rank gets back to its work; but the master takes all that are there, within bounds, and answers in between. */
+static quern_status take_all_messages(qn_agent *agent)
+{
+    bool more = false;
+    quern_status status = take_messages(agent, &more);
+    if (!agent->master || !more)
+        return status;
+    for (uint64_t end_ns = qn_clock_ns() + MASTER_LOOK_NS_MAX; status == QUERN_OK && more && qn_clock_ns() < end_ns;) {
+        status = qn_master_step(agent->master, handle_own, agent, &agent->error);
+        if (status == QUERN_OK)
+            status = take_messages(agent, &more);
+    }
+    return status;
 }
 
 static quern_status move_rounds(qn_agent *agent)
@@ -328,7 +387,9 @@ static quern_status pass_on_suspension(qn_agent *agent)
 
 static void make_progress(qn_agent *agent)
 {
-    quern_status status = take_messages(agent);
+    quern_status status = take_all_messages(agent);
+    if (status == QUERN_OK)
+        status = tell_done_if_late(agent);
     if (status == QUERN_OK)
         status = pass_on_suspension(agent);
     if (agent->result && (status == QUERN_OK || agent->aborted))
@@ -376,8 +437,18 @@ bool qn_agent_take_task(qn_agent *agent, qn_task *task_out)
 
 static void report(qn_agent *agent)
 {
-    if (send_to_master(agent) != QUERN_OK)
+    if (tell_done(agent) != QUERN_OK || send_to_master(agent) != QUERN_OK)
         qn_agent_break(agent, &agent->error);
+}
+
+static bool has_more_of_masters(const qn_agent *agent)
+{
+    for (uint32_t i = 0; i < agent->task_count; i++) {
+        const qn_task *task = &agent->tasks[(agent->task_first + i) % QN_AGENT_TASKS_MAX];
+        if (task->lender == QN_AGENT_MASTERS && task->second == 0)
+            return true;
+    }
+    return false;
 }
 
 void qn_agent_report_done(qn_agent *agent, const qn_task *task, const qn_buffer *part, uint64_t bad_count,
@@ -385,12 +456,18 @@ void qn_agent_report_done(qn_agent *agent, const qn_task *task, const qn_buffer 
 {
     qn_task_outcome outcome = {
         .task = task->order.task, .attempt = task->order.attempt, .leg = task->order.leg, .bad_count = bad_count};
-    qn_message_begin(&agent->message, QN_MESSAGE_DONE, agent->stage);
-    qn_buffer_append(&agent->message, &outcome, sizeof outcome);
-    qn_buffer_append_span(&agent->message, part ? part->data : NULL, part ? part->bytes : 0);
-    if (bad_count > 0)
-        qn_buffer_append_span(&agent->message, last_bad, strlen(last_bad));
-    report(agent);
+    uint64_t now_ns = qn_clock_ns();
+    outcome.busy_ns = now_ns - agent->began_ns;
+    if (agent->done_count++ == 0) {
+        agent->done.failed = false;
+        agent->done_since_ns = now_ns;
+        qn_message_begin(&agent->done, QN_MESSAGE_DONE, agent->stage);
+    }
+    qn_buffer_append(&agent->done, &outcome, sizeof outcome);
+    qn_buffer_append_span(&agent->done, part ? part->data : NULL, part ? part->bytes : 0);
+    qn_buffer_append_span(&agent->done, last_bad, bad_count > 0 ? strlen(last_bad) : 0);
+    if (agent->done_count >= agent->report_every || agent->pausing || !has_more_of_masters(agent))
+        report_all_done(agent);
 }
 
 void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resume *resume, bool retryable,
@@ -438,7 +515,7 @@ void qn_agent_lend(qn_agent *agent, qn_loan *loan)
 {
     qn_message_begin(&agent->message, QN_MESSAGE_LENT, agent->stage);
     qn_buffer_append(&agent->message, &loan->order, sizeof loan->order);
-    qn_buffer_append(&agent->message, loan->piece.data, loan->piece.bytes);
+    qn_buffer_append_span(&agent->message, loan->piece.data, loan->piece.bytes);
     qn_loans_mark_out(&agent->loans, loan);
     send_to_rank(agent, agent->loans.helpers[loan->helper]);
 }
@@ -534,6 +611,7 @@ void qn_agent_stop(qn_agent *agent)
     for (qn_task task; qn_agent_take_task(agent, &task);)
         free(task.message);
     qn_buffer_fini(&agent->message);
+    qn_buffer_fini(&agent->done);
     qn_loans_fini(&agent->loans);
     pthread_mutex_destroy(&agent->gate);
     sem_destroy(&agent->helper_stop);

@@ -70,10 +70,15 @@ typedef struct qn_agent {
     qn_second second;
     bool is_asked; /* the master wants these back: */
     uint32_t asked_task, asked_attempt;
-    uint64_t left_count; /* tasks given back since others had nothing to do */
-    qn_error error;      /* of this rank, if it is broken; on rank 0 the job's */
-    uint64_t activity;   /* messages taken and rounds moved: whoever waits looks whether it changed */
-    uint64_t shuffle_ns; /* time spent on rounds */
+    uint64_t left_count;   /* tasks given back since others had nothing to do */
+    uint32_t report_every; /* tasks that the master wants to be told of at once */
+    qn_buffer done;        /* the message of those that are done and not told; it is empty while there are none */
+    uint32_t done_count;
+    uint64_t began_ns;      /* the present task; set by the owner */
+    uint64_t done_since_ns; /* the first of them */
+    qn_error error;         /* of this rank, if it is broken; on rank 0 the job's */
+    uint64_t activity;      /* messages taken and rounds moved: whoever waits looks whether it changed */
+    uint64_t shuffle_ns;    /* time spent on rounds */
     qn_buffer message;
     pthread_mutex_t gate;
     pthread_t helper;

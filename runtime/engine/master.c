@@ -12,7 +12,6 @@
 #include "runtime/base/suspension.h"
 #include "runtime/engine/job_status.h"
 
-#define IN_HAND_MAX      2 /* the running task and the next one */
 #define SAID_STREAMS_MAX 10
 
 static quern_status no_memory(const qn_master *master, qn_error *error)
@@ -66,10 +65,12 @@ static bool may_second(const qn_master *master, const qn_master_config *config)
 }
 
 /* Check mode compares what attempts do. */
-static quern_status start_stragglers(qn_master *master, const qn_master_config *config, qn_error *error)
+static quern_status start_stragglers(qn_master *master, const qn_master_config *config, uint32_t hand_max,
+                                     qn_error *error)
 {
     const qn_settings *settings = config->settings;
     qn_straggler_config stragglers = {.rank_count = master->comm->size,
+                                      .hand_max = hand_max,
                                       .makes_parts = config->makes_parts,
                                       .may_second = may_second(master, config),
                                       .is_eager = settings->speculate == QUERN_ON};
@@ -114,11 +115,14 @@ static quern_status start_scheduler(qn_master *master, const qn_master_config *m
     uint32_t *task_node = NULL;
     bool *task_stays = NULL;
     const qn_settings *settings = master_config->settings;
+    uint32_t hand_max = qn_hand_size_limit(master->tasks.count, master->comm->size);
+    qn_hand_size_init(&master->hand_size, hand_max, settings->task_batch, qn_clock_ns());
     qn_sched_config config = {
         .rank_count = master->comm->size,
         .node_count = master->comm->node_count,
         .task_count = master->tasks.count,
-        .in_hand_max = IN_HAND_MAX,
+        .in_hand_max = hand_max,
+        .in_hand_begin = qn_hand_size_get(&master->hand_size),
         .attempt_count_max = settings->attempt_count_max,
         .rank_node = master_config->rank_node,
         .task_done = task_done,
@@ -137,7 +141,8 @@ static quern_status start_scheduler(qn_master *master, const qn_master_config *m
         return no_memory(master, error);
     if (master->tasks.has_packed && qn_helpers_init(&master->helpers, master->comm->size, error) != QUERN_OK)
         return error->status;
-    if (start_stragglers(master, master_config, error) != QUERN_OK)
+    if (start_stragglers(master, master_config, hand_max, error) != QUERN_OK ||
+        qn_orders_init(&master->orders, master->comm->size, error) != QUERN_OK)
         return error->status;
     for (uint32_t rank = 0; rank < master->comm->size; rank++)
         qn_sched_feed(master->sched, &(qn_sched_event){.kind = QN_SCHED_RANK_READY, .rank = rank});
@@ -192,19 +197,15 @@ static void say_tasks(const qn_master *master, const qn_master_config *config)
         qn_progress_alert(progress, "unsplittable input", text);
 }
 
-static qn_task_turns turns_of(const qn_task_state *begun)
-{
-    return begun->is_scattered ? QN_TASKS_SCATTERED : QN_TASKS_IN_ORDER;
-}
-
 static qn_task_cut choose_cut(const qn_master_config *config)
 {
     const qn_settings *settings = config->settings;
     const qn_task_state *begun = config->begun;
+    qn_task_turns turns_begun = begun && begun->is_scattered ? QN_TASKS_SCATTERED : QN_TASKS_IN_ORDER;
     return (qn_task_cut){.split_bytes = begun ? begun->split_bytes : settings->split_bytes,
                          .record_bytes_max = begun ? begun->record_bytes_max : settings->record_bytes_max,
                          .worker_count = begun ? begun->worker_count : config->comm->size,
-                         .turns = begun ? turns_of(begun) : choose_turns(config->stage, settings, config->comm),
+                         .turns = begun ? turns_begun : choose_turns(config->stage, settings, config->comm),
                          .seed = config->number,
                          .bad_legs = qn_bad_legs(settings, config->stage),
                          .far = config->far};
@@ -281,18 +282,19 @@ void qn_master_finish(qn_master *master)
     qn_helpers_fini(&master->helpers);
     qn_stragglers_fini(&master->stragglers);
     qn_part_list_fini(&master->made);
+    qn_orders_fini(&master->orders);
     qn_buffer_fini(&master->message);
+    qn_buffer_fini(&master->split);
     *master = (qn_master){0};
 }
 
 /* Adds up what the ranks left out: more than may be ends the job before the stage does. */
-static quern_status watch_bad(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, qn_error *error)
+static quern_status watch_bad(qn_master *master, const qn_task_outcome *outcome, const char *text, size_t text_bytes,
+                              qn_error *error)
 {
     char last[QN_BAD_TEXT_BYTES_MAX];
-    size_t text_bytes = 0;
     if (outcome->bad_count == 0 || outcome->leg >= QN_LEG_COUNT_MAX)
         return QUERN_OK;
-    const char *text = qn_reader_span(message, &text_bytes);
     qn_bad_watch *watch = &master->bad[outcome->leg];
     watch->count += outcome->bad_count;
     if (watch->count <= watch->limit.count_max)
@@ -344,23 +346,21 @@ static void note_over(qn_master *master, const qn_task_outcome *outcome, uint32_
 }
 
 /* What is said of a part counts as the task does. */
-static quern_status take_part(qn_master *master, qn_reader *message, qn_error *error)
-{
-    size_t bytes = 0;
-    const void *part = qn_reader_span(message, &bytes);
-    return master->note ? qn_part_list_decode(&master->made, part, bytes, error) : QUERN_OK;
-}
-
 static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
                               qn_error *error)
 {
+    size_t part_bytes = 0, text_bytes = 0;
+    const void *part = qn_reader_span(message, &part_bytes);
+    const char *last_bad = qn_reader_span(message, &text_bytes);
+    if (message->failed)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message is too short");
     qn_sched_event event = {QN_SCHED_TASK_DONE, from, outcome->task, outcome->attempt};
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
     note_over(master, outcome, from, 0);
     master->bytes_done += qn_task_list_bytes(&master->tasks, qn_task_list_at(&master->tasks, outcome->task));
-    quern_status status = take_part(master, message, error);
-    return status == QUERN_OK ? watch_bad(master, outcome, message, error) : status;
+    quern_status status = master->note ? qn_part_list_decode(&master->made, part, part_bytes, error) : QUERN_OK;
+    return status == QUERN_OK ? watch_bad(master, outcome, last_bad, text_bytes, error) : status;
 }
 
 static quern_status keep_resume(qn_master *master, const qn_task_outcome *outcome, qn_error *error)
@@ -415,24 +415,62 @@ static qn_task_order make_order(const qn_master *master, uint32_t turn, uint32_t
     return order;
 }
 
-/* TASK and SECOND come with the split. */
-static quern_status send_order(qn_master *master, qn_message_kind kind, uint32_t rank, const qn_task_order *order,
-                               qn_error *error)
+static void put_split(qn_master *master, const qn_task_order *order)
 {
-    qn_message_begin(&master->message, kind, master->stage);
-    qn_buffer_append(&master->message, order, sizeof *order);
-    if (kind == QN_MESSAGE_TASK || kind == QN_MESSAGE_SECOND)
-        qn_task_list_encode(&master->tasks, order->leg, qn_task_list_at(&master->tasks, order->task), &master->message);
+    master->split.bytes = 0;
+    qn_task_list_encode(&master->tasks, order->leg, qn_task_list_at(&master->tasks, order->task), &master->split);
+    qn_buffer_append_span(&master->message, master->split.data, master->split.bytes);
+    master->message.failed |= master->split.failed;
+}
+
+static quern_status send_message(qn_master *master, uint32_t rank, qn_error *error)
+{
     if (master->message.failed)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a task message");
     return qn_comm_send(master->comm, rank, master->message.data, master->message.bytes, error);
 }
 
-static quern_status send_task(qn_master *master, const qn_sched_action *action, qn_error *error)
+/* SECOND comes with the split. */
+static quern_status send_order(qn_master *master, qn_message_kind kind, uint32_t rank, const qn_task_order *order,
+                               qn_error *error)
 {
-    qn_task_order order = make_order(master, action->task, action->attempt);
-    note_given(master, action->rank, action->task);
-    return send_order(master, QN_MESSAGE_TASK, action->rank, &order, error);
+    qn_message_begin(&master->message, kind, master->stage);
+    qn_buffer_append(&master->message, order, sizeof *order);
+    if (kind == QN_MESSAGE_SECOND)
+        put_split(master, order);
+    return send_message(master, rank, error);
+}
+
+/* What one rank was given, from the first of it on. */
+static quern_status send_tasks(qn_master *master, const qn_given_task *given, qn_error *error)
+{
+    uint32_t rank = given->rank;
+    qn_message_begin(&master->message, QN_MESSAGE_TASK, master->stage);
+    qn_buffer_append_u32(&master->message, master->hand_size.batch);
+    for (; given; given = given->next == UINT32_MAX ? NULL : &master->orders.items[given->next]) {
+        qn_task_order order = make_order(master, given->task, given->attempt);
+        note_given(master, rank, given->task);
+        qn_buffer_append(&master->message, &order, sizeof order);
+        put_split(master, &order);
+    }
+    return send_message(master, rank, error);
+}
+
+static quern_status send_all_tasks(qn_master *master, qn_error *error)
+{
+    quern_status status = QUERN_OK;
+    for (uint32_t i = 0; i < master->orders.count && status == QUERN_OK; i++)
+        if (master->orders.items[i].begins_chain)
+            status = send_tasks(master, &master->orders.items[i], error);
+    qn_orders_clear(&master->orders);
+    return status;
+}
+
+static quern_status give_task(qn_master *master, const qn_sched_action *action, qn_error *error)
+{
+    quern_status status = qn_orders_is_full(&master->orders) ? send_all_tasks(master, error) : QUERN_OK;
+    qn_orders_add(&master->orders, action->rank, action->task, action->attempt);
+    return status;
 }
 
 static quern_status send_second(qn_master *master, const qn_sched_action *action, qn_error *error)
@@ -503,6 +541,35 @@ static quern_status take_shown(qn_master *master, qn_reader *message, qn_error *
     return QUERN_OK;
 }
 
+static quern_status take_outcome(const qn_master *master, qn_reader *message, qn_task_outcome *outcome_out,
+                                 qn_error *error)
+{
+    const void *fields = qn_reader_take(message, sizeof *outcome_out);
+    if (!fields || !master->sched)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message is too short or out of place");
+    memcpy(outcome_out, fields, sizeof *outcome_out);
+    if (outcome_out->task >= master->tasks.count)
+        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message names task %u", outcome_out->task);
+    return QUERN_OK;
+}
+
+static quern_status tasks_done(qn_master *master, qn_reader *message, uint32_t from, qn_error *error)
+{
+    uint32_t count = 0;
+    uint64_t busy_ns = 0;
+    for (; message->left_bytes > 0; count++) {
+        qn_task_outcome outcome;
+        if (take_outcome(master, message, &outcome, error) != QUERN_OK ||
+            task_done(master, &outcome, message, from, error) != QUERN_OK)
+            return error->status;
+        busy_ns += outcome.busy_ns;
+    }
+    qn_hand_size_note(&master->hand_size, count, busy_ns, qn_clock_ns());
+    if (count > 0)
+        qn_sched_set_hand(master->sched, from, qn_hand_size_get(&master->hand_size));
+    return QUERN_OK;
+}
+
 quern_status qn_master_receive(qn_master *master, const qn_message_head *head, qn_reader *message, uint32_t from,
                                qn_error *error)
 {
@@ -532,21 +599,18 @@ quern_status qn_master_receive(qn_master *master, const qn_message_head *head, q
         const char *text = qn_reader_span(message, &text_bytes);
         return qn_error_set(error, status, 0, "rank %u: %.*s", from, (int)text_bytes, text ? text : "");
     }
+    if (head->kind == QN_MESSAGE_DONE)
+        return tasks_done(master, message, from, error);
     qn_task_outcome outcome;
-    const void *fields = qn_reader_take(message, sizeof outcome);
-    if (!fields || !master->sched)
-        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message is too short or out of place");
-    memcpy(&outcome, fields, sizeof outcome);
-    if (outcome.task >= master->tasks.count)
-        return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "a control message names task %u", outcome.task);
+    if (take_outcome(master, message, &outcome, error) != QUERN_OK)
+        return error->status;
     if (head->kind == QN_MESSAGE_READY)
         return second_ready(master, &outcome, from, error);
     if (head->kind == QN_MESSAGE_GIVEN_BACK)
         return task_given_back(master, &outcome, from, error);
     if (head->kind == QN_MESSAGE_PARKED)
         return task_parked(master, &outcome, from, error);
-    return head->kind == QN_MESSAGE_DONE ? task_done(master, &outcome, message, from, error)
-                                         : task_failed(master, &outcome, message, from, error);
+    return task_failed(master, &outcome, message, from, error);
 }
 
 /* Tells those whose task is packed who has nothing to do. */
@@ -577,11 +641,14 @@ static quern_status announce(qn_master *master, qn_message_kind kind, const uint
     return status == QUERN_OK ? own(user, master->message.data, master->message.bytes, error) : status;
 }
 
+/* To one rank in the order in which they were decided: what is not sent yet goes before anything else. */
 static quern_status act(qn_master *master, const qn_sched_action *action, qn_error *error)
 {
+    if (action->kind != QN_SCHED_RUN && send_all_tasks(master, error) != QUERN_OK)
+        return error->status;
     switch (action->kind) {
     case QN_SCHED_RUN:
-        return send_task(master, action, error);
+        return give_task(master, action, error);
     case QN_SCHED_SECOND:
         return send_second(master, action, error);
     case QN_SCHED_TAKE_OVER:
@@ -606,7 +673,7 @@ static quern_status carry_out_all(qn_master *master, qn_error *error)
     quern_status status = QUERN_OK;
     while (status == QUERN_OK && qn_sched_next(master->sched, &action))
         status = act(master, &action, error);
-    return status;
+    return status == QUERN_OK ? send_all_tasks(master, error) : status;
 }
 
 static quern_status begin_second(qn_master *master, uint32_t rank, uint32_t task, uint64_t now_ns, qn_error *error)

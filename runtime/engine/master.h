@@ -16,6 +16,7 @@
 #include "runtime/engine/epochs.h"
 #include "runtime/engine/helpers.h"
 #include "runtime/engine/message.h"
+#include "runtime/engine/orders.h"
 #include "runtime/engine/part_list.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
@@ -23,6 +24,7 @@
 #include "runtime/engine/task_list.h"
 #include "runtime/engine/task_state.h"
 #include "runtime/shuffle/result.h"
+#include "scheduler/hand_size.h"
 #include "scheduler/scheduler.h"
 
 /* The bad records of a leg, as far as they were told. */
@@ -58,7 +60,9 @@ typedef struct qn_master {
     void *sched_memory;
     qn_sched *sched;     /* NULL: no leg of the stage is a source */
     qn_resume **resumes; /* [tasks.count], NULL where an attempt begins at the begin */
-    qn_helpers helpers;  /* of ranks whose task is packed */
+    qn_hand_size hand_size;
+    qn_orders orders;   /* not sent yet */
+    qn_helpers helpers; /* of ranks whose task is packed */
     qn_stragglers stragglers;
     const qn_log *log;         /* borrowed */
     qn_board *board;           /* of all ranks; borrowed; NULL: nobody wants to see it */
@@ -68,7 +72,7 @@ typedef struct qn_master {
     bool tasks_over, ended, aborted;
     uint64_t bytes_done;
     qn_bad_watch bad[QN_LEG_COUNT_MAX];
-    qn_buffer message;
+    qn_buffer message, split;
     qn_error last_failure; /* of an attempt */
     qn_epochs *epochs;     /* borrowed; NULL: the job has no checkpoint */
     const qn_result *into; /* what can be saved with some tasks done; borrowed; NULL: nothing */

@@ -12,12 +12,12 @@
 #include "runtime/io/text_source.h"
 
 typedef enum qn_message_kind {
-    QN_MESSAGE_TASK, /* master → rank: qn_task_order, then the split */
-    QN_MESSAGE_DONE, /* rank → master: qn_task_outcome; span: of a part that is to be noted (part_list.h); text of the last bad
-                              record, if there were any */
+    QN_MESSAGE_TASK, /* master → rank: u32 tasks that it is to tell of at once; for each task qn_task_order, span: the split */
+    QN_MESSAGE_DONE, /* rank → master: for each task qn_task_outcome; span: of a part that is to be noted (part_list.h); span: the last bad
+                              record as a text, empty if there was none */
     QN_MESSAGE_FAILED,     /* rank → master: qn_task_outcome, status, text */
     QN_MESSAGE_HELPER,     /* master → rank: u32 rank that helps it (loans.h) */
-    QN_MESSAGE_LENT,       /* rank → rank: qn_task_order, then the piece; its task is the number of the loan */
+    QN_MESSAGE_LENT,       /* rank → rank: qn_task_order, span: the piece; its task is the number of the loan */
     QN_MESSAGE_RETURNED,   /* rank → rank: as FAILED; with QUERN_OK it is done */
     QN_MESSAGE_WANT_ROUND, /* rank → master: u64 number */
     QN_MESSAGE_ROUND,      /* master → all: u64 number */
@@ -26,7 +26,7 @@ typedef enum qn_message_kind {
     QN_MESSAGE_GIVEN_BACK, /* rank → master: qn_task_outcome, of which resume says where to go on */
     QN_MESSAGE_PARKED,     /* rank → master: the same, but the rank goes on with it after the rest */
     QN_MESSAGE_LEAVE, /* master → rank: qn_task_order of a task in its hand, which it is to give back at the next block */
-    QN_MESSAGE_SECOND,    /* master → rank: as TASK; what it gives is kept back until it takes over, or dropped */
+    QN_MESSAGE_SECOND, /* master → rank: qn_task_order, span: the split; what it gives is kept back until it takes over, or dropped */
     QN_MESSAGE_READY,     /* rank → master: qn_task_outcome of a second that has made its part, and could take over */
     QN_MESSAGE_TAKE_OVER, /* master → rank: qn_task_order of its second, which it has in hand now, from its resume on */
     QN_MESSAGE_DROP,      /* master → rank: qn_task_order of its second, which is not needed any more */
@@ -67,6 +67,7 @@ typedef struct qn_task_outcome {
     uint32_t task, attempt;
     uint32_t retryable; /* of a failure */
     uint32_t leg;
+    uint64_t busy_ns;   /* that the rank had it under way, of one that is done */
     uint64_t bad_count; /* records of the leg that were left out here since this was told last */
     qn_resume resume;
 } qn_task_outcome;

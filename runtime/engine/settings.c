@@ -12,6 +12,7 @@
 #include "runtime/engine/scratch_choice.h"
 #include "runtime/shuffle/shuffle.h"
 #include "runtime/topology/memory_limit.h"
+#include "scheduler/scheduler.h"
 
 #define KIB ((uint64_t)1 << 10)
 #define MIB ((uint64_t)1 << 20)
@@ -39,6 +40,7 @@
 #define ATTEMPT_COUNT_MAX       8
 #define TASK_TIMEOUT_S_MAX      1000000000
 #define SHUFFLE_LEVELS_MAX      2
+#define TASK_BATCH_MAX          (QN_SCHED_IN_HAND_MAX / 2)
 #define NODE_MTBF_MS            (UINT64_C(30) * 24 * 3600 * 1000)
 #define HANG_WARNING_MS_DEFAULT (UINT64_C(60) * 1000)
 #define HANG_TIMEOUT_MS_DEFAULT (UINT64_C(20) * 60 * 1000)
@@ -50,9 +52,11 @@ static uint64_t clamp(uint64_t number, uint64_t least, uint64_t most)
     return number < least ? least : number > most ? most : number;
 }
 
-static uint64_t round_bytes_min(const qn_comm *comm)
+/* With very many ranks chunks are smaller than they should be, as long as their memory is no more than it is with fewer. */
+static uint64_t round_bytes_min(const qn_comm *comm, uint64_t by_memory)
 {
-    uint64_t all_chunks = (uint64_t)comm->size * QN_ROUNDS_CHUNK_BYTES_MIN;
+    uint64_t all_chunks = clamp(by_memory, (uint64_t)comm->size * QN_ROUNDS_CHUNK_BYTES_MIN,
+                                (uint64_t)comm->size * QN_ROUNDS_CHUNK_BYTES_GOOD);
     return all_chunks > ROUND_BYTES_MIN ? all_chunks : ROUND_BYTES_MIN;
 }
 
@@ -67,7 +71,7 @@ static uint64_t choose_round_bytes(const qn_settings *settings, const qn_comm *c
     uint64_t by_memory = settings->least_rank_memory_bytes / live_count / ROUND_PART;
     uint64_t wanted =
         settings->round_bytes ? settings->round_bytes : clamp(by_memory, ROUND_BYTES_MIN, ROUND_BYTES_MAX);
-    return clamp(wanted, round_bytes_min(comm), ROUND_BYTES_LIMIT);
+    return clamp(wanted, round_bytes_min(comm, by_memory), ROUND_BYTES_LIMIT);
 }
 
 static uint64_t choose_block_bytes(const qn_settings *settings, uint32_t live_count)
@@ -272,6 +276,7 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
         .verify_network = options->verify_network,
         .shuffle_levels = (uint32_t)options->shuffle_levels,
         .shuffle_compression = options->shuffle_compression,
+        .task_batch = (uint32_t)options->task_batch,
         .speculate = options->speculate,
         .broadcast_bytes = options->broadcast_bytes ? options->broadcast_bytes : BROADCAST_BYTES_DEFAULT,
         .shares_memory = options->shared_memory != QUERN_OFF,
@@ -294,6 +299,9 @@ quern_status qn_settings_resolve(qn_settings *settings, const quern_options *opt
     if (options->shuffle_levels > SHUFFLE_LEVELS_MAX)
         return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "shuffle-levels: %llu is not 1 or %d",
                             (unsigned long long)options->shuffle_levels, SHUFFLE_LEVELS_MAX);
+    if (options->task_batch > TASK_BATCH_MAX)
+        return qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "task-batch: %llu is not 1 to %d",
+                            (unsigned long long)options->task_batch, TASK_BATCH_MAX);
     settings->task_timeout_ns = options->task_timeout_s * QN_NS_PER_S;
     settings->checkpoint_every_ns = options->checkpoint_every_ms * QN_NS_PER_MS;
     settings->node_failure_ns = (options->node_mtbf_ms > 0 ? options->node_mtbf_ms : NODE_MTBF_MS) * QN_NS_PER_MS;

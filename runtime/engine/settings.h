@@ -57,6 +57,7 @@ typedef struct qn_settings {
     uint32_t shuffle_levels;          /* 0: by nodes and sizes of messages */
     quern_switch shuffle_compression; /* QUERN_AUTO: where it pays */
     bool recovers;                    /* from the loss of ranks */
+    uint32_t task_batch;              /* 0: by the load of rank 0 */
     quern_switch speculate;           /* AUTO: where it seems to pay; ON: wherever a rank has nothing to do */
     bool pin;
     bool tells_crash;         /* when a signal ends it */

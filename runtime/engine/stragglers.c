@@ -7,31 +7,37 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 
-#define NONE           UINT32_MAX
-#define LOOKS_EVERY_NS (5 * QN_NS_PER_MS)
-#define START_NS       (2 * QN_NS_PER_MS)   /* that another rank takes to begin */
-#define GAIN_NS_MIN    (20 * QN_NS_PER_MS)  /* less is not worth to be asked for */
-#define SECOND_NS_MIN  (50 * QN_NS_PER_MS)  /* the same of a part that is made twice */
-#define PATIENCE_NS    (100 * QN_NS_PER_MS) /* with a rank that was asked */
+#define NONE            UINT32_MAX
+#define LOOKS_EVERY_NS  (5 * QN_NS_PER_MS)
+#define LOOK_NS_OF_RANK UINT64_C(1000)       /* a look goes through all of them */
+#define START_NS        (2 * QN_NS_PER_MS)   /* that another rank takes to begin */
+#define GAIN_NS_MIN     (20 * QN_NS_PER_MS)  /* less is not worth to be asked for */
+#define SECOND_NS_MIN   (50 * QN_NS_PER_MS)  /* the same of a part that is made twice */
+#define PATIENCE_NS     (100 * QN_NS_PER_MS) /* with a rank that was asked */
 
 quern_status qn_stragglers_init(qn_stragglers *stragglers, const qn_straggler_config *config, qn_error *error)
 {
     *stragglers = (qn_stragglers){.rank_count = config->rank_count,
+                                  .hand_max = config->hand_max,
                                   .makes_parts = config->makes_parts,
                                   .may_second = config->may_second,
                                   .is_eager = config->is_eager,
                                   .idle_count = config->rank_count,
+                                  .hands = calloc((size_t)config->rank_count * config->hand_max, sizeof(qn_held_task)),
                                   .ranks = calloc(config->rank_count, sizeof *stragglers->ranks)};
-    if (!stragglers->ranks)
+    if (!stragglers->ranks || !stragglers->hands)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule on %u ranks", config->rank_count);
-    for (uint32_t rank = 0; rank < config->rank_count; rank++)
+    for (uint32_t rank = 0; rank < config->rank_count; rank++) {
         stragglers->ranks[rank].second = NONE;
+        stragglers->ranks[rank].held = stragglers->hands + (size_t)rank * config->hand_max;
+    }
     return QUERN_OK;
 }
 
 void qn_stragglers_fini(qn_stragglers *stragglers)
 {
     free(stragglers->ranks);
+    free(stragglers->hands);
     *stragglers = (qn_stragglers){0};
 }
 
@@ -46,7 +52,7 @@ void qn_stragglers_give(qn_stragglers *stragglers, uint32_t rank, uint32_t task,
     if (!stragglers->ranks)
         return;
     qn_rank_pace *pace = &stragglers->ranks[rank];
-    QN_ASSERT(pace->held_count < QN_STRAGGLERS_HAND_MAX);
+    QN_ASSERT(pace->held_count < stragglers->hand_max);
     stragglers->idle_count -= is_idle(pace);
     if (pace->held_count == 0)
         pace->since_ns = now_ns;
@@ -172,38 +178,6 @@ static qn_straggler_advice judge(const qn_stragglers *stragglers, const qn_rank_
     return pays(stragglers, pace, ahead.rest_ns, ahead.rest_bytes, GAIN_NS_MIN) ? QN_STRAGGLER_ASK : QN_STRAGGLER_NONE;
 }
 
-/* A task that a rank has not begun, while others have nothing to do. */
-static qn_held_task *find_reserve(const qn_stragglers *stragglers, qn_rank_pace *pace, uint64_t now_ns)
-{
-    for (uint32_t slot = pace->held_count; slot-- > 1;)
-        if (!pace->held[slot].is_asked && !is_refused(stragglers, &pace->held[slot], now_ns))
-            return &pace->held[slot];
-    return NULL;
-}
-
-static qn_straggler_advice find(qn_stragglers *stragglers, uint64_t now_ns, uint32_t *rank_out, qn_held_task **held_out)
-{
-    qn_straggler_advice best = QN_STRAGGLER_NONE;
-    uint64_t best_ns = 0;
-    for (uint32_t rank = 0; rank < stragglers->rank_count; rank++) {
-        qn_rank_pace *pace = &stragglers->ranks[rank];
-        uint64_t gain_ns = 0;
-        if (pace->held_count == 0)
-            continue;
-        qn_held_task *reserve = find_reserve(stragglers, pace, now_ns);
-        qn_straggler_advice advice = reserve ? QN_STRAGGLER_ASK : judge(stragglers, pace, now_ns, &gain_ns);
-        if (advice == QN_STRAGGLER_NONE || (!reserve && gain_ns < best_ns))
-            continue;
-        best = advice;
-        best_ns = gain_ns;
-        *rank_out = rank;
-        *held_out = reserve ? reserve : &pace->held[0];
-        if (reserve)
-            break;
-    }
-    return best;
-}
-
 /* Ranks that were asked and have not answered yet will fill so many hands. */
 static uint32_t count_awaited(const qn_stragglers *stragglers, uint64_t now_ns)
 {
@@ -214,55 +188,124 @@ static uint32_t count_awaited(const qn_stragglers *stragglers, uint64_t now_ns)
     return count;
 }
 
-static void refuse(qn_held_task *held, uint64_t now_ns)
+/* Among those that are worth as much, behind; what is worth least falls out. */
+static void keep_finding(qn_stragglers *stragglers, uint32_t count_max, const qn_straggler_finding *finding)
 {
+    qn_straggler_finding *found = stragglers->found;
+    uint32_t at = stragglers->found_count;
+    if (at == count_max && found[at - 1].gain_ns >= finding->gain_ns)
+        return;
+    at -= at == count_max;
+    for (; at > 0 && found[at - 1].gain_ns < finding->gain_ns; at--)
+        found[at] = found[at - 1];
+    found[at] = *finding;
+    stragglers->found_count += stragglers->found_count < count_max;
+}
+
+/* What a rank has not begun, while others have nothing to do, comes before anything that is worked on. */
+static void look_at_rank(qn_stragglers *stragglers, uint32_t rank, uint32_t count_max, uint64_t now_ns)
+{
+    const qn_rank_pace *pace = &stragglers->ranks[rank];
+    qn_straggler_finding finding = {.advice = QN_STRAGGLER_ASK, .rank = rank, .gain_ns = UINT64_MAX};
+    bool has_reserve = false;
+    for (uint32_t slot = pace->held_count; slot-- > 1;) {
+        if (pace->held[slot].is_asked || is_refused(stragglers, &pace->held[slot], now_ns))
+            continue;
+        has_reserve = true;
+        finding.task = pace->held[slot].task;
+        keep_finding(stragglers, count_max, &finding);
+    }
+    if (has_reserve || pace->held_count == 0)
+        return;
+    finding.task = pace->held[0].task;
+    finding.advice = judge(stragglers, pace, now_ns, &finding.gain_ns);
+    if (finding.advice != QN_STRAGGLER_NONE)
+        keep_finding(stragglers, count_max, &finding);
+}
+
+static void look(qn_stragglers *stragglers, uint64_t now_ns)
+{
+    uint32_t awaited = count_awaited(stragglers, now_ns);
+    uint32_t count_max = stragglers->idle_count > awaited ? stragglers->idle_count - awaited : 0;
+    if (count_max > QN_STRAGGLER_FINDINGS_MAX)
+        count_max = QN_STRAGGLER_FINDINGS_MAX;
+    stragglers->looked_ns = now_ns;
+    stragglers->found_count = stragglers->told_count = 0;
+    stragglers->has_refused = false;
+    for (uint32_t rank = 0; count_max > 0 && rank < stragglers->rank_count; rank++)
+        look_at_rank(stragglers, rank, count_max, now_ns);
+}
+
+/* NULL: it is there no longer. */
+static qn_held_task *find_held(const qn_stragglers *stragglers, const qn_straggler_finding *finding)
+{
+    qn_rank_pace *pace = &stragglers->ranks[finding->rank];
+    for (uint32_t slot = 0; slot < pace->held_count; slot++)
+        if (pace->held[slot].task == finding->task)
+            return &pace->held[slot];
+    return NULL;
+}
+
+static void mark_told(qn_held_task *held, qn_straggler_advice advice, uint64_t now_ns)
+{
+    if (advice == QN_STRAGGLER_SECOND) {
+        held->has_second = true; /* until it ends or is refused */
+        return;
+    }
+    held->is_asked = true;
+    held->asked_ns = now_ns;
+}
+
+static void refuse(qn_stragglers *stragglers, qn_held_task *held, uint64_t now_ns)
+{
+    stragglers->has_refused = true;
     held->was_refused = true;
     held->refused_ns = now_ns;
 }
 
 void qn_stragglers_refuse_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t now_ns)
 {
-    if (!stragglers->ranks)
+    qn_straggler_finding of = {.rank = rank, .task = task};
+    qn_held_task *held = stragglers->ranks ? find_held(stragglers, &of) : NULL;
+    if (!held)
         return;
-    qn_rank_pace *pace = &stragglers->ranks[rank];
-    for (uint32_t slot = 0; slot < pace->held_count; slot++)
-        if (pace->held[slot].task == task) {
-            pace->held[slot].has_second = false;
-            refuse(&pace->held[slot], now_ns);
-        }
+    held->has_second = false;
+    refuse(stragglers, held, now_ns);
 }
 
-/* One that can be followed; who was refused is passed over. */
-static qn_straggler_advice find_possible(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns,
-                                         uint32_t *rank_out, qn_held_task **held_out)
+/* The next finding of the last look that can be followed; NULL: there is none. */
+static const qn_straggler_finding *tell_next(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns)
 {
-    for (;;) {
-        qn_straggler_advice advice = find(stragglers, now_ns, rank_out, held_out);
-        if (advice != QN_STRAGGLER_ASK || qn_sched_has_taker(sched, (*held_out)->task))
-            return advice;
-        refuse(*held_out, now_ns);
+    while (stragglers->told_count < stragglers->found_count) {
+        const qn_straggler_finding *finding = &stragglers->found[stragglers->told_count++];
+        qn_held_task *held = find_held(stragglers, finding);
+        if (held && (finding->advice != QN_STRAGGLER_ASK || qn_sched_has_taker(sched, finding->task))) {
+            mark_told(held, finding->advice, now_ns);
+            return finding;
+        }
+        if (held)
+            refuse(stragglers, held, now_ns);
     }
+    return NULL;
 }
 
 qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, const qn_sched *sched, uint64_t now_ns,
                                        uint32_t *rank_out, uint32_t *task_out)
 {
-    if (!stragglers->ranks || stragglers->idle_count == 0 || now_ns - stragglers->looked_ns < LOOKS_EVERY_NS)
+    if (!stragglers->ranks || stragglers->idle_count == 0)
         return QN_STRAGGLER_NONE;
-    qn_held_task *held = NULL;
-    qn_straggler_advice advice = QN_STRAGGLER_NONE;
-    if (stragglers->idle_count > count_awaited(stragglers, now_ns))
-        advice = find_possible(stragglers, sched, now_ns, rank_out, &held);
-    if (advice == QN_STRAGGLER_NONE) {
-        stragglers->looked_ns = now_ns;
-        return advice;
+    if (now_ns - stragglers->looked_ns >= LOOKS_EVERY_NS + stragglers->rank_count * LOOK_NS_OF_RANK)
+        look(stragglers, now_ns);
+    while (stragglers->looked_ns == now_ns) {
+        const qn_straggler_finding *finding = tell_next(stragglers, sched, now_ns);
+        if (finding) {
+            *rank_out = finding->rank;
+            *task_out = finding->task;
+            return finding->advice;
+        }
+        if (!stragglers->has_refused)
+            break;
+        look(stragglers, now_ns); /* others come into question now */
     }
-    if (advice == QN_STRAGGLER_ASK) {
-        held->is_asked = true;
-        held->asked_ns = now_ns;
-    } else {
-        held->has_second = true; /* until it ends or is refused */
-    }
-    *task_out = held->task;
-    return advice;
+    return QN_STRAGGLER_NONE;
 }

@@ -25,8 +25,6 @@
 #include "runtime/base/status.h"
 #include "scheduler/scheduler.h"
 
-#define QN_STRAGGLERS_HAND_MAX 8
-
 typedef struct qn_held_task {
     uint32_t task;
     bool is_whole; /* once it is begun it cannot be left: what was unpacked before the place would be unpacked again */
@@ -37,34 +35,46 @@ typedef struct qn_held_task {
 } qn_held_task;
 
 typedef struct qn_rank_pace {
-    qn_held_task held[QN_STRAGGLERS_HAND_MAX]; /* [held_count], as they were given; it works on the first */
+    qn_held_task *held; /* [held_count] of [hand_max], as they were given; it works on the first */
     uint32_t held_count;
     uint32_t second; /* the task whose second it is; UINT32_MAX: none */
     uint64_t since_ns;
     uint64_t done_bytes, busy_ns; /* of what it is through with */
 } qn_rank_pace;
 
-typedef struct qn_stragglers {
-    qn_rank_pace *ranks; /* [rank_count]; NULL: nobody is asked for anything */
-    uint32_t rank_count;
-    bool makes_parts, may_second;
-    bool is_eager; /* as soon as a rank has nothing to do, whether it seems to pay or not */
-    uint32_t idle_count;
-    uint64_t done_bytes, busy_ns, looked_ns;
-} qn_stragglers;
-
-typedef struct qn_straggler_config {
-    uint32_t rank_count;
-    bool makes_parts; /* attempts make parts: they cannot be left to go on elsewhere */
-    bool may_second;  /* second attempts may be made */
-    bool is_eager;
-} qn_straggler_config;
-
 typedef enum qn_straggler_advice {
     QN_STRAGGLER_NONE,
     QN_STRAGGLER_ASK,    /* the rank to leave the task */
     QN_STRAGGLER_SECOND, /* another rank to begin it, too */
 } qn_straggler_advice;
+
+#define QN_STRAGGLER_FINDINGS_MAX 64 /* of a look, which goes through all ranks once */
+
+typedef struct qn_straggler_finding {
+    qn_straggler_advice advice;
+    uint32_t rank, task;
+    uint64_t gain_ns;
+} qn_straggler_finding;
+
+typedef struct qn_stragglers {
+    qn_rank_pace *ranks; /* [rank_count]; NULL: nobody is asked for anything */
+    qn_held_task *hands; /* [rank_count][hand_max] */
+    uint32_t rank_count, hand_max;
+    bool makes_parts, may_second;
+    bool is_eager; /* as soon as a rank has nothing to do, whether it seems to pay or not */
+    uint32_t idle_count;
+    uint64_t done_bytes, busy_ns, looked_ns;
+    qn_straggler_finding found[QN_STRAGGLER_FINDINGS_MAX]; /* when it looked last, what is worth most first */
+    uint32_t found_count, told_count;
+    bool has_refused; /* since then */
+} qn_stragglers;
+
+typedef struct qn_straggler_config {
+    uint32_t rank_count, hand_max; /* hand_max: tasks that a rank has in hand at most */
+    bool makes_parts;              /* attempts make parts: they cannot be left to go on elsewhere */
+    bool may_second;               /* second attempts may be made */
+    bool is_eager;
+} qn_straggler_config;
 
 /* QUERN_ERROR_NO_MEMORY. */
 quern_status qn_stragglers_init(qn_stragglers *stragglers, const qn_straggler_config *config, qn_error *error);

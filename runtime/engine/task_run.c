@@ -693,7 +693,7 @@ static void run_one(qn_stage_run *run, const qn_task *task, bool is_open)
     open_source *from = &run->tasks->from, *worker = &run->tasks->worker;
     bool keeps_source = run->tasks->is_parked;
     qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_MAP);
-    uint64_t start_ns = qn_clock_ns();
+    uint64_t start_ns = run->agent.began_ns = qn_clock_ns();
     if (open_reader(run, keeps_source ? worker : from, task->order.leg) != QUERN_OK)
         qn_agent_break(&run->agent, &run->agent.error);
     else if (task->lender != QN_AGENT_MASTERS)

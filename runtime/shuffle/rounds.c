@@ -22,10 +22,16 @@ static size_t stride_of(const qn_comm *comm, size_t round_bytes)
     return stride > QN_ROUNDS_CHUNK_BYTES_MIN ? stride : QN_ROUNDS_CHUNK_BYTES_MIN;
 }
 
+uint32_t qn_rounds_in_flight(const qn_comm *comm, size_t round_bytes)
+{
+    return stride_of(comm, round_bytes) < QN_ROUNDS_CHUNK_BYTES_GOOD ? 1 : QN_ROUNDS_IN_FLIGHT;
+}
+
 size_t qn_rounds_bytes(const qn_comm *comm, size_t round_bytes)
 {
     size_t stride = stride_of(comm, round_bytes);
-    return QN_ROUNDS_IN_FLIGHT * qn_exchange_bytes(comm, stride) + (comm->node_count > 1 ? stride : 0);
+    return qn_rounds_in_flight(comm, round_bytes) * qn_exchange_bytes(comm, stride) +
+           (comm->node_count > 1 ? stride : 0);
 }
 
 static qn_compression compression_of(const qn_comm *comm)
@@ -42,6 +48,7 @@ quern_status qn_rounds_init(qn_rounds *rounds, qn_comm *comm, uint32_t value_wor
     *rounds =
         (qn_rounds){.comm = comm, .value_words = value_words, .last = UINT64_MAX, .receive = receive, .user = user};
     rounds->compressor = (qn_compressor){.compression = compression_of(comm), .goes_one_way = true};
+    rounds->in_flight = qn_rounds_in_flight(comm, round_bytes);
     bool has_far = comm->node_count > 1;
     rounds->plain = has_far ? malloc(stride) : NULL;
     rounds->row_counts = calloc(comm->size, sizeof *rounds->row_counts);
@@ -52,7 +59,7 @@ quern_status qn_rounds_init(qn_rounds *rounds, qn_comm *comm, uint32_t value_wor
     if (!rounds->row_counts || !rounds->packed || !rounds->partial_sent_bytes || !rounds->partial_received ||
         (has_far && !rounds->plain))
         status = qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the shuffle");
-    for (uint32_t i = 0; i < QN_ROUNDS_IN_FLIGHT && status == QUERN_OK; i++)
+    for (uint32_t i = 0; i < rounds->in_flight && status == QUERN_OK; i++)
         status = qn_exchange_init(&rounds->exchanges[i], comm, stride, error);
     if (status != QUERN_OK)
         qn_rounds_fini(rounds);
@@ -75,12 +82,12 @@ void qn_rounds_fini(qn_rounds *rounds)
 
 static qn_exchange *exchange_of(qn_rounds *rounds, uint64_t round)
 {
-    return &rounds->exchanges[round % QN_ROUNDS_IN_FLIGHT];
+    return &rounds->exchanges[round % rounds->in_flight];
 }
 
 bool qn_rounds_is_open(const qn_rounds *rounds)
 {
-    return rounds->exchanges[rounds->started % QN_ROUNDS_IN_FLIGHT].state == QN_EXCHANGE_IDLE;
+    return rounds->exchanges[rounds->started % rounds->in_flight].state == QN_EXCHANGE_IDLE;
 }
 
 /* Of one pair of ranks in one round, so that what comes late or goes astray is noticed, too. */

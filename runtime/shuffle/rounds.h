@@ -4,7 +4,7 @@
  *
  * Intuition. A round is a bus that leaves only when somebody has luggage; then everybody gets on, most with nothing. A rank
  * writes rows straight into the chunks of the next round (one chunk for each rank, all of one size: that is all the flow
- * control there is, since a rank can then receive no more in a round than it has room for). Two rounds can be on their way.
+ * control there is, since a rank can then receive no more in a round than it has room for). Two rounds can be on their way, or one.
  *
  * Which rounds take place must be the same on all ranks. Round k takes place if any of these says so, and each of them
  * reaches every rank: the master's announcement (somebody asked it for one), or a MORE flag in the counts of round k - 1, or that
@@ -26,8 +26,11 @@
 #include "runtime/data/compress.h"
 #include "runtime/data/row.h"
 
-#define QN_ROUNDS_IN_FLIGHT       2
-#define QN_ROUNDS_CHUNK_BYTES_MIN 1024
+/* Chunks are of a KiB or more, but where there are so many ranks that this takes too much memory: then down to QN_ROUNDS_CHUNK_BYTES_MIN, of which a fifth is the header,
+ * and there is one round under way and not two. */
+#define QN_ROUNDS_IN_FLIGHT        2
+#define QN_ROUNDS_CHUNK_BYTES_GOOD 1024
+#define QN_ROUNDS_CHUNK_BYTES_MIN  256
 
 /* Takes a verified block of rows, or a whole row that came in fragments, of rank `from`. Rows: row_count rows in `bytes` bytes; packed
  * records if value_words is QN_BLOCK_PACKED. */
@@ -52,7 +55,8 @@ static inline uint32_t qn_rounds_group_of(const qn_comm *comm, uint32_t rank)
 typedef struct qn_rounds {
     qn_comm *comm;
     uint32_t value_words;
-    qn_exchange exchanges[QN_ROUNDS_IN_FLIGHT];
+    qn_exchange exchanges[QN_ROUNDS_IN_FLIGHT]; /* [in_flight] */
+    uint32_t in_flight;
     uint64_t started;                           /* rounds that this rank began */
     uint64_t completed;                         /* rounds whose rows were received */
     uint64_t counted;                           /* rounds whose counts were seen */
@@ -89,6 +93,8 @@ static inline void qn_rounds_accept_packed(qn_rounds *rounds, qn_rounds_receive_
     rounds->receive_packed = receive;
 }
 
+/* Rounds of this size that can be under way at once. */
+uint32_t qn_rounds_in_flight(const qn_comm *comm, size_t round_bytes);
 /* Memory of the rounds of this size. */
 size_t qn_rounds_bytes(const qn_comm *comm, size_t round_bytes);
 

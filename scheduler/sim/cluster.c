@@ -3,7 +3,8 @@
  * scheduler/sim/cluster.c: the cluster at work, from epoch to epoch and from failure to failure.
  *
  * A rank's orders stand in slots with begin and end, known as soon as the order is sent. So the timeline holds one happening for each task in
- * hand: its report. When an epoch is due all of them are taken off and put back as what becomes of them: done before the rank heard of
+ * hand: its report; or, where several are told of at once, its end, at which the rank tells what is done if it is enough or if nothing else is in hand. What was told stays
+ * in its slot until the master has taken the message. When an epoch is due all of them are taken off and put back as what becomes of them: done before the rank heard of
  * the pause, left at a border of a block, or not begun.
  */
 #include "scheduler/sim/cluster.h"
@@ -11,19 +12,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scheduler/hand_size.h"
 #include "scheduler/sim/cluster_curve.h"
+#include "scheduler/sim/cluster_shuffle.h"
 #include "scheduler/sim/draws.h"
 #include "scheduler/sim/sim_random.h"
 #include "scheduler/sim/sim_timeline.h"
 
-enum { CHUNK_BYTES_MIN = 1024, ROUNDS_IN_FLIGHT = 2, CURVE_PARTS = 128, PART_ALL = 65535 };
+enum { CURVE_PARTS = 128, PART_ALL = 65535 };
 
 static const double NS_PER_S = 1e9;
 
-typedef enum report_kind { REPORT_DONE, REPORT_LEFT } report_kind;
+typedef enum report_kind {
+    REPORT_DONE, /* of a task by itself, and of all that was done before it and not told */
+    REPORT_LEFT,
+    REPORT_TOLD, /* of all that was told */
+    TASK_ENDS,   /* no report: a rank may make one */
+} report_kind;
+
+typedef enum slot_state { SLOT_HELD, SLOT_DONE, SLOT_TOLD } slot_state;
 
 typedef struct slot {
     uint32_t task; /* QN_SCHED_NONE: empty */
+    uint16_t attempt, state;
     uint64_t begin_ns, end_ns;
 } slot;
 
@@ -37,8 +48,12 @@ typedef struct cluster {
     qn_sched *sched;
     void *sched_memory;
     uint32_t *rank_node;
-    uint64_t *free_ns;           /* [rank_count] when it has worked through its orders */
-    slot *slots;                 /* [rank_count][in_hand_max] */
+    uint64_t *free_ns;    /* [rank_count] when it has worked through its orders */
+    slot *slots;          /* [rank_count][hand_max] */
+    uint8_t *tells_every; /* [rank_count] tasks that the rank was asked to tell of at once */
+    uint32_t hand_max;
+    qn_hand_size hand_size;
+    uint64_t told_ns;            /* of work, in the present message */
     bool *saved_done;            /* [task_count] of the last epoch */
     uint16_t *part, *saved_part; /* of PART_ALL, that is done of a task that was left */
     uint64_t *node_fails_ns;     /* [node_count] */
@@ -48,11 +63,9 @@ typedef struct cluster {
     uint32_t visit_count;
     bool is_pausing, is_over;
     uint64_t paused_ns, tail_began_ns;
-    double since_ns;      /* work since the last epoch */
-    double task_extra_ns; /* that each task takes besides */
-    double exposed_ns;    /* of the shuffle, behind the last task */
-    double round_ns;      /* of the collectives of a round */
-    uint64_t hop_ns;      /* from rank to rank of what the master says to all */
+    double since_ns; /* work since the last epoch */
+    qn_cluster_shuffle shuffle;
+    uint64_t hop_ns; /* from rank to rank of what the master says to all */
     uint64_t second, second_messages;
 } cluster;
 
@@ -97,7 +110,7 @@ static uint64_t length_ns(const cluster *c, uint32_t task, uint32_t rank)
     if (c->part != NULL) {
         length *= 1 - (double)c->part[task] / PART_ALL;
     }
-    return 1 + (uint64_t)(length + c->task_extra_ns);
+    return 1 + (uint64_t)(length + c->shuffle.task_ns);
 }
 
 static uint64_t latency_ns(const cluster *c, uint32_t rank)
@@ -115,103 +128,12 @@ static uint64_t heard_ns(const cluster *c, uint64_t said_ns, uint32_t rank)
     return said_ns + levels * c->hop_ns;
 }
 
-static double min_of(double a, double b)
-{
-    return a < b ? a : b;
-}
-
-/* The shuffle. */
-
-static double round_links_ns(const qn_cluster_config *config, double bytes)
-{
-    double away = config->node_count > 1 ? 1 - 1.0 / config->node_count : 0;
-    return config->link_bytes_per_s <= 0 ? 0 : bytes * away / config->node_count / config->link_bytes_per_s * NS_PER_S;
-}
-
-static double depth_of(uint32_t count)
-{
-    double depth = 0;
-    for (uint32_t left = count - 1; left > 0; left /= 2) {
-        depth++;
-    }
-    return depth;
-}
-
-/* The collectives of a round among so many: what a rank spends on its messages, and what the last of them waits. */
-static double collectives_ns(const qn_cluster_config *config, uint32_t count, uint64_t latency_ns)
-{
-    return 2.0 * (count - 1) * (double)config->exchange_ns + 2 * depth_of(count) * (double)latency_ns;
-}
-
-static double two_level_round_ns(const qn_cluster_config *config, double bytes)
-{
-    double copies_ns = config->copy_bytes_per_s > 0 ? bytes / config->copy_bytes_per_s * NS_PER_S : 0;
-    uint32_t node_size = config->rank_count / config->node_count;
-    return collectives_ns(config, node_size, config->node_latency_ns) +
-           collectives_ns(config, config->node_count, config->latency_ns) + copies_ns;
-}
-
-/* bytes: of a rank in a round. */
-static void choose_levels(cluster *c, double bytes)
-{
-    const qn_cluster_config *config = c->config;
-    bool can = config->node_count > 1 && config->rank_count % config->node_count == 0 &&
-               config->rank_count > config->node_count;
-    c->result.levels = 1;
-    c->round_ns = collectives_ns(config, config->rank_count, config->latency_ns);
-    if (!can || config->levels == 1) {
-        return;
-    }
-    double two_ns = two_level_round_ns(config, bytes);
-    if (config->levels == 2 || two_ns < c->round_ns) {
-        c->result.levels = 2;
-        c->round_ns = two_ns;
-    }
-}
-
-static bool compresses(const qn_cluster_config *config)
-{
-    return config->packed_share > 0 && config->packed_share < 1;
-}
-
-static void plan_shuffle(cluster *c)
-{
-    const qn_cluster_config *config = c->config;
-    uint64_t chunk_bytes = config->round_bytes / config->rank_count;
-    chunk_bytes = chunk_bytes > CHUNK_BYTES_MIN ? chunk_bytes : CHUNK_BYTES_MIN;
-    double rank_bytes = (double)config->shuffle_bytes / config->rank_count;
-    double round_bytes = (double)chunk_bytes * config->rank_count;
-    choose_levels(c, min_of(round_bytes, rank_bytes));
-    if (compresses(config) && config->pack_bytes_per_s > 0) {
-        c->round_ns += min_of(round_bytes, rank_bytes) / config->pack_bytes_per_s * NS_PER_S;
-    }
-    c->result.round_buffer_bytes = ROUNDS_IN_FLIGHT * (1 + c->result.levels) * chunk_bytes * config->rank_count;
-    double rounds = rank_bytes / round_bytes;
-    rounds = config->rank_count == 1 || config->shuffle_bytes == 0 ? 0 : (double)(uint64_t)rounds + 1;
-    c->result.round_count = (uint32_t)min_of(rounds, UINT32_MAX);
-
-    double early_rounds = rounds * (1 - config->late_share);
-    double packed_share = compresses(config) ? config->packed_share : 1;
-    double links_ns = round_links_ns(config, packed_share * (double)config->shuffle_bytes);
-    double even_ns = (double)config->task_ns * config->task_count / config->rank_count;
-    c->task_extra_ns = (double)config->task_overhead_ns;
-    if (config->task_count > 0) {
-        c->task_extra_ns += early_rounds * c->round_ns * config->rank_count / config->task_count;
-    }
-    double hidden_ns = min_of(links_ns * (1 - config->late_share), even_ns);
-    c->exposed_ns = links_ns - hidden_ns + rounds * config->late_share * c->round_ns;
-    if (rounds > 0) {
-        c->exposed_ns += c->round_ns; /* the one that says that all have ended */
-    }
-}
-
 /* The master. */
 
 static uint64_t visit_after(const cluster *c, uint64_t arrival_ns)
 {
     uint64_t poll_ns = c->config->poll_ns;
-    uint64_t next_ns = c->visit_ns + poll_ns;
-    next_ns = next_ns > c->master_free_ns ? next_ns : c->master_free_ns;
+    uint64_t next_ns = (c->visit_ns > c->master_free_ns ? c->visit_ns : c->master_free_ns) + poll_ns;
     if (arrival_ns <= next_ns) {
         return next_ns;
     }
@@ -233,27 +155,42 @@ static void count_message(cluster *c, uint64_t messages, uint64_t tasks_done)
 }
 
 /* The clock becomes that of the master when it has taken the message. */
+/* The clock becomes that of the master when it has done something that takes so long. */
+static void master_works(cluster *c, uint64_t ns)
+{
+    c->master_free_ns += ns;
+    c->now_ns = c->master_free_ns;
+    c->result.master_busy_ns += (double)ns;
+}
+
+static bool is_look_over(const cluster *c, uint64_t arrival_ns)
+{
+    const qn_cluster_config *config = c->config;
+    bool has_taken_enough = config->batch_max > 0 && c->visit_count == config->batch_max;
+    bool has_looked_enough = config->look_ns > 0 && c->master_free_ns - c->visit_ns >= config->look_ns;
+    return arrival_ns > c->master_free_ns || has_taken_enough || has_looked_enough;
+}
+
 static void master_takes(cluster *c, uint64_t arrival_ns)
 {
-    if (arrival_ns > c->visit_ns || c->visit_count == c->config->batch_max) {
+    if (is_look_over(c, arrival_ns)) {
         c->visit_ns = visit_after(c, arrival_ns);
         c->master_free_ns = c->visit_ns;
         c->visit_count = 0;
     }
     c->visit_count++;
-    c->master_free_ns += c->config->receive_ns;
-    c->result.master_busy_ns += (double)c->config->receive_ns;
+    master_works(c, c->config->receive_ns);
     double waited_ns = (double)(c->master_free_ns - arrival_ns);
     if (waited_ns > c->result.longest_queue_ns) {
         c->result.longest_queue_ns = waited_ns;
     }
     c->result.messages++;
-    c->now_ns = c->master_free_ns;
 }
 
+/* A report: when it is sent, or the end of a task. */
 static void report(cluster *c, report_kind kind, uint64_t time_ns, uint32_t rank, uint32_t task, uint32_t attempt)
 {
-    qn_sim_happening arrival = {.time_ns = time_ns + latency_ns(c, rank),
+    qn_sim_happening arrival = {.time_ns = time_ns + (kind == TASK_ENDS ? 0 : latency_ns(c, rank)),
                                 .kind = (uint16_t)kind,
                                 .rank = rank,
                                 .task = task,
@@ -263,10 +200,15 @@ static void report(cluster *c, report_kind kind, uint64_t time_ns, uint32_t rank
     }
 }
 
-static slot *find_slot(cluster *c, uint32_t rank, uint32_t task)
+static slot *hand_of(const cluster *c, uint32_t rank)
 {
-    slot *hand = &c->slots[(size_t)rank * c->config->in_hand_max];
-    for (uint32_t i = 0; i < c->config->in_hand_max; i++) {
+    return &c->slots[(size_t)rank * c->hand_max];
+}
+
+static slot *find_slot(const cluster *c, uint32_t rank, uint32_t task)
+{
+    slot *hand = hand_of(c, rank);
+    for (uint32_t i = 0; i < c->hand_max; i++) {
         if (hand[i].task == task) {
             return &hand[i];
         }
@@ -274,12 +216,13 @@ static slot *find_slot(cluster *c, uint32_t rank, uint32_t task)
     return NULL;
 }
 
-static void send_order(cluster *c, const qn_sched_action *run)
+/* begins_message: the one before was for another rank. */
+static void send_order(cluster *c, const qn_sched_action *run, bool begins_message)
 {
-    c->master_free_ns += c->config->send_ns;
-    c->now_ns = c->master_free_ns;
-    c->result.master_busy_ns += (double)c->config->send_ns;
+    master_works(c, begins_message ? c->config->send_ns : c->config->send_task_ns);
     c->result.orders++;
+    c->result.order_messages += begins_message;
+    c->tells_every[run->rank] = (uint8_t)c->hand_size.batch;
     uint64_t arrival_ns = c->now_ns + latency_ns(c, run->rank);
     uint64_t *free_ns = &c->free_ns[run->rank];
     slot *place = find_slot(c, run->rank, QN_SCHED_NONE);
@@ -288,25 +231,29 @@ static void send_order(cluster *c, const qn_sched_action *run)
         return;
     }
     place->task = run->task;
+    place->attempt = (uint16_t)run->attempt;
+    place->state = SLOT_HELD;
     place->begin_ns = arrival_ns > *free_ns ? arrival_ns : *free_ns;
     place->end_ns = place->begin_ns + length_ns(c, run->task, run->rank);
     *free_ns = place->end_ns;
-    report(c, REPORT_DONE, place->end_ns, run->rank, run->task, run->attempt);
+    report(c, c->hand_size.batch > 1 ? TASK_ENDS : REPORT_DONE, place->end_ns, run->rank, run->task, run->attempt);
 }
 
 static void carry_out(cluster *c)
 {
     qn_sched_action action;
-    uint64_t orders = c->result.orders;
+    uint64_t messages = c->result.order_messages;
+    uint32_t rank_before = QN_SCHED_NONE;
     while (c->result.broken == NULL && qn_sched_next(c->sched, &action)) {
         if (action.kind == QN_SCHED_RUN) {
-            send_order(c, &action);
+            send_order(c, &action, action.rank != rank_before);
+            rank_before = action.rank;
         } else {
             c->is_over = true;
             c->result.finished = action.kind == QN_SCHED_FINISH;
         }
     }
-    count_message(c, c->result.orders - orders, 0);
+    count_message(c, c->result.order_messages - messages, 0);
     if (c->tail_began_ns == 0 && qn_sched_get_counts(c->sched).pending == 0) {
         c->tail_began_ns = c->now_ns;
     }
@@ -330,22 +277,84 @@ static void count_work(cluster *c, uint64_t begin_ns, uint64_t end_ns)
     }
 }
 
-static void take_report(cluster *c, const qn_sim_happening *what)
+static void take_done(cluster *c, uint32_t rank, slot *place)
 {
-    master_takes(c, what->time_ns);
+    uint32_t task = place->task;
+    place->task = QN_SCHED_NONE;
+    count_work(c, place->begin_ns, place->end_ns);
+    c->told_ns += place->end_ns - place->begin_ns;
+    tell(c, QN_SCHED_TASK_DONE, rank, task, place->attempt);
+}
+
+/* Of a rank, what it has done and did not tell by itself: all that is told with a report of this kind. */
+static uint32_t take_all_done(cluster *c, report_kind kind, uint32_t rank)
+{
+    uint32_t count = 0;
+    slot *hand = hand_of(c, rank);
+    for (uint32_t i = 0; i < c->hand_max; i++) {
+        if (hand[i].task != QN_SCHED_NONE && hand[i].state >= (kind == REPORT_TOLD ? SLOT_TOLD : SLOT_DONE)) {
+            take_done(c, rank, &hand[i]);
+            count++;
+        }
+    }
+    return count;
+}
+
+static uint32_t take_report_of_task(cluster *c, const qn_sim_happening *what)
+{
     slot *place = find_slot(c, what->rank, what->task);
     if (place == NULL) {
         c->result.broken = "a report of a task that is in no hand";
-        return;
+        return 0;
+    }
+    if (what->kind == REPORT_DONE) {
+        take_done(c, what->rank, place);
+        return 1;
     }
     place->task = QN_SCHED_NONE;
-    bool is_done = what->kind == REPORT_DONE;
-    if (is_done) {
-        count_work(c, place->begin_ns, place->end_ns);
+    tell(c, QN_SCHED_TASK_GIVEN_BACK, what->rank, what->task, what->attempt);
+    return 0;
+}
+
+static void take_report(cluster *c, const qn_sim_happening *what)
+{
+    master_takes(c, what->time_ns);
+    c->told_ns = 0;
+    uint32_t done_count = take_all_done(c, (report_kind)what->kind, what->rank);
+    if (what->kind != REPORT_TOLD) {
+        done_count += take_report_of_task(c, what);
     }
-    count_message(c, 1, is_done);
-    tell(c, is_done ? QN_SCHED_TASK_DONE : QN_SCHED_TASK_GIVEN_BACK, what->rank, what->task, what->attempt);
+    if (done_count > 1) {
+        master_works(c, (done_count - 1) * c->config->receive_task_ns);
+    }
+    count_message(c, 1, done_count);
+    qn_hand_size_note(&c->hand_size, done_count, c->told_ns, c->now_ns);
+    qn_sched_set_hand(c->sched, what->rank, qn_hand_size_get(&c->hand_size));
+    if (qn_hand_size_get(&c->hand_size) > c->result.hand_most) {
+        c->result.hand_most = qn_hand_size_get(&c->hand_size);
+    }
     carry_out(c);
+}
+
+/* A rank tells what is done, if it is as much as was asked for, or it has nothing to go on with. */
+static void end_task(cluster *c, const qn_sim_happening *what)
+{
+    uint32_t done_count = 0;
+    bool goes_on = false;
+    slot *hand = hand_of(c, what->rank);
+    find_slot(c, what->rank, what->task)->state = SLOT_DONE;
+    for (uint32_t i = 0; i < c->hand_max; i++) {
+        bool is_there = hand[i].task != QN_SCHED_NONE;
+        done_count += is_there && hand[i].state == SLOT_DONE;
+        goes_on |= is_there && hand[i].state == SLOT_HELD && hand[i].begin_ns <= what->time_ns;
+    }
+    if (goes_on && done_count < c->tells_every[what->rank]) {
+        return;
+    }
+    for (uint32_t i = 0; i < c->hand_max; i++) {
+        hand[i].state = hand[i].state == SLOT_DONE ? SLOT_TOLD : hand[i].state;
+    }
+    report(c, REPORT_TOLD, what->time_ns, what->rank, QN_SCHED_NONE, 0);
 }
 
 /* Epochs. */
@@ -365,9 +374,16 @@ static double disk_ns(const cluster *c, uint64_t bytes)
 /* What becomes of a task in hand, when its rank hears that it is to leave it. */
 static void leave(cluster *c, qn_sim_happening *what)
 {
-    slot *place = find_slot(c, what->rank, what->task);
+    slot *place = what->kind == REPORT_TOLD ? NULL : find_slot(c, what->rank, what->task);
     uint64_t pause_ns = heard_ns(c, c->paused_ns, what->rank);
-    if (place == NULL || place->end_ns <= pause_ns) {
+    if (place == NULL) {
+        return;
+    }
+    if (what->kind == TASK_ENDS) { /* a rank that is to rest tells at once */
+        what->kind = REPORT_DONE;
+        what->time_ns += latency_ns(c, what->rank);
+    }
+    if (place->end_ns <= pause_ns) {
         return;
     }
     uint64_t stop_ns = pause_ns;
@@ -420,7 +436,7 @@ static bool cut(cluster *c)
 {
     const qn_cluster_config *config = c->config;
     uint64_t bytes = state_bytes_now(c);
-    double rest_ns = depth_of(config->rank_count) * (double)c->hop_ns + 2 * c->round_ns;
+    double rest_ns = qn_cluster_depth(config->rank_count) * (double)c->hop_ns + 2 * c->shuffle.round_ns;
     uint64_t end_ns = c->now_ns + config->sync_ns + (uint64_t)(rest_ns + disk_ns(c, bytes));
     if (end_ns >= c->fails_ns) {
         crash(c);
@@ -479,7 +495,7 @@ static bool begin(cluster *c);
 static void crash(cluster *c)
 {
     uint64_t failed_ns = c->fails_ns, start_ns = failed_ns + c->config->restart_ns;
-    for (size_t i = 0; i < (size_t)c->config->rank_count * c->config->in_hand_max; i++) {
+    for (size_t i = 0; i < (size_t)c->config->rank_count * c->hand_max; i++) {
         const slot *place = &c->slots[i];
         if (place->task != QN_SCHED_NONE) {
             count_work(c, place->begin_ns, place->end_ns < failed_ns ? place->end_ns : failed_ns);
@@ -508,11 +524,13 @@ static void crash(cluster *c)
 static bool begin(cluster *c)
 {
     const qn_cluster_config *config = c->config;
+    qn_hand_size_init(&c->hand_size, c->hand_max, config->task_batch, c->now_ns);
     qn_sched_config sched_config = {
         .rank_count = config->rank_count,
         .node_count = config->node_count,
         .task_count = config->task_count,
-        .in_hand_max = config->in_hand_max,
+        .in_hand_max = c->hand_max,
+        .in_hand_begin = qn_hand_size_get(&c->hand_size),
         .attempt_count_max = config->attempt_count_max,
         .rank_node = c->rank_node,
         .task_done = c->saved_done,
@@ -526,7 +544,7 @@ static bool begin(cluster *c)
     if (c->part != NULL) {
         memcpy(c->part, c->saved_part, config->task_count * sizeof *c->part);
     }
-    for (size_t i = 0; i < (size_t)config->rank_count * config->in_hand_max; i++) {
+    for (size_t i = 0; i < (size_t)config->rank_count * c->hand_max; i++) {
         c->slots[i].task = QN_SCHED_NONE;
     }
     for (uint32_t rank = 0; rank < config->rank_count; rank++) {
@@ -549,8 +567,8 @@ static bool begin(cluster *c)
 /* When the last task is over there is what came late, and a word to all. False: a node failed in between. */
 static bool end(cluster *c)
 {
-    double word_ns = depth_of(c->config->rank_count) * (double)c->hop_ns;
-    uint64_t end_ns = c->now_ns + (uint64_t)(c->exposed_ns + word_ns);
+    double word_ns = qn_cluster_depth(c->config->rank_count) * (double)c->hop_ns;
+    uint64_t end_ns = c->now_ns + (uint64_t)(c->shuffle.exposed_ns + word_ns);
     if (end_ns >= c->fails_ns) {
         c->is_over = c->result.finished = false;
         crash(c);
@@ -574,6 +592,8 @@ static void step(cluster *c)
         c->result.broken = "nothing moves any more and there is no verdict";
     } else if (what.time_ns >= c->fails_ns) {
         crash(c);
+    } else if (what.kind == TASK_ENDS) {
+        end_task(c, &what);
     } else {
         take_report(c, &what);
         pause_if_due(c);
@@ -613,10 +633,10 @@ static bool is_valid(const qn_cluster_config *config)
     bool has_spread = config->lengths == QN_CLUSTER_CONSTANT ||
                       (config->spread > (config->lengths == QN_CLUSTER_PARETO ? 1 : 0) && config->spread < 100);
     return config->rank_count > 0 && config->node_count > 0 && config->node_count <= config->rank_count &&
-           config->task_ns > 0 && config->batch_max > 0 && has_spread && config->late_share >= 0 &&
-           config->late_share <= 1 && config->slow_share >= 0 && config->slow_share <= 1 &&
+           config->task_ns > 0 && has_spread && config->late_share >= 0 && config->late_share <= 1 &&
+           config->slow_share >= 0 && config->slow_share <= 1 &&
            (config->slow_share <= 0 || config->slow_factor >= 1) && (config->failure_ns <= 0 || config->shape > 0.1) &&
-           config->in_hand_max > 0 && config->in_hand_max <= QN_SCHED_IN_HAND_MAX;
+           2 * config->task_batch <= QN_SCHED_IN_HAND_MAX;
 }
 
 static bool build(cluster *c)
@@ -625,9 +645,12 @@ static bool build(cluster *c)
     size_t tasks = (size_t)config->task_count + 1;
     c->rank_node = calloc(config->rank_count, sizeof *c->rank_node);
     c->free_ns = calloc(config->rank_count, sizeof *c->free_ns);
-    c->slots = calloc((size_t)config->rank_count * config->in_hand_max, sizeof *c->slots);
+    c->hand_max = qn_hand_size_limit(config->task_count, config->rank_count);
+    c->slots = calloc((size_t)config->rank_count * c->hand_max, sizeof *c->slots);
+    c->tells_every = calloc(config->rank_count, sizeof *c->tells_every);
     c->node_fails_ns = calloc(config->node_count, sizeof *c->node_fails_ns);
-    bool has_all = c->rank_node != NULL && c->free_ns != NULL && c->slots != NULL && c->node_fails_ns != NULL;
+    bool has_all = c->rank_node != NULL && c->free_ns != NULL && c->slots != NULL && c->tells_every != NULL &&
+                   c->node_fails_ns != NULL;
     if (config->epochs != NULL) {
         c->saved_done = calloc(tasks, sizeof *c->saved_done);
         c->part = calloc(tasks, sizeof *c->part);
@@ -647,6 +670,7 @@ static void tear_down(cluster *c)
     free(c->rank_node);
     free(c->free_ns);
     free(c->slots);
+    free(c->tells_every);
     free(c->saved_done);
     free(c->part);
     free(c->saved_part);
@@ -661,7 +685,10 @@ bool qn_cluster_run(const qn_cluster_config *config, qn_cluster_result *result_o
     cluster c = {.config = config, .random = config->seed, .hop_ns = config->latency_ns + config->poll_ns / 2};
     bool played = build(&c);
     if (played) {
-        plan_shuffle(&c);
+        c.shuffle = qn_cluster_shuffle_plan(config);
+        c.result.levels = c.shuffle.levels;
+        c.result.round_count = c.shuffle.round_count;
+        c.result.round_buffer_bytes = c.shuffle.buffer_bytes;
         c.result.ideal_ns = even_work_ns(&c);
         qn_cluster_curve_init(&c.result, (uint64_t)(c.result.ideal_ns / CURVE_PARTS));
         play(&c);
@@ -669,7 +696,7 @@ bool qn_cluster_run(const qn_cluster_config *config, qn_cluster_result *result_o
     }
     if (played) {
         c.result.makespan_ns = (double)c.now_ns;
-        c.result.overhead_ns = c.task_extra_ns * config->task_count;
+        c.result.overhead_ns = c.shuffle.task_ns * config->task_count;
         if (c.result.broken == NULL) {
             c.result.broken = qn_sched_check(c.sched);
         }

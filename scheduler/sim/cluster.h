@@ -6,10 +6,10 @@
  * jobs, event by event. Around it stands what decides the time: a master that looks for messages now and then and needs time for each;
  * ranks of unequal speed with tasks of unequal length; messages that take time; a file system and links that are shared; nodes that fail.
  *
- * Model. One happening a task: the arrival of its report. A rank works through its orders without a gap, so when an order is sent, when it
- * ends is known.
- *  - The master looks at its messages every poll_ns while it has nothing else to do, and takes batch_max of them at once; each costs
- *    receive_ns, each order that follows send_ns.
+ * Model. A rank works through its orders without a gap, so when an order is sent, when it ends is known: a happening for each task.
+ *  - The master looks at its messages every poll_ns while it has nothing else to do, and takes them for look_ns, or batch_max of them. How many tasks a rank is given,
+ *    and tells of, at once is decided as in real jobs (hand_size.h). A message of one task costs receive_ns, with the orders that follow send_ns for each rank; each
+ *    further task of it receive_task_ns, or send_task_ns.
  *  - A task takes what was drawn for it, on a slow rank slow_factor times that; never less than its bytes take if all ranks read at once; and
  *    task_overhead_ns.
  *  - The shuffle is rounds of round_bytes a rank. A round costs each rank exchange_ns for each message (two for each other rank), which is
@@ -46,7 +46,7 @@ typedef struct qn_cluster_epochs {
 
 typedef struct qn_cluster_config {
     uint64_t seed;
-    uint32_t rank_count, node_count, task_count, in_hand_max, attempt_count_max; /* as in qn_sched_config */
+    uint32_t rank_count, node_count, task_count, attempt_count_max; /* as in qn_sched_config */
     qn_cluster_lengths lengths;
     uint64_t task_ns;  /* > 0; on average */
     double spread;     /* LOGNORMAL: sigma of the logarithm; PARETO: alpha, above 1 */
@@ -54,8 +54,10 @@ typedef struct qn_cluster_config {
     double slow_factor;
     uint64_t task_overhead_ns, block_ns; /* block: what a rank works on at once, and so the time to leave a task */
 
-    uint64_t receive_ns, send_ns, poll_ns; /* of the master */
-    uint32_t batch_max;                    /* > 0 */
+    uint64_t receive_ns, send_ns, poll_ns, look_ns; /* of the master; look_ns 0: without a bound */
+    uint64_t receive_task_ns, send_task_ns;
+    uint32_t batch_max;  /* messages; 0: without a bound */
+    uint32_t task_batch; /* tasks that a rank tells of at once; 0: by the load */
 
     uint64_t latency_ns, node_latency_ns;      /* between nodes, and within the node of the master */
     double link_bytes_per_s, disk_bytes_per_s; /* of a node; of the file system, shared; 0: without a bound */
@@ -63,6 +65,7 @@ typedef struct qn_cluster_config {
     uint64_t shuffle_bytes;                    /* that all ranks together send */
     double late_share;                         /* of these is sent when the last task is over */
     uint64_t round_bytes, exchange_ns;
+    uint64_t rank_memory_bytes; /* by which chunks become smaller; 0: it is enough */
     uint32_t levels; /* of rounds; 2: on one all the same where nodes have unequal ranks, or one; 0: what takes less */
     double copy_bytes_per_s; /* of a rank, all copies that two levels take together; 0: without a bound */
     double packed_share;     /* 0 or 1: nothing is compressed */
@@ -96,8 +99,9 @@ typedef struct qn_cluster_result {
     double epochs_ns;   /* in which nobody worked */
     double down_ns;     /* between a failure and the next start */
     double master_busy_ns;
-    double longest_queue_ns; /* that a message waited for the master */
-    uint64_t messages, orders, peak_messages_per_s;
+    double longest_queue_ns;                                        /* that a message waited for the master */
+    uint64_t messages, orders, order_messages, peak_messages_per_s; /* orders: tasks that were given */
+    uint32_t hand_most;                                             /* tasks that a rank might hold, at most */
     uint32_t failures, epochs, round_count, levels;
     uint64_t round_buffer_bytes; /* of a rank, for its exchanges */
     uint64_t scheduler_bytes, event_count;

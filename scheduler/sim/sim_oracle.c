@@ -291,7 +291,7 @@ static const char *judge_run(const qn_sim_oracle *oracle, const qn_sched_action 
     if (run->attempt != task->attempt + 1 || run->attempt > oracle->attempt_count_max) {
         return "an attempt number is out of order or above the bound";
     }
-    if (rank->hand_count > 0 && pending_count(oracle) <= oracle->alive_count) {
+    if (rank->hand_count > 0 && pending_count(oracle) <= (uint64_t)rank->hand_count * oracle->alive_count) {
         return "a reserve was handed out near the end";
     }
     if (rank->hand_count > 0 && could_idle_rank_take(oracle)) {
@@ -361,7 +361,8 @@ const char *qn_sim_oracle_see_action(qn_sim_oracle *oracle, const qn_sched_actio
 
 static const char *judge_reserves(const qn_sim_oracle *oracle)
 {
-    bool due = oracle->partly_filled_count > 0 && pending_count(oracle) > oracle->alive_count;
+    uint64_t held_most = oracle->in_hand_max - 1; /* by a rank that has room */
+    bool due = oracle->partly_filled_count > 0 && pending_count(oracle) > held_most * oracle->alive_count;
     bool somebody_can = oracle->fresh_count > 0 || oracle->partly_filled_count >= oracle->attempt_count_max;
     return due && somebody_can ? "a rank did not get its reserve while tasks were plenty" : NULL;
 }

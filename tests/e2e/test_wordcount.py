@@ -166,6 +166,16 @@ def splits_of_any_size_give_the_same_bytes(t):
 
 
 @test
+def tasks_in_batches_give_the_same_bytes(t):
+    files = small_files()
+    folder = write_tree(t, "nasty", files)
+    whole = count_tree(t, None, folder, files)
+    for n, batch, speculate in ((1, 4, "auto"), (2, 32, "off"), (3, 3, "on"), (7, 8, "auto")):
+        data = count_tree(t, n, folder, files, "--quern-split-bytes=32", "--quern-task-batch=%d" % batch, "--quern-speculate=" + speculate)
+        t.check(data == whole, "n=%s with batches of %d tasks gives another order" % (n, batch))
+
+
+@test
 def words_that_cross_split_borders_are_counted_once(t):
     rng = random.Random(3)
     words = [b"%d:" % i + b"x" * rng.choice((0, 1, 5, 6, 7, 8, 20, 63, 64, 65, 200)) for i in range(250)]

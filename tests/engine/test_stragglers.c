@@ -10,6 +10,8 @@
 
 #define MS QN_NS_PER_MS
 
+enum { HAND_MAX = 8 };
+
 static qn_stragglers stragglers;
 static uint64_t now_ns;
 static qn_sched *sched; /* of ranks that all may take all, unless a test makes another one */
@@ -39,7 +41,8 @@ static void build_for_all(void)
 static void begin(uint32_t ranks, bool makes_parts, bool may_second)
 {
     qn_error error = {0};
-    qn_straggler_config config = {.rank_count = ranks, .makes_parts = makes_parts, .may_second = may_second};
+    qn_straggler_config config = {
+        .rank_count = ranks, .hand_max = HAND_MAX, .makes_parts = makes_parts, .may_second = may_second};
     qn_stragglers_fini(&stragglers);
     ck_assert_int_eq(qn_stragglers_init(&stragglers, &config, &error), QUERN_OK);
     now_ns = 1000 * MS;
@@ -169,6 +172,31 @@ START_TEST(what_is_not_begun_is_asked_for_first_and_at_once)
 }
 END_TEST
 
+START_TEST(of_many_ranks_a_look_asks_as_many_as_it_can_note_and_the_next_one_the_rest)
+{
+    enum { BUSY = 100, OFFSET = 1000 };
+    static const uint32_t nodes[2 * BUSY] = {0};
+    begin(2 * BUSY, false, true);
+    build(&(qn_sched_config){.rank_count = 2 * BUSY,
+                             .node_count = 1,
+                             .task_count = 2 * OFFSET,
+                             .in_hand_max = 2,
+                             .attempt_count_max = 4,
+                             .rank_node = nodes});
+    for (uint32_t rank = 0; rank < BUSY; rank++) {
+        give(rank, rank, 1000);
+        give(rank, OFFSET + rank, 1000);
+    }
+    for (uint32_t rank = 0; rank < QN_STRAGGLER_FINDINGS_MAX; rank++)
+        expect(QN_STRAGGLER_ASK, rank, OFFSET + rank);
+    expect_nothing();
+    now_ns += 10 * MS;
+    for (uint32_t rank = QN_STRAGGLER_FINDINGS_MAX; rank < BUSY; rank++)
+        expect(QN_STRAGGLER_ASK, rank, OFFSET + rank);
+    expect_nothing();
+}
+END_TEST
+
 START_TEST(no_more_are_asked_than_have_nothing_to_do)
 {
     begin(4, false, true);
@@ -288,6 +316,7 @@ int main(void)
         a_part_is_begun_a_second_time_if_there_is_time_to_make_all_of_it,
         a_task_that_is_overdue_is_foreseen_to_take_as_long_again,
         what_is_not_begun_is_asked_for_first_and_at_once,
+        of_many_ranks_a_look_asks_as_many_as_it_can_note_and_the_next_one_the_rest,
         no_more_are_asked_than_have_nothing_to_do,
         what_cannot_be_left_once_begun_is_not_asked_for,
         who_nobody_could_help_is_asked_when_somebody_can,

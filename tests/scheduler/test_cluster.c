@@ -21,12 +21,10 @@ static qn_cluster_config calm(uint32_t ranks, uint32_t nodes, uint32_t tasks)
         .rank_count = ranks,
         .node_count = nodes,
         .task_count = tasks,
-        .in_hand_max = 2,
         .attempt_count_max = 4,
         .task_ns = SECOND_NS,
         .slow_factor = 1,
         .block_ns = SECOND_NS / 1000,
-        .batch_max = 64,
         .round_bytes = 1 << 20,
         .shape = 1,
         .restart_count_max = 1000,
@@ -131,6 +129,25 @@ START_TEST(a_master_that_looks_seldom_takes_as_many_messages_as_a_look_allows)
     config.batch_max = 4;
     config.poll_ns = SECOND_NS / 1000;
     assert_near(run(&config).makespan_ns, 20000.0 / 4 * 1e6, 0.2);
+}
+END_TEST
+
+START_TEST(where_tasks_are_short_several_go_into_a_message_and_the_master_keeps_up)
+{
+    qn_cluster_config config = calm(10000, 100, 1000000);
+    config.task_ns = SECOND_NS / 50;
+    config.receive_ns = 1000;
+    config.send_ns = 1500;
+    config.receive_task_ns = config.send_task_ns = 100;
+    qn_cluster_result many = run(&config);
+    config.task_batch = 1;
+    qn_cluster_result single = run(&config);
+    ck_assert(many.order_messages < many.orders / 3 && many.messages < many.orders / 3);
+    ck_assert_uint_gt(many.hand_most, 10);
+    ck_assert_uint_eq(single.messages, single.orders);
+    ck_assert_uint_eq(single.hand_most, 2);
+    assert_near(many.makespan_ns, many.ideal_ns, 0.05);
+    assert_near(single.makespan_ns, 1000000 * 2500.0, 0.1);
 }
 END_TEST
 
@@ -323,6 +340,7 @@ int main(void)
         equal_tasks_on_calm_ranks_take_the_ideal_time,
         a_rank_waits_for_its_next_order_only_where_the_master_is_too_slow,
         a_master_that_looks_seldom_takes_as_many_messages_as_a_look_allows,
+        where_tasks_are_short_several_go_into_a_message_and_the_master_keeps_up,
         slow_nodes_get_fewer_tasks,
         a_file_system_that_is_too_slow_decides,
         epochs_lose_no_work_and_cost_what_they_take,

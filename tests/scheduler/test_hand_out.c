@@ -4,6 +4,13 @@
  */
 #include "tests/scheduler/sched_kit.h"
 
+static void build_begin(uint32_t rank_count, uint32_t task_count, uint32_t in_hand_max, uint32_t in_hand_begin)
+{
+    qn_sched_config config = plain_config(rank_count, task_count, in_hand_max, 1);
+    config.in_hand_begin = in_hand_begin;
+    build(&config);
+}
+
 /* Reserves. */
 
 START_TEST(idle_ranks_come_before_reserves)
@@ -19,14 +26,57 @@ START_TEST(idle_ranks_come_before_reserves)
 }
 END_TEST
 
-START_TEST(reserves_are_dealt_in_turns)
+START_TEST(with_tasks_for_all_hands_one_rank_is_filled_after_the_other)
 {
-    build_plain(2, 100, 3, 1);
+    build_plain(2, 100, 4, 1);
+    ready(0);
+    ready(1);
+    expect_run(0, 0, 1);
+    expect_run(1, 1, 1);
+    for (uint32_t task = 2; task < 8; task++) {
+        expect_run(task < 5 ? 0 : 1, task, 1);
+    }
+    expect_nothing();
+}
+END_TEST
+
+START_TEST(with_less_reserves_are_dealt_in_turns_to_who_holds_fewest)
+{
+    build_plain(2, 10, 4, 1);
     ready(0);
     ready(1);
     for (uint32_t task = 0; task < 6; task++) {
+        expect_run(task % 2, task,
+                   1); /* 4 are left, and a fourth one each would take as many as there are to go round */
+    }
+    expect_nothing();
+    done(1, 1, 1);
+    done(1, 3, 1);
+    expect_run(1, 6, 1);
+    expect_nothing(); /* 3 are left: each has 2, and no third */
+}
+END_TEST
+
+START_TEST(a_rank_holds_what_it_may_and_keeps_what_it_has)
+{
+    build_begin(2, 100, 8, 2);
+    ready(0);
+    ready(1);
+    for (uint32_t task = 0; task < 4; task++) {
         expect_run(task % 2, task, 1);
     }
+    qn_sched_set_hand(sched, 1, 4);
+    expect_run(1, 4, 1);
+    expect_run(1, 5, 1);
+    expect_nothing();
+    qn_sched_set_hand(sched, 1, 1);
+    check_machine();
+    done(1, 1, 1);
+    done(1, 3, 1);
+    done(1, 4, 1);
+    expect_nothing();
+    done(1, 5, 1);
+    expect_run(1, 6, 1);
     expect_nothing();
 }
 END_TEST
@@ -66,6 +116,7 @@ START_TEST(a_rank_whose_hands_became_empty_comes_before_reserves)
     for (uint32_t task = 0; task < 4; task++) {
         expect_run(task % 2, task, 1);
     }
+    expect_nothing();
     done(0, 0, 1); /* asks for a reserve, first */
     done(1, 1, 1);
     done(1, 3, 1); /* now empty */
@@ -76,20 +127,23 @@ START_TEST(a_rank_whose_hands_became_empty_comes_before_reserves)
 }
 END_TEST
 
-START_TEST(a_rank_that_asks_for_a_reserve_keeps_its_place_when_it_ends_another_task)
+START_TEST(a_rank_that_asks_for_a_reserve_keeps_its_place)
 {
-    build_plain(2, 100, 4, 1);
-    ready(0);
-    ready(1);
-    for (uint32_t task = 0; task < 8; task++) {
-        expect_run(task % 2, task, 1);
+    build_plain(3, 100, 2, 1);
+    for (uint32_t rank = 0; rank < 3; rank++) {
+        ready(rank);
     }
+    for (uint32_t task = 0; task < 6; task++) {
+        expect_run(task % 3, task, 1);
+    }
+    expect_nothing();
     done(0, 0, 1); /* asks first */
     done(1, 1, 1);
-    done(0, 2, 1); /* still the first */
-    expect_run(0, 8, 1);
-    expect_run(1, 9, 1);
-    expect_run(0, 10, 1);
+    done(2, 2, 1);
+    qn_sched_set_hand(sched, 0, 2); /* still the first */
+    expect_run(0, 6, 1);
+    expect_run(1, 7, 1);
+    expect_run(2, 8, 1);
     expect_nothing();
 }
 END_TEST
@@ -189,11 +243,13 @@ int main(void)
 {
     const TTest *const tests[] = {
         idle_ranks_come_before_reserves,
-        reserves_are_dealt_in_turns,
+        with_tasks_for_all_hands_one_rank_is_filled_after_the_other,
+        with_less_reserves_are_dealt_in_turns_to_who_holds_fewest,
+        a_rank_holds_what_it_may_and_keeps_what_it_has,
         no_reserve_is_handed_out_when_no_more_tasks_than_ranks_are_pending,
         a_lost_rank_no_longer_holds_reserves_back,
         a_rank_whose_hands_became_empty_comes_before_reserves,
-        a_rank_that_asks_for_a_reserve_keeps_its_place_when_it_ends_another_task,
+        a_rank_that_asks_for_a_reserve_keeps_its_place,
         a_rank_gets_tasks_of_its_node_then_those_without_hint_then_others,
         tasks_hinted_elsewhere_are_taken_from_the_nodes_in_rotation,
         rotation_passes_nodes_whose_tasks_are_gone,

@@ -4,7 +4,8 @@
  * through every order of events that there is, for a few ranks, tasks and faults.
  *
  * The model. A task is some blocks. A rank works on the first task in its hand, block after block, each of which is counted in the
- * result; or fails at one, or is lost. When the scheduler rests, ranks end their tasks, give them back at the block where they are, or keep them
+ * result; or fails at one, or is lost. That a task is done it tells at once, or keeps to itself as long as it has another one in hand, until it tells of all of them, but
+ * before it says anything else. How many tasks it may hold changes at any time. When the scheduler rests, ranks end their tasks, give them back at the block where they are, or keep them
  * there (park) and go on with them after the rest; when no hand holds any other, an epoch is cut: the result, the tasks that are done and the places of the others. When the job dies, what is saved is what there is, and
  * any number of ranks begins with it.
  *
@@ -14,19 +15,22 @@
  */
 #include "tests/scheduler/model_kit.h"
 
-enum { RANK_MAX = 3, TASK_MAX = 4, BLOCK_MAX = 2, HAND_MAX = 2 };
+enum { RANK_MAX = 3, TASK_MAX = 4, BLOCK_MAX = 2, HAND_MAX = 3 };
 
 typedef struct bounds {
     uint8_t ranks, tasks, blocks, hands, attempts;
     uint8_t deaths; /* of the job */
     uint8_t losses; /* of ranks */
     uint8_t failures, pauses;
+    uint8_t kept;    /* reports that may wait, of all ranks */
+    uint8_t resized; /* changes of hands */
 } bounds;
 
 typedef struct rank_model {
     uint8_t is_lost, hand_count, place; /* place: of the first task, in blocks */
     uint8_t is_parked;                  /* that task is */
     uint8_t task[HAND_MAX], attempt[HAND_MAX];
+    uint8_t kept_count, kept_task[HAND_MAX], kept_attempt[HAND_MAX]; /* done, and not told */
 } rank_model;
 
 /* What is durable, and what there is besides. Bytes, so that equal states are equal bytes. */
@@ -78,7 +82,7 @@ static void carry_out(void)
             return;
         }
         rank_model *rank = &here.ranks[action.rank];
-        if (here.is_paused || rank->is_lost || rank->hand_count == most.hands)
+        if (here.is_paused || rank->is_lost || rank->hand_count + rank->kept_count == most.hands)
             ck_abort_msg("a task was given to a rank that takes none");
         if (rank->hand_count == 0)
             rank->place = here.now.place[action.task];
@@ -101,8 +105,20 @@ static void drop_first(rank_model *rank)
     rank->place = rank->hand_count > 0 ? here.now.place[rank->task[0]] : 0;
 }
 
+/* In the order in which they were done. */
+static void tell_kept(uint32_t index)
+{
+    rank_model *rank = &here.ranks[index];
+    for (uint32_t i = 0; i < rank->kept_count; i++)
+        tell(QN_SCHED_TASK_DONE, index, rank->kept_task[i], rank->kept_attempt[i]);
+    rank->kept_count = 0;
+    memset(rank->kept_task, 0, sizeof rank->kept_task);
+    memset(rank->kept_attempt, 0, sizeof rank->kept_attempt);
+}
+
 static void report_first(uint32_t rank, qn_sched_event_kind kind)
 {
+    tell_kept(rank);
     uint8_t task = here.ranks[rank].task[0], attempt = here.ranks[rank].attempt[0];
     drop_first(&here.ranks[rank]);
     tell(kind, rank, task, attempt);
@@ -116,9 +132,26 @@ static void give_back_last(uint32_t index)
         report_first(index, QN_SCHED_TASK_GIVEN_BACK);
         return;
     }
+    tell_kept(index);
     uint8_t last = --rank->hand_count, task = rank->task[last], attempt = rank->attempt[last];
     rank->task[last] = rank->attempt[last] = 0;
     tell(QN_SCHED_TASK_GIVEN_BACK, index, task, attempt);
+}
+
+/* A task that is done, while another one is in hand. */
+static void keep_first(uint32_t index)
+{
+    rank_model *rank = &here.ranks[index];
+    rank->kept_task[rank->kept_count] = rank->task[0];
+    rank->kept_attempt[rank->kept_count++] = rank->attempt[0];
+    here.left.kept--;
+    drop_first(rank);
+}
+
+static void resize(uint32_t index)
+{
+    here.left.resized--;
+    qn_sched_set_hand(sched, index, sched->ranks[index].hand_max == most.hands ? 1 : most.hands);
 }
 
 static void work(uint32_t index)
@@ -146,7 +179,7 @@ static void lose(uint32_t index)
 static bool is_at_rest(void)
 {
     for (uint32_t rank = 0; rank < RANK_MAX; rank++)
-        if (here.ranks[rank].hand_count > here.ranks[rank].is_parked)
+        if (here.ranks[rank].hand_count > here.ranks[rank].is_parked || here.ranks[rank].kept_count > 0)
             return false;
     return here.is_paused;
 }
@@ -199,11 +232,17 @@ static bool happen_at(uint32_t index, uint32_t number)
     else if (number == 1 && (is_busy || rank->hand_count > 1) && here.is_paused)
         give_back_last(index);
     else if (number == 4 && is_busy && here.is_paused) {
+        tell_kept(index);
         rank->is_parked = true;
         here.now.place[rank->task[0]] = rank->place;
     } else if (number == 2 && is_busy && here.left.failures > 0 && rank->place < most.blocks) {
         here.left.failures--;
         report_first(index, QN_SCHED_TASK_FAILED);
+    } else if (number == 5 && is_busy && here.left.kept > 0 && rank->hand_count > 1 && rank->place == most.blocks &&
+               !here.is_paused) {
+        keep_first(index);
+    } else if (number == 6 && !rank->is_lost && here.left.resized > 0) {
+        resize(index);
     } else if (number == 3 && !rank->is_lost && here.left.losses > 0)
         lose(index);
     else
@@ -211,7 +250,7 @@ static bool happen_at(uint32_t index, uint32_t number)
     return true;
 }
 
-enum { RANK_EVENTS = 5, OTHER_EVENTS = 2 + RANK_MAX };
+enum { RANK_EVENTS = 7, OTHER_EVENTS = 2 + RANK_MAX };
 
 static bool happen(uint32_t event)
 {
@@ -233,7 +272,7 @@ static bool happen(uint32_t event)
 /* Whether an event is one that brings the stage on, and no fault. */
 static bool is_progress(uint32_t event)
 {
-    return event < RANK_MAX * RANK_EVENTS ? event % RANK_EVENTS <= 1 || event % RANK_EVENTS == 4
+    return event < RANK_MAX * RANK_EVENTS ? event % RANK_EVENTS <= 1 || event % RANK_EVENTS >= 4
                                           : event == RANK_MAX * RANK_EVENTS;
 }
 
@@ -275,6 +314,34 @@ START_TEST(a_job_that_dies_at_any_moment_counts_every_block_once)
 }
 END_TEST
 
+START_TEST(reports_that_wait_and_hands_that_change_lose_and_double_nothing)
+{
+    static const bounds all[] = {
+        {.ranks = 2,
+         .tasks = 4,
+         .blocks = 1,
+         .hands = 3,
+         .attempts = 2,
+         .deaths = 1,
+         .pauses = 1,
+         .kept = 3,
+         .resized = 1},
+        {.ranks = 2,
+         .tasks = 3,
+         .blocks = 2,
+         .hands = 3,
+         .attempts = 3,
+         .failures = 1,
+         .pauses = 1,
+         .kept = 2,
+         .resized = 2},
+        {.ranks = 3, .tasks = 4, .blocks = 1, .hands = 3, .attempts = 4, .losses = 2, .kept = 2, .resized = 1},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        exhaust(&all[i]);
+}
+END_TEST
+
 START_TEST(a_stage_that_loses_ranks_ends_with_every_task_done_once_or_for_a_reason)
 {
     static const bounds all[] = {
@@ -291,6 +358,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         a_job_that_dies_at_any_moment_counts_every_block_once,
+        reports_that_wait_and_hands_that_change_lose_and_double_nothing,
         a_stage_that_loses_ranks_ends_with_every_task_done_once_or_for_a_reason,
     };
     return kit_run_tests("protocol", tests, sizeof tests / sizeof *tests, NULL, end_model);

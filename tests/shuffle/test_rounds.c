@@ -35,7 +35,7 @@ typedef struct rank {
 } rank;
 
 static rank ranks[RING_SIZE_MAX];
-static uint32_t value_words;
+static uint32_t value_words, chunk_bytes;
 static uint64_t giants_percent;
 
 static row next_row(stream *from)
@@ -46,7 +46,7 @@ static row next_row(stream *from)
     if (choice < giants_percent)
         bytes = (uint32_t)kit_random_below(&from->state, GIANT_BYTES_MAX);
     else if (choice < giants_percent + 5) /* about the size of a chunk */
-        bytes = QN_ROUNDS_CHUNK_BYTES_MIN - 100 - 8 * value_words + (uint32_t)kit_random_below(&from->state, 200);
+        bytes = chunk_bytes - 100 - 8 * value_words + (uint32_t)kit_random_below(&from->state, 200);
     made.key = qn_key_of(giant + kit_random_below(&from->state, 1000), bytes);
     for (uint32_t word = 0; word < value_words; word++)
         made.value[word] = kit_random(&from->state);
@@ -80,6 +80,9 @@ static void open_ranks(uint32_t size, uint32_t words, size_t rows_each, size_t r
 {
     ring_open(size);
     value_words = words;
+    round_bytes = round_bytes > 0 ? round_bytes : size * QN_ROUNDS_CHUNK_BYTES_GOOD;
+    chunk_bytes = (uint32_t)(round_bytes / size);
+    chunk_bytes = chunk_bytes < QN_ROUNDS_CHUNK_BYTES_GOOD ? chunk_bytes : QN_ROUNDS_CHUNK_BYTES_GOOD;
     qn_error_clear(&error);
     for (uint32_t r = 0; r < size; r++) {
         memset(&ranks[r], 0, sizeof ranks[r]);
@@ -221,6 +224,20 @@ START_TEST(rows_of_all_sizes_arrive_whole_and_in_order)
 }
 END_TEST
 
+START_TEST(in_small_chunks_with_one_round_under_way_all_arrives_too)
+{
+    for (uint32_t size = 2; size <= RING_SIZE_MAX; size = size * 2 - 1) {
+        ring_open(size);
+        ck_assert_uint_eq(qn_rounds_in_flight(&ring.comms[0], size * QN_ROUNDS_CHUNK_BYTES_MIN), 1);
+        ck_assert_uint_eq(qn_rounds_in_flight(&ring.comms[0], size * QN_ROUNDS_CHUNK_BYTES_GOOD), QN_ROUNDS_IN_FLIGHT);
+        ring_close();
+        check_rounds(size, 1, ROW_COUNT_MAX / 4 / size, size * QN_ROUNDS_CHUNK_BYTES_MIN, 0, size);
+        check_rounds(size, 2, 200 / size, size * QN_ROUNDS_CHUNK_BYTES_MIN, 10, size);
+        check_rounds(size, 1, 200 / size, size * 640, 20, size);
+    }
+}
+END_TEST
+
 START_TEST(fragments_before_and_behind_rows_arrive_whole_and_in_order)
 {
     for (uint32_t size = 2; size <= RING_SIZE_MAX; size = size * 2 - 1)
@@ -268,7 +285,7 @@ START_TEST(a_chunk_has_no_room_behind_a_fragment_nor_while_it_is_on_its_way)
     ck_assert_uint_eq(qn_rounds_open_chunk(rounds, 1).left_bytes, 0);
     ck_assert(!qn_rounds_put(rounds, 1, &large, &value));
     qn_rounds_chunk other = qn_rounds_open_chunk(rounds, 0);
-    ck_assert_uint_eq(other.left_bytes, QN_ROUNDS_CHUNK_BYTES_MIN - sizeof(qn_block_header));
+    ck_assert_uint_eq(other.left_bytes, QN_ROUNDS_CHUNK_BYTES_GOOD - sizeof(qn_block_header));
     ck_assert(qn_rounds_chunk_add(&other, &tiny, &value, 1));
     qn_rounds_close_chunk(rounds, 0, &other);
     ck_assert_uint_eq(qn_rounds_open_chunk(rounds, 0).left_bytes, other.left_bytes);
@@ -313,6 +330,7 @@ static const uint32_t two_nodes[RING_SIZE_MAX] = {0, 1, 0, 1, 0, 1, 0, 1};
 
 static void open_nodes(uint32_t size, uint32_t words, size_t rows_each, size_t round_bytes, uint64_t seed)
 {
+    round_bytes = round_bytes > 0 ? round_bytes : size * QN_ROUNDS_CHUNK_BYTES_GOOD;
     open_ranks(size, words, rows_each, round_bytes, seed);
     for (uint32_t r = 0; r < size; r++) {
         qn_rounds_fini(&ranks[r].rounds);
@@ -428,6 +446,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         rows_of_all_sizes_arrive_whole_and_in_order,
+        in_small_chunks_with_one_round_under_way_all_arrives_too,
         fragments_before_and_behind_rows_arrive_whole_and_in_order,
         nothing_to_send_is_over_all_the_same,
         rounds_are_over_together_once_the_last_rank_ended,

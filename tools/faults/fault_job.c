@@ -45,6 +45,7 @@ qn_fault_job qn_fault_job_draw(uint64_t seed)
     job.copy_count = qn_sim_chance(&random, 500) ? 1 + (uint32_t)qn_sim_below(&random, 5) : 0;
     job.reads_both = qn_sim_mix(seed ^ 0x626f7468) % 4 == 0;
     job.writes_lines = qn_sim_mix(seed ^ 0x6c696e6573) % 4 == 0;
+    job.task_batch = qn_sim_mix(seed ^ 0x6261746368) % 9; /* 0: by the load, which is low */
     job.memory_bytes = (qn_sim_chance(&random, 500) ? 16 : 64) * MIB;
     return job;
 }
@@ -239,6 +240,7 @@ static void set_options(quern_options *options)
     options->scratch_dir = ".";
     options->pin = options->crash_report = options->progress = QUERN_OFF;
     options->split_bytes = played->split_bytes;
+    options->task_batch = played->task_batch;
     options->round_bytes = 64 << 10;
     if (!played->saves)
         return;

@@ -16,7 +16,7 @@
 typedef struct qn_fault_job {
     uint64_t seed;
     uint32_t line_count, word_count; /* different ones, at most */
-    uint64_t split_bytes, every_ms, memory_bytes;
+    uint64_t split_bytes, every_ms, memory_bytes, task_batch;
     uint64_t callback_ns; /* of a line, at most */
     uint32_t copy_count;  /* of each line that a flat map emits; 0: there is none */
     bool has_two_stages, saves;

@@ -22,7 +22,6 @@
 #define NS_PER_S        1e9
 #define NS_PER_US       1e3
 #define S_PER_HOUR      3600.0
-#define IN_HAND         2 /* as the master of real jobs has it */
 #define ATTEMPTS        4
 #define FAULTS_PROGRAM  "quern-faults"
 #define ROUND_BYTES_MAX 4194304 /* what settings.c chooses where memory is no matter */
@@ -32,6 +31,9 @@
 
 /* Name, what it takes, its default, least and most; what 0 means, which is the default, is in brackets. */
 #define DERIVED_NUMBERS(X)                                                                                             \
+    X(BATCH, "batch", "K", 0, 0, 1e6, "Messages that the master takes in a look (0: no bound)")                        \
+    X(RANK_MEMORY, "rank-memory", "B", 0, 0, 1e15, "Of a rank, a 32nd of which is a round at most (0: enough)")        \
+    X(TASK_BATCH, "task-batch", "K", 0, 0, 32, "Tasks that a rank is given and tells of at once (0: by the load)")     \
     X(RANKS, "ranks", "R", 0, 1, COUNT_MAX, "Ranks (nodes times cores)")                                               \
     X(NODES, "nodes", "N", 0, 1, COUNT_MAX, "Nodes (ranks by cores)")                                                  \
     X(TASKS, "tasks", "T", 0, 0, COUNT_MAX, "Tasks (100 a rank)")                                                      \
@@ -73,7 +75,9 @@
     X(RECEIVE_TIME, "receive-time", "NS", 1000, 0, 1e9, "Nanoseconds of the master to take a message")                 \
     X(SEND_TIME, "send-time", "NS", 1500, 0, 1e9, "Nanoseconds of the master to send an order")                        \
     X(POLL_TIME, "poll-time", "US", 300, 0, 1e9, "Microseconds from one look for messages to the next")                \
-    X(BATCH, "batch", "K", 64, 1, 1e6, "Messages that it takes at once")
+    X(LOOK_TIME, "look-time", "MS", 5, 0, 1e6, "Milliseconds for which it goes on taking messages at most")            \
+    X(RECEIVE_TASK, "receive-task", "NS", 300, 0, 1e9, "Nanoseconds for each further task that a message tells of")    \
+    X(SEND_TASK, "send-task", "NS", 600, 0, 1e9, "Nanoseconds for each further task that an order is for")
 
 #define AS_ID(id, ...) id,
 enum { DERIVED_NUMBERS(AS_ID) NUMBERS(AS_ID) NUMBER_COUNT };
@@ -230,7 +234,6 @@ static qn_cluster_config configure(const simulation *sim, const qn_cluster_epoch
         .rank_count = (uint32_t)n[RANKS],
         .node_count = (uint32_t)n[NODES],
         .task_count = (uint32_t)n[TASKS],
-        .in_hand_max = IN_HAND,
         .attempt_count_max = ATTEMPTS,
         .lengths = sim->lengths,
         .task_ns = (uint64_t)(n[TASK_TIME] * NS_PER_S),
@@ -242,7 +245,11 @@ static qn_cluster_config configure(const simulation *sim, const qn_cluster_epoch
         .receive_ns = (uint64_t)n[RECEIVE_TIME],
         .send_ns = (uint64_t)n[SEND_TIME],
         .poll_ns = (uint64_t)(n[POLL_TIME] * NS_PER_US),
+        .look_ns = (uint64_t)(n[LOOK_TIME] * 1e6),
+        .receive_task_ns = (uint64_t)n[RECEIVE_TASK],
+        .send_task_ns = (uint64_t)n[SEND_TASK],
         .batch_max = (uint32_t)n[BATCH],
+        .task_batch = (uint32_t)n[TASK_BATCH],
         .latency_ns = (uint64_t)(n[LATENCY] * NS_PER_US),
         .node_latency_ns = (uint64_t)(n[NODE_LATENCY] * NS_PER_US),
         .link_bytes_per_s = n[BANDWIDTH],
@@ -252,6 +259,7 @@ static qn_cluster_config configure(const simulation *sim, const qn_cluster_epoch
         .late_share = n[LATE],
         .round_bytes = (uint64_t)n[ROUND_BYTES],
         .exchange_ns = (uint64_t)n[EXCHANGE_TIME],
+        .rank_memory_bytes = (uint64_t)n[RANK_MEMORY],
         .levels = (uint32_t)n[LEVELS],
         .copy_bytes_per_s = n[COPY_BANDWIDTH],
         .packed_share = n[PACKED],
@@ -301,8 +309,12 @@ static void print_text(const simulation *sim, const qn_cluster_result *result)
            "is the "
            "longest that one waited\n",
            result->makespan_ns > 0 ? 100 * result->master_busy_ns / result->makespan_ns : 0,
-           per_second(result->messages, result->makespan_ns), per_second(result->orders, result->makespan_ns),
+           per_second(result->messages, result->makespan_ns), per_second(result->order_messages, result->makespan_ns),
            (unsigned long long)result->peak_messages_per_s, result->longest_queue_ns / 1e6);
+    printf(
+        "orders       %12.2f tasks in one that the master sends, %.2f in one that it gets; a rank holds %u at most\n",
+        result->order_messages ? (double)result->orders / (double)result->order_messages : 0,
+        result->messages ? (double)result->orders / (double)result->messages : 0, result->hand_most);
     printf("failures     %12u, which took %.3f s of each rank's work, and %.3f s until it went on\n", result->failures,
            result->lost_ns / NS_PER_S / n[RANKS], result->down_ns / NS_PER_S);
     printf("epochs       %12u in %.3f s\n", result->epochs, result->epochs_ns / NS_PER_S);
@@ -337,7 +349,7 @@ static void print_json(const simulation *sim, const qn_cluster_result *result)
 {
     json_t *all = json_pack(
         "{s:i, s:o, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:I, "
-        "s:i, s:I, s:I, s:I, s:f, s:o, "
+        "s:i, s:I, s:I, s:I, s:f, s:o, s:I, s:i, "
         "s:{s:f, s:f}}",
         "quern_sim", 1, "input", pack_input(sim), "finished", (int)result->finished, "makespan_seconds",
         result->makespan_ns / NS_PER_S, "ideal_seconds", result->ideal_ns / NS_PER_S, "utilisation",
@@ -350,7 +362,8 @@ static void print_json(const simulation *sim, const qn_cluster_result *result)
         "rounds", (json_int_t)result->round_count, "levels", (int)result->levels, "round_buffer_bytes",
         (json_int_t)result->round_buffer_bytes, "scheduler_bytes", (json_int_t)result->scheduler_bytes, "events",
         (json_int_t)result->event_count, "curve_step_seconds", (double)result->bucket_ns / NS_PER_S, "curve",
-        pack_curve(result), "here", "seconds", sim->seconds, "peak_bytes", peak_bytes());
+        pack_curve(result), "order_messages", (json_int_t)result->order_messages, "hand_most", (int)result->hand_most,
+        "here", "seconds", sim->seconds, "peak_bytes", peak_bytes());
     json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     putchar('\n');
     json_decref(all);
