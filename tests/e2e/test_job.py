@@ -92,9 +92,9 @@ def a_job_ends_when_it_is_asked_to_with_and_without_a_checkpoint(t):
 
 @test
 def a_job_of_many_runs_lives_between_them(t):
-    edges = t.write("edges", b"".join(b"%d %d\n" % (i, i * 7 % 1000) for i in range(1000)))
-    t.use("pagerank")
-    running = t.start(2, "--iterations", "1000000", "-o", t.path("out"), edges, "--quern-job", t.path("job"))
+    points = t.write("points", b"".join(b"%d\n" % i for i in range(20000)))  # centres on a line move for hundreds of runs
+    t.use("kmeans")
+    running = t.start(2, "--k", "200", "--iterations", "1000000", points, "--quern-job", t.path("job"))
     status = t.path("job/status.json")
     t.check(wait_until(lambda: os.path.exists(status) and load_json(status)["run"] > 20, 30), "it does not run")
     for _ in range(20):
