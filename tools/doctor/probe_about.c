@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What quern-probe, and so a job, is linked with. Versions of two times: of the headers, and of the libraries that the loader found. */
+/* What quern-probe, and so a job, is linked with. Versions of two times: of the headers, and of the libraries that the loader found. So it asks MPI
+ * itself: runtime/comm would have to pass on every word of it, for nobody else. */
 #define OMPI_SKIP_MPICXX  1
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
