@@ -326,7 +326,10 @@ class Run:
         self.messages = without_launcher_noise(self.stderr)
 
     def describe(self):
-        err = self.stderr[-EXCERPT:].decode("utf-8", "backslashreplace")
+        err = self.stderr
+        if len(err) > 2 * EXCERPT:  # what a program says comes first, and what mpirun says of it last
+            err = err[:EXCERPT] + b"\n[...]\n" + err[-EXCERPT:]
+        err = err.decode("utf-8", "backslashreplace")
         return "command: %s\nstatus %s after %.1f s; stderr: %s" % (
             shlex.join(os.fsdecode(arg) for arg in self.command)[:EXCERPT * 3], self.status, self.seconds, err)
 
