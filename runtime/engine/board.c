@@ -33,7 +33,8 @@ typedef struct board_rank {
 typedef struct board_node {
     char host[64];
     qn_shown_keys keys;
-    bool told; /* that its memory is nearly full */
+    uint64_t used_bytes, memory_bytes; /* of its ranks, while it is looked at */
+    bool told;                         /* that its memory is nearly full */
 } board_node;
 
 struct qn_board {
@@ -305,22 +306,29 @@ static void look_for_hot_keys(qn_board *board, alert_list *list)
     }
 }
 
+/* Ranks of a node need not follow each other. */
+static void sum_memory(qn_board *board)
+{
+    for (uint32_t node = 0; node < board->node_count; node++)
+        board->nodes[node].used_bytes = board->nodes[node].memory_bytes = 0;
+    for (uint32_t number = 0; number < board->rank_count; number++) {
+        const board_rank *rank = &board->ranks[number];
+        board->nodes[rank->node].used_bytes += rank->figures.used_bytes;
+        board->nodes[rank->node].memory_bytes += rank->figures.memory_bytes;
+    }
+}
+
 static void look_at_memory(qn_board *board, alert_list *list)
 {
-    uint64_t used_bytes = 0, memory_bytes = 0;
-    for (uint32_t number = 0; number < board->rank_count && list->count < ALERTS_AT_ONCE_MAX; number++) {
-        const board_rank *rank = &board->ranks[number];
-        board_node *node = &board->nodes[rank->node];
-        used_bytes += rank->figures.used_bytes;
-        memory_bytes += rank->figures.memory_bytes;
-        if (number + 1 < board->rank_count && board->ranks[number + 1].node == rank->node)
+    sum_memory(board);
+    for (uint32_t number = 0; number < board->node_count && list->count < ALERTS_AT_ONCE_MAX; number++) {
+        board_node *node = &board->nodes[number];
+        double used_bytes = (double)node->used_bytes, memory_bytes = (double)node->memory_bytes;
+        if (node->told || memory_bytes == 0 || used_bytes < MEMORY_NEAR * memory_bytes)
             continue;
-        if (!node->told && memory_bytes > 0 && (double)used_bytes >= MEMORY_NEAR * (double)memory_bytes) {
-            node->told = true;
-            add_alert(list, "memory", "the ranks on %s use %.0f MB of memory, and the budget of the node is %.0f MB",
-                      node->host, (double)used_bytes / 1e6, (double)memory_bytes / 1e6);
-        }
-        used_bytes = memory_bytes = 0;
+        node->told = true;
+        add_alert(list, "memory", "the ranks on %s use %.0f MB of memory, and the budget of the node is %.0f MB",
+                  node->host, used_bytes / 1e6, memory_bytes / 1e6);
     }
 }
 

@@ -359,6 +359,43 @@ def what_is_striking_is_an_alert(t):
     t.check("  " not in pages_of(t, simulated(8))[1], "there are alerts of a job that has nothing")
 
 
+def dealt_in_turn(ranks, nodes):
+    """As launchers with --map-by node, or srun with cyclic, place them."""
+    report = simulated(ranks)
+    for rank in report["ranks"]:
+        rank.update(node=rank["rank"] % nodes, host="node%05d" % (rank["rank"] % nodes))
+    return report
+
+
+@test
+def ranks_that_are_dealt_out_in_turn_are_judged_by_their_nodes(t):
+    report = dealt_in_turn(8, 2)
+    waits_in(report, 0.4)
+    for rank in report["ranks"]:
+        rank.update(peak_rss_bytes=(20 << 30) - (rank["node"] << 33), scratch_free_bytes=10 ** 10, core_sharers=2 - rank["node"],
+                    processors_allowed=(1.5, 4.0)[rank["node"]])
+    directory, said = pages_of(t, report)
+    for text in ("memory: the ranks on node00000 came to need", "disk: the scratch file system of node00000 is", "disk: the scratch file system of node00001 is",
+                 "oversubscribed core: 2 ranks on node00000", "processor quota: 4 ranks on node00000 share 1.50 processors"):
+        t.check(said.count(text) == 1, "%s in %s" % (text, said))
+    t.check("memory: the ranks on node00001" not in said and "quota: 4 ranks on node00001" not in said, said)
+    t.check('"bound_by":"oversubscribed cores"' in read_file(os.path.join(directory, "report.html")).decode(), said)
+    names = [event["pid"] for event in events(t, os.path.join(directory, "trace.json")) if event["name"] == "process_name"]
+    t.check(sorted(names) == [0, 1, 2], "processes of the trace: %s" % names)
+    report = dealt_in_turn(8, 2)
+    for rank in report["ranks"]:
+        rank["processors_allowed"] = 1.5
+    waits_in(report, 0.4)
+    directory, said = pages_of(t, report)
+    t.check('"bound_by":"oversubscribed cores"' in read_file(os.path.join(directory, "report.html")).decode(), said)
+    report = dealt_in_turn(1000, 4)
+    for rank in report["ranks"]:
+        rank.update(scratch_free_bytes=10 ** 10, core_sharers=2)
+    report["memory_source"] = "cgroup v2"
+    _, said = pages_of(t, report)
+    t.check(said.count("disk: ") == said.count("oversubscribed core: ") == 4 and "budget cut: " in said, said)
+
+
 @test
 def an_input_that_cannot_be_split_is_an_alert_everywhere(t):
     path = t.write("input.gz", gzip.compress(TEXT * 3, 1))
