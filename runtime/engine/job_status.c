@@ -44,7 +44,7 @@ struct qn_job_status {
     uint32_t run, stage_count, stage; /* from 1; 0: none */
     char *name;                       /* of the stage */
     uint64_t stage_start_ns;          /* 0: none runs */
-    uint64_t bytes;
+    uint64_t bytes, bytes_before;
     uint32_t tasks;
     json_t *over; /* stages */
     json_t *alerts;
@@ -64,11 +64,12 @@ static json_t *describe_stage(const qn_job_status *status)
 {
     if (status->stage_start_ns == 0)
         return json_null();
-    return json_pack("{s:I, s:s, s:f, s:I, s:I, s:I, s:I}", "number", (json_int_t)status->stage, "name",
+    return json_pack("{s:I, s:s, s:f, s:I, s:I, s:I, s:I, s:I}", "number", (json_int_t)status->stage, "name",
                      status->name ? status->name : "", "seconds",
                      (double)(qn_clock_ns() - status->stage_start_ns) / 1e9, "tasks", (json_int_t)status->tasks,
                      "tasks_done", (json_int_t)atomic_load(&status->tasks_done), "bytes", (json_int_t)status->bytes,
-                     "bytes_done", (json_int_t)atomic_load(&status->bytes_done));
+                     "bytes_before", (json_int_t)status->bytes_before, "bytes_done",
+                     (json_int_t)atomic_load(&status->bytes_done));
 }
 
 static char *describe(qn_job_status *status)
@@ -330,7 +331,7 @@ void qn_job_status_begin_stage(qn_job_status *status, const char *name)
     status->name = qn_utf8_repair(name);
     status->stage_start_ns = qn_clock_ns();
     status->tasks = 0;
-    status->bytes = 0;
+    status->bytes = status->bytes_before = 0;
     atomic_store(&status->tasks_done, 0);
     atomic_store(&status->bytes_done, 0);
     pthread_mutex_unlock(&status->lock);
@@ -350,13 +351,14 @@ void qn_job_status_end_stage(qn_job_status *status, uint64_t bytes, double secon
     pthread_mutex_unlock(&status->lock);
 }
 
-void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes)
+void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes, uint64_t bytes_before)
 {
     if (!status)
         return;
     pthread_mutex_lock(&status->lock);
     status->tasks = tasks;
     status->bytes = bytes;
+    status->bytes_before = bytes_before;
     pthread_mutex_unlock(&status->lock);
 }
 

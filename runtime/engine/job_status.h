@@ -41,8 +41,8 @@ void qn_job_status_end_run(qn_job_status *status, const qn_error *outcome);
 
 void qn_job_status_begin_stage(qn_job_status *status, const char *name);
 void qn_job_status_end_stage(qn_job_status *status, uint64_t bytes, double seconds);
-/* Of the stage that runs. */
-void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes);
+/* Of the stage that runs. bytes_before: of them, that an earlier attempt at the job was through with. */
+void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes, uint64_t bytes_before);
 #define QN_ALERT_SILENT "silent rank" /* told while a run goes on, and not to be found in its figures */
 
 /* Something that somebody should look at; the first 16 of a run are kept, each once. kind: as in the report. By any thread.

@@ -48,8 +48,9 @@ static quern_status take_up(qn_master *master, qn_task_state *begun, qn_error *e
             uint32_t task = qn_task_list_at(&master->tasks, turn);
             bool goes_on = !begun->done[turn] && master->resumes[turn];
             master->delivered_before += goes_on ? master->resumes[turn]->skip : 0;
-            master->bytes_done += begun->done[turn] ? qn_task_list_bytes(&master->tasks, task) : 0;
+            master->bytes_before += begun->done[turn] ? qn_task_list_bytes(&master->tasks, task) : 0;
         }
+        master->bytes_done = master->bytes_before;
         return QUERN_OK;
     }
     master->resumes = calloc(master->tasks.count + 1, sizeof *master->resumes);
@@ -242,8 +243,8 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
     if (status != QUERN_OK)
         return status;
     say_tasks(master, config);
-    qn_job_status_set_size(config->progress->status, master->tasks.count, master->tasks.bytes);
     status = take_up(master, config->begun, error);
+    qn_job_status_set_size(config->progress->status, master->tasks.count, master->tasks.bytes, master->bytes_before);
     return status == QUERN_OK ? start_scheduler(master, config, master->went_on ? config->begun->done : NULL, error)
                               : status;
 }
@@ -713,7 +714,11 @@ static quern_status carry_out(qn_master *master, qn_error *error)
         }
     }
     uint32_t done_count = master->sched ? qn_sched_get_counts(master->sched).done : 0;
-    qn_progress_update(master->progress, master->bytes_done, master->tasks.bytes, done_count, master->tasks.count);
+    qn_progress_update(master->progress, &(qn_progress_tasks){.bytes_done = master->bytes_done,
+                                                              .bytes_before = master->bytes_before,
+                                                              .bytes_all = master->tasks.bytes,
+                                                              .tasks_done = done_count,
+                                                              .tasks_all = master->tasks.count});
     return status;
 }
 

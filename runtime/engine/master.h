@@ -70,7 +70,7 @@ typedef struct qn_master {
     uint64_t next_round;       /* rounds below this number were asked for */
     uint64_t announced_rounds; /* … and announced */
     bool tasks_over, ended, aborted;
-    uint64_t bytes_done;
+    uint64_t bytes_done, bytes_before; /* of tasks that are done; of these, by an earlier attempt at the job */
     qn_bad_watch bad[QN_LEG_COUNT_MAX];
     qn_buffer message, split;
     qn_error last_failure; /* of an attempt */
