@@ -196,8 +196,10 @@ static quern_status open_directory(qn_job_status *status, const char *directory,
     status->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (status->directory_fd < 0)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot open the job directory %s", directory);
-    if (is_new)
+    if (is_new) {
         unlinkat(status->directory_fd, cancel_name, 0);
+        unlinkat(status->directory_fd, ranks_name, 0);
+    }
     return QUERN_OK;
 }
 

@@ -21,7 +21,7 @@
 typedef struct qn_job_status qn_job_status;
 
 /* On rank 0 makes the directory where it is absent, begins the file and starts the thread; elsewhere *status_out is NULL. directory: NULL:
- * none. is_new: a job that begins, for which no wish is meant that is there already. Local. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY,
+ * none. is_new: a job that begins, for which no wish is meant that is there already, and whose ranks are others. Local. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY,
  * QUERN_ERROR_SYSTEM. */
 quern_status qn_job_status_open(qn_job_status **status_out, const char *directory, const qn_comm *comm, bool is_new,
                                 qn_error *error);

@@ -13,6 +13,7 @@
 #include "runtime/engine/job_status.h"
 
 #define SAID_STREAMS_MAX 10
+#define LOGGED_MAX       1000 /* failed attempts of a run, in the log */
 
 static quern_status no_memory(const qn_master *master, qn_error *error)
 {
@@ -222,6 +223,7 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
                           .epochs = config->epochs,
                           .log = config->log,
                           .board = config->board,
+                          .failed = config->failed,
                           .into = config->into,
                           .made = {.counter_count = config->counter_count},
                           .note = config->note,
@@ -373,6 +375,24 @@ static quern_status keep_resume(qn_master *master, const qn_task_outcome *outcom
     return QUERN_OK;
 }
 
+/* Why, for the log and the report: a run that succeeds in spite of it has no error. */
+static void note_failed(qn_master *master, const qn_task_outcome *outcome, uint32_t from, const char *text,
+                        size_t text_bytes)
+{
+    qn_failed_attempts *failed = master->failed;
+    uint32_t number = failed->count++;
+    if (number < LOGGED_MAX)
+        qn_log_line(master->log, "%s: %s", master->stage_name, master->last_failure.text);
+    else if (number == LOGGED_MAX)
+        qn_log_line(master->log, "more attempts failed; the others are not told");
+    if (number >= QN_FAILED_ATTEMPTS_MAX)
+        return;
+    qn_failed_attempt *kept = &failed->first[number];
+    *kept =
+        (qn_failed_attempt){.stage = failed->stage, .task = outcome->task, .attempt = outcome->attempt, .rank = from};
+    snprintf(kept->text, sizeof kept->text, "%.*s", (int)text_bytes, text ? text : "");
+}
+
 static quern_status task_failed(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
                                 qn_error *error)
 {
@@ -386,6 +406,7 @@ static quern_status task_failed(qn_master *master, const qn_task_outcome *outcom
     qn_error_clear(&master->last_failure);
     qn_error_set(&master->last_failure, status, 0, "task %u failed on rank %u (attempt %u): %.*s", outcome->task, from,
                  outcome->attempt, (int)text_bytes, text ? text : "");
+    note_failed(master, outcome, from, text, text_bytes);
     if (!outcome->retryable)
         return qn_error_set(error, status, 0, "%s", master->last_failure.text);
     qn_progress_tell(master->progress, QUERN_EVENT_RETRY, master->last_failure.text);

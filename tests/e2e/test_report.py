@@ -160,6 +160,61 @@ def what_failed_or_was_killed_has_a_page(t):
 
 
 @test
+def a_failure_at_the_begin_is_not_covered_by_the_report_of_another_job(t):
+    directory, _ = job(t, 2)
+    path = t.path("input")
+    for number, (options, text) in enumerate(((("--quern-report", t.path("no/where")), "cannot write the report"),
+                                              (("--quern-checkpoint", path), "cannot use"))):
+        t.check(job(t, 2)[0] and load_json(t.path("job/report.json"))["status"] == "QUERN_OK", "it did not succeed")
+        run = t.fail(2, path, "--quern-job", directory, *options, naming=text)
+        said = quern(t, 0, "report", directory)
+        t.check("The run failed, " in said and text in said, said, run)
+        t.check(text.encode() in read_file(t.path("job/report.html")) and text in str(load_json(t.path("job/status.json"))), "the page or the status", run)
+        t.check(number == 0 or load_json(t.path("job/report.json"))["ranks"] == [], "the report", run)
+    drawn(t, t.path("job/report.html"))
+    metrics(t, t.path("job/metrics.prom"))
+    job(t, 2)
+    t.program = os.path.join(os.path.dirname(t.options.wordcount), "..", "tests", "e2e", "resumed_job")
+    running = t.start(2, "slow", t.path("out1"), t.path("out2"), path, "--quern-split-bytes=32K", "--quern-job", directory)
+    status = t.path("job/status.json")
+    t.check(wait_until(lambda: load_json(status)["stage"], 30), "it does not work")
+    left = {name for name in os.listdir(directory) if name in ("report.html", "trace.json", "metrics.prom")}
+    t.check(not left and not os.path.getsize(t.path("job/report.json")), "of the job before: %s" % left)
+    running.kill()
+
+
+@test
+def what_an_attempt_saved_keeps_its_report_until_the_next_has_one(t):
+    t.program = os.path.join(os.path.dirname(t.options.wordcount), "..", "tests", "e2e", "resumed_job")
+    path, status = t.write("input", TEXT * 4), t.path("job/status.json")
+    words = ("slow", t.path("out1"), t.path("out2"), path, "--quern-split-bytes=32K", "--quern-job", t.path("job"), "--quern-checkpoint",
+             t.path("saved"), "--quern-resume=on")
+    for attempt in range(2):
+        running = t.start(2, *words)
+        t.check(wait_until(lambda: os.path.exists(status) and load_json(status)["state"] == "running" and load_json(status)["stage"], 30), "it does not work")
+        t.check(os.path.exists(t.path("job/report.html")) == (attempt > 0), "the report of attempt %d" % attempt)
+        quern(t, 0, "cancel", "job")
+        running.wait()
+
+
+@test
+def why_an_attempt_failed_is_kept_though_another_succeeded(t):
+    path = t.write("input", b"a b\n" * 1000)
+    once = "if mkdir %s 2>/dev/null; then cat >/dev/null; echo it broke %s >&2; exit 3; fi; cat"
+    t.program = t.options.quern
+    run = t.run(None, "stream", "-n", "2", "-o", t.path("out"), "--shell", "--map", once % (t.path("one"), "here"), "--reduce",
+                once % (t.path("other"), "there"), path, "--quern-job=" + t.path("job"), "--quern-progress=on")
+    t.check(run.status == 0, "it did not succeed", run)
+    report, log = load_json(t.path("job/report.json")), read_file(t.path("job/log"))
+    failed = report["failed_attempts"]
+    t.check(len(failed) == 1 and "it broke here" in failed[0].pop("reason"), str(report["failed_attempts"]), run)
+    t.check(failed[0].pop("rank") in (0, 1) and failed[0] == {"stage": 1, "task": 0, "attempt": 1}, str(failed), run)
+    t.check(log.count(b"it broke here") == log.count(b"it broke there") == 1, "the log: %s" % log, run)
+    t.check(len(re.findall(rb"^quern: stage 1 of .*task 0 failed on rank . \(attempt 1\): .*it broke here", run.stderr, re.M)) == 1, "no line", run)
+    t.check("it broke here" in drawn(t, t.path("job/report.html")), "the page", run)
+
+
+@test
 def the_timeline_of_every_rank_adds_up(t):
     for n in (None, 1, 2, 3, 7):
         directory, run = job(t, n, "--quern-memory=%dM" % (64 * (n or 1)), "-o", t.new_output(), name="job%s" % n)
