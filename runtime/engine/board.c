@@ -10,6 +10,9 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/timeline.h"
 #include "runtime/base/utf8.h"
+#include "runtime/engine/disk_watch.h"
+#include "runtime/engine/job_status.h"
+#include "runtime/engine/progress.h"
 
 #define NAME_BYTES         96
 #define TEXT_BYTES         512
@@ -34,7 +37,9 @@ typedef struct board_node {
     char host[64];
     qn_shown_keys keys;
     uint64_t used_bytes, memory_bytes; /* of its ranks, while it is looked at */
-    bool told;                         /* that its memory is nearly full */
+    uint64_t scratch_bytes, scratch_free_bytes;
+    bool told_scratch; /* that it is nearly full */
+    bool told;         /* that its memory is nearly full */
 } board_node;
 
 struct qn_board {
@@ -112,8 +117,10 @@ void qn_board_begin_run(qn_board *board)
     if (!board)
         return;
     pthread_mutex_lock(&board->lock);
-    for (uint32_t node = 0; node < board->node_count; node++)
-        board->nodes[node].told = false;
+    for (uint32_t node = 0; node < board->node_count; node++) {
+        board->nodes[node].told = board->nodes[node].told_scratch = false;
+        board->nodes[node].scratch_bytes = 0;
+    }
     board->stage = 0;
     pthread_mutex_unlock(&board->lock);
 }
@@ -162,6 +169,8 @@ void qn_board_take(qn_board *board, const qn_shown *shown, uint64_t now_ns)
     if (shown->node < board->node_count) {
         board_node *node = &board->nodes[shown->node];
         node->keys = shown->keys;
+        node->scratch_bytes = shown->scratch_bytes;
+        node->scratch_free_bytes = shown->scratch_free_bytes;
         snprintf(node->host, sizeof node->host, "%.*s", (int)sizeof shown->host - 1, shown->host);
     }
     pthread_mutex_unlock(&board->lock);
@@ -332,6 +341,19 @@ static void look_at_memory(qn_board *board, alert_list *list)
     }
 }
 
+static void look_at_scratch(qn_board *board, alert_list *list)
+{
+    for (uint32_t number = 0; number < board->node_count && list->count < ALERTS_AT_ONCE_MAX; number++) {
+        board_node *node = &board->nodes[number];
+        double all = (double)node->scratch_bytes, left = (double)node->scratch_free_bytes;
+        if (node->told_scratch || all == 0 || left >= (1 - QN_DISK_NEAR) * all)
+            continue;
+        node->told_scratch = true;
+        add_alert(list, QN_ALERT_DISK, "the scratch file system of %s came to be %.0f %% full, %s were left",
+                  node->host, 100 - 100 * left / all, qn_progress_bytes(node->scratch_free_bytes));
+    }
+}
+
 void qn_board_judge(qn_board *board, uint64_t now_ns)
 {
     alert_list list = {0};
@@ -342,6 +364,7 @@ void qn_board_judge(qn_board *board, uint64_t now_ns)
         look_for_stragglers(board, now_ns, &list);
         look_for_hot_keys(board, &list);
         look_at_memory(board, &list);
+        look_at_scratch(board, &list);
     }
     pthread_mutex_unlock(&board->lock);
     for (size_t i = 0; i < list.count; i++)

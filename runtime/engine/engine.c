@@ -637,7 +637,6 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
         qn_job_status_begin_run(engine->status, run->stages.count);
         qn_board_begin_run(engine->board);
         qn_progress_begin_run(&engine->progress, run->stages.count);
-        qn_job_status_watch_disk(engine->status, engine->settings.scratch_dir, qn_engine_tell_disk, engine);
         qn_engine_tell_place(engine);
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);

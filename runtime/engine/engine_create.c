@@ -133,14 +133,6 @@ static void tell_crash(char *text, size_t bytes, void *user)
     qn_site_tell(&engine->site, engine->comm->rank, engine->comm->size, text, bytes);
 }
 
-/* What somebody should look at: in the log, in the status, and to those who listen. */
-static void tell_alert(void *user, const char *kind, const char *text)
-{
-    qn_engine *engine = user;
-    qn_log_line(&engine->log, "%s: %s", kind, text);
-    qn_progress_alert(&engine->progress, kind, text);
-}
-
 quern_status qn_engine_open_board(qn_engine *engine, qn_error *error)
 {
     const qn_comm *comm = engine->comm;
@@ -149,7 +141,7 @@ quern_status qn_engine_open_board(qn_engine *engine, qn_error *error)
     if (engine->board)
         qn_board_resize(engine->board, comm->size, comm->node_count);
     else
-        qn_board_create(&engine->board, comm->size, comm->node_count, tell_alert, engine, error);
+        qn_board_create(&engine->board, comm->size, comm->node_count, qn_engine_tell_alert, engine, error);
     qn_job_status_show(engine->status, engine->board);
     return error->status;
 }
@@ -288,6 +280,7 @@ void qn_engine_destroy(qn_engine *engine)
     qn_job_status_close(engine->status, !engine->comm);
     qn_progress_fini(&engine->progress);
     qn_board_destroy(engine->board);
+    qn_disk_watch_stop(engine->scratch);
     free(engine->rank_node);
     free(engine->account);
     qn_timeline_destroy(engine->timeline);

@@ -27,8 +27,6 @@ quern_status qn_job_status_open(qn_job_status **status_out, const char *director
                                 qn_error *error);
 /* From now on both files show what is on the board: until close, so it is destroyed later. */
 void qn_job_status_show(qn_job_status *status, qn_board *board);
-/* Calls alert (NULL: nobody) when the file system of this directory is nearly full, from then on, by a thread of its own. Copies the directory. */
-void qn_job_status_watch_disk(qn_job_status *status, const char *directory, qn_board_alert_fn alert, void *user);
 /* The last file stays, and says how the last run ended, or that the job did not come to one. Takes NULL, as all below. */
 void qn_job_status_close(qn_job_status *status, bool has_failed);
 
@@ -44,6 +42,7 @@ void qn_job_status_end_stage(qn_job_status *status, uint64_t bytes, double secon
 /* Of the stage that runs. bytes_before: of them, that an earlier attempt at the job was through with. */
 void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes, uint64_t bytes_before);
 #define QN_ALERT_SILENT "silent rank" /* told while a run goes on, and not to be found in its figures */
+#define QN_ALERT_DISK   "disk"        /* the same, of a disk that is empty again at the end */
 
 /* Something that somebody should look at; the first 16 of a run are kept, each once. kind: as in the report. By any thread.
  * Read next: qn_progress_alert(). */

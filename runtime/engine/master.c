@@ -195,8 +195,10 @@ static void say_tasks(const qn_master *master, const qn_master_config *config)
     char text[QN_ONE_READER_PATH_BYTES + 128];
     snprintf(text, sizeof text, "%llu files of '%s' cannot be split, the largest is %s",
              (unsigned long long)whole.count, master->stage_name, whole.path);
-    if (config->comm->size > 1 && whole.bytes * config->comm->size >= master->tasks.bytes && whole.count > 0)
-        qn_progress_alert(progress, "unsplittable input", text);
+    if (config->comm->size == 1 || whole.bytes * config->comm->size < master->tasks.bytes || whole.count == 0)
+        return;
+    qn_log_line(master->log, "unsplittable input: %s", text);
+    qn_progress_alert(progress, "unsplittable input", text);
 }
 
 static qn_task_cut choose_cut(const qn_master_config *config)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "runtime/base/timeline.h"
+#include "runtime/engine/disk_watch.h"
 #include "runtime/engine/job_status.h"
 #include "runtime/engine/report_read.h"
 
@@ -25,9 +26,9 @@
 #define HOT_PART           0.1
 #define UNEVEN_FROM        1.3
 #define MEMORY_NEAR        0.9
-#define DISK_NEAR          0.9
-#define ONE_READER_PART    0.3 /* of the bytes of a stage */
-#define ONE_READER_NOTABLE 0.5 /* of what each rank would read */
+#define SCRATCH_OF         "the scratch file system of " /* as alerts of disks begin (board.c, too) */
+#define ONE_READER_PART    0.3                           /* of the bytes of a stage */
+#define ONE_READER_NOTABLE 0.5                           /* of what each rank would read */
 
 typedef struct placed_rank {
     double node;
@@ -237,8 +238,8 @@ static void look_at_nodes(weighing *of)
         double left = qn_report_number(node.rank, "scratch_free_bytes");
         const json_t *crowded = find_crowded(of, &node);
         char place[NAME_BYTES];
-        if (all > 0 && left < (1 - DISK_NEAR) * all)
-            add_alert(of, "disk", "the scratch file system of %s is %.0f %% full, %s are left", node.host,
+        if (all > 0 && left < (1 - QN_DISK_NEAR) * all)
+            add_alert(of, QN_ALERT_DISK, SCRATCH_OF "%s is %.0f %% full, %s are left", node.host,
                       100 - 100 * left / all, qn_report_bytes(left));
         if (crowded)
             add_alert(of, "oversubscribed core", "%.0f ranks on %s share %s", qn_report_number(crowded, "core_sharers"),
@@ -262,13 +263,34 @@ static void look_at_run(weighing *of)
         add_alert(of, "failed attempts", "%.0f attempts failed and were made again, or ended the job", failed);
 }
 
+static bool is_of_kind(const json_t *alert, const char *kind)
+{
+    return strcmp(qn_report_text(alert, "kind"), kind) == 0;
+}
+
+/* Whether the disk of that node is full at the end, too, and was told of for that. */
+static bool is_still_full(const weighing *of, const json_t *told)
+{
+    const char *text = qn_report_text(told, "text");
+    size_t bytes = strlen(SCRATCH_OF);
+    if (strncmp(text, SCRATCH_OF, bytes) != 0)
+        return false;
+    bytes += strcspn(text + bytes, " ") + 1;
+    for (size_t i = 0; i < json_array_size(of->alerts); i++) {
+        const json_t *alert = json_array_get(of->alerts, i);
+        if (is_of_kind(alert, QN_ALERT_DISK) && strncmp(qn_report_text(alert, "text"), text, bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* What was told while the run went on, and cannot be found again. */
 static void keep_told(weighing *of)
 {
     const json_t *told = json_object_get(of->report, "alerts");
-    for (size_t i = 0; i < json_array_size(told); i++) {
+    for (size_t i = 0; i < json_array_size(told) && json_array_size(of->alerts) < ALERTS_MAX; i++) {
         json_t *alert = json_array_get(told, i);
-        if (strcmp(qn_report_text(alert, "kind"), QN_ALERT_SILENT) == 0 && json_array_size(of->alerts) < ALERTS_MAX)
+        if (is_of_kind(alert, QN_ALERT_SILENT) || (is_of_kind(alert, QN_ALERT_DISK) && !is_still_full(of, alert)))
             json_array_append(of->alerts, alert);
     }
 }
