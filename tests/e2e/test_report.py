@@ -301,6 +301,26 @@ def the_metrics_are_those_of_the_report(t):
 
 
 @test
+def the_dashboard_asks_for_metrics_that_there_are(t):
+    report = simulated(2)
+    report["memory_source"] = "cgroup v2"  # an alert
+    found = metrics(t, os.path.join(pages_of(t, report)[0], "metrics.prom"))
+    labels = {name: set(re.findall(r'([a-z_]+)="', of or "")) for name, of in found}
+    asked = []
+    json.loads(read_file(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "howto", "grafana-dashboard.json")),
+               object_hook=lambda one: asked.append(one["expr"]) if "expr" in one else None)
+    t.check(len(asked) > 5, "questions: %s" % asked)
+    for question in asked:
+        names = set(re.findall(r"\bquern_[a-z_]+\b(?!\()", question))
+        for group, end in re.findall(r"quern_\(([a-z|]+)\)(_[a-z]+)", question):
+            names |= {"quern_" + one + end for one in group.split("|")}
+        names -= {"quern_"}
+        t.check(names and names <= set(labels), "%s: there are no %s" % (question, names - set(labels)))
+        by = {label for list_ in re.findall(r"by \(([^)]*)\)", question) for label in list_.split(", ")} - {"instance"}  # Prometheus adds that
+        t.check(all(by <= labels[name] for name in names), "%s: no labels %s" % (question, by))
+
+
+@test
 def a_page_of_a_thousand_ranks_is_small_and_of_ten_thousand_bounded(t):
     for ranks, stages, page_bytes, trace_bytes in ((1000, 8, 2e6, 40e6), (10000, 2, 2.5e6, 40e6)):
         directory, _ = pages_of(t, simulated(ranks, stages), "of%d" % ranks)
@@ -403,12 +423,14 @@ def what_is_striking_is_an_alert(t):
         report["ranks"][0]["attempts_failed"] = 3
         report["memory_source"] = "cgroup v2"
         report["recoveries"] = [{"lost_ranks": [3], "lost_count": 1, "survivors": 8, "seconds": 1.0, "from_checkpoint": True}]
-        report["alerts"] = [{"kind": "silent rank", "text": "rank 3 has not run"}, {"kind": "straggler", "text": "of before"}]
+        report["alerts"] = [{"kind": "silent rank", "text": "rank 3 has not run"}, {"kind": "straggler", "text": "of before"},
+                            {"kind": "disk", "text": "the scratch file system of node00000 came to be 97 % full, of before"},
+                            {"kind": "disk", "text": "the scratch file system of node00007 came to be 96 % full"}, {"kind": "disk", "text": "another"}]
     report = simulated(8)
     crowded(report)
     _, said = pages_of(t, report)
     for text in ("oversubscribed core: 2 ranks on node00000 share core 0", "disk: the scratch file system of node00000 is 99 % full", "memory: the ranks on node00000 came to need",
-                 "failed attempts: 3", "budget cut: ", "lost ranks: 1", "silent rank: rank 3 has not run"):
+                 "file system of node00007 came to be 96", "disk: another", "failed attempts: 3", "budget cut: ", "lost ranks: 1", "silent rank: rank 3 has not run"):
         t.check(said.count(text) == 1, "%s in %s" % (text, said))
     t.check("of before" not in said, said)
     t.check("  " not in pages_of(t, simulated(8))[1], "there are alerts of a job that has nothing")
@@ -458,7 +480,9 @@ def an_input_that_cannot_be_split_is_an_alert_everywhere(t):
     found = [alert["text"] for alert in load_json(t.path("job/report.json"))["alerts"] if alert["kind"] == "unsplittable input"]
     t.check(len(found) == 1 and "input.gz" in found[0], str(found), run)
     t.check(found[0] in [alert["text"] for alert in load_json(t.path("job/status.json"))["alerts"]], "the status", run)
-    t.check(b"alert: unsplittable input: " + found[0].encode() in read_file(t.path("job/log")), "the log", run)
+    log = read_file(t.path("job/log"))
+    t.check(b"alert: unsplittable input: " + found[0].encode() in log, "the log", run)
+    t.check(0 < log.find(b" rank 0: unsplittable input: ") < log.find(b"stage 1: "), "not before the stage is over", run)
 
 
 @test
