@@ -349,8 +349,8 @@ static void look_at_scratch(qn_board *board, alert_list *list)
         if (node->told_scratch || all == 0 || left >= (1 - QN_DISK_NEAR) * all)
             continue;
         node->told_scratch = true;
-        add_alert(list, QN_ALERT_DISK, "the scratch file system of %s came to be %.0f %% full, %s were left",
-                  node->host, 100 - 100 * left / all, qn_progress_bytes(node->scratch_free_bytes));
+        add_alert(list, QN_ALERT_DISK, QN_DISK_OF "%s came to be %.0f %% full, %s were left", node->host,
+                  100 - 100 * left / all, qn_progress_bytes(node->scratch_free_bytes));
     }
 }
 

@@ -10,7 +10,8 @@
 
 #include <stdint.h>
 
-#define QN_DISK_NEAR 0.95 /* so full is nearly full, while a job runs and at its end */
+#define QN_DISK_NEAR 0.95                          /* so full is nearly full, while a job runs and at its end */
+#define QN_DISK_OF   "the scratch file system of " /* as what is told of it begins, before the name of the host */
 
 typedef struct qn_disk_watch qn_disk_watch;
 

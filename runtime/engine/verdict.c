@@ -26,9 +26,8 @@
 #define HOT_PART           0.1
 #define UNEVEN_FROM        1.3
 #define MEMORY_NEAR        0.9
-#define SCRATCH_OF         "the scratch file system of " /* as alerts of disks begin (board.c, too) */
-#define ONE_READER_PART    0.3                           /* of the bytes of a stage */
-#define ONE_READER_NOTABLE 0.5                           /* of what each rank would read */
+#define ONE_READER_PART    0.3 /* of the bytes of a stage */
+#define ONE_READER_NOTABLE 0.5 /* of what each rank would read */
 
 typedef struct placed_rank {
     double node;
@@ -239,7 +238,7 @@ static void look_at_nodes(weighing *of)
         const json_t *crowded = find_crowded(of, &node);
         char place[NAME_BYTES];
         if (all > 0 && left < (1 - QN_DISK_NEAR) * all)
-            add_alert(of, QN_ALERT_DISK, SCRATCH_OF "%s is %.0f %% full, %s are left", node.host,
+            add_alert(of, QN_ALERT_DISK, QN_DISK_OF "%s is %.0f %% full, %s are left", node.host,
                       100 - 100 * left / all, qn_report_bytes(left));
         if (crowded)
             add_alert(of, "oversubscribed core", "%.0f ranks on %s share %s", qn_report_number(crowded, "core_sharers"),
@@ -272,8 +271,8 @@ static bool is_of_kind(const json_t *alert, const char *kind)
 static bool is_still_full(const weighing *of, const json_t *told)
 {
     const char *text = qn_report_text(told, "text");
-    size_t bytes = strlen(SCRATCH_OF);
-    if (strncmp(text, SCRATCH_OF, bytes) != 0)
+    size_t bytes = strlen(QN_DISK_OF);
+    if (strncmp(text, QN_DISK_OF, bytes) != 0)
         return false;
     bytes += strcspn(text + bytes, " ") + 1;
     for (size_t i = 0; i < json_array_size(of->alerts); i++) {

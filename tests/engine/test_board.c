@@ -166,7 +166,7 @@ START_TEST(a_disk_that_is_nearly_full_is_told_once_a_run_of_each_node)
     for (int again = 0; again < 3; again++)
         qn_board_judge(board, 2 * QN_NS_PER_S);
     ck_assert_uint_eq(told_count, 1);
-    ck_assert_str_eq(told[0], "disk: the scratch file system of host1 came to be 95 % full, 49.0 kB were left");
+    ck_assert_str_eq(told[0], "disk: the scratch file system of host1 came to be 95 % full, 49 kB were left");
     qn_board_begin_run(board);
     qn_board_begin_stage(board, 1, "lines", "counts", 3 * QN_NS_PER_S);
     qn_board_judge(board, 3 * QN_NS_PER_S);
