@@ -20,7 +20,8 @@ def _paths():
         yield os.environ[VARIABLE]
         return
     try:
-        from .place import LIBRARY  # written by the build
+        from .place import BESIDE, LIBRARY  # written by the build
+        yield os.path.join(os.path.dirname(os.path.realpath(__file__)), BESIDE)
         yield LIBRARY
     except ImportError:
         pass
