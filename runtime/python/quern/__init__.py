@@ -26,7 +26,7 @@ is in the text, and on the rank where it was raised it is the __cause__. Ending 
 """
 
 from .context import Context
-from .dataset import Collected, Counter, Dataset, Shared
+from .dataset import Collected, Counter, Dataset, Shared, Top
 from .errors import Error, Status
 from .kinds import (AUTO, BAD_DEFAULT, BAD_FAIL, BAD_QUARANTINE, BAD_SKIP, BYTES, COLLECT_ALL, COLLECT_LOCAL,
                     COLLECT_ROOT, COUNT, EVENT_ALERT, EVENT_CHECKPOINT, EVENT_LOSS, EVENT_NOTE, EVENT_PLAN,
