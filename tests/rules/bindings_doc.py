@@ -15,7 +15,7 @@ import rulekit
 PAGE = "docs/bindings.md"
 FORTRAN, PYTHON, C = "from Fortran", "from Python", "function of C"
 PACKAGE = "runtime/python/quern/"
-MODULES = ("context", "dataset", "errors", "kinds")
+MODULES = ("context", "dataset", "callbacks", "errors", "kinds")
 OF_THE_PACKAGE = {"check", "keep", "keep_for_run", "is_pending", "lend", "arrays_of"}  # what its modules ask of each other
 
 _PROCEDURE = re.compile(r"^ *(?:pure )?(?P<type>[\w()]+(?:\(c_\w+\))? )? *(?P<kind>function|subroutine) (?P<name>\w+)\((?P<arguments>[^)]*)\)"
@@ -98,7 +98,8 @@ def rows_of_class(text, node):
     arguments = re.sub(r"^self(, )?", "", ast.unparse(maker.args)) if maker and node.name == "Context" else None
     yield [f"`{node.name}`" if arguments is None else f"`{node.name}({arguments})`", "", cell(ast.get_docstring(node) or "")]
     for one in node.body:
-        if isinstance(one, ast.FunctionDef) and not one.name.startswith("_") and one.name not in OF_THE_PACKAGE:
+        is_setter = any(getattr(by, "attr", "") == "setter" for by in getattr(one, "decorator_list", ()))
+        if isinstance(one, ast.FunctionDef) and not one.name.startswith("_") and one.name not in OF_THE_PACKAGE and not is_setter:
             yield python_row(text, f"{node.name}.{one.name}", one, True)
 
 

@@ -53,6 +53,7 @@ GOOD = {
     "runtime/python/quern/capi.py": "'quern_run': 1\n",
     "runtime/python/quern/context.py": "class Context:\n    def run(self, k=1):\n        \"\"\"Runs.\"\"\"\n        lib.quern_run(self)\n",
     "runtime/python/quern/dataset.py": "",
+    "runtime/python/quern/callbacks.py": "",
     "runtime/python/quern/errors.py": "",
     "runtime/python/quern/kinds.py": "",
     "tests/rules/exported_symbols.txt": "quern_put\nquern_run\n",
