@@ -3,8 +3,8 @@
 """A header for Doxygen: usage: mark_comments.py HEADER; prints it.
 
 Comments become Doxygen's: that which opens a file is the file's, one behind code on its line belongs to that, any other one to what follows. Those behind
-the head of a block of code are of no use to others. Signs that
-Doxygen would take for commands, tags or links are escaped, but in examples, which are indented by four and stay as they are.
+the head of a block of code are left out. Signs that Doxygen would take for commands, tags or links are escaped, but in examples, which are indented by four
+and stay as they are.
 """
 
 import re

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is installed is enough for other people's programs: usage: test_install.py ROOT BUILD CC [CXX]; prints TAP.
+"""What is installed is enough for other people's programs: usage: test_install.py ROOT BUILD CC CXX; prints TAP.
 
 Installs the build into a fresh directory, which is not the prefix it was configured for, and looks at it from there: what is found through
 pkg-config and CMake has to lead to the files where they are. The programs are examples/wordcount.c and its like in other languages
@@ -123,7 +123,7 @@ def tell(number, test, place):
     return True
 
 
-def main(root, build, cc, cxx=None):
+def main(root, build, cc, cxx):
     directory = tempfile.mkdtemp(prefix="qinstall.")
     try:
         place = Place(root, build, cc, cxx, directory)
