@@ -61,7 +61,7 @@ static bool find_next_member(qn_finder *finder, struct archive *archive, tar_wal
 {
     struct archive_entry *entry = NULL;
     int result = archive_read_next_header(archive, &entry);
-    walk->ended = result == ARCHIVE_EOF;
+    walk->ended = result == ARCHIVE_EOF && qn_archive_has_tar_end(archive);
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
         return false;
     qn_border border = {

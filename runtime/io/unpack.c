@@ -33,7 +33,8 @@ struct qn_unpacker {
     uint64_t unpacked;                 /* of all members */
     bool has_members;
     bool ended;
-    uint64_t member; /* the present one; MEMBER_NONE: before the first */
+    bool reaches_end; /* of the file */
+    uint64_t member;  /* the present one; MEMBER_NONE: before the first */
     char *member_path;
     uint64_t offset;      /* of the next byte of it */
     const uint8_t *block; /* lent by libarchive: the next bytes of the member, behind `gap` zeros */
@@ -93,7 +94,7 @@ static la_ssize_t read_inner(struct archive *archive, void *user, const void **b
     return bytes;
 }
 
-/* Other compressions than gzip also by our own decoders: they have limits, and can be asked for the rest. */
+/* By our own decoders: they have limits, and can be asked for the rest. */
 static int open_archive(qn_unpacker *unpacker, bool is_gzip, qn_unit_kind kind)
 {
     if (kind != QN_UNITS_NONE) {
@@ -124,8 +125,8 @@ static quern_status open_file(qn_unpacker *unpacker, const qn_unit_part *part, q
         status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", unpacker->path);
     qn_archive_view_init(&unpacker->view, fd, 0, part->behind.offset, INPUT_BYTES);
     support_formats(unpacker->archive);
-    bool is_gzip = qn_gunzip_is_gzip(head, bytes);
-    qn_unit_kind kind = is_gzip ? QN_UNITS_NONE : qn_unpack_kind_of(head, bytes);
+    qn_unit_kind kind = qn_unpack_kind_of(head, bytes);
+    bool is_gzip = kind == QN_UNITS_NONE && qn_gunzip_is_gzip(head, bytes);
     if (status == QUERN_OK && open_archive(unpacker, is_gzip, kind) < ARCHIVE_WARN)
         status = failure_of(unpacker, "cannot unpack the begin", error);
     return status;
@@ -172,6 +173,7 @@ quern_status qn_unpacker_create(qn_unpacker **unpacker_out, int fd, const char *
     unpacker->file_bytes = file_bytes;
     unpacker->member = MEMBER_NONE;
     unpacker->begin = part->first.offset;
+    unpacker->reaches_end = part->behind.offset >= file_bytes;
     unpacker->first_entry = part->first.number;
     quern_status status = open_part(unpacker, part, error);
     if (status != QUERN_OK) {
@@ -259,6 +261,25 @@ static quern_status drain(qn_unpacker *unpacker, qn_error *error)
                : qn_error_set(error, QUERN_ERROR_INPUT, 0, "cannot unpack the end of %s: %s", unpacker->path, text);
 }
 
+/* A tar ends in zeros. One that was cut between two members does not, and nothing else tells. */
+static quern_status look_for_tar_end(const qn_unpacker *unpacker, qn_error *error)
+{
+    int format = archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK;
+    if (format != ARCHIVE_FORMAT_TAR || !unpacker->reaches_end || qn_archive_has_tar_end(unpacker->archive))
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                        "%s ends without the zeros that end a tar: it is truncated. If nothing is missing, add them to "
+                        "the tar (truncate -s +1024), or let it pass as a bad record",
+                        unpacker->path);
+}
+
+static quern_status end_archive(qn_unpacker *unpacker, qn_error *error)
+{
+    unpacker->ended = true;
+    quern_status status = drain(unpacker, error);
+    return status == QUERN_OK ? look_for_tar_end(unpacker, error) : status;
+}
+
 /* To the next file of the archive. */
 static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
 {
@@ -272,16 +293,19 @@ static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
     } while ((result == ARCHIVE_OK || result == ARCHIVE_WARN) && !is_file(entry));
     unpacker->block_bytes = 0;
     unpacker->gap_bytes = 0;
-    if (result == ARCHIVE_EOF) {
-        unpacker->ended = true;
-        return drain(unpacker, error);
-    }
+    if (result == ARCHIVE_EOF)
+        return end_archive(unpacker, error);
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
         return failure_of(unpacker, "cannot go on behind this member", error);
     unpacker->offset = 0;
     unpacker->member++; /* from none to 0 */
     unpacker->has_members = archive_format(unpacker->archive) != ARCHIVE_FORMAT_RAW;
     return unpacker->has_members ? name_member(unpacker, entry, error) : QUERN_OK;
+}
+
+bool qn_unpacker_is_at_end(const qn_unpacker *unpacker)
+{
+    return unpacker->ended;
 }
 
 bool qn_unpacker_can_enter(const qn_unpacker *unpacker, uint64_t member)
@@ -403,8 +427,7 @@ static quern_status drop_units(qn_unpacker *unpacker, size_t bytes, size_t *got_
     return status;
 }
 
-/* How many bytes of the file were read for what was unpacked. */
-static uint64_t packed_bytes(const qn_unpacker *unpacker)
+uint64_t qn_unpacker_get_packed(const qn_unpacker *unpacker)
 {
     if (unpacker->decoder || unpacker->inner)
         return qn_decoder_get_packed(unpacker->decoder ? unpacker->decoder : unpacker->inner) - unpacker->begin;
@@ -415,7 +438,8 @@ static uint64_t packed_bytes(const qn_unpacker *unpacker)
 /* No text that people have is so regular; nested compression made to harm is. */
 static quern_status check_ratio(const qn_unpacker *unpacker, qn_error *error)
 {
-    if (unpacker->unpacked < QN_UNPACK_FREE_BYTES || unpacker->unpacked / QN_UNPACK_RATIO_MAX <= packed_bytes(unpacker))
+    if (unpacker->unpacked < QN_UNPACK_FREE_BYTES ||
+        unpacker->unpacked / QN_UNPACK_RATIO_MAX <= qn_unpacker_get_packed(unpacker))
         return QUERN_OK;
     return qn_error_set(error, QUERN_ERROR_INPUT, 0,
                         "%s unpacks to more than %u times its size: unpack it yourself if that is meant",

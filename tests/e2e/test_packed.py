@@ -208,6 +208,11 @@ def what_quern_packs_is_read_as_the_files_were(t):
         run("unzip", "-tqq", t.path("packed.zip"))
         for n, split in launches if t.options.slow else launches[i::2]:
             t.count(n, [t.path("packed.zip")], "--quern-split-bytes=%d" % split, expected=expected)
+    os.symlink("one", t.path("tree", "named"))
+    linked = quern(t, "pack", "-o", "linked.zip", "tree/named")
+    t.check(linked.returncode == 0 and run("unzip", "-p", t.path("linked.zip")) == files["one"], "a named link: %r" % linked.stderr)
+    os.symlink("nowhere", t.path("dangling"))
+    t.check(quern(t, "pack", "-o", "linked.zip", "dangling").returncode == 1, "a link to nothing was left out")
     again = quern(t, "pack", "-o", "tree/itself.zip", "tree")
     t.check(again.returncode == 0 and "tree/itself.zip" not in run("unzip", "-Z1", t.path("tree/itself.zip")).decode(),
             "an archive was put into itself")
@@ -361,6 +366,31 @@ def truncated_and_damaged_ones_are_errors_that_name_them(t):
     with open(t.path("whole.zip"), "rb") as file:
         whole = file.read()
     t.fail(2, "-o", t.new_output(), t.write("cut.zip", whole[:len(whole) // 2]), naming="cut.zip")
+
+
+@test
+def what_was_cut_between_members_or_blocks_is_truncated_and_can_pass(t):
+    words = text(random.Random(13), 9000)
+    t.write("both/a", words)
+    t.write("both/b", words)
+    run("tar", "-cf", t.path("whole.tar"), "-b1", "a", "b", cwd=t.path("both"))
+    with tarfile.open(t.path("whole.tar")) as archive:
+        second = archive.getmember("b").offset
+    with open(t.path("whole.tar"), "rb") as file:
+        tar = file.read()
+    block = run("bgzip", "-c", stdin=words)
+    empty = run("bgzip", "-c", stdin=b"")
+    for name, cut, end in (("cut.tar", tar[:second], b"\0" * 1024), ("cut.tar.gz", run("gzip", "-c", stdin=tar[:second]), None),
+                           ("cut.tar.zst", run("zstd", "-c", stdin=tar[:second]), None), ("cut.bgzf", block[:-len(empty)], empty)):
+        path = t.write(name, cut)
+        t.fail(2, "-o", t.new_output(), path, naming=[path, "truncated"])
+        t.count(2, [path], "--quern-bad-records=skip:1", expected=count_words(words))
+        if end:
+            t.count(2, [t.write(name, cut + end)], "--quern-split-bytes=5000", expected=count_words(words))
+    t.count(2, [t.path("whole.tar"), t.write("empty.tar", b""), t.write("lone.tar", tar[:-512])], expected=count_words(*[words] * 4))
+    both = t.write("both.gz", block + run("gzip", "-c", stdin=words) + block + b"\0" * 100)
+    for split in (100000, 3000):
+        t.count(2, [both], "--quern-split-bytes=%d" % split, expected=count_words(*[words] * 3))
 
 
 @test
