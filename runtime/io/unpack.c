@@ -18,6 +18,11 @@
 #define MEMBERS_BYTES ((size_t)64 << 10)  /* the same of some members of a zip, where it goes from place to place */
 #define DROPPED_BYTES ((size_t)64 << 10)
 #define MEMBER_NONE   UINT64_MAX
+#define ZIP_MAGIC     UINT32_C(0x04034b50)
+
+/* Before LZMA in a zip: two versions, a length, and five bytes of properties, of which four are the dictionary. */
+#define ZIP_LZMA_HEAD_BYTES    9
+#define ZIP_LZMA_DICTIONARY_AT 5
 
 struct qn_unpacker {
     struct archive *archive;
@@ -123,6 +128,8 @@ static quern_status open_file(qn_unpacker *unpacker, const qn_unit_part *part, q
     quern_status status = qn_file_read_at(fd, head, sizeof head, 0, unpacker->path, QUERN_ERROR_INPUT, &bytes, error);
     if (status == QUERN_OK && lseek(fd, 0, SEEK_SET) < 0)
         status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", unpacker->path);
+    if (status == QUERN_OK && bytes >= 4 && qn_le32(head) == ZIP_MAGIC)
+        status = qn_units_check_zip(fd, unpacker->path, unpacker->file_bytes, error);
     qn_archive_view_init(&unpacker->view, fd, 0, part->behind.offset, INPUT_BYTES);
     support_formats(unpacker->archive);
     qn_unit_kind kind = qn_unpack_kind_of(head, bytes);
@@ -280,6 +287,37 @@ static quern_status end_archive(qn_unpacker *unpacker, qn_error *error)
     return status == QUERN_OK ? look_for_tar_end(unpacker, error) : status;
 }
 
+/* libarchive's decoder of LZMA takes as much memory as the member asks for. */
+static bool is_wide_lzma(const qn_unpacker *unpacker)
+{
+    uint8_t head[ZIP_LZMA_HEAD_BYTES];
+    size_t got = 0;
+    qn_error unread = {0};
+    if (unpacker->gunzip || unpacker->inner ||
+        qn_file_read_at(unpacker->fd, head, sizeof head, (uint64_t)archive_filter_bytes(unpacker->archive, 0),
+                        unpacker->path, QUERN_ERROR_INPUT, &got, &unread) != QUERN_OK)
+        return true;
+    return got == sizeof head && qn_le32(head + ZIP_LZMA_DICTIONARY_AT) > QN_UNPACK_WINDOW_BYTES_MAX;
+}
+
+/* Of xz each block may ask for more, but what comes of a member is all that it can fill. */
+static quern_status check_window(const qn_unpacker *unpacker, struct archive_entry *entry, qn_error *error)
+{
+    const char *format = archive_format_name(unpacker->archive);
+    if ((archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK) != ARCHIVE_FORMAT_ZIP || !format)
+        return QUERN_OK;
+    bool is_wide = strstr(format, "(lzma)") && is_wide_lzma(unpacker);
+    is_wide |= strstr(format, "(xz)") &&
+               (!archive_entry_size_is_set(entry) || (uint64_t)archive_entry_size(entry) > QN_UNPACK_WINDOW_BYTES_MAX);
+    if (!is_wide)
+        return QUERN_OK;
+    return qn_error_set(
+        error, QUERN_ERROR_INPUT, 0,
+        "%s/%s may want a window of more than 128 MiB of LZMA or xz: unpack it yourself, or compress it "
+        "with a smaller dictionary",
+        unpacker->path, unpacker->member_path);
+}
+
 /* To the next file of the archive. */
 static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
 {
@@ -300,7 +338,8 @@ static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
     unpacker->offset = 0;
     unpacker->member++; /* from none to 0 */
     unpacker->has_members = archive_format(unpacker->archive) != ARCHIVE_FORMAT_RAW;
-    return unpacker->has_members ? name_member(unpacker, entry, error) : QUERN_OK;
+    quern_status status = unpacker->has_members ? name_member(unpacker, entry, error) : QUERN_OK;
+    return status == QUERN_OK ? check_window(unpacker, entry, error) : status;
 }
 
 bool qn_unpacker_is_at_end(const qn_unpacker *unpacker)
@@ -438,8 +477,9 @@ uint64_t qn_unpacker_get_packed(const qn_unpacker *unpacker)
 /* No text that people have is so regular; nested compression made to harm is. */
 static quern_status check_ratio(const qn_unpacker *unpacker, qn_error *error)
 {
-    if (unpacker->unpacked < QN_UNPACK_FREE_BYTES ||
-        unpacker->unpacked / QN_UNPACK_RATIO_MAX <= qn_unpacker_get_packed(unpacker))
+    uint64_t read = qn_unpacker_get_packed(unpacker); /* which may be the same bytes again and again */
+    uint64_t packed = read < unpacker->file_bytes ? read : unpacker->file_bytes;
+    if (unpacker->unpacked < QN_UNPACK_FREE_BYTES || unpacker->unpacked / QN_UNPACK_RATIO_MAX <= packed)
         return QUERN_OK;
     return qn_error_set(error, QUERN_ERROR_INPUT, 0,
                         "%s unpacks to more than %u times its size: unpack it yourself if that is meant",

@@ -4,11 +4,16 @@
 
 Of splits and ways to write an archive each comes by default, with --slow each with each.
 """
+import io
 import json
+import lzma
 import os
 import random
+import struct
 import subprocess
 import tarfile
+import zipfile
+import zlib
 
 from harness import count_words, main, test
 
@@ -172,6 +177,45 @@ def a_bomb_is_refused(t):
     path = t.write("bomb.zst", run("zstd", "-c", "-19", stdin=once))
     t.check(os.path.getsize(path) < 100000, "a small file")
     t.fail(2, "-o", t.new_output(), path, naming=[path, "10000 times"])
+
+
+def zip_of_copies(plain, count, shift):
+    """Entries that all say the same bytes; the directory is said to be `shift` bytes before where it is."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(plain) + packer.flush()
+    about = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0x21, zlib.crc32(plain), len(packed), len(plain), 1, 0)
+    member = b"PK\3\4" + about + b"a" + packed
+    entries = (b"PK\1\2" + struct.pack("<H", 20) + about + bytes(14) + b"a") * count
+    return member + entries + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, count, count, len(entries), len(member) - shift, 0)
+
+
+def zip_of_xz(plain, said_bytes):
+    """A member that is packed by xz, and says so many bytes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("a", lzma.compress(plain))
+    data = bytearray(made.getvalue())
+    for begin, method_at in ((0, 8), (data.rindex(b"PK\1\2"), 10)):
+        struct.pack_into("<H", data, begin + method_at, 95)
+        struct.pack_into("<I", data, begin + method_at + 6, zlib.crc32(plain))
+        struct.pack_into("<I", data, begin + method_at + 14, said_bytes)
+    return bytes(data)
+
+
+@test
+def members_that_overlap_or_want_much_memory_are_refused(t):
+    plain = b"one two\n" * 1000
+    t.count(1, [t.write("once.zip", zip_of_copies(plain, 1, 0))], expected=count_words(plain))
+    for shift in (0, 1):
+        t.fail(1, "-o", t.new_output(), t.write("overlap.zip", zip_of_copies(plain, 30, shift)), naming="overlap")
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a", plain)
+    good = made.getvalue()
+    wide = good[:36] + struct.pack("<I", 0x7fffffff) + good[40:]  # the dictionary
+    t.count(2, [t.write("lzma.zip", good), t.write("xz.zip", zip_of_xz(plain, len(plain)))], expected=count_words(plain, plain))
+    for name, content in (("wide.zip", wide), ("wide.zip.gz", run("gzip", "-c", stdin=good)), ("wide-xz.zip", zip_of_xz(plain, 0x30000000))):
+        t.fail(1, "-o", t.new_output(), t.write(name, content), naming=[name, "128 MiB"])
 
 
 @test
