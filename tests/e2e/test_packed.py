@@ -438,6 +438,28 @@ def what_was_cut_between_members_or_blocks_is_truncated_and_can_pass(t):
 
 
 @test
+def every_example_gives_the_same_answer_of_packed_files(t):
+    """Packed in place, since an index names its files."""
+    rng = random.Random(15)
+    edges = b"".join(b"v%d v%d\n" % (rng.randrange(300), rng.randrange(300)) for _ in range(3000))
+    sums = b"".join(b"k%d\t%d\n" % (rng.randrange(200), rng.randrange(-99, 999)) for _ in range(3000))
+    points = b"".join(b"%d %d\n" % (rng.randrange(99), rng.randrange(99)) for _ in range(900))
+    where = os.path.dirname(t.program)
+    for name, data, packer, options in (("invertedindex", text(rng, 3000), ["bgzip", "-c"], []), ("groupsum", sums, ["pigz", "-c"], []),
+                                        ("pagerank", edges, ["xz", "-c"], ["--iterations=3"]), ("components", edges, ["lz4", "-c"], []),
+                                        ("join", sums, ["zstd", "-c"], None), ("kmeans", points, ["bzip2", "-c"], ["--k=3"])):
+        t.program = os.path.join(where, name)
+        path, answers = t.path("input"), []
+        for content in (data, run(*packer, stdin=data)):
+            t.write("input", content)
+            given = ["--left", path, "--right", path] if options is None else options + [path]
+            out = [] if name == "kmeans" else ["-o", t.new_output()]
+            done = t.succeed(2, *out, *given, "--quern-split-bytes=3000")
+            answers.append(t.committed(out[1], done) if out else done.stdout)
+        t.check(answers[0] == answers[1] and answers[0], "%s: another answer of what is packed" % name)
+
+
+@test
 def a_bad_member_is_named(t):
     files = tree(t)
     run("zip", "-q", "-r", t.path("bad.zip"), "long", "sub", cwd=t.path("tree"))
