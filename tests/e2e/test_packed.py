@@ -441,7 +441,7 @@ def what_was_cut_between_members_or_blocks_is_truncated_and_can_pass(t):
 def every_example_gives_the_same_answer_of_packed_files(t):
     """Packed in place, since an index names its files."""
     rng = random.Random(15)
-    edges = b"".join(b"v%d v%d\n" % (rng.randrange(300), rng.randrange(300)) for _ in range(3000))
+    edges = b"".join(b"%d %d\n" % (rng.randrange(300), rng.randrange(300)) for _ in range(3000))
     sums = b"".join(b"k%d\t%d\n" % (rng.randrange(200), rng.randrange(-99, 999)) for _ in range(3000))
     points = b"".join(b"%d %d\n" % (rng.randrange(99), rng.randrange(99)) for _ in range(900))
     where = os.path.dirname(t.program)
