@@ -377,7 +377,7 @@ QUERN_API quern_status quern_run(quern_context *context);
  * reads which. Of what was asked for since the last run, as it would be run; if nothing was, of what the last run did (of
  * one that failed too, but for a graph that was refused), then with the records that passed each operator, the bytes that
  * were read, sent and spilled, and the seconds of each stage: sums over all ranks, on every rank; the seconds are this
- * rank's own. The size of the input is foretold where it is named as at most 64 files; directories are not looked through.
+ * rank's own. The size of the input is foretold where it is at most 4,096 entries, directories looked through.
  * Local, from the thread that calls quern_run(), not inside a callback; changes nothing, so that a rank may ask alone, to see
  * where ranks differ for one. form: QUERN_EXPLAIN_TEXT or QUERN_EXPLAIN_DOT. Gives *text_out: valid UTF-8, NUL at the
  * end; release it with free(). Without outputs the plan is one of no stages. The same calls give the same text; its form
