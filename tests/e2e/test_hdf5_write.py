@@ -305,5 +305,23 @@ def h5sort_names_what_it_cannot_sort(t):
     t.check(run.status == 2 and b"usage: h5sort" in run.stderr, "usage expected", run)
 
 
+@test
+def h5sort_ends_on_all_ranks_where_one_of_them_cannot_open_the_files(t):
+    case = make(t, "sorts.json")["by_x"]
+    t.use("h5sort")
+    os.mkdir(t.path("elsewhere"))
+    program, file = t.program, os.path.basename(case["files"][0])
+    for blind, naming in ((0, (file, "cannot read")), (1, None)):  # the rank that stands where there is no such file
+        t.program = t.write("blind%d" % blind, b"#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = %d ] && cd '%s'\nexec '%s' \"$@\"\n" % (
+            blind, os.fsencode(t.path("elsewhere")), os.fsencode(program)))
+        os.chmod(t.program, 0o755)
+        out, began = t.path("blind%d.h5" % blind), time.monotonic()
+        run = t.start(3, *case["args"], "-o", out, file, cwd=t.path("in")).wait(40)
+        t.check(time.monotonic() - began < 30, "it did not end within 30 s", run)
+        if naming:
+            t.check(run.status == 1 and all(os.fsencode(x) in run.stderr for x in naming), "another failure", run)
+        t.check((run.status == 0) == os.path.exists(out), "the output and the status do not agree", run)
+
+
 if __name__ == "__main__":
     main()
