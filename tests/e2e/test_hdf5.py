@@ -127,5 +127,44 @@ def h5stat_says_of_columns_what_numpy_says(t):
     t.check(run.status == 2 and b"usage: h5stat" in run.stderr, "usage expected", run)
 
 
+def is_as_said(got, right):
+    """A line of h5stat: the same bounds and counts, and mean and deviation to the last digits."""
+    name, count, low, high, mean, deviation, nans, off = right
+    bounds = [got[:2] + got[6:], [repr(float(x)) for x in got[2:4]]] == [[name, str(count), str(nans)], [low, high]]
+    near = [repr(float(a)) == b or abs(float(a) - float(b)) <= 4e-16 * abs(float(b)) + more
+            for a, b, more in ((got[4], mean, off), (got[5], deviation, 0))]
+    return bounds and all(near)
+
+
+@test
+def h5stat_is_right_of_infinities_and_of_huge_tiny_and_cancelling_numbers(t):
+    make(t)
+    t.use("h5stat")
+    path, expected = t.path("h5", "extremes.h5"), load_json(t.path("h5", "extremes.json"))
+    whole = t.succeed(None, "--dataset", "d", path).stdout
+    lines = [line.split("\t") for line in whole.decode().splitlines()]
+    wrong = [(got, right) for got, right in zip(lines, expected["d"]) if not is_as_said(got, right)]
+    t.check(not wrong and len(lines) == len(expected["d"]), "wrong are %s" % wrong)
+    for n, dataset in ((2, "d"), (3, "d"), (None, "backwards"), (3, "backwards")):
+        run = t.succeed(n, "--quern-split-bytes=9999", "--dataset", dataset, path)
+        t.check(run.stdout == whole, "%s on %s ranks gives other digits" % (dataset, n), run)
+
+
+@test
+def h5stat_says_of_a_table_each_field_by_its_name(t):
+    make(t)
+    t.use("h5stat")
+    path, expected = t.path("h5", "extremes.h5"), load_json(t.path("h5", "extremes.json"))
+    for n in (None, 2, 3):
+        run = t.succeed(n, "--quern-split-bytes=9999", "--dataset", "t", path)
+        lines = [line.split("\t") for line in run.stdout.decode().splitlines()]
+        wrong = [(got, right) for got, right in zip(lines, expected["t"]) if not is_as_said(got, right)]
+        t.check(not wrong and len(lines) == len(expected["t"]), "wrong are %s" % wrong, run)
+    whole = t.succeed(2, "--all", "--dataset", "t", path).stdout.split(b"\t")
+    t.check(whole[:2] == [b"0", b"%d" % sum(line[1] for line in expected["t"])], "--all says %s" % whole)
+    t.fail(2, "--dataset", "names", path, naming=("extremes.h5", "no field that is a number"))
+    t.fail(None, "--dataset", "many", path, naming=("extremes.h5", "64 fields"))
+
+
 if __name__ == "__main__":
     main()
