@@ -36,8 +36,10 @@ typedef struct job {
     int deflate_level, shuffle;
     /* where in a row the key is */
     quern_hdf5_field key;
-    size_t key_offset, key_bytes;
-    int has_places; /* there are several files */
+    size_t key_offset; /* in rows without fields */
+    size_t key_number; /* of its field */
+    size_t key_bytes;  /* that sort; 0: as many as the string has */
+    int has_places;    /* there are several files */
 } job;
 
 static char problem[1024]; /* what was wrong with the input or the arguments */
@@ -90,10 +92,11 @@ static int understand_plain(hid_t type, quern_hdf5_field *to)
     H5T_class_t class = H5Tget_class(type);
     size_t bytes = H5Tget_size(type);
     int is_float = class == H5T_FLOAT;
-    if (class == H5T_STRING && H5Tis_variable_str(type) == 0) {
+    if (class == H5T_STRING) {
+        int varies = H5Tis_variable_str(type) > 0;
         to->type = QUERN_BYTES;
-        to->count = (uint32_t)bytes;
-        return bytes <= KEY_BYTES_MAX;
+        to->count = varies ? QUERN_HDF5_VARIABLE : (uint32_t)bytes;
+        return varies || bytes <= KEY_BYTES_MAX;
     }
     if ((!is_float && class != H5T_INTEGER && class != H5T_ENUM) || bytes > 8)
         return 0;
@@ -120,8 +123,16 @@ static int understand(hid_t type, quern_hdf5_field *to)
     return known;
 }
 
+static int is_variable(const quern_hdf5_field *field)
+{
+    return field->type == QUERN_BYTES && field->count == QUERN_HDF5_VARIABLE;
+}
+
+/* In a row; of strings of variable length in the file. */
 static size_t bytes_of(const quern_hdf5_field *field)
 {
+    if (is_variable(field))
+        return 16;
     return field->count * (field->type == QUERN_BYTES ? 1 : quern_number_bytes(field->type));
 }
 
@@ -139,10 +150,10 @@ static int understand_fields(job *of, hid_t type)
         if (!known)
             return refuse(paths[0], field->name,
                           "this field is neither a number, nor an array of numbers, nor a string "
-                          "of fixed length");
+                          "of at most 65536 bytes");
         if (strcmp(field->name, of->by) == 0) {
             of->key = *field;
-            of->key_offset = of->row_bytes;
+            of->key_number = (size_t)i;
         }
         of->row_bytes += bytes_of(field);
     }
@@ -156,7 +167,8 @@ static int understand_columns(job *of, hid_t type)
     char *end = NULL;
     uint64_t column = strtoull(of->by, &end, 10), columns = 1;
     if (!understand_plain(type, &of->element) || (of->element.type == QUERN_BYTES && of->row_rank > 0))
-        return refuse(paths[0], of->dataset, "rows are neither compounds nor numbers, nor strings of fixed length");
+        return refuse(paths[0], of->dataset,
+                      "rows are neither compounds nor numbers, nor strings of at most 65536 bytes");
     for (uint32_t d = 0; d < of->row_rank; d++)
         columns *= of->row_dims[d];
     if (*end || end == of->by || column >= columns)
@@ -192,7 +204,8 @@ static int understand_first(job *of, hid_t dataset, hid_t type, int rank)
         return refuse(paths[0], of->dataset, "compounds must have one dimension");
     if (!(is_compound ? understand_fields(of, type) : understand_columns(of, type)))
         return 0;
-    of->key_bytes = of->key.type == QUERN_BYTES ? of->key.count : 8;
+    if (!is_variable(&of->key))
+        of->key_bytes = of->key.type == QUERN_BYTES ? of->key.count : 8;
     learn_layout(of, dataset);
     return 1;
 }
@@ -278,28 +291,49 @@ static uint64_t order_of(quern_type type, quern_span at)
     }
 }
 
-/* The bytes of the key field, ascending or descending. */
-static void put_order(job *of, quern_span row)
+/* The bytes of the field to sort by: strings of variable length end with NUL, but where they are the whole row. */
+static quern_span find_key(const job *of, quern_span row)
 {
-    const char *from = (const char *)row.data + of->key_offset;
-    int is_text = of->key.type == QUERN_BYTES, is_float = of->key.type == QUERN_F32 || of->key.type == QUERN_F64;
-    if (is_text) {
-        memset(room, 0, of->key_bytes);
-        memcpy(room, from, row.bytes - of->key_offset < of->key_bytes ? row.bytes - of->key_offset : of->key_bytes);
-        for (size_t i = 0; i < of->key_bytes && of->descending; i++)
-            room[i] = (unsigned char)~room[i];
-        return;
-    }
-    uint64_t order = order_of(of->key.type, quern_bytes(from, quern_number_bytes(of->key.type)));
+    const char *at = (const char *)row.data, *end = at + row.bytes;
+    for (size_t i = 0; i < of->key_number; i++)
+        at += is_variable(&of->fields[i]) ? strnlen(at, (size_t)(end - at)) + 1 : bytes_of(&of->fields[i]);
+    at += of->key_offset;
+    size_t bytes = is_variable(&of->key) ? strnlen(at, (size_t)(end - at)) : bytes_of(&of->key);
+    return quern_bytes(at, bytes < (size_t)(end - at) ? bytes : (size_t)(end - at));
+}
+
+/* Shorter strings are filled with NUL; those of variable length, which hold none, end with one. Returns the bytes; 0: it is too long. */
+static size_t put_text(const job *of, quern_span text)
+{
+    size_t bytes = of->key_bytes ? of->key_bytes : text.bytes + 1;
+    if (bytes > KEY_BYTES_MAX)
+        return 0;
+    memset(room, 0, bytes);
+    memcpy(room, text.data, text.bytes);
+    for (size_t i = 0; i < bytes && of->descending; i++)
+        room[i] = (unsigned char)~room[i];
+    return bytes;
+}
+
+/* The bytes of the key field, ascending or descending. Returns how many. */
+static size_t put_order(const job *of, quern_span row)
+{
+    quern_span key = find_key(of, row);
+    int is_float = of->key.type == QUERN_F32 || of->key.type == QUERN_F64;
+    if (of->key.type == QUERN_BYTES)
+        return put_text(of, key);
+    uint64_t order = order_of(of->key.type, key);
     int is_nan = is_float && order == UINT64_MAX;
     put_big_endian(room, of->descending && !is_nan ? ~order : order);
+    return 8;
 }
 
 static int add_key(const quern_record *in, quern_record *out, void *user)
 {
     job *of = user;
-    size_t used = of->key_bytes;
-    put_order(of, in->value);
+    size_t used = put_order(of, in->value);
+    if (used == 0)
+        return quern_fail_because("a string to sort by has more than 65535 bytes");
     if (of->has_places) {
         quern_span file = quern_hdf5_place_file(in->key);
         if (file.bytes > sizeof room - used - 9)
@@ -424,7 +458,7 @@ static quern_status sort(quern_context *context, job *of, const char *output)
                                    .like_dataset = of->dataset,
                                    .like_type = 1};
     quern_schema keyed = {.key = QUERN_BYTES, .value = QUERN_BYTES};
-    if (!of->has_places && of->key_bytes + 8 <= QUERN_FIXED_BYTES_MAX) {
+    if (!of->has_places && of->key_bytes > 0 && of->key_bytes + 8 <= QUERN_FIXED_BYTES_MAX) {
         keyed.key = QUERN_FIXED;
         keyed.key_bytes = (uint32_t)of->key_bytes + 8;
     }

@@ -314,13 +314,13 @@ typedef struct quern_output_options {
     int one_file; /* not 0: all ranks write their parts into one, at places that they work out from the sizes */
     quern_archive archive; /* not 0: the same, with each part a member, part-00000 and so on */
     /* Of CSV and TSV only: */
+    const char *const
+        *names; /* [name_count] of the columns: the first row of each file, or of the one file; NULL: there is none */
+    size_t name_count;
     char separator; /* of fields in CSV, an ASCII byte, no quote and no line break; 0: ',' */
     int rows; /* not 0: the value, QUERN_BYTES, is a row as quern_read_csv() gives it, whose fields are written; the key is not */
     char row_separator; /* of fields in these rows, as quern_csv_options.separator was; 0: ',' */
     int row_no_quotes; /* not 0: quotes mean nothing in them, as with quern_csv_options.no_quotes; TSV then has their fields as they stand */
-    const char *const
-        *names; /* [name_count] of the columns: the first row of each file, or of the one file; NULL: there is none */
-    size_t name_count;
 } quern_output_options;
 
 /* quern_write_text() with these options. Directory, manifest and errors are the same. The parts of a compressed output can be put one behind the other,

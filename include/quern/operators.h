@@ -76,8 +76,8 @@ typedef struct quern_group_options {
 QUERN_API quern_dataset *quern_group_by_key(quern_dataset *in, quern_schema schema, quern_group_fn fn, void *user,
                                             const quern_group_options *options);
 
-/* The k records with the largest values of each key, largest first. Values of any type. k: 1 or more. Local; lazy; a shuffle at run. NULL on
- * failure. Since 0.1. */
+/* The k records with the largest values of each key, largest first. Values of any type. k: 1 or more. Local; lazy; a shuffle at run, of all records: those
+ * of a key go to one rank. Where k is small an aggregation with room for k values moves far less. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_top_k_by_key(quern_dataset *in, uint64_t k);
 
 /* One key of two datasets with the values of each; either may be empty, not both. As quern_group_fn. */

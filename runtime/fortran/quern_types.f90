@@ -150,12 +150,12 @@ module quern_types
     type, bind(C), public :: quern_output_options
         integer(c_size_t) :: struct_size = 0
         integer(c_int) :: form = 0, compression = 0, level = 0, one_file = 0, archive = 0
+        type(c_ptr) :: names = c_null_ptr
+        integer(c_size_t) :: name_count = 0
         character(kind=c_char) :: separator = c_null_char
         integer(c_int) :: rows = 0
         character(kind=c_char) :: row_separator = c_null_char
         integer(c_int) :: row_no_quotes = 0
-        type(c_ptr) :: names = c_null_ptr
-        integer(c_size_t) :: name_count = 0
     end type
     type, bind(C), public :: quern_aggregation
         integer(c_size_t) :: struct_size = 0

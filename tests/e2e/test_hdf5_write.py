@@ -292,8 +292,8 @@ def h5sort_names_what_it_cannot_sort(t):
                (["--dataset", "t", "--by", "grid", tables[0]], ("table0.h5", "array")),
                (["--dataset", "u", "--by", "x", tables[0]], ("table0.h5", "no such dataset")),
                (["--dataset", "a/m", "--by", "4", matrix], ("matrix.h5", "column")),
-               (["--dataset", "lists", "--by", "0", matrix], ("matrix.h5", "fixed length")),
-               (["--dataset", "nested", "--by", "a", matrix], ("matrix.h5", "a", "fixed length")),
+               (["--dataset", "lists", "--by", "0", matrix], ("matrix.h5", "neither compounds nor numbers")),
+               (["--dataset", "nested", "--by", "a", matrix], ("matrix.h5", "a", "neither a number")),
                (["--dataset", "t", "--by", "x", tables[0], matrix], ("matrix.h5", "no such dataset")),
                (["--dataset", "t", "--by", "x", t.path("absent.h5")], "absent.h5"))
     for i, (args, naming) in enumerate(refused):
