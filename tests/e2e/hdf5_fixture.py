@@ -152,6 +152,19 @@ def compounds(m):
     m.case(["-r", "rows"] + fields, "/table", ["compounds.h5"], lines, True)
     lines = ["%d\t%s" % (i, x.tobytes().hex()) for i, x in enumerate(packed.reshape(30, 30))]
     m.case(["-r", "rows"] + fields, "/grid", ["compounds.h5"], lines, True)
+    texts = [b"n" * (i % 40) for i in range(900)]
+    notes = numpy.zeros(900, dtype=[("name", h5py.string_dtype()), ("id", "<i4"), ("tail", h5py.string_dtype())])
+    notes["name"], notes["id"], notes["tail"] = texts, data["id"], texts[::-1]
+    with m.file("notes.h5") as f:
+        f.create_dataset("notes", data=notes, chunks=(77,), compression="gzip")
+        f["grid"] = notes.reshape(30, 30)
+    lines = ["%d\t%s" % (i, (texts[i] + b"\0" + numpy.int64(data["id"][i]).tobytes() + texts[899 - i] + b"\0").hex())
+             for i in range(900)]
+    m.case(["-r", "rows", "-f", "name:bytes:any", "-f", "id:i64", "-f", "tail:bytes:any"], "/notes", ["notes.h5"], lines, True)
+    lines = ["%d\t%s" % (i, (texts[i] + b"\0" + texts[899 - i].ljust(39, b"\0")).hex()) for i in range(900)]
+    m.case(["-r", "rows", "-f", "name:bytes:any", "-f", "tail:bytes:39"], "/notes", ["notes.h5"], lines, True)
+    m.case(["-r", "rows", "-f", "name:bytes:any"], "/notes", ["notes.h5"],
+           ["%d\t%s" % (i, text.hex()) for i, text in enumerate(texts)], True)
     m.case(["-r", "elements", "-f", "i:f64"], "/complex", ["compounds.h5"], elements(data["z"].imag, "f64"), True)
 
 

@@ -84,6 +84,8 @@ REFUSED = (
     (["-r", "elements", "-f", "a:f64"], "/table", "compounds.h5", ("/table", "no field 'a'")),
     (["-r", "elements", "-f", "place:f64"], "/table", "compounds.h5", ("/table", "'place'", "3 numbers")),
     (["-r", "elements", "-f", "name:bytes:6"], "/table", "compounds.h5", ("/table", "'name'", "strings of 7 bytes")),
+    (["-r", "rows", "-f", "name:bytes:any"], "/table", "compounds.h5", ("/table", "'name'", "strings of fixed length")),
+    (["-r", "rows", "-f", "name:bytes:any"], "/grid", "notes.h5", ("/grid", "rows of several elements")),
     (["-r", "rows"], "/lzf", "compounds.h5", ("/lzf", "filter 'lzf'")),
     (["-r", "rows"], "/d", "truncated.h5", ("truncated file",)),
     (["-r", "rows"], "/d", "empty.h5", ("no HDF5 file", "empty")),
