@@ -2,7 +2,8 @@
 /*
  * The load of ranks under skew: keys by Zipf's law with 1.2, and one key that half of the records have, reduced, aggregated, sorted and
  * joined, as the left side and as the right one, with keys that are each there once and with such as are skewed too, with splits as they are
- * chosen by themselves and with few tasks. test_api.py looks at the reports of cases named even_….
+ * chosen by themselves and with few tasks. test_api.py looks at the reports of cases named even_…, and
+ * nearly_even_….
  */
 #include <math.h>
 #include <stdlib.h>
@@ -149,7 +150,7 @@ static void run_all(uint64_t task_count, const char *const *path)
     quern_context *context = context_with(task_count);
     for (int job = 0; job < JOB_COUNT; job++) {
         if (job == JOIN_BOTH &&
-            path == half_path) /* a quarter of all records is copied, and ranks cannot be full of it */
+            path == half_path) /* a quarter of all records is copied, and ranks cannot be full of it: nearly_even_… */
             continue;
         run_job(context, (enum job)job, path);
     }
