@@ -349,10 +349,18 @@ static void options_that_there_are_not_are_refused(void)
 {
     const quern_output_options bad[] = {
         {.struct_size = 0},
-        {.struct_size = sizeof bad[0], .form = (quern_form)3},
+        {.struct_size = sizeof bad[0], .form = (quern_form)4},
         {.struct_size = sizeof bad[0], .compression = (quern_compression)4},
         {.struct_size = sizeof bad[0], .archive = (quern_archive)3},
         {.struct_size = sizeof bad[0], .archive = QUERN_ZIP, .compression = QUERN_ZSTD},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .separator = '"'},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .separator = '\xff'},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .row_separator = '\n'},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_TSV, .separator = ','},
+        {.struct_size = sizeof bad[0], .separator = ';'},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_FIXED, .rows = 1},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .name_count = 1},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .names = (const char *const[]){NULL}, .name_count = 1},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         quern_context *context = context_with(0);
@@ -361,6 +369,11 @@ static void options_that_there_are_not_are_refused(void)
         quern_context_destroy(context);
     }
     quern_context *context = context_with(0);
+    const quern_output_options rows = {.struct_size = sizeof rows, .form = QUERN_FORM_CSV, .rows = 1};
+    CHECK(quern_write_files(counts_of(context), kit_path("out.bad"), &rows) == QUERN_ERROR_INVALID_PLAN);
+    CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INVALID_PLAN), "QUERN_BYTES");
+    quern_context_destroy(context);
+    context = context_with(0);
     const quern_output_options level = {.struct_size = sizeof level, .compression = QUERN_GZIP, .level = 77};
     quern_write_files(counts_of(context), kit_path("out.level"), &level);
     const char *text = kit_run_fails(context, QUERN_ERROR_OUTPUT);
