@@ -175,10 +175,12 @@ quern_status qn_engine_show_ranks(qn_engine *engine, qn_error *error)
     if (engine->settings.shows_ranks)
         return QUERN_OK;
     engine->settings.shows_ranks = true;
-    if (!engine->timeline && (engine->timeline = qn_timeline_create())) {
-        engine->begun_bytes = qn_timeline_query_memory(engine->timeline);
-        qn_timeline_begin(engine->timeline, engine->run_ns);
-        qn_timeline_attach(engine->timeline);
+    qn_timeline *timeline = engine->timeline ? NULL : qn_timeline_create();
+    if (timeline) {
+        engine->timeline = timeline;
+        engine->begun_bytes = qn_timeline_query_memory(timeline);
+        qn_timeline_begin(timeline, engine->run_ns);
+        qn_timeline_attach(timeline);
     }
     qn_engine_open_board(engine, error);
     qn_engine_start_progress(engine);
