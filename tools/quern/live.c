@@ -55,6 +55,12 @@ static void put(const char *text)
     }
 }
 
+/* Who runs in the background must not write over what is typed in front. */
+static bool may_draw(const quern_live *live)
+{
+    return live->lines != QUERN_LIVE_OFF && (!live->is_terminal || tcgetpgrp(STDERR_FILENO) == getpgrp());
+}
+
 /* What fits without going on in the next line of a terminal. */
 static size_t column_count(const quern_live *live)
 {
@@ -158,7 +164,7 @@ void quern_live_look(void *user)
     live->is_begun = true;
     if (live->is_new)
         say_where(live);
-    json_t *status = live->lines == QUERN_LIVE_OFF ? NULL : quern_batch_read_status(&live->job);
+    json_t *status = may_draw(live) ? quern_batch_read_status(&live->job) : NULL;
     if (status)
         show(live, status);
     json_decref(status);
