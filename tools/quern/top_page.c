@@ -159,7 +159,7 @@ void quern_top_describe_stage(const json_t *status, char raw[QUERN_TOP_LINE_BYTE
 {
     const json_t *stage = json_object_get(status, "stage");
     double seconds = qn_report_number(stage, "seconds"), done = qn_report_number(stage, "bytes_done");
-    double all = qn_report_number(stage, "bytes");
+    double all = qn_report_number(stage, "bytes"), before = qn_report_number(stage, "bytes_before");
     *raw = 0;
     add(raw, "stage %.0f of %.0f  %.60s: ", qn_report_number(stage, "number"), qn_report_number(status, "stages"),
         qn_report_text(stage, "name"));
@@ -170,9 +170,9 @@ void quern_top_describe_stage(const json_t *status, char raw[QUERN_TOP_LINE_BYTE
             qn_report_bytes(done));
         add(raw, " of %s", qn_report_bytes(all));
     }
-    if (done > 0 && done < all) {
+    if (done > before && done < all) {
         add(raw, ", about ");
-        add_seconds(raw, seconds * (all - done) / done);
+        add_seconds(raw, qn_report_clamp(seconds * (all - done) / (done - before)));
         add(raw, " to go");
     }
 }
