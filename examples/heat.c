@@ -97,6 +97,14 @@ static int make_domain(domain *of, size_t cells)
     return of->now && of->next && of->place && of->lines;
 }
 
+/* Whether it is so on all ranks: one that is without memory must not leave the others waiting. */
+static int agree(int is_so)
+{
+    int all = 0;
+    MPI_Allreduce(&is_so, &all, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+    return all;
+}
+
 static void begin(domain *of)
 {
     for (size_t row = 0; row < of->rows; row++)
@@ -237,7 +245,7 @@ static int read_count(const char *text, unsigned long least, unsigned long most,
 
 static quern_status simulate(analysis *plan, unsigned long steps, unsigned long every)
 {
-    quern_status status = plan_analysis(plan) ? analyse(plan, 0) : QUERN_ERROR_NO_MEMORY;
+    quern_status status = agree(plan_analysis(plan)) ? analyse(plan, 0) : QUERN_ERROR_NO_MEMORY;
     for (unsigned long step = 1; status == QUERN_OK && step <= steps; step++) {
         advance(plan->of);
         if (step % every == 0)
@@ -268,7 +276,7 @@ int main(int argc, char **argv)
                   !read_count(values['c'], (unsigned long)size, CELLS_MAX, &cells) ||
                   !read_count(values['s'], 0, 99999999, &steps) || !read_count(values['e'], 1, 99999999, &every) ||
                   !read_count(values['t'], 1, TOP_MAX, &top);
-    int ready = !misused && make_domain(&of, cells);
+    int ready = !misused && agree(make_domain(&of, cells));
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     if (ready) {
         analysis plan = {.directory = values['o'], .of = &of, .top = top};
@@ -284,8 +292,13 @@ int main(int argc, char **argv)
         quern_context_destroy(plan.context);
         free(plan.found);
         free(plan.order);
-        free_domain(&of);
+    } else if (!misused) {
+        status = QUERN_ERROR_NO_MEMORY;
+        if (rank == 0)
+            fprintf(stderr, "heat: no memory for the cells\n");
     }
+    if (!misused)
+        free_domain(&of);
     if (misused && rank == 0)
         fprintf(stderr, "heat: %s\nusage: heat [--cells 256] [--steps 1000] [--every 100] [--top 10] -o DIR\n",
                 quern_context_error_text(NULL));

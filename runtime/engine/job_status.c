@@ -41,8 +41,9 @@ struct qn_job_status {
     uint32_t rank_count, node_count;
     const char *state, *outcome;      /* of the job; what it will be if it is closed now */
     uint32_t run, stage_count, stage; /* from 1; 0: none */
-    char *name;                       /* of the stage */
-    uint64_t stage_start_ns;          /* 0: none runs */
+    uint32_t runs_over;
+    char *name;              /* of the stage */
+    uint64_t stage_start_ns; /* 0: none runs */
     uint64_t bytes, bytes_before;
     uint32_t tasks;
     json_t *over; /* stages */
@@ -75,11 +76,12 @@ static char *describe(qn_job_status *status)
     json_t *figures = qn_board_describe_totals(board, qn_clock_ns());
     pthread_mutex_lock(&status->lock);
     json_t *all = json_pack(
-        "{s:i, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o?, s:O, s:O}", "quern_status", FORM, "state",
-        status->state, "error", status->failure, "host", status->host, "process", (json_int_t)getpid(), "ranks",
-        (json_int_t)status->rank_count, "nodes", (json_int_t)status->node_count, "started", (json_int_t)status->start_s,
-        "updated", (json_int_t)time(NULL), "run", (json_int_t)status->run, "stages", (json_int_t)status->stage_count,
-        "stage", describe_stage(status), "figures", figures, "stages_over", status->over, "alerts", status->alerts);
+        "{s:i, s:s, s:s?, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o?, s:O, s:O}", "quern_status", FORM,
+        "state", status->state, "error", status->failure, "host", status->host, "process", (json_int_t)getpid(),
+        "ranks", (json_int_t)status->rank_count, "nodes", (json_int_t)status->node_count, "started",
+        (json_int_t)status->start_s, "updated", (json_int_t)time(NULL), "run", (json_int_t)status->run, "runs_over",
+        (json_int_t)status->runs_over, "stages", (json_int_t)status->stage_count, "stage", describe_stage(status),
+        "figures", figures, "stages_over", status->over, "alerts", status->alerts);
     char *text = all ? json_dumps(all, JSON_INDENT(1)) : NULL; /* of arrays that others add to under the lock */
     json_decref(all);
     pthread_mutex_unlock(&status->lock);
@@ -296,6 +298,7 @@ void qn_job_status_end_run(qn_job_status *status, const qn_error *outcome)
                       : outcome->status == QUERN_ERROR_SUSPENDED ? "suspended"
                                                                  : "failed";
     status->stage_start_ns = 0;
+    status->runs_over = status->run;
     free(status->failure);
     status->failure = outcome->status != QUERN_OK ? qn_utf8_repair(outcome->text) : NULL;
     pthread_mutex_unlock(&status->lock);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Two runs that count lines, and in the callback WHERE (lines, first, second, third, none) is killed at the line "die"; slow: the first run takes 50 us and more
- * for a line: resumed_job WHERE OUT OUT2 PATH... OUT2 -: the first run only. */
+ * for a line; leave, linger: the program ends behind the first run, at once or after two seconds, and destroys nothing: resumed_job WHERE OUT OUT2 PATH...
+ * OUT2 -: the first run only. */
 #include <quern/quern.h>
 #include <signal.h>
 #include <stdio.h>
@@ -64,6 +65,10 @@ int main(int argc, char **argv)
     quern_dataset *ones = quern_name(quern_count_by_key(look_at(context, counts, &first)), "ones");
     quern_write_text(look_at(context, ones, &second), argv[2]);
     status = run(context);
+    if (strcmp(where, "linger") == 0)
+        sleep(2);
+    if (strcmp(where, "linger") == 0 || strcmp(where, "leave") == 0)
+        _exit(0);
     if (status == QUERN_OK && strcmp(argv[3], "-") != 0) {
         quern_write_text(
             look_at(context, quern_name(quern_count_by_key(quern_read_text(context, paths, 1, NULL)), "again"), &third),

@@ -101,5 +101,15 @@ def misuse_and_a_directory_that_cannot_be_used_are_told_once(t):
         t.check(run.stderr.count(b"heat: ") == 1 and part in run.stderr, "said %s" % run.stderr, run)
 
 
+@test
+def a_rank_without_memory_for_its_cells_ends_all_of_them(t):
+    heat = os.path.join(os.path.dirname(t.options.wordcount), "heat")
+    arguments = ["--cells", "32768", "--steps", "0", "-o", t.path("out")]
+    t.program = t.options.mpirun
+    run = t.run(None, "-n", "1", heat, *arguments, ":", "-n", "1", "sh", "-c", 'ulimit -v 2000000; exec "$0" "$@"', heat, *arguments, timeout=30,
+                env={"MALLOC_PERTURB_": "0"})  # by which calloc() would touch all of it
+    t.check(run.status == 1 and b"heat: no memory for the cells\n" in run.stderr and not os.path.exists(t.path("out")), "it does not fail", run)
+
+
 if __name__ == "__main__":
     main()

@@ -142,6 +142,7 @@ def a_job_that_was_killed_is_seen_by_its_silence(t):
     running.kill()
     status = t.path("job/status.json")
     quern(t, 0, "status", "job")
+    t.check("it runs" in quern(t, 0, "report", "job") and "was killed after" in quern(t, 0, "report", "--ended", "job"), "the report")
     data = re.sub(rb'"updated": \d+', b'"updated": 1', read_file(status))
     with open(status, "wb") as file:
         file.write(data)
@@ -161,6 +162,13 @@ def a_batch_script_is_one_that_a_shell_takes(t):
             **os.environ, "PATH": t.dir + ":" + os.environ["PATH"], "SLURM_JOB_ID": "5", "SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "7"})
         t.check(done.returncode == 0 and done.stdout.decode() == "".join(word + "|" for word in expected), str(done))
         t.check(os.path.isdir(t.path("quern-5_7" if more else "quern-5")), "no job directory")
+    path = t.write("bin/quern", b'#!/bin/sh\necho "told $*" >&2\nexit 5\n')
+    os.chmod(path, 0o755)
+    for status, told in ((0, ""), (137, "told report --ended quern-5\n")):
+        quern(t, 0, "submit", "--dry-run", "-o", script, "--", "/bin/sh", "-c", "exit %d" % status)
+        done = subprocess.run(["bash", script], cwd=t.dir, capture_output=True, timeout=20, env={
+            **os.environ, "PATH": ":".join((t.dir, t.path("bin"), os.environ["PATH"])), "SLURM_JOB_ID": "5"})
+        t.check(done.returncode == status and done.stderr.decode() == told, str(done))
     for bad in ("2 --wrap=x", "", "2\n#SBATCH --x", "`x`"):
         quern(t, 1, "submit", "--nodes", bad, "--dry-run", "--", "true")
     quern(t, 2, "submit", "--dry-run")

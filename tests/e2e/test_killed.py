@@ -265,7 +265,7 @@ def clear_away(t):
 def a_supervised_job_ends_right_whatever_is_killed(t):
     def once(subject, chance, tally):
         t.program = subject.program
-        t.supervisor = [t.options.quern, "run", "--restarts", str(RESTARTS), "--mpirun", t.options.mpirun]
+        t.supervisor = [t.options.quern, "run", "--no-job", "--restarts", str(RESTARTS), "--mpirun", t.options.mpirun]
         out = t.new_output()
         job = t.start(chance.choice(RANKS), *subject.args(out))
         killer = Killer(subject, chance, 3)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 
-from harness import Skip, load_json, main, process_env, read_file, shared_directory, test, wait_until
+from harness import Skip, build_path, load_json, main, process_env, read_file, shared_directory, test, wait_until
 
 TEXT = b"".join(b"word%d the\n" % (i % 9973) for i in range(300000))
 STATES = {"o": "other", "m": "map", "r": "reduce", "s": "shuffle", "d": "spill", "w": "wait", "i": "idle", "c": "commit", "x": "recover"}
@@ -157,6 +157,22 @@ def what_failed_or_was_killed_has_a_page(t):
     os.kill([pid for pid in running.pids() if process_env(pid, "OMPI_COMM_WORLD_RANK") == "1"][0], signal.SIGKILL)
     running.wait()
     t.check(b"it was killed after" in read_file(t.path("run/report.html")), "quern run does not say it")
+
+
+@test
+def the_page_of_a_program_that_leaves_behind_its_last_run_is_that_of_the_run(t):
+    t.program = build_path(t, "resumed_job")
+    t.supervisor = [t.options.quern, "run"]
+    path = t.write("input", TEXT)
+    for where in ("leave", "linger"):
+        job = t.path("job" + where)
+        run = t.start(2, where, t.path("out" + where), "-", path, "--quern-job", job).wait()
+        t.check(load_json(os.path.join(job, "status.json"))["state"] in ("starting", "running"), "it said that it was over", run)
+        t.check(load_json(os.path.join(job, "report.json"))["status"] == "QUERN_OK", "the run failed", run)
+        for told in (None, (), ("--ended",)):
+            said = quern(t, 0, "report", *told, job) if told is not None else ""
+            t.check("killed" not in said and b"it was killed after" not in read_file(os.path.join(job, "report.html")) and
+                    metrics(t, os.path.join(job, "metrics.prom"))["quern_run_ok", None] == 1, "%s, %s: %s" % (where, told, said), run)
 
 
 @test

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """test_run.py: what `quern run` passes on, what it starts again, and that it leaves nothing. Jobs that are killed: test_killed.py."""
 import os
+import re
 import shutil
 import signal
 import sys
@@ -49,11 +50,11 @@ def the_jobs_status_is_passed_on_and_errors_in_words_come_once(t):
     words = t.write("words", b"a b a")
     for status in (0, 1, 2, 3, 75, 126, 127, 255):
         ended(t, status, "-n", "1", "--restarts", "3", *shell("exit %d" % status))
-    run = ended(t, 0, "-n", "2", "--", wordcount, words)
+    run = ended(t, 0, "-n", "2", "--no-job", "--", wordcount, words)
     t.check(run.stdout == b"2\ta\n1\tb\n", "another output", run)
-    run = ended(t, 0, "-n", "3", "--restarts", "3", "--", wordcount, words)
+    run = ended(t, 0, "-n", "3", "--restarts", "3", "--no-job", "--", wordcount, words)
     t.check(run.stdout == b"2\ta\n1\tb\n", "another output", run)
-    run = ended(t, 1, "-n", "2", "--restarts", "3", "--", wordcount, "/nowhere")
+    run = ended(t, 1, "-n", "2", "--restarts", "3", "--no-job", "--", wordcount, "/nowhere")
     t.check(run.stderr.count(b"wordcount: ") == 1, "one message expected", run)
     ended(t, 2, "-n", "2", "--restarts", "3", "--", wordcount, "--quern-nonsense=1", words)
 
@@ -145,6 +146,58 @@ def the_checkpoint_comes_before_what_the_job_takes_as_it_is(t):
     t.check(run.stdout == b"ran -n 2 job x --quern-checkpoint %s --quern-resume=on\n" % t.path("tmp").encode(), "another command", run)
     run = ended(t, 0, "--mpirun", shows, "-n", "2", "job", "x")
     t.check(run.stdout == b"ran -n 2 job x\n", "another command", run)
+
+
+@test
+def the_checkpoint_that_the_environment_names_is_used(t):
+    works = script(t, "works", PARSE + 'echo "in $saved"; echo start >>"$saved/journal"; : >"$saved/run-1"')
+    for args, name in ((("--restarts", "1"), "set"), (("--restarts", "1", "--checkpoint", t.path("given")), "given")):
+        run = ended(t, 0, "--mpirun", works, *args, "job", env={"QUERN_CHECKPOINT": t.path("set")}, made=("set", "given"))
+        t.check(run.stdout == b"in %s\n" % os.path.realpath(t.path(name)).encode(), "another checkpoint: %r" % run.stdout, run)
+    run = ended(t, 0, "--mpirun", script(t, "shows", '#!/bin/sh\necho "ran $*"\n'), "-n", "2", "ls", env={"QUERN_CHECKPOINT": t.path("set")})
+    t.check(run.stdout == b"ran -n 2 ls\n", "another command", run)
+
+
+def directories(t):
+    """Job directories that have been made where the job began, whose names are of our choice."""
+    return [name for name in os.listdir(t.dir) if re.fullmatch(r"quern-\d{8}-\d{6}-\d+", name)]
+
+
+@test
+def a_job_has_a_directory_and_a_program_that_is_none_leaves_nothing(t):
+    words = t.write("words", b"a b a")
+    run = quern(t, "-n", "2", "--", t.options.wordcount, words).wait()
+    made = directories(t)
+    t.check(run.status == 0 and len(made) == 1, "directories: %s" % made, run)
+    t.check({"status.json", "report.json", "report.html", "log"} <= set(os.listdir(t.path(made[0]))), "in it: %s" % os.listdir(t.path(made[0])))
+    t.check(run.stderr.decode() == "quern: run: the job directory is %s: see quern top %s\n" % (made[0], made[0]), "it is not said where", run)
+    shutil.rmtree(t.path(made[0]))
+    run = quern(t, "-n", "1", "--job", "here-%j", "--", t.options.wordcount, words, env={"SLURM_JOB_ID": ""}).wait()
+    made = [name for name in os.listdir(t.dir) if name.startswith("here--")]
+    t.check(run.status == 0 and len(made) == 1 and os.path.exists(t.path(made[0], "report.json")), "in %s" % made, run)
+    for args in (("--no-job", "--", t.options.wordcount, words), ("--", t.options.wordcount, words, "--quern-job=" + t.path("own")), shell("exit 0"),
+                 ("--", t.options.wordcount, "--quern-nonsense=1")):
+        run = ended(t, 0 if "nonsense" not in args[-1] else 2, "-n", "1", *args, made=("own",))
+        t.check(b"job directory" not in run.stderr, "said: %r" % run.stderr, run)
+    agent = script(t, "agent", '#!/bin/sh\nshift\nexec env -i "PATH=$PATH" "HOME=$HOME" OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 sh -c "$*"\n')
+    run = quern(t, "-n", "1", "--hosts", "elsewhere", "--", t.options.wordcount, words, env={"OMPI_MCA_plm_rsh_agent": agent}).wait()
+    made = directories(t)
+    t.check(run.status == 0 and len(made) == 1 and os.path.exists(t.path(made[0], "report.json")), "ranks elsewhere: %s" % made, run)
+    for args in (("--job", "a"), ("--no-job",)):
+        run = ended(t, 1, *args, "--", "job", "--quern-job=b")
+        t.check(b"a --quern-job of its own" in run.stderr, "not said", run)
+
+
+@test
+def what_a_job_is_told_of_its_directory_is_the_same_for_all_attempts(t):
+    tell = 'echo "$QUERN_JOB"; '
+    for args, env, right in (((), {}, r"%s/quern-\d{8}-\d{6}-\d+" % re.escape(os.path.realpath(t.dir))), (("--job", "/a/%j/b"), {}, r"/a/\d{8}-\d{6}-\d+/b"),
+                             ((), {"QUERN_JOB": "given"}, "given"), (("--job", "/b"), {"QUERN_JOB": "given"}, "/b"), (("--no-job",), {"QUERN_JOB": "given"}, "")):
+        run = ended(t, 137, "-n", "1", "--restarts", "1", *args, *shell(tell + "kill -9 $$"), restarts=1, env=env)
+        told = run.stdout.decode().splitlines()
+        t.check(len(told) == 2 and told[0] == told[1] and re.fullmatch(right, told[0]), "told %s" % told, run)
+    run = ended(t, 0, "-n", "1", *shell(tell), cwd="/proc")
+    t.check(run.stdout == b"\n" and b"there is no job directory, since none can be made here: " in run.stderr, "not said", run)
 
 
 @test

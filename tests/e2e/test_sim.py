@@ -75,7 +75,8 @@ def without_gnuplot_it_says_what_is_missing(t):
 @test
 def misuse_is_told(t):
     for args, word in ((("--ranks", "0"), b"--ranks takes"), (("--ranks", "ten"), b"'ten'"), (("--seed", "1x"), b"'1x'"),
-                       (("--distribution", "normal"), b"'normal'"), (("--json", "--faults"), b"first"), (("--nonsense",), b"sim --help"),
+                       (("--distribution", "normal"), b"'normal'"), (("--json", "--faults"), b"first"), (("--runs", "9"), b"one of --faults"),
+                       (("--nonsense",), b"sim --help"),
                        (("more",), b"sim --help")):
         t.check(word in sim(t, *args, status=2).stderr, "%s: %s expected" % (args, word))
     for args, word in ((("--ranks", "10", "--nodes", "3", "--cores", "2"), b"3 nodes of 2"), (("--plot", "x.gif"), b".svg"),

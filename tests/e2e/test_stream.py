@@ -68,6 +68,14 @@ def words_are_counted_in_python_awk_and_perl(t):
 
 
 @test
+def scratch_is_where_the_library_has_it(t):
+    path = t.write("numbers", b"".join(b"%d\n" % i for i in range(1000000)))  # in one task, of which more comes out than is held in memory
+    for env in ({"SLURM_TMPDIR": t.path("nowhere")}, {"QUERN_SCRATCH": t.tmp, "TMPDIR": t.path("nowhere")}):
+        counts = stream(t, 1, "--map", "cat", path, "--quern-split-bytes=1G", env=env)
+        t.check(counts == read_file(path), "other lines with %s" % env)
+
+
+@test
 def the_output_is_the_same_bytes_on_1_2_3_and_7_ranks(t):
     path, expected = inputs(t)
     adder = example("sum.awk")

@@ -14,7 +14,7 @@ import subprocess
 import termios
 import time
 
-from harness import build_path, control_group, load_json, main, nodes, process_env, read_file, test, wait_until
+from harness import MARK, build_path, control_group, load_json, main, marked_pids, nodes, process_env, read_file, test, wait_until
 
 LINES = b"".join(b"word%d\n" % (5 if i % 3 == 0 else i % 977) for i in range(2000000))
 PATIENCE = 40  # seconds, on a busy machine
@@ -274,6 +274,86 @@ def lines_of_progress_at_a_terminal_are_one_for_each_stage_and_fit(t):
     lines = [line for line in re.split("\r\x1b\\[K|\r\n", screen.text) if line]
     t.check(all(len(line) < 70 and line.isprintable() for line in lines) and "\n" not in screen.text, "%r" % screen.text)
     os.kill(screen.pid, signal.SIGKILL)
+    screen.end()
+    screen.close()
+
+
+class Supervised:
+    """A slow job under quern run at a terminal."""
+
+    def __init__(self, t, words, columns=70):
+        path = t.write("input", LINES[:3000000])
+        self.job = [build_path(t, "resumed_job"), "slow", t.path("out1"), t.path("out2"), path, "--quern-split-bytes=32K", "--quern-job", t.path("job")]
+        self.env = {**t.environment(2, {}, True), "TERM": "xterm", "LC_ALL": "C.UTF-8", MARK: "supervised.%d" % os.getpid()}
+        self.screen = Screen(words(self), t.dir, columns=columns, env=self.env)
+
+    def ranks(self):
+        """State of each rank, as a letter."""
+        found = [pid for pid in marked_pids(self.env[MARK]) if process_env(pid, "OMPI_COMM_WORLD_RANK") and
+                 os.path.basename(os.readlink("/proc/%d/exe" % pid)) == "resumed_job"]
+        return "".join(sorted(read_file("/proc/%d/stat" % pid).rsplit(b")", 1)[1].split()[0].decode() for pid in found))
+
+    def end(self, t):
+        self.screen.type("\x03")
+        status = self.screen.end()
+        self.screen.close()
+        t.check(wait_until(lambda: not marked_pids(self.env[MARK]), PATIENCE), "processes are left")
+        return status
+
+
+def supervise(t, supervised, *words):
+    return [t.options.quern, "run", "-n", "2", "--mpirun", t.options.mpirun, *words, "--", *supervised.job]
+
+
+@test
+def a_job_under_quern_run_has_a_line_for_the_stage_at_a_terminal(t):
+    running = Supervised(t, lambda it: supervise(t, it))
+    screen = running.screen
+    t.check(screen.wait_for(r"\r\x1b\[Kquern: stage 1 of \d  read text: \d+ s  \[[#.]{20}\] \d+ %, "), screen.text)
+    t.check(screen.wait_for("(\r\x1b\\[Kquern: stage 1[^\n]*){2}"), screen.text)
+    lines = [line for line in re.split("\r\x1b\\[K|\r\n", screen.text) if line]
+    t.check(all(len(line) < 70 and line.isprintable() for line in lines) and "\n" not in screen.text, "%r" % screen.text)
+    t.check(running.end(t) != 0 and "\x1b[K" in screen.text, "it does not end")
+    for words in (("--progress=off",), ("--progress=on", "--progress=off")):
+        running = Supervised(t, lambda it: supervise(t, it, *words))
+        t.check(not running.screen.wait_for("quern: stage", 3), running.screen.text)
+        running.end(t)
+
+
+@test
+def a_log_has_lines_of_progress_if_they_are_asked_for_or_the_job_is_long(t):
+    path, t.program = t.write("input", LINES[:500000]), t.options.quern
+    for words, own, lines in ((("--progress=on",), (), 2), ((), (), 0), ((), ("--quern-progress=on",), 0), (("--progress=off",), (), 0)):
+        run = t.run(None, "run", "-n", "2", "--job", t.path("job"), *words, "--", t.options.wordcount, path, *own)
+        said = run.stderr.decode()
+        t.check(run.status == 0 and is_clean(run.stderr) and len(re.findall(r"^quern: stage [12]  .*: done in \S+ s, .* read$", said, re.M)) == lines and
+                ("of 2 'read text': done in" in said) == bool(own) and "of 2  " not in said, "%s %s: %s" % (words, own, said), run)
+    if t.options.slow:
+        job = [build_path(t, "resumed_job"), "slow", t.path("out1"), t.path("out2"), t.write("input", LINES[:12000000]), "--quern-split-bytes=32K"]
+        running = t.start(None, "run", "-n", "2", "--job", t.path("long"), "--", *job)
+        t.check(wait_until(lambda: b"quern: stage 1 of " in read_file(running.err_path), PATIENCE + 30), "no line of a long job")
+        running.kill()
+
+
+@test
+def what_stops_quern_run_at_a_terminal_stops_the_ranks_and_they_go_on_with_it(t):
+    shell = Supervised(t, lambda it: ["bash", "--norc", "--noprofile", "-i"], columns=200)
+    screen = shell.screen
+    screen.type(" ".join(supervise(t, shell)) + "\n")
+    t.check(wait_until(lambda: all_work(t.path("job"), 2), PATIENCE), "it does not work: %s" % screen.text)
+    for _ in range(2):
+        screen.type("\x1a")
+        t.check(screen.wait_for("Stopped"), "it does not stop: %s" % screen.text)
+        t.check(wait_until(lambda: shell.ranks() == "TT", PATIENCE), "ranks are %s" % shell.ranks())
+        time.sleep(0.3)
+        t.check(shell.ranks() == "TT", "ranks are %s" % shell.ranks())
+        screen.type("fg\n")
+        t.check(wait_until(lambda: len(shell.ranks()) == 2 and "T" not in shell.ranks(), PATIENCE), "ranks are %s" % shell.ranks())
+    before = load_json(t.path("job/status.json"))["stage"]["tasks_done"]
+    t.check(wait_until(lambda: load_json(t.path("job/status.json"))["stage"]["tasks_done"] > before, PATIENCE), "they do not go on")
+    screen.type("\x03")
+    t.check(wait_until(lambda: not shell.ranks(), PATIENCE), "it does not end")
+    screen.type("exit\n")
     screen.end()
     screen.close()
 

@@ -240,7 +240,7 @@ def the_command_lets_the_others_go_on_and_starts_nothing_again(t):
     need_ulfm(t)
     job = Slow(t)
     chance = random.Random(SEED)
-    t.supervisor = [t.options.quern, "run", "--restarts", "3", "--checkpoint", job.saved]
+    t.supervisor = [t.options.quern, "run", "--no-job", "--restarts", "3", "--checkpoint", job.saved]
     for victim in (0, 2):
         log = t.path("log%d" % victim)
         running = t.start(3, *job.args("slow", "--quern-log", log, OFTEN), fast=False)

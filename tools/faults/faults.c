@@ -26,14 +26,16 @@
 #include "scheduler/sim/sim_random.h"
 #include "tools/faults/fault_disk.h"
 #include "tools/faults/fault_job.h"
+#include "tools/quern/fault_options.h"
 #include "tools/quern/litter.h"
 
-#define MISUSED      2
-#define SUSPENDED    75
-#define ATTEMPTS_MAX 5 /* with faults; then one without */
-#define PATIENCE_S   60
-#define RUNS_DEFAULT 1000
-#define SEEDS_MAX    4096 /* of a file */
+#define MISUSED       2
+#define SUSPENDED     75
+#define ATTEMPTS_MAX  5 /* with faults; then one without */
+#define PATIENCE_S    60
+#define USAGE_COLUMNS 16
+#define RUNS_DEFAULT  1000
+#define SEEDS_MAX     4096 /* of a file */
 
 /* Faults of an attempt, as bits; a plan has those of all attempts. */
 enum {
@@ -318,19 +320,17 @@ static void print_json(const campaign *all, double seconds)
 
 static int misused(int status)
 {
-    fputs("usage: quern sim --faults [--runs K] [--seed S | --seeds FILE] [--json] [--directory DIR] [--failures K] "
-          "[--trace] "
-          "[--without FAULTS]\n"
-          "  --runs K         seeds, from S on (1000)\n"
-          "  --seed S         the first one (1)\n"
-          "  --seeds FILE     those of a file, a line each\n"
-          "  --json           the sum as one object\n"
-          "  --directory DIR  where jobs have their files, which are removed (/dev/shm, else $TMPDIR or /var/tmp)\n"
-          "  --failures K     ends after so many wrong ones (5)\n"
-          "  --quick          does not look for the faults that are enough\n"
-          "  --trace          what happens, on standard error\n"
-          "  --without FAULTS as a failure says it\n",
-          status == 0 ? stdout : stderr);
+#define ROW(letter, name, argument, what) {name, argument, what},
+    static const struct {
+        const char *name, *argument, *what;
+    } rows[] = {QN_FAULT_OPTIONS(ROW, ROW)};
+#undef ROW
+    FILE *to = status == 0 ? stdout : stderr;
+    fputs("usage: quern sim --faults [OPTION...]\n", to);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        fprintf(to, "  --%s%s%-*s %s\n", rows[i].name, rows[i].argument ? "=" : "",
+                USAGE_COLUMNS - (int)strlen(rows[i].name) - (rows[i].argument != NULL),
+                rows[i].argument ? rows[i].argument : "", rows[i].what);
     return status;
 }
 
@@ -352,17 +352,13 @@ static const char *choose_parent(void)
 
 static int parse_options(campaign *all, int argc, char **argv)
 {
-    static const struct option names[] = {{"runs", required_argument, NULL, 'r'},
-                                          {"seed", required_argument, NULL, 's'},
-                                          {"json", no_argument, NULL, 'j'},
-                                          {"directory", required_argument, NULL, 'd'},
-                                          {"trace", no_argument, NULL, 't'},
-                                          {"quick", no_argument, NULL, 'q'},
-                                          {"seeds", required_argument, NULL, 'S'},
-                                          {"without", required_argument, NULL, 'w'},
-                                          {"failures", required_argument, NULL, 'f'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {0}};
+#define NAME(letter, name, argument, what)                                                                             \
+    {name, (const char *)argument ? required_argument : no_argument, NULL, letter},
+    static const struct option names[] = {
+        QN_FAULT_OPTIONS(NAME, NAME){"help", no_argument, NULL, 'h'},
+        {0},
+    };
+#undef NAME
     bool is_right = true;
     int option;
     while (is_right && (option = getopt_long(argc, argv, "", names, NULL)) != -1) {

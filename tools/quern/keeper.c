@@ -18,7 +18,7 @@
 #define SWEEP_SECONDS 0.01 /* between rounds of killing */
 #define STAT_BYTES    512
 
-static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
+static const int passed_on[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGTSTP};
 
 static double now(void)
 {
@@ -153,8 +153,47 @@ static void reap(quern_keeper *keeper)
     }
 }
 
+static void stop_one(quern_keeper *keeper, pid_t pid, char state, size_t *count)
+{
+    (void)count;
+    if (is_stranger(keeper, pid) || state == 'Z' || state == 'X')
+        return;
+    kill(pid, SIGSTOP); /* first, so that it does not see its children stop */
+    for_each_child(keeper, pid, stop_one);
+}
+
+static void wake_one(quern_keeper *keeper, pid_t pid, char state, size_t *count)
+{
+    (void)state, (void)count;
+    if (is_stranger(keeper, pid))
+        return;
+    for_each_child(keeper, pid, wake_one);
+    kill(pid, SIGCONT);
+}
+
+/* As a shell expects of us. Where there is none to wake us, the kernel does not stop us, and all goes on at once. */
+static void stop_with_command(quern_keeper *keeper)
+{
+    double began = now();
+    sigset_t stop;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTSTP);
+    for_each_child(keeper, getpid(), stop_one);
+    raise(SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL); /* here we stand still */
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    for_each_child(keeper, getpid(), wake_one);
+    keeper->lonely_since = 0;
+    if (keeper->ending_since > 0)
+        keeper->ending_since += now() - began;
+}
+
 static void pass_on(quern_keeper *keeper, int number)
 {
+    if (number == SIGTSTP) {
+        stop_with_command(keeper);
+        return;
+    }
     bool asks_to_end = number != SIGUSR1 && number != SIGUSR2;
     keeper->signal_passed = number;
     if (asks_to_end && keeper->ending_since <= 0)
@@ -198,6 +237,8 @@ static void wait_for_command(quern_keeper *keeper)
 {
     while (keeper->pid > 0) {
         quern_keeper_pause(keeper, LOOK_SECONDS);
+        if (keeper->look)
+            keeper->look(keeper->user);
         if (keeper->pid == 0 || !is_stuck(keeper))
             continue;
         keeper->was_stuck = true;

@@ -12,7 +12,8 @@
  * mean that it is to be killed.
  *
  * Signals that would end us are passed on to the launcher, USR1 and USR2 too, which it passes on to the ranks. If it does not
- * end within KEEPER_ENDING_SECONDS of one that asks it to, it is killed.
+ * end within KEEPER_ENDING_SECONDS of one that asks it to, it is killed. One by which a terminal stops what runs (TSTP) stops all that the launcher
+ * started on this machine, whatever group that is in, and then us; when we go on (CONT), all of it does.
  */
 #ifndef QUERN_TOOLS_KEEPER_H
 #define QUERN_TOOLS_KEEPER_H
@@ -39,6 +40,8 @@ typedef struct quern_keeper {
     double ending_since; /* seconds; 0: nobody asked */
     double lonely_since; /* the command has a child that is dead, or none; 0: neither */
     bool had_children;
+    void (*look)(void *user); /* called about once a second while the command runs; NULL: nobody is */
+    void *user;               /* of look */
 } quern_keeper;
 
 /* 1, with words on standard error: it cannot be done. Once in a process. */

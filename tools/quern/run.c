@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,9 +30,11 @@
 #include "tools/quern/commands.h"
 #include "tools/quern/cores.h"
 #include "tools/quern/hosts.h"
+#include "tools/quern/job_directory.h"
 #include "tools/quern/keeper.h"
 #include "tools/quern/launcher.h"
 #include "tools/quern/litter.h"
+#include "tools/quern/live.h"
 #include "tools/quern/show_report.h"
 
 #define RESTART_COUNT_MAX    1000
@@ -44,22 +47,25 @@
 #define KEEP_NAME            "keep"
 #define CHECKPOINT_OPTION    "--quern-checkpoint"
 #define JOB_OPTION           "--quern-job"
+#define PROGRESS_OPTION      "--quern-progress"
 #define CHECKPOINT_TEMPLATE  "quern-checkpoint.XXXXXX"
 #define WORK_DIRECTORY_COUNT 2
 
 typedef struct job {
-    const char *mpirun, *hosts, *checkpoint_given;
+    const char *mpirun, *hosts, *checkpoint_given, *directory_given;
+    quern_live_lines lines;
     long rank_count, restart_count_max, attempt_count;
     long line_count; /* in the journal, before the attempt */
     char **words;    /* of the program and its arguments, up to a NULL */
     bool is_local;
     bool lets_live; /* the launcher is told to let ranks live when others die */
-    bool checkpoint_is_ours, checkpoint_is_in_words;
+    bool checkpoint_is_ours, checkpoint_is_in_words, has_no_directory;
     char checkpoint[PATH_MAX]; /* "": none */
     char work[WORK_DIRECTORY_COUNT][PATH_MAX];
     int work_fds[WORK_DIRECTORY_COUNT];
     quern_hosts asked; /* of `hosts`, where those that do not answer are left out; else none */
     quern_keeper keeper;
+    quern_live live;
 } job;
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -175,9 +181,12 @@ static const char *find_option(const job *all, const char *name)
     return NULL;
 }
 
+/* One that only the environment names is passed on as if it had been given: the job would not take another than that. */
 static int make_checkpoint(job *all)
 {
-    const char *found = find_option(all, CHECKPOINT_OPTION);
+    const char *found = find_option(all, CHECKPOINT_OPTION), *set = getenv("QUERN_CHECKPOINT");
+    if (!all->checkpoint_given && !found && set && *set && all->restart_count_max > 0)
+        all->checkpoint_given = set;
     char directory[PATH_MAX];
     all->checkpoint_is_in_words = found != NULL;
     if (found && all->checkpoint_given)
@@ -263,6 +272,61 @@ static void leave_checkpoint(const job *all, bool is_over)
         say("%s cannot be removed: %s", all->checkpoint, strerror(errno));
 }
 
+/* ---- the job directory ---- */
+
+/* The job hears of it by the environment, in which one may have been named already. On other machines it is where the ranks begin, which
+ * is the same place if they see it. */
+static void set_directory(job *all, const char *pattern)
+{
+    char path[PATH_MAX];
+    int reason = quern_job_directory_name(pattern, all->is_local, path);
+    if (reason == 0 && !all->directory_given)
+        reason = quern_job_directory_probe(path);
+    if (reason != 0) {
+        say("there is no job directory, since none can be made here: %s; see --job", strerror(reason));
+        return;
+    }
+    setenv("QUERN_JOB", path, 1);
+}
+
+/* Else ranks elsewhere would not know it. */
+static void send_directory(void)
+{
+    static const char list[] = "OMPI_MCA_mca_base_env_list";
+    const char *before = getenv(list);
+    char text[1024];
+    if (snprintf(text, sizeof text, "%s%sQUERN_JOB", before ? before : "", before && *before ? ";" : "") <
+        (int)sizeof text)
+        setenv(list, text, 1);
+}
+
+/* Of a job that has lines of its own, ours would be a second kind. */
+static quern_live_lines choose_lines(const job *all)
+{
+    const char *set = getenv("QUERN_PROGRESS");
+    bool has_own = find_option(all, PROGRESS_OPTION) || (set && *set);
+    return all->lines == QUERN_LIVE_AUTO && has_own ? QUERN_LIVE_OFF : all->lines;
+}
+
+static int choose_directory(job *all)
+{
+    const char *found = find_option(all, JOB_OPTION), *set = getenv("QUERN_JOB");
+    if (found && (all->directory_given || all->has_no_directory))
+        return quern_command_fail(0, "the job has a %s of its own", JOB_OPTION);
+    bool is_set = set && *set && !all->directory_given && !all->has_no_directory;
+    if (all->has_no_directory)
+        unsetenv("QUERN_JOB");
+    else if (!found && !is_set)
+        set_directory(all, all->directory_given ? all->directory_given : JOB_DIRECTORY);
+    const char *now = found ? found : getenv("QUERN_JOB");
+    if (now && !found && !all->is_local)
+        send_directory();
+    quern_live_init(&all->live, now ? now : "", choose_lines(all), !found && !is_set);
+    all->keeper.look = quern_live_look;
+    all->keeper.user = &all->live;
+    return 0;
+}
+
 /* ---- one command ---- */
 
 static void add_job(const job *all, char **command, size_t count, char *checkpoint_word)
@@ -291,15 +355,6 @@ static char *choose_hosts(job *all)
         if (!all->asked.each[i].answers)
             say("%s does not answer: it is left out", all->asked.each[i].name);
     return quern_hosts_list(&all->asked);
-}
-
-/* Whoever was killed could not say so. */
-static void show_if_killed(const job *all)
-{
-    const char *found = find_option(all, JOB_OPTION), *set = getenv("QUERN_JOB");
-    const char *directory = found ? found : set;
-    if (directory && *directory)
-        quern_report_killed(directory);
 }
 
 static int run_once(job *all)
@@ -331,10 +386,12 @@ static int run_once(job *all)
     add_job(all, command, count, checkpoint_word);
     all->attempt_count++;
     all->line_count = count_lines(all);
+    quern_live_begin(&all->live);
     int failed = quern_keeper_run(&all->keeper, command);
     free(command);
     free(hosts);
-    show_if_killed(all);
+    if (quern_live_end(&all->live)) /* whoever was killed could not say so */
+        quern_report_killed(all->live.job.directory);
     return failed;
 }
 
@@ -402,7 +459,7 @@ static int supervise(job *all)
 
 /* ---- arguments ---- */
 
-enum { RANKS = 'n', HOSTS = QUERN_COMMAND_KEY, RESTARTS, CHECKPOINT, MPIRUN };
+enum { RANKS = 'n', HOSTS = QUERN_COMMAND_KEY, RESTARTS, CHECKPOINT, DIRECTORY_NAME, NO_DIRECTORY, PROGRESS, MPIRUN };
 
 static const struct argp_option options[] = {
     {NULL, RANKS, "RANKS", 0,
@@ -414,19 +471,46 @@ static const struct argp_option options[] = {
     {"checkpoint", CHECKPOINT, "DIR", 0,
      "Where the job saves, and goes on from; without it, with --restarts, a directory quern-checkpoint.XXXXXX where "
      "you are"},
+    {"job", DIRECTORY_NAME, "DIR", 0,
+     "The job directory, with status, report and log; %j in it is SLURM's number of the job, or the time, and behind "
+     "that the number of the process (" JOB_DIRECTORY " where you are; QUERN_JOB and --quern-job are as good)"},
+    {"no-job", NO_DIRECTORY, NULL, 0, "Has no job directory"},
+    {"progress", PROGRESS, "auto|on|off", 0,
+     "Lines about how far the job is: auto, on a terminal one for each stage, else one every 30 seconds; on, also one "
+     "for each stage that is over; a job that has --quern-progress draws its own (auto)"},
     {"mpirun", MPIRUN, "PROGRAM", 0, "The launcher (mpirun)"},
     {0},
 };
 
+static bool take_progress(job *all, const char *word)
+{
+    static const char *const words[] = {[QUERN_LIVE_AUTO] = "auto", [QUERN_LIVE_ON] = "on", [QUERN_LIVE_OFF] = "off"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i]) == 0) {
+            all->lines = (quern_live_lines)i;
+            return true;
+        }
+    return false;
+}
+
 static bool take(void *given, int key, const char *word)
 {
     job *all = given;
+    if (key == PROGRESS)
+        return take_progress(all, word);
+    if (key == NO_DIRECTORY) {
+        all->has_no_directory = true;
+        return true;
+    }
     if (key == RANKS)
         all->rank_count = quern_command_read_number(word, 1, RANK_COUNT_MAX);
     else if (key == RESTARTS)
         all->restart_count_max = quern_command_read_number(word, 0, RESTART_COUNT_MAX);
     else
-        *(key == HOSTS ? &all->hosts : key == CHECKPOINT ? &all->checkpoint_given : &all->mpirun) = word;
+        *(key == HOSTS            ? &all->hosts
+          : key == CHECKPOINT     ? &all->checkpoint_given
+          : key == DIRECTORY_NAME ? &all->directory_given
+                                  : &all->mpirun) = word;
     return all->rank_count >= 0 && all->restart_count_max >= 0;
 }
 
@@ -497,7 +581,8 @@ static int run(int argc, char **argv)
     if (all.hosts && all.restart_count_max > 0 && !needs_all_hosts(&all) &&
         quern_hosts_init(&all.asked, all.hosts) != 0)
         return 1;
-    if (quern_keeper_init(&all.keeper, all.is_local) != 0 || make_checkpoint(&all) != 0)
+    setlocale(LC_CTYPE, "");
+    if (quern_keeper_init(&all.keeper, all.is_local) != 0 || choose_directory(&all) != 0 || make_checkpoint(&all) != 0)
         return 1;
     all.lets_live = lets_live(&all);
     make_works(&all);
@@ -513,15 +598,18 @@ const quern_command quern_command_run = {
     .name = "run",
     .operands = QUERN_COMMAND_JOB,
     .what = "runs a job under mpirun, and starts it again when it was killed",
-    .about = "A job that was killed, or whose rank, node or launcher was, is started again, and goes on from its "
-             "checkpoint; so are ranks that "
-             "hang. An error that the job tells in words only comes again, and ends it. --quern-checkpoint and "
-             "--quern-resume are added to "
-             "its arguments, unless it has a checkpoint of its own. Without --restarts and --checkpoint any program "
-             "can be run.\n\n"
-             "Nothing that the job started on this machine outlives it. Signals go to the job; 10 seconds after one "
-             "that asks for an end, what is "
-             "left is killed.",
+    .about =
+        "A job of Quern's gets a job directory, for quern top, quern status and quern report; other programs leave "
+        "none. While it runs lines tell how far it is.\n\n"
+        "A job that was killed, or whose rank, node or launcher was, is started again, and goes on from its "
+        "checkpoint; so are ranks that "
+        "hang. An error that the job tells in words only comes again, and ends it. --quern-checkpoint and "
+        "--quern-resume are added to "
+        "its arguments, unless it has a checkpoint of its own. Without --restarts and --checkpoint any program "
+        "can be run.\n\n"
+        "Nothing that the job started on this machine outlives it. Signals go to the job; 10 seconds after one "
+        "that asks for an end, what is "
+        "left is killed.",
     .options = options,
     .exits = exits,
     .examples = "  quern run -- ./wordcount -o counts input/\n"

@@ -60,6 +60,23 @@ static bool is_unfinished(const json_t *status)
     return strcmp(state, "running") == 0 || strcmp(state, "starting") == 0;
 }
 
+/* Whether that report is of the last run that the status tells of, and not of one before. The status is written once a second, the
+ * report when a run ends: what ended since then is to be seen by the files' times alone, which one process made. */
+static bool is_of_last_run(const char *directory, const json_t *status)
+{
+    char path[PATH_BYTES + 16];
+    struct stat report, told;
+    double run = qn_report_number(status, "run");
+    if (!is_unfinished(status) || (run > 0 && qn_report_number(status, "runs_over") >= run))
+        return true;
+    snprintf(path, sizeof path, "%s/report.json", directory);
+    bool is_known = stat(path, &report) == 0;
+    snprintf(path, sizeof path, "%s/status.json", directory);
+    is_known = is_known && stat(path, &told) == 0;
+    return is_known && (report.st_mtim.tv_sec > told.st_mtim.tv_sec || (report.st_mtim.tv_sec == told.st_mtim.tv_sec &&
+                                                                        report.st_mtim.tv_nsec > told.st_mtim.tv_nsec));
+}
+
 static json_t *stages_of(const json_t *status)
 {
     const json_t *over = json_object_get(status, "stages_over"), *stage = json_object_get(status, "stage");
@@ -102,8 +119,8 @@ static json_t *report_of_status(const json_t *status, bool is_over)
     return report;
 }
 
-/* Of a directory or a number of SLURM. */
-static bool find_in_directory(const char *name, found_report *found)
+/* Of a directory or a number of SLURM. is_over: the job does not run, whatever it says. */
+static bool find_in_directory(const char *name, bool is_over, found_report *found)
 {
     quern_batch_job job;
     char path[PATH_BYTES + 16];
@@ -114,16 +131,32 @@ static bool find_in_directory(const char *name, found_report *found)
     json_t *status = quern_batch_read_status(&job);
     bool is_done = strcmp(qn_report_text(status, "state"), "done") == 0;
     found->report = read_report(path, !status || is_done);
-    if (found->report && is_unfinished(status) && qn_report_number(status, "run") <= 1) {
+    bool is_lost = is_over || qn_report_number(status, "run") <= 1;
+    if (found->report && !is_of_last_run(found->directory, status) && is_lost) {
         json_decref(found->report); /* of an earlier job in that directory */
         found->report = NULL;
     }
     if (found->report)
         qn_verdict_set(found->report);
     else if (status && !is_done)
-        found->report = report_of_status(status, false);
+        found->report = report_of_status(status, is_over);
     json_decref(status);
     return found->report != NULL;
+}
+
+/* What the job said of its last run if it came to that, else what its status says. NULL, too: the pages are as they should be. */
+static json_t *report_of_dead(const char *directory, const json_t *status)
+{
+    char path[PATH_BYTES + 16];
+    snprintf(path, sizeof path, "%s/report.json", directory);
+    if (!is_unfinished(status))
+        return NULL;
+    if (!is_of_last_run(directory, status))
+        return report_of_status(status, true);
+    json_t *report = read_report(path, false);
+    if (report)
+        qn_verdict_set(report);
+    return report;
 }
 
 void quern_report_killed(const char *directory)
@@ -132,7 +165,7 @@ void quern_report_killed(const char *directory)
     quern_batch_job job = {0};
     snprintf(job.directory, sizeof job.directory, "%s", directory);
     json_t *status = quern_batch_read_status(&job);
-    json_t *report = is_unfinished(status) ? report_of_status(status, true) : NULL;
+    json_t *report = report_of_dead(directory, status);
     if (report)
         qn_job_pages_write(directory, report, &none);
     json_decref(report);
@@ -140,12 +173,12 @@ void quern_report_killed(const char *directory)
 }
 
 /* name: of a job, or of a file with a report, whose pages are to be beside it. */
-static bool find(const char *name, found_report *found)
+static bool find(const char *name, bool is_over, found_report *found)
 {
     struct stat about;
     *found = (found_report){0};
     if (stat(name, &about) != 0 || !S_ISREG(about.st_mode))
-        return find_in_directory(name, found);
+        return find_in_directory(name, is_over, found);
     const char *slash = strrchr(name, '/');
     snprintf(found->directory, sizeof found->directory, "%.*s", slash ? (int)(slash - name) : 1, slash ? name : ".");
     if (slash == name)
@@ -159,7 +192,7 @@ static bool find(const char *name, found_report *found)
 json_t *quern_report_load(const char *name)
 {
     found_report found;
-    return find(name, &found) ? found.report : NULL;
+    return find(name, false, &found) ? found.report : NULL;
 }
 
 /* ---- one ---- */
@@ -184,11 +217,11 @@ static void say(const json_t *report)
     }
 }
 
-static int show(const char *name, const char *directory)
+static int show(const char *name, const char *directory, bool is_over)
 {
     found_report found;
     static const qn_log none = {.fd = -1};
-    if (!find(name, &found))
+    if (!find(name, is_over, &found))
         return 1;
     int result = 0;
     const char *to = directory ? directory : found.directory;
@@ -262,8 +295,8 @@ static void compare_stages(const json_t *before, const json_t *after)
 static int show_both(const char *first, const char *second)
 {
     found_report before, after = {0};
-    bool found = find(first, &before);
-    found = find(second, &after) && found;
+    bool found = find(first, false, &before);
+    found = find(second, false, &after) && found;
     if (found) {
         const json_t *ranks = json_object_get(before.report, "ranks"), *others = json_object_get(after.report, "ranks");
         printf("%-34s %15.15s %15.15s\n", "", first, second);
@@ -283,27 +316,39 @@ static int show_both(const char *first, const char *second)
     return found ? 0 : 1;
 }
 
-static bool take(void *all, int key, const char *word)
+#define ENDED QUERN_COMMAND_KEY
+
+typedef struct wishes {
+    const char *directory; /* for the files; NULL: the job's */
+    bool is_over;
+} wishes;
+
+static bool take(void *given, int key, const char *word)
 {
-    (void)key; /* there is one */
-    *(const char **)all = word;
+    wishes *all = given;
+    if (key == ENDED) {
+        all->is_over = true;
+        return true;
+    }
+    all->directory = word;
     return *word != 0;
 }
 
 static const struct argp_option options[] = {
+    {"ended", ENDED, NULL, 0, "The job does not run any more: if it says that it does, it was killed", 0},
     {"output", 'o', "DIR", 0, "Makes the files in DIR, and not in the job's directory", 0},
     {0},
 };
 
 static int run(int argc, char **argv)
 {
-    const char *directory = NULL;
-    int first = quern_command_parse(&quern_command_report, argc, argv, take, &directory);
+    wishes all = {0};
+    int first = quern_command_parse(&quern_command_report, argc, argv, take, &all);
     if (argc - first == 1)
-        return show(argv[first], directory);
-    if (argc - first == 2 && !directory)
+        return show(argv[first], all.directory, all.is_over);
+    if (argc - first == 2 && !all.directory && !all.is_over)
         return show_both(argv[first], argv[first + 1]);
-    quern_command_fail(0, "report takes a job, or two without -o");
+    quern_command_fail(0, "report takes a job, or two without -o and --ended");
     return QUERN_COMMAND_MISUSED;
 }
 

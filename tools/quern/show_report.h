@@ -8,7 +8,7 @@
 /* The report of a job, by its directory or its number in SLURM, or in a file. The caller releases it; NULL: there is none, which was said. */
 json_t *quern_report_load(const char *name);
 
-/* A job that has this directory is over: if it did not come to its end, its page says how far it was. */
+/* A job that has this directory is over: if it was killed in a run, its page says how far it was; else the page is that of its last run. */
 void quern_report_killed(const char *directory);
 
 #endif

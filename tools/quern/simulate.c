@@ -17,6 +17,7 @@
 #include "scheduler/sim/cluster.h"
 #include "tools/quern/beside.h"
 #include "tools/quern/commands.h"
+#include "tools/quern/fault_options.h"
 #include "tools/quern/sim_plot.h"
 
 #define NS_PER_S        1e9
@@ -90,20 +91,23 @@ typedef struct number_option {
 #define AS_NUMBER(id, name, unit, value, least, most, what) {name, value, least, most},
 static const number_option defaults[NUMBER_COUNT] = {DERIVED_NUMBERS(AS_NUMBER) NUMBERS(AS_NUMBER)};
 
-enum { OPTION_LENGTHS = NUMBER_COUNT, OPTION_JSON, OPTION_PLOT, OPTION_FAULTS };
+enum { OPTION_LENGTHS = NUMBER_COUNT, OPTION_JSON, OPTION_PLOT, OPTION_FAULTS, OPTION_OF_FAULTS };
 
 #define TEXT_OF(value)                                              #value
 #define AS_DERIVED_OPTION(id, name, unit, value, least, most, what) {name, QUERN_COMMAND_KEY + id, unit, 0, what},
 #define AS_OPTION(id, name, unit, value, least, most, what)                                                            \
     {name, QUERN_COMMAND_KEY + id, unit, 0, what " (" TEXT_OF(value) ")"},
+#define AS_NOTHING(letter, name, argument, what)
+#define AS_FAULT_OPTION(letter, name, argument, what)                                                                  \
+    {name, QUERN_COMMAND_KEY + OPTION_OF_FAULTS + (letter), argument, 0, "With --faults: " what},
 static const struct argp_option options[] = {
     DERIVED_NUMBERS(AS_DERIVED_OPTION) NUMBERS(AS_OPTION){"distribution", QUERN_COMMAND_KEY + OPTION_LENGTHS,
                                                           "constant|lognormal|pareto", 0, "Of task times (constant)"},
     {"json", QUERN_COMMAND_KEY + OPTION_JSON, NULL, 0, "Figures as one object"},
     {"plot", QUERN_COMMAND_KEY + OPTION_PLOT, "FILE", 0, "Drawn by gnuplot, as FILE.svg or FILE.png"},
     {"faults", QUERN_COMMAND_KEY + OPTION_FAULTS, NULL, 0,
-     "As the first one: another simulation, with options of its own"},
-    {0},
+     "As the first one: another simulation, which takes --seed and --json as well, and of the others those below"},
+    QN_FAULT_OPTIONS(AS_FAULT_OPTION, AS_NOTHING){0},
 };
 
 typedef struct simulation {
@@ -170,7 +174,8 @@ static bool take(void *all, int key, const char *word)
     else if (option == OPTION_PLOT)
         sim->plot = word;
     else {
-        quern_command_fail(0, "sim: --faults comes first");
+        quern_command_fail(0, option == OPTION_FAULTS ? "sim: --faults comes first"
+                                                      : "sim: that option is one of --faults, which comes first");
         return false;
     }
     return true;

@@ -12,6 +12,7 @@
 
 #include "tools/quern/beside.h"
 #include "tools/quern/commands.h"
+#include "tools/quern/job_directory.h"
 #include "tools/stream/command_line.h"
 
 #define PROGRAM          "quern-stream"
@@ -19,7 +20,7 @@
 #define LIBRARY_OPTION   "--quern-"
 #define TIMEOUT_MAX      1000000
 #define STAGE_COUNT      3
-#define RUN_OPTION_COUNT 5
+#define RUN_OPTION_COUNT 7
 #define AT_RANKS         0 /* among those; the others follow in the order of their keys */
 #define AT_HOSTS         1
 
@@ -39,6 +40,9 @@ enum {
     RESTARTS,
     CHECKPOINT,
     MPIRUN,
+    DIRECTORY_NAME,
+    PROGRESS,
+    NO_DIRECTORY,
 };
 
 static const struct argp_option options[] = {
@@ -57,10 +61,13 @@ static const struct argp_option options[] = {
     {"compress", COMPRESS, "gzip|zstd|lz4", 0, "Compresses the output"},
     {"stderr", SHOW_STDERR, NULL, 0,
      "Shows what commands write to standard error, and not only how that of a failed one ends"},
-    {NULL, RANKS, "RANKS", 0, "As of quern run, and so are --hosts, --restarts, --checkpoint and --mpirun"},
+    {NULL, RANKS, "RANKS", 0, "As of quern run, and so is all that follows"},
     {"hosts", HOSTS, "HOSTS", 0, "Goes to mpirun as --host"},
     {"restarts", RESTARTS, "TIMES", 0, "Starts a job that was killed again, so many times at most (0)"},
     {"checkpoint", CHECKPOINT, "DIR", 0, "Where the job saves, and goes on from"},
+    {"job", DIRECTORY_NAME, "DIR", 0, "The job directory (" JOB_DIRECTORY " where you are)"},
+    {"no-job", NO_DIRECTORY, NULL, 0, "Has no job directory"},
+    {"progress", PROGRESS, "auto|on|off", 0, "Lines about how far the job is (auto)"},
     {"mpirun", MPIRUN, "PROGRAM", 0, "The launcher (mpirun)"},
     {0},
 };
@@ -68,8 +75,8 @@ static const struct argp_option options[] = {
 typedef struct streaming {
     const char *stages[STAGE_COUNT]; /* map, combine, reduce; NULL: there is none */
     const char *output, *format, *timeout, *compress;
-    bool with_shell, is_per_file, shows_stderr;
-    const char *of_run[RUN_OPTION_COUNT]; /* ranks, hosts, restarts, checkpoint, mpirun */
+    bool with_shell, is_per_file, shows_stderr, has_no_directory;
+    const char *of_run[RUN_OPTION_COUNT]; /* ranks, hosts, restarts, checkpoint, mpirun, job, progress */
     char **library;                       /* options of the library; [library_count] */
     size_t library_count;
 } streaming;
@@ -86,6 +93,8 @@ static bool take(void *given, int key, const char *word)
         all->stages[key - MAP] = word;
     else if (key == RANKS)
         all->of_run[AT_RANKS] = word;
+    else if (key == NO_DIRECTORY)
+        all->has_no_directory = true;
     else if (key >= HOSTS)
         all->of_run[key - HOSTS + AT_HOSTS] = word;
     else if (key == SHELL || key == PER_FILE || key == SHOW_STDERR)
@@ -96,6 +105,7 @@ static bool take(void *given, int key, const char *word)
           : key == TIMEOUT ? &all->timeout
                            : &all->compress) = word;
     return (key != FORMAT || is_one_of(word, "lines", "lengths", "lines")) &&
+           (key != PROGRESS || is_one_of(word, "auto", "on", "off")) &&
            (key != COMPRESS || is_one_of(word, "gzip", "zstd", "lz4")) &&
            (key != TIMEOUT || quern_command_read_number(word, 1, TIMEOUT_MAX) > 0);
 }
@@ -175,12 +185,14 @@ static void put_switch(char **words, size_t *count, const char *option, bool is_
 /* The arguments of `quern run`. */
 static size_t put_words(const streaming *all, char *job, char **paths, char **words)
 {
-    static const char *const of_run[] = {"-n", "--hosts", "--restarts", "--checkpoint", "--mpirun"};
+    static const char *const of_run[] = {"-n",       "--hosts", "--restarts", "--checkpoint",
+                                         "--mpirun", "--job",   "--progress"};
     static char name[] = "quern run", end[] = "--";
     size_t count = 0;
     words[count++] = name;
     for (size_t i = 0; i < RUN_OPTION_COUNT; i++)
         put(words, &count, of_run[i], all->of_run[i]);
+    put_switch(words, &count, "--no-job", all->has_no_directory);
     words[count++] = end;
     words[count++] = job;
     put(words, &count, "--map", all->stages[0]);

@@ -13,11 +13,11 @@
 
 #include "tools/quern/batch_job.h"
 #include "tools/quern/commands.h"
+#include "tools/quern/job_directory.h"
 
 #define AHEAD_SECONDS        "60" /* SLURM looks at limits every 30 s */
 #define CRASH_RESTART_COUNT  3
 #define PLAIN_CHARACTERS     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-+=.,/:@%"
-#define DIRECTORY            "quern-%j"
 #define ARRAY_TASK_REFERENCE "%a"
 
 /* Options that are SLURM's own, in the order of the script. */
@@ -102,7 +102,7 @@ static void put_directory(FILE *script, const submission *all)
 {
     const char *number = all->values[ARRAY] ? "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" : "$SLURM_JOB_ID";
     for (const char *at = all->directory; *at; at++)
-        if (strncmp(at, "%j", 2) == 0) {
+        if (strncmp(at, JOB_DIRECTORY_NUMBER, strlen(JOB_DIRECTORY_NUMBER)) == 0) {
             fputs(number, script);
             at++;
         } else
@@ -149,7 +149,11 @@ static void put_launch(FILE *script, const submission *all)
           "launcher=$!\n"
           "trap 'kill -USR1 \"$launcher\"' USR1\n"
           "trap 'kill -TERM \"$launcher\"' TERM\n"
-          "while wait \"$launcher\"; status=$?; kill -0 \"$launcher\" 2>/dev/null; do :; done\n",
+          "while wait \"$launcher\"; status=$?; kill -0 \"$launcher\" 2>/dev/null; do :; done\n"
+          "\n# Whoever was killed made no page of how far the job was.\n"
+          "if [ \"$status\" -ne 0 ] && command -v quern >/dev/null; then\n"
+          "    quern report --ended \"$QUERN_JOB\" || :\n"
+          "fi\n",
           script);
 }
 
@@ -266,7 +270,7 @@ static const struct argp_option options[] = {
     {"array", DIRECTIVES + ARRAY, "TASKS", 0, "A job for each of 0-9, say; %a in its arguments is which"},
     {"after", AFTER, "JOB", 0, "Begins when this one has ended well, and never if it has not"},
     {"ahead", AHEAD, "SECONDS", 0, "How long before the end of the walltime the job is told (60)"},
-    {"job", DIRECTORY_NAME, "DIR", 0, "The job directory; %j in it is the number (quern-%j)"},
+    {"job", DIRECTORY_NAME, "DIR", 0, "The job directory; %j in it is the number (" JOB_DIRECTORY ")"},
     {"launcher", LAUNCHER, "mpirun|srun", 0, "What starts the ranks (mpirun)"},
     {"requeue", REQUEUE, NULL, 0, "Is queued again when it has saved itself in time, or a node died, and goes on"},
     {"no-checkpoint", NO_CHECKPOINT, NULL, 0, "Saves nothing"},
@@ -308,7 +312,7 @@ static bool take(void *given, int key, const char *word)
 
 static void read_arguments(int argc, char **argv, submission *all)
 {
-    *all = (submission){.ahead = AHEAD_SECONDS, .directory = DIRECTORY, .saves = true, .argc = argc, .argv = argv};
+    *all = (submission){.ahead = AHEAD_SECONDS, .directory = JOB_DIRECTORY, .saves = true, .argc = argc, .argv = argv};
     all->words = argv + quern_command_parse(&quern_command_submit, argc, argv, take, all);
     if (!all->values[NAME] && is_plain(last_name(all->words[0])))
         all->values[NAME] = last_name(all->words[0]);

@@ -11,7 +11,6 @@
 #include "runtime/engine/report_read.h"
 #include "tools/quern/plain_text.h"
 
-#define LINE_BYTES      2048
 #define COLUMNS_MAX     500
 #define STAGES_SHOWN    3
 #define ALERTS_SHOWN    5
@@ -61,7 +60,7 @@ static bool is_full(const sheet *page)
 static void put(sheet *page, quern_top_style style, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static void put(sheet *page, quern_top_style style, const char *format, ...)
 {
-    char raw[LINE_BYTES], line[4 * COLUMNS_MAX + 1];
+    char raw[QUERN_TOP_LINE_BYTES], line[4 * COLUMNS_MAX + 1];
     size_t columns = page->view->columns < COLUMNS_MAX ? page->view->columns : COLUMNS_MAX;
     va_list arguments;
     if (is_full(page))
@@ -80,7 +79,7 @@ static void add(char *raw, const char *format, ...)
     size_t used = strlen(raw);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(raw + used, LINE_BYTES - used, format, arguments);
+    vsnprintf(raw + used, QUERN_TOP_LINE_BYTES - used, format, arguments);
     va_end(arguments);
 }
 
@@ -113,7 +112,7 @@ static bool runs(const json_t *status)
 
 static void put_job(sheet *page)
 {
-    char raw[LINE_BYTES] = "";
+    char raw[QUERN_TOP_LINE_BYTES] = "";
     const json_t *status = page->view->status;
     add(raw, "%.200s: %s%.40s", page->view->name, runs(status) ? "" : "ended, ", qn_report_text(status, "state"));
     add(raw, ", %.0f ranks on %.0f nodes, rank 0 on %.100s", qn_report_number(status, "ranks"),
@@ -131,15 +130,21 @@ static void put_job(sheet *page)
             page->view->silent_seconds);
 }
 
+void quern_top_describe_stage_over(const json_t *stage, char line[QUERN_TOP_LINE_BYTES])
+{
+    snprintf(line, QUERN_TOP_LINE_BYTES, "stage %.0f  %.60s: done in %.1f s, %s read",
+             qn_report_number(stage, "number"), qn_report_text(stage, "name"), qn_report_number(stage, "seconds"),
+             qn_report_bytes(qn_report_number(stage, "bytes")));
+}
+
 static void put_stages_over(sheet *page)
 {
     const json_t *over = json_object_get(page->view->status, "stages_over");
     size_t count = json_array_size(over);
     for (size_t i = count > STAGES_SHOWN ? count - STAGES_SHOWN : 0; i < count; i++) {
-        const json_t *stage = json_array_get(over, i);
-        put(page, QUERN_TOP_PLAIN, "  stage %.0f  %.60s: done in %.1f s, %s read", qn_report_number(stage, "number"),
-            qn_report_text(stage, "name"), qn_report_number(stage, "seconds"),
-            qn_report_bytes(qn_report_number(stage, "bytes")));
+        char line[QUERN_TOP_LINE_BYTES];
+        quern_top_describe_stage_over(json_array_get(over, i), line);
+        put(page, QUERN_TOP_PLAIN, "  %s", line);
     }
 }
 
@@ -150,15 +155,13 @@ static void add_bar(char *raw, double part)
         "....................", 100 * part);
 }
 
-static void put_stage(sheet *page)
+void quern_top_describe_stage(const json_t *status, char raw[QUERN_TOP_LINE_BYTES])
 {
-    const json_t *status = page->view->status, *stage = json_object_get(status, "stage");
-    char raw[LINE_BYTES] = "";
+    const json_t *stage = json_object_get(status, "stage");
     double seconds = qn_report_number(stage, "seconds"), done = qn_report_number(stage, "bytes_done");
     double all = qn_report_number(stage, "bytes"), before = qn_report_number(stage, "bytes_before");
-    if (!json_is_object(stage))
-        return;
-    add(raw, "  stage %.0f of %.0f  %.60s: ", qn_report_number(stage, "number"), qn_report_number(status, "stages"),
+    *raw = 0;
+    add(raw, "stage %.0f of %.0f  %.60s: ", qn_report_number(stage, "number"), qn_report_number(status, "stages"),
         qn_report_text(stage, "name"));
     add_seconds(raw, seconds);
     if (all > 0) {
@@ -172,14 +175,22 @@ static void put_stage(sheet *page)
         add_seconds(raw, qn_report_clamp(seconds * (all - done) / (done - before)));
         add(raw, " to go");
     }
-    put(page, QUERN_TOP_STRONG, "%s", raw);
+}
+
+static void put_stage(sheet *page)
+{
+    char line[QUERN_TOP_LINE_BYTES];
+    if (!json_is_object(json_object_get(page->view->status, "stage")))
+        return;
+    quern_top_describe_stage(page->view->status, line);
+    put(page, QUERN_TOP_STRONG, "  %s", line);
 }
 
 static void put_figures(sheet *page)
 {
     const json_t *status = page->view->status, *figures = json_object_get(status, "figures");
     const json_t *stage = json_object_get(status, "stage");
-    char raw[LINE_BYTES] = "  ";
+    char raw[QUERN_TOP_LINE_BYTES] = "  ";
     double records = qn_report_number(figures, "records"), seconds = qn_report_number(stage, "seconds");
     if (!json_is_object(figures))
         return;
@@ -207,7 +218,7 @@ static void put_figures(sheet *page)
 static void put_keys(sheet *page)
 {
     const json_t *keys = json_object_get(json_object_get(page->view->status, "figures"), "hot_keys");
-    char raw[LINE_BYTES] = "  hot keys:";
+    char raw[QUERN_TOP_LINE_BYTES] = "  hot keys:";
     for (size_t i = 0; i < json_array_size(keys) && i < 5; i++) {
         const json_t *key = json_array_get(keys, i);
         add(raw, "%s '%.100s' %.1f %%", i > 0 ? "," : "", qn_report_text(key, "key"),
@@ -327,7 +338,7 @@ static void add_name(char *raw, int columns, const char *text)
 
 static void put_rank(sheet *page, size_t rank)
 {
-    char raw[LINE_BYTES] = "", records[LINE_BYTES] = "";
+    char raw[QUERN_TOP_LINE_BYTES] = "", records[QUERN_TOP_LINE_BYTES] = "";
     const char *state = json_string_value(cell(page, rank, COLUMN_STATE));
     double silent = number(page, rank, COLUMN_SILENT) / 1000;
     add(raw, "%7zu", rank);

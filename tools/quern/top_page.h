@@ -34,6 +34,12 @@ typedef struct quern_top_view {
     const char *keys;     /* the last line; NULL: none */
 } quern_top_view;
 
+#define QUERN_TOP_LINE_BYTES 2048 /* of a line before it is made plain */
+
+/* The stage that runs, by a status that has one; one of its stages that are over. What they write is not plain yet. */
+void quern_top_describe_stage(const json_t *status, char line[QUERN_TOP_LINE_BYTES]);
+void quern_top_describe_stage_over(const json_t *stage, char line[QUERN_TOP_LINE_BYTES]);
+
 typedef void (*quern_top_line_fn)(void *user, const char *line, quern_top_style style);
 
 /* Hands out lines, from the first to the last; of `rows` no more. Returns how many ranks there are. */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/engine/scratch_choice.h"
 #include "tools/stream/command_line.h"
 #include "tools/stream/stage.h"
 
@@ -128,15 +129,12 @@ static void take_timeout(job *all)
     all->config.timeout_ms = is_set ? (int)(all->timeout_s * 1000) : -1;
 }
 
-/* As the library finds it. */
 static const char *find_scratch(const job *all)
 {
-    const char *const places[] = {all->options.scratch_dir, getenv("QUERN_SCRATCH"), getenv("SLURM_TMPDIR"),
-                                  getenv("TMPDIR")};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (places[i] && *places[i])
-            return places[i];
-    return "/var/tmp";
+    const char *set = getenv("QUERN_SCRATCH"), *asked = all->options.scratch_dir;
+    if (!asked && set && *set)
+        asked = set;
+    return qn_scratch_choose(asked);
 }
 
 static bool encrypts(const job *all)
