@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/engine/scratch_choice.h"
 #include "tools/quern/commands.h"
 #include "tools/quern/litter.h"
 
@@ -274,10 +275,12 @@ static void clean_directory(cleaning *how, const char *path)
 /* Where the library and `quern run` leave things if nobody says otherwise. */
 static void clean_defaults(cleaning *how)
 {
-    const char *temporary = getenv("TMPDIR");
-    if (temporary && *temporary)
+    const char *temporary = getenv("TMPDIR"), *spills = qn_scratch_choose(NULL);
+    if (temporary && *temporary) {
         clean_directory(how, temporary);
-    else {
+        if (strcmp(spills, temporary) != 0)
+            clean_directory(how, spills);
+    } else {
         clean_directory(how, "/var/tmp");
         clean_directory(how, "/tmp");
     }
@@ -312,7 +315,8 @@ const quern_command quern_command_clean = {
     .name = "clean",
     .operands = "[DIR...]",
     .what = "removes what killed jobs left, and nothing of one that lives",
-    .about = "It looks in each DIR, or in $TMPDIR (else /var/tmp and /tmp) and /dev/shm, one level deep, and follows "
+    .about = "It looks in each DIR, or in $TMPDIR (else /var/tmp and /tmp), where jobs spill, and /dev/shm, one level "
+             "deep, and follows "
              "no links. It removes "
              "directories quern-run.XXXXXX that nobody holds, quern-spill-XXXXXX after an hour, and output directories "
              "and quarantines of jobs of this "
