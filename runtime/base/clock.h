@@ -4,6 +4,7 @@
 #define QN_BASE_CLOCK_H
 
 #include <errno.h>
+#include <sched.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -25,12 +26,15 @@ static inline void qn_clock_sleep(uint64_t duration_ns)
         ;
 }
 
-/* Waiting without burning a core: the first polls come at once, later ones after longer and longer sleeps. */
+/* Waiting without burning a core: the first polls come at once, the next when whoever else wants the core had it, later ones
+ * after longer and longer sleeps. The shortest sleep takes 50 µs and more, whatever was asked for (the system's timer slack): what
+ * comes within a tenth of a millisecond, as the answers of ranks that have cores of their own do, is not slept over. */
 typedef struct qn_backoff {
     uint64_t since_ns; /* 0: not waiting */
 } qn_backoff;
 
 #define QN_BACKOFF_SPIN_NS      (20 * QN_NS_PER_US)
+#define QN_BACKOFF_YIELD_NS     (100 * QN_NS_PER_US)
 #define QN_BACKOFF_SLEEP_NS_MAX QN_NS_PER_MS
 
 static inline void qn_backoff_reset(qn_backoff *backoff)
@@ -47,6 +51,10 @@ static inline void qn_backoff_wait(qn_backoff *backoff)
     uint64_t waited_ns = now_ns - backoff->since_ns;
     if (waited_ns < QN_BACKOFF_SPIN_NS)
         return;
+    if (waited_ns < QN_BACKOFF_YIELD_NS) {
+        sched_yield();
+        return;
+    }
     uint64_t pause_ns = waited_ns / 8;
     qn_clock_sleep(pause_ns < QN_BACKOFF_SLEEP_NS_MAX ? pause_ns : QN_BACKOFF_SLEEP_NS_MAX);
 }

@@ -282,26 +282,14 @@ static void end_showing(job *run, double seconds)
     qn_job_status_end_stage(engine->status, stage->read_bytes, seconds);
 }
 
-/* counted: what counters had before. */
-static quern_status run_stage(job *run, uint32_t index, const int64_t *counted, qn_error *error)
+static quern_status run_stage(job *run, qn_stage_run *stage_run, qn_error *error)
 {
-    const qn_stage *stage = &run->stages.items[index];
+    const qn_stage *stage = stage_run->stage;
     qn_engine *engine = run->engine;
-    qn_stage_run *stage_run = calloc(1, sizeof *stage_run);
-    if (!stage_run)
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a stage");
-    quern_status status = qn_comm_agree(engine->comm, error);
-    if (status != QUERN_OK) {
-        free(stage_run);
-        return status;
-    }
-    stage_run->engine = engine;
-    stage_run->stage = stage;
-    stage_run->index = index;
-    stage_run->counted = counted;
+    uint32_t index = stage_run->index;
     uint64_t start_ns = qn_clock_ns();
     begin_showing(run, stage, start_ns);
-    status = begin_and_run(run, index, stage_run, error);
+    quern_status status = begin_and_run(run, index, stage_run, error);
     qn_board_end_stage(engine->board);
     qn_progress_rest(&engine->progress);
     double seconds = (double)(qn_clock_ns() - start_ns) / 1e9;
@@ -310,7 +298,6 @@ static quern_status run_stage(job *run, uint32_t index, const int64_t *counted, 
     status = report_stage(run, index, stage_run, status, seconds, error);
     if (status == QUERN_OK)
         end_showing(run, seconds);
-    free(stage_run);
     return status;
 }
 
@@ -368,25 +355,39 @@ static quern_status restore_stage(job *run, uint32_t index, qn_error *error)
                               : status;
 }
 
+static quern_status save_stage(job *run, uint32_t index, const int64_t *counted, qn_error *error)
+{
+    qn_engine *engine = run->engine;
+    engine->site.between = "saving a stage in the checkpoint";
+    quern_status status = qn_checkpoint_save(&engine->checkpoint,
+                                             &(qn_checkpoint_stage){.stages = &run->stages,
+                                                                    .index = index,
+                                                                    .result = run->results[index],
+                                                                    .counters = engine->counters,
+                                                                    .counted = counted},
+                                             error);
+    engine->site.between = NULL;
+    return status;
+}
+
 static quern_status run_and_save_stage(job *run, uint32_t index, qn_error *error)
 {
     qn_engine *engine = run->engine;
+    qn_stage_run *stage_run = calloc(1, sizeof *stage_run);
     int64_t *counted = note_counters(engine->counters);
-    if (!counted)
+    if (!stage_run || !counted)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a stage");
     quern_status status = qn_comm_agree(engine->comm, error);
+    if (status == QUERN_OK) {
+        stage_run->engine = engine;
+        stage_run->stage = &run->stages.items[index];
+        stage_run->index = index;
+        stage_run->counted = counted;
+        status = run_stage(run, stage_run, error);
+    }
     if (status == QUERN_OK)
-        status = run_stage(run, index, counted, error);
-    engine->site.between = "saving a stage in the checkpoint";
-    if (status == QUERN_OK)
-        status = qn_checkpoint_save(&engine->checkpoint,
-                                    &(qn_checkpoint_stage){.stages = &run->stages,
-                                                           .index = index,
-                                                           .result = run->results[index],
-                                                           .counters = engine->counters,
-                                                           .counted = counted},
-                                    error);
-    engine->site.between = NULL;
+        status = save_stage(run, index, counted, error);
+    free(stage_run);
     free(counted);
     return status;
 }
@@ -448,6 +449,8 @@ static quern_status keep_result(job *run, uint32_t index, qn_node *node, qn_erro
  * work it out again. */
 static quern_status keep_results(job *run, const qn_graph *graph, qn_error *error)
 {
+    if (!graph->cached) /* on no rank */
+        return QUERN_OK;
     for (qn_node *node = graph->cached; node; node = node->next_cached)
         for (uint32_t i = 0; i < run->stages.count && error->status == QUERN_OK; i++)
             if (run->stages.items[i].result == node && !run->stages.items[i].is_made)

@@ -192,19 +192,23 @@ static void keep_edges(qn_report_stage *kept, const qn_stage_run *run, const sta
     kept->spilled_bytes = sums->spilled_bytes;
 }
 
-/* Rank 0 learns what the most frequent keys of all ranks are. */
-static quern_status gather_hot_keys(const qn_stage_run *run, qn_report_stage *kept, qn_error *error)
+/* Rank 0 learns the figures of all ranks, and of a result what the most frequent keys of all ranks are. */
+static quern_status gather_ranks(const qn_stage_run *run, qn_report_stage *kept, qn_error *error)
 {
     qn_comm *comm = run->engine->comm;
-    qn_hot_keys *all = calloc(comm->rank == 0 ? comm->size : 1, sizeof *all);
-    if (!all)
+    qn_hot_keys *all_keys = calloc(comm->rank == 0 ? comm->size : 1, sizeof *all_keys);
+    kept->ranks = calloc(comm->size, sizeof *kept->ranks);
+    if (!all_keys || !kept->ranks)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
     quern_status status = qn_comm_agree(comm, error);
     if (status == QUERN_OK)
-        status = qn_comm_gather(comm, &run->hot_keys, sizeof run->hot_keys, comm->rank == 0 ? all : NULL, error);
-    for (uint32_t rank = 0; status == QUERN_OK && comm->rank == 0 && rank < comm->size; rank++)
-        qn_hot_keys_merge(&kept->hot_keys, &all[rank]);
-    free(all);
+        status = qn_comm_gather(comm, &run->figures, sizeof run->figures, kept->ranks, error);
+    bool has_keys = status == QUERN_OK && run->stage->result;
+    if (has_keys)
+        status = qn_comm_gather(comm, &run->hot_keys, sizeof run->hot_keys, comm->rank == 0 ? all_keys : NULL, error);
+    for (uint32_t rank = 0; has_keys && status == QUERN_OK && comm->rank == 0 && rank < comm->size; rank++)
+        qn_hot_keys_merge(&kept->hot_keys, &all_keys[rank]);
+    free(all_keys);
     return status;
 }
 
@@ -276,14 +280,7 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, que
                               .start_seconds = (double)(qn_clock_ns() - run->engine->run_ns) / 1e9 - seconds,
                               .index = run->index,
                               .one_reader = run->one_reader};
-    kept->ranks = calloc(comm->size, sizeof *kept->ranks);
-    if (!kept->ranks)
-        qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the report");
-    quern_status status = qn_comm_agree(comm, error);
-    if (status == QUERN_OK)
-        status = qn_comm_gather(comm, &run->figures, sizeof run->figures, kept->ranks, error);
-    if (status == QUERN_OK && run->stage->result)
-        status = gather_hot_keys(run, kept, error);
+    quern_status status = gather_ranks(run, kept, error);
     sum_up(run, &sums);
     if (status == QUERN_OK)
         status = qn_comm_reduce_sum(comm, (uint64_t *)&sums, sizeof sums / sizeof(uint64_t), error);
@@ -638,6 +635,8 @@ static void tell_alerts(const qn_engine *engine, const json_t *report)
 
 quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error)
 {
+    if (!engine->settings.is_seen)
+        return QUERN_OK;
     qn_comm *comm = engine->comm;
     rank_summary mine = summarise(engine);
     qn_error failure = {0};

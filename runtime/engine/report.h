@@ -67,8 +67,8 @@ void qn_report_fini(qn_report *report);
 quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, quern_status outcome, double seconds,
                                  qn_error *error);
 
-/* Collective: writes the JSON on rank 0, if its file is open, over what the file holds. outcome: of the run. A report that
- * cannot be written is a failure only if the run was none. */
+/* Collective, if somebody is to see the job, which all ranks know: writes the JSON on rank 0, if its file is open, over what the file holds.
+ * outcome: of the run. A report that cannot be written is a failure only if the run was none. */
 quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error);
 
 #endif
