@@ -9,6 +9,8 @@
  *
  * How. A row gets a key whose bytes are in the order wanted, and behind them the place of the row. So no two keys are equal, and the sort is
  * that of bytes.
+ *
+ * Rank 0 looks at the files and tells the others what they are, or what is wrong: so all ranks do the same, whatever one of them could open.
  */
 #include <ftw.h>
 #include <getopt.h>
@@ -34,9 +36,10 @@ typedef struct job {
     int deflate_level, shuffle;
     /* where in a row the key is */
     quern_hdf5_field key;
-    size_t key_offset, key_bytes;
-    int has_places;                           /* there are several files */
-    unsigned char room[KEY_BYTES_MAX + 8192]; /* of the last key */
+    size_t key_offset; /* in rows without fields */
+    size_t key_number; /* of its field */
+    size_t key_bytes;  /* that sort; 0: as many as the string has */
+    int has_places;    /* there are several files */
 } job;
 
 static char problem[1024]; /* what was wrong with the input or the arguments */
@@ -47,7 +50,7 @@ static int refuse(const char *file, const char *dataset, const char *what)
     return 0;
 }
 
-/* ---- files ---- */
+/* ---- files, by rank 0 ---- */
 
 static char **paths;
 static size_t path_count;
@@ -89,10 +92,11 @@ static int understand_plain(hid_t type, quern_hdf5_field *to)
     H5T_class_t class = H5Tget_class(type);
     size_t bytes = H5Tget_size(type);
     int is_float = class == H5T_FLOAT;
-    if (class == H5T_STRING && H5Tis_variable_str(type) == 0) {
+    if (class == H5T_STRING) {
+        int varies = H5Tis_variable_str(type) > 0;
         to->type = QUERN_BYTES;
-        to->count = (uint32_t)bytes;
-        return bytes <= KEY_BYTES_MAX;
+        to->count = varies ? QUERN_HDF5_VARIABLE : (uint32_t)bytes;
+        return varies || bytes <= KEY_BYTES_MAX;
     }
     if ((!is_float && class != H5T_INTEGER && class != H5T_ENUM) || bytes > 8)
         return 0;
@@ -119,8 +123,16 @@ static int understand(hid_t type, quern_hdf5_field *to)
     return known;
 }
 
+static int is_variable(const quern_hdf5_field *field)
+{
+    return field->type == QUERN_BYTES && field->count == QUERN_HDF5_VARIABLE;
+}
+
+/* In a row; of strings of variable length in the file. */
 static size_t bytes_of(const quern_hdf5_field *field)
 {
+    if (is_variable(field))
+        return 16;
     return field->count * (field->type == QUERN_BYTES ? 1 : quern_number_bytes(field->type));
 }
 
@@ -138,10 +150,10 @@ static int understand_fields(job *of, hid_t type)
         if (!known)
             return refuse(paths[0], field->name,
                           "this field is neither a number, nor an array of numbers, nor a string "
-                          "of fixed length");
+                          "of at most 65536 bytes");
         if (strcmp(field->name, of->by) == 0) {
             of->key = *field;
-            of->key_offset = of->row_bytes;
+            of->key_number = (size_t)i;
         }
         of->row_bytes += bytes_of(field);
     }
@@ -155,7 +167,8 @@ static int understand_columns(job *of, hid_t type)
     char *end = NULL;
     uint64_t column = strtoull(of->by, &end, 10), columns = 1;
     if (!understand_plain(type, &of->element) || (of->element.type == QUERN_BYTES && of->row_rank > 0))
-        return refuse(paths[0], of->dataset, "rows are neither compounds nor numbers, nor strings of fixed length");
+        return refuse(paths[0], of->dataset,
+                      "rows are neither compounds nor numbers, nor strings of at most 65536 bytes");
     for (uint32_t d = 0; d < of->row_rank; d++)
         columns *= of->row_dims[d];
     if (*end || end == of->by || column >= columns)
@@ -191,7 +204,8 @@ static int understand_first(job *of, hid_t dataset, hid_t type, int rank)
         return refuse(paths[0], of->dataset, "compounds must have one dimension");
     if (!(is_compound ? understand_fields(of, type) : understand_columns(of, type)))
         return 0;
-    of->key_bytes = of->key.type == QUERN_BYTES ? of->key.count : 8;
+    if (!is_variable(&of->key))
+        of->key_bytes = of->key.type == QUERN_BYTES ? of->key.count : 8;
     learn_layout(of, dataset);
     return 1;
 }
@@ -239,6 +253,8 @@ static int look_at_all(job *of)
 
 /* ---- keys ---- */
 
+static unsigned char room[KEY_BYTES_MAX + 8192]; /* of the last key */
+
 static void put_big_endian(unsigned char *to, uint64_t number)
 {
     for (int i = 0; i < 8; i++)
@@ -275,39 +291,143 @@ static uint64_t order_of(quern_type type, quern_span at)
     }
 }
 
-/* The bytes of the key field, ascending or descending. */
-static void put_order(job *of, quern_span row)
+/* The bytes of the field to sort by: strings of variable length end with NUL, but where they are the whole row. */
+static quern_span find_key(const job *of, quern_span row)
 {
-    const char *from = (const char *)row.data + of->key_offset;
-    int is_text = of->key.type == QUERN_BYTES, is_float = of->key.type == QUERN_F32 || of->key.type == QUERN_F64;
-    if (is_text) {
-        memset(of->room, 0, of->key_bytes);
-        memcpy(of->room, from, row.bytes - of->key_offset < of->key_bytes ? row.bytes - of->key_offset : of->key_bytes);
-        for (size_t i = 0; i < of->key_bytes && of->descending; i++)
-            of->room[i] = (unsigned char)~of->room[i];
-        return;
-    }
-    uint64_t order = order_of(of->key.type, quern_bytes(from, quern_number_bytes(of->key.type)));
+    const char *at = (const char *)row.data, *end = at + row.bytes;
+    for (size_t i = 0; i < of->key_number; i++)
+        at += is_variable(&of->fields[i]) ? strnlen(at, (size_t)(end - at)) + 1 : bytes_of(&of->fields[i]);
+    at += of->key_offset;
+    size_t bytes = is_variable(&of->key) ? strnlen(at, (size_t)(end - at)) : bytes_of(&of->key);
+    return quern_bytes(at, bytes < (size_t)(end - at) ? bytes : (size_t)(end - at));
+}
+
+/* Shorter strings are filled with NUL; those of variable length, which hold none, end with one. Returns the bytes; 0: it is too long. */
+static size_t put_text(const job *of, quern_span text)
+{
+    size_t bytes = of->key_bytes ? of->key_bytes : text.bytes + 1;
+    if (bytes > KEY_BYTES_MAX)
+        return 0;
+    memset(room, 0, bytes);
+    memcpy(room, text.data, text.bytes);
+    for (size_t i = 0; i < bytes && of->descending; i++)
+        room[i] = (unsigned char)~room[i];
+    return bytes;
+}
+
+/* The bytes of the key field, ascending or descending. Returns how many. */
+static size_t put_order(const job *of, quern_span row)
+{
+    quern_span key = find_key(of, row);
+    int is_float = of->key.type == QUERN_F32 || of->key.type == QUERN_F64;
+    if (of->key.type == QUERN_BYTES)
+        return put_text(of, key);
+    uint64_t order = order_of(of->key.type, key);
     int is_nan = is_float && order == UINT64_MAX;
-    put_big_endian(of->room, of->descending && !is_nan ? ~order : order);
+    put_big_endian(room, of->descending && !is_nan ? ~order : order);
+    return 8;
 }
 
 static int add_key(const quern_record *in, quern_record *out, void *user)
 {
     job *of = user;
-    size_t used = of->key_bytes;
-    put_order(of, in->value);
+    size_t used = put_order(of, in->value);
+    if (used == 0)
+        return quern_fail_because("a string to sort by has more than 65535 bytes");
     if (of->has_places) {
         quern_span file = quern_hdf5_place_file(in->key);
-        if (file.bytes > sizeof of->room - used - 9)
-            return 1;
-        memcpy(of->room + used, file.data, file.bytes);
+        if (file.bytes > sizeof room - used - 9)
+            return quern_fail_because("the path of the file is too long for a key");
+        memcpy(room + used, file.data, file.bytes);
         used += file.bytes;
-        of->room[used++] = 0;
+        room[used++] = 0;
     }
-    put_big_endian(of->room + used, of->has_places ? quern_hdf5_place_start(in->key, 0) : quern_u64(in->key));
-    out->key = quern_bytes(of->room, used + 8);
+    put_big_endian(room + used, of->has_places ? quern_hdf5_place_start(in->key, 0) : quern_u64(in->key));
+    out->key = quern_bytes(room, used + 8);
     return 0;
+}
+
+/* ---- what rank 0 tells the others: the problem, the job, the names of its fields, the paths ---- */
+
+typedef struct letter {
+    char *text;
+    size_t bytes;
+    int failed;
+} letter;
+
+static void append(letter *to, const void *data, size_t bytes)
+{
+    char *more = to->failed ? NULL : realloc(to->text, to->bytes + bytes);
+    if (!more) {
+        to->failed = 1;
+        return;
+    }
+    memcpy(more + to->bytes, data, bytes);
+    to->text = more;
+    to->bytes += bytes;
+}
+
+static letter write_letter(const job *of)
+{
+    letter to = {0};
+    append(&to, problem, sizeof problem);
+    append(&to, of, sizeof *of);
+    for (size_t i = 0; i < of->field_count; i++)
+        append(&to, of->fields[i].name, strlen(of->fields[i].name) + 1);
+    for (size_t i = 0; i < path_count; i++)
+        append(&to, paths[i], strlen(paths[i]) + 1);
+    return to;
+}
+
+/* All names and paths are those of the letter. A rank without memory for the paths has none, which quern_run() finds out. */
+static void read_letter(job *of, const char *text, size_t bytes)
+{
+    const job asked = *of;
+    const char *at = text + sizeof problem + sizeof *of, *end = text + bytes;
+    memcpy(problem, text, sizeof problem);
+    memcpy(of, text + sizeof problem, sizeof *of);
+    of->dataset = asked.dataset;
+    of->by = of->key.name = asked.by;
+    for (size_t i = 0; i < of->field_count; i++, at += strlen(at) + 1)
+        of->fields[i].name = at;
+    for (path_count = 0; at < end; at += strlen(at) + 1) {
+        char **more = realloc(paths, (path_count + 1) * sizeof *paths);
+        if (!more) {
+            path_count = 0;
+            return;
+        }
+        paths = more;
+        paths[path_count++] = (char *)at;
+    }
+}
+
+static void forget_files(job *of)
+{
+    for (size_t i = 0; i < of->field_count; i++)
+        H5free_memory((char *)of->fields[i].name);
+    for (size_t i = 0; i < path_count; i++)
+        free(paths[i]);
+    path_count = of->field_count = 0;
+}
+
+/* Collective: all ranks know the same. */
+static quern_status look(quern_context *context, job *of, char **names, size_t count, quern_shared **letter_out)
+{
+    letter to = {0};
+    if (quern_context_rank(context) == 0) {
+        if (find_files(names, count))
+            look_at_all(of);
+        to = write_letter(of);
+        forget_files(of);
+    }
+    quern_status status = quern_broadcast(context, to.text, to.failed ? 0 : to.bytes, letter_out);
+    free(to.text);
+    if (status != QUERN_OK)
+        return status;
+    if (quern_shared_bytes(*letter_out) == 0)
+        return QUERN_ERROR_NO_MEMORY;
+    read_letter(of, quern_shared_data(*letter_out), quern_shared_bytes(*letter_out));
+    return *problem ? QUERN_ERROR_INPUT : QUERN_OK;
 }
 
 /* ---- the job ---- */
@@ -338,22 +458,13 @@ static quern_status sort(quern_context *context, job *of, const char *output)
                                    .like_dataset = of->dataset,
                                    .like_type = 1};
     quern_schema keyed = {.key = QUERN_BYTES, .value = QUERN_BYTES};
-    if (!of->has_places && of->key_bytes + 8 <= QUERN_FIXED_BYTES_MAX) {
+    if (!of->has_places && of->key_bytes > 0 && of->key_bytes + 8 <= QUERN_FIXED_BYTES_MAX) {
         keyed.key = QUERN_FIXED;
         keyed.key_bytes = (uint32_t)of->key_bytes + 8;
     }
     quern_dataset *rows = quern_read_hdf5(context, (const char *const *)paths, path_count, &from);
     quern_write_hdf5(quern_sort_by_key(quern_map(rows, keyed, add_key, of), NULL), output, &as);
     return quern_run(context);
-}
-
-static void clear(job *of)
-{
-    for (size_t i = 0; i < of->field_count; i++)
-        H5free_memory((char *)of->fields[i].name);
-    for (size_t i = 0; i < path_count; i++)
-        free(paths[i]);
-    free(paths);
 }
 
 int main(int argc, char **argv)
@@ -363,6 +474,7 @@ int main(int argc, char **argv)
                                           {"descending", no_argument, NULL, 'r'},
                                           {0}};
     static job of;
+    quern_shared *said = NULL;
     const char *values[128] = {0};
     quern_context *context = NULL;
     quern_status status = quern_context_create(&argc, argv, NULL, &context);
@@ -375,15 +487,15 @@ int main(int argc, char **argv)
         of.dataset = values['d'];
         of.by = values['b'];
         of.descending = values['r'] != NULL;
-        if (!find_files(argv + optind, (size_t)(argc - optind)) || !look_at_all(&of))
-            status = QUERN_ERROR_INPUT;
-        else
+        status = look(context, &of, argv + optind, (size_t)(argc - optind), &said);
+        if (status == QUERN_OK)
             status = sort(context, &of, values['o']);
     }
     if (speaks && (misused || status != QUERN_OK))
         fprintf(stderr, "h5sort: %s\n%s", *problem ? problem : quern_context_error_text(context),
                 misused ? "usage: h5sort --dataset NAME --by FIELD [--descending] -o OUT.h5 FILE...\n" : "");
-    clear(&of);
+    free(paths);
+    quern_shared_free(said);
     quern_context_destroy(context);
     return misused ? 2 : quern_exit_status(status);
 }

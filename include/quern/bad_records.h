@@ -8,7 +8,8 @@
  *     quern_status status = quern_run(context);
  *
  * What is bad. What the source's call names as QUERN_ERROR_INPUT or QUERN_ERROR_RECORD_TOO_LARGE of a record; what is behind the last whole
- * record of one length; what cannot be unpacked, as one bad item from the first record on that is not whole to the end of its file or member; and
+ * record of one length; what cannot be unpacked, as one bad item from the first record on that is not whole to where reading can go
+ * on, or to the end of its file or member; and
  * a record of a source on which a callback fails in the last attempt. Not bad, but failures as ever: files that
  * cannot be listed or opened, the first row of a CSV file, a file that is neither FASTA nor FASTQ, anything in HDF5 files, and
  * failures of callbacks on what is read from a result (reductions, sorts, groups) or in a reduction.
@@ -16,8 +17,8 @@
  * What is certain. Nothing of a bad record reaches an answer. Which records are bad, and so the answer, is the same for any number of
  * ranks and any splits. Each is counted once, whatever is tried again.
  *
- * What it costs. Files that are packed have one reader each, so that damage means the same everywhere. FASTQ has to be of four
- * lines a record. What callbacks emit is held back until the block of records that it comes from went through. Nothing of this without a
+ * What it costs. Archives, and packed sequences, rows and whole files, have one reader each, so that damage means the same everywhere; compressed files of text and of
+ * records of one length are cut as ever. FASTQ has to be of four lines a record. What callbacks emit is held back until the block of records that it comes from went through. Nothing of this without a
  * policy. Read next: docs/howto/bad-records.md.
  */
 #ifndef QUERN_BAD_RECORDS_H

@@ -284,8 +284,10 @@ QUERN_API quern_status quern_write_text(quern_dataset *in, const char *directory
 typedef enum quern_form {
     QUERN_FORM_TEXT = 0, /* as quern_write_text() */
     QUERN_FORM_CSV =
-        1, /* key,value or key alone, by RFC 4180: fields with commas, quotes or line breaks in quotes; lines end with CR LF */
+        1, /* key,value or key alone, by RFC 4180: fields with separators, quotes or line breaks in quotes; lines end with CR LF */
     QUERN_FORM_FIXED = 2, /* as quern_write_fixed() */
+    QUERN_FORM_TSV =
+        3, /* key<TAB>value or key alone, without quotes: in fields tab, line feed, carriage return and backslash are \t, \n, \r, \\ */
 } quern_form;
 
 /* How a file is compressed; its name says so. */
@@ -311,12 +313,22 @@ typedef struct quern_output_options {
     int level;    /* of the compression; 0: its own default */
     int one_file; /* not 0: all ranks write their parts into one, at places that they work out from the sizes */
     quern_archive archive; /* not 0: the same, with each part a member, part-00000 and so on */
+    /* Of CSV and TSV only: */
+    const char *const
+        *names; /* [name_count] of the columns: the first row of each file, or of the one file; NULL: there is none */
+    size_t name_count;
+    char separator; /* of fields in CSV, an ASCII byte, no quote and no line break; 0: ',' */
+    int rows; /* not 0: the value, QUERN_BYTES, is a row as quern_read_csv() gives it, whose fields are written; the key is not */
+    char row_separator; /* of fields in these rows, as quern_csv_options.separator was; 0: ',' */
+    int row_no_quotes; /* not 0: quotes mean nothing in them, as with quern_csv_options.no_quotes; TSV then has their fields as they stand */
 } quern_output_options;
 
 /* quern_write_text() with these options. Directory, manifest and errors are the same. The parts of a compressed output can be put one behind the other,
  * too, so one file of them is a compressed file. one_file and archive take the output's size on disk twice for a moment. Local; lazy; copies. options NULL: all
- * defaults. QUERN_ERROR_INVALID_ARGUMENT: struct_size, a value that there is not, or a zip with a compression other than QUERN_GZIP; a level that the compression does not know comes
- * from quern_run(). Since 0.1. */
+ * defaults. Names of columns are in every part (in every member of an archive), so that each is a table that quern_read_csv() reads with header; of one_file the first row alone has them.
+ * QUERN_ERROR_INVALID_ARGUMENT: struct_size, a value that there is not, a zip with a compression other than QUERN_GZIP, or what
+ * only CSV and TSV have with another form. QUERN_ERROR_INVALID_PLAN: rows of another type. From quern_run(): a level that the compression does not
+ * know; QUERN_ERROR_OUTPUT: a value that is no row. Since 0.1. */
 QUERN_API quern_status quern_write_files(quern_dataset *in, const char *directory, const quern_output_options *options);
 
 /* Writes the bytes of key and value, as they are in memory, with nothing before, between or behind them: binary records of one length, if keys and
@@ -377,7 +389,7 @@ QUERN_API quern_status quern_run(quern_context *context);
  * reads which. Of what was asked for since the last run, as it would be run; if nothing was, of what the last run did (of
  * one that failed too, but for a graph that was refused), then with the records that passed each operator, the bytes that
  * were read, sent and spilled, and the seconds of each stage: sums over all ranks, on every rank; the seconds are this
- * rank's own. The size of the input is foretold where it is named as at most 64 files; directories are not looked through.
+ * rank's own. The size of the input is foretold where it is at most 4,096 entries, directories looked through.
  * Local, from the thread that calls quern_run(), not inside a callback; changes nothing, so that a rank may ask alone, to see
  * where ranks differ for one. form: QUERN_EXPLAIN_TEXT or QUERN_EXPLAIN_DOT. Gives *text_out: valid UTF-8, NUL at the
  * end; release it with free(). Without outputs the plan is one of no stages. The same calls give the same text; its form

@@ -53,8 +53,8 @@ typedef struct quern_sequence_options {
 
 /* FASTA and FASTQ files: key is the header line without its '>' or '@', value the sequence as it stands (either case, any letters) without
  * line breaks, as options.value says; both QUERN_BYTES. Lines end in "\n" or "\r\n"; blank lines between records have no meaning; sequences may be
- * empty. A FASTQ file that begins with records of four lines is cut, and all records of it must be so; one that does not is one task, and so
- * is each packed file. Local. paths and options are copied; options NULL: all defaults. QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, a
+ * empty. A FASTQ file that begins with records of four lines is cut, and all records of it must be so; one that does not is one task.
+ * Packed files are cut between units where they have them (docs/howto/packed-input.md). Local. paths and options are copied; options NULL: all defaults. QUERN_ERROR_INVALID_ARGUMENT: NULL among the paths, a
  * format or value that is none, an overlap of more than half a piece, or options.struct_size not set. At run: QUERN_ERROR_INPUT naming file and byte of what
  * is no record: another first byte, a length of qualities that is not the sequence's, a file that ends within a record, a
  * pair of different names; QUERN_ERROR_RECORD_TOO_LARGE: raise record-bytes, or have pieces. NULL on failure. Since 0.1. Read next:

@@ -48,7 +48,7 @@ typedef enum quern_hdf5_key {
         1, /* QUERN_BYTES, to be read by quern_hdf5_place_start() and its like: coordinates, dataset and file */
 } quern_hdf5_key;
 
-/* Instead of the bytes of a string: as many as each has. */
+/* Instead of the bytes of a string: as many as each has. To read so, records must be rows of a dataset of one dimension, and the strings stored so. */
 #define QUERN_HDF5_VARIABLE UINT32_MAX
 
 /* A member of a compound. */
@@ -58,7 +58,7 @@ typedef struct quern_hdf5_field {
         type; /* a number; or QUERN_BYTES: a string. One that is stored with variable length is read, too: a longer one ends the run */
     uint32_t
         count; /* of numbers, where the member is an array of any rank: how many in all; 0: one. Of QUERN_BYTES: bytes, padded with NUL;
-                * to write strings of variable length QUERN_HDF5_VARIABLE */
+                * or QUERN_HDF5_VARIABLE: a string of variable length has a NUL behind it, if it is not the only field */
 } quern_hdf5_field;
 
 /* Which datasets, and what of them. The struct grows at its end; struct_size is handled as in quern_options. */

@@ -76,8 +76,8 @@ typedef struct quern_group_options {
 QUERN_API quern_dataset *quern_group_by_key(quern_dataset *in, quern_schema schema, quern_group_fn fn, void *user,
                                             const quern_group_options *options);
 
-/* The k records with the largest values of each key, largest first. Values of any type. k: 1 or more. Local; lazy; a shuffle at run. NULL on
- * failure. Since 0.1. */
+/* The k records with the largest values of each key, largest first. Values of any type. k: 1 or more. Local; lazy; a shuffle at run, of all records: those
+ * of a key go to one rank. Where k is small an aggregation with room for k values moves far less. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_top_k_by_key(quern_dataset *in, uint64_t k);
 
 /* One key of two datasets with the values of each; either may be empty, not both. As quern_group_fn. */
@@ -185,7 +185,8 @@ QUERN_API quern_dataset *quern_zip_with_index(quern_dataset *in, quern_schema sc
 QUERN_API quern_dataset *quern_prefix_sum(quern_dataset *in);
 
 /* Quantiles of the values, exactly: for each fraction f (0 … 1) the smallest value that at least that part of all values is not above; for 0 the
- * smallest one. Records of the value as key, and the number of its fraction (QUERN_U64, from 0) as value, in the order
+ * smallest one. A part is the number of values divided by that of all, as a double, so that f may be written in decimals: 0.07 of 100 values is
+ * the 7th. Records of the value as key, and the number of its fraction (QUERN_U64, from 0) as value, in the order
  * of the values; none where there are no values. Values of any type that can be a key. Local; lazy; sorts and stores all values at run.
  * fractions are copied; fraction_count: 1 … 4096. QUERN_ERROR_INVALID_ARGUMENT: another count, or a fraction that is not 0 … 1.
  * QUERN_ERROR_INVALID_PLAN: there are no values. NULL on failure. Since 0.1. */

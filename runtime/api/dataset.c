@@ -305,10 +305,48 @@ static bool can_archive(const quern_output_options *options)
     return options->archive == QUERN_NO_ARCHIVE || options->archive == QUERN_TAR;
 }
 
+static bool has_all_names(const quern_output_options *options)
+{
+    for (size_t i = 0; options->names && i < options->name_count; i++)
+        if (!options->names[i])
+            return false;
+    return options->names || options->name_count == 0;
+}
+
+/* False: what is asked for makes no rows. */
+static bool read_text_form(const quern_output_options *options, qn_text_form *form, qn_error *error)
+{
+    bool is_tsv = options->form == QUERN_FORM_TSV, has_rows = is_tsv || options->form == QUERN_FORM_CSV;
+    bool asks = options->separator || options->rows || options->row_separator || options->row_no_quotes ||
+                options->name_count > 0;
+    char separator = options->separator ? options->separator : is_tsv ? '\t' : ',';
+    char row_separator = options->row_separator ? options->row_separator : ',';
+    const char *problem = NULL;
+    if (asks && !has_rows)
+        problem = "separators, rows and names are of CSV and TSV";
+    else if (!qn_may_separate(separator) || !qn_may_separate(row_separator) || (is_tsv && separator != '\t'))
+        problem = "the separator must be an ASCII byte, no quote and no line break, and of TSV the tab";
+    else if (!has_all_names(options))
+        problem = "a name of a column is missing";
+    if (problem) {
+        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "write files: %s", problem);
+        return false;
+    }
+    if (has_rows)
+        *form = (qn_text_form){.form = options->form,
+                               .separator = separator,
+                               .is_row = options->rows != 0,
+                               .row_separator = row_separator,
+                               .row_has_quotes = !options->row_no_quotes,
+                               .names = options->names,
+                               .name_count = options->name_count};
+    return true;
+}
+
 /* False: a value that there is not. */
 static bool read_output(const quern_output_options *options, qn_sink *draft, qn_error *error)
 {
-    bool has_form = options->form >= QUERN_FORM_TEXT && options->form <= QUERN_FORM_FIXED;
+    bool has_form = options->form >= QUERN_FORM_TEXT && options->form <= QUERN_FORM_TSV;
     bool has_compression = options->compression >= QUERN_NOT_COMPRESSED && options->compression <= QUERN_LZ4;
     if (!has_form || !has_compression) {
         qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0, "write files: the %s is none of %s",
@@ -321,12 +359,11 @@ static bool read_output(const quern_output_options *options, qn_sink *draft, qn_
         return false;
     }
     draft->kind = options->form == QUERN_FORM_FIXED ? QN_SINK_FIXED : QN_SINK_TEXT;
-    draft->csv = options->form == QUERN_FORM_CSV;
     draft->compression = options->compression;
     draft->level = options->level;
     draft->one_file = options->one_file || options->archive;
     draft->archive = options->archive;
-    return true;
+    return read_text_form(options, &draft->text, error);
 }
 
 quern_status quern_write_files(quern_dataset *in, const char *directory, const quern_output_options *options)

@@ -9,6 +9,8 @@
 #include <quern/hdf5.h>
 #include <stdbool.h>
 
+#include "runtime/data/array_form.h"
+
 /* What a key or a value takes of a row. */
 typedef struct qn_array_span {
     uint32_t bytes;                    /* 0: it is not written. Of strings of any length: of pointers to them */
@@ -26,10 +28,5 @@ typedef struct qn_array_output {
     uint64_t chunk_rows; /* not more than 2^32 - 1 */
     bool varies;         /* elements have strings of any length: HDF5 then has one rank write a file */
 } qn_array_output;
-
-static inline bool qn_array_field_varies(const quern_hdf5_field *field)
-{
-    return field->type == QUERN_BYTES && field->count == QUERN_HDF5_VARIABLE;
-}
 
 #endif

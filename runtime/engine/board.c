@@ -10,6 +10,9 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/timeline.h"
 #include "runtime/base/utf8.h"
+#include "runtime/engine/disk_watch.h"
+#include "runtime/engine/job_status.h"
+#include "runtime/engine/progress.h"
 
 #define NAME_BYTES         96
 #define TEXT_BYTES         512
@@ -33,7 +36,10 @@ typedef struct board_rank {
 typedef struct board_node {
     char host[64];
     qn_shown_keys keys;
-    bool told; /* that its memory is nearly full */
+    uint64_t used_bytes, memory_bytes; /* of its ranks, while it is looked at */
+    uint64_t scratch_bytes, scratch_free_bytes;
+    bool told_scratch; /* that it is nearly full */
+    bool told;         /* that its memory is nearly full */
 } board_node;
 
 struct qn_board {
@@ -111,8 +117,10 @@ void qn_board_begin_run(qn_board *board)
     if (!board)
         return;
     pthread_mutex_lock(&board->lock);
-    for (uint32_t node = 0; node < board->node_count; node++)
-        board->nodes[node].told = false;
+    for (uint32_t node = 0; node < board->node_count; node++) {
+        board->nodes[node].told = board->nodes[node].told_scratch = false;
+        board->nodes[node].scratch_bytes = 0;
+    }
     board->stage = 0;
     pthread_mutex_unlock(&board->lock);
 }
@@ -161,6 +169,8 @@ void qn_board_take(qn_board *board, const qn_shown *shown, uint64_t now_ns)
     if (shown->node < board->node_count) {
         board_node *node = &board->nodes[shown->node];
         node->keys = shown->keys;
+        node->scratch_bytes = shown->scratch_bytes;
+        node->scratch_free_bytes = shown->scratch_free_bytes;
         snprintf(node->host, sizeof node->host, "%.*s", (int)sizeof shown->host - 1, shown->host);
     }
     pthread_mutex_unlock(&board->lock);
@@ -305,22 +315,42 @@ static void look_for_hot_keys(qn_board *board, alert_list *list)
     }
 }
 
+/* Ranks of a node need not follow each other. */
+static void sum_memory(qn_board *board)
+{
+    for (uint32_t node = 0; node < board->node_count; node++)
+        board->nodes[node].used_bytes = board->nodes[node].memory_bytes = 0;
+    for (uint32_t number = 0; number < board->rank_count; number++) {
+        const board_rank *rank = &board->ranks[number];
+        board->nodes[rank->node].used_bytes += rank->figures.used_bytes;
+        board->nodes[rank->node].memory_bytes += rank->figures.memory_bytes;
+    }
+}
+
 static void look_at_memory(qn_board *board, alert_list *list)
 {
-    uint64_t used_bytes = 0, memory_bytes = 0;
-    for (uint32_t number = 0; number < board->rank_count && list->count < ALERTS_AT_ONCE_MAX; number++) {
-        const board_rank *rank = &board->ranks[number];
-        board_node *node = &board->nodes[rank->node];
-        used_bytes += rank->figures.used_bytes;
-        memory_bytes += rank->figures.memory_bytes;
-        if (number + 1 < board->rank_count && board->ranks[number + 1].node == rank->node)
+    sum_memory(board);
+    for (uint32_t number = 0; number < board->node_count && list->count < ALERTS_AT_ONCE_MAX; number++) {
+        board_node *node = &board->nodes[number];
+        double used_bytes = (double)node->used_bytes, memory_bytes = (double)node->memory_bytes;
+        if (node->told || memory_bytes == 0 || used_bytes < MEMORY_NEAR * memory_bytes)
             continue;
-        if (!node->told && memory_bytes > 0 && (double)used_bytes >= MEMORY_NEAR * (double)memory_bytes) {
-            node->told = true;
-            add_alert(list, "memory", "the ranks on %s use %.0f MB of memory, and the budget of the node is %.0f MB",
-                      node->host, (double)used_bytes / 1e6, (double)memory_bytes / 1e6);
-        }
-        used_bytes = memory_bytes = 0;
+        node->told = true;
+        add_alert(list, "memory", "the ranks on %s use %.0f MB of memory, and the budget of the node is %.0f MB",
+                  node->host, used_bytes / 1e6, memory_bytes / 1e6);
+    }
+}
+
+static void look_at_scratch(qn_board *board, alert_list *list)
+{
+    for (uint32_t number = 0; number < board->node_count && list->count < ALERTS_AT_ONCE_MAX; number++) {
+        board_node *node = &board->nodes[number];
+        double all = (double)node->scratch_bytes, left = (double)node->scratch_free_bytes;
+        if (node->told_scratch || all == 0 || left >= (1 - QN_DISK_NEAR) * all)
+            continue;
+        node->told_scratch = true;
+        add_alert(list, QN_ALERT_DISK, QN_DISK_OF "%s came to be %.0f %% full, %s were left", node->host,
+                  100 - 100 * left / all, qn_progress_bytes(node->scratch_free_bytes));
     }
 }
 
@@ -334,6 +364,7 @@ void qn_board_judge(qn_board *board, uint64_t now_ns)
         look_for_stragglers(board, now_ns, &list);
         look_for_hot_keys(board, &list);
         look_at_memory(board, &list);
+        look_at_scratch(board, &list);
     }
     pthread_mutex_unlock(&board->lock);
     for (size_t i = 0; i < list.count; i++)

@@ -9,15 +9,14 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/thread.h"
 
-#define EVERY_NS    QN_NS_PER_S
 #define PATIENCE_NS (QN_NS_PER_S / 2) /* with a look, at the end */
-#define PART_LEFT   0.05              /* of a file system that is nearly full */
 
 struct qn_disk_watch {
     pthread_t thread;
     sem_t wake; /* posted: the end */
-    atomic_bool is_full;
-    atomic_int owner_count; /* the thread is one, who started it the other: the last one frees it */
+    uint64_t every_ns;
+    atomic_uint_fast64_t bytes, free_bytes; /* a pair that is torn is put right by the next look */
+    atomic_int owner_count;                 /* the thread is one, who started it the other: the last one frees it */
     char directory[];
 };
 
@@ -34,20 +33,23 @@ static void *look_on(void *user)
     qn_disk_watch *watch = user;
     struct statvfs disk;
     do {
-        bool is_seen = statvfs(watch->directory, &disk) == 0;
-        atomic_store(&watch->is_full, is_seen && (double)disk.f_bavail < PART_LEFT * (double)disk.f_blocks);
-    } while (!qn_thread_pause(&watch->wake, EVERY_NS));
+        if (statvfs(watch->directory, &disk) != 0)
+            disk = (struct statvfs){0};
+        atomic_store(&watch->free_bytes, (uint64_t)disk.f_bavail * disk.f_frsize);
+        atomic_store(&watch->bytes, (uint64_t)disk.f_blocks * disk.f_frsize);
+    } while (!qn_thread_pause(&watch->wake, watch->every_ns));
     leave(watch);
     return NULL;
 }
 
-qn_disk_watch *qn_disk_watch_start(const char *directory)
+qn_disk_watch *qn_disk_watch_start(const char *directory, uint64_t every_ns)
 {
     size_t bytes = strlen(directory) + 1;
     qn_disk_watch *watch = calloc(1, sizeof *watch + bytes);
     if (!watch)
         return NULL;
     memcpy(watch->directory, directory, bytes);
+    watch->every_ns = every_ns;
     atomic_store(&watch->owner_count, 2);
     sem_init(&watch->wake, 0, 0);
     if (qn_thread_start(&watch->thread, look_on, watch) == 0)
@@ -57,14 +59,11 @@ qn_disk_watch *qn_disk_watch_start(const char *directory)
     return NULL;
 }
 
-const char *qn_disk_watch_get_directory(const qn_disk_watch *watch)
+qn_disk_view qn_disk_watch_get(const qn_disk_watch *watch)
 {
-    return watch ? watch->directory : "";
-}
-
-bool qn_disk_watch_is_full(const qn_disk_watch *watch)
-{
-    return watch && atomic_load(&watch->is_full);
+    if (!watch)
+        return (qn_disk_view){0};
+    return (qn_disk_view){.bytes = atomic_load(&watch->bytes), .free_bytes = atomic_load(&watch->free_bytes)};
 }
 
 void qn_disk_watch_stop(qn_disk_watch *watch)

@@ -8,16 +8,22 @@
 #ifndef QN_ENGINE_DISK_WATCH_H
 #define QN_ENGINE_DISK_WATCH_H
 
-#include <stdbool.h>
+#include <stdint.h>
+
+#define QN_DISK_NEAR 0.95                          /* so full is nearly full, while a job runs and at its end */
+#define QN_DISK_OF   "the scratch file system of " /* as what is told of it begins, before the name of the host */
 
 typedef struct qn_disk_watch qn_disk_watch;
 
-/* Looks at the file system of a directory once a second, from now on. Copies. NULL: no memory, or no thread; calls below take that. */
-qn_disk_watch *qn_disk_watch_start(const char *directory);
-/* Where it looks; borrowed until the stop. */
-const char *qn_disk_watch_get_directory(const qn_disk_watch *watch);
-/* As it was last seen; false, too, where it could not be seen. Does not wait. */
-bool qn_disk_watch_is_full(const qn_disk_watch *watch);
+/* As it was last seen; all 0 where it could not be seen. */
+typedef struct qn_disk_view {
+    uint64_t bytes, free_bytes;
+} qn_disk_view;
+
+/* Looks at the file system of a directory every so often, from now on. Copies. NULL: no memory, or no thread; calls below take that. */
+qn_disk_watch *qn_disk_watch_start(const char *directory, uint64_t every_ns);
+/* Does not wait. */
+qn_disk_view qn_disk_watch_get(const qn_disk_watch *watch);
 /* Waits for a look that is going on, but not for long. */
 void qn_disk_watch_stop(qn_disk_watch *watch);
 

@@ -29,8 +29,9 @@ typedef struct job {
     qn_run_shares shares;
     qn_quarantine quarantine;
     qn_report report;
-    bool is_done;  /* by an earlier attempt: nothing is left to do */
-    bool is_shown; /* some of it, perhaps: to the program, or in a file that is not this rank's alone */
+    bool is_done;    /* by an earlier attempt: nothing is left to do */
+    bool may_report; /* all ranks have begun one */
+    bool is_shown;   /* some of it, perhaps: to the program, or in a file that is not this rank's alone */
 } job;
 
 /* And whether somebody has asked since the last run to see the ranks. */
@@ -255,6 +256,7 @@ static void begin_showing(const job *run, const qn_stage *stage, uint64_t now_ns
     qn_engine *engine = run->engine;
     const char *name = qn_leg_source(stage, 0)->name;
     uint32_t number = run->report.stage_count + 1;
+    engine->failed.stage = number;
     qn_job_status_begin_stage(engine->status, name);
     qn_board_begin_stage(engine->board, number, name, stage->result ? stage->result->name : "output", now_ns);
     qn_progress_begin_stage(&engine->progress, number, run->stages.count, name);
@@ -481,22 +483,11 @@ static uint64_t memory_left_to(const job *run, uint32_t index)
     return memory_bytes > kept_bytes ? memory_bytes - kept_bytes : 0;
 }
 
-/* Whether a source of the run sets bad records apart. */
-static bool has_quarantine(const job *run)
-{
-    for (uint32_t i = 0; i < run->stages.count; i++)
-        for (uint32_t leg = 0; leg < run->stages.items[i].leg_count; leg++)
-            if (qn_bad_limit_of(&run->engine->settings, qn_leg_source(&run->stages.items[i], leg)).policy ==
-                QUERN_BAD_QUARANTINE)
-                return true;
-    return false;
-}
-
-/* Then there has to be a place for them; the next attempt is to know that it is this job's. */
+/* A place for bad records that are set apart; the next attempt is to know that it is this job's. */
 static quern_status open_quarantine(job *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
-    if (!has_quarantine(run))
+    if (!qn_bad_are_set_apart(&engine->settings, &run->stages))
         return QUERN_OK;
     qn_quarantine_place place = {.directory = engine->settings.quarantine_dir, .run = engine->run_count};
     place.is_ours = qn_checkpoint_has_quarantine(&engine->checkpoint, place.directory);
@@ -583,7 +574,8 @@ static void close_job(job *run, quern_status status)
             qn_sink_writer_withdraw(&run->writers[i]);
         qn_quarantine_withdraw(&run->quarantine);
     }
-    run->engine->run_count += keep && has_quarantine(run); /* also of one that an earlier attempt did */
+    /* Also of one that an earlier attempt did. */
+    run->engine->run_count += keep && qn_bad_are_set_apart(&run->engine->settings, &run->stages);
 }
 
 /* A rank was lost: outputs are left as if all had been, since a file with its last name may be part of an output that is whole; whoever
@@ -649,12 +641,12 @@ static quern_status run_job(job *run, const qn_graph *graph, qn_error *error)
         qn_job_status_begin_run(engine->status, run->stages.count);
         qn_board_begin_run(engine->board);
         qn_progress_begin_run(&engine->progress, run->stages.count);
-        qn_job_status_watch_disk(engine->status, engine->settings.scratch_dir, qn_engine_tell_disk, engine);
         qn_engine_tell_place(engine);
         qn_report_init(&run->report, run->stages.count, engine->comm->rank == 0 ? engine->settings.report_path : NULL,
                        error);
     }
     status = qn_comm_agree(engine->comm, error);
+    run->may_report = status == QUERN_OK;
     if (status == QUERN_OK && engine->checkpoint.directory)
         status = qn_node_tasks_digest(engine, &run->stages, error);
     if (status == QUERN_OK)
@@ -734,7 +726,7 @@ static quern_status work_on(job *run, const qn_graph *graph, qn_error *error)
     qn_engine_start_progress(engine);
     qn_heartbeat_begin_run(engine->heartbeat);
     quern_status status = run_job(run, graph, error);
-    if (run->report.stages) {
+    if (run->may_report) {
         qn_error outcome = *error;
         quern_status written = qn_report_write(&run->report, engine, &outcome, error);
         status = status == QUERN_OK ? written : status;
@@ -746,6 +738,7 @@ static quern_status work_on(job *run, const qn_graph *graph, qn_error *error)
 static qn_outcome try_run(qn_engine *engine, const qn_graph *graph, const qn_recovery_mark *mark, qn_error *error)
 {
     job *run = calloc(1, sizeof *run);
+    engine->failed.count = 0;
     if (!run)
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a run");
     quern_status status = qn_comm_agree(engine->comm, error);
@@ -775,6 +768,7 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
     qn_recovery_mark mark = qn_recovery_mark_here(engine);
     engine->counters = counters;
     engine->run_ns = qn_clock_ns();
+    engine->has_report = false;
     memset(engine->sent_group_bytes, 0, sizeof engine->sent_group_bytes);
     qn_progress_open_run(&engine->progress);
     qn_timeline_begin(engine->timeline, engine->run_ns);
@@ -788,6 +782,8 @@ quern_status qn_engine_run(qn_engine *engine, const qn_graph *graph, struct quer
         qn_timeline_enter(QN_TIMELINE_OTHER);
     }
     qn_timeline_attach(NULL);
+    if (error->status != QUERN_OK && !engine->has_report)
+        qn_report_write_failure(engine, error);
     qn_job_status_end_run(engine->status, error);
     qn_progress_end_run(&engine->progress, error->status, error->text);
     qn_engine_show_plan(engine);

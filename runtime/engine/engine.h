@@ -11,6 +11,8 @@
 #include "runtime/engine/board.h"
 #include "runtime/engine/cache.h"
 #include "runtime/engine/checkpoint.h"
+#include "runtime/engine/disk_watch.h"
+#include "runtime/engine/failed_attempts.h"
 #include "runtime/engine/job_pages.h"
 #include "runtime/engine/job_status.h"
 #include "runtime/engine/progress.h"
@@ -46,6 +48,9 @@ typedef struct qn_engine {
     uint32_t run_count;        /* runs that set bad records apart */
     qn_job_status *status;     /* for others to see; NULL: not asked for, or not rank 0 */
     qn_job_pages pages;        /* the same */
+    qn_disk_watch *scratch;    /* on who speaks for the node, once ranks are shown; else NULL */
+    bool has_report;           /* of the last run, rank 0 wrote it */
+    qn_failed_attempts failed; /* in the last run */
     qn_board *board;           /* of all ranks, while they work; NULL: nobody wants to see it, or not rank 0 */
     qn_progress progress;
     qn_progress_lines lines;                 /* which the options progress and explain ask for */

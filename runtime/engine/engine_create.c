@@ -12,6 +12,7 @@
 #include "runtime/engine/engine_internal.h"
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/machines.h"
+#include "runtime/engine/report.h"
 #include "runtime/engine/scratch_choice.h"
 
 #define HOST_BYTES_MAX 256
@@ -133,14 +134,6 @@ static void tell_crash(char *text, size_t bytes, void *user)
     qn_site_tell(&engine->site, engine->comm->rank, engine->comm->size, text, bytes);
 }
 
-/* What somebody should look at: in the log, in the status, and to those who listen. */
-static void tell_alert(void *user, const char *kind, const char *text)
-{
-    qn_engine *engine = user;
-    qn_log_line(&engine->log, "%s: %s", kind, text);
-    qn_progress_alert(&engine->progress, kind, text);
-}
-
 quern_status qn_engine_open_board(qn_engine *engine, qn_error *error)
 {
     const qn_comm *comm = engine->comm;
@@ -149,7 +142,7 @@ quern_status qn_engine_open_board(qn_engine *engine, qn_error *error)
     if (engine->board)
         qn_board_resize(engine->board, comm->size, comm->node_count);
     else
-        qn_board_create(&engine->board, comm->size, comm->node_count, tell_alert, engine, error);
+        qn_board_create(&engine->board, comm->size, comm->node_count, qn_engine_tell_alert, engine, error);
     qn_job_status_show(engine->status, engine->board);
     return error->status;
 }
@@ -196,10 +189,12 @@ quern_status qn_engine_show_ranks(qn_engine *engine, qn_error *error)
     if (engine->settings.shows_ranks)
         return QUERN_OK;
     engine->settings.shows_ranks = true;
-    if (!engine->timeline && (engine->timeline = qn_timeline_create())) {
-        engine->begun_bytes = qn_timeline_query_memory(engine->timeline);
-        qn_timeline_begin(engine->timeline, engine->run_ns);
-        qn_timeline_attach(engine->timeline);
+    qn_timeline *timeline = engine->timeline ? NULL : qn_timeline_create();
+    if (timeline) {
+        engine->timeline = timeline;
+        engine->begun_bytes = qn_timeline_query_memory(timeline);
+        qn_timeline_begin(timeline, engine->run_ns);
+        qn_timeline_attach(timeline);
     }
     qn_engine_open_board(engine, error);
     qn_engine_start_progress(engine);
@@ -212,6 +207,22 @@ quern_status qn_engine_open_checkpoint(qn_engine *engine, qn_error *error)
     const qn_settings *settings = &engine->settings;
     qn_engine_start_progress(engine);
     return qn_checkpoint_open(&engine->checkpoint, engine->comm, settings, &engine->log, &engine->progress, error);
+}
+
+/* A job that goes on from a checkpoint is the same one. */
+static void remove_older_report(const qn_engine *engine)
+{
+    if (engine->status && !engine->settings.only_explains && engine->checkpoint.attempt <= 1)
+        qn_job_pages_remove(engine->settings.job_dir);
+}
+
+/* Once the directory is this job's. */
+static void tell_no_start(qn_engine *engine, const qn_error *error)
+{
+    if (!engine->status)
+        return;
+    qn_job_status_end_run(engine->status, error);
+    qn_report_write_failure(engine, error);
 }
 
 quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
@@ -243,11 +254,14 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
         status = qn_engine_open_checkpoint(engine, error);
     if (status == QUERN_OK)
         tell_scratch(engine);
+    if (status == QUERN_OK)
+        remove_older_report(engine);
     if (status == QUERN_OK && (engine->settings.is_seen || engine->settings.shows_ranks))
         engine->timeline = qn_timeline_create(); /* without memory for it this rank's line is empty */
     if (status == QUERN_OK)
         status = qn_heartbeat_start(&engine->heartbeat, engine, error);
     if (status != QUERN_OK) {
+        tell_no_start(engine, error);
         engine->comm = NULL; /* still the caller's */
         qn_engine_destroy(engine);
         return status;
@@ -284,6 +298,7 @@ void qn_engine_destroy(qn_engine *engine)
     qn_job_status_close(engine->status, !engine->comm);
     qn_progress_fini(&engine->progress);
     qn_board_destroy(engine->board);
+    qn_disk_watch_stop(engine->scratch);
     free(engine->rank_node);
     free(engine->account);
     qn_timeline_destroy(engine->timeline);

@@ -11,6 +11,14 @@
 
 #define PLAN_PATH_BYTES 4096
 
+void qn_engine_tell_alert(void *user, const char *kind, const char *text)
+{
+    qn_engine *engine = user;
+    if (engine->comm->rank == 0)
+        qn_log_line(&engine->log, "%s: %s", kind, text);
+    qn_progress_alert(&engine->progress, kind, text);
+}
+
 /* What is known before anything is done. */
 void qn_engine_tell_place(qn_engine *engine)
 {
@@ -18,16 +26,10 @@ void qn_engine_tell_place(qn_engine *engine)
     char text[128];
     snprintf(text, sizeof text, "%u ranks share a core", engine->place.sharers);
     if (engine->place.sharers > 1)
-        qn_progress_alert(&engine->progress, "oversubscribed core", text);
+        qn_engine_tell_alert(engine, "oversubscribed core", text);
     snprintf(text, sizeof text, "the memory budget is what %s allows, not what the machine has", source);
     if (strncmp(source, "cgroup", 6) == 0 || strncmp(source, "SLURM", 5) == 0)
-        qn_progress_alert(&engine->progress, "budget cut", text);
-}
-
-void qn_engine_tell_disk(void *user, const char *kind, const char *text)
-{
-    qn_engine *engine = user;
-    qn_progress_alert(&engine->progress, kind, text);
+        qn_engine_tell_alert(engine, "budget cut", text);
 }
 
 /* Once, when the run is over, so that a file of what was said holds one graph for each run. */

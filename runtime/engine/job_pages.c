@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
@@ -63,6 +64,24 @@ bool qn_job_pages_write(const char *directory, const json_t *report, const qn_lo
         close(fd);
     errno = reason;
     return reason == 0;
+}
+
+static void remove_file(int directory, const char *name)
+{
+    struct stat about;
+    if (fstatat(directory, name, &about, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(about.st_mode))
+        unlinkat(directory, name, 0);
+}
+
+void qn_job_pages_remove(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    remove_file(fd, "report.json");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        remove_file(fd, kinds[i].name);
+    close(fd);
 }
 
 void qn_job_pages_fini(qn_job_pages *pages, const char *directory, const qn_log *log)

@@ -24,6 +24,9 @@
  * false: there was one, and errno says why the last one could not be written. */
 bool qn_job_pages_write(const char *directory, const json_t *report, const qn_log *log);
 
+/* Removes these files and report.json, of a job before in that directory: nobody is to take them for this one's. What is not a plain file stays. */
+void qn_job_pages_remove(const char *directory);
+
 /* The same for a program that has run after run: at most once a second. */
 typedef struct qn_job_pages {
     json_t *pending; /* of the last run, not shown yet; owned; NULL: none */

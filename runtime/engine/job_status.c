@@ -16,7 +16,6 @@
 #include "runtime/base/suspension.h"
 #include "runtime/base/thread.h"
 #include "runtime/base/utf8.h"
-#include "runtime/engine/disk_watch.h"
 
 #define FORM           1
 #define EVERY_NS       QN_NS_PER_S
@@ -44,14 +43,10 @@ struct qn_job_status {
     uint32_t run, stage_count, stage; /* from 1; 0: none */
     char *name;                       /* of the stage */
     uint64_t stage_start_ns;          /* 0: none runs */
-    uint64_t bytes;
+    uint64_t bytes, bytes_before;
     uint32_t tasks;
     json_t *over; /* stages */
     json_t *alerts;
-    qn_disk_watch *disk; /* NULL: none */
-    bool disk_is_told;   /* in this run */
-    qn_board_alert_fn alert;
-    void *alert_user;
     char *failure; /* NULL: none */
     atomic_uint_fast64_t bytes_done;
     atomic_uint_fast32_t tasks_done;
@@ -64,11 +59,12 @@ static json_t *describe_stage(const qn_job_status *status)
 {
     if (status->stage_start_ns == 0)
         return json_null();
-    return json_pack("{s:I, s:s, s:f, s:I, s:I, s:I, s:I}", "number", (json_int_t)status->stage, "name",
+    return json_pack("{s:I, s:s, s:f, s:I, s:I, s:I, s:I, s:I}", "number", (json_int_t)status->stage, "name",
                      status->name ? status->name : "", "seconds",
                      (double)(qn_clock_ns() - status->stage_start_ns) / 1e9, "tasks", (json_int_t)status->tasks,
                      "tasks_done", (json_int_t)atomic_load(&status->tasks_done), "bytes", (json_int_t)status->bytes,
-                     "bytes_done", (json_int_t)atomic_load(&status->bytes_done));
+                     "bytes_before", (json_int_t)status->bytes_before, "bytes_done",
+                     (json_int_t)atomic_load(&status->bytes_done));
 }
 
 static char *describe(qn_job_status *status)
@@ -158,27 +154,11 @@ static void look_for_cancel(const qn_job_status *status)
         qn_suspension_ask();
 }
 
-/* Once a run. */
-static void look_at_disk(qn_job_status *status)
-{
-    char text[128];
-    pthread_mutex_lock(&status->lock);
-    bool is_new = !status->disk_is_told && qn_disk_watch_is_full(status->disk);
-    status->disk_is_told |= is_new;
-    qn_board_alert_fn alert = status->alert;
-    void *user = status->alert_user;
-    pthread_mutex_unlock(&status->lock);
-    snprintf(text, sizeof text, "the scratch file system of %.60s is nearly full", status->host);
-    if (is_new && alert)
-        alert(user, "disk", text);
-}
-
 static void *keep_file(void *user)
 {
     qn_job_status *status = user;
     while (!qn_thread_pause(&status->wake, EVERY_NS)) {
         look_for_cancel(status);
-        look_at_disk(status);
         write_file(status);
         if (is_time_for_ranks(status))
             write_ranks(status);
@@ -195,8 +175,10 @@ static quern_status open_directory(qn_job_status *status, const char *directory,
     status->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (status->directory_fd < 0)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot open the job directory %s", directory);
-    if (is_new)
+    if (is_new) {
         unlinkat(status->directory_fd, cancel_name, 0);
+        unlinkat(status->directory_fd, ranks_name, 0);
+    }
     return QUERN_OK;
 }
 
@@ -262,7 +244,6 @@ void qn_job_status_close(qn_job_status *status, bool has_failed)
     sem_destroy(&status->wake);
     json_decref(status->over);
     json_decref(status->alerts);
-    qn_disk_watch_stop(status->disk);
     free(status->name);
     free(status->failure);
     free(status->directory);
@@ -330,7 +311,7 @@ void qn_job_status_begin_stage(qn_job_status *status, const char *name)
     status->name = qn_utf8_repair(name);
     status->stage_start_ns = qn_clock_ns();
     status->tasks = 0;
-    status->bytes = 0;
+    status->bytes = status->bytes_before = 0;
     atomic_store(&status->tasks_done, 0);
     atomic_store(&status->bytes_done, 0);
     pthread_mutex_unlock(&status->lock);
@@ -350,32 +331,15 @@ void qn_job_status_end_stage(qn_job_status *status, uint64_t bytes, double secon
     pthread_mutex_unlock(&status->lock);
 }
 
-void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes)
+void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes, uint64_t bytes_before)
 {
     if (!status)
         return;
     pthread_mutex_lock(&status->lock);
     status->tasks = tasks;
     status->bytes = bytes;
+    status->bytes_before = bytes_before;
     pthread_mutex_unlock(&status->lock);
-}
-
-void qn_job_status_watch_disk(qn_job_status *status, const char *directory, qn_board_alert_fn alert, void *user)
-{
-    if (!status)
-        return;
-    pthread_mutex_lock(&status->lock);
-    status->alert = alert;
-    status->alert_user = user;
-    status->disk_is_told = false;
-    pthread_mutex_unlock(&status->lock);
-    if (status->disk && strcmp(qn_disk_watch_get_directory(status->disk), directory) == 0)
-        return; /* only here is it changed */
-    qn_disk_watch *before = status->disk, *disk = qn_disk_watch_start(directory);
-    pthread_mutex_lock(&status->lock);
-    status->disk = disk;
-    pthread_mutex_unlock(&status->lock);
-    qn_disk_watch_stop(before);
 }
 
 json_t *qn_job_status_copy_alerts(qn_job_status *status)

@@ -21,14 +21,12 @@
 typedef struct qn_job_status qn_job_status;
 
 /* On rank 0 makes the directory where it is absent, begins the file and starts the thread; elsewhere *status_out is NULL. directory: NULL:
- * none. is_new: a job that begins, for which no wish is meant that is there already. Local. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY,
+ * none. is_new: a job that begins, for which no wish is meant that is there already, and whose ranks are others. Local. QUERN_ERROR_OUTPUT, QUERN_ERROR_NO_MEMORY,
  * QUERN_ERROR_SYSTEM. */
 quern_status qn_job_status_open(qn_job_status **status_out, const char *directory, const qn_comm *comm, bool is_new,
                                 qn_error *error);
 /* From now on both files show what is on the board: until close, so it is destroyed later. */
 void qn_job_status_show(qn_job_status *status, qn_board *board);
-/* Calls alert (NULL: nobody) when the file system of this directory is nearly full, from then on, by a thread of its own. Copies the directory. */
-void qn_job_status_watch_disk(qn_job_status *status, const char *directory, qn_board_alert_fn alert, void *user);
 /* The last file stays, and says how the last run ended, or that the job did not come to one. Takes NULL, as all below. */
 void qn_job_status_close(qn_job_status *status, bool has_failed);
 
@@ -41,9 +39,10 @@ void qn_job_status_end_run(qn_job_status *status, const qn_error *outcome);
 
 void qn_job_status_begin_stage(qn_job_status *status, const char *name);
 void qn_job_status_end_stage(qn_job_status *status, uint64_t bytes, double seconds);
-/* Of the stage that runs. */
-void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes);
+/* Of the stage that runs. bytes_before: of them, that an earlier attempt at the job was through with. */
+void qn_job_status_set_size(qn_job_status *status, uint32_t tasks, uint64_t bytes, uint64_t bytes_before);
 #define QN_ALERT_SILENT "silent rank" /* told while a run goes on, and not to be found in its figures */
+#define QN_ALERT_DISK   "disk"        /* the same, of a disk that is empty again at the end */
 
 /* Something that somebody should look at; the first 16 of a run are kept, each once. kind: as in the report. By any thread.
  * Read next: qn_progress_alert(). */

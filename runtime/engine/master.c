@@ -11,8 +11,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/suspension.h"
 #include "runtime/engine/job_status.h"
-
-#define SAID_STREAMS_MAX 10
+#include "runtime/engine/master_tell.h"
 
 static quern_status no_memory(const qn_master *master, qn_error *error)
 {
@@ -48,8 +47,9 @@ static quern_status take_up(qn_master *master, qn_task_state *begun, qn_error *e
             uint32_t task = qn_task_list_at(&master->tasks, turn);
             bool goes_on = !begun->done[turn] && master->resumes[turn];
             master->delivered_before += goes_on ? master->resumes[turn]->skip : 0;
-            master->bytes_done += begun->done[turn] ? qn_task_list_bytes(&master->tasks, task) : 0;
+            master->bytes_before += begun->done[turn] ? qn_task_list_bytes(&master->tasks, task) : 0;
         }
+        master->bytes_done = master->bytes_before;
         return QUERN_OK;
     }
     master->resumes = calloc(master->tasks.count + 1, sizeof *master->resumes);
@@ -158,45 +158,6 @@ static qn_task_turns choose_turns(const qn_stage *stage, const qn_settings *sett
     return is_sampled ? QN_TASKS_SCATTERED : QN_TASKS_IN_ORDER;
 }
 
-/* Which packed files one rank each has to read, and why. */
-static void say_streams(const qn_master *master, qn_progress *progress)
-{
-    uint32_t count = 0;
-    for (uint32_t leg = 0; leg < master->tasks.leg_count; leg++) {
-        const qn_listing *listing = &master->tasks.legs[leg].listing;
-        bool passes_bad = qn_bad_limit_passes(&master->bad[leg].limit);
-        for (size_t i = 0; i < listing->file_count; i++) {
-            const qn_input_file *file = &listing->files[i];
-            const char *why = passes_bad ? "its bad records are not a failure" : qn_listing_why_stream(file);
-            if (file->packing == QN_PACKING_STREAM && count++ < SAID_STREAMS_MAX)
-                qn_progress_say(progress, "%s: 1 reader: %s", file->path, why);
-        }
-    }
-    if (count > SAID_STREAMS_MAX)
-        qn_progress_say(progress, "%u more packed files have 1 reader each", count - SAID_STREAMS_MAX);
-}
-
-static void say_tasks(const qn_master *master, const qn_master_config *config)
-{
-    qn_progress *progress = config->progress;
-    qn_progress_say(progress, "%s: %s in %zu files, %u tasks on %u workers", master->stage_name,
-                    qn_progress_bytes(master->tasks.bytes), master->tasks.file_count, master->tasks.count,
-                    config->comm->size);
-    if (config->far->count > 0)
-        qn_progress_say(progress, "%s: %u of the tasks are of files that only one node has", master->stage_name,
-                        config->far->count);
-    if (master->tasks.whole_count > 0)
-        qn_progress_say(progress, "%s: %zu files cannot be cut and have one reader each", master->stage_name,
-                        master->tasks.whole_count);
-    say_streams(master, progress);
-    qn_one_reader whole = qn_task_list_find_one_reader(&master->tasks);
-    char text[QN_ONE_READER_PATH_BYTES + 128];
-    snprintf(text, sizeof text, "%llu files of '%s' cannot be split, the largest is %s",
-             (unsigned long long)whole.count, master->stage_name, whole.path);
-    if (config->comm->size > 1 && whole.bytes * config->comm->size >= master->tasks.bytes && whole.count > 0)
-        qn_progress_alert(progress, "unsplittable input", text);
-}
-
 static qn_task_cut choose_cut(const qn_master_config *config)
 {
     const qn_settings *settings = config->settings;
@@ -221,6 +182,7 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
                           .epochs = config->epochs,
                           .log = config->log,
                           .board = config->board,
+                          .failed = config->failed,
                           .into = config->into,
                           .made = {.counter_count = config->counter_count},
                           .note = config->note,
@@ -241,9 +203,9 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
     quern_status status = qn_task_list_create(&master->tasks, stage, &master->cut, error);
     if (status != QUERN_OK)
         return status;
-    say_tasks(master, config);
-    qn_job_status_set_size(config->progress->status, master->tasks.count, master->tasks.bytes);
+    qn_master_tell_tasks(master, config);
     status = take_up(master, config->begun, error);
+    qn_job_status_set_size(config->progress->status, master->tasks.count, master->tasks.bytes, master->bytes_before);
     return status == QUERN_OK ? start_scheduler(master, config, master->went_on ? config->begun->done : NULL, error)
                               : status;
 }
@@ -385,6 +347,7 @@ static quern_status task_failed(qn_master *master, const qn_task_outcome *outcom
     qn_error_clear(&master->last_failure);
     qn_error_set(&master->last_failure, status, 0, "task %u failed on rank %u (attempt %u): %.*s", outcome->task, from,
                  outcome->attempt, (int)text_bytes, text ? text : "");
+    qn_master_tell_failed(master, outcome, from, text, text_bytes);
     if (!outcome->retryable)
         return qn_error_set(error, status, 0, "%s", master->last_failure.text);
     qn_progress_tell(master->progress, QUERN_EVENT_RETRY, master->last_failure.text);
@@ -713,7 +676,11 @@ static quern_status carry_out(qn_master *master, qn_error *error)
         }
     }
     uint32_t done_count = master->sched ? qn_sched_get_counts(master->sched).done : 0;
-    qn_progress_update(master->progress, master->bytes_done, master->tasks.bytes, done_count, master->tasks.count);
+    qn_progress_update(master->progress, &(qn_progress_tasks){.bytes_done = master->bytes_done,
+                                                              .bytes_before = master->bytes_before,
+                                                              .bytes_all = master->tasks.bytes,
+                                                              .tasks_done = done_count,
+                                                              .tasks_all = master->tasks.count});
     return status;
 }
 

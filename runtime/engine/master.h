@@ -14,6 +14,7 @@
 #include "runtime/engine/bad_log.h"
 #include "runtime/engine/board.h"
 #include "runtime/engine/epochs.h"
+#include "runtime/engine/failed_attempts.h"
 #include "runtime/engine/helpers.h"
 #include "runtime/engine/message.h"
 #include "runtime/engine/orders.h"
@@ -70,15 +71,16 @@ typedef struct qn_master {
     uint64_t next_round;       /* rounds below this number were asked for */
     uint64_t announced_rounds; /* … and announced */
     bool tasks_over, ended, aborted;
-    uint64_t bytes_done;
+    uint64_t bytes_done, bytes_before; /* of tasks that are done; of these, by an earlier attempt at the job */
     qn_bad_watch bad[QN_LEG_COUNT_MAX];
     qn_buffer message, split;
-    qn_error last_failure; /* of an attempt */
-    qn_epochs *epochs;     /* borrowed; NULL: the job has no checkpoint */
-    const qn_result *into; /* what can be saved with some tasks done; borrowed; NULL: nothing */
-    qn_task_cut cut;       /* how the tasks were */
-    uint64_t paused_ns;    /* when it began to */
-    qn_parked *parked;     /* [comm->size], owned */
+    qn_error last_failure;      /* of an attempt */
+    qn_failed_attempts *failed; /* of the run; borrowed */
+    qn_epochs *epochs;          /* borrowed; NULL: the job has no checkpoint */
+    const qn_result *into;      /* what can be saved with some tasks done; borrowed; NULL: nothing */
+    qn_task_cut cut;            /* how the tasks were */
+    uint64_t paused_ns;         /* when it began to */
+    qn_parked *parked;          /* [comm->size], owned */
     uint32_t parked_count;
     bool pausing, rests;    /* nothing is handed out until all ranks have cut an epoch; nothing is worked on any more */
     bool went_on;           /* some of the tasks were done in an earlier attempt at the job */
@@ -96,6 +98,7 @@ typedef struct qn_master_config {
     qn_progress *progress;
     const qn_log *log;
     qn_board *board;
+    qn_failed_attempts *failed;
     const qn_stage *stage;
     bool makes_parts;          /* its attempts do */
     uint32_t number;           /* of the stage in messages */

@@ -210,8 +210,9 @@ static void set_counters(json_t *page, json_t *counters)
 static json_t *describe(const json_t *report)
 {
     static const char *const names[] = {
-        "status",     "error",   "elapsed_seconds", "input_bytes", "memory_bytes_per_node", "memory_source",
-        "recoveries", "verdict", "alerts",          "timeline",    "exchanged_bytes"};
+        "status",        "error",          "elapsed_seconds", "input_bytes", "memory_bytes_per_node",
+        "memory_source", "recoveries",     "failed_attempts", "verdict",     "alerts",
+        "timeline",      "exchanged_bytes"};
     const json_t *ranks = json_object_get(report, "ranks");
     json_t *page = json_object();
     choice of = {.ranks = ranks, .count = json_array_size(ranks)};

@@ -42,9 +42,11 @@ static void look_at_tasks(qn_progress *progress)
     now->tasks_done = atomic_load_explicit(&progress->tasks_done, memory_order_relaxed);
     now->tasks_all = atomic_load_explicit(&progress->tasks_all, memory_order_relaxed);
     now->seconds = seconds_since(progress->stage_ns);
-    now->seconds_left = now->bytes_done > 0 && now->bytes_done < now->bytes_all
-                            ? now->seconds * (double)(now->bytes_all - now->bytes_done) / (double)now->bytes_done
-                            : NOBODY_KNOWS;
+    uint64_t bytes_before = atomic_load_explicit(&progress->bytes_before, memory_order_relaxed);
+    now->seconds_left = NOBODY_KNOWS;
+    if (now->bytes_done > bytes_before && now->bytes_done < now->bytes_all)
+        now->seconds_left =
+            now->seconds * (double)(now->bytes_all - now->bytes_done) / (double)(now->bytes_done - bytes_before);
 }
 
 static void look_at_ranks(qn_progress *progress, const qn_board_totals *totals)
@@ -224,6 +226,7 @@ void qn_progress_begin_stage(qn_progress *progress, uint32_t number, uint32_t co
     now->stage_name = progress->name;
     reset_stage(now);
     atomic_store(&progress->bytes_done, 0);
+    atomic_store(&progress->bytes_before, 0);
     atomic_store(&progress->bytes_all, 0);
     atomic_store(&progress->tasks_done, 0);
     atomic_store(&progress->tasks_all, 0);
@@ -260,14 +263,14 @@ void qn_progress_end_stage(qn_progress *progress, const qn_progress_sums *sums)
     qn_progress_tell(progress, QUERN_EVENT_STAGE_ENDED, "");
 }
 
-void qn_progress_update(qn_progress *progress, uint64_t bytes_done, uint64_t bytes_all, uint32_t tasks_done,
-                        uint32_t tasks_all)
+void qn_progress_update(qn_progress *progress, const qn_progress_tasks *tasks)
 {
-    qn_job_status_update(progress->status, tasks_done, bytes_done);
-    atomic_store_explicit(&progress->bytes_done, bytes_done, memory_order_relaxed);
-    atomic_store_explicit(&progress->bytes_all, bytes_all, memory_order_relaxed);
-    atomic_store_explicit(&progress->tasks_done, tasks_done, memory_order_relaxed);
-    atomic_store_explicit(&progress->tasks_all, tasks_all, memory_order_relaxed);
+    qn_job_status_update(progress->status, tasks->tasks_done, tasks->bytes_done);
+    atomic_store_explicit(&progress->bytes_before, tasks->bytes_before, memory_order_relaxed);
+    atomic_store_explicit(&progress->bytes_done, tasks->bytes_done, memory_order_relaxed);
+    atomic_store_explicit(&progress->bytes_all, tasks->bytes_all, memory_order_relaxed);
+    atomic_store_explicit(&progress->tasks_done, tasks->tasks_done, memory_order_relaxed);
+    atomic_store_explicit(&progress->tasks_all, tasks->tasks_all, memory_order_relaxed);
 }
 
 const char *qn_progress_bytes(uint64_t bytes)

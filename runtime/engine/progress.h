@@ -27,7 +27,7 @@ typedef struct qn_progress {
     atomic_bool is_told; /* somebody listens, and this is rank 0 */
     uint64_t run_ns;     /* when the run began */
     uint64_t run_bytes;  /* that it read, once it succeeded */
-    atomic_uint_fast64_t bytes_done, bytes_all;
+    atomic_uint_fast64_t bytes_done, bytes_before, bytes_all;
     atomic_uint_fast32_t tasks_done, tasks_all;
     pthread_mutex_t lock;         /* of what is below */
     struct qn_job_status *status; /* is told too; borrowed; NULL: none */
@@ -47,6 +47,12 @@ typedef struct qn_progress_sums {
     double to_mean;   /* so many times the mean */
     double seconds;
 } qn_progress_sums;
+
+/* How far a stage is. What an earlier attempt at the job did says nothing of how quick this one is. */
+typedef struct qn_progress_tasks {
+    uint64_t bytes_done, bytes_before, bytes_all; /* before: of those done, by an earlier attempt */
+    uint32_t tasks_done, tasks_all;               /* all 0: it reads earlier results */
+} qn_progress_tasks;
 
 /* Of zeroed memory that stays where it is. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_progress_init(qn_progress *progress, qn_error *error);
@@ -68,9 +74,8 @@ void qn_progress_begin_stage(qn_progress *progress, uint32_t number, uint32_t co
 /* It works no more, whether it succeeded or not. */
 void qn_progress_rest(qn_progress *progress);
 void qn_progress_end_stage(qn_progress *progress, const qn_progress_sums *sums);
-/* How far the stage is. tasks_all 0: it reads earlier results. */
-void qn_progress_update(qn_progress *progress, uint64_t bytes_done, uint64_t bytes_all, uint32_t tasks_done,
-                        uint32_t tasks_all);
+/* How far the stage is. */
+void qn_progress_update(qn_progress *progress, const qn_progress_tasks *tasks);
 
 /* By any thread. */
 void qn_progress_tell(qn_progress *progress, quern_event_kind kind, const char *text);

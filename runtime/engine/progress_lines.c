@@ -17,6 +17,7 @@
 #define LINE_BYTES_MAX    512
 #define TERMINAL_EVERY_NS (200 * QN_NS_PER_MS)
 #define LOG_EVERY_NS      (30 * QN_NS_PER_S)
+#define RETRIES_MAX       10 /* lines of a run */
 
 void qn_progress_lines_init(qn_progress_lines *lines, bool shows_lines, bool shows_plans)
 {
@@ -169,6 +170,17 @@ static void draw_text(qn_progress_lines *lines, const quern_event *event)
     put_line(lines, line, true);
 }
 
+/* A lost rank is told by whoever noticed. */
+static void draw_retry(qn_progress_lines *lines, const quern_event *event)
+{
+    char line[LINE_BYTES_MAX] = "";
+    if (lines->retry_count++ >= RETRIES_MAX)
+        return;
+    add_stage(event, line);
+    add(line, ": %s%s", event->text, lines->retry_count == RETRIES_MAX ? "; others are not shown" : "");
+    put_line(lines, line, true);
+}
+
 static void draw_plan(qn_progress_lines *lines, const char *text)
 {
     close_line(lines);
@@ -183,7 +195,11 @@ void qn_progress_lines_draw(const quern_event *event, void *user)
         draw_plan(lines, event->text);
     if (!lines->shows_lines)
         return;
-    if (event->kind == QUERN_EVENT_STAGE_BEGUN)
+    if (event->kind == QUERN_EVENT_RUN_BEGUN)
+        lines->retry_count = 0;
+    else if (event->kind == QUERN_EVENT_RETRY)
+        draw_retry(lines, event);
+    else if (event->kind == QUERN_EVENT_STAGE_BEGUN)
         lines->next_ns = qn_clock_ns() + lines->every_ns;
     else if (event->kind == QUERN_EVENT_PROGRESS)
         draw_stage(lines, event);

@@ -18,6 +18,7 @@ typedef struct qn_progress_lines {
     bool terminal;
     bool line_open; /* a line stands on the terminal without its end */
     uint64_t every_ns, next_ns;
+    uint32_t retry_count; /* of the run, so far */
 } qn_progress_lines;
 
 void qn_progress_lines_init(qn_progress_lines *lines, bool shows_lines, bool shows_plans);

@@ -59,7 +59,8 @@ typedef struct qn_shown_keys {
 typedef struct qn_shown {
     uint32_t node, count;
     char host[64];
-    qn_shown_keys keys; /* of all ranks of the node together */
+    uint64_t scratch_bytes, scratch_free_bytes; /* of the file system of its scratch directory; 0: not known */
+    qn_shown_keys keys;                         /* of all ranks of the node together */
     qn_rank_figures ranks[QN_SHOWN_RANKS_MAX];
 } qn_shown;
 

@@ -7,7 +7,8 @@
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/stage_run.h"
 
-#define EVERY_NS QN_NS_PER_S
+#define EVERY_NS         QN_NS_PER_S
+#define LOOK_NS_PER_NODE (10 * QN_NS_PER_MS) /* at a disk: all nodes together a hundred times a second */
 #define EVERY_NS_PER_RANK                                                                                              \
     QN_NS_PER_MS /* where each sends its own: at most a thousand messages a second come to rank 0 */
 
@@ -110,11 +111,22 @@ static void hand_in(qn_stage_run *run, const qn_shown *shown, uint64_t now_ns)
         qn_agent_show(&run->agent, shown, sizeof *shown);
 }
 
+/* The more rarely the more nodes there are, which may have one and the same. */
+static qn_disk_view look_at_scratch(qn_engine *engine)
+{
+    uint64_t every_ns = engine->comm->node_count * LOOK_NS_PER_NODE;
+    if (!engine->scratch)
+        engine->scratch = qn_disk_watch_start(engine->settings.scratch_dir, every_ns > EVERY_NS ? every_ns : EVERY_NS);
+    return qn_disk_watch_get(engine->scratch);
+}
+
 static void show_node(qn_stage_run *run, uint64_t now_ns)
 {
     const qn_engine *engine = run->engine;
+    qn_disk_view scratch = look_at_scratch(run->engine);
     uint32_t count = qn_heartbeat_get_count(engine->heartbeat);
-    qn_shown shown = {.node = engine->comm->node};
+    qn_shown shown = {
+        .node = engine->comm->node, .scratch_bytes = scratch.bytes, .scratch_free_bytes = scratch.free_bytes};
     qn_heartbeat_get_host(engine->heartbeat, shown.host, sizeof shown.host);
     merge_keys(run, &shown.keys);
     for (uint32_t i = 0; i < count; i++) {

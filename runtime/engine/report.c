@@ -571,11 +571,27 @@ static json_t *describe_recoveries(const qn_engine *engine)
     return list;
 }
 
+static json_t *describe_failed(const qn_failed_attempts *failed)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < failed->count && i < QN_FAILED_ATTEMPTS_MAX; i++) {
+        const qn_failed_attempt *attempt = &failed->first[i];
+        json_t *object = json_object();
+        set_u64(object, "stage", attempt->stage);
+        set_u64(object, "task", attempt->task);
+        set_u64(object, "attempt", attempt->attempt);
+        set_u64(object, "rank", attempt->rank);
+        json_object_set_new(object, "reason", text_json(attempt->text));
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
 static json_t *describe_run(const qn_report *report, const qn_engine *engine, const rank_summary *summaries,
                             const qn_run_view *view, const qn_error *outcome)
 {
     json_t *object = json_object(), *stages = json_array(), *edges = json_array(), *ranks = json_array();
-    uint32_t size = engine->comm->size;
+    uint32_t size = summaries ? engine->comm->size : 0; /* without them the ranks are not known */
     uint64_t input_bytes = 0;
     for (uint32_t i = 0; i < report->stage_count; i++) {
         const qn_report_stage *stage = &report->stages[i];
@@ -598,6 +614,7 @@ static json_t *describe_run(const qn_report *report, const qn_engine *engine, co
     set_u64(object, "memory_bytes_per_node", engine->settings.node_memory_bytes);
     json_object_set_new(object, "memory_source", json_string(engine->settings.memory_source));
     json_object_set_new(object, "recoveries", describe_recoveries(engine));
+    json_object_set_new(object, "failed_attempts", describe_failed(&engine->failed));
     json_object_set_new(object, "counters", describe_counters(engine->counters));
     json_object_set_new(object, "stages", stages);
     json_object_set_new(object, "edges", edges);
@@ -652,6 +669,7 @@ quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_erro
     if (status == QUERN_OK && report->file) {
         json_t *object = describe_run(report, engine, all, &view, outcome);
         write_json(report, object, &failure);
+        engine->has_report = true;
         tell_alerts(engine, object);
         qn_job_pages_update(&engine->pages, engine->settings.job_dir, object, outcome->status != QUERN_OK,
                             &engine->log);
@@ -663,4 +681,20 @@ quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_erro
     if (status != QUERN_OK)
         qn_error_set(error, status, 0, "%s", failure.text);
     return status;
+}
+
+void qn_report_write_failure(qn_engine *engine, const qn_error *outcome)
+{
+    uint64_t begin_ns = engine->run_ns > 0 ? engine->run_ns : qn_clock_ns();
+    qn_report report = {.path = engine->settings.report_path, .start_ns = begin_ns};
+    const qn_run_view no_view = {0};
+    qn_error ignored = {0}; /* the failure is to be told, and not another */
+    if (engine->comm->rank != 0 || !report.path || engine->settings.only_explains)
+        return;
+    json_t *object = describe_run(&report, engine, NULL, &no_view, outcome);
+    if (open_file(&report, &ignored) == QUERN_OK)
+        write_json(&report, object, &ignored);
+    tell_alerts(engine, object);
+    qn_job_pages_update(&engine->pages, engine->settings.job_dir, object, true, &engine->log);
+    json_decref(object);
 }

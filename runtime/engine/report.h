@@ -70,5 +70,8 @@ quern_status qn_report_add_stage(qn_report *report, const qn_stage_run *run, que
 /* Collective, if somebody is to see the job, which all ranks know: writes the JSON on rank 0, if its file is open, over what the file holds.
  * outcome: of the run. A report that cannot be written is a failure only if the run was none. */
 quern_status qn_report_write(qn_report *report, qn_engine *engine, const qn_error *outcome, qn_error *error);
+/* The report of a run that failed before its ranks could make one, or of a job that came to no run: what rank 0 knows alone. Local; elsewhere nothing happens.
+ * What cannot be written is left. */
+void qn_report_write_failure(qn_engine *engine, const qn_error *outcome);
 
 #endif

@@ -56,6 +56,7 @@ static quern_status try_result_block(qn_stage_run *run, uint32_t leg, const qn_n
             locate(run, chain, source, feed, batch, &failure);
             return qn_error_set(error, failure.status, 0, "%s", failure.text);
         }
+        qn_stage_log_attempt(run, "a block of a result", attempt, failure.text);
         skip = chain->delivered > skip ? chain->delivered : skip;
     }
 }

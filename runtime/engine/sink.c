@@ -9,6 +9,7 @@
 #include "runtime/engine/top_k.h"
 #include "runtime/io/array_file.h"
 #include "runtime/io/array_rows.h"
+#include "runtime/io/csv_format.h"
 #include "runtime/io/fixed_format.h"
 #include "runtime/io/text_format.h"
 
@@ -42,7 +43,7 @@ qn_part_style qn_sink_writer_style(const qn_sink_writer *writer)
     const qn_sink *sink = writer->sink;
     return (qn_part_style){.compression = sink->compression,
                            .level = sink->level,
-                           .csv = sink->csv,
+                           .text = sink->kind == QN_SINK_TEXT ? &sink->text : NULL,
                            .archive = sink->archive,
                            .is_passing = sink->kind == QN_SINK_HDF5,
                            .token = writer->token};
@@ -63,6 +64,13 @@ quern_status qn_sink_writer_add_part(qn_sink_writer *writer, qn_part **part_out,
     return QUERN_OK;
 }
 
+/* Each file has one; of parts that become one file the first has it. */
+static bool has_header(const qn_sink *sink, uint64_t number)
+{
+    bool is_joined = sink->one_file && sink->archive == QUERN_NO_ARCHIVE;
+    return sink->kind == QN_SINK_TEXT && (number == 0 || !is_joined);
+}
+
 static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t part_count, bool is_second,
                               qn_error *error)
 {
@@ -75,6 +83,9 @@ static quern_status open_file(qn_sink_writer *writer, uint64_t number, uint64_t 
     if (status == QUERN_OK &&
         (status = qn_part_open(part, sink->directory, number, part_count, &style, error)) != QUERN_OK)
         writer->part_count--;
+    if (status == QUERN_OK && has_header(sink, number) &&
+        (status = qn_csv_put_header(part, &sink->text, error)) != QUERN_OK)
+        qn_part_close(&writer->parts[--writer->part_count], false);
     return status;
 }
 
@@ -145,10 +156,12 @@ quern_status qn_sink_writer_put(qn_sink_writer *writer, const qn_batch *batch, q
         return qn_fixed_put(part, &batch->block, error);
     if (writer->sink->kind == QN_SINK_HDF5)
         return qn_array_rows_put(part, writer->sink->array, &batch->block, error);
+    const qn_text_form *form = part->style.text;
+    bool is_text = form->form == QUERN_FORM_TEXT;
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record record = qn_batch_record(batch, i);
-        status = part->style.csv ? qn_csv_put(part, &writer->schema, &record, error)
-                                 : qn_text_put(part, &writer->schema, &record, error);
+        status = is_text ? qn_text_put(part, &writer->schema, &record, error)
+                         : qn_csv_put(part, form, &writer->schema, &record, error);
     }
     return status;
 }

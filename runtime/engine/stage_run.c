@@ -17,6 +17,8 @@
 #include "runtime/engine/stage_restore.h"
 #include "runtime/engine/task_run.h"
 
+#define ATTEMPTS_LOGGED_MAX 1000 /* of a rank that failed in a stage, and were made again by it */
+
 /* A place to wait: progress; and if that had nothing to do, sleep, a little more each time. */
 void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff, qn_timeline_state as)
 {
@@ -285,6 +287,13 @@ static qn_checkpoint_stage about(const qn_stage_run *run)
                                  .counted = run->counted};
 }
 
+void qn_stage_log_attempt(const qn_stage_run *run, const char *at, uint32_t attempt, const char *why)
+{
+    if (run->figures.attempts_failed <= ATTEMPTS_LOGGED_MAX)
+        qn_log_line(&run->engine->log, "%s: attempt %u at %s failed: %s", qn_leg_source(run->stage, 0)->name, attempt,
+                    at, why);
+}
+
 static bool can_rest(const qn_stage_run *run)
 {
     return qn_checkpoint_can_cut(&run->engine->checkpoint, run->stages, run->index);
@@ -299,6 +308,7 @@ static quern_status start_master(qn_stage_run *run, qn_task_state *begun, qn_err
                                .progress = &engine->progress,
                                .log = &engine->log,
                                .board = engine->board,
+                               .failed = &engine->failed,
                                .stage = run->stage,
                                .makes_parts = qn_stage_makes_parts(run),
                                .number = engine->stage_number,

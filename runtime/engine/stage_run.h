@@ -135,6 +135,8 @@ void qn_stage_run_wait(qn_stage_run *run, qn_backoff *backoff, qn_timeline_state
 /* Whether an attempt's records are a part, which is dropped as a whole; and such a part, number `place` of its leg. is_second: another rank
  * has one of that number, too, until this one is adopted. */
 bool qn_stage_makes_parts(const qn_stage_run *run);
+/* Why an attempt of this rank failed that is made again here, without rank 0. at: what it was an attempt at. */
+void qn_stage_log_attempt(const qn_stage_run *run, const char *at, uint32_t attempt, const char *why);
 quern_status qn_stage_begin_part(qn_stage_run *run, uint32_t leg, uint64_t place, bool is_second, qn_error *error);
 quern_status qn_stage_adopt_part(qn_stage_run *run, qn_error *error);
 quern_status qn_stage_end_part(qn_stage_run *run, qn_error *error);

@@ -58,6 +58,7 @@ quern_status qn_stretches_run(qn_stage_run *run, uint32_t leg, uint64_t part, qn
         if (status == QUERN_OK || !can_be_again || stretch.attempt >= run->engine->settings.attempt_count_max)
             return status;
         qn_chain_roll_back(chain);
+        qn_stage_log_attempt(run, "a stretch", stretch.attempt, run->agent.error.text);
         qn_error_clear(&run->agent.error);
         run->source_records[leg] = records;
         run->source_bytes[leg] = bytes;

@@ -14,6 +14,7 @@
 typedef struct trace {
     FILE *to;
     const json_t *report, *ranks, *states;
+    json_t *named; /* nodes, by number */
     bool has_events;
     double microseconds; /* of the run */
     size_t columns;      /* of each rank are told apart */
@@ -94,15 +95,24 @@ static void put_memory(trace *of, const json_t *rank, double process, double num
     }
 }
 
-static void put_rank(trace *of, const json_t *rank, double *named)
+/* Once, wherever its ranks stand. */
+static void name_node(trace *of, const json_t *rank)
+{
+    double node = qn_report_number(rank, "node");
+    char key[32], name[128];
+    snprintf(key, sizeof key, "%.17g", node);
+    if (json_object_get(of->named, key))
+        return;
+    json_object_set_new(of->named, key, json_true());
+    snprintf(name, sizeof name, "node %.0f, %.80s", node, qn_report_text(rank, "host"));
+    name_event(of, "process_name", node, 0, name);
+}
+
+static void put_rank(trace *of, const json_t *rank)
 {
     double node = qn_report_number(rank, "node"), number = qn_report_number(rank, "rank");
     char name[128];
-    if (node != *named) {
-        snprintf(name, sizeof name, "node %.0f, %.80s", node, qn_report_text(rank, "host"));
-        name_event(of, "process_name", node, 0, name);
-        *named = node;
-    }
+    name_node(of, rank);
     snprintf(name, sizeof name, "rank %.0f", number);
     name_event(of, "thread_name", node, number, name);
     put_states(of, node, number, qn_report_text(rank, "line"));
@@ -133,15 +143,16 @@ bool qn_trace_write(FILE *to, const json_t *report)
                 .report = report,
                 .ranks = json_object_get(report, "ranks"),
                 .states = json_object_get(timeline, "states"),
+                .named = json_object(),
                 .microseconds = qn_report_number(timeline, "seconds") * 1e6};
-    double named = -1;
     size_t count = json_array_size(of.ranks);
     of.columns = QN_TRACE_EVENTS_MAX / (count > 0 ? count : 1);
     of.columns = of.columns < EVENTS_OF_RANK_MIN ? EVENTS_OF_RANK_MIN : of.columns;
     fputs("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[", to);
     for (size_t i = 0; i < count; i++)
-        put_rank(&of, json_array_get(of.ranks, i), &named);
+        put_rank(&of, json_array_get(of.ranks, i));
     put_stages(&of);
+    json_decref(of.named);
     fputs("\n]}\n", to);
     return !ferror(to);
 }

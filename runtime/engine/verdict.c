@@ -5,9 +5,11 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/timeline.h"
+#include "runtime/engine/disk_watch.h"
 #include "runtime/engine/job_status.h"
 #include "runtime/engine/report_read.h"
 
@@ -24,13 +26,18 @@
 #define HOT_PART           0.1
 #define UNEVEN_FROM        1.3
 #define MEMORY_NEAR        0.9
-#define DISK_NEAR          0.9
 #define ONE_READER_PART    0.3 /* of the bytes of a stage */
 #define ONE_READER_NOTABLE 0.5 /* of what each rank would read */
+
+typedef struct placed_rank {
+    double node;
+    size_t rank;
+} placed_rank;
 
 typedef struct weighing {
     json_t *report, *alerts;
     const json_t *ranks, *stages;
+    placed_rank *by_node; /* all ranks, by node and rank; NULL: there was no memory, and nothing is said of nodes */
     double elapsed, rank_count;
     double part[QN_TIMELINE_STATE_COUNT]; /* of the time of all ranks */
     double waiting;                       /* WAIT and IDLE */
@@ -159,68 +166,83 @@ static double begun_with(const json_t *rank)
     return bytes;
 }
 
-static bool ends_node(const weighing *of, size_t rank)
+/* The ranks of one node stand together in by_node, but need not follow each other: launchers may deal them out in turn. */
+typedef struct node_view {
+    size_t first, end; /* in by_node; zeroed before the first node */
+    const json_t *rank;
+    size_t rank_count;
+    char host[NAME_BYTES];
+} node_view;
+
+static const json_t *rank_at(const weighing *of, size_t place)
 {
-    const json_t *next = json_array_get(of->ranks, rank + 1);
-    return !next || qn_report_number(next, "node") != qn_report_number(json_array_get(of->ranks, rank), "node");
+    return json_array_get(of->ranks, of->by_node[place].rank);
 }
 
-/* Once for each node, and with the sum of its ranks, at the first of them. */
+static bool next_node(const weighing *of, node_view *node)
+{
+    size_t count = of->by_node ? json_array_size(of->ranks) : 0;
+    node->first = node->end;
+    if (node->first == count)
+        return false;
+    while (node->end < count && of->by_node[node->end].node == of->by_node[node->first].node)
+        node->end++;
+    node->rank = rank_at(of, node->first);
+    node->rank_count = node->end - node->first;
+    brief(qn_report_text(node->rank, "host"), node->host);
+    return true;
+}
+
 static void look_at_memory(weighing *of)
 {
-    double budget = qn_report_number(of->report, "memory_bytes_per_node"), used = 0;
-    for (size_t i = 0; i < json_array_size(of->ranks); i++) {
-        const json_t *rank = json_array_get(of->ranks, i);
-        char host[NAME_BYTES];
-        used += fmax(qn_report_number(rank, "peak_rss_bytes") - begun_with(rank), 0);
-        if (!ends_node(of, i))
-            continue;
+    double budget = qn_report_number(of->report, "memory_bytes_per_node");
+    for (node_view node = {0}; next_node(of, &node);) {
+        double used = 0;
+        for (size_t i = node.first; i < node.end; i++)
+            used += fmax(qn_report_number(rank_at(of, i), "peak_rss_bytes") - begun_with(rank_at(of, i)), 0);
         if (budget > 0 && used >= MEMORY_NEAR * budget)
             add_alert(of, "memory", "the ranks on %s came to need up to %s of memory, and the budget of the node is %s",
-                      brief(qn_report_text(rank, "host"), host), qn_report_bytes(used), qn_report_bytes(budget));
-        used = 0;
+                      node.host, qn_report_bytes(used), qn_report_bytes(budget));
     }
 }
 
-/* Ranks of one node, of which the last is `last`, where cgroups do not let as many run at once. */
-static bool is_throttled(const json_t *last, size_t rank_count)
+/* Whether cgroups do not let as many run at once. */
+static bool is_throttled(const node_view *node)
 {
-    double allowed = qn_report_number(last, "processors_allowed");
-    return allowed > 0 && allowed < (double)rank_count;
+    double allowed = qn_report_number(node->rank, "processors_allowed");
+    return allowed > 0 && allowed < (double)node->rank_count;
 }
 
 static void look_at_quotas(weighing *of)
 {
-    for (size_t i = 0, first = 0; i < json_array_size(of->ranks); i++) {
-        const json_t *rank = json_array_get(of->ranks, i);
-        char host[NAME_BYTES];
-        if (!ends_node(of, i))
-            continue;
-        if (is_throttled(rank, i + 1 - first))
+    for (node_view node = {0}; next_node(of, &node);)
+        if (is_throttled(&node))
             add_alert(of, "processor quota", "%zu ranks on %s share %.2f processors, which is what the cgroup allows",
-                      i + 1 - first, brief(qn_report_text(rank, "host"), host),
-                      qn_report_number(rank, "processors_allowed"));
-        first = i + 1;
-    }
+                      node.rank_count, node.host, qn_report_number(node.rank, "processors_allowed"));
+}
+
+/* The first rank of the node that has its core not for itself; NULL: there is none. */
+static const json_t *find_crowded(const weighing *of, const node_view *node)
+{
+    for (size_t i = node->first; i < node->end; i++)
+        if (qn_report_number(rank_at(of, i), "core_sharers") > 1)
+            return rank_at(of, i);
+    return NULL;
 }
 
 static void look_at_nodes(weighing *of)
 {
-    double node = -1, shared = -1;
-    for (size_t i = 0; i < json_array_size(of->ranks); i++) {
-        const json_t *rank = json_array_get(of->ranks, i);
-        double all = qn_report_number(rank, "scratch_bytes"), left = qn_report_number(rank, "scratch_free_bytes");
-        char host[NAME_BYTES], place[NAME_BYTES];
-        brief(qn_report_text(rank, "host"), host);
-        if (qn_report_number(rank, "node") != node && all > 0 && left < (1 - DISK_NEAR) * all)
-            add_alert(of, "disk", "the scratch file system of %s is %.0f %% full, %s are left", host,
+    for (node_view node = {0}; next_node(of, &node);) {
+        double all = qn_report_number(node.rank, "scratch_bytes");
+        double left = qn_report_number(node.rank, "scratch_free_bytes");
+        const json_t *crowded = find_crowded(of, &node);
+        char place[NAME_BYTES];
+        if (all > 0 && left < (1 - QN_DISK_NEAR) * all)
+            add_alert(of, QN_ALERT_DISK, QN_DISK_OF "%s is %.0f %% full, %s are left", node.host,
                       100 - 100 * left / all, qn_report_bytes(left));
-        node = qn_report_number(rank, "node");
-        if (shared != node && qn_report_number(rank, "core_sharers") > 1) {
-            add_alert(of, "oversubscribed core", "%.0f ranks on %s share %s", qn_report_number(rank, "core_sharers"),
-                      host, brief(qn_report_text(rank, "pinned"), place));
-            shared = node;
-        }
+        if (crowded)
+            add_alert(of, "oversubscribed core", "%.0f ranks on %s share %s", qn_report_number(crowded, "core_sharers"),
+                      node.host, brief(qn_report_text(crowded, "pinned"), place));
     }
 }
 
@@ -240,13 +262,34 @@ static void look_at_run(weighing *of)
         add_alert(of, "failed attempts", "%.0f attempts failed and were made again, or ended the job", failed);
 }
 
+static bool is_of_kind(const json_t *alert, const char *kind)
+{
+    return strcmp(qn_report_text(alert, "kind"), kind) == 0;
+}
+
+/* Whether the disk of that node is full at the end, too, and was told of for that. */
+static bool is_still_full(const weighing *of, const json_t *told)
+{
+    const char *text = qn_report_text(told, "text");
+    size_t bytes = strlen(QN_DISK_OF);
+    if (strncmp(text, QN_DISK_OF, bytes) != 0)
+        return false;
+    bytes += strcspn(text + bytes, " ") + 1;
+    for (size_t i = 0; i < json_array_size(of->alerts); i++) {
+        const json_t *alert = json_array_get(of->alerts, i);
+        if (is_of_kind(alert, QN_ALERT_DISK) && strncmp(qn_report_text(alert, "text"), text, bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* What was told while the run went on, and cannot be found again. */
 static void keep_told(weighing *of)
 {
     const json_t *told = json_object_get(of->report, "alerts");
-    for (size_t i = 0; i < json_array_size(told); i++) {
+    for (size_t i = 0; i < json_array_size(told) && json_array_size(of->alerts) < ALERTS_MAX; i++) {
         json_t *alert = json_array_get(told, i);
-        if (strcmp(qn_report_text(alert, "kind"), QN_ALERT_SILENT) == 0 && json_array_size(of->alerts) < ALERTS_MAX)
+        if (is_of_kind(alert, QN_ALERT_SILENT) || (is_of_kind(alert, QN_ALERT_DISK) && !is_still_full(of, alert)))
             json_array_append(of->alerts, alert);
     }
 }
@@ -318,12 +361,9 @@ static void conclude(const weighing *of, const char *bound_by, const char *chang
 
 static bool lacks_cores(const weighing *of)
 {
-    for (size_t i = 0, first = 0; i < json_array_size(of->ranks); i++) {
-        const json_t *rank = json_array_get(of->ranks, i);
-        if (qn_report_number(rank, "core_sharers") > 1 || (ends_node(of, i) && is_throttled(rank, i + 1 - first)))
+    for (node_view node = {0}; next_node(of, &node);)
+        if (find_crowded(of, &node) || is_throttled(&node))
             return true;
-        first = ends_node(of, i) ? i + 1 : first;
-    }
     return false;
 }
 
@@ -421,6 +461,26 @@ static void judge(const weighing *of)
         say_what_worked(of);
 }
 
+static int compare_places(const void *left, const void *right)
+{
+    const placed_rank *one = left, *other = right;
+    if (one->node != other->node)
+        return one->node < other->node ? -1 : 1;
+    return one->rank < other->rank ? -1 : one->rank > other->rank;
+}
+
+/* The caller frees it. */
+static placed_rank *order_by_node(const json_t *ranks)
+{
+    size_t count = json_array_size(ranks);
+    placed_rank *made = calloc(count + 1, sizeof *made);
+    for (size_t rank = 0; made && rank < count; rank++)
+        made[rank] = (placed_rank){qn_report_number(json_array_get(ranks, rank), "node"), rank};
+    if (made)
+        qsort(made, count, sizeof *made, compare_places);
+    return made;
+}
+
 void qn_verdict_set(json_t *report)
 {
     weighing of = {.report = report,
@@ -429,6 +489,7 @@ void qn_verdict_set(json_t *report)
                    .alerts = json_array(),
                    .elapsed = qn_report_number(report, "elapsed_seconds")};
     of.rank_count = (double)json_array_size(of.ranks);
+    of.by_node = order_by_node(of.ranks);
     weigh(&of);
     judge(&of);
     look_at_stragglers(&of);
@@ -439,5 +500,6 @@ void qn_verdict_set(json_t *report)
     look_at_quotas(&of);
     look_at_run(&of);
     keep_told(&of);
+    free(of.by_node);
     json_object_set_new(report, "alerts", of.alerts);
 }

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-/* Sets `alerts` and `verdict` of a report, in the place of those that are there, but for silent ranks, which figures do not show. Fields that are missing, or of another type, count as 0 or empty: the
+/* Sets `alerts` and `verdict` of a report, in the place of those that are there, but for silent ranks and disks that were full for a while, which figures do not show. Fields that are missing, or of another type, count as 0 or empty: the
  * file may be anybody's. */
 void qn_verdict_set(json_t *report);
 

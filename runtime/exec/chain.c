@@ -363,13 +363,22 @@ static quern_status run_prefix_sum(struct qn_operator *op, const qn_batch *batch
     return status;
 }
 
-/* The place of a quantile: that of the first record with at least such a fraction of all up to and including it. */
+static bool is_share(uint64_t part, uint64_t whole, double fraction)
+{
+    return (double)part / (double)whole >= fraction;
+}
+
+/* The place of a quantile: that of the first record with at least such a share of all up to and including it. A product would be rounded up or down,
+ * by the fraction and not by what the program meant: 0.07 * 100 is above 7. A quotient is the nearest double, and so was the fraction. */
 static uint64_t place_of_quantile(double fraction, uint64_t record_count)
 {
-    double at = ceil(fraction * (double)record_count);
-    if (at < 1)
-        return 0;
-    return at >= (double)record_count ? record_count - 1 : (uint64_t)at - 1;
+    double about = ceil(fraction * (double)record_count);
+    uint64_t count = about >= (double)record_count ? record_count : (uint64_t)about;
+    while (count > 1 && is_share(count - 1, record_count, fraction))
+        count--;
+    while (count < record_count && !is_share(count, record_count, fraction))
+        count++;
+    return count > 0 ? count - 1 : 0;
 }
 
 static quern_status run_quantiles(struct qn_operator *op, const qn_batch *batch)

@@ -735,18 +735,26 @@ contains
         ignored = c_write_fixed(dataset%raw, c_loc(path))
     end subroutine
 
-    subroutine quern_write_files(dataset, directory, options)
+    subroutine quern_write_files(dataset, directory, options, names)
         type(quern_dataset), intent(in) :: dataset
         character(len=*), intent(in) :: directory
         type(quern_output_options), intent(in) :: options
+        character(len=*), intent(in), optional :: names(:)
         type(quern_output_options), target :: how
         character(kind=c_char, len=:), allocatable, target :: path
+        type(c_strings) :: list
         integer(c_int) :: ignored
 
         how = options
         how%struct_size = c_sizeof(how)
         path = c_text(directory)
+        if (present(names)) then
+            call strings_of(names, list)
+            how%names = c_loc(list%items)
+            how%name_count = size(names, kind=c_size_t)
+        end if
         ignored = c_write_files(dataset%raw, c_loc(path), c_loc(how))
+        if (present(names)) call free_strings(list)
     end subroutine
 
     subroutine quern_write_hdf5(dataset, path, name, options)

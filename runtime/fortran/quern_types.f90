@@ -26,7 +26,8 @@ module quern_types
         QUERN_JOIN_SEMI = 5, QUERN_JOIN_ANTI = 6
     integer(c_int), parameter, public :: QUERN_TEXT_NO_VALUE = 0, QUERN_TEXT_PATH = 1, QUERN_TEXT_OFFSET = 2, &
         QUERN_TEXT_PLACE = 3
-    integer(c_int), parameter, public :: QUERN_FORM_TEXT = 0, QUERN_FORM_CSV = 1, QUERN_FORM_FIXED = 2
+    integer(c_int), parameter, public :: QUERN_FORM_TEXT = 0, QUERN_FORM_CSV = 1, QUERN_FORM_FIXED = 2, &
+        QUERN_FORM_TSV = 3
     integer(c_int), parameter, public :: QUERN_NOT_COMPRESSED = 0, QUERN_GZIP = 1, QUERN_ZSTD = 2, QUERN_LZ4 = 3
     integer(c_int), parameter, public :: QUERN_NO_ARCHIVE = 0, QUERN_TAR = 1, QUERN_ZIP = 2
     integer(c_int), parameter, public :: QUERN_SEQUENCE_ANY = 0, QUERN_SEQUENCE_FASTA = 1, QUERN_SEQUENCE_FASTQ = 2, &
@@ -153,6 +154,12 @@ module quern_types
     type, bind(C), public :: quern_output_options
         integer(c_size_t) :: struct_size = 0
         integer(c_int) :: form = 0, compression = 0, level = 0, one_file = 0, archive = 0
+        type(c_ptr) :: names = c_null_ptr
+        integer(c_size_t) :: name_count = 0
+        character(kind=c_char) :: separator = c_null_char
+        integer(c_int) :: rows = 0
+        character(kind=c_char) :: row_separator = c_null_char
+        integer(c_int) :: row_no_quotes = 0
     end type
     type, bind(C), public :: quern_aggregation
         integer(c_size_t) :: struct_size = 0

@@ -117,3 +117,8 @@ int qn_archive_view_open(qn_archive_view *view, struct archive *archive)
     archive_read_set_callback_data(archive, view);
     return archive_read_open1(archive);
 }
+
+bool qn_archive_has_tar_end(struct archive *archive)
+{
+    return archive_filter_bytes(archive, 0) > archive_read_header_position(archive);
+}

@@ -9,6 +9,7 @@
 #define QN_IO_ARCHIVE_VIEW_H
 
 #include <archive.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define QN_VIEW_TAIL_BYTES 98 /* the end of a directory: 56 of zip64, 20 that point there, and 22 of old */
@@ -33,5 +34,8 @@ void qn_archive_view_fini(qn_archive_view *view); /* takes a zeroed one */
 
 /* archive_read_open() on the view, which stays where it is until the archive is freed. */
 int qn_archive_view_open(qn_archive_view *view, struct archive *archive);
+
+/* Of a tar whose headers libarchive has read to the end: whether that was zeros, as it has to be, and not just where there were no more bytes. */
+bool qn_archive_has_tar_end(struct archive *archive);
 
 #endif

@@ -100,7 +100,15 @@ static bool has_decoder(qn_unit_kind kind)
     return kind != QN_UNITS_NONE && !qn_units_are_members(kind);
 }
 
-/* How a segment is unpacked. Where libarchive would tell the same places it has it, unless it matters where units are. */
+/* Whether a whole file is unpacked by its units. Where libarchive would tell the same places it has it, unless it matters where
+ * units are; BGZF it does not know. */
+static bool is_by_units(const qn_content *content, qn_unit_kind kind)
+{
+    return qn_units_are_marked(kind) || kind == QN_UNITS_BGZF ||
+           (has_decoder(kind) && (content->in_steps || content->member > 0));
+}
+
+/* How a segment is unpacked. */
 static quern_status choose_part(const qn_content *content, const qn_segment *segment, qn_unit_part *part_out,
                                 qn_packing *packing_out, qn_error *error)
 {
@@ -112,8 +120,7 @@ static quern_status choose_part(const qn_content *content, const qn_segment *seg
     quern_status status = qn_unpack_examine(content->fd, segment->path, segment->file_bytes, packing_out, &kind, error);
     if (segment->packing == QN_PACKING_STREAM)
         *packing_out = QN_PACKING_STREAM;
-    bool by_units = qn_units_are_marked(kind) || (has_decoder(kind) && (content->in_steps || content->member > 0));
-    *part_out = (qn_unit_part){.kind = by_units ? kind : QN_UNITS_NONE,
+    *part_out = (qn_unit_part){.kind = is_by_units(content, kind) ? kind : QN_UNITS_NONE,
                                .behind = {.offset = segment->file_bytes, .logical = QN_BYTES_UNKNOWN}};
     return status;
 }
@@ -310,24 +317,32 @@ static quern_status seek_unpacked(qn_content *content, uint64_t offset, qn_error
                : status;
 }
 
-/* Came by the border at the segment's end? Then it is known where that is, and if headers said it before, they have to be right. */
+static quern_status fail_length(const qn_content *content, uint64_t border, const char *more, qn_error *error)
+{
+    return qn_error_set(
+        error, QUERN_ERROR_INPUT, 0,
+        "%s is damaged: from its byte %llu to its byte %llu it unpacks to %s%llu bytes, not to %llu as it "
+        "says",
+        content->name, (unsigned long long)content->part.first.offset, (unsigned long long)content->part.behind.offset,
+        more, (unsigned long long)border, (unsigned long long)(content->end - 1 - content->base));
+}
+
+/* Came by the border at the segment's end? Then it is known where that is, and if headers said it before, they have to be right: also who stops
+ * reading behind that place has to have come by. */
 static quern_status look_for_end(qn_content *content, qn_error *error)
 {
     const qn_decoder *decoder = qn_unpacker_get_decoder(content->unpacker);
     uint64_t border = decoder ? qn_decoder_get_border(decoder) : QN_BYTES_UNKNOWN;
+    uint64_t given = qn_unpacker_get_offset(content->unpacker);
+    bool is_told = content->end != QN_BYTES_UNKNOWN;
     if (border == QN_BYTES_UNKNOWN)
-        return QUERN_OK;
+        return !decoder || !is_told || content->forgives || content->base + given < content->end
+                   ? QUERN_OK
+                   : fail_length(content, given, "at least ", error);
     uint64_t end = content->base + border + 1;
-    if (content->end == QN_BYTES_UNKNOWN)
+    if (!is_told)
         content->end = end;
-    if (content->end == end || content->forgives)
-        return QUERN_OK;
-    return qn_error_set(
-        error, QUERN_ERROR_INPUT, 0,
-        "%s is damaged: from its byte %llu to its byte %llu it unpacks to %llu bytes, not to %llu as it "
-        "says",
-        content->name, (unsigned long long)content->part.first.offset, (unsigned long long)content->part.behind.offset,
-        (unsigned long long)border, (unsigned long long)(content->end - 1 - content->base));
+    return content->end == end || content->forgives ? QUERN_OK : fail_length(content, border, "", error);
 }
 
 /* Something of the unit that the decoder is in, or comes to, cannot be unpacked: where reading can go on in the segment. */
@@ -445,9 +460,9 @@ uint64_t qn_content_next_member(const qn_content *content)
 
 double qn_content_get_share(const qn_content *content)
 {
-    off_t at = content->fd >= 0 && content->unpacker ? lseek(content->fd, 0, SEEK_CUR) : 0;
+    uint64_t at = content->unpacker ? qn_unpacker_get_packed(content->unpacker) : 0;
     uint64_t bytes = content->unpacked ? content->unpacked->file_bytes : 0;
-    return at <= 0 || bytes == 0 ? 0 : (uint64_t)at >= bytes ? 1 : (double)at / (double)bytes;
+    return bytes == 0 ? 0 : at >= bytes ? 1 : (double)at / (double)bytes;
 }
 
 void qn_content_append_marks(const qn_content *content, uint64_t begin, uint64_t end, qn_buffer *to)

@@ -144,13 +144,19 @@ static bool mark(qn_decoder *decoder, uint64_t offset)
 }
 
 /* What was read of this unit with the one before it is read again with this one. */
+void qn_decoder_reread_unit(qn_decoder *decoder)
+{
+    if (!decoder->is_apart)
+        return;
+    decoder->next_offset = decoder->unit.offset;
+    decoder->input_at = decoder->input_bytes = 0;
+}
+
 static void begin_unit(qn_decoder *decoder, uint64_t at)
 {
     decoder->unit = (qn_mark){at, decoder->unpacked};
-    if (!decoder->is_apart || decoder->kind->gives_whole)
-        return;
-    decoder->next_offset = at;
-    decoder->input_at = decoder->input_bytes = 0;
+    if (!decoder->kind->gives_whole)
+        qn_decoder_reread_unit(decoder);
 }
 
 /* Between units: looks whether this is the border, and goes on to the next unit. *ended_out: there is none. */
@@ -163,7 +169,7 @@ static bool go_on(qn_decoder *decoder, bool *ended_out)
         return qn_decoder_fail(decoder, "a compressed unit does not end where the file's headers say: it is damaged");
     *ended_out = at >= decoder->file_bytes;
     if (*ended_out)
-        return true;
+        return !decoder->kind->end || decoder->kind->end(decoder);
     begin_unit(decoder, at);
     if (!qn_decoder_have(decoder, 1) || !decoder->kind->enter(decoder))
         return false;

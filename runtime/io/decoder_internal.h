@@ -15,6 +15,8 @@ typedef struct qn_decoder_kind {
     bool (*enter)(qn_decoder *decoder);
     /* Unpacks some, and is outside at the unit's end. */
     bool (*step)(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *got_out);
+    /* At the end of the file: whether that is a good one. NULL: any is, between units. */
+    bool (*end)(qn_decoder *decoder);
 } qn_decoder_kind;
 
 struct qn_decoder {
@@ -35,7 +37,7 @@ struct qn_decoder {
     qn_mark *marks;
     size_t mark_count, mark_capacity;
     size_t given_bytes; /* by the last read */
-    char text[160];     /* of a failure */
+    char text[200];     /* of a failure */
 };
 
 extern const qn_decoder_kind qn_decoder_bgzf, qn_decoder_zstd, qn_decoder_lz4, qn_decoder_bzip2, qn_decoder_xz;
@@ -43,6 +45,8 @@ extern const qn_decoder_kind qn_decoder_bgzf, qn_decoder_zstd, qn_decoder_lz4, q
 /* Makes so many bytes be there, at most QN_DECODER_INPUT_BYTES; false: there are fewer, a failure. */
 bool qn_decoder_have(qn_decoder *decoder, size_t bytes);
 bool qn_decoder_skip(qn_decoder *decoder, uint64_t bytes);
+/* In enter, of a kind that gives units as a whole, of one that is given in steps all the same: see qn_decoder_take_apart(). */
+void qn_decoder_reread_unit(qn_decoder *decoder);
 /* Records a failure; false. */
 bool qn_decoder_fail(qn_decoder *decoder, const char *text);
 

@@ -3,92 +3,16 @@
 
 #include <assert.h>
 #include <bzlib.h>
-#include <libdeflate.h>
 #include <lz4frame.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
 
-#define BGZF_UNPACKED_MAX   ((size_t)64 << 10)
 #define ZSTD_WINDOW_LOG_MAX 27 /* QN_UNPACK_WINDOW_BYTES_MAX */
 #define ZSTD_TOO_LARGE      "Frame requires too much memory for decoding"
 
 static_assert((uint64_t)1 << ZSTD_WINDOW_LOG_MAX == QN_UNPACK_WINDOW_BYTES_MAX, "the limit is one");
-
-/* ---------------------------------------------------------------- blocks of gzip, unpacked as a whole */
-
-typedef struct bgzf {
-    struct libdeflate_decompressor *decompressor;
-    uint32_t block_bytes;
-    bool is_unpacked;
-    size_t given, unpacked; /* of the block, in `bytes` */
-    uint8_t bytes[BGZF_UNPACKED_MAX];
-} bgzf;
-
-static bool bgzf_init(qn_decoder *decoder)
-{
-    bgzf *state = decoder->state = calloc(1, sizeof *state);
-    if (!state)
-        return false;
-    state->decompressor = libdeflate_alloc_decompressor();
-    return state->decompressor != NULL;
-}
-
-static void bgzf_fini(qn_decoder *decoder)
-{
-    bgzf *state = decoder->state;
-    if (state && state->decompressor)
-        libdeflate_free_decompressor(state->decompressor);
-    free(state);
-}
-
-static bool bgzf_enter(qn_decoder *decoder)
-{
-    bgzf *state = decoder->state;
-    if (!qn_decoder_have(decoder, QN_BGZF_HEAD_BYTES))
-        return false;
-    state->block_bytes = qn_bgzf_block_bytes(qn_decoder_next(decoder));
-    if (state->block_bytes == 0)
-        return qn_decoder_fail(decoder, "there is something behind a block that is no block of BGZF");
-    state->is_unpacked = false;
-    decoder->inside = qn_decoder_have(decoder, state->block_bytes);
-    return decoder->inside;
-}
-
-static bool unpack_block(qn_decoder *decoder, uint8_t *to, size_t *got_out)
-{
-    bgzf *state = decoder->state;
-    size_t used = 0;
-    enum libdeflate_result result = libdeflate_gzip_decompress_ex(
-        state->decompressor, qn_decoder_next(decoder), state->block_bytes, to, BGZF_UNPACKED_MAX, &used, got_out);
-    if (result != LIBDEFLATE_SUCCESS || used != state->block_bytes)
-        return qn_decoder_fail(decoder, "a block of BGZF is damaged: its data, length or checksum is wrong");
-    return qn_decoder_skip(decoder, used);
-}
-
-/* Straight to where it is wanted, if the whole block may go there. */
-static bool bgzf_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *got_out)
-{
-    bgzf *state = decoder->state;
-    if (!state->is_unpacked && bytes >= BGZF_UNPACKED_MAX) {
-        decoder->inside = false;
-        return unpack_block(decoder, to, got_out);
-    }
-    if (!state->is_unpacked && !unpack_block(decoder, state->bytes, &state->unpacked))
-        return false;
-    if (!state->is_unpacked)
-        state->given = 0;
-    state->is_unpacked = true;
-    size_t left = state->unpacked - state->given;
-    *got_out = left < bytes ? left : bytes;
-    memcpy(to, state->bytes + state->given, *got_out);
-    state->given += *got_out;
-    decoder->inside = state->given < state->unpacked;
-    return true;
-}
-
-const qn_decoder_kind qn_decoder_bgzf = {true, bgzf_init, bgzf_fini, bgzf_enter, bgzf_step};
 
 /* ---------------------------------------------------------------- frames */
 
@@ -139,7 +63,7 @@ static bool zstd_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *go
     return true;
 }
 
-const qn_decoder_kind qn_decoder_zstd = {false, zstd_init, zstd_fini, zstd_enter, zstd_step};
+const qn_decoder_kind qn_decoder_zstd = {false, zstd_init, zstd_fini, zstd_enter, zstd_step, NULL};
 
 static bool lz4_init(qn_decoder *decoder)
 {
@@ -171,7 +95,7 @@ static bool lz4_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *got
     return true;
 }
 
-const qn_decoder_kind qn_decoder_lz4 = {false, lz4_init, lz4_fini, lz4_enter, lz4_step};
+const qn_decoder_kind qn_decoder_lz4 = {false, lz4_init, lz4_fini, lz4_enter, lz4_step, NULL};
 
 /* ---------------------------------------------------------------- streams of bzip2 */
 
@@ -222,4 +146,4 @@ static bool bzip2_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *g
                                                                    "checksum is wrong");
 }
 
-const qn_decoder_kind qn_decoder_bzip2 = {false, bzip2_init, bzip2_fini, bzip2_enter, bzip2_step};
+const qn_decoder_kind qn_decoder_bzip2 = {false, bzip2_init, bzip2_fini, bzip2_enter, bzip2_step, NULL};

@@ -139,7 +139,7 @@ static quern_status ask_libarchive(int fd, const char *path, uint64_t file_bytes
     if (status != QUERN_OK)
         return status;
     qn_error unread = {0};
-    bool made_sense = qn_unpacker_enter(unpacker, 0, &found, &unread) == QUERN_OK;
+    bool made_sense = qn_unpacker_enter(unpacker, 0, &found, &unread) == QUERN_OK || qn_unpacker_is_at_end(unpacker);
     *packing_out = made_sense && !qn_unpacker_changes_nothing(unpacker) ? QN_PACKING_STREAM : QN_PACKING_NONE;
     if (*packing_out == QN_PACKING_NONE || !qn_unpacker_is_bare_tar(unpacker))
         *kind = QN_UNITS_NONE;
@@ -154,9 +154,10 @@ static quern_status look_inside(int fd, const char *path, uint64_t file_bytes, q
     uint8_t *inner = malloc(INNER_BYTES);
     const char *text = NULL;
     if (decoder && inner) {
-        ptrdiff_t got = qn_decoder_read(decoder, inner, INNER_BYTES, &text);
+        qn_decoder_read(decoder, inner, INNER_BYTES, &text);
+        size_t got = qn_decoder_get_given(decoder); /* also of what is damaged behind them */
         bool is_iso = got == INNER_BYTES && memcmp(inner + ISO_OFFSET, ISO_NAME, sizeof ISO_NAME - 1) == 0;
-        if (is_iso || (got > 0 && look_at(inner, got < HEAD_BYTES ? (size_t)got : HEAD_BYTES).looks != LOOKS_PLAIN))
+        if (is_iso || (got > 0 && look_at(inner, got < HEAD_BYTES ? got : HEAD_BYTES).looks != LOOKS_PLAIN))
             *kind = QN_UNITS_NONE;
     }
     bool is_good = decoder && inner;

@@ -32,7 +32,8 @@ struct qn_hdf5_source {
     qn_hdf5_piece piece; /* record_count 0: none */
     uint8_t *buffer;     /* [buffer_bytes], and slack */
     size_t buffer_bytes;
-    uint8_t *raw; /* [raw_bytes]: compounds as HDF5 gives them, if they have pointers to strings */
+    uint64_t *begins; /* where each record begins in the buffer, and behind the last its end; NULL: all are as long */
+    uint8_t *raw;     /* [raw_bytes]: compounds as HDF5 gives them, if they have pointers to strings */
     size_t raw_bytes;
     qn_arena strings; /* variable ones of the piece */
     uint64_t string_bytes;
@@ -154,6 +155,7 @@ void qn_hdf5_source_fini(qn_hdf5_source *source)
     qn_arena_reset(&source->strings);
     free(source->buffer);
     free(source->raw);
+    free(source->begins);
     free(source->place_keys);
     free(source->aligned);
     free(source);
@@ -288,27 +290,67 @@ static bool put_string(const uint8_t *from, uint8_t *to, uint32_t bytes)
     return true;
 }
 
+/* A string that is pointed to as long as it is, with a NUL behind it unless it is all there is. Returns its bytes. */
+static size_t put_whole_string(const uint8_t *from, uint8_t *to, bool ends)
+{
+    const char *string;
+    memcpy(&string, from, sizeof string);
+    size_t length = string ? strlen(string) : 0;
+    if (length > 0)
+        memcpy(to, string, length);
+    if (ends)
+        to[length] = 0;
+    return length + ends;
+}
+
+static bool put_field(const qn_hdf5_source *source, size_t number, const uint8_t **from, uint8_t **to)
+{
+    const quern_hdf5_options *options = &source->form->options;
+    const quern_hdf5_field *field = &options->fields[number];
+    bool is_pointer = source->dataset.variable_fields >> number & 1, fits = true;
+    uint32_t each = field->type == QUERN_BYTES ? 1 : (uint32_t)quern_number_bytes(field->type);
+    size_t bytes = each * (size_t)(field->count ? field->count : 1);
+    if (qn_array_field_varies(field))
+        bytes = put_whole_string(*from, *to, options->field_count > 1);
+    else if (is_pointer)
+        fits = put_string(*from, *to, (uint32_t)bytes);
+    else
+        memcpy(*to, *from, bytes);
+    *from += is_pointer ? sizeof(char *) : bytes;
+    *to += bytes;
+    return fits;
+}
+
+/* Records of their own lengths: room for them, now that their strings are known. */
+static bool have_begins(qn_hdf5_source *source, uint64_t elements)
+{
+    uint64_t ends = elements * source->form->options.field_count;
+    free(source->begins);
+    source->begins = malloc((elements + 1) * sizeof *source->begins);
+    return source->begins && have_bytes(&source->buffer, &source->buffer_bytes,
+                                        elements * source->dataset.element_bytes + source->string_bytes + ends);
+}
+
 /* The compounds of a piece without pointers. */
 static quern_status put_strings(qn_hdf5_source *source, uint64_t elements, qn_error *error)
 {
     const quern_hdf5_options *options = &source->form->options;
+    if (source->form->varies && !have_begins(source, elements))
+        return no_memory(source, error);
     const uint8_t *from = source->raw;
     uint8_t *to = source->buffer;
-    for (uint64_t i = 0; i < elements * options->field_count; i++) {
-        const quern_hdf5_field *field = &options->fields[i % options->field_count];
-        bool is_pointer = source->dataset.variable_fields >> (i % options->field_count) & 1;
-        uint32_t each = field->type == QUERN_BYTES ? 1 : (uint32_t)quern_number_bytes(field->type);
-        uint32_t bytes = each * (field->count ? field->count : 1);
-        if (!is_pointer)
-            memcpy(to, from, bytes);
-        else if (!put_string(from, to, bytes))
-            return qn_error_set(
-                error, QUERN_ERROR_INPUT, 0,
-                "a string in the field '%s' of %s has more than %u bytes: set the field's count to no less",
-                field->name, source->name, bytes);
-        from += is_pointer ? sizeof(char *) : bytes;
-        to += bytes;
+    for (uint64_t i = 0; i < elements; i++) {
+        if (source->begins)
+            source->begins[i] = (uint64_t)(to - source->buffer);
+        for (size_t f = 0; f < options->field_count; f++)
+            if (!put_field(source, f, &from, &to))
+                return qn_error_set(
+                    error, QUERN_ERROR_INPUT, 0,
+                    "a string in the field '%s' of %s has more than %u bytes: set the field's count to no less",
+                    options->fields[f].name, source->name, options->fields[f].count);
     }
+    if (source->begins)
+        source->begins[elements] = (uint64_t)(to - source->buffer);
     return QUERN_OK;
 }
 
@@ -416,6 +458,13 @@ static void give_strings(qn_hdf5_source *source, uint64_t first, uint32_t count)
 
 static void give_values(qn_hdf5_source *source, uint64_t first, uint32_t count, uint64_t bytes)
 {
+    if (source->begins) {
+        for (uint32_t i = 0; i < count; i++) {
+            source->values[i] = source->buffer + source->begins[first + i];
+            source->value_bytes[i] = (uint32_t)(source->begins[first + i + 1] - source->begins[first + i]);
+        }
+        return;
+    }
     const uint8_t *value = source->buffer + first * bytes;
     for (uint32_t i = 0; i < count; i++, value += bytes)
         source->values[i] = value;

@@ -179,6 +179,8 @@ static quern_status choose_string_of_field(hid_t type, const quern_hdf5_field *f
         *memory_out = H5Tcopy(type);
         return QUERN_OK;
     }
+    if (qn_array_field_varies(field))
+        return refuse(at, error, describe(type, room), "set the field's count to their length");
     if (H5Tget_size(type) > field->count) {
         char what[WHAT_BYTES_MAX];
         snprintf(what, sizeof what, "strings of %zu bytes", H5Tget_size(type));
@@ -221,6 +223,9 @@ static quern_status choose_struct(qn_hdf5_dataset *dataset, hid_t type, const sp
     size_t offset = 0;
     if (H5Tget_class(type) != H5T_COMPOUND)
         return refuse(at, error, describe(type, room), "fields are of compounds");
+    if (form->varies && dataset->rank != 1)
+        return refuse(at, error, "strings of variable length in rows of several elements",
+                      "say how many bytes they have");
     size_t bytes_max = form->element_bytes + form->options.field_count * sizeof(char *);
     dataset->memory_type = H5Tcreate(H5T_COMPOUND, bytes_max);
     quern_status status = QUERN_OK;

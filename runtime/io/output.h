@@ -20,6 +20,7 @@
 #include "runtime/base/file.h"
 #include "runtime/base/status.h"
 #include "runtime/base/transfers.h"
+#include "runtime/data/text_form.h"
 #include "runtime/io/output_lock.h"
 #include "runtime/io/packer.h"
 
@@ -41,7 +42,7 @@ typedef struct qn_part_summary {
 typedef struct qn_part_style {
     quern_compression compression;
     int level;
-    bool csv;
+    const qn_text_form *text; /* borrowed; NULL: they are not text */
     quern_archive archive;
     bool is_passing;   /* read back by this run, then removed: neither synced nor summed up */
     const char *token; /* of the lock under which parts are made (output_lock.h); borrowed while they are; NULL: none */

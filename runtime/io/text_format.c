@@ -43,7 +43,7 @@ static quern_status put_float(qn_part *part, quern_type type, quern_span field, 
     return qn_part_write(part, text, bytes + 1, error);
 }
 
-static quern_status put_simple(qn_part *part, quern_type type, quern_span field, char last, qn_error *error)
+quern_status qn_text_put_simple(qn_part *part, quern_type type, quern_span field, char last, qn_error *error)
 {
     switch (type) {
     case QUERN_I64:
@@ -65,10 +65,10 @@ static quern_status put_simple(qn_part *part, quern_type type, quern_span field,
 static __attribute__((noinline)) quern_status put_pair(qn_part *part, quern_type type, quern_span field, char last,
                                                        qn_error *error)
 {
-    quern_status status = put_simple(part, QUERN_PAIR_FIRST(type), quern_pair_first(type, field), '\t', error);
+    quern_status status = qn_text_put_simple(part, QUERN_PAIR_FIRST(type), quern_pair_first(type, field), '\t', error);
     if (status != QUERN_OK)
         return status;
-    return put_simple(part, QUERN_PAIR_SECOND(type), quern_pair_second(type, field), last, error);
+    return qn_text_put_simple(part, QUERN_PAIR_SECOND(type), quern_pair_second(type, field), last, error);
 }
 
 /* The usual types first. */
@@ -78,66 +78,9 @@ static inline quern_status put_field(qn_part *part, quern_type type, quern_span 
         return put_bytes(part, field, last, error);
     if (QN_LIKELY(type == QUERN_U64))
         return put_integer(part, false, quern_u64(field), last, error);
-    return QUERN_IS_PAIR(type) ? put_pair(part, type, field, last, error) : put_simple(part, type, field, last, error);
+    return QUERN_IS_PAIR(type) ? put_pair(part, type, field, last, error)
+                               : qn_text_put_simple(part, type, field, last, error);
 }
-
-/* ---- CSV: as lines, but fields are quoted where they have to be */
-
-static bool needs_quotes(quern_span field)
-{
-    return field.bytes > 0 && (memchr(field.data, ',', field.bytes) || memchr(field.data, '"', field.bytes) ||
-                               memchr(field.data, '\n', field.bytes) || memchr(field.data, '\r', field.bytes));
-}
-
-/* In quotes, with each quote twice. */
-static quern_status put_quoted(qn_part *part, quern_span field, char last, qn_error *error)
-{
-    const char *at = field.data, *end = at + field.bytes;
-    quern_status status = qn_part_write(part, "\"", 1, error);
-    while (status == QUERN_OK && at < end) {
-        const char *quote = memchr(at, '"', (size_t)(end - at));
-        const char *stop = quote ? quote + 1 : end;
-        status = qn_part_write(part, at, (size_t)(stop - at), error);
-        if (status == QUERN_OK && quote)
-            status = qn_part_write(part, "\"", 1, error);
-        at = stop;
-    }
-    const char tail[] = {'"', last};
-    return status == QUERN_OK ? qn_part_write(part, tail, sizeof tail, error) : status;
-}
-
-static quern_status put_csv_simple(qn_part *part, quern_type type, quern_span field, char last, qn_error *error)
-{
-    bool is_bytes = type == QUERN_BYTES || type == QUERN_FIXED;
-    return is_bytes && needs_quotes(field) ? put_quoted(part, field, last, error)
-                                           : put_simple(part, type, field, last, error);
-}
-
-static quern_status put_csv_field(qn_part *part, quern_type type, quern_span field, char last, qn_error *error)
-{
-    if (!QUERN_IS_PAIR(type))
-        return put_csv_simple(part, type, field, last, error);
-    quern_status status = put_csv_simple(part, QUERN_PAIR_FIRST(type), quern_pair_first(type, field), ',', error);
-    if (status != QUERN_OK)
-        return status;
-    return put_csv_simple(part, QUERN_PAIR_SECOND(type), quern_pair_second(type, field), last, error);
-}
-
-quern_status qn_csv_put(qn_part *part, const quern_schema *schema, const quern_record *record, qn_error *error)
-{
-    bool with_value = schema->value != QUERN_NONE;
-    bool is_nothing = !with_value && record->key.bytes == 0; /* a line of nothing is no record to some readers */
-    quern_status status = is_nothing ? put_quoted(part, record->key, '\r', error)
-                                     : put_csv_field(part, schema->key, record->key, with_value ? ',' : '\r', error);
-    if (status == QUERN_OK && with_value)
-        status = put_csv_field(part, schema->value, record->value, '\r', error);
-    if (status == QUERN_OK)
-        status = qn_part_write(part, "\n", 1, error);
-    part->summary.records += status == QUERN_OK;
-    return status;
-}
-
-/* ---- */
 
 quern_status qn_text_put(qn_part *part, const quern_schema *schema, const quern_record *record, qn_error *error)
 {

@@ -10,7 +10,7 @@
  * as qn_number_describe() does; pairs as two fields with a tab between them. */
 quern_status qn_text_put(qn_part *part, const quern_schema *schema, const quern_record *record, qn_error *error);
 
-/* The same by RFC 4180: commas, quotes where a field needs them, CR LF. */
-quern_status qn_csv_put(qn_part *part, const quern_schema *schema, const quern_record *record, qn_error *error);
+/* Writes a key or a value that is no pair, and behind it the byte `last`. */
+quern_status qn_text_put_simple(qn_part *part, quern_type type, quern_span field, char last, qn_error *error);
 
 #endif

@@ -85,6 +85,10 @@ uint64_t qn_units_cut(const qn_units *units, uint64_t offset, uint64_t bytes);
 /* The piece that a byte of the file is in: the last border that is not behind it. */
 size_t qn_units_at(const qn_units *units, uint64_t offset);
 
+/* QUERN_ERROR_INPUT: the members of a zip, by its directory, have more bytes together than the file, so some have the same ones. What is no zip or has no
+ * directory is good. */
+quern_status qn_units_check_zip(int fd, const char *path, uint64_t file_bytes, qn_error *error);
+
 /* Of a header of a block of BGZF its length, at most 64 KiB; 0: it is none. */
 #define QN_BGZF_HEAD_BYTES 18
 uint32_t qn_bgzf_block_bytes(const uint8_t head[QN_BGZF_HEAD_BYTES]);

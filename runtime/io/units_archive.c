@@ -15,6 +15,7 @@
 #define ZIP_COMMENT_MAX   UINT16_MAX
 #define ZIP_ENTRY_BYTES   46
 #define ZIP_LOCATOR_BYTES 20
+#define ZIP_HEADER_BYTES  30 /* of a member, without its name */
 #define ZIP_END64_BYTES   56
 #define DIRECTORY_PIECE   ((size_t)1 << 20)
 
@@ -61,7 +62,7 @@ static bool find_next_member(qn_finder *finder, struct archive *archive, tar_wal
 {
     struct archive_entry *entry = NULL;
     int result = archive_read_next_header(archive, &entry);
-    walk->ended = result == ARCHIVE_EOF;
+    walk->ended = result == ARCHIVE_EOF && qn_archive_has_tar_end(archive);
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
         return false;
     qn_border border = {
@@ -121,8 +122,8 @@ static bool read_end64(qn_finder *finder, uint64_t end_offset, zip_directory *ou
     return out->bytes <= finder->file_bytes && out->begin == qn_le64(locator + 8) - out->bytes;
 }
 
-/* Finds the end of the directory, behind which there may be a comment. */
-static bool find_directory(qn_finder *finder, uint8_t *piece, zip_directory *out)
+/* Finds the end of the directory, behind which there may be a comment, and what it says; `begin` only if that is right before it. */
+static bool find_directory(qn_finder *finder, uint8_t *piece, zip_directory *out, bool *is_there_out)
 {
     uint64_t bytes = ZIP_END_BYTES + ZIP_COMMENT_MAX;
     bytes = bytes < finder->file_bytes ? bytes : finder->file_bytes;
@@ -135,30 +136,48 @@ static bool find_directory(qn_finder *finder, uint8_t *piece, zip_directory *out
     if (qn_le32(piece + at) != 0x06054b50 || le16(piece + at + 4) != 0)
         return false;
     uint64_t end_offset = from + at;
-    if (read_end64(finder, end_offset, out))
+    *is_there_out = read_end64(finder, end_offset, out);
+    if (*is_there_out)
         return true;
-    *out = (zip_directory){qn_le32(piece + at + 16), qn_le32(piece + at + 12), le16(piece + at + 10)};
-    return out->begin + out->bytes ==
-           end_offset; /* elsewhere something was put before the archive: only libarchive knows */
+    uint64_t said = qn_le32(piece + at + 16), directory_bytes = qn_le32(piece + at + 12);
+    if (directory_bytes > end_offset)
+        return false;
+    *out = (zip_directory){end_offset - directory_bytes, directory_bytes, le16(piece + at + 10)};
+    *is_there_out = said == out->begin; /* elsewhere something was put before the archive: only libarchive knows */
+    return true;
 }
 
-/* Where the member's header is. */
-static bool read_entry(const uint8_t *entry, size_t bytes, uint64_t *header_out)
+typedef struct zip_entry {
+    uint64_t header; /* of the member, where */
+    uint64_t packed_bytes;
+} zip_entry;
+
+/* Of zip64 a number that did not fit stands in a field, behind those before it. */
+static bool read_wide(const uint8_t *field, size_t bytes, size_t *at, uint64_t *number)
 {
-    size_t name_bytes = le16(entry + 28), extra_bytes = le16(entry + 30);
-    *header_out = qn_le32(entry + 42);
-    if (*header_out != UINT32_MAX)
+    if (*number != UINT32_MAX)
         return true;
-    /* zip64: of these, those that do not fit, in this order. */
-    size_t at = ZIP_ENTRY_BYTES + name_bytes, end = at + extra_bytes;
-    size_t before = 8 * (size_t)(qn_le32(entry + 24) == UINT32_MAX) + 8 * (size_t)(qn_le32(entry + 20) == UINT32_MAX);
+    if (*at + 8 > bytes)
+        return false;
+    *number = qn_le64(field + *at);
+    *at += 8;
+    return true;
+}
+
+static bool read_entry(const uint8_t *entry, size_t bytes, zip_entry *out)
+{
+    size_t at = ZIP_ENTRY_BYTES + le16(entry + 28), end = at + le16(entry + 30), wide_at = 0;
+    uint64_t unpacked_bytes = qn_le32(entry + 24);
+    *out = (zip_entry){.header = qn_le32(entry + 42), .packed_bytes = qn_le32(entry + 20)};
+    if (out->header != UINT32_MAX && out->packed_bytes != UINT32_MAX)
+        return true;
     for (; end <= bytes && at + 4 <= end; at += 4 + le16(entry + at + 2)) {
-        if (le16(entry + at) != 1)
-            continue;
-        if (le16(entry + at + 2) < before + 8 || at + 4 + before + 8 > end)
-            return false;
-        *header_out = qn_le64(entry + at + 4 + before);
-        return true;
+        size_t field_bytes = le16(entry + at + 2);
+        const uint8_t *field = entry + at + 4;
+        if (le16(entry + at) == 1)
+            return field_bytes <= end - at - 4 && read_wide(field, field_bytes, &wide_at, &unpacked_bytes) &&
+                   read_wide(field, field_bytes, &wide_at, &out->packed_bytes) &&
+                   read_wide(field, field_bytes, &wide_at, &out->header);
     }
     return false;
 }
@@ -167,18 +186,34 @@ typedef struct zip_walk {
     zip_directory directory;
     uint64_t at; /* in the file */
     uint64_t number, bordered;
-    uint64_t last_header;
+    uint64_t last_end; /* of the bytes of the last member, without its name */
+    bool only_sums;
+    uint64_t sum_bytes; /* of all members; UINT64_MAX: more than the file */
 } zip_walk;
 
-/* An entry, of which all bytes are there. Headers of members have to be in the order of the directory, which is the order in which libarchive
- * reads them. */
-static bool add_entry(qn_finder *finder, const uint8_t *entry, size_t bytes, zip_walk *walk)
+static void add_to_sum(const qn_finder *finder, const zip_entry *entry, zip_walk *walk)
 {
-    uint64_t header = 0;
-    if (!read_entry(entry, bytes, &header) || header >= walk->directory.begin ||
-        (walk->number > 0 && header <= walk->last_header))
+    bool fits = walk->sum_bytes <= finder->file_bytes && entry->packed_bytes <= finder->file_bytes;
+    walk->sum_bytes = fits ? walk->sum_bytes + ZIP_HEADER_BYTES + entry->packed_bytes : UINT64_MAX;
+    walk->number++;
+}
+
+/* An entry, of which all bytes are there. Members have to be in the order of the directory, which is the order in which libarchive
+ * reads them, and none may have bytes of another. */
+static bool add_entry(qn_finder *finder, const uint8_t *bytes_of, size_t bytes, zip_walk *walk)
+{
+    zip_entry entry;
+    bool is_good = read_entry(bytes_of, bytes, &entry);
+    if (walk->only_sums) {
+        if (is_good)
+            add_to_sum(finder, &entry, walk);
+        return true;
+    }
+    if (!is_good || entry.header < walk->last_end || entry.header >= walk->directory.begin ||
+        entry.packed_bytes > walk->directory.begin - entry.header)
         return false;
-    qn_border border = {.offset = header, .logical = QN_BYTES_UNKNOWN, .number = walk->number, .directory = walk->at};
+    qn_border border = {
+        .offset = entry.header, .logical = QN_BYTES_UNKNOWN, .number = walk->number, .directory = walk->at};
     size_t before = finder->units->count;
     if (walk->number == 0)
         finder->units->borders[0].directory = walk->at;
@@ -186,9 +221,9 @@ static bool add_entry(qn_finder *finder, const uint8_t *entry, size_t bytes, zip
         return false;
     if (finder->units->count > before)
         walk->bordered = walk->number;
-    walk->last_header = header;
+    walk->last_end = entry.header + ZIP_HEADER_BYTES + entry.packed_bytes;
     walk->number++;
-    return true;
+    return walk->last_end <= walk->directory.begin;
 }
 
 /* The entries that are whole in the piece. Returns their bytes; 0: there is something else. */
@@ -225,8 +260,8 @@ void qn_find_zip_members(qn_finder *finder)
 {
     zip_walk walk = {0};
     uint8_t *piece = malloc(DIRECTORY_PIECE);
-    bool is_whole = false;
-    if (piece && find_directory(finder, piece, &walk.directory)) {
+    bool is_whole = false, is_there = false;
+    if (piece && find_directory(finder, piece, &walk.directory, &is_there) && is_there) {
         walk.at = walk.directory.begin;
         is_whole = walk_directory(finder, piece, &walk);
     }
@@ -235,4 +270,34 @@ void qn_find_zip_members(qn_finder *finder)
     finder->units->borders[finder->units->count] =
         (qn_border){.number = walk.number, .directory = walk.directory.begin + walk.directory.bytes};
     free(piece);
+}
+
+/* libarchive goes on while there are entries, however many there are said to be. */
+static bool claims_too_much(qn_finder *finder, uint8_t *piece)
+{
+    zip_walk walk = {.only_sums = true};
+    bool is_there;
+    if (!find_directory(finder, piece, &walk.directory, &is_there))
+        return false;
+    walk.at = walk.directory.begin;
+    walk.directory.bytes = finder->file_bytes - walk.directory.begin;
+    walk.directory.count = UINT64_MAX;
+    walk_directory(finder, piece, &walk);
+    return walk.sum_bytes > finder->file_bytes;
+}
+
+quern_status qn_units_check_zip(int fd, const char *path, uint64_t file_bytes, qn_error *error)
+{
+    qn_finder finder = {.fd = fd, .path = path, .file_bytes = file_bytes, .error = error};
+    uint8_t *piece = malloc(DIRECTORY_PIECE);
+    if (!piece)
+        return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the directory of %s", path);
+    bool is_refused = claims_too_much(&finder, piece);
+    free(piece);
+    if (finder.status != QUERN_OK || !is_refused)
+        return finder.status;
+    return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                        "the members of %s are said to have more bytes than it has: they overlap, as in a bomb, or its "
+                        "directory is damaged",
+                        path);
 }

@@ -189,4 +189,4 @@ static bool xz_step(qn_decoder *decoder, uint8_t *to, size_t bytes, size_t *got_
     return result == LZMA_OK || result == LZMA_BUF_ERROR || result == LZMA_STREAM_END ? true : fail_xz(decoder, result);
 }
 
-const qn_decoder_kind qn_decoder_xz = {false, xz_init, xz_fini, xz_enter, xz_step};
+const qn_decoder_kind qn_decoder_xz = {false, xz_init, xz_fini, xz_enter, xz_step, NULL};

@@ -18,6 +18,11 @@
 #define MEMBERS_BYTES ((size_t)64 << 10)  /* the same of some members of a zip, where it goes from place to place */
 #define DROPPED_BYTES ((size_t)64 << 10)
 #define MEMBER_NONE   UINT64_MAX
+#define ZIP_MAGIC     UINT32_C(0x04034b50)
+
+/* Before LZMA in a zip: two versions, a length, and five bytes of properties, of which four are the dictionary. */
+#define ZIP_LZMA_HEAD_BYTES    9
+#define ZIP_LZMA_DICTIONARY_AT 5
 
 struct qn_unpacker {
     struct archive *archive;
@@ -33,7 +38,8 @@ struct qn_unpacker {
     uint64_t unpacked;                 /* of all members */
     bool has_members;
     bool ended;
-    uint64_t member; /* the present one; MEMBER_NONE: before the first */
+    bool reaches_end; /* of the file */
+    uint64_t member;  /* the present one; MEMBER_NONE: before the first */
     char *member_path;
     uint64_t offset;      /* of the next byte of it */
     const uint8_t *block; /* lent by libarchive: the next bytes of the member, behind `gap` zeros */
@@ -93,7 +99,7 @@ static la_ssize_t read_inner(struct archive *archive, void *user, const void **b
     return bytes;
 }
 
-/* Other compressions than gzip also by our own decoders: they have limits, and can be asked for the rest. */
+/* By our own decoders: they have limits, and can be asked for the rest. */
 static int open_archive(qn_unpacker *unpacker, bool is_gzip, qn_unit_kind kind)
 {
     if (kind != QN_UNITS_NONE) {
@@ -122,10 +128,12 @@ static quern_status open_file(qn_unpacker *unpacker, const qn_unit_part *part, q
     quern_status status = qn_file_read_at(fd, head, sizeof head, 0, unpacker->path, QUERN_ERROR_INPUT, &bytes, error);
     if (status == QUERN_OK && lseek(fd, 0, SEEK_SET) < 0)
         status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", unpacker->path);
+    if (status == QUERN_OK && bytes >= 4 && qn_le32(head) == ZIP_MAGIC)
+        status = qn_units_check_zip(fd, unpacker->path, unpacker->file_bytes, error);
     qn_archive_view_init(&unpacker->view, fd, 0, part->behind.offset, INPUT_BYTES);
     support_formats(unpacker->archive);
-    bool is_gzip = qn_gunzip_is_gzip(head, bytes);
-    qn_unit_kind kind = is_gzip ? QN_UNITS_NONE : qn_unpack_kind_of(head, bytes);
+    qn_unit_kind kind = qn_unpack_kind_of(head, bytes);
+    bool is_gzip = kind == QN_UNITS_NONE && qn_gunzip_is_gzip(head, bytes);
     if (status == QUERN_OK && open_archive(unpacker, is_gzip, kind) < ARCHIVE_WARN)
         status = failure_of(unpacker, "cannot unpack the begin", error);
     return status;
@@ -172,6 +180,7 @@ quern_status qn_unpacker_create(qn_unpacker **unpacker_out, int fd, const char *
     unpacker->file_bytes = file_bytes;
     unpacker->member = MEMBER_NONE;
     unpacker->begin = part->first.offset;
+    unpacker->reaches_end = part->behind.offset >= file_bytes;
     unpacker->first_entry = part->first.number;
     quern_status status = open_part(unpacker, part, error);
     if (status != QUERN_OK) {
@@ -259,6 +268,56 @@ static quern_status drain(qn_unpacker *unpacker, qn_error *error)
                : qn_error_set(error, QUERN_ERROR_INPUT, 0, "cannot unpack the end of %s: %s", unpacker->path, text);
 }
 
+/* A tar ends in zeros. One that was cut between two members does not, and nothing else tells. */
+static quern_status look_for_tar_end(const qn_unpacker *unpacker, qn_error *error)
+{
+    int format = archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK;
+    if (format != ARCHIVE_FORMAT_TAR || !unpacker->reaches_end || qn_archive_has_tar_end(unpacker->archive))
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                        "%s ends without the zeros that end a tar: it is truncated. If nothing is missing, add them to "
+                        "the tar (truncate -s +1024), or let it pass as a bad record",
+                        unpacker->path);
+}
+
+static quern_status end_archive(qn_unpacker *unpacker, qn_error *error)
+{
+    unpacker->ended = true;
+    quern_status status = drain(unpacker, error);
+    return status == QUERN_OK ? look_for_tar_end(unpacker, error) : status;
+}
+
+/* libarchive's decoder of LZMA takes as much memory as the member asks for. */
+static bool is_wide_lzma(const qn_unpacker *unpacker)
+{
+    uint8_t head[ZIP_LZMA_HEAD_BYTES];
+    size_t got = 0;
+    qn_error unread = {0};
+    if (unpacker->gunzip || unpacker->inner ||
+        qn_file_read_at(unpacker->fd, head, sizeof head, (uint64_t)archive_filter_bytes(unpacker->archive, 0),
+                        unpacker->path, QUERN_ERROR_INPUT, &got, &unread) != QUERN_OK)
+        return true;
+    return got == sizeof head && qn_le32(head + ZIP_LZMA_DICTIONARY_AT) > QN_UNPACK_WINDOW_BYTES_MAX;
+}
+
+/* Of xz each block may ask for more, but what comes of a member is all that it can fill. */
+static quern_status check_window(const qn_unpacker *unpacker, struct archive_entry *entry, qn_error *error)
+{
+    const char *format = archive_format_name(unpacker->archive);
+    if ((archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK) != ARCHIVE_FORMAT_ZIP || !format)
+        return QUERN_OK;
+    bool is_wide = strstr(format, "(lzma)") && is_wide_lzma(unpacker);
+    is_wide |= strstr(format, "(xz)") &&
+               (!archive_entry_size_is_set(entry) || (uint64_t)archive_entry_size(entry) > QN_UNPACK_WINDOW_BYTES_MAX);
+    if (!is_wide)
+        return QUERN_OK;
+    return qn_error_set(
+        error, QUERN_ERROR_INPUT, 0,
+        "%s/%s may want a window of more than 128 MiB of LZMA or xz: unpack it yourself, or compress it "
+        "with a smaller dictionary",
+        unpacker->path, unpacker->member_path);
+}
+
 /* To the next file of the archive. */
 static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
 {
@@ -272,16 +331,20 @@ static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
     } while ((result == ARCHIVE_OK || result == ARCHIVE_WARN) && !is_file(entry));
     unpacker->block_bytes = 0;
     unpacker->gap_bytes = 0;
-    if (result == ARCHIVE_EOF) {
-        unpacker->ended = true;
-        return drain(unpacker, error);
-    }
+    if (result == ARCHIVE_EOF)
+        return end_archive(unpacker, error);
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
         return failure_of(unpacker, "cannot go on behind this member", error);
     unpacker->offset = 0;
     unpacker->member++; /* from none to 0 */
     unpacker->has_members = archive_format(unpacker->archive) != ARCHIVE_FORMAT_RAW;
-    return unpacker->has_members ? name_member(unpacker, entry, error) : QUERN_OK;
+    quern_status status = unpacker->has_members ? name_member(unpacker, entry, error) : QUERN_OK;
+    return status == QUERN_OK ? check_window(unpacker, entry, error) : status;
+}
+
+bool qn_unpacker_is_at_end(const qn_unpacker *unpacker)
+{
+    return unpacker->ended;
 }
 
 bool qn_unpacker_can_enter(const qn_unpacker *unpacker, uint64_t member)
@@ -403,8 +466,7 @@ static quern_status drop_units(qn_unpacker *unpacker, size_t bytes, size_t *got_
     return status;
 }
 
-/* How many bytes of the file were read for what was unpacked. */
-static uint64_t packed_bytes(const qn_unpacker *unpacker)
+uint64_t qn_unpacker_get_packed(const qn_unpacker *unpacker)
 {
     if (unpacker->decoder || unpacker->inner)
         return qn_decoder_get_packed(unpacker->decoder ? unpacker->decoder : unpacker->inner) - unpacker->begin;
@@ -415,7 +477,9 @@ static uint64_t packed_bytes(const qn_unpacker *unpacker)
 /* No text that people have is so regular; nested compression made to harm is. */
 static quern_status check_ratio(const qn_unpacker *unpacker, qn_error *error)
 {
-    if (unpacker->unpacked < QN_UNPACK_FREE_BYTES || unpacker->unpacked / QN_UNPACK_RATIO_MAX <= packed_bytes(unpacker))
+    uint64_t read = qn_unpacker_get_packed(unpacker); /* which may be the same bytes again and again */
+    uint64_t packed = read < unpacker->file_bytes ? read : unpacker->file_bytes;
+    if (unpacker->unpacked < QN_UNPACK_FREE_BYTES || unpacker->unpacked / QN_UNPACK_RATIO_MAX <= packed)
         return QUERN_OK;
     return qn_error_set(error, QUERN_ERROR_INPUT, 0,
                         "%s unpacks to more than %u times its size: unpack it yourself if that is meant",

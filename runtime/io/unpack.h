@@ -7,7 +7,8 @@
  * other and not opened.
  *
  * What a file can make its reader do is limited: memory by the windows of decoders (QN_UNPACK_WINDOW_BYTES_MAX), since nothing is ever
- * unpacked as a whole; and bytes by QN_UNPACK_RATIO_MAX.
+ * unpacked as a whole; and bytes by QN_UNPACK_RATIO_MAX. libarchive sets no bounds of its own: members of zip are looked at before they are
+ * unpacked; of 7-Zip, whose headers are packed themselves, the memory is not limited.
  */
 #ifndef QN_IO_UNPACK_H
 #define QN_IO_UNPACK_H
@@ -54,6 +55,8 @@ void qn_unpacker_destroy(qn_unpacker *unpacker); /* takes NULL */
 /* Goes on to the front of member number `member`, from 0; of a compressed file there is one. Only forward, and not to the one that it is in
  * unless nothing of that was read: false in *found_out at the end. QUERN_ERROR_INPUT. */
 quern_status qn_unpacker_enter(qn_unpacker *unpacker, uint64_t member, bool *found_out, qn_error *error);
+/* Whether it came to the end of what it is of, though what it found there may have been an error. */
+bool qn_unpacker_is_at_end(const qn_unpacker *unpacker);
 /* Whether qn_unpacker_enter() can still go there. */
 bool qn_unpacker_can_enter(const qn_unpacker *unpacker, uint64_t member);
 
@@ -67,6 +70,8 @@ qn_decoder *qn_unpacker_get_decoder(const qn_unpacker *unpacker);
 /* After the first enter: it is neither compressed nor an archive; it is a tar and not compressed. */
 bool qn_unpacker_changes_nothing(const qn_unpacker *unpacker);
 bool qn_unpacker_is_bare_tar(const qn_unpacker *unpacker);
+/* How many bytes of the file were read for what was unpacked so far; those that were read twice count twice. */
+uint64_t qn_unpacker_get_packed(const qn_unpacker *unpacker);
 /* How many bytes of the present member were read. */
 uint64_t qn_unpacker_get_offset(const qn_unpacker *unpacker);
 

@@ -213,10 +213,11 @@ static void put_sink(qn_buffer *to, const qn_sink *sink)
 {
     static const char *const places[] = {
         [QUERN_COLLECT_ROOT] = "on rank 0", [QUERN_COLLECT_ALL] = "on all ranks", [QUERN_COLLECT_LOCAL] = "in place"};
+    static const char *const forms[] = {[QUERN_FORM_TEXT] = "text", [QUERN_FORM_CSV] = "csv", [QUERN_FORM_TSV] = "tsv"};
     switch (sink->kind) {
     case QN_SINK_TEXT:
     case QN_SINK_FIXED:
-        put(to, "write %s, ", sink->kind == QN_SINK_FIXED ? "fixed" : sink->csv ? "csv" : "text");
+        put(to, "write %s, ", sink->kind == QN_SINK_FIXED ? "fixed" : forms[sink->text.form]);
         put_quoted(to, sink->directory);
         return;
     case QN_SINK_HDF5:

@@ -516,6 +516,8 @@ static quern_status check_sink(const qn_sink *sink, qn_error *error)
     if (sink->kind == QN_SINK_TEXT && type == QUERN_FIXED)
         return qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
                             "write text: values of QUERN_FIXED have no text; map them to bytes first");
+    if (sink->kind == QN_SINK_TEXT && sink->text.is_row && type != QUERN_BYTES)
+        return qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "write files: rows are values of QUERN_BYTES");
     if (sink->kind == QN_SINK_TOP_K && !qn_type_is_number(type))
         return qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "top k: values must be numbers");
     if (sink->kind == QN_SINK_TOP_K && (sink->k == 0 || sink->k > UINT64_C(1) << 31))
@@ -525,6 +527,24 @@ static quern_status check_sink(const qn_sink *sink, qn_error *error)
         return qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
                             "collect: to must be QUERN_COLLECT_ROOT, QUERN_COLLECT_ALL or QUERN_COLLECT_LOCAL");
     return QUERN_OK;
+}
+
+/* False: no memory. */
+static bool copy_text_form(qn_graph *graph, qn_text_form *form)
+{
+    const char **names = qn_arena_copy(&graph->sink_arena, form->name_count > 0 ? (const void *)form->names : form,
+                                       form->name_count * sizeof *names);
+    uint64_t numbers[] = {form->form,           (unsigned char)form->separator,
+                          form->is_row,         (unsigned char)form->row_separator,
+                          form->row_has_quotes, form->name_count};
+    digest(graph, numbers, sizeof numbers);
+    for (size_t i = 0; names && i < form->name_count; i++) {
+        digest(graph, names[i], strlen(names[i]) + 1);
+        if (!(names[i] = qn_arena_text(&graph->sink_arena, names[i])))
+            return false;
+    }
+    form->names = names;
+    return names != NULL;
 }
 
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error)
@@ -537,13 +557,13 @@ quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *
     qn_sink *sink = qn_arena_copy(&graph->sink_arena, draft, sizeof *draft);
     if (sink && draft->directory && !(sink->directory = qn_arena_text(&graph->sink_arena, draft->directory)))
         sink = NULL;
-    if (!sink)
+    if (!sink || !copy_text_form(graph, &sink->text))
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an output");
     digest_number(graph, sink->kind);
     digest_number(graph, sink->input->number);
     digest_number(graph, sink->k);
     digest_number(graph, sink->collect_to);
-    digest_number(graph, (uint64_t)sink->compression << 32 | (uint64_t)sink->csv << 1 | sink->one_file);
+    digest_number(graph, (uint64_t)sink->compression << 32 | sink->one_file);
     digest_number(graph, (uint64_t)sink->level);
     digest_number(graph, sink->archive);
     if (sink->directory)

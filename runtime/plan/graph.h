@@ -23,6 +23,7 @@
 #include "runtime/data/record_format.h"
 #include "runtime/data/record_layout.h"
 #include "runtime/data/reducer.h"
+#include "runtime/data/text_form.h"
 
 typedef enum qn_node_kind {
     QN_NODE_TEXT,
@@ -190,7 +191,7 @@ struct qn_sink {
     const qn_node *input;
     const char *directory; /* of part files; NULL for the others */
     const char *path;      /* HDF5, of one file that is not in the directory, which is then to be removed; else NULL */
-    bool csv;              /* TEXT */
+    qn_text_form text;     /* TEXT */
     quern_compression compression;
     int level;
     bool one_file;

@@ -48,16 +48,11 @@ qn_node *qn_graph_add_sequences(qn_graph *graph, const char *const *paths, size_
     return add_source(graph, paths, path_count, options->as_stored, &draft, error);
 }
 
-static bool may_separate(char byte)
-{
-    return (unsigned char)byte < 0x80 && byte != '"' && byte != '\n' && byte != '\r';
-}
-
 qn_node *qn_graph_add_rows(qn_graph *graph, const char *const *paths, size_t path_count,
                            const quern_csv_options *options, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_ROWS, .schema = {QUERN_BYTES, QUERN_BYTES, 0}};
-    if (!may_separate(options->separator))
+    if (options->separator && !qn_may_separate(options->separator))
         return refuse(error, "read csv: the separator must be an ASCII byte, no quote and no line break");
     if (options->key_name && !options->header)
         return refuse(error, "read csv: a key by its name needs a header");

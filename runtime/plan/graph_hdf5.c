@@ -38,7 +38,7 @@ static uint64_t field_bytes(const quern_hdf5_field *field)
     if (!field->name || !*field->name)
         return 0;
     if (field->type == QUERN_BYTES)
-        return field->count;
+        return qn_array_field_varies(field) ? sizeof(char *) : field->count;
     return qn_type_is_number(field->type)
                ? (uint64_t)quern_number_bytes(field->type) * (field->count ? field->count : 1)
                : 0;
@@ -52,7 +52,11 @@ static bool measure(qn_array_form *form, qn_error *error)
         if (of_field == 0)
             return refuse(error, "a field has no name, no type that a field can have, or no bytes");
         bytes += of_field;
+        form->varies |= qn_array_field_varies(&form->options.fields[i]);
     }
+    if (form->varies && form->options.record != QUERN_HDF5_ROWS)
+        return refuse(error,
+                      "strings of variable length, as they are, are read in rows: else say how many bytes they have");
     if (bytes > QN_FIELD_BYTES_MAX)
         return refuse(error, "the fields are larger than any record");
     if (form->options.field_count > 0 && form->options.record == QUERN_HDF5_ELEMENTS && bytes > QUERN_FIXED_BYTES_MAX)

@@ -198,6 +198,7 @@ static void options_that_do_not_go_together_are_refused(void)
 {
     quern_context *context = small_splits(0);
     const quern_hdf5_field fields[] = {{"a", QUERN_F64, 100}, {NULL, QUERN_F64, 1}, {"b", QUERN_BYTES, 0}};
+    const quern_hdf5_field open_field[] = {{"b", QUERN_BYTES, QUERN_HDF5_VARIABLE}};
     quern_hdf5_options odd = rows;
     CHECK(quern_read_hdf5(NULL, files, 1, &rows) == NULL);
     check_refused(context, NULL, "NULL");
@@ -221,6 +222,8 @@ static void options_that_do_not_go_together_are_refused(void)
     check_refused(context, &odd, "a field");
     odd.fields = fields + 2;
     check_refused(context, &odd, "a field");
+    odd.fields = open_field;
+    check_refused(context, &odd, "in rows");
     odd.fields = NULL;
     check_refused(context, &odd, "fields");
     const char *none[] = {NULL};

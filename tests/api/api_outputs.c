@@ -223,6 +223,95 @@ static void an_output_is_the_input_of_the_next_job_by_its_directory(void)
     quern_context_destroy(context);
 }
 
+static int keep_eight(const quern_record *in, int *keep_out, void *user)
+{
+    (void)user;
+    *keep_out = in->key.bytes == 8; /* key-1000 and on */
+    return 0;
+}
+
+static int keep_six(const quern_record *in, int *keep_out, void *user)
+{
+    (void)user;
+    *keep_out = in->key.bytes == 6; /* key-10 to key-99, of which there are three or four each */
+    return 0;
+}
+
+static int count_row(const quern_record *row, void *user)
+{
+    char room[64];
+    quern_span field;
+    quern_csv_cursor cursor = {.data = row->value.data, .bytes = row->value.bytes};
+    CHECK(row->key.bytes == 8 && memcmp(row->key.data, "\"a\",\r", 5) == 0);
+    CHECK_SAME(quern_csv_next_field(&cursor, room, &field), 1);
+    CHECK(field.bytes == 8 && memcmp(field.data, row->key.data, 8) == 0);
+    CHECK_SAME(quern_csv_next_field(&cursor, room, &field), 1);
+    CHECK(field.bytes == 1 && (*(const char *)field.data == '3' || *(const char *)field.data == '4'));
+    CHECK_SAME(quern_csv_next_field(&cursor, room, &field), 0);
+    ++*(uint64_t *)user;
+    return 0;
+}
+
+/* Of quotes, separators and a carriage return, which all have to be quoted. */
+static int make_odd(const quern_record *in, quern_record *out, void *user)
+{
+    char *odd = user;
+    memcpy(odd, "\"a\",\r", 5);
+    memcpy(odd + 5, (const char *)in->key.data + in->key.bytes - 3, 3);
+    out->key = quern_bytes(odd, 8);
+    return 0;
+}
+
+static void check_next(quern_context *context, quern_dataset *records, const quern_output_options *options,
+                       const char *name, quern_dataset *(*read)(quern_context *context, const char *const *directory),
+                       quern_each_fn see, uint64_t expected)
+{
+    const char *directory = kit_path("next.%s", name);
+    uint64_t count = 0;
+    quern_write_files(records, directory, options);
+    kit_run(context);
+    quern_collect(read(context, &directory), QUERN_COLLECT_ROOT, see, &count);
+    kit_run(context);
+    if (kit_rank() == 0)
+        CHECK_SAME(count, expected);
+}
+
+static quern_dataset *read_lines(quern_context *context, const char *const *directory)
+{
+    return quern_read_text(context, directory, 1, NULL);
+}
+
+static quern_dataset *read_rows(quern_context *context, const char *const *directory)
+{
+    return quern_read_csv(context, directory, 1, NULL);
+}
+
+static quern_dataset *read_records(quern_context *context, const char *const *directory)
+{
+    quern_fixed_options options = {.struct_size = sizeof options, .record_bytes = 16, .key_bytes = 8};
+    options.schema = (quern_schema){QUERN_BYTES, QUERN_U64, 0, 0};
+    return quern_read_fixed(context, directory, 1, &options);
+}
+
+static void parts_of_every_form_are_the_input_of_the_next_job(void)
+{
+    static char odd[8];
+    quern_context *context = context_with(20000);
+    const quern_schema same = {.key = QUERN_BYTES, .value = QUERN_NONE};
+    const quern_output_options gzip = {.struct_size = sizeof gzip, .compression = QUERN_GZIP},
+                               lz4 = {.struct_size = sizeof lz4, .compression = QUERN_LZ4},
+                               rows = {.struct_size = sizeof rows, .form = QUERN_FORM_CSV},
+                               fixed = {.struct_size = sizeof fixed, .form = QUERN_FORM_FIXED};
+    check_next(context, counts_of(context), &gzip, "gzip", read_lines, count_line, 9000);
+    check_next(context, counts_of(context), &lz4, "lz4", read_lines, count_line, 9000);
+    quern_dataset *long_ones = quern_filter(counts_of(context), keep_eight, NULL);
+    check_next(context, long_ones, &fixed, "fixed", read_records, count_any, 8000);
+    quern_dataset *lines = quern_filter(quern_read_text(context, input, 1, NULL), keep_six, NULL);
+    quern_dataset *odd_ones = quern_reduce_by_key(quern_map(lines, same, make_odd, odd), QUERN_COUNT);
+    check_next(context, odd_ones, &rows, "csv", read_rows, count_row, 90);
+    quern_context_destroy(context);
+}
+
 static int fail_always(const quern_record *in, quern_record *out, void *user)
 {
     (void)in;
@@ -260,10 +349,18 @@ static void options_that_there_are_not_are_refused(void)
 {
     const quern_output_options bad[] = {
         {.struct_size = 0},
-        {.struct_size = sizeof bad[0], .form = (quern_form)3},
+        {.struct_size = sizeof bad[0], .form = (quern_form)4},
         {.struct_size = sizeof bad[0], .compression = (quern_compression)4},
         {.struct_size = sizeof bad[0], .archive = (quern_archive)3},
         {.struct_size = sizeof bad[0], .archive = QUERN_ZIP, .compression = QUERN_ZSTD},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .separator = '"'},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .separator = '\xff'},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .row_separator = '\n'},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_TSV, .separator = ','},
+        {.struct_size = sizeof bad[0], .separator = ';'},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_FIXED, .rows = 1},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .name_count = 1},
+        {.struct_size = sizeof bad[0], .form = QUERN_FORM_CSV, .names = (const char *const[]){NULL}, .name_count = 1},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         quern_context *context = context_with(0);
@@ -272,6 +369,11 @@ static void options_that_there_are_not_are_refused(void)
         quern_context_destroy(context);
     }
     quern_context *context = context_with(0);
+    const quern_output_options rows = {.struct_size = sizeof rows, .form = QUERN_FORM_CSV, .rows = 1};
+    CHECK(quern_write_files(counts_of(context), kit_path("out.bad"), &rows) == QUERN_ERROR_INVALID_PLAN);
+    CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INVALID_PLAN), "QUERN_BYTES");
+    quern_context_destroy(context);
+    context = context_with(0);
     const quern_output_options level = {.struct_size = sizeof level, .compression = QUERN_GZIP, .level = 77};
     quern_write_files(counts_of(context), kit_path("out.level"), &level);
     const char *text = kit_run_fails(context, QUERN_ERROR_OUTPUT);
@@ -289,6 +391,7 @@ int main(int argc, char **argv)
     RUN(archives_have_many_members_and_empty_ones, 60);
     RUN(a_job_that_fails_leaves_no_archive, 60);
     RUN(an_output_is_the_input_of_the_next_job_by_its_directory, 10);
+    RUN(parts_of_every_form_are_the_input_of_the_next_job, 20);
     RUN(options_that_there_are_not_are_refused, 10);
     return kit_finish();
 }

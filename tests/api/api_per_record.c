@@ -565,6 +565,50 @@ static void quantiles_are_exact_and_in_the_order_of_values(void)
     quern_context_destroy(context);
 }
 
+static int number_fixed(const quern_record *in, quern_record *out, void *user)
+{
+    (void)user;
+    out->value = in->key;
+    return 0;
+}
+
+/* Of the numbers 1 … count the quantile of a decimal p / whole is its own place, ceil(p * count / whole), which integers give. */
+static void check_decimal_quantiles(uint64_t count, uint64_t whole)
+{
+    quern_context *context = context_with(3000);
+    uint64_t *numbers = malloc(count * sizeof *numbers);
+    double *fractions = malloc((whole + 1) * sizeof *fractions);
+    kit_text expected = {0};
+    char name[64];
+    snprintf(name, sizeof name, "out.decimals.%" PRIu64 ".%" PRIu64, count, whole);
+    for (uint64_t i = 0; i < count; i++)
+        numbers[i] = i + 1;
+    for (uint64_t p = 0; p <= whole; p++) {
+        uint64_t place = (p * count + whole - 1) / whole;
+        fractions[p] = (double)p / (double)whole;
+        kit_put(&expected, "%" PRIu64 "\t%" PRIu64 "\n", place > 0 ? place : 1, p);
+    }
+    quern_memory_array array = {.count = quern_context_rank(context) == 0 ? count : 0, .key = numbers};
+    quern_dataset *keys = quern_read_memory(context, (quern_schema){QUERN_U64, QUERN_NONE, 0, 0}, &array, 1);
+    quern_dataset *values = quern_map(keys, (quern_schema){QUERN_U64, QUERN_U64, 0, 0}, number_fixed, NULL);
+    quern_write_text(quern_quantiles(values, fractions, whole + 1), kit_path(name));
+    kit_run(context);
+    kit_check_output(kit_path(name), &expected, true);
+    kit_free(&expected);
+    free(fractions);
+    free(numbers);
+    quern_context_destroy(context);
+}
+
+static void quantiles_of_decimal_fractions_are_those_of_the_decimals(void)
+{
+    static const uint64_t counts[] = {1, 7, 10, 50, 99, 100, 1000, 4093, 10000};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        check_decimal_quantiles(counts[i], 1000);
+    check_decimal_quantiles(100, 100);
+    check_decimal_quantiles(1000, 3);
+}
+
 static void quantiles_of_nothing_are_none_and_bad_fractions_are_refused(void)
 {
     static const double bad[] = {-0.1, 1.1, NAN};
@@ -616,6 +660,7 @@ int main(int argc, char **argv)
     RUN(keys_and_values_that_do_not_fit_are_refused, 10);
     RUN(histograms_count_each_value_in_its_bin, 10);
     RUN(quantiles_are_exact_and_in_the_order_of_values, 20);
+    RUN(quantiles_of_decimal_fractions_are_those_of_the_decimals, 30);
     RUN(quantiles_of_nothing_are_none_and_bad_fractions_are_refused, 20);
     RUN(bounds_that_do_not_ascend_are_refused, 10);
     return kit_finish();

@@ -193,6 +193,12 @@ def report_adds_up(t, path, n):
         if name.startswith("even_") and number == 0:
             load = stage["load"]["busiest_to_mean"]
             t.check(load <= 1.2, "%s: the busiest of %s ranks has %.3f of the mean" % (where, n, load))
+        if name.startswith("even_") and number == 1 and total(stage["ranks"], "end_records"):
+            pairs = [rank["end_records"] for rank in stage["ranks"]]
+            t.check(max(pairs) <= 1.25 * sum(pairs) / len(pairs), "%s: the ranks made pairs: %s" % (where, pairs))
+        if name.startswith("nearly_even_") and number == 0:
+            load = stage["load"]["busiest_to_mean"]
+            t.check(load <= 1.3, "%s: the busiest of %s ranks has %.3f of the mean" % (where, n, load))
         if stage["end"] == "iterate links" and total(stage["ranks"], "owned_records") >= 100000:
             load = stage["load"]["busiest_to_mean"]
             t.check(load <= 1.2, "%s: the busiest of %s ranks has %.3f of the mean" % (where, n, load))

@@ -128,13 +128,17 @@ def readers(context, directory):
         with open(path + "/c.bin", "wb") as file:
             file.write(numpy.arange(12, dtype="<u4").tobytes())
     COMM.Barrier()
-    rows = context.read_csv(path + "/a.csv", header=True, key_name="k").collect()
+    table_of = context.read_csv(path + "/a.csv", header=True, key_name="k")
+    rows = table_of.collect()
+    table_of.write_files(path + "-table", form=quern.FORM_CSV, one_file=True, separator=";", rows=True, names=["k", "v;w"])
     reads = context.read_sequences([path + "/b.fa"]).collect()
     structs = context.read_fixed(path + "/c.bin", 12, (quern.U32, numpy.dtype([("a", "<u4"), ("b", "<u4")]))).collect()
     files = context.read_files(path).keys().collect()
     places = context.read_text(path + "/a.csv", value=quern.TEXT_OFFSET).collect()
     context.run()
     same(rows.records, [(b"x", b'x,"1,2"'), (b"y", b"y,3")])
+    with open(path + "-table/part-00000", "rb") as file:
+        same(file.read(), b'k;"v;w"\r\nx;1,2\r\ny;3\r\n')
     same(reads.records, [(b"one", b"ACGTAC"), (b"two", b"GG")])
     same((structs.keys.tolist(), structs.values["b"].tolist()), ([0, 3, 6, 9], [2, 5, 8, 11]))
     same(files.records, [os.fsencode(path + name) for name in ("/a.csv", "/b.fa", "/c.bin")])

@@ -54,6 +54,9 @@ static void print_members(void)
     MEMBER(quern_hdf5_write_options, chunk_rows)
     MEMBER(quern_hdf5_write_options, like_type)
     MEMBER(quern_output_options, archive)
+    MEMBER(quern_output_options, names)
+    MEMBER(quern_output_options, separator)
+    MEMBER(quern_output_options, row_no_quotes)
     MEMBER(quern_aggregation, merge)
     MEMBER(quern_aggregation, schema)
     MEMBER(quern_sort_options, user)
@@ -105,6 +108,7 @@ static void print_members(void)
     X(QUERN_FORM_TEXT)                                                                                                 \
     X(QUERN_FORM_CSV)                                                                                                  \
     X(QUERN_FORM_FIXED)                                                                                                \
+    X(QUERN_FORM_TSV)                                                                                                  \
     X(QUERN_NOT_COMPRESSED)                                                                                            \
     X(QUERN_GZIP)                                                                                                      \
     X(QUERN_ZSTD)                                                                                                      \

@@ -5,8 +5,10 @@
 A case is the arguments of hdf5_dump, the files, whether the order counts, and the lines. Run by the Python that has h5py, which need not be the
 one that runs the tests.
 """
+import fractions
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -150,6 +152,19 @@ def compounds(m):
     m.case(["-r", "rows"] + fields, "/table", ["compounds.h5"], lines, True)
     lines = ["%d\t%s" % (i, x.tobytes().hex()) for i, x in enumerate(packed.reshape(30, 30))]
     m.case(["-r", "rows"] + fields, "/grid", ["compounds.h5"], lines, True)
+    texts = [b"n" * (i % 40) for i in range(900)]
+    notes = numpy.zeros(900, dtype=[("name", h5py.string_dtype()), ("id", "<i4"), ("tail", h5py.string_dtype())])
+    notes["name"], notes["id"], notes["tail"] = texts, data["id"], texts[::-1]
+    with m.file("notes.h5") as f:
+        f.create_dataset("notes", data=notes, chunks=(77,), compression="gzip")
+        f["grid"] = notes.reshape(30, 30)
+    lines = ["%d\t%s" % (i, (texts[i] + b"\0" + numpy.int64(data["id"][i]).tobytes() + texts[899 - i] + b"\0").hex())
+             for i in range(900)]
+    m.case(["-r", "rows", "-f", "name:bytes:any", "-f", "id:i64", "-f", "tail:bytes:any"], "/notes", ["notes.h5"], lines, True)
+    lines = ["%d\t%s" % (i, (texts[i] + b"\0" + texts[899 - i].ljust(39, b"\0")).hex()) for i in range(900)]
+    m.case(["-r", "rows", "-f", "name:bytes:any", "-f", "tail:bytes:39"], "/notes", ["notes.h5"], lines, True)
+    m.case(["-r", "rows", "-f", "name:bytes:any"], "/notes", ["notes.h5"],
+           ["%d\t%s" % (i, text.hex()) for i, text in enumerate(texts)], True)
     m.case(["-r", "elements", "-f", "i:f64"], "/complex", ["compounds.h5"], elements(data["z"].imag, "f64"), True)
 
 
@@ -273,9 +288,56 @@ def statistics(m):
         json.dump(lines, f)
 
 
+def exact_figures(column):
+    """Count, minimum, maximum, mean, deviation and NaNs, and by how much the mean may be off; by fractions where all is finite."""
+    numbers, nans = [float(x) for x in column if x == x], int(numpy.isnan(column).sum())
+    if not numbers:
+        return [0, "nan", "nan", "nan", "nan", nans, 0]
+    ordered = sorted(numbers, key=lambda x: (x, math.copysign(1, x)))
+    mean, deviation, off = math.nan, math.nan, 0
+    if all(math.isfinite(x) for x in numbers):
+        exact = [fractions.Fraction(x) for x in numbers]
+        mean = sum(exact) / len(exact)
+        square = sum((x - mean) ** 2 for x in exact) / len(exact)
+        deviation = float(fractions.Fraction(math.isqrt(int(square * 2 ** 2400)), 2 ** 1200))
+        off, mean = max(abs(x) for x in numbers) * 2.0 ** -78, float(mean)
+    elif not (math.inf in numbers and -math.inf in numbers):
+        mean = ordered[0] if ordered[0] == -math.inf else math.inf
+    return [len(numbers)] + [repr(x) for x in (ordered[0], ordered[-1], mean, deviation)] + [nans, off]
+
+
+def extremes(m):
+    """Columns on which sums of doubles go wrong; the same rows backwards; and a table."""
+    biggest = sys.float_info.max
+    columns = [[math.inf, 1, 2], [-math.inf, 1], [math.inf, -math.inf, 1], [math.inf], [1.5e308] * 3, [biggest, -biggest, biggest],
+               [0.0, -0.0, 1e200], [1e300, 1e280, 1, -1e300, -1e280], [0.0, -0.0], [-0.0, -0.0], [5e-324, 1e-323, 0],
+               [1, 1 + 2.0 ** -52], [1e200, 1e-200, 3], [math.nan], [7.0], [1e16 + 2 * (i % 3) for i in range(900)],
+               [1 / 3] * 700, list(m.rng.standard_normal(1500) * 10.0 ** m.rng.integers(-300, 300, 1500))]
+    data = numpy.full((1600, len(columns)), numpy.nan)
+    for i, column in enumerate(columns):
+        data[m.rng.permutation(len(data))[:len(column)], i] = column
+    kind = numpy.dtype([("name", "S5"), ("x", "<f4"), ("n", ">i2"), ("note", h5py.string_dtype()), ("grid", "<u2", (2, 2)), ("flag", "?")])
+    table = numpy.zeros(3001, dtype=kind)
+    table["name"], table["note"] = b"n", [b"some " * (i % 4) for i in range(len(table))]
+    table["x"], table["n"] = m.rng.standard_normal(len(table)) * 1e9, m.rng.integers(-300, 300, len(table))
+    table["grid"], table["flag"] = m.rng.integers(0, 9, (len(table), 2, 2)), m.rng.integers(0, 2, len(table))
+    with m.file("extremes.h5") as f:
+        f.create_dataset("d", data=data, chunks=(100, 3))
+        f.create_dataset("backwards", data=data[::-1], chunks=(70, 5))
+        f.create_dataset("t", data=table, chunks=(90,))
+        f["names"] = table[["name"]]
+        f["many"] = numpy.zeros(2, dtype=[("f%d" % i, "<i4") for i in range(65)])
+    of_table = [["x", table["x"]], ["n", table["n"]]] + [["grid[%d]" % i, table["grid"].reshape(-1, 4)[:, i]] for i in range(4)] + \
+        [["flag", table["flag"]]]
+    cases = {"d": [[str(i)] + exact_figures(c) for i, c in enumerate(data.T)],
+             "t": [[name] + exact_figures(numpy.asarray(c, "f8")) for name, c in of_table]}
+    with open(m.path("extremes.json"), "w") as f:
+        json.dump(cases, f)
+
+
 def main():
     maker = Maker(sys.argv[1])
-    for make in (layouts, numbers, strings, compounds, groups, others, elsewhere, damaged, statistics):
+    for make in (layouts, numbers, strings, compounds, groups, others, elsewhere, damaged, statistics, extremes):
         make(maker)
     with open(maker.path("cases.json"), "w") as f:
         json.dump(maker.cases, f)

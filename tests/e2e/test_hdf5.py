@@ -84,6 +84,8 @@ REFUSED = (
     (["-r", "elements", "-f", "a:f64"], "/table", "compounds.h5", ("/table", "no field 'a'")),
     (["-r", "elements", "-f", "place:f64"], "/table", "compounds.h5", ("/table", "'place'", "3 numbers")),
     (["-r", "elements", "-f", "name:bytes:6"], "/table", "compounds.h5", ("/table", "'name'", "strings of 7 bytes")),
+    (["-r", "rows", "-f", "name:bytes:any"], "/table", "compounds.h5", ("/table", "'name'", "strings of fixed length")),
+    (["-r", "rows", "-f", "name:bytes:any"], "/grid", "notes.h5", ("/grid", "rows of several elements")),
     (["-r", "rows"], "/lzf", "compounds.h5", ("/lzf", "filter 'lzf'")),
     (["-r", "rows"], "/d", "truncated.h5", ("truncated file",)),
     (["-r", "rows"], "/d", "empty.h5", ("no HDF5 file", "empty")),
@@ -125,6 +127,45 @@ def h5stat_says_of_columns_what_numpy_says(t):
     t.fail(2, "--dataset", "/e", t.path("h5", "statistics.h5"), naming=("/e", "statistics.h5"))
     run = t.run(2, t.path("h5", "statistics.h5"))
     t.check(run.status == 2 and b"usage: h5stat" in run.stderr, "usage expected", run)
+
+
+def is_as_said(got, right):
+    """A line of h5stat: the same bounds and counts, and mean and deviation to the last digits."""
+    name, count, low, high, mean, deviation, nans, off = right
+    bounds = [got[:2] + got[6:], [repr(float(x)) for x in got[2:4]]] == [[name, str(count), str(nans)], [low, high]]
+    near = [repr(float(a)) == b or abs(float(a) - float(b)) <= 4e-16 * abs(float(b)) + more
+            for a, b, more in ((got[4], mean, off), (got[5], deviation, 0))]
+    return bounds and all(near)
+
+
+@test
+def h5stat_is_right_of_infinities_and_of_huge_tiny_and_cancelling_numbers(t):
+    make(t)
+    t.use("h5stat")
+    path, expected = t.path("h5", "extremes.h5"), load_json(t.path("h5", "extremes.json"))
+    whole = t.succeed(None, "--dataset", "d", path).stdout
+    lines = [line.split("\t") for line in whole.decode().splitlines()]
+    wrong = [(got, right) for got, right in zip(lines, expected["d"]) if not is_as_said(got, right)]
+    t.check(not wrong and len(lines) == len(expected["d"]), "wrong are %s" % wrong)
+    for n, dataset in ((2, "d"), (3, "d"), (None, "backwards"), (3, "backwards")):
+        run = t.succeed(n, "--quern-split-bytes=9999", "--dataset", dataset, path)
+        t.check(run.stdout == whole, "%s on %s ranks gives other digits" % (dataset, n), run)
+
+
+@test
+def h5stat_says_of_a_table_each_field_by_its_name(t):
+    make(t)
+    t.use("h5stat")
+    path, expected = t.path("h5", "extremes.h5"), load_json(t.path("h5", "extremes.json"))
+    for n in (None, 2, 3):
+        run = t.succeed(n, "--quern-split-bytes=9999", "--dataset", "t", path)
+        lines = [line.split("\t") for line in run.stdout.decode().splitlines()]
+        wrong = [(got, right) for got, right in zip(lines, expected["t"]) if not is_as_said(got, right)]
+        t.check(not wrong and len(lines) == len(expected["t"]), "wrong are %s" % wrong, run)
+    whole = t.succeed(2, "--all", "--dataset", "t", path).stdout.split(b"\t")
+    t.check(whole[:2] == [b"0", b"%d" % sum(line[1] for line in expected["t"])], "--all says %s" % whole)
+    t.fail(2, "--dataset", "names", path, naming=("extremes.h5", "no field that is a number"))
+    t.fail(None, "--dataset", "many", path, naming=("extremes.h5", "64 fields"))
 
 
 if __name__ == "__main__":

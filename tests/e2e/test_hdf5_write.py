@@ -292,8 +292,8 @@ def h5sort_names_what_it_cannot_sort(t):
                (["--dataset", "t", "--by", "grid", tables[0]], ("table0.h5", "array")),
                (["--dataset", "u", "--by", "x", tables[0]], ("table0.h5", "no such dataset")),
                (["--dataset", "a/m", "--by", "4", matrix], ("matrix.h5", "column")),
-               (["--dataset", "lists", "--by", "0", matrix], ("matrix.h5", "fixed length")),
-               (["--dataset", "nested", "--by", "a", matrix], ("matrix.h5", "a", "fixed length")),
+               (["--dataset", "lists", "--by", "0", matrix], ("matrix.h5", "neither compounds nor numbers")),
+               (["--dataset", "nested", "--by", "a", matrix], ("matrix.h5", "a", "neither a number")),
                (["--dataset", "t", "--by", "x", tables[0], matrix], ("matrix.h5", "no such dataset")),
                (["--dataset", "t", "--by", "x", t.path("absent.h5")], "absent.h5"))
     for i, (args, naming) in enumerate(refused):
@@ -303,6 +303,24 @@ def h5sort_names_what_it_cannot_sort(t):
             t.no_output(out, run)
     run = t.run(2, "--by", "x", tables[0])
     t.check(run.status == 2 and b"usage: h5sort" in run.stderr, "usage expected", run)
+
+
+@test
+def h5sort_ends_on_all_ranks_where_one_of_them_cannot_open_the_files(t):
+    case = make(t, "sorts.json")["by_x"]
+    t.use("h5sort")
+    os.mkdir(t.path("elsewhere"))
+    program, file = t.program, os.path.basename(case["files"][0])
+    for blind, naming in ((0, (file, "cannot read")), (1, None)):  # the rank that stands where there is no such file
+        t.program = t.write("blind%d" % blind, b"#!/bin/sh\n[ $OMPI_COMM_WORLD_RANK = %d ] && cd '%s'\nexec '%s' \"$@\"\n" % (
+            blind, os.fsencode(t.path("elsewhere")), os.fsencode(program)))
+        os.chmod(t.program, 0o755)
+        out, began = t.path("blind%d.h5" % blind), time.monotonic()
+        run = t.start(3, *case["args"], "-o", out, file, cwd=t.path("in")).wait(40)
+        t.check(time.monotonic() - began < 30, "it did not end within 30 s", run)
+        if naming:
+            t.check(run.status == 1 and all(os.fsencode(x) in run.stderr for x in naming), "another failure", run)
+        t.check((run.status == 0) == os.path.exists(out), "the output and the status do not agree", run)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,26 @@ def a_job_ends_when_it_is_asked_to_with_and_without_a_checkpoint(t):
 
 
 @test
+def the_time_that_is_left_is_as_this_attempt_takes(t):
+    saved = ("--quern-checkpoint", t.path("saved"), "--quern-resume=on")
+    status = lambda: load_json(t.path("job/status.json"))
+    running = slowly(t, 2, *saved)
+    t.check(wait_until(lambda: status()["stage"]["tasks_done"] > 20, 60), "it does not work")
+    quern(t, 0, "cancel", "job")
+    running.wait()
+    running = t.start(2, "slow", t.path("out1"), t.path("out2"), t.path("input"), "--quern-split-bytes=32K", "--quern-job", t.path("job"), *saved)
+    t.check(wait_until(lambda: works(t.path("job")) and status()["stage"]["bytes_done"] > status()["stage"]["bytes_before"], 30), "it does not go on")
+    first = status()["stage"]
+    said, now = quern(t, 0, "top", "--once", "job") + quern(t, 0, "status", "job"), status()["stage"]
+    t.check(now["bytes_before"] > 20 * 32000, str(now))
+    least = first["seconds"] * (now["bytes"] - now["bytes_done"]) / (now["bytes_done"] - now["bytes_before"]) - 1
+    for left in re.findall(r"about (?:(\d+):(\d\d):(\d\d)|(\d+) s) to go", said):
+        t.check(int(left[3] or 0) + int(left[0] or 0) * 3600 + int(left[1] or 0) * 60 + int(left[2] or 0) >= least, "%s: at least %.0f s of %s" % (left, least, now))
+    t.check(said.count(" to go") == 2, said)
+    running.kill()
+
+
+@test
 def a_job_of_many_runs_lives_between_them(t):
     points = t.write("points", b"".join(b"%d\n" % i for i in range(20000)))  # centres on a line move for hundreds of runs
     t.use("kmeans")

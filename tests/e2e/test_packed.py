@@ -4,11 +4,16 @@
 
 Of splits and ways to write an archive each comes by default, with --slow each with each.
 """
+import io
 import json
+import lzma
 import os
 import random
+import struct
 import subprocess
 import tarfile
+import zipfile
+import zlib
 
 from harness import count_words, main, test
 
@@ -174,6 +179,45 @@ def a_bomb_is_refused(t):
     t.fail(2, "-o", t.new_output(), path, naming=[path, "10000 times"])
 
 
+def zip_of_copies(plain, count, shift):
+    """Entries that all say the same bytes; the directory is said to be `shift` bytes before where it is."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(plain) + packer.flush()
+    about = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0x21, zlib.crc32(plain), len(packed), len(plain), 1, 0)
+    member = b"PK\3\4" + about + b"a" + packed
+    entries = (b"PK\1\2" + struct.pack("<H", 20) + about + bytes(14) + b"a") * count
+    return member + entries + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, count, count, len(entries), len(member) - shift, 0)
+
+
+def zip_of_xz(plain, said_bytes):
+    """A member that is packed by xz, and says so many bytes."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("a", lzma.compress(plain))
+    data = bytearray(made.getvalue())
+    for begin, method_at in ((0, 8), (data.rindex(b"PK\1\2"), 10)):
+        struct.pack_into("<H", data, begin + method_at, 95)
+        struct.pack_into("<I", data, begin + method_at + 6, zlib.crc32(plain))
+        struct.pack_into("<I", data, begin + method_at + 14, said_bytes)
+    return bytes(data)
+
+
+@test
+def members_that_overlap_or_want_much_memory_are_refused(t):
+    plain = b"one two\n" * 1000
+    t.count(1, [t.write("once.zip", zip_of_copies(plain, 1, 0))], expected=count_words(plain))
+    for shift in (0, 1):
+        t.fail(1, "-o", t.new_output(), t.write("overlap.zip", zip_of_copies(plain, 30, shift)), naming="overlap")
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a", plain)
+    good = made.getvalue()
+    wide = good[:36] + struct.pack("<I", 0x7fffffff) + good[40:]  # the dictionary
+    t.count(2, [t.write("lzma.zip", good), t.write("xz.zip", zip_of_xz(plain, len(plain)))], expected=count_words(plain, plain))
+    for name, content in (("wide.zip", wide), ("wide.zip.gz", run("gzip", "-c", stdin=good)), ("wide-xz.zip", zip_of_xz(plain, 0x30000000))):
+        t.fail(1, "-o", t.new_output(), t.write(name, content), naming=[name, "128 MiB"])
+
+
 @test
 def encrypted_and_lying_members_are_errors(t):
     rng = random.Random(9)
@@ -208,6 +252,11 @@ def what_quern_packs_is_read_as_the_files_were(t):
         run("unzip", "-tqq", t.path("packed.zip"))
         for n, split in launches if t.options.slow else launches[i::2]:
             t.count(n, [t.path("packed.zip")], "--quern-split-bytes=%d" % split, expected=expected)
+    os.symlink("one", t.path("tree", "named"))
+    linked = quern(t, "pack", "-o", "linked.zip", "tree/named")
+    t.check(linked.returncode == 0 and run("unzip", "-p", t.path("linked.zip")) == files["one"], "a named link: %r" % linked.stderr)
+    os.symlink("nowhere", t.path("dangling"))
+    t.check(quern(t, "pack", "-o", "linked.zip", "dangling").returncode == 1, "a link to nothing was left out")
     again = quern(t, "pack", "-o", "tree/itself.zip", "tree")
     t.check(again.returncode == 0 and "tree/itself.zip" not in run("unzip", "-Z1", t.path("tree/itself.zip")).decode(),
             "an archive was put into itself")
@@ -361,6 +410,53 @@ def truncated_and_damaged_ones_are_errors_that_name_them(t):
     with open(t.path("whole.zip"), "rb") as file:
         whole = file.read()
     t.fail(2, "-o", t.new_output(), t.write("cut.zip", whole[:len(whole) // 2]), naming="cut.zip")
+
+
+@test
+def what_was_cut_between_members_or_blocks_is_truncated_and_can_pass(t):
+    words = text(random.Random(13), 9000)
+    t.write("both/a", words)
+    t.write("both/b", words)
+    run("tar", "-cf", t.path("whole.tar"), "-b1", "a", "b", cwd=t.path("both"))
+    with tarfile.open(t.path("whole.tar")) as archive:
+        second = archive.getmember("b").offset
+    with open(t.path("whole.tar"), "rb") as file:
+        tar = file.read()
+    block = run("bgzip", "-c", stdin=words)
+    empty = run("bgzip", "-c", stdin=b"")
+    for name, cut, end in (("cut.tar", tar[:second], b"\0" * 1024), ("cut.tar.gz", run("gzip", "-c", stdin=tar[:second]), None),
+                           ("cut.tar.zst", run("zstd", "-c", stdin=tar[:second]), None), ("cut.bgzf", block[:-len(empty)], empty)):
+        path = t.write(name, cut)
+        t.fail(2, "-o", t.new_output(), path, naming=[path, "truncated"])
+        t.count(2, [path], "--quern-bad-records=skip:1", expected=count_words(words))
+        if end:
+            t.count(2, [t.write(name, cut + end)], "--quern-split-bytes=5000", expected=count_words(words))
+    t.count(2, [t.path("whole.tar"), t.write("empty.tar", b""), t.write("lone.tar", tar[:-512])], expected=count_words(*[words] * 4))
+    both = t.write("both.gz", block + run("gzip", "-c", stdin=words) + block + b"\0" * 100)
+    for split in (100000, 3000):
+        t.count(2, [both], "--quern-split-bytes=%d" % split, expected=count_words(*[words] * 3))
+
+
+@test
+def every_example_gives_the_same_answer_of_packed_files(t):
+    """Packed in place, since an index names its files."""
+    rng = random.Random(15)
+    edges = b"".join(b"%d %d\n" % (rng.randrange(300), rng.randrange(300)) for _ in range(3000))
+    sums = b"".join(b"k%d\t%d\n" % (rng.randrange(200), rng.randrange(-99, 999)) for _ in range(3000))
+    points = b"".join(b"%d %d\n" % (rng.randrange(99), rng.randrange(99)) for _ in range(900))
+    where = os.path.dirname(t.program)
+    for name, data, packer, options in (("invertedindex", text(rng, 3000), ["bgzip", "-c"], []), ("groupsum", sums, ["pigz", "-c"], []),
+                                        ("pagerank", edges, ["xz", "-c"], ["--iterations=3"]), ("components", edges, ["lz4", "-c"], []),
+                                        ("join", sums, ["zstd", "-c"], None), ("kmeans", points, ["bzip2", "-c"], ["--k=3"])):
+        t.program = os.path.join(where, name)
+        path, answers = t.path("input"), []
+        for content in (data, run(*packer, stdin=data)):
+            t.write("input", content)
+            given = ["--left", path, "--right", path] if options is None else options + [path]
+            out = [] if name == "kmeans" else ["-o", t.new_output()]
+            done = t.succeed(2, *out, *given, "--quern-split-bytes=3000")
+            answers.append(t.committed(out[1], done) if out else done.stdout)
+        t.check(answers[0] == answers[1] and answers[0], "%s: another answer of what is packed" % name)
 
 
 @test

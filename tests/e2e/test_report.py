@@ -160,6 +160,61 @@ def what_failed_or_was_killed_has_a_page(t):
 
 
 @test
+def a_failure_at_the_begin_is_not_covered_by_the_report_of_another_job(t):
+    directory, _ = job(t, 2)
+    path = t.path("input")
+    for number, (options, text) in enumerate(((("--quern-report", t.path("no/where")), "cannot write the report"),
+                                              (("--quern-checkpoint", path), "cannot use"))):
+        t.check(job(t, 2)[0] and load_json(t.path("job/report.json"))["status"] == "QUERN_OK", "it did not succeed")
+        run = t.fail(2, path, "--quern-job", directory, *options, naming=text)
+        said = quern(t, 0, "report", directory)
+        t.check("The run failed, " in said and text in said, said, run)
+        t.check(text.encode() in read_file(t.path("job/report.html")) and text in str(load_json(t.path("job/status.json"))), "the page or the status", run)
+        t.check(number == 0 or load_json(t.path("job/report.json"))["ranks"] == [], "the report", run)
+    drawn(t, t.path("job/report.html"))
+    metrics(t, t.path("job/metrics.prom"))
+    job(t, 2)
+    t.program = os.path.join(os.path.dirname(t.options.wordcount), "..", "tests", "e2e", "resumed_job")
+    running = t.start(2, "slow", t.path("out1"), t.path("out2"), path, "--quern-split-bytes=32K", "--quern-job", directory)
+    status = t.path("job/status.json")
+    t.check(wait_until(lambda: load_json(status)["stage"], 30), "it does not work")
+    left = {name for name in os.listdir(directory) if name in ("report.html", "trace.json", "metrics.prom")}
+    t.check(not left and not os.path.getsize(t.path("job/report.json")), "of the job before: %s" % left)
+    running.kill()
+
+
+@test
+def what_an_attempt_saved_keeps_its_report_until_the_next_has_one(t):
+    t.program = os.path.join(os.path.dirname(t.options.wordcount), "..", "tests", "e2e", "resumed_job")
+    path, status = t.write("input", TEXT * 4), t.path("job/status.json")
+    words = ("slow", t.path("out1"), t.path("out2"), path, "--quern-split-bytes=32K", "--quern-job", t.path("job"), "--quern-checkpoint",
+             t.path("saved"), "--quern-resume=on")
+    for attempt in range(2):
+        running = t.start(2, *words)
+        t.check(wait_until(lambda: os.path.exists(status) and load_json(status)["state"] == "running" and load_json(status)["stage"], 30), "it does not work")
+        t.check(os.path.exists(t.path("job/report.html")) == (attempt > 0), "the report of attempt %d" % attempt)
+        quern(t, 0, "cancel", "job")
+        running.wait()
+
+
+@test
+def why_an_attempt_failed_is_kept_though_another_succeeded(t):
+    path = t.write("input", b"a b\n" * 1000)
+    once = "if mkdir %s 2>/dev/null; then cat >/dev/null; echo it broke %s >&2; exit 3; fi; cat"
+    t.program = t.options.quern
+    run = t.run(None, "stream", "-n", "2", "-o", t.path("out"), "--shell", "--map", once % (t.path("one"), "here"), "--reduce",
+                once % (t.path("other"), "there"), path, "--quern-job=" + t.path("job"), "--quern-progress=on")
+    t.check(run.status == 0, "it did not succeed", run)
+    report, log = load_json(t.path("job/report.json")), read_file(t.path("job/log"))
+    failed = report["failed_attempts"]
+    t.check(len(failed) == 1 and "it broke here" in failed[0].pop("reason"), str(report["failed_attempts"]), run)
+    t.check(failed[0].pop("rank") in (0, 1) and failed[0] == {"stage": 1, "task": 0, "attempt": 1}, str(failed), run)
+    t.check(log.count(b"it broke here") == log.count(b"it broke there") == 1, "the log: %s" % log, run)
+    t.check(len(re.findall(rb"^quern: stage 1 of .*task 0 failed on rank . \(attempt 1\): .*it broke here", run.stderr, re.M)) == 1, "no line", run)
+    t.check("it broke here" in drawn(t, t.path("job/report.html")), "the page", run)
+
+
+@test
 def the_timeline_of_every_rank_adds_up(t):
     for n in (None, 1, 2, 3, 7):
         directory, run = job(t, n, "--quern-memory=%dM" % (64 * (n or 1)), "-o", t.new_output(), name="job%s" % n)
@@ -243,6 +298,26 @@ def the_metrics_are_those_of_the_report(t):
         t.check(abs(found["quern_state_seconds", 'state="%s"' % name] - sum(rank["state_seconds"][name] for rank in report["ranks"])) < 1e-3, name, run)
     t.fail(2, "/nowhere", "--quern-job", t.path("failed"), naming="/nowhere")
     t.check(metrics(t, t.path("failed/metrics.prom"))["quern_run_ok", None] == 0, "it failed")
+
+
+@test
+def the_dashboard_asks_for_metrics_that_there_are(t):
+    report = simulated(2)
+    report["memory_source"] = "cgroup v2"  # an alert
+    found = metrics(t, os.path.join(pages_of(t, report)[0], "metrics.prom"))
+    labels = {name: set(re.findall(r'([a-z_]+)="', of or "")) for name, of in found}
+    asked = []
+    json.loads(read_file(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "howto", "grafana-dashboard.json")),
+               object_hook=lambda one: asked.append(one["expr"]) if "expr" in one else None)
+    t.check(len(asked) > 5, "questions: %s" % asked)
+    for question in asked:
+        names = set(re.findall(r"\bquern_[a-z_]+\b(?!\()", question))
+        for group, end in re.findall(r"quern_\(([a-z|]+)\)(_[a-z]+)", question):
+            names |= {"quern_" + one + end for one in group.split("|")}
+        names -= {"quern_"}
+        t.check(names and names <= set(labels), "%s: there are no %s" % (question, names - set(labels)))
+        by = {label for list_ in re.findall(r"by \(([^)]*)\)", question) for label in list_.split(", ")} - {"instance"}  # Prometheus adds that
+        t.check(all(by <= labels[name] for name in names), "%s: no labels %s" % (question, by))
 
 
 @test
@@ -348,15 +423,54 @@ def what_is_striking_is_an_alert(t):
         report["ranks"][0]["attempts_failed"] = 3
         report["memory_source"] = "cgroup v2"
         report["recoveries"] = [{"lost_ranks": [3], "lost_count": 1, "survivors": 8, "seconds": 1.0, "from_checkpoint": True}]
-        report["alerts"] = [{"kind": "silent rank", "text": "rank 3 has not run"}, {"kind": "straggler", "text": "of before"}]
+        report["alerts"] = [{"kind": "silent rank", "text": "rank 3 has not run"}, {"kind": "straggler", "text": "of before"},
+                            {"kind": "disk", "text": "the scratch file system of node00000 came to be 97 % full, of before"},
+                            {"kind": "disk", "text": "the scratch file system of node00007 came to be 96 % full"}, {"kind": "disk", "text": "another"}]
     report = simulated(8)
     crowded(report)
     _, said = pages_of(t, report)
     for text in ("oversubscribed core: 2 ranks on node00000 share core 0", "disk: the scratch file system of node00000 is 99 % full", "memory: the ranks on node00000 came to need",
-                 "failed attempts: 3", "budget cut: ", "lost ranks: 1", "silent rank: rank 3 has not run"):
+                 "file system of node00007 came to be 96", "disk: another", "failed attempts: 3", "budget cut: ", "lost ranks: 1", "silent rank: rank 3 has not run"):
         t.check(said.count(text) == 1, "%s in %s" % (text, said))
     t.check("of before" not in said, said)
     t.check("  " not in pages_of(t, simulated(8))[1], "there are alerts of a job that has nothing")
+
+
+def dealt_in_turn(ranks, nodes):
+    """As launchers with --map-by node, or srun with cyclic, place them."""
+    report = simulated(ranks)
+    for rank in report["ranks"]:
+        rank.update(node=rank["rank"] % nodes, host="node%05d" % (rank["rank"] % nodes))
+    return report
+
+
+@test
+def ranks_that_are_dealt_out_in_turn_are_judged_by_their_nodes(t):
+    report = dealt_in_turn(8, 2)
+    waits_in(report, 0.4)
+    for rank in report["ranks"]:
+        rank.update(peak_rss_bytes=(20 << 30) - (rank["node"] << 33), scratch_free_bytes=10 ** 10, core_sharers=2 - rank["node"],
+                    processors_allowed=(1.5, 4.0)[rank["node"]])
+    directory, said = pages_of(t, report)
+    for text in ("memory: the ranks on node00000 came to need", "disk: the scratch file system of node00000 is", "disk: the scratch file system of node00001 is",
+                 "oversubscribed core: 2 ranks on node00000", "processor quota: 4 ranks on node00000 share 1.50 processors"):
+        t.check(said.count(text) == 1, "%s in %s" % (text, said))
+    t.check("memory: the ranks on node00001" not in said and "quota: 4 ranks on node00001" not in said, said)
+    t.check('"bound_by":"oversubscribed cores"' in read_file(os.path.join(directory, "report.html")).decode(), said)
+    names = [event["pid"] for event in events(t, os.path.join(directory, "trace.json")) if event["name"] == "process_name"]
+    t.check(sorted(names) == [0, 1, 2], "processes of the trace: %s" % names)
+    report = dealt_in_turn(8, 2)
+    for rank in report["ranks"]:
+        rank["processors_allowed"] = 1.5
+    waits_in(report, 0.4)
+    directory, said = pages_of(t, report)
+    t.check('"bound_by":"oversubscribed cores"' in read_file(os.path.join(directory, "report.html")).decode(), said)
+    report = dealt_in_turn(1000, 4)
+    for rank in report["ranks"]:
+        rank.update(scratch_free_bytes=10 ** 10, core_sharers=2)
+    report["memory_source"] = "cgroup v2"
+    _, said = pages_of(t, report)
+    t.check(said.count("disk: ") == said.count("oversubscribed core: ") == 4 and "budget cut: " in said, said)
 
 
 @test
@@ -366,7 +480,9 @@ def an_input_that_cannot_be_split_is_an_alert_everywhere(t):
     found = [alert["text"] for alert in load_json(t.path("job/report.json"))["alerts"] if alert["kind"] == "unsplittable input"]
     t.check(len(found) == 1 and "input.gz" in found[0], str(found), run)
     t.check(found[0] in [alert["text"] for alert in load_json(t.path("job/status.json"))["alerts"]], "the status", run)
-    t.check(b"alert: unsplittable input: " + found[0].encode() in read_file(t.path("job/log")), "the log", run)
+    log = read_file(t.path("job/log"))
+    t.check(b"alert: unsplittable input: " + found[0].encode() in log, "the log", run)
+    t.check(0 < log.find(b" rank 0: unsplittable input: ") < log.find(b"stage 1: "), "not before the stage is over", run)
 
 
 @test

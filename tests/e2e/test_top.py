@@ -14,7 +14,7 @@ import subprocess
 import termios
 import time
 
-from harness import build_path, load_json, main, nodes, process_env, read_file, test, wait_until
+from harness import build_path, control_group, load_json, main, nodes, process_env, read_file, test, wait_until
 
 LINES = b"".join(b"word%d\n" % (5 if i % 3 == 0 else i % 977) for i in range(2000000))
 PATIENCE = 40  # seconds, on a busy machine
@@ -289,6 +289,34 @@ def what_is_striking_is_told_while_the_job_runs_and_once(t):
     t.check(b"! straggler: rank 1" in quern(t, 0, "top", "job"), "the page")
     running.kill()
     t.check(read_file(t.path("job/log")).count(b"straggler: rank 1") == 1, "the log")
+
+
+@test
+def a_disk_that_was_full_for_a_while_is_told_of_then_and_at_the_end(t):
+    scratch = t.mount_tmpfs("size=16m")
+    filler = os.path.join(scratch, "filler")
+    with open(filler, "wb") as file:
+        file.write(bytes(15900 << 10))
+    running = slowly(t, 3, "--quern-scratch", scratch)
+    t.check(wait_until(lambda: alerts(t, "disk"), PATIENCE), "no alert")
+    t.check(re.fullmatch(r"the scratch file system of \S+ came to be 9[5-9] % full, .* were left", alerts(t, "disk")[0]), str(alerts(t, "disk")))
+    os.unlink(filler)
+    quern(t, 0, "cancel", "job")
+    running.wait()
+    for name in ("report", "status"):
+        told = [alert["text"] for alert in load_json(t.path("job/%s.json" % name))["alerts"] if alert["kind"] == "disk"]
+        t.check(len(told) == 1 and "came to be" in told[0], "%s: %s" % (name, told))
+    t.check(read_file(t.path("job/log")).count(b": disk: the scratch file system of ") == 2, "the log")  # then, and with those of the report
+    t.check(b"  disk: the scratch" in quern(t, 0, "report", "job"), "made again of the report")
+
+
+@test
+def what_is_known_at_the_begin_is_in_the_log_then(t):
+    with control_group("memory", ("memory.limit_in_bytes", 1 << 30)) as start:
+        running = slowly(t, 2, launcher=start)
+        t.check(wait_until(lambda: alerts(t, "budget cut"), PATIENCE), "no alert")
+        t.check(b" rank 0: budget cut: the memory budget is what cgroup v1 allows" in read_file(t.path("job/log")), "the log")
+        running.kill()
 
 
 def alerts(t, kind):

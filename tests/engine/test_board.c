@@ -133,6 +133,50 @@ START_TEST(memory_near_the_budget_is_told_once_a_run_of_the_node_that_it_is)
 }
 END_TEST
 
+START_TEST(memory_is_that_of_all_ranks_of_the_node_wherever_they_stand)
+{
+    for (uint32_t rank = 0; rank < RANKS; rank++) {
+        qn_shown shown = shown_of(rank, QN_TIMELINE_MAP, 0);
+        shown.node = rank % 2;
+        snprintf(shown.host, sizeof shown.host, "host%u", rank % 2);
+        shown.ranks[0].used_bytes = (rank == 0 || rank % 2 == 1 ? 95 : 10) * 1000000;
+        shown.ranks[0].memory_bytes = 100000000;
+        qn_board_take(board, &shown, 2 * QN_NS_PER_S);
+    }
+    qn_board_judge(board, 2 * QN_NS_PER_S);
+    qn_board_judge(board, 2 * QN_NS_PER_S);
+    ck_assert_uint_eq(told_count, 1);
+    ck_assert_str_eq(told[0], "memory: the ranks on host1 use 190 MB of memory, and the budget of the node is 200 MB");
+}
+END_TEST
+
+static void show_scratch(void)
+{
+    for (uint32_t rank = 0; rank < RANKS; rank++) {
+        qn_shown shown = shown_of(rank, QN_TIMELINE_MAP, 0);
+        shown.scratch_bytes = 1000000;
+        shown.scratch_free_bytes = rank < 2 ? 51000 : 49000;
+        qn_board_take(board, &shown, 2 * QN_NS_PER_S);
+    }
+}
+
+START_TEST(a_disk_that_is_nearly_full_is_told_once_a_run_of_each_node)
+{
+    show_scratch();
+    for (int again = 0; again < 3; again++)
+        qn_board_judge(board, 2 * QN_NS_PER_S);
+    ck_assert_uint_eq(told_count, 1);
+    ck_assert_str_eq(told[0], "disk: the scratch file system of host1 came to be 95 % full, 49 kB were left");
+    qn_board_begin_run(board);
+    qn_board_begin_stage(board, 1, "lines", "counts", 3 * QN_NS_PER_S);
+    qn_board_judge(board, 3 * QN_NS_PER_S);
+    ck_assert_uint_eq(told_count, 1);
+    show_scratch();
+    qn_board_judge(board, 3 * QN_NS_PER_S);
+    ck_assert_uint_eq(told_count, 2);
+}
+END_TEST
+
 static void show_keys(uint64_t sample_count, uint64_t first, uint64_t second)
 {
     qn_shown shown = shown_of(0, QN_TIMELINE_MAP, 0);
@@ -256,6 +300,8 @@ int main(void)
         who_is_not_heard_of_is_silent_while_a_stage_runs_and_not_between_stages,
         a_straggler_is_told_once_when_others_have_nothing_left,
         memory_near_the_budget_is_told_once_a_run_of_the_node_that_it_is,
+        memory_is_that_of_all_ranks_of_the_node_wherever_they_stand,
+        a_disk_that_is_nearly_full_is_told_once_a_run_of_each_node,
         each_hot_key_is_told_once_a_stage_when_the_sample_is_large_enough,
         what_is_out_of_bounds_is_passed_over,
         without_a_board_nothing_happens,

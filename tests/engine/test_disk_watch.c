@@ -14,8 +14,6 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
-#include "runtime/base/suspension.h"
-#include "runtime/engine/job_status.h"
 
 #define MS QN_NS_PER_MS
 
@@ -32,7 +30,7 @@ int __wrap_statvfs64(const char *path, struct statvfs *disk_out)
     atomic_fetch_add(&looks, 1);
     while (atomic_load(&is_dead) && sem_wait(&answer) != 0 && errno == EINTR)
         ;
-    *disk_out = (struct statvfs){.f_blocks = 1000, .f_bavail = atomic_load(&is_full) ? 49 : 51};
+    *disk_out = (struct statvfs){.f_frsize = 4096, .f_blocks = 1000, .f_bavail = atomic_load(&is_full) ? 49 : 51};
     atomic_fetch_add(&looks_over, 1);
     return 0;
 }
@@ -70,16 +68,18 @@ static bool all_looks_are_over(void)
     return atomic_load(&looks_over) == atomic_load(&looks);
 }
 
-START_TEST(a_file_system_with_less_than_a_twentieth_left_is_full)
+START_TEST(what_is_left_of_a_file_system_is_seen_again_and_again)
 {
-    qn_disk_watch *watch = qn_disk_watch_start(directory.path);
-    ck_assert_str_eq(qn_disk_watch_get_directory(watch), directory.path);
+    qn_disk_watch *watch = qn_disk_watch_start(directory.path, 50 * MS);
     ck_assert(comes_true(is_looking) && comes_true(all_looks_are_over));
-    ck_assert(!qn_disk_watch_is_full(watch));
-    atomic_store(&is_full, true);
-    for (int i = 0; i < 5000 && !qn_disk_watch_is_full(watch); i++)
+    for (int i = 0; i < 5000 && qn_disk_watch_get(watch).bytes == 0; i++)
         qn_clock_sleep(MS);
-    ck_assert(qn_disk_watch_is_full(watch));
+    ck_assert_uint_eq(qn_disk_watch_get(watch).bytes, 1000 * 4096);
+    ck_assert_uint_eq(qn_disk_watch_get(watch).free_bytes, 51 * 4096);
+    atomic_store(&is_full, true);
+    for (int i = 0; i < 5000 && qn_disk_watch_get(watch).free_bytes != 49 * 4096; i++)
+        qn_clock_sleep(MS);
+    ck_assert_uint_eq(qn_disk_watch_get(watch).free_bytes, 49 * 4096);
     double start_ms = kit_now_ms();
     qn_disk_watch_stop(watch);
     ck_assert(kit_now_ms() - start_ms < 400); /* it did not wait in vain */
@@ -89,9 +89,9 @@ END_TEST
 START_TEST(one_that_does_not_answer_is_left_behind)
 {
     atomic_store(&is_dead, true);
-    qn_disk_watch *watch = qn_disk_watch_start(directory.path);
+    qn_disk_watch *watch = qn_disk_watch_start(directory.path, QN_NS_PER_S);
     ck_assert(comes_true(is_looking));
-    ck_assert(!qn_disk_watch_is_full(watch));
+    ck_assert_uint_eq(qn_disk_watch_get(watch).bytes, 0);
     double start_ms = kit_now_ms();
     qn_disk_watch_stop(watch);
     ck_assert(kit_now_ms() - start_ms < 5000);
@@ -102,42 +102,19 @@ START_TEST(one_that_does_not_answer_is_left_behind)
 }
 END_TEST
 
-START_TEST(none_is_never_full)
+START_TEST(none_sees_nothing)
 {
-    ck_assert(!qn_disk_watch_is_full(NULL));
-    ck_assert_str_eq(qn_disk_watch_get_directory(NULL), "");
+    ck_assert_uint_eq(qn_disk_watch_get(NULL).bytes, 0);
     qn_disk_watch_stop(NULL);
-}
-END_TEST
-
-START_TEST(a_job_whose_scratch_does_not_answer_is_told_to_end)
-{
-    qn_job_status *status = NULL;
-    const qn_comm comm = {.size = 1, .node_count = 1};
-    char cancel[96];
-    snprintf(cancel, sizeof cancel, "%s/cancel", directory.path);
-    atomic_store(&is_dead, true);
-    kit_assert_ok(qn_job_status_open(&status, directory.path, &comm, true, &error), &error);
-    qn_job_status_watch_disk(status, "/scratch", NULL, NULL);
-    ck_assert(comes_true(is_looking));
-    kit_write_file(cancel, "", 0);
-    ck_assert(!qn_suspension_is_asked());
-    ck_assert(comes_true(qn_suspension_is_asked));
-    qn_job_status_close(status, false);
-    atomic_store(&is_dead, false);
-    sem_post(&answer);
-    ck_assert(comes_true(all_looks_are_over));
-    qn_clock_sleep(50 * MS);
 }
 END_TEST
 
 int main(void)
 {
     const TTest *const tests[] = {
-        a_file_system_with_less_than_a_twentieth_left_is_full,
+        what_is_left_of_a_file_system_is_seen_again_and_again,
         one_that_does_not_answer_is_left_behind,
-        none_is_never_full,
-        a_job_whose_scratch_does_not_answer_is_told_to_end,
+        none_sees_nothing,
     };
     return kit_run_tests("disk_watch", tests, sizeof tests / sizeof *tests, set_up, tear_down);
 }

@@ -13,13 +13,14 @@
 
 typedef struct fuzz_reading {
     qn_buffer records;
+    qn_buffer bad; /* what was passed over */
     quern_status status;
     bool is_cut_short;
 } fuzz_reading;
 
 static inline void fuzz_reading_begin(fuzz_reading *reading)
 {
-    reading->records.bytes = 0;
+    reading->records.bytes = reading->bad.bytes = 0;
     reading->status = QUERN_OK;
     reading->is_cut_short = false;
 }
@@ -32,6 +33,17 @@ static inline void fuzz_task(qn_buffer *task, const qn_segment *segment)
     qn_segment_encode(segment, task);
 }
 
+/* Appends what was passed over. */
+static inline void fuzz_note_bad(const qn_bad_list *bad, fuzz_reading *to)
+{
+    for (size_t i = 0; i < bad->count; i++) {
+        const uint64_t numbers[] = {bad->items[i].place.entry, bad->items[i].place.unit, bad->items[i].place.offset,
+                                    bad->items[i].bytes};
+        qn_buffer_append(&to->bad, numbers, sizeof numbers);
+        qn_buffer_append(&to->bad, bad->items[i].texts.data, bad->items[i].texts.bytes);
+    }
+}
+
 /* Appends a task's records. */
 static inline void fuzz_read_task(qn_source *source, const qn_buffer *task, const qn_text_place *place,
                                   fuzz_reading *to)
@@ -42,15 +54,16 @@ static inline void fuzz_read_task(qn_source *source, const qn_buffer *task, cons
         to->status = qn_source_open(source, task->data, task->bytes, place, &error);
     while (to->status == QUERN_OK && !to->is_cut_short) {
         to->status = qn_source_next(source, &batch, &error);
-        if (to->status != QUERN_OK || batch.block.count == 0)
+        if (to->status != QUERN_OK || (batch.block.count == 0 && source->bad.count == 0))
             break;
+        fuzz_note_bad(&source->bad, to);
         FUZZ_CHECK(batch.block.count <= QN_BATCH_COUNT_MAX, "%zu records", batch.block.count);
         for (size_t i = 0; i < batch.block.count; i++) {
             qn_buffer_append_span(&to->records, batch.block.key[i], batch.block.key_bytes[i]);
             if (batch.block.value)
                 qn_buffer_append_span(&to->records, batch.block.value[i], batch.block.value_bytes[i]);
         }
-        to->is_cut_short = to->records.bytes > FUZZ_READ_BYTES_MAX;
+        to->is_cut_short = to->records.bytes + to->bad.bytes > FUZZ_READ_BYTES_MAX;
     }
     FUZZ_CHECK(to->status == QUERN_OK || (error.status == to->status && error.text[0]), "a failure without words");
 }
@@ -107,14 +120,16 @@ static inline void fuzz_read_pieces(qn_source *source, qn_source *worker, const 
     }
 }
 
+static inline bool fuzz_is_same(const qn_buffer *a, const qn_buffer *b)
+{
+    return a->bytes == b->bytes && (a->bytes == 0 || memcmp(a->data, b->data, a->bytes) == 0);
+}
+
 static inline void fuzz_check_same(const fuzz_reading *whole, const fuzz_reading *parts, const char *how)
 {
     FUZZ_CHECK(whole->status == parts->status, "status %d, %s %d", whole->status, how, parts->status);
-    FUZZ_CHECK(whole->status != QUERN_OK ||
-                   (whole->records.bytes == parts->records.bytes &&
-                    (whole->records.bytes == 0 ||
-                     memcmp(whole->records.data, parts->records.data, whole->records.bytes) == 0)),
-               "other records %s", how);
+    FUZZ_CHECK(whole->status != QUERN_OK || fuzz_is_same(&whole->records, &parts->records), "other records %s", how);
+    FUZZ_CHECK(whole->status != QUERN_OK || fuzz_is_same(&whole->bad, &parts->bad), "other bad records %s", how);
 }
 
 /* The content gives the same records as a whole, in stretches if it can be cut, and in pieces. */

@@ -13,6 +13,7 @@ import shutil
 import struct
 import subprocess
 import tarfile
+import tempfile
 import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -44,6 +45,12 @@ def records():
         put("records", "records-%02x-%d" % (choice, len(content)), bytes([choice, 3 + choice]) + content)
 
 
+def csv_field():
+    for choice in range(4):
+        put("csv_field", "fields-%d" % choice, bytes([choice]) + (b'a,"b ""c"" , \n",,"",d"e' if choice % 2 == 0 else b'a\t"b\t""c"""\t\t\n'))
+    put("csv_field", "bad", b'\0a,"b"c,d"')
+
+
 def bgzf(data):
     body = gzip.compress(data, mtime=0)[10:]
     return b"\x1f\x8b\x08\x04" + bytes(5) + b"\xff\x06\x00BC\x02\x00" + struct.pack("<H", 18 + len(body) - 1) + body
@@ -53,40 +60,64 @@ def by_program(*command, data):
     return subprocess.run(command, input=data, stdout=subprocess.PIPE, check=True).stdout
 
 
-def zipped(method):
+def zipped(method, contents=None):
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", method) as archive:
         for i in range(3):
-            archive.writestr(zipfile.ZipInfo("d/%d" % i), b"one %d\ntwo\n" % i * 9, compress_type=method)
+            archive.writestr(zipfile.ZipInfo("d/%d" % i), contents[i] if contents else b"one %d\ntwo\n" % i * 9, compress_type=method)
     return made.getvalue()
 
 
-def tarred(form):
+def tarred(form, contents=None):
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=form) as archive:
         for i in range(3):
             entry = tarfile.TarInfo("d/%d" % i * (1 + 40 * (i == 1)))
-            entry.size = 600 * (i == 2) + 20
-            archive.addfile(entry, io.BytesIO(b"one %d\n" % i * 200))
+            entry.size = len(contents[i]) if contents else 600 * (i == 2) + 20
+            archive.addfile(entry, io.BytesIO(contents[i] if contents else b"one %d\n" % i * 200))
     return made.getvalue()[:5120]
+
+
+def archived(form, options="7zip:compression=store"):
+    """By bsdtar, which knows more formats."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, content in (("a", b"one\ntwo three\n" * 4), ("b", b"four\nfi"), ("c", b"ve\n")):
+            with open(os.path.join(directory, name), "wb") as file:
+                file.write(content)
+            os.utime(os.path.join(directory, name), (0, 0))
+        how = ["--options", options] if options.startswith(form[:3]) else []
+        return subprocess.run(["bsdtar", "-c", "-b1", "--format", form, *how, "--uid", "0", "--gid", "0", "-f", "-", "a", "b", "c"], cwd=directory, stdout=subprocess.PIPE,
+                              check=True).stdout
 
 
 def packed_file():
     parts = [b"one\ntwo three\n" * 4, b"four\nfi", b"ve\n" + b"s" * 300 + b"\n"]
     made = {
-        "plain": b"".join(parts), "gzip": b"".join(gzip.compress(part, mtime=0) for part in parts), "bgzf": b"".join(map(bgzf, parts)),
+        "plain": b"".join(parts), "gzip": b"".join(gzip.compress(part, mtime=0) for part in parts), "bgzf": b"".join(map(bgzf, parts + [b""])),
+        "bgzf-and-gzip": bgzf(parts[0]) + gzip.compress(parts[1], mtime=0) + bgzf(parts[2]) + bgzf(b"") + bytes(5), "bgzf-cut": bgzf(parts[0]) + bgzf(parts[1]),
         "bzip2": b"".join(map(bz2.compress, parts)), "xz": b"".join(map(lzma.compress, parts)),
         "zstd": b"".join(by_program("zstd", "-q", "-c", data=part) for part in parts),
         "zstd-skipped": b"".join(b"\x50\x2a\x4d\x18\x03\0\0\0abc" + by_program("zstd", "-q", "-c", "--check", data=part) for part in parts),
         "lz4": b"".join(by_program("lz4", "-q", "-c", "-BX", data=part) for part in parts),
         "zip": zipped(zipfile.ZIP_DEFLATED), "zip-stored": zipped(zipfile.ZIP_STORED),
         "ustar": tarred(tarfile.USTAR_FORMAT), "gnu": tarred(tarfile.GNU_FORMAT), "pax": tarred(tarfile.PAX_FORMAT),
+        "7z": archived("7zip"), "7z-lzma2": archived("7zip", "7zip:compression=lzma2"), "cpio": archived("newc"), "odc": archived("odc"),
+        "iso": archived("iso9660", "iso9660:!pad,!joliet,!rockridge"),
         "tar.gz": gzip.compress(tarred(tarfile.USTAR_FORMAT), mtime=0), "like-bzip2": b"BZh is text\n", "like-cpio": b"070701 is text\n",
     }
     for name, data in made.items():
-        put("packed_file", name, b"\x00" + data)
+        put("packed_file", name, b"\0\0" + data)
         if name in ("bgzf", "zstd", "ustar", "zip"):
-            put("packed_file", name + "-wide", b"\x60" + data)
+            put("packed_file", name + "-wide", b"\x60\0" + data)
+        if name in ("bgzf", "bgzf-and-gzip", "zstd", "bzip2", "xz", "ustar", "zip"):
+            put("packed_file", name + "-bad", b"\0\x08" + data)
+    fastq, rows = b"@one\nACGT\n+\n@@+>\n@two\n\n+\n\n" * 5, b'a b\n"c ""d" e\n\nf' * 9
+    for i, (name, content) in enumerate((("sequences", fastq), ("rows", rows), ("files", fastq), ("fixed", bytes(range(63)) * 2)), 1):
+        parts = [content[:50], content[50:61], content[61:]]
+        for kind, data in (("bgzf", b"".join(map(bgzf, parts + [b""]))), ("xz", b"".join(map(lzma.compress, parts))), ("tar", tarred(tarfile.USTAR_FORMAT, parts)),
+                           ("bad-zip", zipped(zipfile.ZIP_DEFLATED, parts)), ("bad-bgzf", b"".join(map(bgzf, parts + [b""])))):
+            put("packed_file", "%s-%s" % (name, kind), bytes([0, i | (8 if "bad" in kind else 0)]) + data)
+        put("packed_file", name + "-bad-plain", bytes([0, i | 8]) + content)
 
 
 def span(data):
@@ -130,7 +161,7 @@ def others():
                           ("manifest", b'{"quern_manifest":1,"parts":[{"name":"part-0"}]}')):
         put("cat", "file-" + name, b"\0" + content)
     with open(os.path.join(HERE, "corpus", "packed_file", "zip"), "rb") as file:
-        put("cat", "file-zip", b"\0" + file.read()[1:])
+        put("cat", "file-zip", b"\0" + file.read()[2:])
     for i, lines in enumerate((b"--quern-memory=64M\nfile\n--quern-split-bytes\n1000", b"--quern-progress=on\n--\n--quern-nothing",
                                b"--quern-memory=1e99", b"--quern-report=x\n\n-o\ny", b"--quern-pin=off\n--quern-retries=3")):
         put("options", "options-%d" % i, lines)
@@ -155,10 +186,10 @@ def main():
         for name in names:
             if not name.startswith("found-"):
                 os.remove(os.path.join(root, name))
-    for write in (text, records, packed_file, messages, others, saved):
+    for write in (text, records, csv_field, packed_file, messages, others, saved):
         write()
 
 
 if __name__ == "__main__":
-    assert shutil.which("zstd") and shutil.which("lz4"), "zstd and lz4 are needed"
+    assert all(map(shutil.which, ("zstd", "lz4", "bsdtar"))), "zstd, lz4 and bsdtar are needed"
     main()

@@ -7,21 +7,27 @@
 #include <math.h>
 
 #include "runtime/data/key_text.h"
+#include "runtime/io/csv_format.h"
 #include "tests/kit.h"
 
 static kit_directory directory;
 static qn_error error;
 
-static bool as_csv; /* what check_line() writes */
+static const qn_text_form *as_rows; /* what check_line() writes; NULL: text */
+
+static quern_status put(qn_part *part, const quern_schema *schema, const quern_record *record)
+{
+    return as_rows ? qn_csv_put(part, as_rows, schema, record, &error) : qn_text_put(part, schema, record, &error);
+}
 
 static void check_line(quern_schema schema, quern_span key, quern_span value, const char *expected, size_t bytes)
 {
-    const qn_part_style style = {.csv = as_csv};
+    const qn_part_style style = {.text = as_rows};
     qn_part part;
     size_t got_bytes = 0;
     kit_assert_ok(qn_part_open(&part, directory.path, 0, 1, &style, &error), &error);
     quern_record record = {key, value};
-    kit_assert_ok((as_csv ? qn_csv_put : qn_text_put)(&part, &schema, &record, &error), &error);
+    kit_assert_ok(put(&part, &schema, &record), &error);
     kit_assert_ok(qn_part_finish(&part, &error), &error);
     char *got = kit_read_file(part.temporary_path, &got_bytes);
     ck_assert_uint_eq(got_bytes, bytes);
@@ -116,13 +122,15 @@ START_TEST(small_integers_fixed_keys_and_pairs_are_written_as_fields)
 }
 END_TEST
 
+static const qn_text_form csv = {.form = QUERN_FORM_CSV, .separator = ','};
+
 START_TEST(csv_quotes_what_has_to_be_quoted_and_nothing_else)
 {
     const quern_schema two = {QUERN_BYTES, QUERN_BYTES, 0}, one = {QUERN_BYTES, QUERN_NONE, 0};
     const quern_type pair = QUERN_PAIR(QUERN_BYTES, QUERN_I32);
     const int32_t minus = -5;
     char room[32];
-    as_csv = true;
+    as_rows = &csv;
     check_line(two, quern_text("plain"), quern_text("tab\tspace "), LINE("plain,tab\tspace \r\n"));
     check_line(two, quern_text("a,b"), quern_text("say \"so\""), LINE("\"a,b\",\"say \"\"so\"\"\"\r\n"));
     check_line(two, quern_text("two\nlines"), quern_text("cr\r"), LINE("\"two\nlines\",\"cr\r\"\r\n"));
@@ -132,7 +140,77 @@ START_TEST(csv_quotes_what_has_to_be_quoted_and_nothing_else)
     check_line(one, quern_bytes("\0,", 2), quern_text(""), LINE("\"\0,\"\r\n"));
     check_line((quern_schema){pair, QUERN_NONE, 0}, quern_pair_put(pair, quern_text("k,"), quern_of_i32(&minus), room),
                quern_text(""), LINE("\"k,\",-5\r\n"));
-    as_csv = false;
+    as_rows = NULL;
+}
+END_TEST
+
+START_TEST(a_separator_and_what_readers_take_for_a_byte_order_mark_are_quoted)
+{
+    const quern_schema two = {QUERN_BYTES, QUERN_BYTES, 0};
+    const qn_text_form semicolon = {.form = QUERN_FORM_CSV, .separator = ';'};
+    as_rows = &semicolon;
+    check_line(two, quern_text("a,b"), quern_text("c;d"), LINE("a,b;\"c;d\"\r\n"));
+    check_line(two,
+               quern_text("\xef\xbb\xbf"
+                          "a"),
+               quern_text("\xef\xbb"),
+               LINE("\"\xef\xbb\xbf"
+                    "a\";\xef\xbb\r\n"));
+    as_rows = NULL;
+}
+END_TEST
+
+START_TEST(tsv_escapes_what_would_end_a_field)
+{
+    const quern_schema two = {QUERN_BYTES, QUERN_U64, 0}, one = {QUERN_BYTES, QUERN_NONE, 0};
+    const qn_text_form tsv = {.form = QUERN_FORM_TSV, .separator = '\t'};
+    as_rows = &tsv;
+    check_line(two, quern_text("\ta\n\rb\\\\\"c,"), quern_of_u64(&(uint64_t){7}), LINE("\\ta\\n\\rb\\\\\\\\\"c,\t7\n"));
+    check_line(one, quern_bytes("\0", 1), quern_text(""), LINE("\0\n"));
+    as_rows = NULL;
+}
+END_TEST
+
+START_TEST(fields_of_rows_are_quoted_as_their_new_form_wants_it)
+{
+    const quern_schema row = {QUERN_BYTES, QUERN_BYTES, 0};
+    const qn_text_form same = {QUERN_FORM_CSV, ',', true, ',', true, NULL, 0};
+    const qn_text_form other = {QUERN_FORM_CSV, ';', true, ',', true, NULL, 0};
+    const qn_text_form tsv = {QUERN_FORM_TSV, '\t', true, ',', true, NULL, 0};
+    const qn_text_form plain = {QUERN_FORM_CSV, ',', true, '\t', false, NULL, 0};
+    quern_span key = quern_text("key"), value = quern_text("a,\"b\",\"c\"\"d\"\"\",\"e,\nf;\",,");
+    as_rows = &same;
+    check_line(row, key, value, LINE("a,b,\"c\"\"d\"\"\",\"e,\nf;\",,\r\n"));
+    check_line(row, key, quern_text(""), LINE("\"\"\r\n"));
+    check_line(row, key, quern_text("\"\""), LINE("\"\"\r\n"));
+    check_line(row, key, quern_text(","), LINE(",\r\n"));
+    as_rows = &other;
+    check_line(row, key, value, LINE("a;b;\"c\"\"d\"\"\";\"e,\nf;\";;\r\n"));
+    as_rows = &tsv;
+    check_line(row, key, value, LINE("a\tb\tc\"d\"\te,\\nf;\t\t\n"));
+    check_line(row, key, quern_text("\"\"\"\"\"\"\"\",\"\t\"\"\""), LINE("\"\"\"\t\\t\"\n"));
+    as_rows = &plain;
+    check_line(row, key, quern_text("a\t\"b\tc,d\t"), LINE("a,\"\"\"b\",\"c,d\",\r\n"));
+    as_rows = NULL;
+}
+END_TEST
+
+START_TEST(a_value_that_is_no_row_is_an_error)
+{
+    const qn_text_form form = {QUERN_FORM_CSV, ',', true, ',', true, NULL, 0};
+    const qn_part_style style = {.text = &form};
+    static const char *const bad[] = {"a,b\nc", "a,\"b", "\"a\"b,c", "a\"b", "a\r\nb"};
+    qn_part part;
+    kit_assert_ok(qn_part_open(&part, directory.path, 0, 1, &style, &error), &error);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const quern_schema schema = {QUERN_BYTES, QUERN_BYTES, 0};
+        quern_record record = {quern_text("key"), quern_text(bad[i])};
+        ck_assert_int_eq(qn_csv_put(&part, &form, &schema, &record, &error), QUERN_ERROR_OUTPUT);
+        ck_assert_ptr_nonnull(strstr(error.text, "is no row"));
+        error = (qn_error){0};
+    }
+    ck_assert_uint_eq(part.summary.records, 0);
+    qn_part_close(&part, false);
 }
 END_TEST
 
@@ -161,6 +239,10 @@ int main(void)
         floating_point_numbers_read_back_as_they_were,
         small_integers_fixed_keys_and_pairs_are_written_as_fields,
         csv_quotes_what_has_to_be_quoted_and_nothing_else,
+        a_separator_and_what_readers_take_for_a_byte_order_mark_are_quoted,
+        tsv_escapes_what_would_end_a_field,
+        fields_of_rows_are_quoted_as_their_new_form_wants_it,
+        a_value_that_is_no_row_is_an_error,
         a_key_in_a_message_is_cut_and_printable,
     };
     return kit_run_tests("text_format", tests, sizeof tests / sizeof *tests, set_up, tear_down);

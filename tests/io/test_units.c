@@ -141,6 +141,8 @@ static const char *pack(const packer *by)
     packed_bytes = 0;
     for (size_t i = 0, begin = 0; i < PIECE_COUNT; begin = piece_ends[i++])
         by->put(text + begin, piece_ends[i] - begin);
+    if (by->kind == QN_UNITS_BGZF)
+        put_bgzf(text, 0);
     return write_packed(by->name);
 }
 
@@ -664,6 +666,100 @@ START_TEST(a_damaged_header_in_a_tar_is_an_error_and_loses_no_member)
 }
 END_TEST
 
+/* What has no end of its format, though no unit is cut: an error, or one bad record, wherever it is cut. */
+static void check_lacks_end(const char *path)
+{
+    qn_source_format format = lines_or_words(false);
+    size_t once_count, again_count;
+    qn_buffer once = read_damaged(&format, 1 << 20, path, UINT64_MAX, &once_count);
+    ck_assert_uint_eq(once_count, 1);
+    for (uint64_t split_bytes = 200; split_bytes < 1000000; split_bytes *= 60) {
+        uint32_t tasks;
+        qn_error_clear(&error);
+        reading got = read_file(&format, path, split_bytes, split_bytes, false, &tasks);
+        ck_assert_msg(got.status == QUERN_ERROR_INPUT && strstr(error.text, "truncated"), "%s: %s", path, error.text);
+        ck_assert_msg(split_bytes > 200 || tasks > 2, "%s: %u tasks", path, tasks);
+        fini_reading(&got);
+        qn_error_clear(&error);
+        qn_buffer again = read_damaged(&format, 1 << 20, path, split_bytes, &again_count);
+        ck_assert_msg(again.bytes == once.bytes && memcmp(again.data, once.data, once.bytes) == 0,
+                      "%s, splits of %llu: %zu bad", path, (unsigned long long)split_bytes, again_count);
+        qn_buffer_fini(&again);
+    }
+    qn_buffer_fini(&once);
+}
+
+START_TEST(a_tar_cut_between_members_is_truncated)
+{
+    const int formats[] = {ARCHIVE_FORMAT_TAR_USTAR, ARCHIVE_FORMAT_TAR_PAX_INTERCHANGE};
+    for (size_t i = 0; i < 2; i++) {
+        qn_listing listing;
+        size_t bytes;
+        const char *path = pack_members("whole.tar", formats[i], "");
+        char *whole = kit_read_file(path, &bytes);
+        list_file(&listing, path, 1, false);
+        const qn_units *units = &listing.files[0].units;
+        for (size_t cut = 12 + i; cut < units->count; cut += units->count - 20) {
+            const char *cut_path = kit_path(&directory, "cut.tar");
+            kit_write_file(cut_path, whole, units->borders[cut].offset);
+            check_lacks_end(cut_path);
+        }
+        qn_listing_destroy(&listing);
+        free(whole);
+    }
+}
+END_TEST
+
+START_TEST(a_file_of_bgzf_cut_between_blocks_is_truncated)
+{
+    for (size_t cut = 20; cut < PIECE_COUNT; cut += 27) {
+        packed_bytes = 0;
+        for (size_t i = 0, begin = 0; i <= cut; begin = piece_ends[i++])
+            put_bgzf(text + begin, piece_ends[i] - begin);
+        put_bgzf(text, 1);
+        check_lacks_end(write_packed("cut"));
+    }
+}
+END_TEST
+
+static void put_gzip(const uint8_t *data, size_t bytes)
+{
+    struct libdeflate_compressor *by = libdeflate_alloc_compressor(1);
+    packed_bytes += libdeflate_gzip_compress(by, data, bytes, packed + packed_bytes, PACKED_MAX - packed_bytes);
+    libdeflate_free_compressor(by);
+}
+
+START_TEST(members_of_gzip_and_zeros_behind_blocks_are_read_wherever_a_file_is_cut)
+{
+    uint32_t tasks;
+    size_t bad_count;
+    qn_source_format format = lines_or_words(false);
+    const char *plain = kit_path(&directory, "plain");
+    kit_write_file(plain, text, text_bytes);
+    reading expected = read_file(&format, plain, 0, UINT64_MAX, false, &tasks);
+    packed_bytes = 0;
+    for (size_t i = 0, begin = 0; i < PIECE_COUNT; begin = piece_ends[i++])
+        (i % 20 > 15 ? put_gzip : put_bgzf)(text + begin, piece_ends[i] - begin);
+    put_bgzf(text, 0);
+    memset(packed + packed_bytes, 0, 100);
+    packed_bytes += 100;
+    const char *path = write_packed("mixed");
+    for (uint64_t split_bytes = 1; split_bytes < packed_bytes; split_bytes *= 30) {
+        reading got = read_file(&format, path, split_bytes, split_bytes, true, &tasks);
+        ck_assert_msg(split_bytes > 1 || tasks > 5, "%u tasks", tasks);
+        check_same_keys(&expected, &got, "mixed");
+        fini_reading(&got);
+    }
+    for (unsigned round = 0; round < 8; round++) {
+        size_t at = packed_bytes * (round + 1) / 9;
+        packed[at] ^= 0x10;
+        check_damaged("mixed", 2 * round, &bad_count);
+        packed[at] ^= 0x10;
+    }
+    fini_reading(&expected);
+}
+END_TEST
+
 START_TEST(a_frame_that_lies_about_its_length_is_an_error)
 {
     uint32_t tasks;
@@ -694,6 +790,9 @@ int main(void)
         a_truncated_file_is_an_error,
         members_are_the_same_wherever_an_archive_is_cut,
         a_damaged_header_in_a_tar_is_an_error_and_loses_no_member,
+        a_tar_cut_between_members_is_truncated,
+        a_file_of_bgzf_cut_between_blocks_is_truncated,
+        members_of_gzip_and_zeros_behind_blocks_are_read_wherever_a_file_is_cut,
         a_frame_that_lies_about_its_length_is_an_error,
     };
     return kit_run_tests("units", tests, sizeof tests / sizeof *tests, set_up, tear_down);

@@ -37,6 +37,9 @@ GOOD = {
     "runtime/engine/stage_run.h":
         '#define QN_STAGE_FIGURES(X) \\\n    X(tasks, "tasks") \\\n    X(wait_ns, "waiting")\n',
     "runtime/engine/report.c": 'json_object_set_new(object, "status", x);\nset_u64(object, "node", 1);\n',
+    "runtime/engine/verdict.c": 'add_alert(of, "memory", x);\nadd_alert(of, QN_ALERT_DISK, x);\nconclude(of, "map", x);\n'
+                                'json_object_set_new(alert, "kind", x);\nset_u64(verdict, "bound_by", 1);\n',
+    "runtime/engine/job_status.h": '#define QN_ALERT_DISK   "disk" /* told */\n',
     "examples/count.c": "int main(void)\n{\n    first();\n    second();\n    third();\n}\n",
     "README.md": "See [options](docs/options.md), [commands](docs/commands.md), [status](docs/status.md#x), [calls](docs/bindings.md) and [this](docs/report.md).\n\n"
                  "```c\nfirst();\nthird();\n```\n\n```c\nint main(void)\n{\n    return 0;\n}\n```\n",
@@ -63,7 +66,8 @@ GOOD = {
                         "| `Context.run(k=1)` | `quern_run` | Runs. |\n\n"
                         "| function of C | C++ | Fortran | Python |\n| --- | --- | --- | --- |\n| `quern_put` | – | – | – |\n",
     "docs/report.md": "| field | meaning |\n| --- | --- |\n| `tasks` | a |\n| `wait_ns` | b |\n\n"
-                      "| field | meaning |\n| --- | --- |\n| `status` | c |\n| `node` | d |\n",
+                      "| field | meaning |\n| --- | --- |\n| `status` | c |\n| `node` | d |\n"
+                      "| `kind` | of `alerts`: `memory` or `disk` |\n| `bound_by` | of `verdict`: `map` |\n",
 }
 
 
@@ -111,6 +115,13 @@ def violations(page_rules):
         {"runtime/engine/report.c": ('"node"', '"host"')}, "no row for host"
     yield report_doc.nothing_else_is_explained, "a field that is gone", \
         {explained: ("`node`", "`gone`")}, "gone is not in"
+    yield report_doc.kinds_are_listed, "a kind of alerts that the page lacks", \
+        {"runtime/engine/verdict.c": ('"memory"', '"quota"')}, "lacks quota"
+    yield report_doc.kinds_are_listed, "a kind that is told of elsewhere", \
+        {"runtime/engine/job_status.h": ('"disk"', '"silent rank"')}, "lacks silent rank"
+    yield report_doc.kinds_are_listed, "a kind that is gone", {explained: ("or `disk`", "`disk` or `old`")}, "has old"
+    yield report_doc.bounds_are_listed, "a bound that the page lacks", \
+        {"runtime/engine/verdict.c": ('"map"', '"reduce"')}, "lacks reduce"
 
 
     calls, package, page = "runtime/fortran/quern_calls.f90", "runtime/python/quern/context.py", "docs/bindings.md"

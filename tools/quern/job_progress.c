@@ -57,6 +57,7 @@ static void print_stages(const json_t *status)
     if (!json_is_object(stage))
         return;
     double seconds = real(stage, "seconds"), done = real(stage, "bytes_done"), all = real(stage, "bytes");
+    double before = real(stage, "bytes_before");
     printf("  stage %lld  %-24s %9.1f s", (long long)number(stage, "number"), text(stage, "name"), seconds);
     if (all > 0) {
         printf("  %.0f %%, %lld of %lld tasks, ", 100 * done / all, (long long)number(stage, "tasks_done"),
@@ -64,8 +65,8 @@ static void print_stages(const json_t *status)
         print_bytes(number(stage, "bytes_done"));
         printf(" of ");
         print_bytes(number(stage, "bytes"));
-        if (done > 0 && done < all)
-            printf(", about %.0f s to go", seconds * (all - done) / done);
+        if (done > before && done < all)
+            printf(", about %.0f s to go", seconds * (all - done) / (done - before));
     }
     printf("\n");
 }

@@ -3,7 +3,7 @@
  * quern pack: the regular files of trees as members of a zip, zip64 where needed. Its directory at the end says where
  * each is, so that many ranks read it at once, and nobody opens a million files.
  *
- * The archive gets its name when it is whole and on disk. Links, devices and pipes are left out. Paths are kept as they are given, without what
+ * The archive gets its name when it is whole and on disk. What is named is read through a link, as jobs do; in trees links, devices and pipes are left out. Paths are kept as they are given, without what
  * leads up or to the root.
  */
 #include <archive.h>
@@ -66,10 +66,10 @@ static int copy_bytes(packing *to, int fd, const char *path, size_t bytes)
     return 0;
 }
 
-static int add_file(packing *to, const char *access_path, const char *path)
+static int add_file(packing *to, const char *access_path, const char *path, bool is_named)
 {
     struct stat about;
-    int fd = open(access_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int fd = open(access_path, O_RDONLY | O_CLOEXEC | (is_named ? 0 : O_NOFOLLOW));
     if (fd < 0 || fstat(fd, &about) != 0) {
         int number = errno;
         if (fd >= 0)
@@ -97,6 +97,28 @@ static int compare_names(const FTSENT **a, const FTSENT **b)
     return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
+static int add_entry(packing *to, const FTSENT *entry)
+{
+    bool is_named = entry->fts_level == FTS_ROOTLEVEL;
+    switch (entry->fts_info) {
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        return quern_command_fail(entry->fts_errno, "cannot read %s", entry->fts_path);
+    case FTS_D:
+    case FTS_DC:
+    case FTS_DP:
+        return 0;
+    case FTS_F:
+        if (S_ISREG(entry->fts_statp->st_mode))
+            return add_file(to, entry->fts_accpath, entry->fts_path, is_named);
+        break;
+    default:
+        break;
+    }
+    return is_named ? quern_command_fail(0, "%s is neither a regular file nor a directory", entry->fts_path) : 0;
+}
+
 static int add_trees(packing *to, char **paths)
 {
     int status = 0;
@@ -110,10 +132,7 @@ static int add_trees(packing *to, char **paths)
             status = quern_command_fail(errno, "cannot list the files");
         if (!entry)
             break;
-        if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
-            status = quern_command_fail(entry->fts_errno, "cannot read %s", entry->fts_path);
-        else if (entry->fts_info == FTS_F && S_ISREG(entry->fts_statp->st_mode))
-            status = add_file(to, entry->fts_accpath, entry->fts_path);
+        status = add_entry(to, entry);
     }
     fts_close(walk);
     return status;
@@ -217,7 +236,7 @@ const quern_command quern_command_pack = {
              "a job its members are "
              "files, and all ranks read it at once. Regular files in trees are packed by their paths as given, without "
              "what leads up or to "
-             "the root; links, devices and pipes are left out.",
+             "the root; in trees links, devices and pipes are left out, and a PATH that is a link is followed.",
     .options = options,
     .examples = "  quern pack -o pages.zip pages/\n"
                 "  mpirun -n 4 ./wordcount -o counts pages.zip\n",

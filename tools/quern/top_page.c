@@ -155,7 +155,7 @@ static void put_stage(sheet *page)
     const json_t *status = page->view->status, *stage = json_object_get(status, "stage");
     char raw[LINE_BYTES] = "";
     double seconds = qn_report_number(stage, "seconds"), done = qn_report_number(stage, "bytes_done");
-    double all = qn_report_number(stage, "bytes");
+    double all = qn_report_number(stage, "bytes"), before = qn_report_number(stage, "bytes_before");
     if (!json_is_object(stage))
         return;
     add(raw, "  stage %.0f of %.0f  %.60s: ", qn_report_number(stage, "number"), qn_report_number(status, "stages"),
@@ -167,9 +167,9 @@ static void put_stage(sheet *page)
             qn_report_bytes(done));
         add(raw, " of %s", qn_report_bytes(all));
     }
-    if (done > 0 && done < all) {
+    if (done > before && done < all) {
         add(raw, ", about ");
-        add_seconds(raw, seconds * (all - done) / done);
+        add_seconds(raw, qn_report_clamp(seconds * (all - done) / (done - before)));
         add(raw, " to go");
     }
     put(page, QUERN_TOP_STRONG, "%s", raw);

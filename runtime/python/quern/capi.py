@@ -117,7 +117,8 @@ class Hdf5WriteOptions(Sized):
 
 class OutputOptions(Sized):
     _fields_ = [("struct_size", c_size_t), ("form", c_int), ("compression", c_int), ("level", c_int),
-                ("one_file", c_int), ("archive", c_int)]
+                ("one_file", c_int), ("archive", c_int), ("names", POINTER(c_char_p)), ("name_count", c_size_t),
+                ("separator", c_char), ("rows", c_int), ("row_separator", c_char), ("row_no_quotes", c_int)]
 
 
 _span = POINTER(Span)

@@ -318,8 +318,13 @@ class Dataset:
         lib.quern_write_fixed(self.raw, os.fsencode(directory))
 
     def write_files(self, directory, form=kinds.FORM_TEXT, compression=kinds.NOT_COMPRESSED, level=0, one_file=False,
-                    archive=kinds.NO_ARCHIVE):
-        how = capi.OutputOptions(form=form, compression=compression, level=level, one_file=int(one_file), archive=archive)
+                    archive=kinds.NO_ARCHIVE, separator="", names=(), rows=False, row_separator="", row_no_quotes=False):
+        """names: of columns, the header of CSV and TSV. rows: values are rows as read_csv() gives them, with their row_separator."""
+        texts = [name.encode() if isinstance(name, str) else name for name in names]
+        how = capi.OutputOptions(form=form, compression=compression, level=level, one_file=int(one_file), archive=archive,
+                                 separator=separator.encode() or b"\0", rows=int(rows), row_separator=row_separator.encode() or b"\0",
+                                 row_no_quotes=int(row_no_quotes), names=(ctypes.c_char_p * len(texts))(*texts),
+                                 name_count=len(texts))
         lib.quern_write_files(self.raw, os.fsencode(directory), ctypes.byref(how))
 
     def write_hdf5(self, path, dataset, files=kinds.HDF5_ONE_FILE, row_shape=None, string_bytes=0, with_key=False,
