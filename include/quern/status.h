@@ -70,8 +70,8 @@ QUERN_API const char *quern_status_name(quern_status status);
 QUERN_API const char *quern_status_text(quern_status status);
 
 /* What a program is to exit with after its last run: 0 for QUERN_OK, and for QUERN_ERROR_NOT_RUN, which was asked for; 75 for QUERN_ERROR_SUSPENDED, by which scripts and
- * batch systems know that the same command with the option resume goes on; else 1. Local, any thread, cannot fail.
- * Since 0.1. */
+ * batch systems know that the same command with the option resume goes on; 74 for QUERN_ERROR_CORRUPT, which is no error of the program or its input, so that
+ * the same command may succeed (`quern run` starts it again); else 1. Local, any thread, cannot fail. Since 0.1. */
 QUERN_API int quern_exit_status(quern_status status);
 
 #ifdef __cplusplus

@@ -37,8 +37,17 @@ const char *quern_status_text(quern_status status)
 
 int quern_exit_status(quern_status status)
 {
-    bool is_right = status == QUERN_OK || status == QUERN_ERROR_NOT_RUN;
-    return status == QUERN_ERROR_SUSPENDED ? EX_TEMPFAIL : !is_right;
+    switch (status) {
+    case QUERN_OK:
+    case QUERN_ERROR_NOT_RUN:
+        return 0;
+    case QUERN_ERROR_SUSPENDED:
+        return EX_TEMPFAIL;
+    case QUERN_ERROR_CORRUPT:
+        return EX_IOERR;
+    default:
+        return 1;
+    }
 }
 
 quern_status qn_error_set(qn_error *error, quern_status status, int system_errno, const char *format, ...)

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -15,6 +16,7 @@
 #include "runtime/base/clock.h"
 
 #define ANSWER_BYTES_MAX 64
+#define NAME_BYTES_MAX   64
 #define PATIENCE_NS      (5 * QN_NS_PER_S) /* a controller that is down lets its commands wait for minutes */
 
 extern char **environ;
@@ -73,10 +75,22 @@ static long long ask_end(const char *job)
     return strptime(text, "%Y-%m-%dT%H:%M:%S", &date) ? (long long)mktime(&date) : 0;
 }
 
+/* What squeue is to be asked for. The last task of an array to begin has the number of the array as its own, by which all tasks are listed that wait
+ * or run. */
+static bool name_job(char name[static NAME_BYTES_MAX])
+{
+    const char *job = getenv("SLURM_JOB_ID"), *array = getenv("SLURM_ARRAY_JOB_ID"),
+               *task = getenv("SLURM_ARRAY_TASK_ID");
+    int bytes = array && task ? snprintf(name, NAME_BYTES_MAX, "%s_%s", array, task)
+                              : snprintf(name, NAME_BYTES_MAX, "%s", job ? job : "");
+    return job && bytes > 0 && bytes < NAME_BYTES_MAX;
+}
+
 uint64_t qn_allocation_left_ns(bool may_ask)
 {
-    const char *job = getenv("SLURM_JOB_ID"), *end = getenv("SLURM_JOB_END_TIME");
-    long long end_s = end ? strtoll(end, NULL, 10) : may_ask && job ? ask_end(job) : 0;
+    char job[NAME_BYTES_MAX];
+    const char *end = getenv("SLURM_JOB_END_TIME");
+    long long end_s = end ? strtoll(end, NULL, 10) : may_ask && name_job(job) ? ask_end(job) : 0;
     long long now_s = (long long)time(NULL);
     if (end_s <= 0)
         return 0;

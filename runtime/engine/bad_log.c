@@ -28,6 +28,15 @@ uint32_t qn_bad_legs(const qn_settings *settings, const qn_stage *stage)
     return legs;
 }
 
+bool qn_bad_are_set_apart(const qn_settings *settings, const qn_stages *stages)
+{
+    for (uint32_t i = 0; i < stages->count; i++)
+        for (uint32_t leg = 0; leg < stages->items[i].leg_count; leg++)
+            if (qn_bad_limit_of(settings, qn_leg_source(&stages->items[i], leg)).policy == QUERN_BAD_QUARANTINE)
+                return true;
+    return false;
+}
+
 void qn_bad_log_init(qn_bad_log *log, const qn_bad_limit *limit, const char *source, uint32_t stage,
                      qn_quarantine *quarantine)
 {

@@ -54,6 +54,9 @@ static inline bool qn_bad_limit_passes(const qn_bad_limit *limit)
 /* The legs of a stage whose bad records are passed over: bit i is leg i. */
 uint32_t qn_bad_legs(const qn_settings *settings, const qn_stage *stage);
 
+/* Whether a source of a run sets bad records apart. */
+bool qn_bad_are_set_apart(const qn_settings *settings, const qn_stages *stages);
+
 void qn_bad_log_init(qn_bad_log *log, const qn_bad_limit *limit, const char *source, uint32_t stage,
                      qn_quarantine *quarantine);
 void qn_bad_log_fini(qn_bad_log *log); /* takes a zeroed one */

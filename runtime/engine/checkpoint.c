@@ -118,6 +118,17 @@ quern_status qn_checkpoint_take_line(json_t *lines, json_t *line, qn_error *erro
     return json_array_append(lines, line) == 0 ? QUERN_OK : no_memory(error);
 }
 
+static quern_status take_quarantine(qn_checkpoint *checkpoint, const json_t *line, qn_error *error)
+{
+    const char *directory = json_string_value(json_object_get(line, "directory"));
+    char *copy = directory ? strdup(directory) : NULL;
+    if (directory && !copy)
+        return no_memory(error);
+    free(checkpoint->quarantine);
+    checkpoint->quarantine = copy;
+    return QUERN_OK;
+}
+
 quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
 {
     const char *event = json_string_value(json_object_get(line, "event"));
@@ -132,6 +143,8 @@ quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_erro
         return qn_checkpoint_take_line(checkpoint->runs, line, error);
     if (event && (strcmp(event, "commit") == 0 || strcmp(event, "output") == 0))
         return json_array_append(checkpoint->outputs, line) == 0 ? QUERN_OK : no_memory(error);
+    if (event && strcmp(event, "quarantine") == 0)
+        return take_quarantine(checkpoint, line, error);
     return QUERN_OK;
 }
 
@@ -315,6 +328,7 @@ void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
     json_decref(checkpoint->parts);
     json_decref(checkpoint->outputs);
     json_decref(checkpoint->unwritten);
+    free(checkpoint->quarantine);
     json_decref(checkpoint->carried);
     free(checkpoint->path);
     free(checkpoint->files);

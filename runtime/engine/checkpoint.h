@@ -72,7 +72,8 @@ typedef struct qn_checkpoint {
     json_t *stages, *epochs, *runs; /* lines of earlier attempts, and of this one: the last of each stage or run */
     json_t *parts;                  /* of each stage one line: what earlier attempts finished */
     json_t *outputs;                /* lines of commits */
-    json_t *unwritten;              /* lines of stages that were not worth saving, written with the next one that is */
+    char *quarantine;  /* the directory of bad records that the job has, as the last line of one says; NULL: none */
+    json_t *unwritten; /* lines of stages that were not worth saving, written with the next one that is */
     uint64_t program;
     uint32_t save_count; /* in this attempt */
     qn_epochs when;
@@ -90,6 +91,10 @@ void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over);
 quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *graph, const qn_stages *stages,
                                      const uint64_t *node_files, struct quern_counter *counters, bool *is_done_out,
                                      qn_error *error);
+/* Whether an earlier attempt at the job, or this one, set bad records apart in a directory; NULL: no. Rank 0; false on others. */
+bool qn_checkpoint_has_quarantine(const qn_checkpoint *checkpoint, const char *directory);
+/* The job sets them apart there: the next attempt is to know. Rank 0; nothing on others. */
+void qn_checkpoint_note_quarantine(qn_checkpoint *checkpoint, const char *directory);
 /* Stages whose results nobody reads, since what would read them is reused: as bits. The same on all ranks. */
 uint64_t qn_checkpoint_unneeded(const qn_checkpoint *checkpoint, const qn_stages *stages);
 /* Of all that goes into the result of a stage of the run; 0: not known. Rank 0. */

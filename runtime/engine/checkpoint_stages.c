@@ -406,6 +406,24 @@ quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *
     return status == QUERN_OK ? verify(checkpoint, stages, error) : status;
 }
 
+bool qn_checkpoint_has_quarantine(const qn_checkpoint *checkpoint, const char *directory)
+{
+    return directory && checkpoint->quarantine && strcmp(checkpoint->quarantine, directory) == 0;
+}
+
+void qn_checkpoint_note_quarantine(qn_checkpoint *checkpoint, const char *directory)
+{
+    qn_error failure = {0};
+    if (!checkpoint->directory || checkpoint->save_failed || checkpoint->comm->rank != 0 ||
+        qn_checkpoint_has_quarantine(checkpoint, directory))
+        return;
+    json_t *line = json_pack("{s:s, s:I, s:s}", "event", "quarantine", "attempt", (json_int_t)checkpoint->attempt,
+                             "directory", directory);
+    if (qn_checkpoint_append(checkpoint, line, &failure) != QUERN_OK)
+        qn_checkpoint_say(checkpoint, "if the job is killed, %s has to be emptied by hand: %s", directory,
+                          failure.text);
+}
+
 uint64_t qn_checkpoint_digest_of(const qn_checkpoint *checkpoint, uint32_t stage)
 {
     return checkpoint->directory && checkpoint->certain >> stage & 1 ? checkpoint->digests[stage] : 0;

@@ -49,15 +49,15 @@ static quern_status check_same_graph(qn_engine *engine, const qn_graph *graph, q
     return status;
 }
 
-static void say_taken_over(qn_engine *engine, const qn_output *output)
+/* what: an output, or the quarantine. */
+static void say_taken_over(qn_engine *engine, const char *what, const char *directory, const qn_lock_file *lock)
 {
-    const char *left_by = output->lock.left_by;
-    if (!output->directory || !left_by[0])
+    const char *left_by = lock->left_by;
+    if (!directory || !left_by[0])
         return;
-    qn_log_line(&engine->log, "output: %s is taken over from %s, which gave no sign of life", output->directory,
-                left_by);
-    qn_progress_say(&engine->progress, "output: %s is taken over from %s, which gave no sign of life",
-                    output->directory, left_by);
+    qn_log_line(&engine->log, "%s: %s is taken over from %s, which gave no sign of life", what, directory, left_by);
+    qn_progress_say(&engine->progress, "%s: %s is taken over from %s, which gave no sign of life", what, directory,
+                    left_by);
 }
 
 /* What rank 0 knows of parts of a stage's output that are there; none where the journal cannot be understood. */
@@ -80,7 +80,7 @@ static quern_status open_sinks(job *run, qn_error *error)
         qn_sink_writer_init(&run->writers[i], sink, run->engine->comm, run->shares.kept_bytes_max[sink->kind],
                             kept.count > 0 ? &kept : NULL, error);
         run->writers[i].checks = run->engine->settings.check;
-        say_taken_over(run->engine, &run->writers[i].output);
+        say_taken_over(run->engine, "output", run->writers[i].output.directory, &run->writers[i].output.lock);
     }
     quern_status status = qn_comm_agree(run->engine->comm, error);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
@@ -483,18 +483,20 @@ static uint64_t memory_left_to(const job *run, uint32_t index)
     return memory_bytes > kept_bytes ? memory_bytes - kept_bytes : 0;
 }
 
-/* Whether a source of the run sets bad records apart: then there has to be a place for them. */
+/* A place for bad records that are set apart; the next attempt is to know that it is this job's. */
 static quern_status open_quarantine(job *run, qn_error *error)
 {
     qn_engine *engine = run->engine;
-    bool is_needed = false;
-    for (uint32_t i = 0; i < run->stages.count; i++)
-        for (uint32_t leg = 0; leg < run->stages.items[i].leg_count; leg++)
-            is_needed |= qn_bad_limit_of(&engine->settings, qn_leg_source(&run->stages.items[i], leg)).policy ==
-                         QUERN_BAD_QUARANTINE;
-    return is_needed ? qn_quarantine_open(&run->quarantine, engine->comm, engine->settings.quarantine_dir,
-                                          engine->run_count, error)
-                     : QUERN_OK;
+    if (!qn_bad_are_set_apart(&engine->settings, &run->stages))
+        return QUERN_OK;
+    qn_quarantine_place place = {.directory = engine->settings.quarantine_dir, .run = engine->run_count};
+    place.is_ours = qn_checkpoint_has_quarantine(&engine->checkpoint, place.directory);
+    quern_status status = qn_quarantine_open(&run->quarantine, engine->comm, &place, error);
+    if (status == QUERN_OK) {
+        say_taken_over(engine, "quarantine", place.directory, &run->quarantine.lock);
+        qn_checkpoint_note_quarantine(&engine->checkpoint, place.directory);
+    }
+    return status;
 }
 
 /* What others may have seen of it already when a rank is lost. */
@@ -521,10 +523,8 @@ static quern_status commit_sinks(job *run, const qn_graph *graph, qn_error *erro
     qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_COMMIT);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
         status = deliver(run, i, error);
-    if (status == QUERN_OK && run->quarantine.directory) {
-        qn_quarantine_commit(&run->quarantine, error);
-        status = qn_comm_agree(run->engine->comm, error);
-    }
+    if (status == QUERN_OK && run->quarantine.directory)
+        status = qn_quarantine_commit(&run->quarantine, run->engine->comm, error);
     if (status == QUERN_OK)
         status = qn_checkpoint_begin_commit(&run->engine->checkpoint, graph, run->engine->counters, error);
     for (uint32_t i = 0; i < run->stages.count && status == QUERN_OK; i++)
@@ -574,7 +574,8 @@ static void close_job(job *run, quern_status status)
             qn_sink_writer_withdraw(&run->writers[i]);
         qn_quarantine_withdraw(&run->quarantine);
     }
-    run->engine->run_count += run->quarantine.directory && keep;
+    /* Also of one that an earlier attempt did. */
+    run->engine->run_count += keep && qn_bad_are_set_apart(&run->engine->settings, &run->stages);
 }
 
 /* A rank was lost: outputs are left as if all had been, since a file with its last name may be part of an output that is whole; whoever

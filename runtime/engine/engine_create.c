@@ -13,6 +13,7 @@
 #include "runtime/engine/heartbeat.h"
 #include "runtime/engine/machines.h"
 #include "runtime/engine/report.h"
+#include "runtime/engine/scratch_choice.h"
 
 #define HOST_BYTES_MAX 256
 
@@ -151,6 +152,19 @@ void qn_engine_start_progress(qn_engine *engine)
     qn_progress_start(&engine->progress, engine->comm->rank == 0, engine->status, engine->board);
 }
 
+/* Each rank says it in its log, and rank 0 of its own to whoever looks. */
+static void tell_scratch(qn_engine *engine)
+{
+    const char *directory = engine->settings.scratch_dir;
+    if (!qn_scratch_is_memory(directory))
+        return;
+    qn_log_line(&engine->log, "scratch: %s is memory: what is spilled there is beyond the budget", directory);
+    qn_progress_say(&engine->progress,
+                    "scratch: %s is memory: what is spilled there is beyond the budget; name a disk by the option "
+                    "scratch",
+                    directory);
+}
+
 /* The library's own lines listen, if they are asked for. */
 static void listen(qn_engine *engine)
 {
@@ -238,6 +252,8 @@ quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_opti
     }
     if (status == QUERN_OK)
         status = qn_engine_open_checkpoint(engine, error);
+    if (status == QUERN_OK)
+        tell_scratch(engine);
     if (status == QUERN_OK)
         remove_older_report(engine);
     if (status == QUERN_OK && (engine->settings.is_seen || engine->settings.shows_ranks))

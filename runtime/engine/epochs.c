@@ -11,7 +11,7 @@
 #define TELLING_BYTES                                                                                                  \
     (16.0 * 1024 * 1024)    /* from which on what an epoch took says more of bytes than what is assumed */
 #define COST_PART        20 /* of the time may go into saving */
-#define END_MARGIN_NS    (QN_NS_PER_S / 2)      /* to stop what is in hand, and to end */
+#define END_MARGIN_NS    (QN_NS_PER_S / 2)      /* to meet, and to end */
 #define TERM_PATIENCE_NS (QN_NS_PER_S / 10 * 8) /* a launcher kills a second after SIGTERM */
 
 uint64_t qn_epochs_foresee_cost_ns(const qn_epochs *epochs, uint64_t bytes)
@@ -52,13 +52,32 @@ void qn_epochs_note(qn_epochs *epochs, uint64_t start_ns, uint64_t now_ns, uint6
     epochs->cost_bytes = bytes;
 }
 
+void qn_epochs_end_step(qn_epochs *epochs, uint64_t now_ns)
+{
+    uint64_t took_ns = now_ns - epochs->step_since_ns;
+    epochs->step_ns = took_ns > epochs->step_ns ? took_ns : epochs->step_ns;
+    epochs->step_since_ns = 0;
+}
+
+void qn_epochs_forget_steps(qn_epochs *epochs)
+{
+    epochs->step_ns = epochs->step_since_ns = 0;
+}
+
+/* To leave what is in hand. */
+static uint64_t foresee_step_ns(const qn_epochs *epochs, uint64_t now_ns)
+{
+    uint64_t takes_ns = epochs->step_since_ns > 0 ? now_ns - epochs->step_since_ns : 0;
+    return takes_ns > epochs->step_ns ? takes_ns : epochs->step_ns;
+}
+
 bool qn_epochs_must_end(qn_epochs *epochs, uint64_t now_ns, uint64_t bytes)
 {
     epochs->is_to_end |= qn_suspension_is_asked();
     epochs->terminated_ns = qn_suspension_since_ns();
     if (epochs->is_to_end || epochs->deadline_ns == UINT64_MAX)
         return epochs->is_to_end;
-    uint64_t need_ns = 2 * qn_epochs_foresee_cost_ns(epochs, bytes) + END_MARGIN_NS;
+    uint64_t need_ns = 2 * qn_epochs_foresee_cost_ns(epochs, bytes) + foresee_step_ns(epochs, now_ns) + END_MARGIN_NS;
     epochs->is_to_end = now_ns + need_ns >= epochs->deadline_ns;
     return epochs->is_to_end;
 }

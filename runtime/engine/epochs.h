@@ -13,7 +13,9 @@
  * mixed with what is assumed, as if that had been seen on TELLING_BYTES more. If too much were foreseen, no epoch would be cut for hours; if too
  * little is, the next one is a lesson.
  *
- * A job is to end when a signal says so, or when the end of its time comes so near that an epoch just fits. Rank 0 decides all of this. It knows no
+ * A job is to end when a signal says so, or when the end of its time comes so near that an epoch just fits, and before it what the ranks have in hand:
+ * a task can be left between steps only, blocks of records, and one may take long if callbacks do. So the longest that this rank saw in the stage is kept free too, or
+ * what the present one takes already; other ranks' may be longer. Rank 0 decides all of this. It knows no
  * MPI and no files.
  */
 #ifndef QN_ENGINE_EPOCHS_H
@@ -30,6 +32,8 @@ typedef struct qn_epochs {
     uint64_t cost_ns;       /* of the last one; 0: there was none */
     uint64_t cost_bytes;    /* that it was of */
     uint64_t terminated_ns; /* when the job was told to end within a second; 0: it was not */
+    uint64_t step_ns;       /* the longest step of the stage; 0: there was none */
+    uint64_t step_since_ns; /* the present one's begin; 0: there is none */
     bool is_to_end;         /* once it is, it stays so */
 } qn_epochs;
 
@@ -41,6 +45,15 @@ bool qn_epochs_is_due(const qn_epochs *epochs, uint64_t now_ns, uint64_t bytes);
 bool qn_epochs_pays(const qn_epochs *epochs, uint64_t now_ns, uint64_t bytes);
 /* Begun at start_ns, over now. */
 void qn_epochs_note(qn_epochs *epochs, uint64_t start_ns, uint64_t now_ns, uint64_t bytes);
+
+/* A step of a task begins, and ends. */
+static inline void qn_epochs_begin_step(qn_epochs *epochs, uint64_t now_ns)
+{
+    epochs->step_since_ns = now_ns;
+}
+void qn_epochs_end_step(qn_epochs *epochs, uint64_t now_ns);
+/* The stage is over, and the next one's steps are others. */
+void qn_epochs_forget_steps(qn_epochs *epochs);
 
 /* Whether the job is to end now; looks at the clock and keeps the answer. */
 bool qn_epochs_must_end(qn_epochs *epochs, uint64_t now_ns, uint64_t bytes);

@@ -5,6 +5,10 @@
  * Intuition. MPI says which ranks share a node, but it goes by its launcher's daemons: two containers of one machine are two nodes, and a daemon that
  * stands for several machines makes them one. A mark of the machine itself, its boot id, shows both. Nodes that share a machine divide its
  * memory among them; ranks of a node that do not share a machine share no memory either.
+ *
+ * Rejected: hwloc. It tells what a machine is made of, and two machines of one kind are made of the same; names of hosts are containers' own, or the same on
+ * all of them; serial numbers are for root, or missing on virtual machines. The boot id is the kernel's, random at each start, the same in all of its containers,
+ * and to be read by anybody.
  */
 #ifndef QN_ENGINE_MACHINES_H
 #define QN_ENGINE_MACHINES_H

@@ -514,6 +514,7 @@ quern_status qn_stage_run_all(qn_stage_run *run, qn_error *error)
         run->delivered_before = run->master.delivered_before;
         run->one_reader = qn_task_list_find_one_reader(&run->master.tasks);
     }
+    qn_epochs_forget_steps(&run->engine->checkpoint.when);
     qn_tasks_end(run);
     qn_isolation_end(run);
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)

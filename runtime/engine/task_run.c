@@ -308,9 +308,13 @@ static void show_here(qn_stage_run *run, const qn_source *source, const qn_task_
 static quern_status step(qn_stage_run *run, qn_source *source, const qn_task_order *order, const void *split,
                          size_t bytes, uint64_t *skip, bool *more_out, qn_error *failure)
 {
-    return qn_isolation_takes_loads(run, order->leg)
-               ? run_apart(run, order, source, split, bytes, skip, more_out, failure)
-               : run_block(run, order, source, skip, more_out, failure);
+    qn_epochs *when = &run->engine->checkpoint.when;
+    qn_epochs_begin_step(when, qn_clock_ns());
+    quern_status status = qn_isolation_takes_loads(run, order->leg)
+                              ? run_apart(run, order, source, split, bytes, skip, more_out, failure)
+                              : run_block(run, order, source, skip, more_out, failure);
+    qn_epochs_end_step(when, qn_clock_ns());
+    return status;
 }
 
 quern_status qn_task_open(qn_stage_run *run, qn_source *source, const qn_task *task, qn_error *failure)

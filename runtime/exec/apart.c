@@ -370,20 +370,35 @@ static bool hold_whole(qn_apart *apart, size_t bytes)
     return apart->whole != NULL;
 }
 
+/* The first part says how long the record is, the others the same. Each is copied before it is looked at: the child may be writing there. */
+static bool is_sound_part(qn_apart *apart, const qn_chain *chain, const qn_apart_slot *slot, size_t *part_bytes_out)
+{
+    const volatile qn_apart_slot *told = slot;
+    uint32_t key_bytes = told->whole_key_bytes, value_bytes = told->whole_value_bytes;
+    uint64_t part_bytes = told->part_bytes, bytes = (uint64_t)key_bytes + value_bytes;
+    if (apart->whole_used_bytes == 0) {
+        apart->whole_key_bytes = key_bytes;
+        apart->whole_value_bytes = value_bytes;
+    }
+    *part_bytes_out = part_bytes;
+    return key_bytes == apart->whole_key_bytes && value_bytes == apart->whole_value_bytes &&
+           bytes <= chain->record_bytes_max && part_bytes > 0 && part_bytes <= QN_APART_SLOT_BYTES &&
+           part_bytes <= bytes - apart->whole_used_bytes;
+}
+
 /* The value begins at a word. */
 static quern_status take_part(qn_apart *apart, qn_chain *chain, const qn_apart_slot *slot)
 {
-    uint32_t key_bytes = slot->whole_key_bytes, value_bytes = slot->whole_value_bytes, origin = slot->whole_origin;
-    uint64_t bytes = (uint64_t)key_bytes + value_bytes;
-    size_t lead = (8 - key_bytes % 8) % 8; /* in front of the key */
-    if (bytes > chain->record_bytes_max || slot->part_bytes > QN_APART_SLOT_BYTES ||
-        slot->part_bytes > bytes - apart->whole_used_bytes)
+    size_t part_bytes = 0;
+    if (!is_sound_part(apart, chain, slot, &part_bytes))
         return garbled(chain);
+    uint32_t key_bytes = apart->whole_key_bytes, value_bytes = apart->whole_value_bytes, origin = slot->whole_origin;
+    size_t bytes = (size_t)key_bytes + value_bytes, lead = (8 - key_bytes % 8) % 8; /* in front of the key */
     if (apart->whole_used_bytes == 0 && !hold_whole(apart, lead + bytes + QN_SLACK_BYTES))
-        return qn_error_set(chain->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an emitted record of %llu bytes",
-                            (unsigned long long)bytes);
-    memcpy(apart->whole + lead + apart->whole_used_bytes, slot->data, slot->part_bytes);
-    apart->whole_used_bytes += slot->part_bytes;
+        return qn_error_set(chain->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an emitted record of %zu bytes",
+                            bytes);
+    memcpy(apart->whole + lead + apart->whole_used_bytes, slot->data, part_bytes);
+    apart->whole_used_bytes += part_bytes;
     if (apart->whole_used_bytes < bytes)
         return QUERN_OK;
     apart->whole_used_bytes = 0;

@@ -84,8 +84,10 @@ struct qn_apart {
     size_t load_capacity_bytes, load_used_bytes;
     qn_child child;
     bool has_stopped; /* the child said that a block failed, and does no more of the load */
-    uint8_t *whole;   /* a record that came in parts */
+    uint8_t *
+        whole; /* a record that comes in parts; its lengths are those that the first of them told, for which there is room */
     size_t whole_capacity_bytes, whole_used_bytes;
+    uint32_t whole_key_bytes, whole_value_bytes;
 };
 
 static inline bool qn_apart_is_within(const void *field, size_t bytes, const void *memory, size_t memory_bytes)

@@ -17,6 +17,7 @@ from harness import Skip, main, read_file, test, wait_until  # noqa: E402
 import virtual_cluster  # noqa: E402
 from slow_job import LINES, check_outputs, slow_job  # noqa: E402
 
+NODES = 4
 EVERY = ["--quern-split-bytes=32K", "--quern-checkpoint-every=2s"]
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "DEADLINE", "OUT_OF_MEMORY")
 
@@ -29,7 +30,7 @@ class Slurm:
     def __init__(self, t):
         self.t = t
         if not Slurm.cluster:
-            Slurm.cluster = virtual_cluster.Cluster(3).__enter__()
+            Slurm.cluster = virtual_cluster.Cluster(NODES).__enter__()
             atexit.register(Slurm.cluster.close)
         self.dir = tempfile.mkdtemp(prefix="work.", dir=self.cluster.dir)
 
@@ -99,7 +100,7 @@ def jobs_run_on_nodes_by_either_launcher_one_after_another_and_as_arrays(t):
             file.write(LINES * number)
     wordcount = os.path.realpath(t.options.wordcount)
     first = cluster.submit("--nodes", "2", "--tasks-per-node", "2", "--time", "5", "--mem", "1G", "--", wordcount, "-o", "it's 1", "in.1")
-    second = cluster.submit("--nodes", "3", "--launcher", "srun", "--after", first, "--", wordcount, "-o", "out 2", "in.1")
+    second = cluster.submit("--nodes", str(NODES), "--launcher", "srun", "--after", first, "--", wordcount, "-o", "out 2", "in.1")
     third = cluster.submit("--array", "1-2", "--", wordcount, "-o", "of %a", "in.%a")
     cluster.done(first)
     status = cluster.status(first)
@@ -110,7 +111,7 @@ def jobs_run_on_nodes_by_either_launcher_one_after_another_and_as_arrays(t):
     report = json.loads(read_file(cluster.path("quern-%s/report.json" % first)))
     t.check(report["status"] == "QUERN_OK", report["status"])
     cluster.done(second)
-    t.check((cluster.status(second)["ranks"], cluster.status(second)["nodes"]) == (3, 3), "srun")
+    t.check((cluster.status(second)["ranks"], cluster.status(second)["nodes"]) == (NODES, NODES), "srun")
     for task in ("1", "2"):
         cluster.done(third + "_" + task)
         t.check(cluster.status(third + "_" + task)["state"] == "done", "an array's task")
@@ -207,6 +208,24 @@ def the_doctor_looks_at_the_nodes_of_its_job_by_either_launcher(t):
         t.check((cluster.field(number, "JobState"), cluster.field(number, "ExitCode")) == ("COMPLETED", "0:0"), said)
         for text in ("4 ranks on 2 nodes came up as one world, by %s" % launcher, "this is its job %s on n[1-2]" % number, "all ranks wrote and read", "n2: "):
             t.check(text in said, "'%s' is not said: %s" % (text, said))
+
+
+@test
+def the_last_task_of_an_array_knows_its_own_end(t):
+    cluster = slurm(t)
+    script = """name=${SLURM_ARRAY_JOB_ID}
+[ $SLURM_ARRAY_TASK_ID = 2 ] || { scontrol update jobid=${name}_1 timelimit=40; scontrol requeuehold ${name}_1; sleep 60; }
+until squeue --noheader --format=%%t --jobs ${name}_1 | grep -q PD; do sleep 0.2; done
+echo "own number $SLURM_JOB_ID"
+exec %s doctor --scratch %s -n 1""" % (os.path.realpath(t.options.quern), cluster.dir)
+    done = subprocess.run(["sbatch", "--parsable", "--array", "1-2", "--time", "5", "--output", "array.%a.log", "--wrap", script], cwd=cluster.dir,
+                          capture_output=True, env=cluster.environment())
+    number = done.stdout.decode().strip()
+    cluster.wait_for(number + "_2", 60)
+    said = read_file(cluster.path("array.2.log")).decode(errors="replace")
+    t.check("own number %s\n" % number in said, "SLURM has another number for the last task: %s" % said)
+    t.check(re.search(r"which ends in [34] minutes", said), "its end is not known: %s" % said)
+    subprocess.run(["scancel", number], check=True)
 
 
 @test

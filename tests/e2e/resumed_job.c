@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Two runs that count lines, and in the callback WHERE (lines, first, second, third, none) is killed at the line "die"; slow: the first run takes 50 us and more
- * for a line; leave, linger: the program ends behind the first run, at once or after two seconds, and destroys nothing: resumed_job WHERE OUT OUT2 PATH...
- * OUT2 -: the first run only. */
+ * for a line; slower: 2 ms; leave, linger: the program ends behind the first run, at once or after two seconds, and destroys nothing:
+ * resumed_job WHERE OUT OUT2 PATH... OUT2 -: the first run only. */
 #include <quern/quern.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,8 +23,8 @@ static int look(const quern_record *record, int *keep_out, void *user)
     quern_counter_add(here->counter, 1);
     if (strcmp(where, here->name) == 0 && record->key.bytes == 3 && memcmp(record->key.data, "die", 3) == 0)
         kill(getpid(), SIGKILL);
-    if (here == &lines_step && strcmp(where, "slow") == 0)
-        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+    if (here == &lines_step && strncmp(where, "slow", 4) == 0)
+        nanosleep(&(struct timespec){.tv_nsec = where[4] ? 2000000 : 50000}, NULL);
     *keep_out = 1;
     return 0;
 }

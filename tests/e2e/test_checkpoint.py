@@ -8,6 +8,7 @@ again. It is killed in the callback that is named: `first` when the counts are s
 """
 import ctypes
 import itertools
+import json
 import os
 import random
 import re
@@ -116,6 +117,60 @@ def a_run_that_was_done_is_not_run_again(t):
         job.as_ever(expected, run)
         t.check((read_file(manifest), os.stat(manifest).st_mtime_ns) == first, "the first output was written again", run)
         job.forget()
+
+
+def set_apart(t):
+    """Of each file of bad records that has its last name, by its run: where the records are."""
+    found = {}
+    for name in os.listdir(t.path("bad")):
+        t.check(re.fullmatch("bad-[0-9]{5}-[0-9]{5}[.]jsonl", name), "left: %s" % name)
+        for line in read_file(t.path("bad", name)).splitlines():
+            found.setdefault(int(name[4:9]), []).append(json.loads(line)["offset"])
+    return {run: sorted(offsets) for run, offsets in found.items()}
+
+
+@test
+def bad_records_are_set_apart_once_however_a_job_was_killed(t):
+    lines = lines_of(3, 8000).splitlines(True)
+    lines[100::400] = [b"y" * 20000 + b"\n"] * len(lines[100::400])
+    job = Job(t, b"".join(lines))
+    bounds = list(itertools.accumulate(map(len, lines), initial=0))
+    bad = [at for at, line in zip(bounds, lines) if len(line) > 10000]
+    options = ("--quern-record-bytes=10000", "--quern-bad-records=quarantine:%d" % len(bad), "--quern-quarantine", t.path("bad"))
+
+    def begin_again():
+        shutil.rmtree(t.path("bad"), ignore_errors=True)
+        job.forget()
+
+    t.check(b"die\n" in lines and len(bad) > 19, "no such input")
+    for before, where, after in ((2, "lines", 3), (3, "second", 1), (1, "third", 2)):
+        job.die(before, where, *options)
+        t.check([name for name in os.listdir(t.path("bad")) if name.endswith(".tmp")] or where == "lines", "nothing temporary is left")
+        job.die(2, where, *options, "--quern-resume=on")
+        run = job.end(after, *options, "--quern-resume=on")
+        t.check(set_apart(t) == {0: bad, 1: bad}, "set apart: %s, expected each once: %s" % (set_apart(t), bad), run)
+        t.check(where != "third" or b"run 1 was done" in run.stderr, "run 1 is done again", run)
+        begin_again()
+    job.die(2, "second", *options)
+    shutil.rmtree(job.saved)  # a job that knows nothing of the killed one
+    job.end(2, *options)
+    t.check(set_apart(t) == {0: bad, 1: bad}, "set apart: %s" % set_apart(t))
+    begin_again()
+    job.die(2, "third", *options)
+    shutil.rmtree(job.saved)
+    shutil.rmtree(t.path("out1"))  # what has its last name is not another job's to remove
+    run = t.fail(2, *job.args("none", *options), naming="is not empty")
+    t.check([name for name in os.listdir(t.path("bad")) if name.startswith("bad-00000-")], "something was removed", run)
+    begin_again()
+    once = t.write("once", b"#!/bin/sh\nwhere=none\ntest -e %s.again || where=second\n: >$0.again\nwhere=$where exec %s \"$@\"\n" %
+                   (os.fsencode(t.path("once")), os.fsencode(t.options.mpirun)))
+    program = t.write("program", b"#!/bin/sh\nexec %s $where \"$@\"\n" % os.fsencode(t.program))
+    for path in (once, program):
+        os.chmod(path, 0o755)
+    t.program, t.supervisor = program, [t.options.quern, "run", "--restarts", "1", "--mpirun", once]
+    run = t.succeed(2, *job.args("", *options)[1:])
+    t.check(b"starting again, 1 of 1" in run.stderr, "it was not killed", run)
+    t.check(set_apart(t) == {0: bad, 1: bad}, "set apart: %s" % set_apart(t), run)
 
 
 @test

@@ -55,6 +55,7 @@ def what_killed_jobs_left_goes_and_everything_else_stays(t):
                         ".success.0123456789abcdef.tmp", ".quern-lock.0123456789abcdef"], lock=dead), make(t, "out2", [], lock=dead),
         make(t, "out3.unfinished", ["part-00000.h5", ".part-00001.tmp"], lock=dead),
         make(t, "out4", ["part-00000", "part-00001.tar.gz", "_MANIFEST.json"], lock=dead),
+        make(t, "bad1", [".bad-00000-00003.0123456789abcdef.jsonl.tmp", ".bad-00001-123456.jsonl.tmp"], lock=dead),
     ]
     kept = [
         make(t, "quern-run.nowabc", ["file"]), make(t, "quern-spill-nowabc", ["runs"], MINUTE),
@@ -63,6 +64,8 @@ def what_killed_jobs_left_goes_and_everything_else_stays(t):
         make(t, "out5", ["part-00000", "_SUCCESS"], lock=dead), make(t, "out6", ["part-00000", "notes"], lock=dead),
         make(t, "out7", [".part-00000.tmp"], lock=b"00000000-1111-2222-3333-444444444444 1 elsewhere\n"),
         make(t, "out8", [".part-00000.tmp"], lock=b""), make(t, "out9", [".part-00000.tmp"]),
+        make(t, "bad2", [".bad-00001-00003.0123456789abcdef.jsonl.tmp", "bad-00000-00003.jsonl"], lock=dead),
+        make(t, "bad3", [".bad-00001.jsonl.tmp"], lock=dead), make(t, "bad4", [".bad-00000-00003.jsonl.tmp"]),
         make(t, "deep/quern-run.abcdef", ["file"], HOUR),
     ]
     run = check_places(t, gone, kept, t.path("place"))

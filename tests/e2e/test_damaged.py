@@ -3,19 +3,21 @@
 """test_damaged.py: damaged packed files, with bad records skipped: the same words and the same bad item on any number of ranks; prints TAP.
 
 Streams are by turns truncated and flipped. Each is counted without a launcher and, by turns, on 2 or 3 ranks in small or large splits. With
---slow all are damaged both ways, and counted on both.
+--slow all are damaged both ways, and counted on both. And a spill file that is damaged while the job has it.
 """
 import base64
 import glob
 import json
+import os
 import random
 import shutil
 
-from harness import TESTS, count_words, load_json, main, test
+from harness import TESTS, count_words, load_json, main, test, wait_until
 from test_packed import archives, run, streams, text, tree
 
 TESTS.clear()  # those of the other file
 
+SPILLING, SPILLED_AT = "--quern-memory=64M", 300000
 LAUNCHES = ((2, 1000), (3, 50000))  # and, for the comparison, one without a launcher
 
 
@@ -114,6 +116,38 @@ def damaged_archives_give_what_can_be_unpacked(t):
         for n, split in launches(t, number):
             again = count_with_damage(t, n, split, path)
             t.check(again == once, "%s: %s, on %s ranks %s" % (name, once[1], n, again[1]))
+
+
+def change_a_spilled_byte(t, job):
+    """In a file without a name that a rank has open, as soon as there is one."""
+    for path in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if os.readlink(path).startswith(t.tmp) and os.stat(path).st_nlink == 0 and os.stat(path).st_size > SPILLED_AT:
+                with open(path, "r+b", buffering=0) as file:
+                    file.seek(SPILLED_AT)
+                    byte = file.read(1)
+                    file.seek(SPILLED_AT)
+                    file.write(bytes([byte[0] ^ 0x10]))
+                    return True
+        except OSError:
+            continue
+    return job.process.poll() is not None
+
+
+@test
+def a_job_whose_spill_file_was_damaged_ends_with_its_status_and_is_started_again(t):
+    words = t.write("words", b"\n".join(b"%x" % (i * 2654435761 % (1 << 32)) for i in range(1200000)))
+    expected = t.count(2, [words], SPILLING)
+    for restarts, status in ((0, 74), (1, 0)):
+        out = t.new_output()
+        t.supervisor = [t.options.quern, "run", "--mpirun", t.options.mpirun, "--restarts", str(restarts), "--checkpoint", t.path("saved")]
+        job = t.start(2, "-o", out, words, SPILLING)
+        t.check(wait_until(lambda: change_a_spilled_byte(t, job), 60) and job.process.poll() is None, "nothing is spilled", job.wait(90))
+        run = job.wait(90)
+        t.check(run.status == status and b"is damaged at byte" in run.stderr, "status %d expected" % status, run)
+        t.check(run.stderr.count(b"came back damaged (status 74): starting again") == restarts, "%d restarts expected" % restarts, run)
+        t.check(restarts == 0 or t.committed(out, run) == expected, "another answer", run)
+        shutil.rmtree(t.path("saved"))
 
 
 if __name__ == "__main__":

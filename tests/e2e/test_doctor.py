@@ -212,6 +212,21 @@ def scratch_in_memory_and_with_little_room_is_a_warning_and_a_full_one_an_error(
 
 
 @test
+def a_temporary_directory_in_memory_is_passed_over_unless_it_is_asked_for(t):
+    if subprocess.run(["stat", "-f", "-c", "%T", "/var/tmp"], capture_output=True).stdout.strip() in (b"tmpfs", b"ramfs"):
+        raise Skip("/var/tmp is memory")
+    small = t.mount_tmpfs("size=100m")
+    for env, place in (({"TMPDIR": small}, "/var/tmp"), ({"TMPDIR": t.tmp, "SLURM_TMPDIR": small}, t.tmp), ({"TMPDIR": small, "SLURM_TMPDIR": t.tmp}, t.tmp),
+                       ({"TMPDIR": small, "QUERN_SCRATCH": small}, small)):
+        found, run = doctor(t, *LOOK, env=env, status=ERROR_FOUND)
+        level, said, _ = found["scratch-disk"]
+        t.check(said.startswith(place + " is on ") and (level == "warning") == (place == small), "%s: %s, %s" % (env, level, said), run)
+        t.program = t.options.wordcount
+        run = t.succeed(2, "--quern-progress=on", "/etc/passwd", env=env)
+        t.check((b"scratch: %s is memory" % small.encode() in run.stderr) == (place == small), "said of %s" % env, run)
+
+
+@test
 def a_directory_in_which_all_may_remove_is_a_warning(t):
     os.mkdir(t.path("open"))
     os.chmod(t.path("open"), 0o777)

@@ -240,6 +240,14 @@ def a_job_ends_before_its_deadline_and_comes_to_its_end_in_pieces(t):
 
 
 @test
+def what_slow_callbacks_have_in_hand_is_left_in_time_for_the_first_epoch(t):
+    job = Job(t, 30000)
+    run = t.run(2, *job.args("slower", "--quern-deadline=5s"))  # a block takes more than a second
+    t.check(run.status == 75, "status 75 expected", run)
+    t.check(epochs_of(job.saved) == 1, "nothing was saved", run)
+
+
+@test
 def a_damaged_epoch_is_not_believed(t):
     job = Job(t)
     expected = job.expected()

@@ -44,7 +44,7 @@ def sort(t, path, env, *options):
 
 def names_both(t, run, rank, what):
     says = b"%s is damaged from rank %d to rank %d in round " % (what, 1 - rank, rank)
-    t.check(run.status == 1 and says in run.stderr and len(run.messages) == 1, "it is not said: %r" % says, run)
+    t.check(run.status == 74 and says in run.stderr and len(run.messages) == 1, "it is not said: %r" % says, run)
 
 
 @test

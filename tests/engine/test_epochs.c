@@ -112,6 +112,25 @@ START_TEST(a_job_ends_when_an_epoch_just_fits_before_its_deadline)
 }
 END_TEST
 
+START_TEST(before_a_deadline_there_is_time_to_leave_what_is_in_hand)
+{
+    epochs.deadline_ns = BEGAN + 100 * S;
+    qn_epochs_begin_step(&epochs, BEGAN);
+    ck_assert(!qn_epochs_must_end(&epochs, BEGAN + 45 * S, 0)); /* it may take as long again */
+    qn_epochs_end_step(&epochs, BEGAN + 10 * S);
+    qn_epochs_begin_step(&epochs, BEGAN + 10 * S);
+    qn_epochs_end_step(&epochs, BEGAN + 11 * S);
+    ck_assert(!qn_epochs_must_end(&epochs, BEGAN + 89 * S, 0));
+    qn_epochs shorter = epochs, present = epochs;
+    qn_epochs_begin_step(&present, BEGAN + 40 * S);
+    ck_assert(qn_epochs_must_end(&present, BEGAN + 70 * S, 0));
+    qn_epochs_forget_steps(&shorter);
+    ck_assert(!qn_epochs_must_end(&shorter, BEGAN + 99 * S, 0));
+    ck_assert(qn_epochs_must_end(&epochs, BEGAN + 90 * S, 0));
+    ck_assert(qn_epochs_may_save(&epochs, BEGAN + 99 * S, 0));
+}
+END_TEST
+
 START_TEST(signals_are_noted_and_handlers_of_others_stay)
 {
     struct sigaction mine = {.sa_handler = SIG_IGN}, now;
@@ -164,6 +183,7 @@ int main(void)
         a_large_epoch_says_what_more_bytes_take,
         what_the_user_says_holds,
         a_job_ends_when_an_epoch_just_fits_before_its_deadline,
+        before_a_deadline_there_is_time_to_leave_what_is_in_hand,
         signals_are_noted_and_handlers_of_others_stay,
         after_term_only_what_fits_into_a_second_is_saved,
     };

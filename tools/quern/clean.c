@@ -6,7 +6,8 @@
  *   quern-spill-XXXXXX   where files without names cannot be: a process removes it as soon as it has made a file in it. One that is older than
  *                        an hour is nobody's; but on NFS a file that is open keeps a name, .nfs…, by which it is left alone
  *   a directory with a .quern-lock   an output; by the rules by which a job takes it over (docs/output.md): the lock is of this machine since
- *                        it was started, nobody holds it, and there is nothing else but parts and a manifest
+ *                        it was started, nobody holds it, and there is nothing else but parts and a manifest. Or a quarantine of bad records,
+ *                        if no file in it has its last name
  *
  * Only what is ours is touched, and what is just being made is left.
  */
@@ -23,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/engine/scratch_choice.h"
 #include "tools/quern/commands.h"
 #include "tools/quern/litter.h"
 
@@ -33,7 +35,7 @@
 #define BOOT_ID_BYTES     36
 #define SPILL_AGE_SECONDS 3600
 #define RUN_AGE_SECONDS   60
-#define DIGITS_MIN        5  /* of a part's number */
+#define DIGITS_MIN        5  /* of a part's number, and of a rank's */
 #define TOKEN_DIGITS      16 /* of the lock, in the names of temporary files */
 
 typedef struct cleaning {
@@ -120,9 +122,26 @@ static bool is_temporary(const char *suffix)
     return strcmp(suffix, ".tmp") == 0 || strcmp(suffix, ".second.tmp") == 0;
 }
 
+/* "-00012": past it; NULL: something else. */
+static const char *pass_number(const char *text)
+{
+    size_t count = *text == '-' ? strspn(text + 1, "0123456789") : 0;
+    return count >= DIGITS_MIN ? text + 1 + count : NULL;
+}
+
+/* Of bad records, while a job finds them: runtime/engine/quarantine.c. */
+static bool is_of_quarantine(const char *name)
+{
+    const char *rest = has_prefix(name, ".bad-") ? pass_number(name + 4) : NULL;
+    rest = rest ? pass_number(rest) : NULL;
+    return rest && strcmp(pass_token(rest), ".jsonl.tmp") == 0;
+}
+
 /* As runtime/io/output_names.h says. */
 static bool is_of_output(const char *name)
 {
+    if (is_of_quarantine(name))
+        return true;
     if (strcmp(name, "_MANIFEST.json") == 0)
         return true;
     if (has_prefix(name, LOCK_NAME))
@@ -256,10 +275,12 @@ static void clean_directory(cleaning *how, const char *path)
 /* Where the library and `quern run` leave things if nobody says otherwise. */
 static void clean_defaults(cleaning *how)
 {
-    const char *temporary = getenv("TMPDIR");
-    if (temporary && *temporary)
+    const char *temporary = getenv("TMPDIR"), *spills = qn_scratch_choose(NULL);
+    if (temporary && *temporary) {
         clean_directory(how, temporary);
-    else {
+        if (strcmp(spills, temporary) != 0)
+            clean_directory(how, spills);
+    } else {
         clean_directory(how, "/var/tmp");
         clean_directory(how, "/tmp");
     }
@@ -294,10 +315,11 @@ const quern_command quern_command_clean = {
     .name = "clean",
     .operands = "[DIR...]",
     .what = "removes what killed jobs left, and nothing of one that lives",
-    .about = "It looks in each DIR, or in $TMPDIR (else /var/tmp and /tmp) and /dev/shm, one level deep, and follows "
+    .about = "It looks in each DIR, or in $TMPDIR (else /var/tmp and /tmp), where jobs spill, and /dev/shm, one level "
+             "deep, and follows "
              "no links. It removes "
              "directories quern-run.XXXXXX that nobody holds, quern-spill-XXXXXX after an hour, and output directories "
-             "of jobs of this "
+             "and quarantines of jobs of this "
              "machine that are dead; DIR may be one of these itself. Of what it leaves it says why. Checkpoints are "
              "never removed.",
     .options = options,

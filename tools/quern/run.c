@@ -9,7 +9,8 @@
  * everything as it is; a restart then finds all runs done. We remove it all when the job has ended well, and know that it has.
  *
  * A restart is worth it where the launcher was killed or is stuck, or says that a signal ended a rank or that a node was lost (128 and
- * above, but for 255, which is what exit(-1) gives). Errors that the job tells in words (1, 2, whatever it likes) would only come again. 75 is
+ * above, but for 255, which is what exit(-1) gives). Errors that the job tells in words (1, 2, whatever it likes) would only come again, but for 74: data that
+ * ranks had written or sent came back damaged, which another attempt may be spared. 75 is
  * a job that ended in time before its walltime: who gave that knows when to run it again. On several hosts the status may also be that of what
  * the launcher reaches them by (255 of ssh): there the mark decides.
  */
@@ -40,6 +41,7 @@
 #define RESTART_COUNT_MAX    1000
 #define RANK_COUNT_MAX       (1 << 24)
 #define SIGNALLED            128 /* and the signal: the status of shells and launchers */
+#define STATUS_DAMAGED       74  /* quern_exit_status() of QUERN_ERROR_CORRUPT */
 #define STATUS_HUNG          76  /* docs/explanation/faults.md */
 #define STATUS_ANY_FAILURE   255
 #define REMOTE_PAUSE_SECONDS 2  /* ranks elsewhere outlive a launcher by up to one */
@@ -419,6 +421,8 @@ static const char *why_again(const job *all, char *text, size_t bytes)
         snprintf(text, bytes, "%s lost a rank or a node (status %d)", all->mpirun, status);
     else if (status == STATUS_HUNG)
         snprintf(text, bytes, "a rank hung (status %d)", status);
+    else if (status == STATUS_DAMAGED)
+        snprintf(text, bytes, "what ranks had written or sent came back damaged (status %d)", status);
     else if (status == 0 && is_lied_to(all))
         snprintf(text, bytes, "%s says that all is well, but the job did not end", all->mpirun);
     else if (status != 0 && !all->is_local && has_file(all, "lock"))
@@ -562,6 +566,7 @@ static void watch_network(void)
 }
 
 static const quern_command_exit exits[] = {
+    {"74", "what ranks had written to scratch or sent came back damaged"},
     {"75", "what there was is saved: the same job goes on from it"},
     {"76", "a rank hung"},
     {"127", "there is no such launcher"},
@@ -603,7 +608,8 @@ const quern_command quern_command_run = {
         "none. While it runs lines tell how far it is.\n\n"
         "A job that was killed, or whose rank, node or launcher was, is started again, and goes on from its "
         "checkpoint; so are ranks that "
-        "hang. An error that the job tells in words only comes again, and ends it. --quern-checkpoint and "
+        "hang, and jobs whose spill files or messages were damaged. An error that the job tells in words only "
+        "comes again, and ends it. --quern-checkpoint and "
         "--quern-resume are added to "
         "its arguments, unless it has a checkpoint of its own. Without --restarts and --checkpoint any program "
         "can be run.\n\n"

@@ -243,6 +243,7 @@ static int run(int argc, char **argv)
 }
 
 static const quern_command_exit exits[] = {
+    {"74", "what ranks had written to scratch or sent came back damaged"},
     {"75", "what there was is saved: the same job goes on from it"},
     {"76", "a rank hung"},
     {"127", "a command, or the launcher, is not there or cannot be run"},

@@ -159,7 +159,8 @@ static void put_launch(FILE *script, const submission *all)
 
 static void put_end(FILE *script, const submission *all)
 {
-    fputs("\n# 0: done; 75: what there was is saved, and the same job goes on from it; 76: a rank hung; above 128: a "
+    fputs("\n# 0: done; 74: spilled or sent data was damaged; 75: what there was is saved, and the same job goes on "
+          "from it; 76: a rank hung; above 128: a "
           "signal, or a node died.\n",
           script);
     if (all->requeues)
@@ -167,7 +168,7 @@ static void put_end(FILE *script, const submission *all)
                 "again=no\n"
                 "case $status in\n"
                 "75) again=yes ;;\n"
-                "76 | 1[2-9][0-9] | 2[0-9][0-9]) [ \"${SLURM_RESTART_COUNT:-0}\" -lt %d ] && again=yes ;;\n"
+                "74 | 76 | 1[2-9][0-9] | 2[0-9][0-9]) [ \"${SLURM_RESTART_COUNT:-0}\" -lt %d ] && again=yes ;;\n"
                 "esac\n"
                 "if [ \"$again\" = yes ] && [ ! -e \"$QUERN_JOB/cancel\" ]; then\n"
                 "    echo \"quern: status $status, the job is queued again\"\n"
