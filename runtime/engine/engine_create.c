@@ -197,7 +197,8 @@ quern_status qn_engine_open_checkpoint(qn_engine *engine, qn_error *error)
 {
     const qn_settings *settings = &engine->settings;
     qn_engine_start_progress(engine);
-    return qn_checkpoint_open(&engine->checkpoint, engine->comm, settings, &engine->log, &engine->progress, error);
+    return qn_checkpoint_open(&engine->checkpoint, engine->comm, settings, &engine->givens, &engine->log,
+                              &engine->progress, error);
 }
 
 quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
@@ -264,6 +265,7 @@ void qn_engine_destroy(qn_engine *engine)
     if (engine->heeds_signals)
         qn_suspension_unwatch();
     qn_checkpoint_close(&engine->checkpoint, engine->is_over);
+    qn_givens_fini(&engine->givens);
     qn_job_pages_fini(&engine->pages, engine->settings.job_dir, &engine->log);
     qn_job_status_close(engine->status, !engine->comm);
     qn_progress_fini(&engine->progress);
