@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A header for Doxygen: usage: mark_comments.py HEADER; prints it.
 
-Comments become Doxygen's: that which opens a file is the file's, one behind code on its line belongs to that, any other one to what follows. Signs that
-Doxygen would take for commands, tags or links are escaped, but in examples, which are indented by four and stay as they are.
+Comments become Doxygen's: that which opens a file is the file's, one behind code on its line belongs to that, any other one to what follows. Those behind
+the head of a block of code are left out. Signs that Doxygen would take for commands, tags or links are escaped, but in examples, which are indented by four
+and stay as they are.
 """
 
 import re
@@ -13,6 +14,7 @@ COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 SIGNS = re.compile(r"[\\@<>#&%*]")
 EXAMPLE = re.compile(r"^ \*     ")
 RULE = re.compile(r"/\* -{4}.*?\*/")
+BLOCK = re.compile(r"\)[\w\s]*\{\s*$")
 
 
 def escaped(text):
@@ -39,7 +41,8 @@ def marked(text):
         out.append(before)
         at = match.end()
         line = text[text.rfind("\n", 0, match.start()) + 1:match.start()]
-        if "SPDX-License" in comment or RULE.fullmatch(comment) or line.lstrip().startswith("#") or line.rstrip().endswith("\\"):
+        if "SPDX-License" in comment or RULE.fullmatch(comment) or line.lstrip().startswith("#") or line.rstrip().endswith("\\") or \
+                BLOCK.search(line):
             out.append("\n" * comment.count("\n"))
         elif not has_file and comment.startswith("/*\n"):
             has_file = True

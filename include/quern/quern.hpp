@@ -211,6 +211,20 @@ class dataset
     {
         return with(quern_quantiles(of_, fractions.data(), fractions.size()));
     }
+    /* Values that flow along links, of which this is the dataset: quern/links.h. how: options_of<quern_vertex_program>() with what is to be set but
+     * the callbacks. initial: dataset() is none. step(const quern_vertices &some) sets value and send of each of some. */
+    template <class Step>
+    dataset iterate_links(const dataset &initial, const quern_vertex_program &how, Step step) const
+    {
+        return iterate_along(
+            initial, how, std::move(step), [](std::uint64_t, const double *) { return false; }, false);
+    }
+    /* The same until until(std::uint64_t step, const double *totals) gives true, by what all ranks have alike. */
+    template <class Step, class Until>
+    dataset iterate_links(const dataset &initial, const quern_vertex_program &how, Step step, Until until) const
+    {
+        return iterate_along(initial, how, std::move(step), std::move(until), true);
+    }
     /* Of a dataset of read_memory(): other arrays from the next run on. */
     void renew_memory(const std::vector<quern_memory_array> &arrays) const
     {
@@ -280,6 +294,30 @@ class dataset
         detail::writer<R> write;
     };
 
+    template <class Step, class Until> struct vertex_program : detail::kept {
+        vertex_program(Step &&one, Until &&two) : step(std::move(one)), until(std::move(two)) {}
+        Step step;
+        Until until;
+    };
+
+    template <class Step, class Until>
+    dataset iterate_along(const dataset &initial, quern_vertex_program how, Step &&step, Until &&until,
+                          bool decides) const
+    {
+        using self = vertex_program<Step, Until>;
+        if (!state_)
+            return {};
+        auto *own = state_->keep(std::make_unique<self>(std::move(step), std::move(until)));
+        how.step = [](const quern_vertices *some, void *user) noexcept {
+            return detail::guarded(nullptr, [&] { static_cast<self *>(user)->step(*some); });
+        };
+        if (decides)
+            how.until = [](std::uint64_t number, const double *totals, int *stop_out, void *user) noexcept {
+                return detail::guarded(nullptr,
+                                       [&] { *stop_out = static_cast<self *>(user)->until(number, totals) ? 1 : 0; });
+            };
+        return with(quern_iterate_links(of_, initial.of_, &how, own));
+    }
     dataset with(quern_dataset *other) const
     {
         return dataset(other, state_);

@@ -8,6 +8,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 #define QN_STREAM_LINE_BYTES 64
 
@@ -23,9 +26,8 @@ static inline __attribute__((always_inline)) void qn_stream_put(void *to, uint64
 static inline __attribute__((always_inline)) void qn_stream_line(void *to, const void *from)
 {
 #if defined(__x86_64__)
-    typedef long long pair __attribute__((vector_size(16)));
     for (int i = 0; i < QN_STREAM_LINE_BYTES / 16; i++)
-        __builtin_ia32_movntdq((pair *)to + i, ((const pair *)from)[i]);
+        _mm_stream_si128((__m128i *)to + i, ((const __m128i *)from)[i]);
 #else
     memcpy(to, from, QN_STREAM_LINE_BYTES);
 #endif
@@ -35,7 +37,7 @@ static inline __attribute__((always_inline)) void qn_stream_line(void *to, const
 static inline void qn_stream_end(void)
 {
 #if defined(__x86_64__)
-    __builtin_ia32_sfence();
+    _mm_sfence();
 #endif
 }
 

@@ -39,7 +39,9 @@ module quern_calls
         quern_histogram, quern_top_k_by_key, quern_sort_by_key, quern_group_by_key, quern_cogroup, quern_join, &
         quern_values_next, &
         quern_values_rewind
-    public :: quern_cache, quern_uncache, quern_zip_with_index, quern_prefix_sum, quern_quantiles, quern_iterate
+    public :: quern_cache, quern_uncache, quern_zip_with_index, quern_prefix_sum, quern_quantiles, quern_iterate, &
+        quern_iterate_links
+    public :: quern_broadcast, quern_shared_data, quern_shared_bytes, quern_shared_is_private, quern_shared_free
     public :: quern_write_text, quern_write_fixed, quern_write_files, quern_write_hdf5, quern_top_k, quern_collect, &
         quern_columns_collect, quern_columns_count, quern_columns_key_text, quern_columns_value_text, &
         quern_columns_free
@@ -669,6 +671,26 @@ contains
         made%raw = c_quantiles(dataset%raw, c_loc(copy), size(fractions, kind=c_size_t))
     end function
 
+    ! Values that flow along links. how: with what is to be set but the callbacks and the size.
+    type(quern_dataset) function quern_iterate_links(links, how, step, until, initial, user) result(made)
+        type(quern_dataset), intent(in) :: links
+        type(quern_vertex_program), intent(in) :: how
+        procedure(quern_vertices_fn) :: step
+        procedure(quern_totals_fn), optional :: until
+        type(quern_dataset), intent(in), optional :: initial
+        type(c_ptr), intent(in), optional :: user
+        type(quern_vertex_program), target :: copy
+        type(c_ptr) :: first
+
+        copy = how
+        copy%struct_size = c_sizeof(copy)
+        copy%step = c_funloc(step)
+        if (present(until)) copy%until = c_funloc(until)
+        first = c_null_ptr
+        if (present(initial)) first = initial%raw
+        made%raw = c_iterate_links(links%raw, first, c_loc(copy), given(user))
+    end function
+
     ! Collective; runs. last: the last state, which is kept.
     subroutine quern_iterate(context, initial, step_count_max, step, last, until, user, ierr)
         type(quern_context), intent(in) :: context
@@ -921,6 +943,44 @@ contains
 
         text = c_text(path)
         call c_note_file(context%raw, c_loc(text))
+    end subroutine
+
+    ! Collective: the bytes at an address of rank 0, c_loc() of a TARGET, for all ranks; of others data and bytes have no meaning.
+    subroutine quern_broadcast(context, data, bytes, shared, ierr)
+        type(quern_context), intent(in) :: context
+        type(c_ptr), intent(in) :: data
+        integer(c_size_t), intent(in) :: bytes
+        type(quern_shared), intent(out) :: shared
+        integer, intent(out), optional :: ierr
+
+        call settle(c_broadcast(context%raw, data, bytes, shared%raw), context%raw, ierr)
+    end subroutine
+
+    ! Where the bytes are, for c_f_pointer(); they can only be read.
+    type(c_ptr) function quern_shared_data(shared)
+        type(quern_shared), intent(in) :: shared
+
+        quern_shared_data = c_shared_data(shared%raw)
+    end function
+
+    integer(c_size_t) function quern_shared_bytes(shared)
+        type(quern_shared), intent(in) :: shared
+
+        quern_shared_bytes = c_shared_bytes(shared%raw)
+    end function
+
+    logical function quern_shared_is_private(shared)
+        type(quern_shared), intent(in) :: shared
+
+        quern_shared_is_private = c_shared_is_private(shared%raw) /= 0
+    end function
+
+    ! The same on all ranks.
+    subroutine quern_shared_free(shared)
+        type(quern_shared), intent(inout) :: shared
+
+        call c_shared_free(shared%raw)
+        shared%raw = c_null_ptr
     end subroutine
 
     ! Collective: does all that was asked for since the last run.

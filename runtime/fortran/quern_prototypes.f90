@@ -303,6 +303,37 @@ module quern_prototypes
             type(c_ptr), intent(out) :: last
             integer(c_int) :: given
         end function
+        function c_iterate_links(links, initial, program, user) bind(C, name='quern_iterate_links') result(given)
+            import
+            type(c_ptr), value :: links, initial, program, user
+            type(c_ptr) :: given
+        end function
+        function c_broadcast(context, data, bytes, shared) bind(C, name='quern_broadcast') result(given)
+            import
+            type(c_ptr), value :: context, data
+            integer(c_size_t), value :: bytes
+            type(c_ptr), intent(out) :: shared
+            integer(c_int) :: given
+        end function
+        function c_shared_data(shared) bind(C, name='quern_shared_data') result(given)
+            import
+            type(c_ptr), value :: shared
+            type(c_ptr) :: given
+        end function
+        function c_shared_bytes(shared) bind(C, name='quern_shared_bytes') result(given)
+            import
+            type(c_ptr), value :: shared
+            integer(c_size_t) :: given
+        end function
+        function c_shared_is_private(shared) bind(C, name='quern_shared_is_private') result(given)
+            import
+            type(c_ptr), value :: shared
+            integer(c_int) :: given
+        end function
+        subroutine c_shared_free(shared) bind(C, name='quern_shared_free')
+            import
+            type(c_ptr), value :: shared
+        end subroutine
         function c_write_text(dataset, path) bind(C, name='quern_write_text') result(given)
             import
             type(c_ptr), value :: dataset, path

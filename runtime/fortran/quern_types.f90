@@ -42,6 +42,7 @@ module quern_types
         QUERN_EVENT_PROGRESS = 3, QUERN_EVENT_STAGE_ENDED = 4, QUERN_EVENT_RETRY = 5, QUERN_EVENT_LOSS = 6, &
         QUERN_EVENT_CHECKPOINT = 7, QUERN_EVENT_ALERT = 8, QUERN_EVENT_NOTE = 9, QUERN_EVENT_PLAN = 10, &
         QUERN_EVENT_RUN_ENDED = 11
+    integer(c_int), parameter, public :: QUERN_WEIGHT_NONE = 0, QUERN_WEIGHT_ADD = 1, QUERN_WEIGHT_MULTIPLY = 2
     integer(c_int32_t), parameter, public :: QUERN_EVENT_NO_RANK = -1 ! 4294967295 in C
 
     ! ---- handles; a dataset and a counter end with their context
@@ -56,6 +57,9 @@ module quern_types
         type(c_ptr) :: raw = c_null_ptr
     end type
     type, public :: quern_columns
+        type(c_ptr) :: raw = c_null_ptr
+    end type
+    type, public :: quern_shared
         type(c_ptr) :: raw = c_null_ptr
     end type
 
@@ -180,6 +184,22 @@ module quern_types
         type(c_funptr) :: step = c_null_funptr, until = c_null_funptr
     end type
 
+    ! Columns are arrays of count elements: c_f_pointer(some%value, value, [some%count]); totals: pointers to such arrays.
+    type, bind(C), public :: quern_vertices
+        integer(c_size_t) :: count = 0
+        integer(c_int64_t) :: step = 0, vertex_count = 0, first = 0
+        type(c_ptr) :: links = c_null_ptr, come = c_null_ptr, value = c_null_ptr, send = c_null_ptr, &
+            totals = c_null_ptr, totals_before = c_null_ptr, failed = c_null_ptr
+    end type
+    type, bind(C), public :: quern_vertex_program
+        integer(c_size_t) :: struct_size = 0
+        integer(c_int) :: combine = 0, weight = 0, both_ways = 0
+        integer(c_int32_t) :: total_count = 0
+        real(c_double) :: value = 0
+        integer(c_int64_t) :: step_count_max = 0
+        type(c_funptr) :: step = c_null_funptr, until = c_null_funptr
+    end type
+
     ! ---- callbacks
 
     abstract interface
@@ -265,6 +285,18 @@ module quern_types
             integer(c_int), intent(inout) :: stop
             type(c_ptr), value :: user
         end function
+        integer(c_int) function quern_vertices_fn(some, user) bind(C)
+            import
+            type(quern_vertices), intent(in) :: some
+            type(c_ptr), value :: user
+        end function
+        integer(c_int) function quern_totals_fn(step, totals, stop, user) bind(C)
+            import
+            integer(c_int64_t), value :: step
+            real(c_double), intent(in) :: totals(*)
+            integer(c_int), intent(inout) :: stop
+            type(c_ptr), value :: user
+        end function
         ! By a thread of the library's, on rank 0.
         subroutine quern_progress_fn(event, user) bind(C)
             import
@@ -276,5 +308,5 @@ module quern_types
         quern_reduce_fn, &
         quern_init_fn, quern_accumulate_fn, quern_compare_fn, quern_group_fn, quern_cogroup_fn, quern_join_fn, &
         quern_each_fn, &
-        quern_step_fn, quern_until_fn, quern_progress_fn
+        quern_step_fn, quern_until_fn, quern_progress_fn, quern_vertices_fn, quern_totals_fn
 end module

@@ -92,20 +92,11 @@ static double drawn_ns(const cluster *c, uint32_t task)
     return (double)config->task_ns;
 }
 
-static double read_ns(const cluster *c)
-{
-    const qn_cluster_config *config = c->config;
-    if (config->disk_bytes_per_s <= 0) {
-        return 0;
-    }
-    return (double)config->task_bytes * config->rank_count / config->disk_bytes_per_s * NS_PER_S;
-}
-
 /* What is left of a task, on a rank. */
 static uint64_t length_ns(const cluster *c, uint32_t task, uint32_t rank)
 {
     double length = drawn_ns(c, task) * (is_slow(c, rank) ? c->config->slow_factor : 1);
-    double least = read_ns(c);
+    double least = qn_cluster_read_ns(c->config);
     length = length > least ? length : least;
     if (c->part != NULL) {
         length *= 1 - (double)c->part[task] / PART_ALL;

@@ -13,7 +13,7 @@
  *  - A task takes what was drawn for it, on a slow rank slow_factor times that; never less than its bytes take if all ranks read at once; and
  *    task_overhead_ns.
  *  - The shuffle is rounds of round_bytes a rank. A round costs each rank exchange_ns for each message (two for each other rank), which is
- *    added to its tasks; and the links the time for the bytes, which is hidden by the tasks but for the part that is late.
+ *    added to its tasks; and the links the time for the bytes, which is hidden by the tasks, and the reading, but for the part that is late.
  *    On two levels it is two messages for each other rank of the node and for each other node, and its bytes are copied at copy_bytes_per_s.
  *    Compressed, packed_share of the bytes are left for the links, and a rank's bytes take it time at pack_bytes_per_s.
  *  - A failure of any node ends the job, as with any MPI. After restart_ns it goes on from the last epoch, with as many ranks.

@@ -73,6 +73,14 @@ static uint64_t choose_chunk_bytes(const qn_cluster_config *config)
     return chunk_bytes > least ? chunk_bytes : least;
 }
 
+double qn_cluster_read_ns(const qn_cluster_config *config)
+{
+    if (config->disk_bytes_per_s <= 0) {
+        return 0;
+    }
+    return (double)config->task_bytes * config->rank_count / config->disk_bytes_per_s * NS_PER_S;
+}
+
 qn_cluster_shuffle qn_cluster_shuffle_plan(const qn_cluster_config *config)
 {
     qn_cluster_shuffle plan = {.task_ns = (double)config->task_overhead_ns};
@@ -92,7 +100,8 @@ qn_cluster_shuffle qn_cluster_shuffle_plan(const qn_cluster_config *config)
     double early_rounds = rounds * (1 - config->late_share);
     double packed_share = compresses(config) ? config->packed_share : 1;
     double links_ns = round_links_ns(config, packed_share * (double)config->shuffle_bytes);
-    double even_ns = (double)config->task_ns * config->task_count / config->rank_count;
+    double read_ns = qn_cluster_read_ns(config), work_ns = (double)config->task_ns;
+    double even_ns = (work_ns > read_ns ? work_ns : read_ns) * config->task_count / config->rank_count;
     if (config->task_count > 0) {
         plan.task_ns += early_rounds * plan.round_ns * config->rank_count / config->task_count;
     }

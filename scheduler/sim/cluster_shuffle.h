@@ -15,6 +15,9 @@ typedef struct qn_cluster_shuffle {
 
 qn_cluster_shuffle qn_cluster_shuffle_plan(const qn_cluster_config *config);
 
+/* What the bytes of a task take to be read if all ranks read at once. */
+double qn_cluster_read_ns(const qn_cluster_config *config);
+
 /* Levels of a binary tree of so many ranks. */
 double qn_cluster_depth(uint32_t count);
 

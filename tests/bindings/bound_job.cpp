@@ -267,6 +267,57 @@ void failures(quern::context &context, const std::string &directory)
     context.run();
 }
 
+/* Distances from vertex 0 in a ring of eight, whose links rank 0 has. */
+void links(quern::context &context, const std::string &directory)
+{
+    using link = std::pair<std::int64_t, std::int64_t>;
+    std::vector<std::int64_t> from, begin;
+    for (std::int64_t i = 0; i < 8 && context.rank() == 0; i++)
+        from.push_back(i);
+    begin.resize(from.empty() ? 0 : 1);
+    const std::vector<double> nothing(begin.size());
+    const auto roads = context.read_memory(from.data(), from.size()).map<link, double>([](const quern::record &one) {
+        const auto vertex = one.key<std::int64_t>();
+        return std::pair(link(vertex, (vertex + 1) % 8), 1.0);
+    });
+    auto how = quern::options_of<quern_vertex_program>();
+    how.combine = QUERN_MIN;
+    how.weight = QUERN_WEIGHT_ADD;
+    how.total_count = 1;
+    how.value = 1e300;
+    how.step_count_max = 1000;
+    const auto nearer = [](const quern_vertices &some) {
+        for (std::size_t i = 0; i < some.count; i++) {
+            some.totals[0][i] = some.come[i] < some.value[i];
+            some.send[i] = some.value[i] = std::min(some.value[i], some.come[i]);
+        }
+    };
+    std::uint64_t last = 0;
+    const auto starts = context.read_memory(begin.data(), nothing.data(), begin.size());
+    const auto found = roads
+                           .iterate_links(starts, how, nearer,
+                                          [&last](std::uint64_t step, const double *totals) {
+                                              last = step;
+                                              return step > 0 && totals[0] == 0;
+                                          })
+                           .columns<std::int64_t, double>(QUERN_COLLECT_ALL);
+    context.run();
+    EXPECT(found.size() == 8 && last < 20);
+    for (std::size_t i = 0; i < found.size(); i++)
+        EXPECT(found.value(i) == static_cast<double>(found.key(i)));
+    const auto far =
+        roads.iterate_links(quern::dataset(), how, nearer).columns<std::int64_t, double>(QUERN_COLLECT_ALL);
+    context.run();
+    EXPECT(far.size() == 8 && far.value(0) == 1e300);
+    check_failure(
+        context,
+        [&] {
+            roads.iterate_links(starts, how, [](const quern_vertices &) { throw std::runtime_error("no such vertex"); })
+                .write_text(directory + "/no");
+        },
+        "no such vertex");
+}
+
 /* Callbacks of operators live as long as the context, those of outputs until the end of the next run. */
 void lifetimes(quern::context &given, const std::string &)
 {
@@ -293,7 +344,7 @@ int main(int argc, char **argv)
 {
     const std::map<std::string, void (*)(quern::context &, const std::string &)> cases{
         {"operators", operators}, {"orders", orders}, {"iterates", iterates}, {"failures", failures},
-        {"lifetimes", lifetimes}, {"events", events}, {"notes", notes}};
+        {"lifetimes", lifetimes}, {"events", events}, {"links", links},       {"notes", notes}};
     int rank = 0;
     try {
         MPI_Init(&argc, &argv);

@@ -129,6 +129,41 @@ contains
         code = quern_fail(out, 'no such station ')
     end function
 
+    ! Lengths along a ring of eight vertices, to the end or until nothing changes.
+    integer(c_int) function take_nearer(some, user) bind(C) result(code)
+        type(quern_vertices), intent(in) :: some
+        type(c_ptr), value :: user
+        real(c_double), pointer :: come(:), value(:), send(:), changed(:)
+        type(c_ptr), pointer :: totals(:)
+
+        call c_f_pointer(some%come, come, [some%count])
+        call c_f_pointer(some%value, value, [some%count])
+        call c_f_pointer(some%send, send, [some%count])
+        call c_f_pointer(some%totals, totals, [1])
+        call c_f_pointer(totals(1), changed, [some%count])
+        changed = merge(1, 0, come < value)
+        value = min(come, value)
+        send = value
+        code = 0
+    end function
+
+    integer(c_int) function nothing_changed(number, totals, stop, user) bind(C) result(code)
+        integer(c_int64_t), value :: number
+        real(c_double), intent(in) :: totals(*)
+        integer(c_int), intent(inout) :: stop
+        type(c_ptr), value :: user
+
+        stop = merge(1, 0, number > 0 .and. nint(totals(1)) == 0)
+        code = 0
+    end function
+
+    integer(c_int) function refuse_vertices(some, user) bind(C) result(code)
+        type(quern_vertices), intent(in) :: some
+        type(c_ptr), value :: user
+
+        code = quern_fail_because('no such vertex')
+    end function
+
     integer(c_int) function refuse_result(record, user) bind(C) result(code)
         type(quern_record), intent(in) :: record
         type(c_ptr), value :: user
@@ -175,6 +210,8 @@ program bound_job
         call test_failures()
         call test_communicators()
         call test_events()
+        call test_links()
+        call test_shared()
     end if
     call quern_context_destroy(context)
     call MPI_Comm_rank(MPI_COMM_WORLD, i)
@@ -330,6 +367,66 @@ contains
         call expect(run_is_told .eqv. rank == 0, 'the end of a run')
     end subroutine
 
+    ! A ring in one direction, of which rank 0 has the links: from vertex 0 vertex i is i away.
+    subroutine test_links()
+        integer(c_int64_t), target :: from(8), to(8), begin(1)
+        real(c_double), target :: lengths(8), none(1)
+        type(quern_dataset) :: roads, starts
+        type(quern_vertex_program) :: nearest
+        type(quern_columns) :: found
+        integer(c_int64_t), pointer :: vertices(:)
+        real(c_double), pointer :: distances(:)
+        integer(c_int8_t), target :: keys_of_pairs(16, 8)
+        integer(c_size_t) :: count
+
+        from = [(i, i = 0, 7)]
+        to = mod(from + 1, 8_c_int64_t)
+        lengths = 1
+        begin = 0
+        none = 0
+        do i = 1, 8
+            keys_of_pairs(:8, i) = transfer(from(i), keys_of_pairs(:8, i))
+            keys_of_pairs(9:, i) = transfer(to(i), keys_of_pairs(9:, i))
+        end do
+        count = merge(1, 0, quern_context_rank(context) == 0)
+        roads = quern_read_memory(context, quern_schema(quern_pair(QUERN_I64, QUERN_I64), QUERN_F64), &
+                                  [quern_memory_array(8 * count, c_loc(keys_of_pairs), 0, c_loc(lengths), 0)])
+        starts = quern_read_memory(context, quern_schema(QUERN_I64, QUERN_F64), &
+                                   [quern_memory_array(count, c_loc(begin), 0, c_loc(none), 0)])
+        nearest%combine = QUERN_MIN
+        nearest%weight = QUERN_WEIGHT_ADD
+        nearest%total_count = 1
+        nearest%value = huge(nearest%value)
+        nearest%step_count_max = 100
+        found = quern_columns_collect(quern_iterate_links(roads, nearest, take_nearer, nothing_changed, starts), QUERN_COLLECT_ALL)
+        call quern_run(context)
+        call quern_columns_keys(found, vertices)
+        call quern_columns_values(found, distances)
+        call expect(size(vertices) == 8 .and. all(nint(distances) == vertices), 'distances along links')
+        call quern_columns_free(found)
+        call quern_collect(quern_iterate_links(roads, nearest, refuse_vertices), QUERN_COLLECT_ALL, refuse_result)
+        call run_fails(QUERN_ERROR_CALLBACK, 'no such vertex')
+    end subroutine
+
+    subroutine test_shared()
+        real(c_double), target :: weights(3)
+        real(c_double), pointer :: same(:)
+        type(quern_shared) :: model
+        integer :: status
+
+        weights = merge([0.5_c_double, 0.25_c_double, 0.125_c_double], 0.0_c_double, quern_context_rank(context) == 0)
+        call quern_broadcast(context, c_loc(weights), c_sizeof(weights), model, status)
+        call expect(status == QUERN_OK, 'a broadcast')
+        call expect(quern_shared_bytes(model) == 24, 'bytes that are shared')
+        call c_f_pointer(quern_shared_data(model), same, [3])
+        call expect(all(nint(same * 8) == [4, 2, 1]), 'what is shared')
+        if (ranks == 1) call expect(.not. quern_shared_is_private(model), 'a copy of one rank')
+        call quern_shared_free(model)
+        call quern_broadcast(context, c_null_ptr, 0_c_size_t, model)
+        call expect(quern_shared_bytes(model) == 0, 'nothing is shared')
+        call quern_shared_free(model)
+    end subroutine
+
     ! Both kinds of handles, and a half of the ranks.
     subroutine test_communicators()
         type(quern_context) :: part, wrong
@@ -375,12 +472,15 @@ contains
         type(quern_join_options) :: p
         type(quern_iteration) :: q
         type(quern_event) :: r
+        type(quern_vertices) :: s
+        type(quern_vertex_program) :: t
 
         print '(a, i0)', 'quern_schema ', c_sizeof(a), 'quern_record ', c_sizeof(b), 'quern_block ', c_sizeof(c), &
             'quern_memory_array ', c_sizeof(d), 'quern_text_options ', c_sizeof(e), 'quern_fixed_options ', c_sizeof(f), &
             'quern_csv_options ', c_sizeof(g), 'quern_sequence_options ', c_sizeof(h), 'quern_hdf5_options ', c_sizeof(j), &
             'quern_hdf5_write_options ', c_sizeof(k), 'quern_output_options ', c_sizeof(l), 'quern_aggregation ', c_sizeof(m), &
             'quern_sort_options ', c_sizeof(n), 'quern_group_options ', c_sizeof(o), 'quern_join_options ', c_sizeof(p), &
-            'quern_iteration ', c_sizeof(q), 'quern_event ', c_sizeof(r)
+            'quern_iteration ', c_sizeof(q), 'quern_event ', c_sizeof(r), &
+            'quern_vertices ', c_sizeof(s), 'quern_vertex_program ', c_sizeof(t)
     end subroutine
 end program

@@ -242,6 +242,49 @@ def memory(context, _):
         pass
 
 
+def nearest(context, vertices, step, **how):
+    """Distances from 0 in a ring of so many vertices, whose links rank 0 has."""
+    here = vertices if context.rank == 0 else 0
+    source = numpy.arange(here, dtype=numpy.int64)
+    links = context.read_memory(source, (source + 1) % max(here, 1)).map(
+        (quern.pair(quern.I64, quern.I64), quern.F64), lambda one, other: ((one, other), 1.0))
+    begin = context.read_memory(source[:1], numpy.zeros(len(source[:1])))
+    return links.iterate_links(step, 10000, begin, combine=quern.MIN, weight=quern.WEIGHT_ADD, value=float("inf"),
+                               total_count=1, **how)
+
+
+def links(context, _):
+    asked = []
+
+    def step(some):
+        assert some.count == len(some.value) == len(some.links) and some.vertex_count == 100 and some.first < 100
+        assert (some.links == 1).all() and not some.come.flags.writeable and len(some.totals_before) == 1
+        some.totals[0][:] = some.come < some.value
+        some.value = numpy.minimum(some.value, some.come)
+        some.send = some.value
+
+    def until(number, totals):
+        asked.append(number)
+        return number > 0 and totals[0] == 0
+
+    found = nearest(context, 100, step, until=until).collect()
+    context.run()
+    same(sorted(found.records), [(i, float(i)) for i in range(100)])
+    same(asked, list(range(len(asked))))
+    same(len(asked) < 105, True)
+    ranked = context.read_memory(KEYS.astype(numpy.int64), VALUES % 7).iterate_links(give_away, 3, value=1.0, both_ways=True)
+    same(sum(table(ranked).values()) > 0, True)
+    nearest(context, 100, lambda some: some.value[5000]).collect()
+    fails(context, quern.Status.CALLBACK, "IndexError")
+    nearest(context, 100, step, until=lambda number, totals: totals[7]).collect()
+    fails(context, quern.Status.CALLBACK, "IndexError")
+
+
+def give_away(some):
+    some.value[:] = some.come + 1
+    some.send[:] = some.value / some.links
+
+
 def splits(context, _):
     """Communicators of mpi4py, several at a time."""
     half = COMM.Split(COMM.rank % 2, -COMM.rank)

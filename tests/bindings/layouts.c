@@ -27,7 +27,9 @@
     X(quern_group_options)                                                                                             \
     X(quern_join_options)                                                                                              \
     X(quern_iteration)                                                                                                 \
-    X(quern_event)
+    X(quern_event)                                                                                                     \
+    X(quern_vertices)                                                                                                  \
+    X(quern_vertex_program)
 
 /* The last member, and those behind which there is padding or a change of types. */
 static void print_members(void)
@@ -59,6 +61,11 @@ static void print_members(void)
     MEMBER(quern_join_options, outer)
     MEMBER(quern_iteration, step)
     MEMBER(quern_iteration, until)
+    MEMBER(quern_vertices, totals)
+    MEMBER(quern_vertices, failed)
+    MEMBER(quern_vertex_program, total_count)
+    MEMBER(quern_vertex_program, step_count_max)
+    MEMBER(quern_vertex_program, until)
     MEMBER(quern_event, slowest_to_mean)
     MEMBER(quern_event, tasks_done)
     MEMBER(quern_event, passed_over)
@@ -133,7 +140,10 @@ static void print_members(void)
     X(QUERN_EVENT_ALERT)                                                                                               \
     X(QUERN_EVENT_NOTE)                                                                                                \
     X(QUERN_EVENT_PLAN)                                                                                                \
-    X(QUERN_EVENT_RUN_ENDED)
+    X(QUERN_EVENT_RUN_ENDED)                                                                                           \
+    X(QUERN_WEIGHT_NONE)                                                                                               \
+    X(QUERN_WEIGHT_ADD)                                                                                                \
+    X(QUERN_WEIGHT_MULTIPLY)
 
 static void print_values(void)
 {

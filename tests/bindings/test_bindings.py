@@ -151,8 +151,8 @@ if LANGUAGE != "cxx":
 
 @test
 def all_calls_hold_on_several_numbers_of_ranks(t):
-    cases = {"cxx": ["operators", "orders", "iterates", "failures", "lifetimes", "events"], "fortran": [],
-             "python": ["operators", "orders", "readers", "failures", "memory", "splits", "threads", "events"]}[LANGUAGE]
+    cases = {"cxx": ["operators", "orders", "iterates", "links", "failures", "lifetimes", "events"], "fortran": [],
+             "python": ["operators", "orders", "readers", "failures", "memory", "links", "splits", "threads", "events"]}[LANGUAGE]
     for n in RANKS:
         done = run(t, n, "bound_job", t.dir, *(cases if n == 2 or t.options.slow else cases[:1]))
         t.check(done.status == 0 and b"holds" in done.stdout, "failed on %d ranks" % n, done)
@@ -201,6 +201,18 @@ if LANGUAGE == "python":
         done = t.succeed(2, *args, env=env)
         t.check(b"run 1 is run again: the file '%s' is another one" % t.path("part.py").encode() in done.stderr, "not said", done)
         t.check(sorted(t.committed(t.path("out"), done).splitlines()) == [b"b a\t1", b"c\t1"], "the earlier module's answer", done)
+
+    @test
+    def the_program_on_the_page_of_graphs_gives_distances(t):
+        with open(os.path.join(ROOT, "docs", "howto", "graphs.md"), encoding="utf-8") as page:
+            program = re.search(r"^```python\n(.*?)^```$", page.read(), re.MULTILINE | re.DOTALL).group(1)
+        t.write("roads.csv", b"Uppsala,Stockholm,70\nStockholm,Malmo,600\nMalmo,Uppsala,680\nX,Y,1\n")
+        t.program = python()
+        done = t.run(2, "-c", program.replace('"roads.csv"', repr(t.path("roads.csv"))).replace('"distances"', repr(t.path("distances"))),
+                     timeout=100, env={"PYTHONPATH": os.path.join(build_of(t), "runtime", "python")})
+        t.check(done.status == 0, "it failed", done)
+        lines = sorted(t.committed(t.path("distances")).splitlines())
+        t.check(lines == [b"Malmo\t670", b"Stockholm\t70", b"Uppsala\t0", b"X\tinf", b"Y\tinf"], "it wrote %r" % lines)
 
     @test
     def a_library_that_is_not_there_is_named_with_the_variable_that_says_where(t):

@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 from harness import Skip, compare_counts, count_words, main, parse_counts, read_file, test, wait_until  # noqa: E402
+from mortal_jobs import PROGRAMS, make_inputs  # noqa: E402
 import virtual_cluster  # noqa: E402
 from slow_job import LINES, check_outputs, slow_job  # noqa: E402
 
@@ -270,6 +271,36 @@ def a_job_whose_host_dies_goes_on_on_the_others(t):
     here.nothing_is_left()
     here.cluster.boot(2)
     check_outputs(t, here.dir, words)
+
+
+@test
+def hosts_that_are_lost_at_random_moments_cost_no_answer(t):
+    """A host dies, or its cable is cut, at any time of a job, which goes on on the others."""
+    here, seed = hosts(t), int(os.environ.get("E2E_SEED") or random.SystemRandom().randrange(1 << 32))
+    chance = random.Random(seed)
+    make_inputs(here.write, 2)
+    names = list(PROGRAMS) * 3 if t.options.slow else [chance.choice(list(PROGRAMS))]
+    expected = {}
+    for turn, name in enumerate(names):
+        words = ["--", here.program(name), *PROGRAMS[name], "--quern-split-bytes=64K", "-o"]
+        if name not in expected:
+            began = time.monotonic()
+            here.run("--hosts", ALL, *words, "whole." + name)
+            expected[name] = t.committed(here.path("whole." + name)), time.monotonic() - began
+        number, loss, moment = chance.randrange(1, 5), chance.choice(("kill", "cut")), chance.random() * 1.1 * expected[name][1]
+        told = "seed %d: %s: %s n%d after %.2f of %.2f s" % (seed, name, loss, number, moment, expected[name][1])
+        job = here.start("--hosts", ALL, "--checkpoint", "saved%d" % turn, "--restarts", "3", *words, "out%d" % turn, "--quern-checkpoint-every=300ms")
+        time.sleep(moment)
+        is_over = job.poll() is not None
+        getattr(here.cluster, loss)(number)
+        print("# " + told, flush=True)
+        said = here.end(job, 180)
+        left_out = "n%d does not answer: it is left out" % number in said
+        print("#   it was over" if is_over else "#   it went on on the others" if left_out else "#   it ended all the same", flush=True)
+        t.check(t.committed(here.path("out%d" % turn)) == expected[name][0] != b"", "%s: other bytes: %s" % (told, said))
+        here.nothing_is_left(20)
+        getattr(here.cluster, {"kill": "boot", "cut": "join"}[loss])(number)
+        here.cluster.remove(number, "/tmp/ompi.n%d.0" % number)  # Open MPI's own, of a host whose power failed
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import signal
 import time
 
 from harness import Failure, main, process_env, read_file, test
+from mortal_jobs import PROGRAMS, make_inputs
 
 SEED = int(os.environ.get("E2E_SEED") or random.SystemRandom().randrange(1 << 32))
 KILLS_SUPERVISED, KILLS_PLAIN = 6, 5  # of each program, at least; --slow: so many times more
@@ -31,24 +32,6 @@ CLEAR = re.compile(rb"^(wordcount|sortrecords|join|pagerank): .+|^quern: ", re.M
 
 
 # ---------------------------------------------------------------- what is run
-
-
-def make_inputs(t):
-    chance = random.Random(5)
-    t.write("words", b" ".join(b"%x" % int(chance.paretovariate(0.3)) for _ in range(150000)))
-    t.write("records", chance.randbytes(100 * 20000))
-    for name in ("left", "right"):
-        t.write(name, b"".join(b"%d\t%s %d\n" % (chance.randrange(20000), name.encode(), i) for i in range(15000)))
-    t.write("edges", b"".join(b"%d %d\n" % (chance.randrange(3000), int(chance.paretovariate(0.5)) % 3000)
-                              for _ in range(15000)))
-
-
-PROGRAMS = {
-    "wordcount": ("words",),
-    "sortrecords": ("records",),
-    "join": ("--type", "full", "--left", "left", "--right", "right"),
-    "pagerank": ("--iterations", "4", "edges"),
-}
 
 
 class Subject:
@@ -252,7 +235,7 @@ def many_times(t, goal, once):
     """Until each program was killed often enough; what failed does not keep the rest from being tried."""
     tally, failures = Tally(), []
     goal *= SLOW_FACTOR if t.options.slow else 1
-    make_inputs(t)
+    make_inputs(t.write)
     for name in PROGRAMS:
         subject = Subject(t, name)
         for number in range(4 * goal):

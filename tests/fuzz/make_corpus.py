@@ -139,12 +139,23 @@ def others():
         put("manifest", "manifest-%d" % i, b'{"quern_manifest":1,"parts":[%s]}' % parts)
 
 
+def saved():
+    piece = struct.Struct("<6Q").pack
+    for i, pieces in enumerate(((), (piece(0, 200, 1, 0, 100, 100),), (piece(0, 200, 3, 0, 100, 100), piece(200, 2**63, 3, 1, 2**62, 2**63)))):
+        put("saved", "table-%d" % i, b"\0" + U64(len(pieces)) + U64(3 * len(pieces)) + U64(1) + U64(8) + piece(*[0] * 6) + b"".join(pieces))
+    for i, changes in enumerate((b"", b"\0\1", b"\x50\x10\x58\xff", b"\x60\x00", b"\x30\x09\x90\x80", b"\x97\xff\x9f\x7f")):
+        put("saved", "changed-%d" % i, bytes([1 + i % 2]) + changes)
+    line = b"%d 70 3 00000000deadbeef 70 12345 -4 9223372036854775807"
+    for i, lines in enumerate((line % 1, line % 5 + b"\n" + line % 2 + b"\n" + line % 5, line % 1000, b"1 2 3", b"", line % 1 + b" 4", b"-1 -1 -1 -1 -1 -1 -1 -1")):
+        put("saved", "parts-%d" % i, b"\3" + lines)
+
+
 def main():
     for root, _, names in os.walk(os.path.join(HERE, "corpus")):
         for name in names:
             if not name.startswith("found-"):
                 os.remove(os.path.join(root, name))
-    for write in (text, records, packed_file, messages, others):
+    for write in (text, records, packed_file, messages, others, saved):
         write()
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is installed is enough for other people's programs: usage: test_install.py ROOT BUILD CC; prints TAP.
+"""What is installed is enough for other people's programs: usage: test_install.py ROOT BUILD CC CXX; prints TAP.
 
 Installs the build into a fresh directory, which is not the prefix it was configured for, and looks at it from there: what is found through
-pkg-config and CMake has to lead to the files where they are. The programs are examples/wordcount.c and a project of CMake in project/.
+pkg-config and CMake has to lead to the files where they are. The programs are examples/wordcount.c and its like in other languages
+(installed_bindings.py), and a project of CMake in project/.
 """
 
 import json
@@ -14,87 +15,8 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-WORDS = b"a rose is a rose is a rose\n"
-COUNTS = b"3\ta\n3\trose\n2\tis\n"
-
-
-class Failure(Exception):
-    pass
-
-
-class Skip(Exception):
-    pass
-
-
-def run(*command, env=None, cwd=None):
-    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **(env or {})})
-    if done.returncode != 0:
-        raise Failure("%s: status %d: %s" % (" ".join(command), done.returncode, (done.stdout + done.stderr)[-1500:]))
-    return done.stdout
-
-
-def need(condition, what):
-    if not condition:
-        raise Failure(what)
-
-
-def option(build, name):
-    return next(item["value"] for item in json.loads(run("meson", "introspect", "--buildoptions", build))
-                if item["name"] == name)
-
-
-class Place:
-    """Where the build is installed for this test."""
-
-    def __init__(self, root, build, cc, directory):
-        self.root, self.build, self.cc, self.directory = root, build, cc.split(), directory
-        self.kinds = {"both": ("shared", "static")}.get(option(build, "default_library"),
-                                                        (option(build, "default_library"),))
-        self.sanitizers = [] if option(build, "b_sanitize") == "none" else \
-            ["-fsanitize=" + option(build, "b_sanitize")]
-        run("meson", "install", "-C", build, "--no-rebuild", "--destdir", os.path.join(directory, "staged"))
-        self.prefix = os.path.join(directory, "moved")  # everything has to be found where it is now
-        os.rename(os.path.join(directory, "staged", option(build, "prefix").lstrip("/")), self.prefix)
-        self.lib = os.path.join(self.prefix, option(build, "libdir"))
-        self.move_pkg_config()
-
-    def need_kind(self, kind):
-        if kind not in self.kinds:
-            raise Skip("the %s library is not built (default_library)" % kind)
-
-    def pkg_config(self, *arguments):
-        path = os.path.join(self.lib, "pkgconfig")
-        return run("pkg-config", *arguments, "quern",
-                   env={"PKG_CONFIG_PATH": path + ":" + os.environ.get("PKG_CONFIG_PATH", "")}).split()
-
-    def move_pkg_config(self):
-        """Its file says where it was installed."""
-        path = os.path.join(self.lib, "pkgconfig", "quern.pc")
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(re.sub("^prefix=.*$", "prefix=" + self.prefix, text, flags=re.MULTILINE))
-
-    def is_here(self, flag, flags):
-        """pkg-config --static names what other libraries would need if they were static, too, and of some of these no file to link is here."""
-        folders = [other[2:] for other in flags if other.startswith("-L")]
-        for name in ("lib%s.so" % flag[2:], "lib%s.a" % flag[2:]):
-            if os.path.isabs(run(*self.cc, "-print-file-name=" + name).strip()) or \
-                    any(os.path.exists(os.path.join(folder, name)) for folder in folders):
-                return True
-        return not flag.startswith("-l")
-
-    def check_counts(self, program):
-        path = os.path.join(self.directory, "words")
-        with open(path, "wb") as file:
-            file.write(WORDS)
-        done = subprocess.run([program, path], capture_output=True, env={**os.environ, "LD_LIBRARY_PATH": self.lib})
-        need(done.returncode == 0 and done.stdout == COUNTS, "%s said %r and %r" % (program, done.stdout, done.stderr[-500:]))
-
-    def needs_quern(self, program):
-        """Whether it loads the library when it starts."""
-        return "libquern.so.0" in re.findall(r"\(NEEDED\).*\[(.*?)\]", run("readelf", "-d", program))
+import installed_bindings
+from installed import HERE, Failure, Place, Skip, need, run
 
 
 def headers_libraries_manuals_and_completions_are_there(place):
@@ -138,12 +60,7 @@ def a_program_is_built_by_pkg_config_against(kind):
 
 
 def cmake_finds_quern_and_builds_against_both_libraries(place):
-    if not shutil.which("cmake"):
-        raise Skip("there is no cmake here")
-    project, built = os.path.join(HERE, "project"), os.path.join(place.directory, "cmake")
-    run("cmake", "-S", project, "-B", built, "-DCMAKE_PREFIX_PATH=" + place.prefix, "-DCMAKE_C_COMPILER=" + place.cc[-1],
-        "-DCMAKE_C_FLAGS=" + " ".join(place.sanitizers), "-DJOB=" + os.path.join(place.root, "examples", "wordcount.c"))
-    run("cmake", "--build", built)
+    built = place.build_with_cmake("C", place.cc[-1], os.path.join(place.root, "examples", "wordcount.c"))
     for kind in ("shared", "static"):
         program = os.path.join(built, "job-" + kind)
         need(os.path.exists(program) == (kind in place.kinds), "job-%s: the target quern::quern_%s is not as built" % (kind, kind))
@@ -188,6 +105,7 @@ TESTS = [
     a_program_is_built_by_pkg_config_against("static"),
     cmake_finds_quern_and_builds_against_both_libraries,
     cmake_refuses_a_version_that_is_not_here,
+    *installed_bindings.TESTS,
 ]
 
 
@@ -205,10 +123,10 @@ def tell(number, test, place):
     return True
 
 
-def main(root, build, cc):
+def main(root, build, cc, cxx):
     directory = tempfile.mkdtemp(prefix="qinstall.")
     try:
-        place = Place(root, build, cc, directory)
+        place = Place(root, build, cc, cxx, directory)
         print("1..%d" % len(TESTS))
         results = [tell(number, test, place) for number, test in enumerate(TESTS, 1)]
     except Failure as failure:

@@ -14,6 +14,7 @@ SPACK = FOLDER + "/spack/package.py"
 EASYBUILD = FOLDER + "/easybuild/Quern-%s-foss-2023b.eb"
 LUA = FOLDER + "/modules/quern.lua"
 TCL = FOLDER + "/modules/quern.tcl"
+LUAS, TCLS = ("lua5.4", "lua5.3", "lua"), ("tclsh",)
 
 # What meson.build asks for, and its names in Spack and in EasyBuild, where these have one.
 PACKAGES = {
@@ -101,7 +102,7 @@ def says(root, interpreters, script, path, version):
         return ["%s: %s" % (path, stub.stderr.strip())]
     said = stub.stdout.replace("{", "").replace("}", "").replace("_path", "").replace("_", " ")
     needed = ["prepend PATH /opt/quern/%s/bin" % version, "prepend PKG CONFIG PATH", "prepend LD LIBRARY PATH", "prepend MANPATH",
-              "prepend CMAKE PREFIX PATH", "prepend CPATH", "conflict quern", "openmpi"]
+              "prepend CMAKE PREFIX PATH", "prepend CPATH", "prepend PYTHONPATH /opt/quern/%s/lib/python" % version, "conflict quern", "openmpi"]
     return ["%s: %r is not in what it does:\n%s" % (path, line, said) for line in needed if line not in said]
 
 
@@ -114,11 +115,11 @@ def citation(root, version):
 
 
 def lua_modulefile(root, version):
-    return says(root, ("lua5.4", "lua5.3", "lua"), LMOD, LUA, version)
+    return says(root, LUAS, LMOD, LUA, version)
 
 
 def tcl_modulefile(root, version):
-    return says(root, ("tclsh",), MODULES, TCL, version)
+    return says(root, TCLS, MODULES, TCL, version)
 
 
 TESTS = {

@@ -9,6 +9,7 @@ import os
 import sys
 import tempfile
 
+import bindings_doc
 import commands_doc
 import doc_tables
 import options_doc
@@ -37,9 +38,30 @@ GOOD = {
         '#define QN_STAGE_FIGURES(X) \\\n    X(tasks, "tasks") \\\n    X(wait_ns, "waiting")\n',
     "runtime/engine/report.c": 'json_object_set_new(object, "status", x);\nset_u64(object, "node", 1);\n',
     "examples/count.c": "int main(void)\n{\n    first();\n    second();\n    third();\n}\n",
-    "README.md": "See [options](docs/options.md), [commands](docs/commands.md), [status](docs/status.md#x) and [this](docs/report.md).\n\n"
+    "README.md": "See [options](docs/options.md), [commands](docs/commands.md), [status](docs/status.md#x), [calls](docs/bindings.md) and [this](docs/report.md).\n\n"
                  "```c\nfirst();\nthird();\n```\n\n```c\nint main(void)\n{\n    return 0;\n}\n```\n",
     "docs/commands.md": "# Commands\n\nquern run\n",
+    "include/quern/quern.hpp": "quern_run(raw());\n",
+    "include/quern/records.hpp": "",
+    "runtime/fortran/quern_calls.f90":
+        "    interface quern_put ! of anything\n        module procedure put_one\n    end interface\n"
+        "    public :: quern_run, &\n        quern_put\ncontains\n    ! Runs.\n    subroutine quern_run(context, ierr)\n"
+        "        integer, optional :: ierr\n    end subroutine\n    type(quern_x) function put_one(one) result(x)\n    end function\n",
+    "runtime/fortran/quern_prototypes.f90": "bind(C, name='quern_run')\n",
+    "runtime/fortran/quern_from_fortran.c": "",
+    "runtime/python/quern/__init__.py": "from .context import Context\n",
+    "runtime/python/quern/capi.py": "'quern_run': 1\n",
+    "runtime/python/quern/context.py": "class Context:\n    def run(self, k=1):\n        \"\"\"Runs.\"\"\"\n        lib.quern_run(self)\n",
+    "runtime/python/quern/dataset.py": "",
+    "runtime/python/quern/callbacks.py": "",
+    "runtime/python/quern/errors.py": "",
+    "runtime/python/quern/kinds.py": "",
+    "tests/rules/exported_symbols.txt": "quern_put\nquern_run\n",
+    "docs/bindings.md": "| from Fortran | gives | |\n| --- | --- | --- |\n| `quern_put(one)` | `quern_x` | of anything |\n"
+                        "| `quern_run(context, [ierr])` |  | Runs. |\n\n"
+                        "| from Python | calls | |\n| --- | --- | --- |\n| `Context` |  |  |\n"
+                        "| `Context.run(k=1)` | `quern_run` | Runs. |\n\n"
+                        "| function of C | C++ | Fortran | Python |\n| --- | --- | --- | --- |\n| `quern_put` | – | – | – |\n",
     "docs/report.md": "| field | meaning |\n| --- | --- |\n| `tasks` | a |\n| `wait_ns` | b |\n\n"
                       "| field | meaning |\n| --- | --- |\n| `status` | c |\n| `node` | d |\n",
 }
@@ -91,6 +113,14 @@ def violations(page_rules):
         {explained: ("`node`", "`gone`")}, "gone is not in"
 
 
+    calls, package, page = "runtime/fortran/quern_calls.f90", "runtime/python/quern/context.py", "docs/bindings.md"
+    yield bindings_doc.fortran_is_listed, "an argument that must be given now", {calls: (", optional", "")}, "[ierr]"
+    yield bindings_doc.fortran_is_listed, "a public name without a procedure", {calls: ("public :: ", "public :: quern_gone, ")}, "quern_gone is public"
+    yield bindings_doc.python_is_listed, "a method that the page lacks", {package: ("def run(", "def walk(")}, "missing: `Context.walk(k=1)`"
+    yield bindings_doc.python_is_listed, "a default that changed", {package: ("k=1", "k=2")}, "k=2"
+    yield bindings_doc.what_is_left_out_is_listed, "a function that a language has now", {page: ("– | – | –", "– | – | yes")}, "missing: `quern_put`"
+
+
 def write(root, files):
     for path, text in files.items():
         os.makedirs(os.path.dirname(os.path.join(root, path)), exist_ok=True)
@@ -135,7 +165,7 @@ def writing_mends_the_page(_root):
 
 
 def table_rules():
-    return {**options_doc.RULES, **status_doc.RULES, **report_doc.RULES}
+    return {**options_doc.RULES, **status_doc.RULES, **report_doc.RULES, **bindings_doc.RULES}
 
 
 def every_rule_is_tried(tried, all_rules):

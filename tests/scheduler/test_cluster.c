@@ -247,6 +247,19 @@ START_TEST(a_shuffle_behind_the_tasks_takes_the_time_of_the_links)
 }
 END_TEST
 
+START_TEST(what_is_sent_while_ranks_wait_for_files_is_hidden)
+{
+    qn_cluster_config config = calm(40, 4, 400);
+    config.shuffle_bytes = 80000000000u; /* 15 s of the links, and tasks of 10 s */
+    config.late_share = 0;
+    config.link_bytes_per_s = 1e9;
+    assert_near(run(&config).exposed_ns, 5e9, 0.01);
+    config.task_bytes = 1000000;
+    config.disk_bytes_per_s = 2e7;
+    assert_near(run(&config).makespan_ns, 20e9, 0.01);
+}
+END_TEST
+
 /* What 63 messages to other ranks and 7 + 7 take, twice and a last round; or the copies. */
 START_TEST(two_levels_take_fewer_messages_and_more_copies)
 {
@@ -346,6 +359,7 @@ int main(void)
         epochs_lose_no_work_and_cost_what_they_take,
         a_job_that_fails_goes_on_from_its_epoch_and_without_one_begins_again,
         a_shuffle_behind_the_tasks_takes_the_time_of_the_links,
+        what_is_sent_while_ranks_wait_for_files_is_hidden,
         two_levels_take_fewer_messages_and_more_copies,
         compression_spares_the_links_and_takes_the_ranks_time,
         the_same_seed_gives_the_same_run_and_another_seed_another,

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: BSD-3-Clause
--- A modulefile for Lmod: put it as quern/0.1.0.lua below a directory of MODULEPATH, with the prefix and the MPI of the installation.
+-- A modulefile for Lmod: put it as quern/0.1.0.lua below a directory of MODULEPATH, with the prefix, the MPI and the Python of the installation.
 local version = "0.1.0"
 local prefix = "/opt/quern/" .. version
 local libdir = pathJoin(prefix, "lib")
+local python = pathJoin(prefix, "lib/python3.11/site-packages") -- where the package quern is
 
 help([[Quern: MapReduce and dataflow jobs on MPI clusters.
 Compile with `cc job.c $(pkg-config --cflags --libs quern)`, run with `quern run` or mpirun.]])
@@ -21,4 +22,5 @@ prepend_path("LIBRARY_PATH", libdir)
 prepend_path("CPATH", pathJoin(prefix, "include"))
 prepend_path("PKG_CONFIG_PATH", pathJoin(libdir, "pkgconfig"))
 prepend_path("CMAKE_PREFIX_PATH", prefix)
+prepend_path("PYTHONPATH", python)
 prepend_path("MANPATH", pathJoin(prefix, "share/man"))

@@ -25,8 +25,9 @@ Failures. What fails raises quern.Error on every rank, with status and text. An 
 is in the text, and on the rank where it was raised it is the __cause__. Ending a context is collective, also by `with`.
 """
 
+from .callbacks import Vertices
 from .context import Context
-from .dataset import Collected, Counter, Dataset, Shared
+from .dataset import Collected, Counter, Dataset, Shared, Top
 from .errors import Error, Status
 from .kinds import (AUTO, BAD_DEFAULT, BAD_FAIL, BAD_QUARANTINE, BAD_SKIP, BYTES, COLLECT_ALL, COLLECT_LOCAL,
                     COLLECT_ROOT, COUNT, EVENT_ALERT, EVENT_CHECKPOINT, EVENT_LOSS, EVENT_NOTE, EVENT_PLAN,
@@ -37,6 +38,7 @@ from .kinds import (AUTO, BAD_DEFAULT, BAD_FAIL, BAD_QUARANTINE, BAD_SKIP, BYTES
                     JOIN_OUTER_AUTO, JOIN_OUTER_LEFT, JOIN_OUTER_RIGHT, JOIN_RIGHT, JOIN_SEMI, JOIN_SORT, LZ4, MAX, MEAN,
                     MIN, NO_ARCHIVE, NONE, NOT_COMPRESSED, SEQUENCE_ANY, SEQUENCE_BASES, SEQUENCE_FASTA,
                     SEQUENCE_FASTQ, SEQUENCE_FASTQ_LINES, SEQUENCE_QUALITIES, SUM, SUM_PLAIN, TAR, TEXT_NO_VALUE,
-                    TEXT_OFFSET, TEXT_PATH, TEXT_PLACE, U32, U64, ZIP, ZSTD, fixed, pair)
+                    TEXT_OFFSET, TEXT_PATH, TEXT_PLACE, U32, U64, WEIGHT_ADD, WEIGHT_MULTIPLY, WEIGHT_NONE, ZIP, ZSTD,
+                    fixed, pair)
 
 __all__ = [name for name in dir() if not name.startswith("_")]

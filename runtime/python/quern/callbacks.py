@@ -255,6 +255,55 @@ def compare_fn(dataset, kind, fn):
     return capi.COMPARE_FN(call)
 
 
+class Vertices:
+    """Some vertices in a step, as arrays; quern_vertices of quern/links.h says what they are. They end with the call. value and send, and each array in
+    totals, are to be set, by element or as a whole; the others are read only."""
+
+    def __init__(self, raw, total_count):
+        self.count, self.step, self.vertex_count, self.first = raw.count, raw.step, raw.vertex_count, raw.first
+        self.links = self._column(raw.links, numpy.uint64, False)
+        self.come = self._column(raw.come, numpy.float64, False)
+        self._value = self._column(raw.value, numpy.float64, True)
+        self._send = self._column(raw.send, numpy.float64, True)
+        self.totals = tuple(self._column(raw.totals[i], numpy.float64, True) for i in range(total_count))
+        self.totals_before = numpy.empty(0) if total_count == 0 else \
+            numbers_at(raw.totals_before, total_count, numpy.dtype(numpy.float64)).copy()
+
+    def _column(self, address, dtype, is_set):
+        if self.count == 0:
+            return numpy.empty(0, dtype)
+        column = numbers_at(address, self.count, numpy.dtype(dtype))
+        column.flags.writeable = is_set
+        return column
+
+    @property
+    def value(self):
+        return self._value
+
+    @value.setter
+    def value(self, numbers):
+        self._value[:] = numbers
+
+    @property
+    def send(self):
+        return self._send
+
+    @send.setter
+    def send(self, numbers):
+        self._send[:] = numbers
+
+
+def vertices_fn(dataset, total_count, fn):
+    return dataset.context.failures.guarded(capi.VERTICES_FN, lambda some, _: fn(Vertices(some.contents, total_count)))
+
+
+def totals_fn(dataset, total_count, fn):
+    """fn(step, totals) says whether to end."""
+    def body(step, totals, stop, _):
+        stop[0] = bool(fn(step, numpy.array(totals[:total_count], numpy.float64)))
+    return dataset.context.failures.guarded(capi.TOTALS_FN, body)
+
+
 class Values:
     """The values of a group, as often as one likes: iterating begins with the first."""
 

@@ -20,7 +20,8 @@ def _paths():
         yield os.environ[VARIABLE]
         return
     try:
-        from .place import LIBRARY  # written by the build
+        from .place import BESIDE, LIBRARY  # written by the build
+        yield os.path.join(os.path.dirname(os.path.realpath(__file__)), BESIDE)
         yield LIBRARY
     except ImportError:
         pass
@@ -170,6 +171,22 @@ class Event(Sized):
                 ("slowest_host", c_char_p), ("topic", c_char_p), ("text", c_char_p)]
 
 
+class Vertices(Structure):
+    _fields_ = [("count", c_size_t), ("step", c_uint64), ("vertex_count", c_uint64), ("first", c_uint64),
+                ("links", c_void_p), ("come", c_void_p), ("value", c_void_p), ("send", c_void_p),
+                ("totals", POINTER(c_void_p)), ("totals_before", c_void_p), ("failed", POINTER(c_size_t))]
+
+
+VERTICES_FN = CFUNCTYPE(c_int, POINTER(Vertices), c_void_p)
+TOTALS_FN = CFUNCTYPE(c_int, c_uint64, POINTER(c_double), POINTER(c_int), c_void_p)
+
+
+class VertexProgram(Sized):
+    _fields_ = [("struct_size", c_size_t), ("combine", c_int), ("weight", c_int), ("both_ways", c_int),
+                ("total_count", c_uint32), ("value", c_double), ("step_count_max", c_uint64), ("step", VERTICES_FN),
+                ("until", TOTALS_FN)]
+
+
 PROGRESS_FN = CFUNCTYPE(None, POINTER(Event), c_void_p)
 
 _paths_of = [c_void_p, POINTER(c_char_p), c_size_t]
@@ -228,6 +245,7 @@ _PROTOTYPES = {
     "quern_prefix_sum": (c_void_p, [c_void_p]),
     "quern_quantiles": (c_void_p, [c_void_p, c_void_p, c_size_t]),
     "quern_iterate": (c_int, [c_void_p, c_void_p, POINTER(Iteration), c_void_p, POINTER(c_void_p)]),
+    "quern_iterate_links": (c_void_p, [c_void_p, c_void_p, POINTER(VertexProgram), c_void_p]),
     "quern_write_text": (c_int, [c_void_p, c_char_p]),
     "quern_write_fixed": (c_int, [c_void_p, c_char_p]),
     "quern_write_files": (c_int, [c_void_p, c_char_p, POINTER(OutputOptions)]),

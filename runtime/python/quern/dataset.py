@@ -290,6 +290,19 @@ class Dataset:
         numbers = numpy.ascontiguousarray(fractions, numpy.float64)
         return self._with(lib.quern_quantiles(self.raw, numbers.ctypes.data, len(numbers)), self.value_kind)
 
+    def iterate_links(self, step, step_count_max, initial=None, combine=kinds.SUM, weight=kinds.WEIGHT_NONE,
+                      both_ways=False, value=0.0, total_count=0, until=None):
+        """Values that flow along links, of which this is the dataset: quern/links.h says which records are links, and what the other arguments
+        are. step(some) is called with Vertices by the column, and sets some.value and some.send; until(step, totals), on all ranks alike, says
+        whether to end after a step, by an array of totals. Gives the vertices and their values after the last step."""
+        made = capi.VertexProgram(step_count_max=step_count_max, combine=combine, weight=weight, both_ways=int(both_ways),
+                                  value=value, total_count=total_count, step=callbacks.vertices_fn(self, total_count, step))
+        if until:
+            made.until = callbacks.totals_fn(self, total_count, until)
+        self.context.keep(made)
+        return self._with(lib.quern_iterate_links(self.raw, initial.raw if initial is not None else None, ctypes.byref(made),
+                                                  None), None, kinds.F64)
+
     def renew_memory(self, keys, values=None):
         """Of read_memory(): other arrays from the next run on."""
         here, lent = self.context.arrays_of(self.key_kind, self.value_kind, keys, values)
