@@ -25,6 +25,7 @@
 #include <quern/memory.h>
 #include <quern/operators.h>
 #include <quern/options.h>
+#include <quern/resume.h>
 #include <quern/status.h>
 #include <quern/types.h>
 

@@ -583,6 +583,25 @@ class context
         return quern::shared(made);
     }
 
+    /* What the work depends on besides what is known: see quern/resume.h. Bytes, a text, or one number; a failure is the next run's. */
+    void note_parameter(const std::string &name, const void *data, std::size_t bytes)
+    {
+        quern_note_parameter(raw(), name.c_str(), data, bytes);
+    }
+    void note_parameter(const std::string &name, const std::string &text)
+    {
+        note_parameter(name, text.data(), text.size());
+    }
+    template <class T, class = std::enable_if_t<std::is_arithmetic_v<T>>>
+    void note_parameter(const std::string &name, T number)
+    {
+        note_parameter(name, &number, sizeof number);
+    }
+    void note_file(const std::string &path)
+    {
+        quern_note_file(raw(), path.c_str());
+    }
+
     /* fn(const quern_event &) is called on rank 0 with what happens from now on, by a thread of the library's: see quern/events.h. What it throws
      * is lost. */
     template <class F> void on_progress(F fn)

@@ -139,6 +139,8 @@ quern_status qn_checkpoint_note(qn_checkpoint *checkpoint, json_t *line, qn_erro
     }
     if (event && strcmp(event, "epoch") == 0)
         return qn_checkpoint_take_line(checkpoint->epochs, line, error);
+    if (event && (strcmp(event, "given") == 0 || strcmp(event, "inputs") == 0))
+        return qn_checkpoint_take_told(checkpoint, event, line, error);
     if (event && strcmp(event, "run") == 0)
         return qn_checkpoint_take_line(checkpoint->runs, line, error);
     if (event && (strcmp(event, "commit") == 0 || strcmp(event, "output") == 0))
@@ -203,6 +205,8 @@ static quern_status begin_attempt(qn_checkpoint *checkpoint, const qn_settings *
     quern_status status = read_lines(checkpoint, lines, error);
     if (status == QUERN_OK)
         status = digest_program(&checkpoint->program, error);
+    if (status == QUERN_OK && json_object_size(checkpoint->givens->names) == 0)
+        status = qn_givens_note_command(checkpoint->givens, error);
     if (status != QUERN_OK)
         return status;
     qn_checkpoint_sweep(checkpoint);
@@ -246,8 +250,12 @@ static quern_status open_journal(qn_checkpoint *checkpoint, const qn_settings *s
     checkpoint->parts = json_array();
     checkpoint->outputs = json_array();
     checkpoint->unwritten = json_array();
-    if (!checkpoint->path || !checkpoint->stages || !checkpoint->epochs || !checkpoint->runs || !checkpoint->parts ||
-        !checkpoint->outputs || !checkpoint->unwritten)
+    checkpoint->told = json_object();
+    checkpoint->stage_inputs = json_array();
+    checkpoint->run_inputs = json_array();
+    if (!checkpoint->told || !checkpoint->stage_inputs || !checkpoint->run_inputs || !checkpoint->path ||
+        !checkpoint->stages || !checkpoint->epochs || !checkpoint->runs || !checkpoint->parts || !checkpoint->outputs ||
+        !checkpoint->unwritten)
         return no_memory(error);
     quern_status status = make_directory(checkpoint->directory, error);
     if (status == QUERN_OK)
@@ -274,17 +282,24 @@ static void decide_epochs(qn_epochs *when, const qn_settings *settings, const qn
 }
 
 quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const qn_settings *settings,
-                                const qn_log *log, qn_progress *progress, qn_error *error)
+                                qn_givens *givens, const qn_log *log, qn_progress *progress, qn_error *error)
 {
     uint64_t known[] = {0, 0}, wanted = settings->checkpoint_dir != NULL;
-    *checkpoint = (qn_checkpoint){
-        .comm = comm, .settings = settings, .log = log, .progress = progress, .lock.fd = -1, .journal.fd = -1};
+    *checkpoint = (qn_checkpoint){.comm = comm,
+                                  .settings = settings,
+                                  .givens = givens,
+                                  .log = log,
+                                  .progress = progress,
+                                  .lock.fd = -1,
+                                  .journal.fd = -1};
     quern_status status = qn_comm_reduce_max(comm, &wanted, 1, error);
     if (status != QUERN_OK || !wanted)
         return status;
     checkpoint->directory = settings->checkpoint_dir;
     if (!checkpoint->directory)
         qn_error_set(error, QUERN_ERROR_INVALID_OPTION, 0, "checkpoint: it is not given to all ranks");
+    else if (!givens->names && qn_givens_init(givens, error) != QUERN_OK)
+        checkpoint->directory = NULL;
     else if (comm->rank == 0)
         open_journal(checkpoint, settings, error);
     status = qn_comm_agree(comm, error);
@@ -330,6 +345,10 @@ void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
     json_decref(checkpoint->unwritten);
     free(checkpoint->quarantine);
     json_decref(checkpoint->carried);
+    json_decref(checkpoint->told);
+    json_decref(checkpoint->stage_inputs);
+    json_decref(checkpoint->run_inputs);
+    free(checkpoint->inputs);
     free(checkpoint->path);
     free(checkpoint->files);
     *checkpoint = (qn_checkpoint){0};

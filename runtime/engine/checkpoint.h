@@ -13,15 +13,19 @@
  * done, and the places where others go on. One line says all of it. So each record of a task is in what was saved, or comes behind the place
  * where the task goes on: never both, never neither.
  *
- * What a digest is of: the program's file and Quern's version; the graph of the run and of all runs before; the paths, sizes and times of change of the files
+ * What a digest is of: the program's file and Quern's version; what the job was given besides (givens.h); the graph of the run and of all runs before; the
+ * paths, sizes and times of change of the files
  * that the stage and those before it read, of those that each node has for itself as their nodes tell. What an earlier run kept has the digest that it
  * had there, for a run that gives files and nothing else: what is saved of others stays until the job ends, and loops would fill the disk.
  * Where something else goes in that cannot be looked at (arrays in memory, what loops keep), or where more than the result came of the stage (bad records), it is not saved.
  *
- * A run whose lines say that it is done, and that gave files and nothing else, is not run again. A job may also die when its outputs are
+ * A run whose lines say that it is done, and that gave files and nothing else, is not run again, if it is of the same work, read nothing but files that are as
+ * they were, and its outputs are: their manifests, and the sizes of their parts. A job may also die when its outputs are
  * there and that line is not: so before each of them gets its _SUCCESS, a line says which manifest it has. If there is such
- * a line for each, with the manifest that is there, and _SUCCESS, the run is done. If it has to be run again all the same, since more came of it, or
- * not all outputs are there, those that are there are known to be its own, and are given again.
+ * a line for each, with the manifest that is there, and _SUCCESS, the run is done. If it has to be run again all the same, since more came of it, what it
+ * read changed, or not all outputs are there, those that are there are known to be its own, and are given again; but not if it was of other work.
+ *
+ * What is behind a digest of inputs, or of what was given, is in a line of its own, once: so that it can be said what changed.
  *
  * A job that is over may still be killed before its processes have ended. Whoever would start it again then (tools/quern/run.c) makes a
  * file `keep` in the directory, and removes all of it himself.
@@ -35,6 +39,7 @@
 #include "runtime/comm/comm.h"
 #include "runtime/engine/checkpoint_lock.h"
 #include "runtime/engine/epochs.h"
+#include "runtime/engine/givens.h"
 #include "runtime/engine/journal.h"
 #include "runtime/engine/master.h"
 #include "runtime/engine/part_list.h"
@@ -66,7 +71,18 @@ typedef struct qn_checkpoint {
     uint64_t certain;                     /* stages of the run that have a digest, as bits */
     uint64_t digests[QN_STAGE_COUNT_MAX]; /* rank 0 */
     const uint64_t *node_files;           /* of the run, by stage; borrowed */
+    qn_givens *givens;                    /* borrowed */
+    uint64_t given;                       /* their digest at the begin of the run */
+    uint64_t past;                        /* digest of what all runs before, and this one, read */
+    bool past_is_unseen;                  /* and not all of that was files */
     char *path;                           /* rank 0, and what follows; owned */
+    json_t *told;                         /* by digest, lines that say what is behind it */
+    json_t *stage_inputs;                 /* [stages of the run] digests of all files that it comes from */
+    json_t *run_inputs;                   /* of all of them */
+    bool run_is_seen;                     /* they are all that the run reads */
+    uint64_t (*inputs)[QN_LEG_COUNT_MAX]; /* by stage: of the files that a leg reads; 0: none, or not known */
+    uint64_t shared_given;                /* the others know of it */
+    char reason[QN_ERROR_TEXT_BYTES_MAX]; /* for which something is not reused */
     qn_lock_file lock;
     qn_journal journal;
     json_t *stages, *epochs, *runs; /* lines of earlier attempts, and of this one: the last of each stage or run */
@@ -80,9 +96,9 @@ typedef struct qn_checkpoint {
 } qn_checkpoint;
 
 /* Opens what the settings name, and takes its lock. Collective. QUERN_ERROR_CHECKPOINT: another job has it, or it holds what an earlier one left
- * and the settings do not say that it is to be gone on with. */
+ * and the settings do not say that it is to be gone on with. givens: borrowed; made here if there are none yet. */
 quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const qn_settings *settings,
-                                const qn_log *log, qn_progress *progress, qn_error *error);
+                                qn_givens *givens, const qn_log *log, qn_progress *progress, qn_error *error);
 /* Ends it; is_over: the job is, and needs nothing of it any more. Local. Takes a zeroed one. */
 void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over);
 

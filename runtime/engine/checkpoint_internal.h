@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* runtime/engine/checkpoint_internal.h: what the directory (checkpoint.c) and the stages of a run (checkpoint_stages.c) share. */
+/* runtime/engine/checkpoint_internal.h: what the directory (checkpoint.c), runs (checkpoint_runs.c), what they read (checkpoint_inputs.c) and their
+ * stages (checkpoint_stages.c) share. */
 #ifndef QN_ENGINE_CHECKPOINT_INTERNAL_H
 #define QN_ENGINE_CHECKPOINT_INTERNAL_H
 
@@ -32,10 +33,29 @@ quern_status qn_checkpoint_read_parts(qn_checkpoint *checkpoint, json_t *line, q
 /* Whether a stage that writes has parts that may be taken up; says why not. */
 void qn_checkpoint_choose_parts(qn_checkpoint *checkpoint, const qn_stages *stages, uint32_t stage);
 
+/* ---- of checkpoint_inputs.c; rank 0 */
+
+/* Takes a line that says what is behind a digest of inputs, or of what was given. Borrows it. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_checkpoint_take_told(qn_checkpoint *checkpoint, const char *event, json_t *line, qn_error *error);
+/* What was given until this run; what the run and its stages read. QUERN_ERROR_NO_MEMORY. */
+quern_status qn_checkpoint_tell_givens(qn_checkpoint *checkpoint, qn_error *error);
+quern_status qn_checkpoint_look(qn_checkpoint *checkpoint, const qn_stages *stages, qn_error *error);
+/* Whether a line is of other work by that: the reason, until the next call, or NULL. inputs: of the line's stage, or of the run. */
+const char *qn_checkpoint_why_not_given(qn_checkpoint *checkpoint, const json_t *line);
+const char *qn_checkpoint_why_not_inputs(qn_checkpoint *checkpoint, const json_t *line, const json_t *inputs);
+
 /* ---- of checkpoint_stages.c */
 
-/* Why a line is not of the stage's work, or NULL. */
-const char *qn_checkpoint_why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t stage);
+#define QN_DIGEST_TEXT_BYTES 17
+
+void qn_checkpoint_print_digest(uint64_t digest, char text[QN_DIGEST_TEXT_BYTES]);
+bool qn_checkpoint_has_digest(const json_t *line, uint64_t digest);
+
+/* Why a line is not of the stage's work, until the next call, or NULL. */
+const char *qn_checkpoint_why_not(qn_checkpoint *checkpoint, const json_t *line, uint32_t stage);
+/* Finds what can be reused of the stages of a run that is to be run. Collective. QUERN_ERROR_CHECKPOINT, QUERN_ERROR_NO_MEMORY. */
+quern_status qn_checkpoint_choose(qn_checkpoint *checkpoint, const qn_stages *stages, bool only_files,
+                                  const struct quern_counter *counters, qn_error *error);
 
 /* Of the same run and stage; NULL: none. */
 json_t *qn_checkpoint_find_line(const json_t *lines, uint64_t run, uint64_t stage);

@@ -16,33 +16,11 @@
 #include "runtime/io/listing.h"
 #include "runtime/io/output.h"
 
-#define DIGEST_TEXT_BYTES 17
-
 /* ---- what a stage's result depends on; rank 0 ---- */
 
 static uint64_t digest_number(uint64_t digest, uint64_t number)
 {
     return qn_checksum(&number, sizeof number, digest);
-}
-
-/* False: they cannot be listed, of which the stage will say more. */
-static bool digest_files(const qn_node *source, uint64_t *digest)
-{
-    qn_listing listing;
-    qn_error ignored = {0};
-    bool is_known = qn_listing_create(&listing, source->text.paths, source->text.path_count, &ignored) == QUERN_OK &&
-                    qn_listing_digest(&listing, digest);
-    qn_listing_destroy(&listing);
-    return is_known;
-}
-
-/* Those that only their nodes see were looked at there. */
-static bool digest_source(const qn_checkpoint *checkpoint, const qn_node *source, uint32_t stage, uint64_t *digest)
-{
-    if (!source->text.is_on_nodes)
-        return digest_files(source, digest);
-    *digest = digest_number(*digest, checkpoint->node_files[stage]);
-    return checkpoint->node_files[stage] != 0;
 }
 
 static bool looks_up(const qn_stage *stage)
@@ -64,16 +42,18 @@ static bool digest_stage(qn_checkpoint *checkpoint, const qn_stages *stages, uin
     }
     if (stage->kept != QN_STAGE_NONE || looks_up(stage) || qn_bad_legs(checkpoint->settings, stage) != 0)
         return false;
-    *digest =
-        digest_number(digest_number(checkpoint->history, index), (uint64_t)stage->outer_side << 32 | stage->leg_count);
+    *digest = digest_number(digest_number(checkpoint->history, checkpoint->given), index);
+    *digest = digest_number(*digest, (uint64_t)stage->outer_side << 32 | stage->leg_count);
     for (uint32_t leg = 0; leg < stage->leg_count; leg++) {
         uint32_t parent = stage->legs[leg].parent;
         if (parent != QN_STAGE_NONE && !(checkpoint->certain >> parent & 1))
             return false;
         if (parent != QN_STAGE_NONE)
             *digest = digest_number(*digest, checkpoint->digests[parent]);
-        else if (!qn_leg_has_tasks(stage, leg) || !digest_source(checkpoint, qn_leg_source(stage, leg), index, digest))
+        else if (checkpoint->inputs[index][leg] == 0)
             return false;
+        else
+            *digest = digest_number(*digest, checkpoint->inputs[index][leg]);
     }
     return true;
 }
@@ -86,16 +66,16 @@ static void digest_stages(qn_checkpoint *checkpoint, const qn_stages *stages, bo
             checkpoint->certain |= UINT64_C(1) << i;
 }
 
-static void print_digest(uint64_t digest, char text[DIGEST_TEXT_BYTES])
+void qn_checkpoint_print_digest(uint64_t digest, char text[QN_DIGEST_TEXT_BYTES])
 {
-    snprintf(text, DIGEST_TEXT_BYTES, "%016" PRIx64, digest);
+    snprintf(text, QN_DIGEST_TEXT_BYTES, "%016" PRIx64, digest);
 }
 
-static bool has_digest(const json_t *line, uint64_t digest)
+bool qn_checkpoint_has_digest(const json_t *line, uint64_t digest)
 {
-    char text[DIGEST_TEXT_BYTES];
+    char text[QN_DIGEST_TEXT_BYTES];
     const char *noted = json_string_value(json_object_get(line, "digest"));
-    print_digest(digest, text);
+    qn_checkpoint_print_digest(digest, text);
     return noted && strcmp(noted, text) == 0;
 }
 
@@ -129,21 +109,25 @@ static uint32_t words_of(const qn_stages *stages, uint32_t index)
     return result->kind == QN_NODE_REDUCE ? result->reducer.value_words : QN_BLOCK_PACKED;
 }
 
-const char *qn_checkpoint_why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t index)
+const char *qn_checkpoint_why_not(qn_checkpoint *checkpoint, const json_t *line, uint32_t index)
 {
     if (qn_json_get_number(line, "program") != checkpoint->program)
         return "the program is another one";
+    const char *reason = qn_checkpoint_why_not_given(checkpoint, line);
+    if (reason)
+        return reason;
     if (!(checkpoint->certain >> index & 1))
         return "what it depends on cannot be looked at";
     if (qn_json_get_number(line, "history") != checkpoint->history)
         return "the graph is another one";
-    if (!has_digest(line, checkpoint->digests[index]))
-        return "an input changed: a path, a size or a time";
-    return NULL;
+    if (qn_checkpoint_has_digest(line, checkpoint->digests[index]))
+        return NULL;
+    reason = qn_checkpoint_why_not_inputs(checkpoint, line, json_array_get(checkpoint->stage_inputs, index));
+    return reason ? reason : "an input of an earlier run changed";
 }
 
 /* Why the line's files are of no use, or NULL. */
-static const char *why_not(const qn_checkpoint *checkpoint, const json_t *line, uint32_t index,
+static const char *why_not(qn_checkpoint *checkpoint, const json_t *line, uint32_t index,
                            const struct quern_counter *counters)
 {
     const char *reason = line ? qn_checkpoint_why_not(checkpoint, line, index) : "it was not over";
@@ -269,97 +253,15 @@ static quern_status verify(qn_checkpoint *checkpoint, const qn_stages *stages, q
     return status;
 }
 
-/* ---- a run ---- */
-
-/* Whether files are all that came of the run. The same on all ranks. */
-static bool gives_only_files(const qn_graph *graph)
+quern_status qn_checkpoint_choose(qn_checkpoint *checkpoint, const qn_stages *stages, bool only_files,
+                                  const struct quern_counter *counters, qn_error *error)
 {
-    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
-        if (!qn_sink_is_of_files(sink))
-            return false;
-    return graph->sinks && !graph->cached && !graph->wanted;
-}
-
-/* Whether a line is of this very run. */
-static bool is_of_run(const qn_checkpoint *checkpoint, const json_t *line, const struct quern_counter *counters)
-{
-    return line && qn_json_get_number(line, "run") == checkpoint->run &&
-           qn_json_get_number(line, "program") == checkpoint->program && has_digest(line, checkpoint->history) &&
-           json_array_size(json_object_get(line, "counted")) == qn_counter_count(counters);
-}
-
-/* The last line that a commit of this run left about a directory, or (NULL) about itself. */
-static const json_t *find_output(const qn_checkpoint *checkpoint, const char *directory)
-{
-    for (size_t i = json_array_size(checkpoint->outputs); i > 0; i--) {
-        const json_t *line = json_array_get(checkpoint->outputs, i - 1);
-        const char *other = json_string_value(json_object_get(line, "directory"));
-        if (qn_json_get_number(line, "run") == checkpoint->run &&
-            (directory ? other && strcmp(directory, other) == 0 : !other))
-            return line;
-    }
-    return NULL;
-}
-
-static bool digest_manifest(const char *directory, uint64_t *digest_out)
-{
-    char *path = NULL;
-    qn_error ignored = {0};
-    if (asprintf(&path, "%s/_MANIFEST.json", directory) < 0)
-        return false;
-    *digest_out = 0;
-    bool is_read = qn_checkpoint_digest_file(path, digest_out, &ignored) == QUERN_OK;
-    free(path);
-    return is_read;
-}
-
-/* It has the manifest that the line says, so it is of this run, whether or not it came to _SUCCESS. */
-static bool is_ours(const qn_checkpoint *checkpoint, const qn_sink *sink)
-{
-    const json_t *line = find_output(checkpoint, sink->directory);
-    uint64_t digest = 0;
-    return !sink->path && line && digest_manifest(sink->directory, &digest) && has_digest(line, digest);
-}
-
-static bool is_whole(const qn_checkpoint *checkpoint, const qn_sink *sink)
-{
-    char *path = NULL;
-    if (!is_ours(checkpoint, sink) || asprintf(&path, "%s/_SUCCESS", sink->directory) < 0)
-        return false;
-    bool has_success = access(path, F_OK) == 0;
-    free(path);
-    return has_success;
-}
-
-/* Of outputs that an attempt before this one at the same run gave, when the run is not done: it will give them again. */
-static void forget_outputs(const qn_checkpoint *checkpoint, const qn_graph *graph, const struct quern_counter *counters)
-{
-    qn_error ignored = {0}; /* whoever prepares the directory will say what is wrong with it */
-    if (!is_of_run(checkpoint, find_output(checkpoint, NULL), counters))
-        return;
-    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
-        if (qn_sink_is_of_files(sink) && is_ours(checkpoint, sink)) {
-            qn_checkpoint_say(checkpoint, "the output %s of run %u is given again", sink->directory, checkpoint->run);
-            qn_output_forget(sink->directory, &ignored);
-        }
-}
-
-/* The line that says that the run is done, or that all its outputs were about to be, which they are. Rank 0. */
-static const json_t *find_end(const qn_checkpoint *checkpoint, const qn_graph *graph,
-                              const struct quern_counter *counters)
-{
-    const json_t *line = qn_checkpoint_find_line(checkpoint->runs, checkpoint->run, 0);
-    if (is_of_run(checkpoint, line, counters))
-        return line;
-    line = find_output(checkpoint, NULL);
-    if (!is_of_run(checkpoint, line, counters) || !gives_only_files(graph))
-        return NULL;
-    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
-        if (!is_whole(checkpoint, sink))
-            return NULL;
-    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
-        qn_output_settle(sink->directory);
-    return line;
+    if (checkpoint->comm->rank == 0)
+        choose(checkpoint, stages, only_files, counters, error);
+    quern_status status = qn_comm_agree(checkpoint->comm, error);
+    if (status == QUERN_OK)
+        status = share_choice(checkpoint, error);
+    return status == QUERN_OK ? verify(checkpoint, stages, error) : status;
 }
 
 void qn_checkpoint_count_again(const json_t *line, struct quern_counter *counters)
@@ -368,42 +270,6 @@ void qn_checkpoint_count_again(const json_t *line, struct quern_counter *counter
     size_t i = 0;
     for (struct quern_counter *counter = counters; counter; counter = counter->next)
         counter->sum += (int64_t)json_integer_value(json_array_get(counted, i++));
-}
-
-quern_status qn_checkpoint_begin_run(qn_checkpoint *checkpoint, const qn_graph *graph, const qn_stages *stages,
-                                     const uint64_t *node_files, struct quern_counter *counters, bool *is_done_out,
-                                     qn_error *error)
-{
-    *is_done_out = false;
-    if (!checkpoint->directory)
-        return QUERN_OK;
-    checkpoint->run++;
-    checkpoint->node_files = node_files;
-    checkpoint->history = digest_number(checkpoint->history, graph->digest) & INT64_MAX;
-    checkpoint->reusable = checkpoint->begun = checkpoint->noted = 0;
-    free(checkpoint->files);
-    checkpoint->files = NULL;
-    checkpoint->file_count = 0;
-    json_decref(checkpoint->carried);
-    checkpoint->carried = NULL;
-    const json_t *end = checkpoint->comm->rank == 0 ? find_end(checkpoint, graph, counters) : NULL;
-    uint64_t done = end != NULL;
-    quern_status status = qn_comm_broadcast(checkpoint->comm, &done, sizeof done, 0, error);
-    *is_done_out = done;
-    if (status == QUERN_OK && end) {
-        qn_checkpoint_count_again(end, counters);
-        qn_checkpoint_say(checkpoint, "run %u was done", checkpoint->run);
-    }
-    if (status != QUERN_OK || done)
-        return status;
-    if (checkpoint->comm->rank == 0) {
-        forget_outputs(checkpoint, graph, counters);
-        choose(checkpoint, stages, gives_only_files(graph), counters, error);
-    }
-    status = qn_comm_agree(checkpoint->comm, error);
-    if (status == QUERN_OK)
-        status = share_choice(checkpoint, error);
-    return status == QUERN_OK ? verify(checkpoint, stages, error) : status;
 }
 
 bool qn_checkpoint_has_quarantine(const qn_checkpoint *checkpoint, const char *directory)
@@ -532,19 +398,20 @@ static json_t *describe_files(const qn_checkpoint *checkpoint, uint32_t stage, c
 json_t *qn_checkpoint_describe(const qn_checkpoint *checkpoint, uint32_t stage, const qn_saved_file *files,
                                json_t *counted, json_t *tasks)
 {
-    char digest[DIGEST_TEXT_BYTES];
+    char digest[QN_DIGEST_TEXT_BYTES];
     json_t *list = describe_files(checkpoint, stage, files);
-    print_digest(checkpoint->digests[stage], digest);
+    qn_checkpoint_print_digest(checkpoint->digests[stage], digest);
     if (!list) {
         json_decref(counted);
         json_decref(tasks);
         return NULL;
     }
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:o, s:o*, s:o*}", "event", tasks ? "epoch" : "stage",
-                     "attempt", (json_int_t)checkpoint->attempt, "run", (json_int_t)checkpoint->run, "stage",
-                     (json_int_t)stage, "program", (json_int_t)checkpoint->program, "history",
-                     (json_int_t)checkpoint->history, "digest", digest, "files", list, "counted", counted, "tasks",
-                     tasks);
+    return json_pack(
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:s, s:o, s:o*, s:o*}", "event", tasks ? "epoch" : "stage", "attempt",
+        (json_int_t)checkpoint->attempt, "run", (json_int_t)checkpoint->run, "stage", (json_int_t)stage, "program",
+        (json_int_t)checkpoint->program, "given", (json_int_t)checkpoint->given, "history",
+        (json_int_t)checkpoint->history, "inputs", json_copy(json_array_get(checkpoint->stage_inputs, stage)), "digest",
+        digest, "files", list, "counted", counted, "tasks", tasks);
 }
 
 static quern_status write_line(qn_checkpoint *checkpoint, json_t *line, qn_error *error)
@@ -677,84 +544,4 @@ quern_status qn_checkpoint_save(qn_checkpoint *checkpoint, const qn_checkpoint_s
         qn_log_line(checkpoint->log, "checkpoint: stage %u of run %u not saved: %s", stage->index, checkpoint->run,
                     quern_status_name(status));
     return status == QUERN_OK ? QUERN_OK : qn_checkpoint_go_on_without(checkpoint, &failure, error);
-}
-
-static json_t *describe_run(const qn_checkpoint *checkpoint, const char *event, json_t *counted)
-{
-    char digest[DIGEST_TEXT_BYTES];
-    print_digest(checkpoint->history, digest);
-    return json_pack("{s:s, s:I, s:I, s:I, s:s, s:o*}", "event", event, "attempt", (json_int_t)checkpoint->attempt,
-                     "run", (json_int_t)checkpoint->run, "program", (json_int_t)checkpoint->program, "digest", digest,
-                     "counted", counted);
-}
-
-static void forget_lines(json_t *lines, uint32_t run)
-{
-    for (size_t i = json_array_size(lines); i > 0; i--)
-        if (qn_json_get_number(json_array_get(lines, i - 1), "run") == run)
-            json_array_remove(lines, i - 1);
-}
-
-static void forget_run(qn_checkpoint *checkpoint)
-{
-    forget_lines(checkpoint->stages, checkpoint->run);
-    forget_lines(checkpoint->epochs, checkpoint->run);
-    forget_lines(checkpoint->parts, checkpoint->run);
-    qn_checkpoint_sweep(checkpoint);
-}
-
-/* Notes what all ranks counted in the run. Collective. */
-static quern_status note_run(qn_checkpoint *checkpoint, const char *event, struct quern_counter *counters,
-                             qn_error *failure)
-{
-    json_t *sums = qn_checkpoint_sum_counted(checkpoint, counters, NULL, failure);
-    if (checkpoint->comm->rank == 0)
-        qn_checkpoint_append(checkpoint, describe_run(checkpoint, event, sums), failure);
-    else
-        json_decref(sums);
-    return qn_comm_agree(checkpoint->comm, failure);
-}
-
-quern_status qn_checkpoint_begin_commit(qn_checkpoint *checkpoint, const qn_graph *graph,
-                                        struct quern_counter *counters, qn_error *error)
-{
-    qn_error failure = {0};
-    bool has_files = false;
-    for (const qn_sink *sink = graph->sinks; sink; sink = sink->next)
-        has_files |= qn_sink_is_of_files(sink);
-    if (!checkpoint->directory || checkpoint->save_failed || !has_files ||
-        note_run(checkpoint, "commit", counters, &failure) == QUERN_OK)
-        return QUERN_OK;
-    return qn_checkpoint_go_on_without(checkpoint, &failure, error);
-}
-
-void qn_checkpoint_announce(const char *directory, void *user)
-{
-    qn_checkpoint *checkpoint = user;
-    qn_error failure = {0};
-    char text[DIGEST_TEXT_BYTES];
-    uint64_t digest = 0;
-    if (!checkpoint->directory || checkpoint->save_failed || !find_output(checkpoint, NULL) ||
-        !digest_manifest(directory, &digest))
-        return;
-    print_digest(digest, text);
-    qn_checkpoint_append(checkpoint,
-                         json_pack("{s:s, s:I, s:I, s:s, s:s}", "event", "output", "attempt",
-                                   (json_int_t)checkpoint->attempt, "run", (json_int_t)checkpoint->run, "directory",
-                                   directory, "digest", text),
-                         &failure); /* without it the run would be done again */
-}
-
-quern_status qn_checkpoint_end_run(qn_checkpoint *checkpoint, const qn_graph *graph, struct quern_counter *counters,
-                                   qn_error *error)
-{
-    qn_error failure = {0};
-    if (!checkpoint->directory || checkpoint->save_failed || !gives_only_files(graph))
-        return QUERN_OK;
-    json_array_clear(checkpoint->unwritten); /* the run's line says it all */
-    if (note_run(checkpoint, "run", counters, &failure) != QUERN_OK)
-        return qn_checkpoint_go_on_without(checkpoint, &failure, error);
-    if (checkpoint->comm->rank == 0)
-        forget_run(checkpoint);
-    return QUERN_OK;
 }

@@ -56,6 +56,7 @@ typedef struct qn_engine {
     qn_progress_lines lines;                 /* which the options progress and explain ask for */
     qn_cache cache;                          /* results of earlier runs */
     qn_checkpoint checkpoint;                /* what is durable */
+    qn_givens givens;                        /* by which what is durable is known to be of this work */
     uint64_t node_files[QN_STAGE_COUNT_MAX]; /* node_tasks.h; the same on all ranks */
     uint32_t node_files_run;                 /* of which run, by the checkpoint's count */
     bool is_over;                            /* the last run succeeded */

@@ -62,6 +62,8 @@ static quern_status try_broadcast(qn_engine *engine, const void *data, size_t by
 quern_status qn_engine_broadcast(qn_engine *engine, const void *data, size_t bytes, qn_shared *shared, qn_error *error)
 {
     quern_status status = try_broadcast(engine, data, bytes, shared, error);
+    if (status == QUERN_OK && engine->comm->rank == 0)
+        qn_givens_note(&engine->givens, "data that was broadcast", NULL, data, bytes, error);
     qn_outcome outcome = qn_recovery_conclude(engine, "it was broadcasting", status, error);
     if (outcome != QN_OUTCOME_DONE && status == QUERN_OK)
         qn_engine_unbroadcast(engine, shared);

@@ -206,7 +206,8 @@ quern_status qn_engine_open_checkpoint(qn_engine *engine, qn_error *error)
 {
     const qn_settings *settings = &engine->settings;
     qn_engine_start_progress(engine);
-    return qn_checkpoint_open(&engine->checkpoint, engine->comm, settings, &engine->log, &engine->progress, error);
+    return qn_checkpoint_open(&engine->checkpoint, engine->comm, settings, &engine->givens, &engine->log,
+                              &engine->progress, error);
 }
 
 /* A job that goes on from a checkpoint is the same one. */
@@ -294,6 +295,7 @@ void qn_engine_destroy(qn_engine *engine)
     if (engine->heeds_signals)
         qn_suspension_unwatch();
     qn_checkpoint_close(&engine->checkpoint, engine->is_over);
+    qn_givens_fini(&engine->givens);
     qn_job_pages_fini(&engine->pages, engine->settings.job_dir, &engine->log);
     qn_job_status_close(engine->status, !engine->comm);
     qn_progress_fini(&engine->progress);

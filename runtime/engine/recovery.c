@@ -23,9 +23,9 @@ enum {
 
 qn_recovery_mark qn_recovery_mark_here(const qn_engine *engine)
 {
-    return (qn_recovery_mark){engine->checkpoint.run, engine->checkpoint.history,
-                              engine->cache.first ? "results of earlier runs that ranks kept are lost with them"
-                                                  : NULL};
+    return (qn_recovery_mark){
+        engine->checkpoint.run, engine->checkpoint.history, engine->checkpoint.past, engine->checkpoint.past_is_unseen,
+        engine->cache.first ? "results of earlier runs that ranks kept are lost with them" : NULL};
 }
 
 /* To the log of each rank, and for all to see by one of them. */
@@ -149,6 +149,8 @@ static quern_status set_up_again(qn_engine *engine, qn_recovery_mark mark, qn_er
         status = qn_engine_open_checkpoint(engine, error);
     engine->checkpoint.run = mark.run;
     engine->checkpoint.history = mark.history;
+    engine->checkpoint.past = mark.past;
+    engine->checkpoint.past_is_unseen = mark.past_is_unseen;
     if (status == QUERN_OK)
         status = qn_heartbeat_start(&engine->heartbeat, engine, error);
     return status;

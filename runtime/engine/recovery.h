@@ -29,7 +29,8 @@ typedef enum qn_outcome {
 /* Where the job was before what is concluded began: that is what is done again. */
 typedef struct qn_recovery_mark {
     uint32_t run;
-    uint64_t history;
+    uint64_t history, past;
+    bool past_is_unseen;
     const char *why_not; /* NULL, or why it could not be done again; static */
 } qn_recovery_mark;
 

@@ -45,6 +45,7 @@ module quern_calls
     public :: quern_write_text, quern_write_fixed, quern_write_files, quern_write_hdf5, quern_top_k, quern_collect, &
         quern_columns_collect, quern_columns_count, quern_columns_key_text, quern_columns_value_text, &
         quern_columns_free
+    public :: quern_note_parameter, quern_note_file
     public :: quern_counter_create, quern_counter_add, quern_counter_value, quern_run, quern_explain
     public :: quern_on_progress, quern_event_text
     public :: quern_fail, quern_fail_because, quern_pair, quern_get_text, quern_get_i64, &
@@ -930,6 +931,27 @@ contains
 
         quern_counter_value = c_counter_value(counter%raw)
     end function
+
+    ! What the work depends on besides what is known (quern/resume.h), as a text: numbers are written into one before. Local; a failure is the next run's.
+    subroutine quern_note_parameter(context, name, value)
+        type(quern_context), intent(in) :: context
+        character(len=*), intent(in) :: name, value
+        character(kind=c_char, len=:), allocatable, target :: label, text
+
+        label = c_text(name)
+        text = value//c_null_char ! with blanks at its end, too
+        call c_note_parameter(context%raw, c_loc(label), c_loc(text), int(len(value), c_size_t))
+    end subroutine
+
+    ! And on the content of a file. The same.
+    subroutine quern_note_file(context, path)
+        type(quern_context), intent(in) :: context
+        character(len=*), intent(in) :: path
+        character(kind=c_char, len=:), allocatable, target :: text
+
+        text = c_text(path)
+        call c_note_file(context%raw, c_loc(text))
+    end subroutine
 
     ! Collective: the bytes at an address of rank 0, c_loc() of a TARGET, for all ranks; of others data and bytes have no meaning.
     subroutine quern_broadcast(context, data, bytes, shared, ierr)

@@ -425,6 +425,15 @@ module quern_prototypes
             type(c_ptr), value :: context
             integer(c_int) :: given
         end function
+        subroutine c_note_parameter(context, name, value, bytes) bind(C, name='quern_note_parameter')
+            import
+            type(c_ptr), value :: context, name, value
+            integer(c_size_t), value :: bytes
+        end subroutine
+        subroutine c_note_file(context, path) bind(C, name='quern_note_file')
+            import
+            type(c_ptr), value :: context, path
+        end subroutine
         function c_on_progress(context, fn, user) bind(C, name='quern_on_progress') result(given)
             import
             type(c_ptr), value :: context

@@ -196,6 +196,17 @@ void iterates(quern::context &context, const std::string &)
     model.free();
 }
 
+/* What came of it is in the checkpoint. */
+void notes(quern::context &context, const std::string &directory)
+{
+    context.note_parameter("half", 0.5);
+    context.note_parameter("text", "a b");
+    context.note_file(directory + "/model");
+    const numbers mine;
+    mine.read(context).count_by_key().write_text(directory + "/noted");
+    context.run();
+}
+
 /* What is thrown in a callback is the message of the run, on all ranks, and the context goes on. */
 void check_failure(quern::context &context, const std::function<void()> &ask, const std::string &text)
 {
@@ -333,7 +344,7 @@ int main(int argc, char **argv)
 {
     const std::map<std::string, void (*)(quern::context &, const std::string &)> cases{
         {"operators", operators}, {"orders", orders}, {"iterates", iterates}, {"failures", failures},
-        {"lifetimes", lifetimes}, {"events", events}, {"links", links}};
+        {"lifetimes", lifetimes}, {"events", events}, {"links", links},       {"notes", notes}};
     int rank = 0;
     try {
         MPI_Init(&argc, &argv);

@@ -1,5 +1,5 @@
 ! SPDX-License-Identifier: BSD-3-Clause
-! The module quern by its calls: usage: bound_job DIRECTORY | layouts; rank 0 says that all holds.
+! The module quern by its calls: usage: bound_job DIRECTORY [notes] | layouts; rank 0 says that all holds.
 module bound_callbacks
     use, intrinsic :: iso_c_binding
     use quern
@@ -179,7 +179,7 @@ program bound_job
     use mpi_f08
     use quern
     implicit none
-    character(len=4096) :: directory
+    character(len=4096) :: directory, only
     type(quern_context) :: context
     type(quern_dataset) :: data
     integer(c_int32_t), target :: keys(1000)
@@ -188,6 +188,7 @@ program bound_job
     integer :: i, ranks
 
     call get_command_argument(1, directory)
+    call get_command_argument(2, only)
     if (directory == 'layouts') then
         call print_layouts()
         stop
@@ -200,14 +201,18 @@ program bound_job
     end do
     call quern_context_create(context, MPI_COMM_WORLD, options=[character(24) :: 'memory=64M', 'pin=off'])
     data = read_numbers(context)
-    call test_operators()
-    call test_orders()
-    call test_texts()
-    call test_failures()
-    call test_communicators()
-    call test_events()
-    call test_links()
-    call test_shared()
+    if (only == 'notes') then
+        call test_notes()
+    else
+        call test_operators()
+        call test_orders()
+        call test_texts()
+        call test_failures()
+        call test_communicators()
+        call test_events()
+        call test_links()
+        call test_shared()
+    end if
     call quern_context_destroy(context)
     call MPI_Comm_rank(MPI_COMM_WORLD, i)
     if (i == 0) print '(a)', 'all holds'
@@ -270,6 +275,15 @@ contains
         call expect(value_of(0, quern_cache(last)) == 997, 'iteration')
         call quern_uncache(last)
         call expect(value_of(0, quern_count_by_key(quern_union(data, odd))) == (143 + 71) * ranks, 'union')
+    end subroutine
+
+    ! What came of it is in the checkpoint.
+    subroutine test_notes()
+        call quern_note_parameter(context, 'half', '0.5 ')
+        call quern_note_parameter(context, 'text', 'a b')
+        call quern_note_file(context, trim(directory)//'/model')
+        call quern_write_text(quern_count_by_key(data), trim(directory)//'/noted')
+        call quern_run(context)
     end subroutine
 
     subroutine test_orders()

@@ -103,6 +103,15 @@ def orders(context, directory):
     shared.free()
 
 
+def notes(context, directory):
+    """What came of it is in the checkpoint."""
+    context.note_parameter("half", 0.5)
+    context.note_parameter("text", "a b")
+    context.note_file(os.path.join(os.path.dirname(directory), "model"))
+    numbers(context).count_by_key().write_text(os.path.join(directory, "noted"))
+    context.run()
+
+
 def events(context, _):
     told = []
     context.on_progress(told.append)

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """test_bindings.py: Quern from C++, Fortran or Python (BINDING says which) is what it is from C; prints TAP."""
+import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
-from harness import Skip, brief, main, test  # noqa: E402
+from harness import Skip, brief, main, read_file, test  # noqa: E402
 
 LANGUAGE = os.environ["BINDING"]
 ROOT = os.path.join(HERE, "..", "..")
@@ -156,7 +158,50 @@ def all_calls_hold_on_several_numbers_of_ranks(t):
         t.check(done.status == 0 and b"holds" in done.stdout, "failed on %d ranks" % n, done)
 
 
+def noted(t):
+    """What the last run was given, by name, of the checkpoint that is kept."""
+    lines = [json.loads(line[17:]) for line in read_file(t.path("saved", "journal")).splitlines()]
+    return [line["names"] for line in lines if line["event"] == "given"][-1]
+
+
+@test
+def what_a_program_notes_is_in_its_checkpoint(t):
+    t.write("saved/keep", b"")
+    os.chmod(t.path("saved"), 0o700)
+    t.write("model", b"weights")
+    done = run(t, 2, "bound_job", t.dir, "notes", env={"QUERN_CHECKPOINT": t.path("saved")})
+    t.check(done.status == 0 and b"holds" in done.stdout, "failed", done)
+    own = {"file '%s'" % os.path.realpath(os.path.join(HERE, "bound_job.py"))} if LANGUAGE == "python" else set()
+    expected = {"command line", "parameter 'half'", "parameter 'text'", "file '%s'" % t.path("model"), *own}
+    t.check(set(noted(t)) == expected, "noted: %s" % noted(t), done)
+
+
 if LANGUAGE == "python":
+    @test
+    def another_text_of_the_script_or_of_its_modules_is_other_work(t):
+        t.write("saved/keep", b"")
+        os.chmod(t.path("saved"), 0o700)
+        t.write("words", b"a b\nc\n")
+        t.write("part.py", b"def change(line): return line.upper()\n")
+        script = t.write("job.py", b"import sys\nimport quern\nimport part\n"
+                                   b"with quern.Context(argv=sys.argv) as context:\n"
+                                   b"    lines = context.read_text(sys.argv[1])\n"
+                                   b"    lines.map(bytes, lambda key, value: part.change(key)).count_by_key().write_text(sys.argv[2])\n"
+                                   b"    context.run()\n")
+        t.program = python()
+        if t.options.sanitized:
+            raise Skip("a sanitized library is not for a Python that is not")
+        env = {"PYTHONPATH": os.path.join(build_of(t), "runtime", "python"), "QUERN_CHECKPOINT": t.path("saved"), "QUERN_RESUME": "on",
+               "QUERN_PROGRESS": "on"}
+        args = (script, t.path("words"), t.path("out"))
+        t.succeed(2, *args, env=env)
+        t.check(b"run 1 was done" in t.succeed(2, *args, env=env).stderr, "it is not known as the same work")
+        t.write("part.py", b"def change(line): return line[::-1]\n")
+        shutil.rmtree(t.path("out"))
+        done = t.succeed(2, *args, env=env)
+        t.check(b"run 1 is run again: the file '%s' is another one" % t.path("part.py").encode() in done.stderr, "not said", done)
+        t.check(sorted(t.committed(t.path("out"), done).splitlines()) == [b"b a\t1", b"c\t1"], "the earlier module's answer", done)
+
     @test
     def the_program_on_the_page_of_graphs_gives_distances(t):
         with open(os.path.join(ROOT, "docs", "howto", "graphs.md"), encoding="utf-8") as page:

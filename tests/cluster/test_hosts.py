@@ -168,7 +168,7 @@ def what_each_host_has_for_itself_is_gone_on_with_there(t):
     here.end(job, 30, NODE_LOST)
     here.nothing_is_left(20, beside={"scratch"})
     here.cluster.join(3)
-    said = here.end(here.start("--hosts", "n1:1,n2:2,n3:1,n4:2", "--checkpoint", "saved", "--", program, "none", "out1", "out2", *options), 60)
+    said = here.end(here.start("--hosts", "n1:1,n2:2,n3:1,n4:2", "--checkpoint", "saved", "--", program, "slow", "out1", "out2", *options, "--quern-checkpoint-every=1s"), 60)
     t.check("stage 0 of run 1 goes on with" in said, said)
     check_outputs(t, here.dir, [program])
     for number in (1, 2, 3, 4):

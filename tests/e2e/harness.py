@@ -223,11 +223,22 @@ def without_launcher_noise(text):
     return kept
 
 
+class Told(str):
+    """An argument that the job gets by its environment (told.h): a job that goes on from its checkpoint has the same command."""
+
+
+def tell(args, env):
+    """The arguments as they stand in the command, and the environment with those that do not."""
+    told = {"JOB_ARGUMENT_%d" % i: str(word) for i, word in enumerate(args, 1) if isinstance(word, Told)}
+    return ["-" if isinstance(word, Told) else word for word in args], {**told, **(env or {})}
+
+
 class Job:
     """One running launch of the program, with or without mpirun."""
 
     def __init__(self, case, n, args, env, cwd, fast, launcher, user, stdout):
         self.case, self.n = case, n
+        args, env = tell(args, env)
         self.mark = "%d.%d" % (os.getpid(), next(_runs))
         self.command = case.command(n, args, launcher)
         self.out_path = os.path.join(case.logs, self.mark + ".out")

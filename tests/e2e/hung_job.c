@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tests/e2e/told.h"
+
 static const char *where, *how, *mark, *last_path;
 static int rank;
 
@@ -63,7 +65,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", quern_context_error_text(context));
         return 2;
     }
-    where = argv[1], how = argv[2], mark = argv[4], last_path = argv[argc - 1];
+    where = told(argv, 1), how = told(argv, 2), mark = argv[4], last_path = argv[argc - 1];
     rank = quern_context_rank(context);
     quern_dataset *lines = quern_read_text(context, (const char *const *)argv + 5, (size_t)argc - 5, NULL);
     quern_dataset *counts = quern_count_by_key(quern_name(quern_filter(lines, look, "first"), "look at lines"));

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/e2e/told.h"
+
 static const char *where;
 static quern_counter *split, *after;
 
@@ -105,7 +107,7 @@ int main(int argc, char **argv)
         quern_context_destroy(NULL);
         return 2;
     }
-    where = argv[2];
+    where = told(argv, 2);
     split = quern_counter_create(context, "split");
     after = quern_counter_create(context, "after");
     quern_write_text(quern_filter(put_in_order(context, argv), look_after, NULL), argv[3]);

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Two runs that count lines, and in the callback WHERE (lines, first, second, third, none) is killed at the line "die"; slow: the first run takes 50 us and more
+/*
+ * Two runs that count lines, and in the callback WHERE (lines, first, second, third, none) is killed at the line "die"; slow: the first run takes 50 us and more
  * for a line; slower: 2 ms; leave, linger: the program ends behind the first run, at once or after two seconds, and destroys nothing:
- * resumed_job WHERE OUT OUT2 PATH... OUT2 -: the first run only. */
+ * resumed_job WHERE OUT OUT2 PATH... OUT2 -: the first run only.
+ *
+ * What no command line says: JOB_LIMIT is noted as a parameter, JOB_MODEL as a file, JOB_TABLE is broadcast, and with JOB_GRAPH the first run has one operator more.
+ */
 #include <quern/quern.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "tests/e2e/told.h"
 
 typedef struct step {
     const char *name;
@@ -25,6 +32,14 @@ static int look(const quern_record *record, int *keep_out, void *user)
         kill(getpid(), SIGKILL);
     if (here == &lines_step && strncmp(where, "slow", 4) == 0)
         nanosleep(&(struct timespec){.tv_nsec = where[4] ? 2000000 : 50000}, NULL);
+    *keep_out = 1;
+    return 0;
+}
+
+static int pass(const quern_record *record, int *keep_out, void *user)
+{
+    (void)record;
+    (void)user;
     *keep_out = 1;
     return 0;
 }
@@ -48,6 +63,17 @@ static quern_status run(quern_context *context)
     return status;
 }
 
+static quern_status take_environment(quern_context *context)
+{
+    const char *limit = getenv("JOB_LIMIT"), *model = getenv("JOB_MODEL"), *table = getenv("JOB_TABLE");
+    quern_shared *shared;
+    if (limit)
+        quern_note_parameter(context, "limit", limit, strlen(limit));
+    if (model)
+        quern_note_file(context, model);
+    return table ? quern_broadcast(context, table, strlen(table), &shared) : QUERN_OK;
+}
+
 int main(int argc, char **argv)
 {
     quern_context *context = NULL;
@@ -58,13 +84,17 @@ int main(int argc, char **argv)
         quern_context_destroy(NULL);
         return 2;
     }
-    where = argv[1];
+    where = told(argv, 1);
+    status = take_environment(context);
     const char *const *paths = (const char *const *)argv + 4;
     quern_dataset *lines = look_at(context, quern_read_text(context, paths, (size_t)argc - 4, NULL), &lines_step);
+    if (getenv("JOB_GRAPH"))
+        lines = quern_filter(lines, pass, NULL);
     quern_dataset *counts = quern_name(quern_count_by_key(lines), "counts");
     quern_dataset *ones = quern_name(quern_count_by_key(look_at(context, counts, &first)), "ones");
     quern_write_text(look_at(context, ones, &second), argv[2]);
-    status = run(context);
+    if (status == QUERN_OK)
+        status = run(context);
     if (strcmp(where, "linger") == 0)
         sleep(2);
     if (strcmp(where, "linger") == 0 || strcmp(where, "leave") == 0)

@@ -9,7 +9,7 @@ import os
 import random
 import shutil
 
-from harness import main, read_file, test
+from harness import Told, main, read_file, test
 
 WORDS = [b"plaintext", b"secretword", b"confidence", b"undisclosed"]
 KINDS = ("count", "sort", "group", "keep", "kept")
@@ -98,7 +98,7 @@ class Resumed:
         self.input = t.write("input.txt", b"\n".join(lines) + b"\n")
 
     def args(self, where, *options):
-        return (where, self.t.path("out1"), self.t.path("out2"), self.input, "--quern-progress=on",
+        return (Told(where), self.t.path("out1"), self.t.path("out2"), self.input, "--quern-progress=on",
                 "--quern-checkpoint", self.saved, "--quern-checkpoint-every=1h", *options)
 
     def die(self, *options, where="second"):

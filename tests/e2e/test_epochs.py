@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 
-from harness import main, read_file, test, wait_until
+from harness import Told, main, read_file, test, wait_until
 
 OFTEN = "--quern-checkpoint-every=1ms"
 
@@ -36,7 +36,7 @@ class Job:
         self.saved = t.path("saved")
 
     def args(self, where, *options):
-        return (where, self.t.path("out1"), self.t.path("out2"), self.input, "--quern-progress=on",
+        return (Told(where), self.t.path("out1"), self.t.path("out2"), self.input, "--quern-progress=on",
                 "--quern-split-bytes=32K", "--quern-checkpoint", self.saved, *options)
 
     def result(self, run):

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 
-from harness import main, process_state, read_file, test, wait_until
+from harness import Told, main, process_state, read_file, test, wait_until
 
 ENDED = 76
 LINES = [b"line %d" % (i % 700) for i in range(3000)]
@@ -26,7 +26,7 @@ class Job:
         self.paths = [t.write("%s.input%d" % (self.out, i), content) for i, content in enumerate(contents)]
 
     def start(self, n, where, how, *options):
-        self.running = self.t.start(n, where, how, self.out, self.mark, *self.paths, "--quern-split-bytes=4K",
+        self.running = self.t.start(n, Told(where), Told(how), self.out, self.mark, *self.paths, "--quern-split-bytes=4K",
                                     "--quern-checkpoint", self.saved, "--quern-checkpoint-every=1h", *options)
         return self
 

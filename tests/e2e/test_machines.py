@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 
-from harness import Skip, main, read_file, test, wait_until
+from harness import Skip, main, read_file, tell, test, wait_until
 from written_kit import OFTEN, Job, parts_of, taken_up
 
 SETUP = """hostname "$1" && mount --bind "$2" /proc/sys/kernel/random/boot_id && export LD_PRELOAD="$3" && shift 3 && exec "$@"
@@ -32,8 +32,9 @@ class Machine:
     def start(self, n, *args):
         launch = [self.t.options.mpirun, "-n", str(n), "--oversubscribe", "--bind-to", "none"] if n else []
         program, self.t.program = self.t.program, self.prefix[0]
+        args, env = tell(args, None)
         try:
-            return self.t.start(None, *self.prefix[1:], *launch, program, *args)
+            return self.t.start(None, *self.prefix[1:], *launch, program, *args, env=env)
         finally:
             self.t.program = program
 

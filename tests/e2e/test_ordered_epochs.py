@@ -12,7 +12,7 @@ import shutil
 import signal
 import time
 
-from harness import main, read_file, test, wait_until
+from harness import Told, main, read_file, test, wait_until
 
 OFTEN = "--quern-checkpoint-every=1ms"
 ORDERS = ("sort", "group", "join")
@@ -44,7 +44,7 @@ class Job:
         shutil.rmtree(self.saved, ignore_errors=True)
 
     def args(self, where, *options):
-        return (self.order, where, self.t.path("out"), self.left, self.right, "--quern-progress=on", "--quern-broadcast=1",
+        return (self.order, Told(where), self.t.path("out"), self.left, self.right, "--quern-progress=on", "--quern-broadcast=1",
                 "--quern-split-bytes=32K", "--quern-checkpoint", self.saved, *options)
 
     def result(self, run):

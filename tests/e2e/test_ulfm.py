@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 
-from harness import Skip, load_json, main, process_env, read_file, test, wait_until
+from harness import Skip, Told, load_json, main, process_env, read_file, test, wait_until
 
 SEED = int(os.environ.get("E2E_SEED") or random.SystemRandom().randrange(1 << 32))
 TOLERANT = ("--with-ft", "ulfm")
@@ -89,7 +89,7 @@ class Slow:
         self.expected = self.result(t.succeed(2, *self.args("none")))
 
     def args(self, where, *options):
-        return (where, self.t.path("out1"), self.t.path("out2"), self.input, "--quern-split-bytes=8K", *options)
+        return (Told(where), self.t.path("out1"), self.t.path("out2"), self.input, "--quern-split-bytes=8K", *options)
 
     def start(self, n, *options):
         return Job(self.t, n, *self.args("slow", *options))

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/e2e/told.h"
+
 static const char *where;
 static quern_counter *looks, *copies;
 
@@ -76,7 +78,7 @@ int main(int argc, char **argv)
         quern_context_destroy(NULL);
         return 2;
     }
-    where = argv[2];
+    where = told(argv, 2);
     looks = quern_counter_create(context, "looks");
     copies = quern_counter_create(context, "copies");
     const char *const *paths = (const char *const *)argv + 5;

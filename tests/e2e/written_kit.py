@@ -5,7 +5,7 @@ import random
 import re
 import shutil
 
-from harness import read_file
+from harness import Told, read_file
 
 OFTEN = "--quern-checkpoint-every=1ms"
 
@@ -29,7 +29,7 @@ class Job:
 
     def args(self, where, *options, checkpoint=True):
         saves = ("--quern-checkpoint", self.saved) if checkpoint else ()
-        return (self.what, where, self.out, self.second, self.input, "--quern-progress=on", "--quern-split-bytes", self.split, *saves,
+        return (self.what, Told(where), self.out, self.second, self.input, "--quern-progress=on", "--quern-split-bytes", self.split, *saves,
                 *options)
 
     def files(self, run):

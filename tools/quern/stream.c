@@ -143,7 +143,8 @@ static int check_command(const streaming *all, int stage)
         quern_command_fail(0, "stream: --%s: %s", names[stage], problem);
         return QUERN_COMMAND_MISUSED;
     }
-    int missing = is_elsewhere ? 0 : quern_stream_find_program(words[0]);
+    char path[PATH_MAX];
+    int missing = is_elsewhere ? 0 : quern_stream_find_program(words[0], path);
     if (missing != 0)
         quern_command_fail(missing, "stream: --%s: cannot run '%s'", names[stage], words[0]);
     free(words);

@@ -93,17 +93,18 @@ static int look_at(const char *path)
     return access(path, X_OK) == 0 ? 0 : errno;
 }
 
-int quern_stream_find_program(const char *name)
+int quern_stream_find_program(const char *name, char path_out[PATH_MAX])
 {
-    char path[PATH_MAX];
     int problem = ENOENT;
     const char *from = getenv("PATH");
-    if (strchr(name, '/'))
+    if (strchr(name, '/')) {
+        snprintf(path_out, PATH_MAX, "%s", name);
         return look_at(name);
+    }
     for (from = from ? from : DEFAULT_PATH; from; from = *from ? from + 1 : NULL) {
         size_t bytes = strcspn(from, ":");
-        snprintf(path, sizeof path, "%.*s%s%s", (int)bytes, from, bytes ? "/" : "", name);
-        int found = look_at(path);
+        snprintf(path_out, PATH_MAX, "%.*s%s%s", (int)bytes, from, bytes ? "/" : "", name);
+        int found = look_at(path_out);
         if (found == 0)
             return 0;
         problem = found == EACCES ? EACCES : problem;

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "runtime/engine/scratch_choice.h"
 #include "tools/stream/command_line.h"
@@ -180,8 +182,30 @@ static int prepare(job *all)
     return map != 0 ? map : reduce;
 }
 
+/* The executable is this one whatever the commands are: what they run, and the files that they name, are the work. What names no file is in the
+ * command line. */
+static void note_command(quern_context *context, const char *command)
+{
+    char path[PATH_MAX];
+    struct stat about;
+    const char *problem = NULL;
+    char **words = command ? quern_stream_split_command(command, false, &problem)
+                           : NULL; /* of a shell's, too, as far as they are plain */
+    for (char **word = words; word && *word; word++) {
+        bool is_program = word == words && quern_stream_find_program(*word, path) == 0;
+        if (!is_program)
+            snprintf(path, sizeof path, "%s", *word);
+        if (stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, R_OK) == 0)
+            quern_note_file(context, path);
+    }
+    free(words);
+}
+
 static quern_status run(job *all, quern_context *context, char **paths, size_t path_count)
 {
+    bool is_root = quern_context_rank(context) == 0;
+    for (int i = 0; i < COMMAND_COUNT && is_root; i++)
+        note_command(context, all->commands[i]);
     quern_output_options form = {.struct_size = sizeof form, .compression = all->compression};
     form.form = all->config.format == QUERN_STREAM_LINES ? QUERN_FORM_TEXT : QUERN_FORM_FIXED;
     quern_write_files(build(all, context, paths, path_count), all->directory, &form);

@@ -266,6 +266,8 @@ _PROTOTYPES = {
     "quern_on_progress": (c_int, [c_void_p, PROGRESS_FN, c_void_p]),
     "quern_explain": (c_int, [c_void_p, c_int, POINTER(c_void_p)]),
     "quern_broadcast": (c_int, [c_void_p, c_void_p, c_size_t, POINTER(c_void_p)]),
+    "quern_note_parameter": (None, [c_void_p, c_char_p, c_char_p, c_size_t]),
+    "quern_note_file": (None, [c_void_p, c_char_p]),
     "quern_shared_data": (c_void_p, [c_void_p]),
     "quern_shared_bytes": (c_size_t, [c_void_p]),
     "quern_shared_free": (None, [c_void_p]),

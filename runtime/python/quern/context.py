@@ -57,6 +57,22 @@ def _as_namespace(event):
     return types.SimpleNamespace(**told)
 
 
+def program_files():
+    """The script's file, and those of modules that lie below its directory, installed packages left out; in order."""
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not script:
+        return []
+    top = os.path.join(os.path.dirname(os.path.realpath(script)), "")
+    found = set()
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        path = os.path.realpath(path) if isinstance(path, str) else ""
+        inside = path.startswith(top) and not {"site-packages", "dist-packages"} & set(path[len(top):].split(os.sep))
+        if (inside or module is sys.modules["__main__"]) and os.path.isfile(path):
+            found.add(path)
+    return sorted(found)
+
+
 class Context:
     """The library on all ranks of the launch (comm None: MPI is initialised if nobody has), or on those of an mpi4py communicator, of
     which it takes a duplicate. Collective.
@@ -71,6 +87,7 @@ class Context:
         self.failures = callbacks.Failures()
         self._lent = {}
         self.lent = []
+        self._noted, self._module_count = set(), 0
         given = [_argument(name, value) for name, value in options.items() if value is not None]
         program = argv if argv else [""]
         texts = [os.fsencode(program[0])] + given + [os.fsencode(text) for text in program[1:]]
@@ -259,6 +276,30 @@ class Context:
         self._raise(lib.quern_broadcast(self.raw, own.ctypes.data if size else None, size, ctypes.byref(made)))
         return Shared(self, made)
 
+    def note_parameter(self, name, value):
+        """What the work depends on besides what is known: bytes, an array, or what has a repr() that says all of it (numbers, texts, tuples and
+        lists of them). See quern/resume.h. Local; a failure is the next run's."""
+        if isinstance(value, numpy.ndarray):
+            value = repr((value.shape, value.dtype.str)).encode() + numpy.ascontiguousarray(value).tobytes()
+        elif not isinstance(value, (bytes, bytearray, memoryview)):
+            value = repr(value).encode()
+        value = bytes(value)
+        lib.quern_note_parameter(self.raw, name.encode(), value, len(value))
+
+    def note_file(self, path):
+        """That the work depends on the content of a file. See quern/resume.h. Local; a failure is the next run's."""
+        lib.quern_note_file(self.raw, os.fsencode(path))
+
+    def _note_modules(self):
+        """The interpreter is the same for all programs: the script, and modules of its directory that were imported by now, are what is run."""
+        if self.rank != 0 or len(sys.modules) == self._module_count:
+            return
+        self._module_count = len(sys.modules)
+        for path in program_files():
+            if path not in self._noted:
+                self._noted.add(path)
+                self.note_file(path)
+
     def run(self):
         """Does all that was asked for since the last run. Collective; raises the same Error on all ranks."""
         self._begin()
@@ -309,6 +350,7 @@ class Context:
 
     def _begin(self):
         self.failures.last = self.failures.in_comparison = None
+        self._note_modules()
 
     def _raise(self, status):
         if self.failures.in_comparison is not None and status == 0:
