@@ -403,8 +403,27 @@ static int status_of(const job *all)
     return WIFEXITED(outcome) ? WEXITSTATUS(outcome) : SIGNALLED + WTERMSIG(outcome);
 }
 
+static size_t count_answering(const quern_hosts *hosts)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < hosts->count; i++)
+        count += hosts->each[i].answers;
+    return count;
+}
+
+/* Whether fewer hosts answer than when the launcher began. One that is lost while it reaches for them is no rank or node to it: it ends as if it
+ * had been given a wrong name. */
+static bool lost_a_host(job *all)
+{
+    size_t before = count_answering(&all->asked);
+    if (before == 0 || all->restart_count_max == 0)
+        return false;
+    quern_hosts_ask(&all->asked, &all->keeper.before, &all->keeper.awaited);
+    return count_answering(&all->asked) < before;
+}
+
 /* Why it is worth to start the job again, as words; NULL: it is not. */
-static const char *why_again(const job *all, char *text, size_t bytes)
+static const char *why_again(job *all, char *text, size_t bytes)
 {
     int status = status_of(all);
     bool was_killed = WIFSIGNALED(all->keeper.outcome);
@@ -427,6 +446,8 @@ static const char *why_again(const job *all, char *text, size_t bytes)
         snprintf(text, bytes, "%s says that all is well, but the job did not end", all->mpirun);
     else if (status != 0 && !all->is_local && has_file(all, "lock"))
         snprintf(text, bytes, "%s ended with status %d, but the job did not end", all->mpirun, status);
+    else if (status != 0 && lost_a_host(all))
+        snprintf(text, bytes, "%s ended with status %d, and a host does not answer any more", all->mpirun, status);
     else
         return NULL;
     return text;
