@@ -81,7 +81,8 @@ static bool has_parts(const char *directory)
         const json_t *part = json_array_get(parts, i);
         const char *name = json_string_value(json_object_get(part, "name"));
         struct stat about;
-        if (!name || asprintf(&path, "%s/%s", directory, name) < 0)
+        is_whole = name && asprintf(&path, "%s/%s", directory, name) >= 0;
+        if (!is_whole)
             break;
         is_whole = stat(path, &about) == 0 && (uint64_t)about.st_size == qn_json_get_number(part, "bytes");
         free(path);

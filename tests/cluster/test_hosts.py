@@ -81,6 +81,11 @@ class Hosts:
     def program(self, name):
         return os.path.join(os.path.dirname(self.t.options.wordcount), name)
 
+    def give_power(self, number):
+        """To a host that was killed; what Open MPI had in its /tmp is still there."""
+        self.cluster.boot(number)
+        self.cluster.remove(number, "/tmp/ompi.n%d.0" % number)
+
     def nothing_is_left(self, seconds=4, beside=()):
         """On any host that lives: processes, sessions of Open MPI, shared memory, what is spilled; some files in /tmp may stay."""
         def files(number):
@@ -269,7 +274,7 @@ def a_job_whose_host_dies_goes_on_on_the_others(t):
     t.check("n2 does not answer: it is left out" in said and "starting again, 1 of 2" in said and "2 of 2" not in said, said)
     t.check(json.loads(read_file(here.path("job/status.json")))["ranks"] == 6, "ranks")
     here.nothing_is_left()
-    here.cluster.boot(2)
+    here.give_power(2)
     check_outputs(t, here.dir, words)
 
 
@@ -299,8 +304,7 @@ def hosts_that_are_lost_at_random_moments_cost_no_answer(t):
         print("#   it was over" if is_over else "#   it went on on the others" if left_out else "#   it ended all the same", flush=True)
         t.check(t.committed(here.path("out%d" % turn)) == expected[name][0] != b"", "%s: other bytes: %s" % (told, said))
         here.nothing_is_left(20)
-        getattr(here.cluster, {"kill": "boot", "cut": "join"}[loss])(number)
-        here.cluster.remove(number, "/tmp/ompi.n%d.0" % number)  # Open MPI's own, of a host whose power failed
+        (here.give_power if loss == "kill" else here.cluster.join)(number)
 
 
 if __name__ == "__main__":

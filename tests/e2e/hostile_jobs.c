@@ -604,12 +604,11 @@ static int work(quern_context *context, size_t which, const char *path)
     digest = quern_counter_create(context, "digest");
     disorder = quern_counter_create(context, "disorder");
     quern_status status = operators[which].run(&job);
-    if (quern_context_rank(context) != 0)
-        return quern_exit_status(status);
-    if (status != QUERN_OK) {
+    int is_first = quern_context_rank(context) == 0;
+    if (status != QUERN_OK && is_first)
         fprintf(stderr, "hostile_jobs: %s\n", quern_context_error_text(context));
-        return 1;
-    }
+    if (status != QUERN_OK || !is_first)
+        return quern_exit_status(status);
     job_answer right = {0};
     operators[which].expect(&right);
     return say(right);

@@ -262,7 +262,7 @@ def a_full_scratch_disk_is_a_clear_error_of_every_operator(t):
 @test
 def all_ranks_learn_of_a_scratch_disk_that_is_full_for_one(t):
     disk = t.mount_tmpfs("size=8m")
-    shell = ["sh", "-c", 'd=$1; [ "$OMPI_COMM_WORLD_RANK" != 1 ] || export TMPDIR="$2"; shift 2; "$@"; '
+    shell = ["sh", "-c", 'd=$1; [ "$OMPI_COMM_WORLD_RANK" != 1 ] || export QUERN_SCRATCH="$2"; shift 2; "$@"; '
              'echo $? >"$d/status.$OMPI_COMM_WORLD_RANK"', "sh", t.dir, disk]
     for operator in chosen(t, ("group",), MOVERS):
         budget = needed_memory(t, 3, operator)
@@ -339,7 +339,7 @@ def damaged_scratch_files_are_an_error_and_never_an_answer(t):
             go_on(t)
             run = job.wait(timeout=120)
             t.check(files, "%s has spilled nothing" % operator, run)
-            t.check(run.status == 1 and len(run.messages) == 1 and b"damaged" in run.stderr and scratch.encode() in run.stderr,
+            t.check(run.status == 74 and len(run.messages) == 1 and b"damaged" in run.stderr and scratch.encode() in run.stderr,
                     "%s in %s: not a clear error" % (operator, phase), run)
             nothing_left(t, run, scratch)
 
