@@ -29,7 +29,8 @@ quern_status qn_saved_open_written(qn_spill *spill, const char *path, const qn_s
                                    size_t block_bytes, qn_error *error);
 /* Whether the file is so long. QUERN_ERROR_CORRUPT, QUERN_ERROR_CHECKPOINT. */
 quern_status qn_saved_check_length(const qn_spill *spill, const qn_run *run, const char *path, qn_error *error);
-/* Whether it may be one: lengths are of a file that anybody may have written, and none may be such that what is reckoned with it overflows. */
+/* Whether it may be one: lengths are of a file that anybody may have written, and none may be such that what is reckoned with it
+ * overflows, or that blocks are not where words begin. */
 bool qn_saved_is_run(const qn_run *run);
 
 /* Writes what the rank has of a result that is over to a new file, 0600, and syncs it. Errors as writing a run has them, and

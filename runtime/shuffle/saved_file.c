@@ -30,8 +30,8 @@ quern_status qn_saved_open_written(qn_spill *spill, const char *path, const qn_s
 
 bool qn_saved_is_run(const qn_run *run)
 {
-    return run->offset <= INT64_MAX && run->bytes <= INT64_MAX && run->block_bytes_max <= run->bytes &&
-           run->unpacked_bytes_max <= INT32_MAX;
+    return run->offset <= INT64_MAX && run->offset % 8 == 0 && run->bytes <= INT64_MAX &&
+           run->block_bytes_max <= run->bytes && run->unpacked_bytes_max <= INT32_MAX;
 }
 
 quern_status qn_saved_check_length(const qn_spill *spill, const qn_run *run, const char *path, qn_error *error)
