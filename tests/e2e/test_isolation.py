@@ -39,9 +39,10 @@ def isolated(t, n, how, shape, *options, content=TEXT, split="8K", **start):
     mark = t.path("mark")
     if os.path.exists(mark):
         os.remove(mark)
+    before = os.listdir("/dev/shm")
     run = t.run(n, how, shape, out, path, "--quern-isolate=on", "--quern-report=" + report, "--quern-split-bytes=" + split,
                 *options, env=dict(start.pop("env", {}), ISOLATED_MARK=mark), **start)
-    left = [name for name in os.listdir("/dev/shm") if "quern" in name and not name.startswith("quern-run.")]
+    left = [name for name in set(os.listdir("/dev/shm")).difference(before) if "quern" in name and not name.startswith("quern-run.")]
     t.check(not left, "left in /dev/shm: %s" % left, run)
     return run, out, load_json(report) if os.path.exists(report) and os.path.getsize(report) else None
 

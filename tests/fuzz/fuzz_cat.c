@@ -80,7 +80,7 @@ static void write_saved(void)
 
 static void make_directory(void)
 {
-    snprintf(directory, sizeof directory, "%s/quern-fuzz-XXXXXX", fuzz_directory());
+    snprintf(directory, sizeof directory, "%s/fuzz-files-XXXXXX", fuzz_directory());
     FUZZ_CHECK(mkdtemp(directory), "no directory");
     snprintf(journal_path, sizeof journal_path, "%s/journal", directory);
     snprintf(saved_path, sizeof saved_path, "%s/saved", directory);

@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (!cipher)
         FUZZ_CHECK(qn_cipher_create((const uint8_t[QN_KEY_FILE_BYTES]){1}, &cipher, NULL) == QUERN_OK, "no cipher");
     const qn_cipher *with = kind & 1 ? cipher : NULL;
-    snprintf(path, sizeof path, "%s/quern-fuzz-journal-%d", fuzz_directory(), (int)getpid());
+    snprintf(path, sizeof path, "%s/fuzz-journal-%d", fuzz_directory(), (int)getpid());
     unlink(path);
     size_t before = kind & 2 ? append_one(path, with, &is_refused) + 1 : 0;
     put(path, &input);

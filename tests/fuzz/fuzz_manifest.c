@@ -31,7 +31,7 @@ static void remove_all(void)
 
 static void make_directory(void)
 {
-    snprintf(directory, sizeof directory, "%s/quern-fuzz-XXXXXX", fuzz_directory());
+    snprintf(directory, sizeof directory, "%s/fuzz-files-XXXXXX", fuzz_directory());
     FUZZ_CHECK(mkdtemp(directory), "no directory");
     atexit(remove_all);
     put("_SUCCESS", "", 0);

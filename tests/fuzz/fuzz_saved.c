@@ -123,7 +123,7 @@ static void try_pieces(uint8_t kind, fuzz_input *input)
     char path[100];
     qn_saved saved = {.size = 1, .value_words = QN_BLOCK_PACKED};
     bool is_right = kind != 0 && input->bytes < 2;
-    snprintf(path, sizeof path, "%s/quern-fuzz-saved-%d", fuzz_directory(), (int)getpid());
+    snprintf(path, sizeof path, "%s/fuzz-saved-%d", fuzz_directory(), (int)getpid());
     write_pieces(path, kind, input, &saved);
     read_pieces(path, &saved, is_right);
     unlink(path);
