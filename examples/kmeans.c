@@ -202,7 +202,7 @@ static quern_status choose_centers(quern_context *context, quern_dataset *points
 {
     const quern_schema ranked = {.key = QUERN_U64, .value = QUERN_BYTES};
     quern_dataset *buckets = quern_flat_map(quern_distinct(points), ranked, rank_point, all);
-    quern_dataset *bucket = quern_key_by(quern_top_k_by_key(buckets, all->k), QUERN_U64, into_one_bucket, NULL);
+    quern_dataset *bucket = quern_key_by(quern_top_k_by_key(buckets, all->k), QUERN_U64, 0, into_one_bucket, NULL);
     quern_collect(quern_top_k_by_key(bucket, all->k), QUERN_COLLECT_ALL, take_center, all);
     return quern_run(context);
 }

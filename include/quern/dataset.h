@@ -245,9 +245,10 @@ QUERN_API quern_dataset *quern_keys(quern_dataset *in);
 typedef int (*quern_key_fn)(const quern_record *in, quern_span *key_out, void *user);
 
 /* Each record under the key that fn gives. The value stays as it is, and is not copied; a record without one gets its old key as its
- * value, of the old key's type. Local; lazy. key_type: of the new keys. user: borrowed until quern_run() returns. NULL on
- * failure. Since 0.1. */
-QUERN_API quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, quern_key_fn fn, void *user);
+ * value, of the old key's type. Local; lazy. key_type: of the new keys; key_bytes: those of its structs (QUERN_FIXED), else 0. user:
+ * borrowed until quern_run() returns. NULL on failure. Since 0.1. */
+QUERN_API quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, uint32_t key_bytes, quern_key_fn fn,
+                                      void *user);
 
 /* The values as keys, without values: what quern_keys() leaves out. Local; lazy. QUERN_ERROR_INVALID_PLAN: there are no values. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_value_as_key(quern_dataset *in);

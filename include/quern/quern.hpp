@@ -11,7 +11,7 @@
  *     context.run();
  *
  * What is what. A quern::dataset is a handle that is copied like a pointer and ends with its context. Types of C++ stand for those of keys and values:
- * integers of 4 and 8 bytes, float, double, std::string_view (or std::string) for QUERN_BYTES, std::pair of these for pairs of
+ * integers of 4 and 8 bytes, float, double, std::string_view (or std::string) for QUERN_BYTES, std::pair of two types for pairs of
  * keys, any other trivially copyable struct for QUERN_FIXED, quern::none for no value. What each call means is said in the headers of C.
  *
  * Failures. Calls on datasets do not throw: as in C the first failure is kept, and run() throws it on every rank, as a quern::error with status
@@ -90,7 +90,7 @@ class dataset
     template <class K, class F> dataset key_by(F fn) const
     {
         auto *own = keep_made<K>(std::move(fn));
-        return with(quern_key_by(of_, detail::type_of<K>(), call_key<K, F>, own));
+        return with(quern_key_by(of_, detail::type_of<K>(), detail::fixed_bytes<K>(), call_key<K, F>, own));
     }
     dataset keys() const
     {

@@ -92,9 +92,15 @@ template <class T> constexpr quern_type type_of()
     }
 }
 
+/* Of a pair, of both of its structs. */
 template <class T> constexpr std::uint32_t fixed_bytes()
 {
-    return is_struct<T> ? static_cast<std::uint32_t>(sizeof(T)) : 0;
+    if constexpr (is_pair<T>::value) {
+        constexpr std::uint32_t bytes = fixed_bytes<typename T::first_type>() + fixed_bytes<typename T::second_type>();
+        static_assert(bytes <= QUERN_FIXED_BYTES_MAX, "the structs of a pair have at most 256 bytes together");
+        return bytes;
+    } else
+        return is_struct<T> ? static_cast<std::uint32_t>(sizeof(T)) : 0;
 }
 
 /* The library said that the job is ending: out of the callback, which is no failure of it. */
@@ -352,7 +358,7 @@ template <class K, class V = none> class columns
             const std::uint64_t begin = index > 0 ? ends[index - 1] : 0;
             return get<T>(quern_bytes(from + begin, ends[index] - begin));
         }
-        if constexpr (detail::is_pair<T>::value) /* of numbers: without padding */
+        if constexpr (detail::is_pair<T>::value) /* of numbers and structs: without padding */
             return get<T>(quern_bytes(from + index * pair_bytes<T>(), pair_bytes<T>()));
         else if constexpr (std::is_same_v<T, none> || detail::is_text<T>)
             return T();
@@ -361,7 +367,10 @@ template <class K, class V = none> class columns
     }
     template <class T> static constexpr std::size_t pair_bytes()
     {
-        return sizeof(typename T::first_type) + sizeof(typename T::second_type);
+        constexpr bool has_length =
+            !detail::is_number<typename T::first_type> && !detail::is_number<typename T::second_type>;
+        return sizeof(typename T::first_type) + sizeof(typename T::second_type) +
+               (has_length ? sizeof(std::uint32_t) : 0);
     }
     std::unique_ptr<quern_columns, void (*)(quern_columns *)> of_;
 };

@@ -46,9 +46,9 @@ typedef enum quern_type {
 } quern_type;
 
 /*
- * The type of keys that are two in one; each is QUERN_BYTES or a number, so pairs are not made of pairs. A pair's bytes are those of the
- * first and then those of the second, without padding: numbers 4 or 8 bytes, in the machine's order; one of QUERN_BYTES all that the
- * other leaves. If both are QUERN_BYTES, 4 bytes come before them, the length of the first as a uint32_t.
+ * The type of keys that are two in one; each is QUERN_BYTES, QUERN_FIXED or a number, so pairs are not made of pairs. A pair's bytes are
+ * those of the first and then those of the second, without padding: numbers 4 or 8 bytes, in the machine's order; of the others
+ * all that the number leaves. If neither is a number, 4 bytes come before them, the length of the first as a uint32_t.
  * quern_pair_put() writes pairs, quern_pair_first() and quern_pair_second() read them.
  */
 #define QUERN_PAIR(first, second) ((quern_type)((int)QUERN_PAIR_BASE | (int)(first) << 8 | (int)(second)))
@@ -56,7 +56,8 @@ typedef enum quern_type {
 #define QUERN_PAIR_FIRST(type)    ((quern_type)((int)(type) >> 8 & 0xff))
 #define QUERN_PAIR_SECOND(type)   ((quern_type)((int)(type)&0xff))
 
-/* The types of a dataset's records. value_bytes and key_bytes count only for QUERN_FIXED: 1 … QUERN_FIXED_BYTES_MAX. */
+/* The types of a dataset's records. value_bytes and key_bytes count only for QUERN_FIXED: 1 … QUERN_FIXED_BYTES_MAX; of a pair they are
+ * those of its struct, of both if it has two. */
 typedef struct quern_schema {
     quern_type key;
     quern_type value;
@@ -193,10 +194,16 @@ static inline size_t quern_number_bytes(quern_type type)
     return type == QUERN_I64 || type == QUERN_U64 || type == QUERN_F64 ? 8 : 0;
 }
 
+/* Not 0 if the length of the first comes before a pair: if neither is a number. */
+static inline int quern_pair_has_length(quern_type pair)
+{
+    return quern_number_bytes(QUERN_PAIR_FIRST(pair)) == 0 && quern_number_bytes(QUERN_PAIR_SECOND(pair)) == 0;
+}
+
 /* The bytes of the pair of these two. */
 static inline size_t quern_pair_bytes(quern_type pair, quern_span first, quern_span second)
 {
-    size_t length_bytes = pair == QUERN_PAIR(QUERN_BYTES, QUERN_BYTES) ? sizeof(uint32_t) : 0;
+    size_t length_bytes = quern_pair_has_length(pair) ? sizeof(uint32_t) : 0;
     return length_bytes + first.bytes + second.bytes;
 }
 
@@ -207,7 +214,7 @@ static inline quern_span quern_pair_put(quern_type pair, quern_span first, quern
     size_t bytes = quern_pair_bytes(pair, first, second);
     uint32_t length = (uint32_t)first.bytes;
     char *to = (char *)room;
-    if (pair == QUERN_PAIR(QUERN_BYTES, QUERN_BYTES)) {
+    if (quern_pair_has_length(pair)) {
         memcpy(to, &length, sizeof length);
         to += sizeof length;
     }

@@ -225,7 +225,7 @@ quern_dataset *quern_keys(quern_dataset *in)
     return add_operator(in, &draft, true);
 }
 
-quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, quern_key_fn fn, void *user)
+quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, uint32_t key_bytes, quern_key_fn fn, void *user)
 {
     if (!in)
         return NULL;
@@ -235,6 +235,7 @@ quern_dataset *quern_key_by(quern_dataset *in, quern_type key_type, quern_key_fn
         draft.schema.value_bytes = in->node->schema.key_bytes;
     }
     draft.schema.key = key_type;
+    draft.schema.key_bytes = key_bytes;
     return add_operator(in, &draft, fn != NULL);
 }
 

@@ -6,41 +6,42 @@
 
 uint32_t qn_type_bytes(quern_type type, uint32_t fixed_bytes)
 {
-    if (QUERN_IS_PAIR(type)) {
-        uint32_t length_bytes = type == QUERN_PAIR(QUERN_BYTES, QUERN_BYTES) ? (uint32_t)sizeof(uint32_t) : 0;
-        return length_bytes + qn_type_bytes(QUERN_PAIR_FIRST(type), 0) + qn_type_bytes(QUERN_PAIR_SECOND(type), 0);
-    }
-    return type == QUERN_FIXED ? fixed_bytes : (uint32_t)quern_number_bytes(type);
+    if (!QUERN_IS_PAIR(type))
+        return type == QUERN_FIXED ? fixed_bytes : (uint32_t)quern_number_bytes(type);
+    quern_type first = QUERN_PAIR_FIRST(type), second = QUERN_PAIR_SECOND(type);
+    uint32_t length_bytes = quern_pair_has_length(type) ? (uint32_t)sizeof(uint32_t) : 0;
+    uint32_t numbers_bytes = (uint32_t)(quern_number_bytes(first) + quern_number_bytes(second));
+    return length_bytes + numbers_bytes + (qn_type_has_fixed(type) ? fixed_bytes : 0);
 }
 
-static bool is_simple(quern_type type)
+/* Two structs have a byte each at least. */
+static bool is_simple(quern_type type, uint32_t fixed_bytes, uint32_t fixed_bytes_min)
 {
+    if (type == QUERN_FIXED)
+        return fixed_bytes >= fixed_bytes_min && fixed_bytes <= QUERN_FIXED_BYTES_MAX;
     return type == QUERN_BYTES || qn_type_is_number(type);
-}
-
-static bool is_fixed(quern_type type, uint32_t fixed_bytes)
-{
-    return type == QUERN_FIXED && fixed_bytes >= 1 && fixed_bytes <= QUERN_FIXED_BYTES_MAX;
 }
 
 bool qn_type_may_be_key(quern_type type, uint32_t fixed_bytes)
 {
     quern_type first = QUERN_PAIR_FIRST(type), second = QUERN_PAIR_SECOND(type);
-    if (QUERN_IS_PAIR(type))
-        return type == QUERN_PAIR(first, second) && is_simple(first) && is_simple(second);
-    return is_simple(type) || is_fixed(type, fixed_bytes);
+    uint32_t fixed_bytes_min = first == QUERN_FIXED && second == QUERN_FIXED ? 2 : 1;
+    if (!QUERN_IS_PAIR(type))
+        return is_simple(type, fixed_bytes, 1);
+    return type == QUERN_PAIR(first, second) && is_simple(first, fixed_bytes, fixed_bytes_min) &&
+           is_simple(second, fixed_bytes, fixed_bytes_min);
 }
 
 bool qn_type_may_be_value(quern_type type, uint32_t fixed_bytes)
 {
-    return type == QUERN_NONE || is_simple(type) || is_fixed(type, fixed_bytes);
+    return type == QUERN_NONE || is_simple(type, fixed_bytes, 1);
 }
 
 qn_type_shape qn_type_shape_of(quern_type type, uint32_t fixed_bytes)
 {
     qn_type_shape shape = {.bytes_min = qn_type_bytes(type, fixed_bytes)};
     shape.bytes_range = qn_type_varies(type) ? QN_FIELD_BYTES_MAX - shape.bytes_min : 0;
-    shape.has_length = type == QUERN_PAIR(QUERN_BYTES, QUERN_BYTES);
+    shape.has_length = QUERN_IS_PAIR(type) && quern_pair_has_length(type);
     shape.has_floats = qn_type_is_float(type) || (QUERN_IS_PAIR(type) && (qn_type_is_float(QUERN_PAIR_FIRST(type)) ||
                                                                           qn_type_is_float(QUERN_PAIR_SECOND(type))));
     return shape;

@@ -37,7 +37,14 @@ static inline bool qn_type_varies(quern_type type)
            (QUERN_IS_PAIR(type) && (QUERN_PAIR_FIRST(type) == QUERN_BYTES || QUERN_PAIR_SECOND(type) == QUERN_BYTES));
 }
 
-/* The bytes of a key or value; the least there can be where they vary. fixed_bytes: of QUERN_FIXED. */
+/* Whether there is QUERN_FIXED in it, whose bytes count. */
+static inline bool qn_type_has_fixed(quern_type type)
+{
+    return type == QUERN_FIXED ||
+           (QUERN_IS_PAIR(type) && (QUERN_PAIR_FIRST(type) == QUERN_FIXED || QUERN_PAIR_SECOND(type) == QUERN_FIXED));
+}
+
+/* The bytes of a key or value; the least there can be where they vary. fixed_bytes: of what is QUERN_FIXED in it. */
 uint32_t qn_type_bytes(quern_type type, uint32_t fixed_bytes);
 
 /* Whether a schema may have it there. */
@@ -47,7 +54,7 @@ bool qn_type_may_be_value(quern_type type, uint32_t fixed_bytes);
 /* What is looked at of each record that enters the engine. */
 typedef struct qn_type_shape {
     size_t bytes_min, bytes_range; /* from bytes_min to bytes_min + bytes_range */
-    bool has_length;               /* a pair of two QUERN_BYTES */
+    bool has_length;               /* a pair without a number */
     bool has_floats;               /* keys of it have to be made canonical */
 } qn_type_shape;
 

@@ -478,13 +478,18 @@ contains
         made%raw = c_filter(dataset%raw, c_funloc(fn), given(user))
     end function
 
-    type(quern_dataset) function quern_key_by(dataset, key_type, fn, user) result(made)
+    ! key_bytes: of keys that are structs, or pairs with such.
+    type(quern_dataset) function quern_key_by(dataset, key_type, fn, user, key_bytes) result(made)
         type(quern_dataset), intent(in) :: dataset
         integer(c_int), intent(in) :: key_type
         procedure(quern_key_fn) :: fn
         type(c_ptr), intent(in), optional :: user
+        integer(c_int32_t), intent(in), optional :: key_bytes
+        integer(c_int32_t) :: bytes
 
-        made%raw = c_key_by(dataset%raw, key_type, c_funloc(fn), given(user))
+        bytes = 0
+        if (present(key_bytes)) bytes = key_bytes
+        made%raw = c_key_by(dataset%raw, key_type, bytes, c_funloc(fn), given(user))
     end function
 
     type(quern_dataset) function quern_keys(dataset) result(made)

@@ -159,10 +159,11 @@ module quern_prototypes
             type(c_ptr), value :: user
             type(c_ptr) :: given
         end function
-        function c_key_by(dataset, type, fn, user) bind(C, name='quern_key_by') result(given)
+        function c_key_by(dataset, type, bytes, fn, user) bind(C, name='quern_key_by') result(given)
             import
             type(c_ptr), value :: dataset
             integer(c_int), value :: type
+            integer(c_int32_t), value :: bytes
             type(c_funptr), value :: fn
             type(c_ptr), value :: user
             type(c_ptr) :: given

@@ -94,11 +94,11 @@ static void put_type(qn_buffer *to, quern_type type, uint32_t fixed_bytes)
     if (QUERN_IS_PAIR(type)) {
         quern_type first = QUERN_PAIR_FIRST(type), second = QUERN_PAIR_SECOND(type);
         put(to, "pair of %s and %s", names[first], names[second]);
-        return;
+    } else {
+        QN_ASSERT((size_t)type < sizeof names / sizeof *names);
+        put(to, "%s", names[type]);
     }
-    QN_ASSERT((size_t)type < sizeof names / sizeof *names);
-    put(to, "%s", names[type]);
-    if (type == QUERN_FIXED)
+    if (qn_type_has_fixed(type))
         put(to, " %u", fixed_bytes);
 }
 

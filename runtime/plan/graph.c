@@ -290,7 +290,7 @@ qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const que
 
 static bool same_keys(const quern_schema *left, const quern_schema *right)
 {
-    return left->key == right->key && (left->key != QUERN_FIXED || left->key_bytes == right->key_bytes);
+    return left->key == right->key && (!qn_type_has_fixed(left->key) || left->key_bytes == right->key_bytes);
 }
 
 static bool same_schema(const quern_schema *left, const quern_schema *right)

@@ -151,7 +151,7 @@ static void a_callback_of_keys_or_places_that_breaks_a_promise_is_named(void)
     const char *const other = "gave other records for the same input when it was called again";
     quern_context *context = begin(QUERN_ON);
     quern_dataset *numbers = numbers_of(context);
-    expect_found(context, quern_key_by(numbers, QUERN_U64, key_by_calls, NULL), "the callback of 'guilty' ", other);
+    expect_found(context, quern_key_by(numbers, QUERN_U64, 0, key_by_calls, NULL), "the callback of 'guilty' ", other);
     expect_found(context, quern_zip_with_index(numbers, bytes_u64, zip_by_calls, NULL), "the callback of 'guilty' ",
                  other);
     quern_context_destroy(context);

@@ -405,9 +405,9 @@ static void a_record_without_a_value_keeps_its_old_key_as_the_value(void)
     quern_context *context = context_with(1000);
     trouble once = {.name = "key", .every = 1777};
     kit_text expected = {0}, counts = {0};
-    quern_dataset *by = quern_key_by(quern_read_text(context, lines_path, 1, NULL), QUERN_U64, by_length, &once);
+    quern_dataset *by = quern_key_by(quern_read_text(context, lines_path, 1, NULL), QUERN_U64, 0, by_length, &once);
     quern_write_text(by, kit_path("out.by"));
-    quern_write_text(quern_count_by_key(quern_key_by(by, QUERN_BYTES, by_last_digit, NULL)), kit_path("out.digits"));
+    quern_write_text(quern_count_by_key(quern_key_by(by, QUERN_BYTES, 0, by_last_digit, NULL)), kit_path("out.digits"));
     kit_run(context);
     for (uint64_t i = 0; i < LINE_COUNT; i++) {
         char digits[24];
@@ -456,9 +456,10 @@ static void numbers_that_were_keys_are_values_of_their_type(void)
         key /= 2;
         kit_at(&kept, &key, 8)->value[0] += (uint64_t)number;
     }
-    quern_dataset *halved = quern_key_by(values, QUERN_I64, half, NULL);
+    quern_dataset *halved = quern_key_by(values, QUERN_I64, 0, half, NULL);
     quern_write_text(quern_reduce_by_key(halved, QUERN_SUM), kit_path("out.halved"));
-    quern_write_text(quern_reduce_by_key(quern_key_by(halved, QUERN_I64, half, NULL), QUERN_SUM), kit_path("out.kept"));
+    quern_write_text(quern_reduce_by_key(quern_key_by(halved, QUERN_I64, 0, half, NULL), QUERN_SUM),
+                     kit_path("out.kept"));
     quern_write_text(quern_count_by_key(quern_value_as_key(halved)), kit_path("out.values"));
     kit_run(context);
     kit_model *models[] = {&sums, &kept, &counts};
@@ -473,19 +474,47 @@ static void numbers_that_were_keys_are_values_of_their_type(void)
     quern_context_destroy(context);
 }
 
+static const quern_type end_and_length = QUERN_PAIR(QUERN_FIXED, QUERN_U32);
+
+static int by_end(const quern_record *in, quern_span *key_out, void *user)
+{
+    uint32_t length = (uint32_t)in->key.bytes;
+    quern_span end = quern_bytes((const char *)in->key.data + length - 1, 1);
+    *key_out = quern_pair_put(end_and_length, end, quern_of_u32(&length), user);
+    return 0;
+}
+
+static void keys_are_structs_that_the_dataset_had_not(void)
+{
+    quern_context *context = context_with(1000);
+    char room[8];
+    kit_text expected = {0};
+    quern_dataset *text = quern_read_text(context, lines_path, 1, NULL);
+    quern_write_text(quern_key_by(text, end_and_length, 1, by_end, room), kit_path("out.ends"));
+    kit_run(context);
+    for (uint64_t i = 0; i < LINE_COUNT; i++) {
+        char digits[24];
+        int length = snprintf(digits, sizeof digits, "%" PRIu64, i);
+        kit_put(&expected, "%s\t%d\t%s\n", digits + length - 1, length, digits);
+    }
+    kit_check_output(kit_path("out.ends"), &expected, false);
+    kit_free(&expected);
+    quern_context_destroy(context);
+}
+
 static void keys_and_values_that_do_not_fit_are_refused(void)
 {
     quern_context *context = context_with(1000);
     quern_dataset *text = quern_read_text(context, lines_path, 1, NULL);
-    quern_write_text(quern_key_by(text, QUERN_U64, without_key, NULL), kit_path("failed"));
+    quern_write_text(quern_key_by(text, QUERN_U64, 0, without_key, NULL), kit_path("failed"));
     CHECK_HAS(kit_run_fails(context, QUERN_ERROR_CALLBACK), "'key by' gave a record that does not fit its schema");
-    CHECK(quern_key_by(text, QUERN_FIXED, without_key, NULL) == NULL);
+    CHECK(quern_key_by(text, QUERN_FIXED, 0, without_key, NULL) == NULL);
     CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INVALID_ARGUMENT), "schema");
-    CHECK(quern_key_by(text, QUERN_BYTES, NULL, NULL) == NULL);
+    CHECK(quern_key_by(text, QUERN_BYTES, 0, NULL, NULL) == NULL);
     CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INVALID_ARGUMENT), "callback is NULL");
     CHECK(quern_value_as_key(text) == NULL);
     CHECK_HAS(kit_run_fails(context, QUERN_ERROR_INVALID_PLAN), "no values");
-    CHECK(quern_key_by(NULL, QUERN_BYTES, without_key, NULL) == NULL && quern_value_as_key(NULL) == NULL);
+    CHECK(quern_key_by(NULL, QUERN_BYTES, 0, without_key, NULL) == NULL && quern_value_as_key(NULL) == NULL);
     CHECK(quern_sample(NULL, 0.5, 1) == NULL && quern_count_by_key(NULL) == NULL &&
           quern_histogram(NULL, NULL, 0) == NULL);
     kit_check_no_output(kit_path("failed"));
@@ -656,6 +685,7 @@ int main(int argc, char **argv)
     RUN(a_file_that_is_no_whole_number_of_records_is_named_before_any_work, 10);
     RUN(fixed_records_of_failed_attempts_count_once_and_failures_name_file_and_byte, 15);
     RUN(a_record_without_a_value_keeps_its_old_key_as_the_value, 10);
+    RUN(keys_are_structs_that_the_dataset_had_not, 10);
     RUN(numbers_that_were_keys_are_values_of_their_type, 10);
     RUN(keys_and_values_that_do_not_fit_are_refused, 10);
     RUN(histograms_count_each_value_in_its_bin, 10);

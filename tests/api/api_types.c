@@ -85,6 +85,22 @@ static size_t make_simple(quern_type type, uint32_t fixed_bytes, uint64_t number
     return make_integer(type, number, room);
 }
 
+static bool is_text(quern_type type)
+{
+    return type == QUERN_BYTES || type == QUERN_FIXED;
+}
+
+/* The bytes of the first or the second of a pair, if it is a struct: of two, the first has a third. */
+static uint32_t part_bytes(const quern_schema *schema, int which)
+{
+    quern_type types[] = {QUERN_PAIR_FIRST(schema->key), QUERN_PAIR_SECOND(schema->key)};
+    if (types[which] != QUERN_FIXED)
+        return 0;
+    if (types[!which] != QUERN_FIXED)
+        return schema->key_bytes;
+    return which == 0 ? schema->key_bytes / 3 : schema->key_bytes - schema->key_bytes / 3;
+}
+
 /* Of pairs, many share the first, others the second. */
 static quern_span make_key(const quern_schema *schema, uint64_t number, uint64_t form, uint8_t room[ROOM_BYTES])
 {
@@ -92,11 +108,11 @@ static quern_span make_key(const quern_schema *schema, uint64_t number, uint64_t
     if (!QUERN_IS_PAIR(schema->key))
         return quern_bytes(room, make_simple(schema->key, schema->key_bytes, number, form, room));
     quern_type first = QUERN_PAIR_FIRST(schema->key), second = QUERN_PAIR_SECOND(schema->key);
-    quern_span a = quern_bytes(parts[0], make_simple(first, 0, number / 20, form, parts[0]));
-    quern_span b = quern_bytes(parts[1], make_simple(second, 0, number % 20, form >> 1, parts[1]));
+    quern_span a = quern_bytes(parts[0], make_simple(first, part_bytes(schema, 0), number / 20, form, parts[0]));
+    quern_span b = quern_bytes(parts[1], make_simple(second, part_bytes(schema, 1), number % 20, form >> 1, parts[1]));
     quern_span pair = quern_pair_put(schema->key, a, b, room);
     CHECK_SAME(pair.bytes, quern_pair_bytes(schema->key, a, b));
-    CHECK_SAME(pair.bytes, a.bytes + b.bytes + (first == QUERN_BYTES && second == QUERN_BYTES ? 4 : 0));
+    CHECK_SAME(pair.bytes, a.bytes + b.bytes + (is_text(first) && is_text(second) ? 4 : 0));
     return pair;
 }
 
@@ -130,9 +146,11 @@ static void put_key_text(kit_text *to, const quern_schema *schema, uint64_t numb
         put_simple_text(to, type, room, make_simple(type, schema->key_bytes, number, 0, room));
         return;
     }
-    put_simple_text(to, QUERN_PAIR_FIRST(type), room, make_simple(QUERN_PAIR_FIRST(type), 0, number / 20, 0, room));
+    put_simple_text(to, QUERN_PAIR_FIRST(type), room,
+                    make_simple(QUERN_PAIR_FIRST(type), part_bytes(schema, 0), number / 20, 0, room));
     kit_put(to, "\t");
-    put_simple_text(to, QUERN_PAIR_SECOND(type), room, make_simple(QUERN_PAIR_SECOND(type), 0, number % 20, 0, room));
+    put_simple_text(to, QUERN_PAIR_SECOND(type), room,
+                    make_simple(QUERN_PAIR_SECOND(type), part_bytes(schema, 1), number % 20, 0, room));
 }
 
 /* ---- records ---- */
@@ -242,11 +260,17 @@ static void keys_of_every_type_are_reduced(void)
     check_keys("fixed256", (quern_schema){.key = QUERN_FIXED, .key_bytes = QUERN_FIXED_BYTES_MAX});
 }
 
+/* Structs within have so many bytes. */
+static void check_pairs_with(const char *name, quern_type type, uint32_t fixed_bytes)
+{
+    check_keys(name, (quern_schema){.key = type, .key_bytes = fixed_bytes});
+}
+
 static void check_pairs(int i, int j, quern_type type)
 {
     char name[16];
     snprintf(name, sizeof name, "pair%d%d", i, j);
-    check_keys(name, (quern_schema){.key = type});
+    check_pairs_with(name, type, 0);
 }
 
 static void pairs_as_keys_are_reduced(void)
@@ -257,6 +281,16 @@ static void pairs_as_keys_are_reduced(void)
     check_pairs(2, 4, QUERN_PAIR(QUERN_U32, QUERN_F32)); /* 8 bytes, but no word */
     check_pairs(3, 3, QUERN_PAIR(QUERN_F64, QUERN_F64));
     check_pairs(2, 1, QUERN_PAIR(QUERN_U32, QUERN_I64));
+}
+
+static void pairs_with_structs_are_reduced(void)
+{
+    check_pairs_with("struct-number", QUERN_PAIR(QUERN_FIXED, QUERN_I64), 5);
+    check_pairs_with("number-struct", QUERN_PAIR(QUERN_F32, QUERN_FIXED), QUERN_FIXED_BYTES_MAX);
+    check_pairs_with("struct4-number4", QUERN_PAIR(QUERN_FIXED, QUERN_U32), 4); /* 8 bytes, but no word */
+    check_pairs_with("struct-bytes", QUERN_PAIR(QUERN_FIXED, QUERN_BYTES), 11);
+    check_pairs_with("bytes-struct", QUERN_PAIR(QUERN_BYTES, QUERN_FIXED), 3);
+    check_pairs_with("structs", QUERN_PAIR(QUERN_FIXED, QUERN_FIXED), 12);
 }
 
 /* ---- collected keys, and what is made of their parts ---- */
@@ -480,6 +514,7 @@ static void keys_of_the_wrong_length_fail_the_job(void)
         {QUERN_FIXED, QUERN_NONE, 0, 8},
         {QUERN_PAIR(QUERN_I32, QUERN_F32), QUERN_NONE, 0, 0},
         {QUERN_PAIR(QUERN_BYTES, QUERN_F64), QUERN_NONE, 0, 0},
+        {QUERN_PAIR(QUERN_FIXED, QUERN_I32), QUERN_NONE, 0, 4},
         {QUERN_PAIR(QUERN_BYTES, QUERN_BYTES), QUERN_NONE, 0, 0}, /* whose first would be longer than both */
     };
     for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
@@ -518,6 +553,7 @@ int main(int argc, char **argv)
     make_input();
     RUN(keys_of_every_type_are_reduced, 60);
     RUN(pairs_as_keys_are_reduced, 60);
+    RUN(pairs_with_structs_are_reduced, 60);
     RUN(pairs_are_collected_and_taken_apart, 20);
     RUN(sums_of_doubles_have_the_same_bits_however_the_work_is_cut, 30);
     RUN(sums_of_doubles_have_the_same_bits_in_memory_and_spilled, 30);

@@ -135,6 +135,19 @@ void orders(quern::context &context, const std::string &)
     const auto found = pairs.distinct().columns<std::pair<std::uint32_t, std::string_view>>(QUERN_COLLECT_ALL);
     context.run();
     EXPECT(found.size() == 7 && found.key(3).second.size() == found.key(3).first + 1);
+    using named = std::pair<extremes, std::uint32_t>;
+    const auto wide = all.key_by<named>([](const quern::record &one) {
+        const std::int64_t key = one.key<std::uint32_t>();
+        return named(extremes{-key, key}, one.key<std::uint32_t>());
+    });
+    const auto known = wide.reduce_by_key(QUERN_COUNT).columns<named, std::uint64_t>(QUERN_COLLECT_ALL);
+    using two = std::pair<extremes, extremes>;
+    const auto both =
+        wide.map<two>([](const quern::record &one) { return two(one.key<named>().first, one.key<named>().first); });
+    const auto twice = both.distinct().columns<two>(QUERN_COLLECT_ALL);
+    context.run();
+    EXPECT(known.size() == 7 && known.key(3).first.most == known.key(3).second);
+    EXPECT(twice.size() == 7 && twice.key(5).first.least == -twice.key(5).second.most);
     const auto halves = all.map<std::pair<std::uint32_t, double>>([](const quern::record &one) {
         return std::make_pair(one.key<std::uint32_t>(), one.key<std::uint32_t>() / 2.0);
     });

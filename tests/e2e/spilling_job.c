@@ -117,8 +117,9 @@ int main(int argc, char **argv)
     quern_dataset *kept = quern_cache(lines);
     write_to(quern_count_by_key(lines), &counting);
     write_to(quern_sort_by_key(lines, NULL), &sorting);
-    write_to(quern_group_by_key(quern_key_by(lines, QUERN_BYTES, first_byte, NULL), sums, sum_group, &grouping, NULL),
-             &grouping);
+    write_to(
+        quern_group_by_key(quern_key_by(lines, QUERN_BYTES, 0, first_byte, NULL), sums, sum_group, &grouping, NULL),
+        &grouping);
     write_to(quern_count_by_key(kept), &keeping);
     status = quern_run(context);
     if (status == QUERN_OK) {

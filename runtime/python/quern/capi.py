@@ -226,7 +226,7 @@ _PROTOTYPES = {
     "quern_reduce_by_key_with": (c_void_p, [c_void_p, REDUCE_FN, c_void_p]),
     "quern_aggregate_by_key": (c_void_p, [c_void_p, POINTER(Aggregation), c_void_p]),
     "quern_keys": (c_void_p, [c_void_p]),
-    "quern_key_by": (c_void_p, [c_void_p, c_int, KEY_FN, c_void_p]),
+    "quern_key_by": (c_void_p, [c_void_p, c_int, c_uint32, KEY_FN, c_void_p]),
     "quern_value_as_key": (c_void_p, [c_void_p]),
     "quern_sample": (c_void_p, [c_void_p, c_double, c_uint64]),
     "quern_count_by_key": (c_void_p, [c_void_p]),

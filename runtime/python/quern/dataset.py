@@ -191,7 +191,7 @@ class Dataset:
         kind = kinds.kind_of(key_type)
         callback = self.context.keep(callbacks.key_fn(self, kind, fn))
         value_kind = self.value_kind if self.value_kind.code else self.key_kind
-        return self._with(lib.quern_key_by(self.raw, kind.code, callback, None), kind, value_kind)
+        return self._with(lib.quern_key_by(self.raw, kind.code, kind.fixed_bytes, callback, None), kind, value_kind)
 
     def keys(self):
         return self._with(lib.quern_keys(self.raw))

@@ -45,7 +45,8 @@ class Kind:
     def __init__(self, code, dtype=None, parts=None):
         self.code, self.parts = code, parts
         self.dtype = dtype
-        self.fixed_bytes = dtype.itemsize if code == FIXED_CODE else 0
+        self.fixed_bytes = dtype.itemsize if code == FIXED_CODE else sum(part.fixed_bytes for part in parts or ())
+        self.has_length = bool(parts) and not any(part.code in _NUMBERS for part in parts)
 
     def __repr__(self):
         if self.parts:
@@ -90,14 +91,13 @@ class Kind:
 
     def _join(self, first, second):
         one, two = self.parts[0].to_bytes(first), self.parts[1].to_bytes(second)
-        both_vary = self.parts[0].code == 1 and self.parts[1].code == 1
-        return (struct.pack("=I", len(one)) if both_vary else b"") + one + two
+        return (struct.pack("=I", len(one)) if self.has_length else b"") + one + two
 
     def _split(self, data):
         first, second = self.parts
-        if first.code == 1 and second.code == 1:
+        if self.has_length:
             end = 4 + struct.unpack_from("=I", data)[0]
-            return data[4:end], data[end:]
+            return first.of_bytes(data[4:end]), second.of_bytes(data[end:])
         end = first.dtype.itemsize if first.dtype is not None else len(data) - second.dtype.itemsize
         return first.of_bytes(data[:end]), second.of_bytes(data[end:])
 
@@ -162,14 +162,17 @@ def fixed(of):
 
 
 def pair(first, second):
-    """Keys of two parts, each BYTES or a number."""
+    """Keys of two parts, each BYTES, a struct or a number."""
     parts = kind_of(first), kind_of(second)
     for part in parts:
-        if part.code != 1 and part.code not in _NUMBERS:
-            raise TypeError("a pair is of BYTES and numbers, not of %r" % part)
-    sizes = [part.dtype.itemsize if part.dtype is not None else None for part in parts]
-    dtype = numpy.dtype("V%d" % sum(sizes)) if None not in sizes else None
-    return Kind(PAIR_BASE | parts[0].code << 8 | parts[1].code, dtype, parts)
+        if part.code not in (1, FIXED_CODE) and part.code not in _NUMBERS:
+            raise TypeError("a pair is of BYTES, structs and numbers, not of %r" % part)
+    made = Kind(PAIR_BASE | parts[0].code << 8 | parts[1].code, None, parts)
+    if made.fixed_bytes > FIXED_BYTES_MAX:
+        raise ValueError("the structs of a pair have at most %d bytes together" % FIXED_BYTES_MAX)
+    if all(part.dtype is not None for part in parts):
+        made.dtype = numpy.dtype("V%d" % (sum(part.dtype.itemsize for part in parts) + (4 if made.has_length else 0)))
+    return made
 
 
 def kind_of(what):
@@ -188,7 +191,11 @@ def kind_of(what):
 
 def kind_of_code(code, fixed_bytes):
     if code & PAIR_BASE:
-        return pair(_BY_CODE[code >> 8 & 0xff], _BY_CODE[code & 0xff])
+        codes = code >> 8 & 0xff, code & 0xff
+        if codes == (FIXED_CODE, FIXED_CODE):  # each key says where the first ends
+            first_bytes = fixed_bytes // 2
+            return pair(fixed(first_bytes), fixed(fixed_bytes - first_bytes))
+        return pair(*(fixed(fixed_bytes) if one == FIXED_CODE else _BY_CODE[one] for one in codes))
     return fixed(fixed_bytes) if code == FIXED_CODE else _BY_CODE[code]
 
 
