@@ -178,9 +178,9 @@ typedef int (*quern_zip_fn)(const quern_record *in, uint64_t index, quern_record
  * those of quern_cache() are stored already, but for a reduction. user: borrowed until quern_run() returns. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_zip_with_index(quern_dataset *in, quern_schema schema, quern_zip_fn fn, void *user);
 
-/* Replaces each value (QUERN_I64 or QUERN_U64) by the sum of all values up to and including it, in the dataset's order. A sum that does not
- * fit the type fails the run and names a key at which it does not, even if later values would
- * bring it back. Local; lazy; stores as
+/* Replaces each value, a number, by the sum of all values up to and including it, in the dataset's order. Sums have the types of those of
+ * QUERN_SUM: QUERN_I64, QUERN_U64, or QUERN_F64, whose bits are the same for any number of ranks. An integer beyond 64 bits fails the
+ * run and names a key at which it is, even if later values would bring it back. Local; lazy; stores as
  * quern_zip_with_index(). QUERN_ERROR_INVALID_PLAN: other values. NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_prefix_sum(quern_dataset *in);
 

@@ -122,13 +122,6 @@ void qn_store_finish(qn_store *store)
 
 /* ---- writing ---- */
 
-static qn_store_sum number_of(const qn_store *store, const void *value)
-{
-    uint64_t word;
-    memcpy(&word, value, sizeof word);
-    return store->layout.value_types[0] == QUERN_I64 ? (qn_store_sum)(int64_t)word : (qn_store_sum)word;
-}
-
 /* Where a record of so many bytes goes in memory; NULL: to disk, as does what comes behind it in its part. */
 static uint8_t *take_room(qn_store *store, uint64_t bytes)
 {
@@ -169,8 +162,8 @@ quern_status qn_store_put(qn_store *store, const qn_batch *batch, qn_error *erro
 {
     QN_ASSERT(store->part_open);
     qn_store_part *part = &store->parts[store->part_count - 1];
-    bool has_value = store->layout.value_types[0] != QUERN_NONE;
-    bool sums = store->layout.value_types[0] == QUERN_I64 || store->layout.value_types[0] == QUERN_U64;
+    quern_type type = store->layout.value_types[0];
+    bool has_value = type != QUERN_NONE, sums = qn_type_is_number(type);
     quern_status status = QUERN_OK;
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         qn_packed record = {
@@ -185,8 +178,8 @@ quern_status qn_store_put(qn_store *store, const qn_batch *batch, qn_error *erro
             qn_packed_encode(&store->layout, &record, room);
         else
             status = put_to_run(store, &record, bytes, error);
-        if (sums)
-            part->sum += number_of(store, record.value);
+        if (sums) /* more than there can be in a sum: who adds them again is told so */
+            qn_running_sum_add(&part->sum, type, record.value);
         part->record_count++;
         store->open_bytes += bytes;
     }

@@ -18,16 +18,15 @@
 #include "runtime/base/arena.h"
 #include "runtime/data/batch.h"
 #include "runtime/data/packed.h"
+#include "runtime/data/running_sum.h"
 #include "runtime/data/spill.h"
 
 #define QN_STORE_PART_RUNS_MAX 2 /* what was in memory once, and what never was */
 
-typedef __int128 qn_store_sum;
-
 typedef struct qn_store_part {
     uint64_t number;
     uint64_t record_count;
-    qn_store_sum sum; /* of the values, if they are integers of 8 bytes */
+    qn_running_sum sum; /* of the values, if they are numbers */
     uint64_t memory_offset;
     uint64_t memory_bytes;
     qn_run runs[QN_STORE_PART_RUNS_MAX];

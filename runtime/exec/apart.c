@@ -107,7 +107,6 @@ void qn_apart_begin(qn_apart *apart, const qn_chain *chain)
     apart->shared->chain = chain->apart_number;
     apart->shared->block_count = 0;
     apart->shared->place = first->place;
-    apart->shared->record_count_all = first->record_count_all;
 }
 
 bool qn_apart_is_full(const qn_apart *apart)

@@ -273,7 +273,6 @@ static void run_load(qn_apart *apart, apart_end *ends)
         atomic_load(&shared->load_given); /* the rank may give the next before this one says that it is done */
     struct qn_operator *first = &end->chain->operators[0];
     first->place = first->committed_place = shared->place;
-    first->record_count_all = shared->record_count_all;
     apart->config.note(apart->config.user, shared->chain, shared->task, shared->attempt);
     for (uint32_t i = 0; i < shared->block_count; i++)
         if (run_block(apart, end, shared->blocks[i]) != QUERN_OK)

@@ -40,7 +40,7 @@ typedef struct qn_apart_slot {
 
 /* Of one block: behind each other, edges of all operators, then counters. */
 typedef struct qn_apart_sums {
-    __int128 place; /* of the first operator */
+    qn_place place; /* of the first operator */
     uint64_t words[];
 } qn_apart_sums;
 
@@ -71,8 +71,7 @@ typedef struct qn_apart_shared {
     qn_chain_shown shown;
     /* The load; written while the child has nothing to do. */
     uint32_t chain, task, attempt, block_count;
-    __int128 place;
-    uint64_t record_count_all;
+    qn_place place;
     qn_apart_block *blocks[QN_APART_BLOCKS_MAX];
     qn_apart_slot slots[QN_APART_SLOTS];
 } qn_apart_shared;

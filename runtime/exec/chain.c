@@ -322,7 +322,7 @@ static quern_status run_zip(struct qn_operator *op, const qn_batch *batch)
     quern_status status = QUERN_OK;
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record in = qn_batch_record(batch, i), given = in;
-        uint64_t index = (uint64_t)op->place++;
+        uint64_t index = op->place.record_count++;
         qn_operator_begin_record(op, qn_batch_origin(batch, i));
         int code = 0;
         if (op->node->fn.zip)
@@ -336,26 +336,26 @@ static quern_status run_zip(struct qn_operator *op, const qn_batch *batch)
     return status;
 }
 
+/* Reached by integers only in the result, by floating-point numbers only in their count. */
 static quern_status sum_overflows(struct qn_operator *op, const quern_record *at)
 {
+    const char *what = op->node->schema.value == QUERN_F64 ? "has more than 2^37 values" : "exceeds 64 bits";
     char key[QN_KEY_TEXT_BYTES_MAX + 1];
     qn_key_describe(op->node->schema.key, at->key.data, (uint32_t)at->key.bytes, key);
-    return qn_error_set(op->out.chain->error, QUERN_ERROR_OVERFLOW, 0,
-                        "the sum of '%s' exceeds 64 bits at key \"%s\" (%zu bytes)", op->node->name, key,
-                        at->key.bytes);
+    return qn_error_set(op->out.chain->error, QUERN_ERROR_OVERFLOW, 0, "the sum of '%s' %s at key \"%s\" (%zu bytes)",
+                        op->node->name, what, key, at->key.bytes);
 }
 
 static quern_status run_prefix_sum(struct qn_operator *op, const qn_batch *batch)
 {
-    bool is_signed = op->node->schema.value == QUERN_I64;
+    quern_type type = op->node->input->schema.value;
     quern_status status = QUERN_OK;
     for (size_t i = 0; i < batch->block.count && status == QUERN_OK; i++) {
         quern_record in = qn_batch_record(batch, i);
-        op->place += is_signed ? (__int128)quern_i64(in.value) : (__int128)quern_u64(in.value);
-        bool fits = is_signed ? op->place == (int64_t)op->place : op->place <= UINT64_MAX;
-        if (QN_UNLIKELY(!fits))
+        uint64_t sum;
+        if (QN_UNLIKELY(!qn_running_sum_add(&op->place.sum, type, in.value.data) ||
+                        !qn_running_sum_get(&op->place.sum, type, &sum)))
             return sum_overflows(op, &in);
-        uint64_t sum = (uint64_t)op->place;
         op->out.origin = qn_batch_origin(batch, i);
         quern_emit(&op->out, in.key, quern_of_u64(&sum));
         status = qn_operator_outcome(op, 0, op->out.origin);
@@ -384,11 +384,11 @@ static uint64_t place_of_quantile(double fraction, uint64_t record_count)
 static quern_status run_quantiles(struct qn_operator *op, const qn_batch *batch)
 {
     const qn_quantiles *wanted = &op->node->of.quantiles;
-    uint64_t first = (uint64_t)op->place, end = first + batch->block.count;
+    uint64_t first = op->place.record_count, end = first + batch->block.count;
     quern_status status = QUERN_OK;
-    op->place += batch->block.count;
+    op->place.record_count = end;
     for (size_t i = 0; i < wanted->count && status == QUERN_OK; i++) {
-        uint64_t at = place_of_quantile(wanted->items[i].fraction, op->record_count_all);
+        uint64_t at = place_of_quantile(wanted->items[i].fraction, op->place.record_count_all);
         if (at < first || at >= end)
             continue;
         op->out.origin = qn_batch_origin(batch, at - first);
@@ -536,9 +536,7 @@ bool qn_chain_needs_places(const qn_chain *chain)
 void qn_chain_begin_part(qn_chain *chain, const qn_place *place)
 {
     struct qn_operator *op = &chain->operators[0];
-    op->place = op->node->kind == QN_NODE_PREFIX_SUM ? place->sum : (__int128)place->record_count;
-    op->record_count_all = place->record_count_all;
-    op->committed_place = op->place;
+    op->place = op->committed_place = *place;
 }
 
 /* Where a block is cut has no meaning, so check mode cuts it where its bytes say: alike in every attempt. */

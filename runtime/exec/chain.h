@@ -19,6 +19,7 @@
 #define QN_EXEC_CHAIN_H
 
 #include "runtime/data/batch.h"
+#include "runtime/data/running_sum.h"
 #include "runtime/plan/stages.h"
 
 /* Takes records at the end of the chain. */
@@ -52,7 +53,7 @@ static inline size_t qn_counter_count(const struct quern_counter *counters)
 typedef struct qn_place {
     uint64_t record_count;
     uint64_t record_count_all; /* of all parts */
-    __int128 sum;              /* of the values, if they are integers */
+    qn_running_sum sum;        /* of the values, if they are numbers */
 } qn_place;
 
 /* Where a chain is in its work, for who looks at it from outside. */

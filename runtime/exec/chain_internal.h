@@ -45,11 +45,10 @@ struct qn_operator {
     qn_type_shape key_shape, value_shape; /* of what it emits */
     uint32_t index;
     qn_edge_stats stats, committed, marked;
-    __int128 place, committed_place; /* records, or the sum of values, before the next record */
+    qn_place place, committed_place; /* what is before the next record */
     uint32_t way;                    /* of a sample */
     bool in_stretch;                 /* of one that gives at the end: it has begun */
     uint32_t sampled_origin;         /* the source record whose records it saw last, */
-    uint64_t record_count_all;       /* of quantiles: where they are in their input */
     uint64_t sampled_count;          /* and how many */
     const struct qn_lookup *lookup;  /* of a join by broadcast */
     int build;                       /* which side that is */

@@ -10,7 +10,7 @@
 
 struct qn_operator_check {
     qn_trace first, again;
-    __int128 place;                         /* of the first record of the block, where the operator counts them */
+    uint64_t place;                         /* of the first record of the block, where the operator counts them */
     uint64_t input[QN_BATCH_COUNT_MAX];     /* digests of the records of the block */
     uint32_t origins[QN_BATCH_COUNT_MAX];   /* of a block that came without */
     uint16_t begin[QN_BATCH_COUNT_MAX + 1]; /* of the parts in which the block is given again, and its end */
@@ -148,7 +148,7 @@ static quern_status call_again(struct qn_operator *op, const qn_batch *batch, si
 {
     qn_operator_check *check = op->check;
     qn_edge_stats stats = op->stats;
-    __int128 place = op->place;
+    uint64_t place = op->place.record_count;
     struct quern_counter *counters = op->out.chain->counters;
     quern_status status = QUERN_OK;
     qn_counters_set_aside(counters);
@@ -156,13 +156,13 @@ static quern_status call_again(struct qn_operator *op, const qn_batch *batch, si
     op->out.trace = &check->again;
     for (size_t i = 0; i < part_count && status == QUERN_OK; i++) {
         uint16_t part = check->order[i];
-        op->place = check->place + check->begin[part]; /* each record has the place that it had */
+        op->place.record_count = check->place + check->begin[part]; /* each record has the place that it had */
         qn_batch slice = qn_batch_slice(batch, check->begin[part], check->begin[part + 1] - check->begin[part]);
         status = qn_operator_call(op, &slice);
     }
     op->out.trace = NULL;
     op->stats = stats;
-    op->place = place;
+    op->place.record_count = place;
     qn_counters_put_back(counters);
     if (status == QUERN_OK)
         status = look_at_input(op, batch);
@@ -211,7 +211,7 @@ quern_status qn_operator_check_run(struct qn_operator *op, const qn_batch *batch
         check->origins[i] = qn_batch_origin(batch, i);
     numbered.origin = check->origins;
     uint64_t seed = note_input(check, &numbered);
-    check->place = op->place;
+    check->place = op->place.record_count;
     begin_trace(&check->first, op, false);
     op->out.trace = &check->first;
     quern_status status = qn_operator_call(op, &numbered);

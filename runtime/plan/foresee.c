@@ -40,8 +40,8 @@ static qn_foreseen behind_operator(const qn_node *node, qn_foreseen in)
     case QN_NODE_VALUE_AS_KEY:
     case QN_NODE_TOP_OF_KEY:
         return at_most(in);
-    case QN_NODE_PREFIX_SUM: /* as many numbers as there were */
-        return in;
+    case QN_NODE_PREFIX_SUM: /* as many numbers as there were, but not of fewer bytes */
+        return node->schema.value == node->input->schema.value ? in : nothing_known;
     case QN_NODE_SAMPLE:
         return behind_sample(&node->of.sample, in);
     default:

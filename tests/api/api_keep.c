@@ -548,6 +548,73 @@ static void prefix_sums_are_those_of_the_order_of_the_input(void)
     quern_context_destroy(context);
 }
 
+/* Eighths, some of which are huge and cancel; of few bits, for floats. */
+static int64_t eighths_of(quern_type type, uint64_t line)
+{
+    if (type == QUERN_F64 && (line % 1000 == 1 || line % 1000 == 5)) /* both come once */
+        return (line % 1000 == 1 ? 1 : -1) * (INT64_C(1) << 60);
+    return (int64_t)(line % 1001) - 300;
+}
+
+static int of_type(const quern_record *in, quern_record *out, void *user)
+{
+    static int32_t narrow;
+    static float small;
+    static double real;
+    uint64_t line = quern_u64(in->value);
+    quern_type type = *(const quern_type *)user;
+    narrow = type == QUERN_I32 ? INT32_MAX - (int32_t)(line % 7) : -(int32_t)line - 1;
+    if (type == QUERN_I32 && line % 3 == 0)
+        narrow = INT32_MIN;
+    small = (float)eighths_of(type, line) / 8;
+    real = (double)eighths_of(type, line) / 8;
+    out->value = type == QUERN_F64   ? quern_of_f64(&real)
+                 : type == QUERN_F32 ? quern_bytes(&small, sizeof small)
+                                     : quern_bytes(&narrow, sizeof narrow);
+    return 0;
+}
+
+static void put_sum_of_type(quern_type type, kit_text *text, uint64_t index, uint64_t line)
+{
+    static int64_t sum;
+    int32_t narrow = line % 3 == 0 ? INT32_MIN : INT32_MAX - (int32_t)(line % 7);
+    sum = index == 0 ? 0 : sum;
+    sum += type == QUERN_I32 ? narrow : type == QUERN_U32 ? UINT32_MAX - (int64_t)line : eighths_of(type, line);
+    if (type == QUERN_F64 || type == QUERN_F32)
+        kit_put(text, "%.17g\n", (double)sum / 8);
+    else
+        kit_put(text, "%" PRId64 "\n", sum);
+}
+
+#define PUT_SUM_OF(type)                                                                                               \
+    static void put_sum_of_##type(kit_text *text, uint64_t index, uint64_t line)                                       \
+    {                                                                                                                  \
+        put_sum_of_type(QUERN_##type, text, index, line);                                                              \
+    }
+PUT_SUM_OF(I32)
+PUT_SUM_OF(U32)
+PUT_SUM_OF(F32)
+PUT_SUM_OF(F64)
+
+/* Of 32 bits in 64; of floating-point numbers without a rounding before the last. */
+static void prefix_sums_of_every_type_of_numbers_are_exact(void)
+{
+    static const quern_type types[] = {QUERN_I32, QUERN_U32, QUERN_F32, QUERN_F64};
+    static void (*const put[])(kit_text *, uint64_t, uint64_t) = {put_sum_of_I32, put_sum_of_U32, put_sum_of_F32,
+                                                                  put_sum_of_F64};
+    quern_context *context = start(64);
+    quern_dataset *some = quern_cache(quern_flat_map(read_lines(context), bytes_u64, some_of_each, "types"));
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        quern_type type = types[i];
+        char name[20];
+        snprintf(name, sizeof name, "type%zu", i);
+        check_written(context,
+                      quern_prefix_sum(quern_map(some, (quern_schema){QUERN_BYTES, type, 0, 0}, of_type, &type)), name,
+                      expect_some(put[i]));
+    }
+    quern_context_destroy(context);
+}
+
 static int huge_at(const quern_record *in, quern_record *out, void *user)
 {
     static uint64_t value;
@@ -606,6 +673,7 @@ int main(int argc, char **argv)
     RUN(places_of_a_reduction_are_in_its_order, 40);
     RUN(nothing_has_no_places, 40);
     RUN(prefix_sums_are_those_of_the_order_of_the_input, 40);
+    RUN(prefix_sums_of_every_type_of_numbers_are_exact, 60);
     RUN(a_prefix_sum_beyond_64_bits_fails_and_names_the_key, 40);
     return kit_finish();
 }
