@@ -46,7 +46,7 @@ class Job:
             data = self.t.committed(self.t.path(out), run)
             found.append(sorted(data.splitlines()))
             shutil.rmtree(self.t.path(out))
-        if os.path.exists(self.saved):
+        if run.status == 0 and os.path.exists(self.saved):  # else killed while it removed it
             self.t.check(os.listdir(self.saved) == [], "left: %s" % os.listdir(self.saved), run)
         return found
 

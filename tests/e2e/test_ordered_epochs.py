@@ -52,7 +52,7 @@ class Job:
         """The output's bytes and what was counted; it is taken away."""
         data = self.t.committed(self.t.path("out"), run)
         shutil.rmtree(self.t.path("out"))
-        if os.path.exists(self.saved):
+        if run.status == 0 and os.path.exists(self.saved):  # else killed while it removed it
             self.t.check(os.listdir(self.saved) == [], "left: %s" % os.listdir(self.saved), run)
         return [run.stdout, data]
 
