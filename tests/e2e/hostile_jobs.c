@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEP_COUNT = 3, TOP_COUNT = 3 };
+enum { STEP_COUNT = 3, TOP_COUNT = 3, FEW_COUNT = 1000 };
 
 typedef struct parameters {
     uint64_t each, keys, key_bytes, value_bytes, runs;
@@ -107,6 +107,11 @@ static int make_texts(const quern_record *in, quern_emitter *out, void *user)
     return code;
 }
 
+static uint64_t distinct_count(void)
+{
+    return given.keys && given.keys < record_count ? given.keys : record_count;
+}
+
 static int make_numbers(const quern_record *in, quern_emitter *out, void *user)
 {
     const uint64_t first = quern_u64(in->key) * given.each;
@@ -117,6 +122,45 @@ static int make_numbers(const quern_record *in, quern_emitter *out, void *user)
         code = quern_emit(out, key_of(i), quern_of_u64(&i));
     }
     return code;
+}
+
+/* Keys of which half are those of other records: of number `user` and more, once each. */
+static int make_shifted(const quern_record *in, quern_emitter *out, void *user)
+{
+    const uint64_t first = quern_u64(in->key) * given.each, shift = *(const uint64_t *)user;
+    int code = 0;
+    for (uint64_t i = first; i < first + given.each && code == 0 && i < distinct_count(); i++) {
+        pass("make");
+        code = quern_emit(out, fill(key_room, given.key_bytes, i + shift), value_of(i));
+    }
+    return code;
+}
+
+static uint64_t vertex_count(void)
+{
+    return distinct_count() < FEW_COUNT ? distinct_count() : FEW_COUNT;
+}
+
+static uint64_t target_of(uint64_t i)
+{
+    return mix(i) % vertex_count();
+}
+
+/* Links between few vertices. */
+static int make_links(const quern_record *in, quern_emitter *out, void *user)
+{
+    static uint8_t *room;
+    const uint64_t first = quern_u64(in->key) * given.each;
+    int code = 0;
+    (void)user;
+    if (!room)
+        room = malloc(given.key_bytes + 8);
+    for (uint64_t i = first; room && i < first + given.each && code == 0; i++) {
+        pass("make");
+        code = quern_emit(out, fill(key_room, given.key_bytes, i % vertex_count()),
+                          fill(room, given.key_bytes, target_of(i)));
+    }
+    return room ? code : quern_fail(out, 0, "no memory for a key");
 }
 
 /* ---- what comes out ---- */
@@ -183,6 +227,55 @@ static int sum_group(quern_span key, quern_values *values, quern_emitter *out, v
     return once == again ? quern_emit(out, key, quern_of_u64(&once)) : quern_fail(out, 0, "two readings differ");
 }
 
+static uint64_t begin_of(quern_span value)
+{
+    uint64_t word = 0;
+    memcpy(&word, value.data, value.bytes < sizeof word ? value.bytes : sizeof word);
+    return word;
+}
+
+/* The order of nothing in particular. */
+static int compare_begins(quern_span left, quern_span right, void *user)
+{
+    uint64_t a = begin_of(left), b = begin_of(right);
+    (void)user;
+    return a < b ? 1 : a == b ? 0 : -1;
+}
+
+static int sum_ordered(quern_span key, quern_values *values, quern_emitter *out, void *user)
+{
+    uint64_t sum = 0, before = UINT64_MAX;
+    quern_span value;
+    int more;
+    (void)user;
+    while ((more = quern_values_next(values, &value)) > 0) {
+        pass("meet");
+        if (begin_of(value) > before)
+            quern_counter_add(disorder, 1);
+        before = begin_of(value);
+        sum += hash(key, value) >> 16;
+    }
+    return more < 0 ? 1 : quern_emit(out, key, quern_of_u64(&sum));
+}
+
+/* That of the type, in the program's own words. */
+static int compare_keys(quern_span left, quern_span right, void *user)
+{
+    int order = memcmp(left.data, right.data, left.bytes < right.bytes ? left.bytes : right.bytes);
+    (void)user;
+    return order ? order : (left.bytes > right.bytes) - (left.bytes < right.bytes);
+}
+
+static int count_links(const quern_vertices *some, void *user)
+{
+    (void)user;
+    for (size_t i = 0; i < some->count; i++) {
+        some->value[i] = some->step == 0 ? 0 : some->come[i];
+        some->send[i] = 1;
+    }
+    return 0;
+}
+
 static int sum_both(quern_span key, quern_values *left, quern_values *right, quern_emitter *out, void *user)
 {
     uint64_t sum = 0;
@@ -198,6 +291,13 @@ static int pair_left(quern_span key, const quern_span *left, const quern_span *r
     (void)user;
     pass("meet");
     return quern_emit(out, key, *left);
+}
+
+static int pair_either(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out, void *user)
+{
+    (void)user;
+    pass("meet");
+    return quern_emit(out, key, left ? *left : *right);
 }
 
 static int pair_right(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out, void *user)
@@ -307,6 +407,57 @@ static quern_status cogroup_all(job_base *job)
 static quern_status join_few(job_base *job)
 {
     ask(quern_join(make(job), make_few(job), QUERN_JOIN_INNER, texts, pair_left, NULL), NULL);
+    return run(job);
+}
+
+static quern_dataset *make_half(job_base *job)
+{
+    static uint64_t shift;
+    shift = distinct_count() / 2;
+    return quern_flat_map(job->seeds, texts, make_shifted, &shift);
+}
+
+static quern_status join_full(job_base *job)
+{
+    ask(quern_join(make(job), make_half(job), QUERN_JOIN_FULL, texts, pair_either, NULL), NULL);
+    return run(job);
+}
+
+static quern_status join_anti(job_base *job)
+{
+    ask(quern_join(make(job), make_half(job), QUERN_JOIN_ANTI, texts, pair_either, NULL), NULL);
+    return run(job);
+}
+
+static quern_status join_broadcast(job_base *job)
+{
+    static uint64_t end;
+    const quern_join_options by = {.struct_size = sizeof by, .strategy = QUERN_JOIN_BROADCAST_RIGHT};
+    end = vertex_count();
+    quern_dataset *few = quern_flat_map(job->seeds, texts, make_texts, &end);
+    ask(quern_join_with(make(job), few, QUERN_JOIN_INNER, texts, pair_left, NULL, &by), NULL);
+    return run(job);
+}
+
+static quern_status sort_compared(job_base *job)
+{
+    const quern_sort_options by = {.struct_size = sizeof by, .compare = compare_keys};
+    ask(quern_sort_by_key(make(job), &by), job);
+    return run(job);
+}
+
+static quern_status group_ordered(job_base *job)
+{
+    const quern_group_options by = {.struct_size = sizeof by, .compare_values = compare_begins};
+    ask(quern_group_by_key(make(job), numbered, sum_ordered, NULL, &by), NULL);
+    return run(job);
+}
+
+static quern_status follow_links(job_base *job)
+{
+    const quern_vertex_program program = {
+        .struct_size = sizeof program, .combine = QUERN_SUM, .step_count_max = STEP_COUNT, .step = count_links};
+    ask(quern_iterate_links(quern_flat_map(job->seeds, texts, make_links, NULL), NULL, &program, NULL), NULL);
     return run(job);
 }
 
@@ -438,11 +589,6 @@ static void expect_each_run(job_answer *right)
     right->digest *= given.runs;
 }
 
-static uint64_t distinct_count(void)
-{
-    return given.keys && given.keys < record_count ? given.keys : record_count;
-}
-
 /* A record of each key, whose value sums something up over the key's records. */
 static void expect_sums(job_answer *right, uint64_t (*part)(uint64_t i))
 {
@@ -452,6 +598,40 @@ static void expect_sums(job_answer *right, uint64_t (*part)(uint64_t i))
             sum += part(i);
         add(right, key_of(key), quern_of_u64(&sum));
     }
+}
+
+static void expect_full(job_answer *right)
+{
+    uint64_t shift = distinct_count() / 2;
+    expect_all(right);
+    for (uint64_t i = distinct_count() - shift; i < distinct_count(); i++)
+        add(right, fill(key_room, given.key_bytes, i + shift), value_of(i));
+}
+
+static void expect_of_keys(job_answer *right, uint64_t end)
+{
+    for (uint64_t i = 0; i < record_count; i++)
+        if (i % distinct_count() < end)
+            add(right, key_of(i), value_of(i));
+}
+
+static void expect_anti(job_answer *right)
+{
+    expect_of_keys(right, distinct_count() / 2);
+}
+
+static void expect_few(job_answer *right)
+{
+    expect_of_keys(right, vertex_count());
+}
+
+static void expect_links(job_answer *right)
+{
+    uint64_t counts[FEW_COUNT] = {0};
+    for (uint64_t i = 0; i < record_count; i++)
+        counts[target_of(i)]++;
+    for (uint64_t vertex = 0; vertex < vertex_count(); vertex++)
+        add(right, fill(key_room, given.key_bytes, vertex), quern_of_f64(&(double){(double)counts[vertex]}));
 }
 
 static uint64_t part_pair(uint64_t i)
@@ -544,10 +724,15 @@ static const struct {
     void (*expect)(job_answer *right);
 } operators[] = {
     {"sort", sort_all, expect_all},
+    {"sort-compared", sort_compared, expect_all},
     {"group", group_all, expect_groups},
+    {"group-ordered", group_ordered, expect_groups},
     {"cogroup", cogroup_all, expect_cogroups},
     {"join", join_few, expect_all},
     {"join-many", join_many, expect_all},
+    {"join-full", join_full, expect_full},
+    {"join-anti", join_anti, expect_anti},
+    {"join-broadcast", join_broadcast, expect_few},
     {"reduce", reduce_all, expect_reduced},
     {"aggregate", aggregate_all, expect_aggregates},
     {"top", top_of_all, expect_top},
@@ -556,6 +741,7 @@ static const struct {
     {"cache", keep, expect_each_run},
     {"cache-reduced", keep_reduced, expect_reduced_each_run},
     {"iterate", iterate, expect_all},
+    {"links", follow_links, expect_links},
     {"zip", zip, expect_indexes},
     {"prefix", sum_up, expect_prefixes},
     {"quantiles", cut, expect_cuts},
