@@ -22,7 +22,7 @@
  * rounded as it is added, and not those of QUERN_SUM.
  *
  * Limits. At most 2^31 - 2 vertices. Links are of any number: they are kept as numbers, 4 bytes each and 8 more with a weight, and what
- * does not fit the memory is in scratch and read in each step. Columns of vertices are in memory: 16 bytes a vertex once on each node, and 16
+ * does not fit the memory is in scratch and read in each step; the copies of one link, from and to the same vertices, are one rank's. Columns of vertices are in memory: 16 bytes a vertex once on each node, and 16
  * on one rank. Read next: docs/howto/graphs.md.
  */
 #ifndef QUERN_LINKS_H

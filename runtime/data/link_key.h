@@ -8,7 +8,8 @@
  *
  * Links are divided among ranks in this order. What is added together must not depend on where: so they are cut between units only. A unit
  * is the vertices of an aligned block that follow each other and are no hubs; or of a hub the links from an aligned
- * range of sources, whose sum is then a partial sum of fixed extent.
+ * range of sources, whose sum is then a partial sum of fixed extent. One link may be there millions of times: its copies, which all are on one
+ * rank, are cut by their number.
  */
 #ifndef QN_DATA_LINK_KEY_H
 #define QN_DATA_LINK_KEY_H
@@ -22,8 +23,10 @@
 #define QN_LINK_BLOCK_VERTICES 32
 /* A unit of a hub has at most 2^this sources, */
 #define QN_LINK_CHUNK_BITS_MAX 12
-/* and few enough for 2^this units, since each link may be there many times. */
+/* and few enough for 2^this units, since each link may be there many times, */
 #define QN_LINK_CHUNKS_MIN_BITS 8
+/* and of each of them at most so many copies that follow each other. */
+#define QN_LINK_COPIES_MAX 16384
 
 /* What is known of a vertex before it has a number. */
 typedef struct qn_vertex_ends {
@@ -75,7 +78,13 @@ static inline uint32_t qn_link_chunk(uint32_t source, uint32_t chunk_bits)
     return source >> chunk_bits;
 }
 
-/* Whether a unit ends between two keys that follow each other. */
+/* Whether a unit ends before one more copy of a link, of which there were so many since its unit began, or the link itself. */
+static inline bool qn_link_is_cut_in_copies(uint64_t key, uint64_t copy_count)
+{
+    return qn_link_is_to_hub(key) && copy_count % QN_LINK_COPIES_MAX == 0;
+}
+
+/* Whether a unit ends between two keys that follow each other, if they are not the same. */
 static inline bool qn_link_is_cut(uint64_t before, uint64_t key, uint32_t chunk_bits)
 {
     if (before >> 33 == key >> 33)

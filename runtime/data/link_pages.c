@@ -209,10 +209,16 @@ static void count_chunk(qn_link_page_draft *draft, uint64_t key, bool is_cut)
         draft->chunk_count += is_cut;
 }
 
+static bool ends_unit(const qn_link_pages *pages, uint64_t last, uint64_t copy_count, uint64_t key)
+{
+    return key == last ? qn_link_is_cut_in_copies(key, copy_count)
+                       : qn_link_is_cut(last, key, pages->config.chunk_bits);
+}
+
 static quern_status place(qn_link_pages *pages, qn_link_page_draft *draft, uint64_t key, double weight, qn_error *error)
 {
     quern_status status = QUERN_OK;
-    bool is_cut = draft->is_open && qn_link_is_cut(draft->last, key, pages->config.chunk_bits);
+    bool is_cut = draft->is_open && ends_unit(pages, draft->last, draft->copy_count, key);
     if (is_cut && is_full(draft, key))
         status = close_page(pages, draft, error);
     if (status != QUERN_OK)
@@ -220,6 +226,7 @@ static quern_status place(qn_link_pages *pages, qn_link_page_draft *draft, uint6
     if (!draft->is_open)
         open_page(draft, key);
     count_chunk(draft, key, is_cut);
+    draft->copy_count = key == draft->last ? draft->copy_count + 1 : 1;
     draft->last = key;
     uint32_t source = qn_link_source(key);
     bool has_room = source == QN_LINK_NO_SOURCE ? add_vertex(pages, draft, qn_link_target(key))
@@ -249,7 +256,8 @@ quern_status qn_link_pages_put(qn_link_pages *pages, uint64_t key, double weight
     if (pages->key_count++ == 0)
         pages->first_key = key;
     else if (!pages->has_cut)
-        pages->has_cut = qn_link_is_cut(pages->last_key, key, pages->config.chunk_bits);
+        pages->has_cut = ends_unit(pages, pages->last_key, pages->copy_count, key);
+    pages->copy_count = key == pages->last_key ? pages->copy_count + 1 : 1;
     pages->last_key = key;
     return pages->has_cut ? place(pages, &pages->draft, key, weight, error) : hold_back(pages, key, weight, error);
 }

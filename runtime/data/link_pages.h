@@ -53,7 +53,8 @@ typedef struct qn_link_page_draft {
     double *weights;
     size_t count_capacity, source_capacity, weight_capacity;
     uint32_t open_links;  /* of the vertex that has not come yet */
-    uint64_t last;        /* key */
+    uint64_t last;        /* key, */
+    uint64_t copy_count;  /* and how many of it have come */
     uint64_t chunk_count; /* of the hub that has not come yet */
     bool is_open;
     bool is_of_head;
@@ -69,6 +70,7 @@ typedef struct qn_link_pages {
     bool has_cut;                 /* the head is complete */
     uint64_t key_count;           /* that were put by now */
     uint64_t first_key, last_key; /* of these */
+    uint64_t copy_count;          /* of the head's last key */
     bool has_head_of_hub;         /* the head was kept: a chunk of hub … */
     uint32_t head_hub;
     qn_link_page_draft draft;

@@ -122,18 +122,27 @@ static bool add_chunk(qn_link_run *run, hub_sum *on, double sum)
     return true;
 }
 
+/* How many of these links, which begin a unit of a hub, belong to it. A page that begins among copies begins with a unit of them. */
+static uint32_t chunk_of(const uint32_t *sources, uint32_t link_count, uint32_t chunk_bits)
+{
+    uint32_t count = 1, copies = 1, chunk = qn_link_chunk(sources[0], chunk_bits);
+    for (; count < link_count && qn_link_chunk(sources[count], chunk_bits) == chunk; count++) {
+        bool is_copy = sources[count] == sources[count - 1];
+        if (is_copy && copies == QN_LINK_COPIES_MAX)
+            break;
+        copies = is_copy ? copies + 1 : 1;
+    }
+    return count;
+}
+
 static bool follow_chunks(qn_link_run *run, const qn_link_page *page, hub_sum *on)
 {
     const uint32_t *sources = qn_link_page_sources(page);
     const double *weights = run->pages.config.has_weights ? qn_link_page_weights(page) : NULL;
     const double *sent = qn_link_column(run, run->step - 1);
-    uint32_t chunk_bits = run->pages.config.chunk_bits;
     for (uint32_t at = 0; at < page->link_count;) {
-        uint32_t count = 1;
+        uint32_t count = chunk_of(sources + at, page->link_count - at, run->pages.config.chunk_bits);
         double sum;
-        while (at + count < page->link_count &&
-               qn_link_chunk(sources[at + count], chunk_bits) == qn_link_chunk(sources[at], chunk_bits))
-            count++;
         qn_link_sums(&run->rule, sent, &count, 1, sources + at, weights ? weights + at : NULL, &sum);
         if (!add_chunk(run, on, sum))
             return qn_error_set(&run->failure, QUERN_ERROR_NO_MEMORY, 0, "no memory for links") == QUERN_OK;

@@ -422,6 +422,21 @@ static int give_another_each_time(const quern_vertices *some, void *user)
     return 0;
 }
 
+/* Most links are the same few: copies of one are cut by their number, wherever they lie. */
+static void copies_of_a_link_are_divided_alike(void)
+{
+    link_count = 0;
+    for (uint64_t i = 0; i < 120000; i++)
+        add_link(i % 10 == 0 ? i * 7919 % VERTEX_COUNT : i / 40000 * 3, HUB, 1);
+    double expected[VERTEX_COUNT];
+    quern_context *context = start(UINT64_C(64) << 20);
+    run(context, quern_iterate_links(read_links(context), NULL, &page_rank, NULL));
+    rank_plainly(expected);
+    check_values(expected);
+    say_digest("copies");
+    quern_context_destroy(context);
+}
+
 static void failures_name_operator_step_and_vertex(void)
 {
     link_count = 0;
@@ -499,6 +514,7 @@ int main(int argc, char **argv)
     RUN(weights_are_multiplied, 60);
     RUN(graphs_of_nothing_and_of_one_vertex, 60);
     RUN(a_hub_is_divided_among_ranks, 60);
+    RUN(copies_of_a_link_are_divided_alike, 60);
     RUN(failures_name_operator_step_and_vertex, 60);
     RUN(check_mode_finds_callbacks_that_are_not_the_same_twice, 60);
     RUN(wrong_programs_and_types_are_refused, 60);

@@ -105,6 +105,15 @@ static void put(qn_link_pages *to, size_t from, size_t end)
     kit_assert_ok(status, &error);
 }
 
+static bool is_cut(size_t at, uint32_t chunk_bits)
+{
+    size_t copies = 0;
+    while (copies < at && made.keys[at - 1 - copies] == made.keys[at])
+        copies++;
+    return copies > 0 ? qn_link_is_cut_in_copies(made.keys[at], copies)
+                      : qn_link_is_cut(made.keys[at - 1], made.keys[at], chunk_bits);
+}
+
 /* What each rank of so many has, cut at the keys in `cuts`, and where units make it end. */
 static void divide(const size_t *cuts, size_t rank_count, uint64_t memory_bytes, bool has_weights)
 {
@@ -116,7 +125,7 @@ static void divide(const size_t *cuts, size_t rank_count, uint64_t memory_bytes,
     size_t unit_ends[RANK_COUNT_MAX + 1] = {0};
     for (size_t rank = 0; rank < rank_count; rank++) {
         size_t end = cuts[rank + 1];
-        while (end > 0 && end < made.count && !qn_link_is_cut(made.keys[end - 1], made.keys[end], config.chunk_bits))
+        while (end > 0 && end < made.count && !is_cut(end, config.chunk_bits))
             end++;
         unit_ends[rank + 1] = end > unit_ends[rank] ? end : unit_ends[rank];
         kit_assert_ok(qn_link_pages_init(&pages[rank], &config, &error), &error);
@@ -203,6 +212,35 @@ START_TEST(a_hub_is_on_many_ranks_and_its_chunks_are_counted)
 }
 END_TEST
 
+/* Many copies of few links: no page and no head has all of them. Those of one link are on one rank. */
+START_TEST(copies_of_a_link_are_divided_among_pages)
+{
+    const size_t copies = 5 * (size_t)QN_LINK_COPIES_MAX / 2;
+    for (size_t i = 0; i < 3 * copies; i++)
+        append(&made, qn_link_key(7, true, (uint32_t)(i / copies)), 0);
+    append(&made, qn_link_key(7, true, QN_LINK_NO_SOURCE), 0);
+    size_t cuts[] = {0, copies, 2 * copies, made.count};
+    divide(cuts, 3, UINT64_C(64) << 20, false);
+    uint64_t chunk_count = 0;
+    for (size_t rank = 0; rank < 3; rank++) {
+        qn_link_reader reader;
+        const qn_link_page *page = NULL;
+        ck_assert_uint_ge(pages[rank].page_count, 2);
+        qn_link_reader_open(&reader, &pages[rank]);
+        do {
+            kit_assert_ok(qn_link_reader_next(&reader, &page, &error), &error);
+            ck_assert(!page || page->link_count <= 2 * QN_LINK_COPIES_MAX);
+        } while (page);
+        qn_link_reader_close(&reader);
+        chunk_count += pages[rank].tail_count;
+        read_all(&pages[rank]);
+    }
+    ck_assert_uint_eq(read_back.count, made.count);
+    ck_assert_mem_eq(read_back.keys, made.keys, made.count * sizeof *made.keys);
+    ck_assert_uint_eq(chunk_count, 5); /* 7 in all: the last two are with the vertex */
+}
+END_TEST
+
 static const double sent[] = {1, 2, 4, 8, NAN};
 
 START_TEST(what_comes_is_combined_by_the_rule)
@@ -234,6 +272,7 @@ int main(void)
         pages_give_every_link_back_in_order,
         ranks_have_whole_units_wherever_links_were_divided,
         a_hub_is_on_many_ranks_and_its_chunks_are_counted,
+        copies_of_a_link_are_divided_among_pages,
         what_comes_is_combined_by_the_rule,
     };
     return kit_run_tests("link pages", tests, sizeof tests / sizeof *tests, set_up, tear_down);
