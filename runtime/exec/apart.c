@@ -511,7 +511,7 @@ static quern_status follow_load(qn_apart *apart, qn_chain *chain, uint32_t *done
         }
         while (get_slot_count(shared) > 0) {
             const qn_apart_slot *slot = qn_apart_slot_at(shared, atomic_load(&shared->consumed));
-            quern_status status = take_slot(apart, chain, slot, done);
+            quern_status status = *done < block_count ? take_slot(apart, chain, slot, done) : garbled(chain);
             free_slot(shared);
             if (status != QUERN_OK)
                 return status;

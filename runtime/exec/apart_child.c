@@ -269,12 +269,13 @@ static void run_load(qn_apart *apart, apart_end *ends)
 {
     qn_apart_shared *shared = apart->shared;
     apart_end *end = &ends[shared->chain];
-    unsigned number =
-        atomic_load(&shared->load_given); /* the rank may give the next before this one says that it is done */
+    /* The rank has all of it with the last block's news, and may put together and give the next before this one says that it is done. */
+    unsigned number = atomic_load(&shared->load_given);
+    uint32_t block_count = shared->block_count;
     struct qn_operator *first = &end->chain->operators[0];
     first->place = first->committed_place = shared->place;
     apart->config.note(apart->config.user, shared->chain, shared->task, shared->attempt);
-    for (uint32_t i = 0; i < shared->block_count; i++)
+    for (uint32_t i = 0; i < block_count; i++)
         if (run_block(apart, end, shared->blocks[i]) != QUERN_OK)
             break;
     atomic_store(&shared->load_done, number);

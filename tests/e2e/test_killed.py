@@ -256,6 +256,8 @@ def clear_away(t):
     for name in os.listdir(t.dir):
         if re.match(r"out|saved|quern-", name):
             shutil.rmtree(t.path(name), ignore_errors=True)
+    for name in os.listdir(t.tmp):
+        shutil.rmtree(os.path.join(t.tmp, name), ignore_errors=True)
 
 
 # ---------------------------------------------------------------- tests

@@ -3,6 +3,8 @@
  * tests/exec/test_apart.c: a rank whose process of callbacks writes what it must not into the memory that both have: the block fails as damaged,
  * and nothing is written beyond what was made for it. What crashes or hangs: tests/e2e/test_isolation.py.
  */
+#include <semaphore.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/exec/apart_internal.h"
@@ -109,12 +111,80 @@ START_TEST(a_record_of_which_a_part_is_missing_costs_an_attempt)
 }
 END_TEST
 
+/* ---- what both read and write ---- */
+
+#define LOAD_COUNT 160
+
+static pid_t rank_pid;
+
+static int keep_all(const quern_record *in, int *keep_out, void *user)
+{
+    (void)in, (void)user;
+    *keep_out = 1;
+    return 0;
+}
+
+int __real_sem_post(sem_t *semaphore);
+int __wrap_sem_post(sem_t *semaphore);
+
+/* The child stands still where it has told the rank something, for as long as that needs to give it something else. */
+int __wrap_sem_post(sem_t *semaphore)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    int result = __real_sem_post(semaphore);
+    if (rank_pid != 0 && getpid() != rank_pid)
+        nanosleep(&moment, NULL);
+    return result;
+}
+
+/* Each load has another number of blocks: what is left over of one must not look like a part of the next. */
+static void give_loads(qn_chain *chain, const qn_batch *batch, uint64_t *block_count_out)
+{
+    for (uint32_t load = 0; load < LOAD_COUNT; load++) {
+        uint32_t done = 0, blocks = load % 2 ? QN_APART_BLOCKS_MAX : 1 + load / 2 % (QN_APART_SLOTS / 2);
+        qn_apart_begin(apart, chain);
+        for (uint32_t i = 0; i < blocks; i++)
+            kit_assert_ok(qn_apart_put(apart, batch, &kit_error), &kit_error);
+        kit_assert_ok(qn_apart_run_load(apart, chain, 0, &done, &kit_error), &kit_error);
+        ck_assert_uint_eq(done, blocks);
+        *block_count_out += blocks;
+    }
+}
+
+START_TEST(a_child_that_is_slow_to_look_works_on_each_load_once)
+{
+    qn_node node = {.kind = QN_NODE_FILTER, .name = "all", .schema = kit_plain, .fn.filter = keep_all};
+    qn_chain *chain = &tested.chain;
+    qn_apart_config config = {.chains = &chain,
+                              .chain_count = 1,
+                              .before_fork = ignore,
+                              .after_fork = ignore,
+                              .look_around = go_on,
+                              .note = note};
+    uint64_t state = 1, count = 0, block_count = 0;
+    kit_rows in;
+    kit_make_rows(&in, 2, &state);
+    kit_open_operators(&tested, &node, 1, kit_count_records, &count);
+    kit_assert_ok(qn_apart_create(&apart, &config, &kit_error), &kit_error);
+    qn_batch batch = kit_make_batch(&in);
+    rank_pid = getpid();
+    give_loads(chain, &batch, &block_count);
+    rank_pid = 0;
+    ck_assert_uint_eq(count, 2 * block_count);
+    ck_assert_uint_eq(qn_chain_edge(chain, 0).records_in, 2 * block_count);
+    qn_apart_destroy(apart);
+    kit_close_chain(&tested);
+    kit_free_rows(&in);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         a_record_whose_later_parts_tell_other_lengths_is_damaged,
         parts_that_cannot_be_of_a_record_are_damaged,
         a_record_of_which_a_part_is_missing_costs_an_attempt,
+        a_child_that_is_slow_to_look_works_on_each_load_once,
     };
     return kit_run_tests("apart", tests, sizeof tests / sizeof *tests, NULL, NULL);
 }
