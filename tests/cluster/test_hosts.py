@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,18 +51,23 @@ class Hosts:
                 "OMPI_MCA_mpi_yield_when_idle": "1", "OMPI_MCA_hwloc_base_binding_policy": "none", "QUERN_PIN": "off"}
 
     def start(self, *words):
-        """quern run with these words."""
-        return subprocess.Popen([self.t.options.quern, "run", *words], cwd=self.dir, env=self.environment(), stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        """quern run with these words. What it says is in a file: a pipe ends only when those on a host that is cut off have, too."""
+        said = tempfile.TemporaryFile()
+        job = subprocess.Popen([self.t.options.quern, "run", *words], cwd=self.dir, env=self.environment(), stdin=subprocess.DEVNULL,
+                               stdout=said, stderr=subprocess.STDOUT)
+        job.said = said
+        return job
 
     def end(self, job, seconds, status=0):
         """What it said."""
         try:
-            said = job.communicate(timeout=seconds)[0].decode(errors="replace")
+            job.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             job.kill()
-            said = job.communicate()[0].decode(errors="replace")
-            self.t.check(False, "no end within %d s: %s" % (seconds, said))
+            job.wait()
+        job.said.seek(0)
+        said = job.said.read().decode(errors="replace")
+        self.t.check(job.returncode != -9, "no end within %d s: %s" % (seconds, said))
         self.t.check(job.returncode == status, "status %d: %s" % (job.returncode, said))
         return said
 
@@ -263,6 +269,47 @@ def a_job_whose_cable_is_cut_ends_and_can_be_gone_on_with(t):
     check_outputs(t, here.dir, words)
 
 
+LISTENER = """import socket
+there = socket.create_server(("10.99.0.3", 7777)).accept()[0]
+while there.recv(100):
+    pass
+"""
+LAUNCHER = """#!/usr/bin/env python3
+import os, socket, time
+there = socket.create_connection(("10.99.0.3", 7777))
+open("is-there", "w").close()
+while not os.path.exists("is-cut"):
+    time.sleep(0.05)
+there.send(b"words")
+time.sleep(900)
+"""
+
+
+@test
+def a_launcher_whose_words_do_not_arrive_is_ended(t):
+    """The system probes only a connection on which nothing is on its way: mpirun would wait for a quarter of an hour."""
+    here = hosts(t)
+    launcher = here.write("launcher", LAUNCHER.encode())
+    os.chmod(launcher, 0o755)
+    listener = subprocess.Popen([here.cluster.path("agent"), "n3", "python3", here.write("listener", LISTENER.encode())])
+    job = None
+    try:
+        time.sleep(1)
+        job = here.start("--hosts", "n3", "--no-job", "--mpirun", launcher, "--", here.program("wordcount"))
+        t.check(wait_until(lambda: os.path.exists(here.path("is-there")), 20), "no connection")
+        here.cluster.cut(3)
+        here.write("is-cut", b"")
+        began = time.monotonic()
+        said = here.end(job, 60, NODE_LOST)
+        t.check("a host does not take what %s tells it" % launcher in said, said)
+        t.check(time.monotonic() - began > 10, "it cannot know as soon as that")
+    finally:
+        here.cluster.join(3)
+        for pid in here.cluster.processes(3):
+            os.kill(pid, signal.SIGKILL)
+        listener.wait()
+
+
 @test
 def a_job_whose_host_dies_goes_on_on_the_others(t):
     here = hosts(t)
@@ -303,8 +350,11 @@ def hosts_that_are_lost_at_random_moments_cost_no_answer(t):
         left_out = "n%d does not answer: it is left out" % number in said
         print("#   it was over" if is_over else "#   it went on on the others" if left_out else "#   it ended all the same", flush=True)
         t.check(t.committed(here.path("out%d" % turn)) == expected[name][0] != b"", "%s: other bytes: %s" % (told, said))
-        here.nothing_is_left(20)
-        (here.give_power if loss == "kill" else here.cluster.join)(number)
+        if loss == "cut":
+            here.cluster.join(number)
+        here.nothing_is_left(20 if loss == "kill" else 120)  # what was cut off may still be waiting to say something again
+        if loss == "kill":
+            here.give_power(number)
 
 
 if __name__ == "__main__":

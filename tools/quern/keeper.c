@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "tools/quern/commands.h"
+#include "tools/quern/peers.h"
 
 #define LOOK_SECONDS  1    /* between looks at how the command is */
 #define SWEEP_SECONDS 0.01 /* between rounds of killing */
@@ -239,10 +240,12 @@ static void wait_for_command(quern_keeper *keeper)
         quern_keeper_pause(keeper, LOOK_SECONDS);
         if (keeper->look)
             keeper->look(keeper->user);
-        if (keeper->pid == 0 || !is_stuck(keeper))
+        if (keeper->pid == 0)
             continue;
-        keeper->was_stuck = true;
-        kill(keeper->pid, SIGKILL);
+        keeper->was_stuck |= is_stuck(keeper);
+        keeper->was_lost |= keeper->has_peers && quern_peers_are_lost(keeper->pid);
+        if (keeper->was_stuck || keeper->was_lost)
+            kill(keeper->pid, SIGKILL);
     }
 }
 
@@ -264,7 +267,7 @@ static int end_rest(quern_keeper *keeper)
 int quern_keeper_run(quern_keeper *keeper, char *const *command)
 {
     pid_t parent = getpid();
-    keeper->was_stuck = keeper->had_children = false;
+    keeper->was_stuck = keeper->was_lost = keeper->had_children = false;
     keeper->lonely_since = 0;
     keeper->pid = fork();
     if (keeper->pid == 0)

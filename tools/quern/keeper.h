@@ -9,7 +9,7 @@
  *
  * A launcher may also stay for ever: Open MPI's has been seen to lock itself up at its end, with dead children that it never
  * asks about. Children that stay dead for KEEPER_DEAD_SECONDS, or ones that are all gone on a machine where they should be,
- * mean that it is to be killed.
+ * mean that it is to be killed. So it is, if asked for, when another host does not take what it says any more (peers.h).
  *
  * Signals that would end us are passed on to the launcher, USR1 and USR2 too, which it passes on to the ranks. If it does not
  * end within KEEPER_ENDING_SECONDS of one that asks it to, it is killed. One by which a terminal stops what runs (TSTP) stops all that the launcher
@@ -35,7 +35,9 @@ typedef struct quern_keeper {
     pid_t pid;           /* of the command; 0: has ended */
     int outcome;         /* of waitpid() */
     bool is_local;       /* the command's children are to be on this machine */
-    bool was_stuck;      /* it was killed since it did not end */
+    bool has_peers;      /* it talks to other hosts, and ends if one of them is lost */
+    bool was_stuck;      /* it was killed since it did not end, */
+    bool was_lost;       /* or since another host did not answer it */
     int signal_passed;   /* the last one; 0: none */
     double ending_since; /* seconds; 0: nobody asked */
     double lonely_since; /* the command has a child that is dead, or none; 0: neither */

@@ -42,6 +42,7 @@
 #define RANK_COUNT_MAX       (1 << 24)
 #define SIGNALLED            128 /* and the signal: the status of shells and launchers */
 #define STATUS_DAMAGED       74  /* quern_exit_status() of QUERN_ERROR_CORRUPT */
+#define STATUS_HOST_LOST     205 /* of Open MPI's mpirun, too */
 #define STATUS_HUNG          76  /* docs/explanation/faults.md */
 #define STATUS_ANY_FAILURE   255
 #define REMOTE_PAUSE_SECONDS 2  /* ranks elsewhere outlive a launcher by up to one */
@@ -400,6 +401,8 @@ static int run_once(job *all)
 static int status_of(const job *all)
 {
     int outcome = all->keeper.outcome;
+    if (all->keeper.was_lost)
+        return STATUS_HOST_LOST; /* which it would have found out itself, in a quarter of an hour */
     return WIFEXITED(outcome) ? WEXITSTATUS(outcome) : SIGNALLED + WTERMSIG(outcome);
 }
 
@@ -429,7 +432,9 @@ static const char *why_again(job *all, char *text, size_t bytes)
     bool was_killed = WIFSIGNALED(all->keeper.outcome);
     if (!*all->checkpoint || all->keeper.signal_passed != 0)
         return NULL;
-    if (all->keeper.was_stuck)
+    if (all->keeper.was_lost)
+        snprintf(text, bytes, "a host does not take what %s tells it", all->mpirun);
+    else if (all->keeper.was_stuck)
         snprintf(text, bytes, "%s did not end though its processes had", all->mpirun);
     else if (was_killed)
         snprintf(text, bytes, "%s was killed by signal %d (%s)", all->mpirun, status - SIGNALLED,
@@ -467,6 +472,8 @@ static int supervise(job *all)
         if (run_once(all) != 0)
             return 1;
         const char *reason = why_again(all, text, sizeof text);
+        if (!reason && all->keeper.was_lost)
+            say("a host does not take what %s tells it: the job was ended", all->mpirun);
         if (!reason)
             return last_status(all);
         if (restart == all->restart_count_max) {
@@ -578,7 +585,7 @@ static bool needs_all_hosts(const job *all)
     return find_option(all, "--quern-node-local") || getenv("QUERN_NODE_LOCAL");
 }
 
-/* A cut cable is noticed in seconds: else the launcher waits for ever. */
+/* A cut cable is noticed in seconds: else the launcher waits for ever. What was on its way when it was cut: peers.h. */
 static void watch_network(void)
 {
     setenv("OMPI_MCA_oob_tcp_keepalive_time", "3", 0);
@@ -610,6 +617,7 @@ static int run(int argc, char **argv)
     setlocale(LC_CTYPE, "");
     if (quern_keeper_init(&all.keeper, all.is_local) != 0 || choose_directory(&all) != 0 || make_checkpoint(&all) != 0)
         return 1;
+    all.keeper.has_peers = !all.is_local;
     all.lets_live = lets_live(&all);
     make_works(&all);
     int status = supervise(&all);
