@@ -42,6 +42,7 @@
 #define RANK_COUNT_MAX       (1 << 24)
 #define SIGNALLED            128 /* and the signal: the status of shells and launchers */
 #define STATUS_DAMAGED       74  /* quern_exit_status() of QUERN_ERROR_CORRUPT */
+#define STATUS_NOT_LOADED    127 /* of the loader, in a launcher that was killed while it loads; and of a shell */
 #define STATUS_HOST_LOST     205 /* of Open MPI's mpirun, too */
 #define STATUS_HUNG          76  /* docs/explanation/faults.md */
 #define STATUS_ANY_FAILURE   255
@@ -449,7 +450,7 @@ static const char *why_again(job *all, char *text, size_t bytes)
         snprintf(text, bytes, "what ranks had written or sent came back damaged (status %d)", status);
     else if (status == 0 && is_lied_to(all))
         snprintf(text, bytes, "%s says that all is well, but the job did not end", all->mpirun);
-    else if (status != 0 && !all->is_local && has_file(all, "lock"))
+    else if (status != 0 && (!all->is_local || status == STATUS_NOT_LOADED) && has_file(all, "lock"))
         snprintf(text, bytes, "%s ended with status %d, but the job did not end", all->mpirun, status);
     else if (status != 0 && lost_a_host(all))
         snprintf(text, bytes, "%s ended with status %d, and a host does not answer any more", all->mpirun, status);
