@@ -19,7 +19,7 @@ BLOCK_BYTES = 16 << 20
 PACKERS = {  # by name: the tool, how it is called with the file's path, and what it makes
     "BGZF": ("bgzip", "bgzip -k -@ 2 {0}", "{0}.gz"),
     "zstd, frames": ("pzstd", "pzstd -q -p 2 {0}", "{0}.zst"),
-    "zip, 64 members": ("zip", "cd {1} && rm -f {0}.zip && zip -q -r {0}.zip pieces", "{0}.zip"),
+    "zip": ("zip", "cd {1} && rm -f {0}.zip && zip -q -r {0}.zip pieces", "{0}.zip"),
     "gzip, one stream": ("pigz", "pigz -c -p 2 {0} > {1}/one.gz", "{1}/one.gz"),
 }
 
