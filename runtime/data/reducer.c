@@ -35,14 +35,12 @@ static void choose_extreme(qn_reducer *reducer, bool least, quern_type type)
 
 static void choose_sum(qn_reducer *reducer, quern_type type, quern_type *result_out)
 {
+    *result_out = qn_type_of_sums(type);
+    reducer->kind = is_signed(type) ? QN_REDUCER_SUM_I64 : QN_REDUCER_SUM_U64;
     if (qn_type_is_float(type)) {
         reducer->kind = QN_REDUCER_BINNED;
         reducer->finish = QN_FINISH_SUM;
-        *result_out = QUERN_F64;
-        return;
     }
-    reducer->kind = is_signed(type) ? QN_REDUCER_SUM_I64 : QN_REDUCER_SUM_U64;
-    *result_out = is_signed(type) ? QUERN_I64 : QUERN_U64;
 }
 
 static void choose_mean(qn_reducer *reducer, quern_type type)

@@ -60,5 +60,5 @@ bool qn_running_sum_get(const qn_running_sum *sum, quern_type type, uint64_t *wo
     }
     __int128 integer = integer_in(sum);
     *word_out = (uint64_t)integer;
-    return qn_running_sum_type(type) == QUERN_I64 ? integer == (int64_t)integer : integer >> 64 == 0;
+    return qn_type_of_sums(type) == QUERN_I64 ? integer == (int64_t)integer : integer >> 64 == 0;
 }

@@ -30,6 +30,16 @@ static inline bool qn_type_is_word(quern_type type)
     return type == QUERN_I64 || type == QUERN_U64 || type == QUERN_F64;
 }
 
+/* The type of sums of such numbers; QUERN_NONE if it has none. */
+static inline quern_type qn_type_of_sums(quern_type type)
+{
+    if (qn_type_is_float(type))
+        return QUERN_F64;
+    if (!qn_type_is_number(type))
+        return QUERN_NONE;
+    return type == QUERN_I64 || type == QUERN_I32 ? QUERN_I64 : QUERN_U64;
+}
+
 /* Whether its keys or values differ in length. */
 static inline bool qn_type_varies(quern_type type)
 {

@@ -6,7 +6,6 @@
 
 #include "runtime/base/hash.h"
 #include "runtime/data/batch.h"
-#include "runtime/data/running_sum.h"
 
 void qn_graph_init(qn_graph *graph)
 {
@@ -427,7 +426,7 @@ qn_node *qn_graph_add_zip(qn_graph *graph, qn_node *input, const quern_schema *s
 qn_node *qn_graph_add_prefix_sum(qn_graph *graph, qn_node *input, qn_error *error)
 {
     qn_node draft = {.kind = QN_NODE_PREFIX_SUM, .schema = input->schema};
-    draft.schema.value = qn_running_sum_type(input->schema.value);
+    draft.schema.value = qn_type_of_sums(input->schema.value);
     if (draft.schema.value == QUERN_NONE) {
         qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "prefix sum: values must be numbers: map them first");
         return NULL;

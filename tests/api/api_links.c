@@ -383,19 +383,33 @@ static void graphs_of_nothing_and_of_one_vertex(void)
     quern_context_destroy(context);
 }
 
+static void check_ranks(const char *name)
+{
+    double expected[VERTEX_COUNT];
+    quern_context *context = start(UINT64_C(64) << 20);
+    run(context, quern_iterate_links(read_links(context), NULL, &page_rank, NULL));
+    rank_plainly(expected);
+    check_values(expected);
+    say_digest(name);
+    quern_context_destroy(context);
+}
+
 /* All links come to one vertex: their sums are divided among ranks. */
 static void a_hub_is_divided_among_ranks(void)
 {
     link_count = 0;
     for (uint64_t i = 0; i < 120000; i++)
         add_link(i * 7919 % VERTEX_COUNT, i % 2 ? HUB : i % VERTEX_COUNT, 1);
-    double expected[VERTEX_COUNT];
-    quern_context *context = start(UINT64_C(64) << 20);
-    run(context, quern_iterate_links(read_links(context), NULL, &page_rank, NULL));
-    rank_plainly(expected);
-    check_values(expected);
-    say_digest("hub");
-    quern_context_destroy(context);
+    check_ranks("hub");
+}
+
+/* Most links are the same few: copies of one are cut by their number, wherever they lie. */
+static void copies_of_a_link_are_divided_alike(void)
+{
+    link_count = 0;
+    for (uint64_t i = 0; i < 120000; i++)
+        add_link(i % 10 == 0 ? i * 7919 % VERTEX_COUNT : i / 40000 * 3, HUB, 1);
+    check_ranks("copies");
 }
 
 /* ---- failures ---- */
@@ -420,21 +434,6 @@ static int give_another_each_time(const quern_vertices *some, void *user)
     for (size_t i = 0; i < some->count; i++)
         some->value[i] = some->send[i] = ++counter;
     return 0;
-}
-
-/* Most links are the same few: copies of one are cut by their number, wherever they lie. */
-static void copies_of_a_link_are_divided_alike(void)
-{
-    link_count = 0;
-    for (uint64_t i = 0; i < 120000; i++)
-        add_link(i % 10 == 0 ? i * 7919 % VERTEX_COUNT : i / 40000 * 3, HUB, 1);
-    double expected[VERTEX_COUNT];
-    quern_context *context = start(UINT64_C(64) << 20);
-    run(context, quern_iterate_links(read_links(context), NULL, &page_rank, NULL));
-    rank_plainly(expected);
-    check_values(expected);
-    say_digest("copies");
-    quern_context_destroy(context);
 }
 
 static void failures_name_operator_step_and_vertex(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * tests/exec/test_apart.c: a rank whose process of callbacks writes what it must not into the memory that both have: the block fails as damaged,
- * and nothing is written beyond what was made for it. What crashes or hangs: tests/e2e/test_isolation.py.
+ * and nothing is written beyond what was made for it; and one that is slow works on each load once. What crashes or hangs: tests/e2e/test_isolation.py.
  */
 #include <semaphore.h>
 #include <time.h>
@@ -56,22 +56,27 @@ static int write_wildly(const quern_record *in, int *keep_out, void *user)
     _exit(3);
 }
 
-static void check_parts(const part *parts, quern_status expected, const char *text)
+static void open_apart(qn_chain *chain)
 {
-    qn_node node = {.kind = QN_NODE_FILTER, .name = "wild", .schema = kit_plain, .fn.filter = write_wildly};
-    qn_chain *chain = &tested.chain;
     qn_apart_config config = {.chains = &chain,
                               .chain_count = 1,
                               .before_fork = ignore,
                               .after_fork = ignore,
                               .look_around = go_on,
                               .note = note};
+    kit_assert_ok(qn_apart_create(&apart, &config, &kit_error), &kit_error);
+}
+
+static void check_parts(const part *parts, quern_status expected, const char *text)
+{
+    qn_node node = {.kind = QN_NODE_FILTER, .name = "wild", .schema = kit_plain, .fn.filter = write_wildly};
+    qn_chain *chain = &tested.chain;
     uint64_t state = 1, count = 0;
     kit_rows in;
     kit_make_rows(&in, 1, &state);
     kit_open_operators(&tested, &node, 1, kit_count_records, &count);
     chain->record_bytes_max = RECORD_BYTES_MAX;
-    kit_assert_ok(qn_apart_create(&apart, &config, &kit_error), &kit_error);
+    open_apart(chain);
     told = parts;
     ck_assert_int_eq(kit_run_chain(&tested, &in, 0), expected);
     ck_assert_msg(strstr(kit_error.text, text) != NULL, "%s", kit_error.text);
@@ -155,17 +160,11 @@ START_TEST(a_child_that_is_slow_to_look_works_on_each_load_once)
 {
     qn_node node = {.kind = QN_NODE_FILTER, .name = "all", .schema = kit_plain, .fn.filter = keep_all};
     qn_chain *chain = &tested.chain;
-    qn_apart_config config = {.chains = &chain,
-                              .chain_count = 1,
-                              .before_fork = ignore,
-                              .after_fork = ignore,
-                              .look_around = go_on,
-                              .note = note};
     uint64_t state = 1, count = 0, block_count = 0;
     kit_rows in;
     kit_make_rows(&in, 2, &state);
     kit_open_operators(&tested, &node, 1, kit_count_records, &count);
-    kit_assert_ok(qn_apart_create(&apart, &config, &kit_error), &kit_error);
+    open_apart(chain);
     qn_batch batch = kit_make_batch(&in);
     rank_pid = getpid();
     give_loads(chain, &batch, &block_count);

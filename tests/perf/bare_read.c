@@ -11,6 +11,7 @@
 #include "tests/perf/bare.h"
 
 #define PIECE_BYTES ((uint64_t)1 << 20)
+#define TAIL_BYTES  ((uint64_t)4 << 10) /* of the next piece, at a time */
 
 typedef struct piece {
     const char *path;
@@ -68,10 +69,10 @@ static void read_piece(worker *own, const piece *of)
     }
     while (at < stop && at < end) {
         const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
-        if (!newline && have == want) {
-            have += bare_pread(fd, own->room + have, PIECE_BYTES, from + have);
-            end = own->room + have;
-            newline = memchr(at, '\n', (size_t)(end - at));
+        for (size_t more = 1; !newline && more > 0 && have + TAIL_BYTES <= 2 * PIECE_BYTES; have += more) {
+            more = bare_pread(fd, own->room + have, TAIL_BYTES, from + have);
+            newline = memchr(end, '\n', more);
+            end += more;
         }
         newline = newline ? newline : end;
         own->lines++;

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#define PEERS_RESENT_MAX 6 /* more often, and a peer is taken for lost: 12 to 25 seconds without an answer */
+#define PEERS_RESENT_MAX 6 /* more often, and a peer is taken for lost: after about 25 seconds without an answer */
 
 /* Whether a connection of this process's own has sent the same again more often than that. */
 bool quern_peers_are_lost(pid_t pid);
