@@ -112,7 +112,7 @@ def what_is_left_of_jobs_that_were_killed_goes(t):
     out = t.path("place", "out")
     os.mkdir(t.path("place"))
     t.supervisor = [t.options.quern, "run", "--mpirun", t.options.mpirun]
-    job = t.start(2, "-o", out, words)
+    job = t.start(2, "-o", out, *[words] * 50)  # so that it does not end by itself
     lock = os.path.join(out, ".quern-lock")
     t.check(wait_until(lambda: os.path.exists(lock) and os.path.getsize(lock) > 0, 20), "the job does not begin")
     names = ("OMPI_MCA_orte_tmpdir_base", "OMPI_MCA_btl_vader_backing_directory")
@@ -121,6 +121,7 @@ def what_is_left_of_jobs_that_were_killed_goes(t):
     run = clean(t, t.path("place"), t.tmp)
     t.check(run.stdout.count(b"left ") == 2 and b"removed" not in run.stdout, "of a living job", run)
     job.kill()
+    t.check(os.path.exists(lock), "the job has ended before it was killed", job)
     for work in works:
         os.utime(work, (time.time() - HOUR,) * 2)
     check_places(t, [out], [], t.path("place"))
