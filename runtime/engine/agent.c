@@ -121,8 +121,10 @@ static quern_status take_order(qn_agent *agent, qn_reader *message, uint32_t len
         return QUERN_OK;
     }
     if (!has_room) {
-        qn_error failure = {QUERN_ERROR_INTERNAL, "the rank has too many tasks in hand"};
-        qn_agent_return(agent, task, &task->order.resume, &failure);
+        const qn_task_order *order = &task->order;
+        const qn_loan_return back = {
+            .number = order->task, .attempt = order->attempt, .is_undone = true, .resume = order->resume};
+        qn_agent_return(agent, task, &back);
         return QUERN_OK;
     }
     task->bytes = split_bytes;
@@ -225,18 +227,15 @@ static void put_outcome(qn_buffer *message, const qn_task_outcome *outcome, cons
 
 static quern_status take_back(qn_agent *agent, qn_reader *message)
 {
-    qn_task_outcome outcome;
-    qn_error failure = {0};
-    size_t text_bytes = 0;
-    const void *fields = qn_reader_take(message, sizeof outcome);
-    quern_status status = (quern_status)qn_reader_u32(message);
-    const char *text = qn_reader_span(message, &text_bytes);
-    if (!fields || message->failed)
+    qn_loan_return back = {0};
+    const void *fields = qn_reader_take(message, sizeof back);
+    if (fields)
+        memcpy(&back, fields, sizeof back);
+    back.given = qn_reader_span(message, &back.given_bytes);
+    if (message->failed)
         return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a message about a piece is too short");
-    memcpy(&outcome, fields, sizeof outcome);
-    if (status != QUERN_OK)
-        qn_error_set(&failure, status, 0, "%.*s", (int)text_bytes, text);
-    qn_loans_take_back(&agent->loans, &outcome, &failure);
+    if (!qn_loans_take_back(&agent->loans, &back))
+        return qn_error_set(&agent->error, QUERN_ERROR_NO_MEMORY, 0, "no memory for the records of a piece");
     return QUERN_OK;
 }
 
@@ -520,11 +519,11 @@ void qn_agent_lend(qn_agent *agent, qn_loan *loan)
     send_to_rank(agent, agent->loans.helpers[loan->helper]);
 }
 
-void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_resume *resume, const qn_error *failure)
+void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_loan_return *back)
 {
-    qn_task_outcome outcome = {.task = task->order.task, .attempt = task->order.attempt, .resume = *resume};
     qn_message_begin(&agent->message, QN_MESSAGE_RETURNED, agent->stage);
-    put_outcome(&agent->message, &outcome, failure);
+    qn_buffer_append(&agent->message, back, sizeof *back);
+    qn_buffer_append_span(&agent->message, back->given, back->given_bytes);
     send_to_rank(agent, task->lender);
 }
 

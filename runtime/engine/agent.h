@@ -116,8 +116,8 @@ void qn_agent_report_failed(qn_agent *agent, const qn_task *task, const qn_resum
                             const qn_error *failure);
 /* Sends a free loan, filled in, to its helper. */
 void qn_agent_lend(qn_agent *agent, qn_loan *loan);
-/* Gives a piece back to its lender: done (failure->status QUERN_OK), or from where on it is not. */
-void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_resume *resume, const qn_error *failure);
+/* Gives a piece back to its lender. */
+void qn_agent_return(qn_agent *agent, const qn_task *task, const qn_loan_return *back);
 /* The master wanted it back, or it cannot be taken: whoever gets it next goes on there. */
 void qn_agent_give_back(qn_agent *agent, const qn_task *task, const qn_resume *resume);
 /* Whether the master wants this one back, which is being worked on. */

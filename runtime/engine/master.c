@@ -56,12 +56,12 @@ static quern_status take_up(qn_master *master, qn_task_state *begun, qn_error *e
     return status == QUERN_OK && !master->resumes ? no_memory(master, error) : status;
 }
 
-/* Records of a second attempt wait until it takes over. Those of callbacks in another process do not, nor do bad ones, and helpers have work. */
+/* Records of a second attempt wait until it takes over. Those of callbacks in another process do not, nor do bad ones. Where pieces of packed files
+ * are lent (lend_run.c), ranks that have nothing to do help. */
 static bool may_second(const qn_master *master, const qn_master_config *config)
 {
-    bool holds_back =
-        !config->settings->isolate && !master->tasks.has_packed && qn_bad_legs(config->settings, config->stage) == 0;
-    return config->makes_parts || holds_back;
+    bool passes_bad = qn_bad_legs(config->settings, config->stage) != 0, has_packed = master->tasks.has_packed;
+    return config->makes_parts ? passes_bad || !has_packed : !passes_bad && !has_packed && !config->settings->isolate;
 }
 
 /* Check mode compares what attempts do. */

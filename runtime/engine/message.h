@@ -18,7 +18,7 @@ typedef enum qn_message_kind {
     QN_MESSAGE_FAILED,     /* rank → master: qn_task_outcome, status, text */
     QN_MESSAGE_HELPER,     /* master → rank: u32 rank that helps it (loans.h) */
     QN_MESSAGE_LENT,       /* rank → rank: qn_task_order, span: the piece; its task is the number of the loan */
-    QN_MESSAGE_RETURNED,   /* rank → rank: as FAILED; with QUERN_OK it is done */
+    QN_MESSAGE_RETURNED,   /* rank → rank: qn_loan_return; span: what it gave (loans.h) */
     QN_MESSAGE_WANT_ROUND, /* rank → master: u64 number */
     QN_MESSAGE_ROUND,      /* master → all: u64 number */
     QN_MESSAGE_IDLE,       /* rank → master: has emitted all that it ever will in this stage */

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/engine/kept_back.h"
 #include "runtime/engine/task_step.h"
-#include "runtime/exec/record_log.h"
 
 #define BORDER_COUNT_MAX 65536
 
@@ -26,30 +26,14 @@ typedef struct second {
     bool makes_part, has_part, more;
     qn_task_begun begun;
     uint64_t skip;
-    qn_chain_end_fn end; /* of the chain, while records are kept back */
-    void *end_user;
-    qn_record_log log;
+    qn_kept_back kept;
     border *borders; /* [border_count] */
     size_t border_count, border_capacity;
-    uint64_t *tallies; /* of each border: the chain's, and records of the source */
+    uint64_t *tallies; /* of the leg, at each border */
     size_t tally_count;
 } second;
 
-static quern_status keep_back(void *user, const qn_batch *batch, qn_error *error)
-{
-    second *self = user;
-    if (qn_record_log_add(&self->log, batch))
-        return QUERN_OK;
-    return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no room to keep back more records");
-}
-
 /* ---- borders ---- */
-
-static void tally(const second *self, uint64_t *tally_out)
-{
-    qn_chain_tally(self->chain, tally_out);
-    tally_out[self->tally_count - 1] = self->run->source_records[self->task.order.leg];
-}
 
 static bool grow_borders(second *self)
 {
@@ -83,27 +67,20 @@ static bool put_border(second *self)
     here->next_place = is_first ? self->task.order.resume.place : *qn_source_next_place(self->source);
     here->block_place = here->next_place;
     here->skip = self->skip;
-    here->record = self->log.count;
-    tally(self, tally_at(self, self->border_count++));
+    here->record = self->kept.log.count;
+    qn_leg_tally(self->run, self->task.order.leg, tally_at(self, self->border_count++));
     return true;
 }
 
-/* What was counted between a border and the present does not count. */
-static void take_back(second *self, size_t from, const uint64_t *to)
-{
-    uint32_t leg = self->task.order.leg;
-    const uint64_t *before = tally_at(self, from);
-    qn_chain_take_back(self->chain, before, to);
-    self->run->source_records[leg] -= to[self->tally_count - 1] - before[self->tally_count - 1];
-}
-
+/* What was counted since a border does not count. */
 static void take_back_behind(second *self, size_t from)
 {
+    uint32_t leg = self->task.order.leg;
     uint64_t *now = tally_at(self, self->border_capacity); /* there is room for one more */
     if (from >= self->border_count)
         return;
-    tally(self, now);
-    take_back(self, from, now);
+    qn_leg_tally(self->run, leg, now);
+    qn_leg_take_back(self->run, leg, tally_at(self, from), now);
 }
 
 /* Of the block that failed nothing stays; the border before it is where to go on. */
@@ -112,7 +89,7 @@ static qn_resume cut_block(second *self)
     border *last = &self->borders[self->border_count - 1];
     qn_resume resume = {.place = last->next_place, .skip = last->skip};
     take_back_behind(self, self->border_count - 1);
-    qn_record_log_cut(&self->log, last->record);
+    qn_record_log_cut(&self->kept.log, last->record);
     self->border_count--;
     return resume;
 }
@@ -182,12 +159,8 @@ static quern_status begin(second *self, qn_error *failure)
         self->has_part = qn_stage_begin_part(self->run, leg, self->task.order.place, true, failure) == QUERN_OK;
         return failure->status;
     }
-    self->log.bytes_max = qn_settings_held_bytes_max(&self->run->engine->settings);
-    self->tally_count = qn_chain_tally_count(self->chain) + 1;
-    self->end = self->chain->end;
-    self->end_user = self->chain->end_user;
-    self->chain->end = keep_back;
-    self->chain->end_user = self;
+    self->tally_count = qn_leg_tally_count(self->run, leg);
+    qn_kept_back_begin(&self->kept, self->run, leg, qn_settings_held_bytes_max(&self->run->engine->settings));
     return QUERN_OK;
 }
 
@@ -201,18 +174,6 @@ static size_t find_border(const second *self, const qn_resume *left)
            !qn_task_is_same_place(&self->borders[at].block_place, &left->place))
         at++;
     return at < self->border_count && left->skip >= self->borders[at].skip ? at : self->border_count;
-}
-
-/* Outside of the gate, as ends of chains are called. */
-static quern_status deliver(second *self, size_t from, qn_error *failure)
-{
-    qn_batch batch;
-    quern_status status = QUERN_OK;
-    qn_agent_leave(&self->run->agent);
-    for (size_t count; status == QUERN_OK && (count = qn_record_log_give(&self->log, from, &batch)) > 0; from += count)
-        status = self->end(self->end_user, &batch, failure);
-    qn_agent_enter(&self->run->agent);
-    return status;
 }
 
 /* What it has from the border on counts; it goes on behind that. Else it goes on from where the other left. */
@@ -229,8 +190,9 @@ static quern_status take_over_records(second *self, const qn_task_order *order, 
     uint64_t dropped = order->resume.skip - self->borders[at].skip;
     self->task.order.resume = behind;
     self->chain->end_records -= dropped;
-    take_back(self, 0, tally_at(self, at));
-    return deliver(self, self->borders[at].record + (size_t)dropped, failure);
+    qn_leg_take_back(self->run, order->leg, tally_at(self, 0), tally_at(self, at));
+    return qn_kept_back_deliver(self->run, order->leg, &self->kept.log, self->borders[at].record + (size_t)dropped,
+                                failure);
 }
 
 static quern_status take_over_part(second *self, const qn_task_order *order, qn_error *failure)
@@ -277,7 +239,7 @@ static void wait_for_word(second *self)
 
 static void fini(second *self)
 {
-    qn_record_log_fini(&self->log);
+    qn_kept_back_fini(&self->kept);
     free(self->borders);
     free(self->tallies);
 }
@@ -303,10 +265,8 @@ void qn_second_run(qn_stage_run *run, qn_source *source, const qn_task *task)
         work(self);
     if (self->makes_part && had_part && !self->has_part)
         drop_part(self);
-    if (!self->makes_part) {
-        self->chain->end = self->end;
-        self->chain->end_user = self->end_user;
-    }
+    if (!self->makes_part)
+        qn_kept_back_end(&self->kept);
     run->is_second = false;
     wait_for_word(self);
     if (!run->agent.aborted && qn_agent_look_at_second(&run->agent, &self->task) == QN_SECOND_TAKES_OVER)

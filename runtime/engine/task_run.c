@@ -8,17 +8,13 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/timeline.h"
 #include "runtime/engine/isolation.h"
+#include "runtime/engine/lend_run.h"
 #include "runtime/engine/second_run.h"
 #include "runtime/engine/stage_parts.h"
 #include "runtime/engine/task_step.h"
 #include "runtime/exec/apart.h"
 #include "runtime/exec/hold.h"
 #include "runtime/exec/stretch.h"
-
-#define PIECE_BYTES_MAX ((size_t)1 << 20)
-#define PIECE_BYTES_MIN ((size_t)64 << 10)
-#define PIECE_PART      512  /* of a rank's memory is a piece */
-#define SHARES          1024 /* into which a packed file is divided to foresee how much comes */
 
 /* The reader of the leg whose task came last: one buffer at a time. */
 typedef struct open_source {
@@ -84,9 +80,7 @@ static qn_resume drop_stretch(qn_stage_run *run, uint32_t leg, const qn_source *
     return (qn_resume){.place = run->tasks->stretch_place, .left_bytes = qn_source_task_bytes(source)};
 }
 
-/* An attempt failed: can it be tried elsewhere, and from where on? */
-static void give_up_attempt(qn_stage_run *run, const qn_task *task, const qn_source *source, uint64_t skip,
-                            qn_error *failure)
+void qn_task_give_up(qn_stage_run *run, const qn_task *task, const qn_source *source, uint64_t skip, qn_error *failure)
 {
     qn_chain *chain = &run->chains[task->order.leg];
     bool retryable = chain->callback_failed || failure->status == QUERN_ERROR_INPUT;
@@ -412,8 +406,7 @@ static void leave_task(qn_stage_run *run, const qn_source *source, const qn_task
     qn_agent_give_back(&run->agent, task, &resume);
 }
 
-/* This rank goes on with it behind what it worked on; if the job dies before, somebody else does. */
-static void park_task(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip)
+void qn_task_park(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip)
 {
     qn_resume resume = qn_task_next(source, skip);
     run->tasks->is_parked = true;
@@ -434,8 +427,8 @@ static void end_task(qn_stage_run *run, const qn_source *source, const qn_task *
     qn_agent_report_done(&run->agent, task, part, bad_count, last_bad);
 }
 
-/* A second attempt that took over is there already. */
-static quern_status begin_attempt(qn_stage_run *run, const qn_task *task, const qn_task_begun *begun, qn_error *failure)
+quern_status qn_task_begin_attempt(qn_stage_run *run, const qn_task *task, const qn_task_begun *begun,
+                                   qn_error *failure)
 {
     uint32_t leg = task->order.leg;
     if (run->into)
@@ -446,7 +439,7 @@ static quern_status begin_attempt(qn_stage_run *run, const qn_task *task, const 
     return qn_stage_begin_part(run, leg, task->order.place, false, failure);
 }
 
-static quern_status end_attempt(qn_stage_run *run, const qn_source *source, const qn_task *task, qn_error *failure)
+quern_status qn_task_end_attempt(qn_stage_run *run, const qn_source *source, const qn_task *task, qn_error *failure)
 {
     quern_status status = qn_bad_log_settle(&run->bad[task->order.leg], failure);
     if (status == QUERN_OK)
@@ -469,7 +462,7 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task, 
     uint64_t skip = is_open ? run->tasks->skip : 0;
     uint64_t source_records = begun && begun->has_part ? begun->source_records : run->source_records[leg];
     bool leaves = false, is_through = begun && begun->is_through;
-    quern_status status = begin_attempt(run, task, begun, &failure);
+    quern_status status = qn_task_begin_attempt(run, task, begun, &failure);
     run->figures.attempts += is_through;
     if (status == QUERN_OK && !is_through)
         status = run_blocks(run, source, &task->order, task->message, task->bytes, is_open, &skip, &leaves, &failure);
@@ -478,14 +471,14 @@ static void run_task(qn_stage_run *run, qn_source *source, const qn_task *task, 
     if (status == QUERN_OK && leaves && qn_agent_is_asked(&run->agent, &task->order))
         leave_task(run, source, task, skip, source_records);
     else if (status == QUERN_OK && leaves)
-        park_task(run, source, task, skip);
+        qn_task_park(run, source, task, skip);
     else if (status == QUERN_OK)
-        status = end_attempt(run, source, task, &failure);
+        status = qn_task_end_attempt(run, source, task, &failure);
     if (status == QUERN_OK)
         return;
     if (is_made_again_whole(run, leg))
         run->source_records[leg] = source_records; /* they will all be read again */
-    give_up_attempt(run, task, source, skip, &failure);
+    qn_task_give_up(run, task, source, skip, &failure);
 }
 
 void qn_task_run(qn_stage_run *run, qn_source *source, const qn_task *task, const qn_task_begun *begun)
@@ -493,11 +486,16 @@ void qn_task_run(qn_stage_run *run, qn_source *source, const qn_task *task, cons
     run_task(run, source, task, begun, false);
 }
 
-/* ---- lending: loans.h */
+/* ---- pieces of packed files: lend_run.h */
 
-/* What is left of a failed attempt of a piece. False: it cannot be tried again, and the rank is broken. */
-static bool leave_piece(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip,
-                        qn_resume *resume_out, qn_error *failure)
+quern_status qn_task_run_piece(qn_stage_run *run, qn_source *source, const qn_task *task, uint64_t *skip_out,
+                               qn_error *failure)
+{
+    return run_blocks(run, source, &task->order, task->message, task->bytes, false, skip_out, NULL, failure);
+}
+
+bool qn_task_leave_piece(qn_stage_run *run, const qn_source *source, const qn_task *task, uint64_t skip,
+                         qn_resume *resume_out, qn_error *failure)
 {
     const qn_chain *chain = &run->chains[task->order.leg];
     run->figures.attempts_failed++;
@@ -505,143 +503,16 @@ static bool leave_piece(qn_stage_run *run, const qn_source *source, const qn_tas
         say_ended(run, &task->order, failure);
     *resume_out =
         (qn_resume){.place = *qn_source_block_place(source), .skip = chain->delivered > skip ? chain->delivered : skip};
-    if (chain->callback_failed && !is_last_attempt(run, &task->order))
+    if (chain->callback_failed && !is_last_attempt(run, &task->order)) {
+        qn_stage_log_attempt(run, "a piece of a packed file", task->order.attempt, failure->text);
         return true;
+    }
     name_task(task, failure);
     qn_agent_break(&run->agent, failure);
     return false;
 }
 
-/* A piece of another rank's. */
-static void run_lent(qn_stage_run *run, qn_source *source, const qn_task *task)
-{
-    qn_error failure = {0};
-    qn_resume resume = {0};
-    uint64_t skip = 0;
-    quern_status status =
-        run_blocks(run, source, &task->order, task->message, task->bytes, false, &skip, NULL, &failure);
-    if (run->agent.aborted || (status != QUERN_OK && !leave_piece(run, source, task, skip, &resume, &failure)))
-        return;
-    qn_agent_return(&run->agent, task, &resume, &failure);
-}
-
-/* A piece of this rank's own, until it passes. False: it did not. */
-static bool run_own(qn_stage_run *run, qn_source *source, const qn_task_order *order, const qn_buffer *piece)
-{
-    qn_task task = {.order = *order};
-    for (;; task.order.attempt++) {
-        qn_error failure = {0};
-        uint64_t skip = 0;
-        quern_status status =
-            run_blocks(run, source, &task.order, piece->data, piece->bytes, false, &skip, NULL, &failure);
-        if (run->agent.aborted || status == QUERN_OK)
-            return status == QUERN_OK;
-        if (!leave_piece(run, source, &task, skip, &task.order.resume, &failure))
-            return false;
-    }
-}
-
-/* Works on what came back, then waits until there are no loans. */
-static void settle_loans(qn_stage_run *run, qn_source *worker, bool all)
-{
-    qn_loans *loans = &run->agent.loans;
-    qn_backoff backoff = {0};
-    while (!run->agent.aborted && loans->out_count > 0) {
-        qn_loan *loan = qn_loans_find_failed(loans);
-        if (!loan && !all)
-            return;
-        if (!loan)
-            qn_stage_run_wait(run, &backoff, QN_TIMELINE_IDLE);
-        else if (run_own(run, worker, &loan->order, &loan->piece))
-            qn_loans_settle(loans, loan);
-    }
-}
-
-/* Fewer bytes where memory is little: all loans together are a small part of it. */
-static size_t piece_bytes(const qn_stage_run *run)
-{
-    uint64_t bytes = run->engine->settings.rank_memory_bytes / PIECE_PART;
-    return bytes < PIECE_BYTES_MIN ? PIECE_BYTES_MIN : bytes > PIECE_BYTES_MAX ? PIECE_BYTES_MAX : (size_t)bytes;
-}
-
-/* To a helper with a free hand; without one it is worked on here. */
-static void pass_piece(qn_stage_run *run, qn_source *worker, const qn_task *task, const qn_piece *piece, qn_buffer *own)
-{
-    qn_loans *loans = &run->agent.loans;
-    qn_loan *loan = qn_loans_find_free(loans);
-    qn_buffer *bytes = loan ? &loan->piece : own;
-    qn_task_order order = task->order;
-    order.attempt = 1;
-    order.task = loan ? qn_loans_number(loans, loan) : 0;
-    order.resume = (qn_resume){.place = qn_piece_place(piece)};
-    bytes->bytes = 0;
-    qn_piece_encode(piece, bytes);
-    if (bytes->failed) {
-        qn_error failure = {QUERN_ERROR_NO_MEMORY, "no memory for a piece of a packed file"};
-        qn_agent_break(&run->agent, &failure);
-    } else if (loan) {
-        loan->order = order;
-        qn_agent_lend(&run->agent, loan);
-    } else {
-        run_own(run, worker, &order, own);
-    }
-}
-
-/* A packed file: this rank unpacks it, and whoever has nothing to do works on the pieces. */
-static void lend_task(qn_stage_run *run, qn_source *source, qn_source *worker, const qn_task *task, bool is_open)
-{
-    qn_error failure = {0};
-    qn_buffer own = {0};
-    qn_piece piece = {0};
-    bool more = true, has_begun = false;
-    quern_status status = QUERN_OK;
-    if (!is_open)
-        status = open_task(run, source, &task->order, task->message, task->bytes, &failure);
-    run->figures.attempts += !is_open;
-    while (status == QUERN_OK && more && !run->agent.aborted && !(run->agent.pausing && has_begun)) {
-        qn_agent_leave(&run->agent);
-        status = qn_source_next_piece(source, piece_bytes(run), &piece, &failure);
-        more = status == QUERN_OK && (piece.bytes > 0 || source->bad.count > 0);
-        if (status == QUERN_OK)
-            status = qn_bad_log_take(&run->bad[task->order.leg], &source->bad, false, &failure);
-        qn_agent_enter(&run->agent);
-        qn_agent_progress(&run->agent);
-        qn_result_foresee(run->into, (uint64_t)((task->order.task + piece.share) * SHARES),
-                          (uint64_t)task->order.task_count * SHARES);
-        has_begun = true;
-        if (status == QUERN_OK && piece.bytes > 0 && !run->agent.aborted)
-            pass_piece(run, worker, task, &piece, &own);
-        settle_loans(run, worker, false);
-    }
-    settle_loans(run, worker, true);
-    qn_buffer_fini(&own);
-    if (run->agent.aborted)
-        return;
-    qn_loans_dismiss(&run->agent.loans);
-    if (status == QUERN_OK && more) {
-        park_task(run, source, task, 0);
-        return;
-    }
-    if (status == QUERN_OK) {
-        end_task(run, source, task, NULL);
-        return;
-    }
-    run->chains[task->order.leg].delivered = 0; /* of the piece that could not be read */
-    run->chains[task->order.leg].callback_failed = false;
-    give_up_attempt(run, task, source, 0, &failure);
-}
-
-/* Whether a task is one to be lent, in a stage where records may be worked on anywhere. Where records end that are bad only the one reader of a
- * content knows, but of text and of records of one length. */
-static bool is_to_be_lent(const qn_stage_run *run, const qn_task *task)
-{
-    qn_node_kind kind = qn_leg_source(run->stage, task->order.leg)->kind;
-    bool passes_bad = qn_bad_limit_passes(qn_stage_bad_limit(run, task->order.leg));
-    bool has_pieces = kind == QN_NODE_TEXT || kind == QN_NODE_FIXED || (kind != QN_NODE_HDF5 && !passes_bad);
-    /* A stretch of each piece would be a stretch of a megabyte. */
-    has_pieces &= !run->chains[task->order.leg].has_stretches;
-    return run->into && run->engine->comm->size > 1 && has_pieces && qn_split_is_packed(task->message, task->bytes);
-}
+/* ---- the tasks of a rank */
 
 static qn_source_format format_of(const qn_node *node)
 {
@@ -701,13 +572,13 @@ static void run_one(qn_stage_run *run, const qn_task *task, bool is_open)
     if (open_reader(run, keeps_source ? worker : from, task->order.leg) != QUERN_OK)
         qn_agent_break(&run->agent, &run->agent.error);
     else if (task->lender != QN_AGENT_MASTERS)
-        run_lent(run, keeps_source ? &worker->reader : &from->reader, task);
+        qn_lending_help(run, keeps_source ? &worker->reader : &from->reader, task);
     else if (task->second > 0 && !is_open)
         qn_second_run(run, &from->reader, task);
-    else if (!is_to_be_lent(run, task))
+    else if (!qn_lending_applies(run, task))
         run_task(run, &from->reader, task, NULL, is_open);
     else if (open_reader(run, worker, task->order.leg) == QUERN_OK)
-        lend_task(run, &from->reader, &worker->reader, task, is_open);
+        qn_lending_run(run, &from->reader, &worker->reader, task, is_open);
     else
         qn_agent_break(&run->agent, &run->agent.error);
     close_reader(worker);

@@ -22,11 +22,14 @@ static size_t whole_words(size_t bytes)
     return (bytes + WORD_BYTES - 1) & ~(size_t)(WORD_BYTES - 1);
 }
 
+static bool fits(const qn_record_log *log, uint64_t bytes, size_t count)
+{
+    return log->used_bytes + bytes + QN_SLACK_BYTES + (log->count + count) * sizeof *log->records <= log->bytes_max;
+}
+
 static bool make_room(qn_record_log *log, uint64_t bytes, size_t count)
 {
     uint64_t needed = log->used_bytes + bytes + QN_SLACK_BYTES;
-    if (needed + (log->count + count) * sizeof *log->records > log->bytes_max)
-        return false;
     if (needed > log->capacity_bytes) {
         size_t capacity = log->capacity_bytes ? log->capacity_bytes : BYTES_FIRST;
         while (capacity < needed)
@@ -48,15 +51,20 @@ static bool make_room(qn_record_log *log, uint64_t bytes, size_t count)
     return true;
 }
 
-/* Keys and values stand as emitted ones do: at words, values filled up with zeros. */
+/* At a word, filled up with zeros. */
+static size_t put_field(qn_record_log *log, size_t at, quern_span field)
+{
+    size_t end = at + whole_words(field.bytes);
+    if (field.bytes > 0) {
+        memset(log->bytes + end - WORD_BYTES, 0, WORD_BYTES);
+        memcpy(log->bytes + at, field.data, field.bytes);
+    }
+    return end;
+}
+
 static void add_record(qn_record_log *log, quern_record record, uint32_t origin)
 {
-    size_t value_at = log->used_bytes + whole_words(record.key.bytes), end = value_at + whole_words(record.value.bytes);
-    memcpy(log->bytes + log->used_bytes, record.key.data, record.key.bytes);
-    if (record.value.bytes > 0) {
-        memset(log->bytes + end - WORD_BYTES, 0, WORD_BYTES);
-        memcpy(log->bytes + value_at, record.value.data, record.value.bytes);
-    }
+    size_t end = put_field(log, put_field(log, log->used_bytes, record.key), record.value);
     log->records[log->count++] =
         (qn_logged_record){log->used_bytes, (uint32_t)record.key.bytes, (uint32_t)record.value.bytes, origin};
     log->used_bytes = end;
@@ -65,7 +73,8 @@ static void add_record(qn_record_log *log, quern_record record, uint32_t origin)
 bool qn_record_log_add(qn_record_log *log, const qn_batch *batch)
 {
     size_t count = batch->block.count;
-    if (!make_room(log, qn_batch_bytes(batch) + 2 * count * WORD_BYTES, count))
+    uint64_t bytes = qn_batch_bytes(batch) + 2 * count * WORD_BYTES;
+    if (!fits(log, bytes, count) || !make_room(log, bytes, count))
         return false;
     log->has_values = batch->block.value != NULL;
     for (size_t i = 0; i < count; i++)
@@ -99,4 +108,41 @@ size_t qn_record_log_give(qn_record_log *log, size_t from, qn_batch *batch_out)
         batch_out->block.value_bytes = room->value_bytes;
     }
     return count;
+}
+
+void qn_record_log_encode(const qn_record_log *log, qn_buffer *into)
+{
+    qn_buffer_append_u64(into, log->count);
+    qn_buffer_append_u32(into, log->has_values);
+    for (size_t i = 0; i < log->count; i++) {
+        const uint32_t lengths[] = {log->records[i].key_bytes, log->records[i].value_bytes};
+        qn_buffer_append(into, lengths, sizeof lengths);
+    }
+    qn_buffer_append_span(into, log->bytes, log->used_bytes);
+}
+
+bool qn_record_log_decode(qn_record_log *log, qn_reader *from)
+{
+    uint64_t count = qn_reader_u64(from), all_bytes = 0;
+    size_t bytes = 0;
+    log->count = log->used_bytes = 0;
+    log->has_values = qn_reader_u32(from);
+    const uint8_t *lengths = count <= from->left_bytes ? qn_reader_take(from, count * 2 * sizeof(uint32_t)) : NULL;
+    const void *fields = qn_reader_span(from, &bytes);
+    if (from->failed || !lengths || !make_room(log, bytes, count))
+        return false;
+    for (size_t i = 0; i < count; i++, lengths += 2 * sizeof(uint32_t)) {
+        qn_logged_record *record = &log->records[i];
+        *record = (qn_logged_record){.at = all_bytes};
+        memcpy(&record->key_bytes, lengths, sizeof record->key_bytes);
+        memcpy(&record->value_bytes, lengths + sizeof record->key_bytes, sizeof record->value_bytes);
+        all_bytes += whole_words(record->key_bytes) + whole_words(record->value_bytes);
+    }
+    if (all_bytes != bytes)
+        return false;
+    if (bytes > 0)
+        memcpy(log->bytes, fields, bytes);
+    log->count = count;
+    log->used_bytes = bytes;
+    return true;
 }

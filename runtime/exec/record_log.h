@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "runtime/base/buffer.h"
 #include "runtime/data/batch.h"
 
 typedef struct qn_logged_record {
@@ -39,5 +40,10 @@ bool qn_record_log_add(qn_record_log *log, const qn_batch *batch);
 void qn_record_log_cut(qn_record_log *log, size_t count);
 /* Some of the records from `from` on, until the next call: how many; 0 at the end. */
 size_t qn_record_log_give(qn_record_log *log, size_t from, qn_batch *batch_out);
+
+/* All records as a message of another rank has them: without the numbers of where they came from. Look at buffer->failed. */
+void qn_record_log_encode(const qn_record_log *log, qn_buffer *into);
+/* In place of what was in the log, whatever its bound. False: it is cut off, or there is no memory. */
+bool qn_record_log_decode(qn_record_log *log, qn_reader *from);
 
 #endif

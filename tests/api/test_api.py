@@ -69,6 +69,7 @@ PLANS = {
     "api_check": Plan(ranks(None, 1, 2, 3), 60, False),
     "api_check_groups": Plan(ranks(None, 2, 3, 7), 60, False),
     "api_links": Plan(ranks(None, 2, 3, 4, 7), 120, True),
+    "api_lending": Plan(ranks(None, 2, 3, 7), 120, True),
     "api_load": Plan(ranks(2, 7), 200, False),
 }
 # Programs whose callbacks keep what callbacks promise: (ranks, cases) of launches with the option check, which changes no byte.
@@ -87,6 +88,7 @@ CHECKED = {
     "api_pairs": (2, ("every_pair_comes_once_however_files_are_packed",)),
     "api_places": (3, ()),
     "api_retry": (3, ()),
+    "api_lending": (3, ("what_is_written_has_the_order_of_the_input", "records_are_numbered_in_the_order_of_the_input")),
     "api_broadcast_join": (2, ("keys_of_bytes_of_any_length", "keys_that_are_numbers")),
     "api_aggregate": (3, ("values_of_any_length_become_accumulators_of_one",
                           "accumulators_that_do_not_fit_the_memory_are_spilled_and_merged",

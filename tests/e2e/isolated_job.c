@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause. Counts lines, and misbehaves at the line "crash": isolated_job [once-]HOW SHAPE DIR PATH.
  *
  * HOW: a signal's name in small letters, exit, loop, fail or none. once-: only the first who comes there, of all ranks and attempts. SHAPE: what the callback
- * is. Rank 0 prints how often it was called for a record that went through. */
+ * is; written and written-many: as filter and many, but the lines are not counted. Rank 0 prints how often it was called for a record that went through. */
 #include <fcntl.h>
 #include <quern/quern.h>
 #include <signal.h>
@@ -141,7 +141,7 @@ static quern_dataset *build(quern_context *context, const char *shape, const cha
     if (strcmp(shape, "memory") == 0)
         return read_numbers(context);
     quern_dataset *lines = quern_read_text(context, &path, 1, NULL);
-    if (strcmp(shape, "filter") == 0)
+    if (strcmp(shape, "filter") == 0 || strcmp(shape, "written") == 0)
         return quern_filter(lines, filter, NULL);
     if (strcmp(shape, "result") == 0)
         return quern_filter(quern_count_by_key(lines), filter, NULL);
@@ -149,7 +149,7 @@ static quern_dataset *build(quern_context *context, const char *shape, const cha
         return quern_filter_block(lines, filter_block, NULL);
     if (strcmp(shape, "map") == 0)
         return quern_map(lines, lines_schema, map, NULL);
-    if (strcmp(shape, "many") == 0)
+    if (strcmp(shape, "many") == 0 || strcmp(shape, "written-many") == 0)
         return quern_flat_map(lines, lines_schema, many, NULL);
     if (strcmp(shape, "longer") == 0)
         return quern_filter(quern_flat_map(lines, lines_schema, longer, NULL), filter, NULL);
@@ -167,9 +167,9 @@ int main(int argc, char **argv)
     how = argv[1];
     counter = quern_counter_create(context, "calls");
     quern_broadcast(context, " seen", 5, &suffix);
-    int of_result = strcmp(argv[2], "result") == 0;
+    int is_written = strcmp(argv[2], "result") == 0 || strncmp(argv[2], "written", 7) == 0;
     quern_dataset *looked_at = quern_name(build(context, argv[2], argv[4]), "look closely");
-    quern_write_text(of_result ? looked_at : quern_count_by_key(looked_at), argv[3]);
+    quern_write_text(is_written ? looked_at : quern_count_by_key(looked_at), argv[3]);
     status = quern_run(context);
     if (status != QUERN_OK && quern_context_rank(context) == 0)
         fprintf(stderr, "%s\n", quern_context_error_text(context));

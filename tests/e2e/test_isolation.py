@@ -4,6 +4,7 @@
 
 The program is isolated_job.c. --wordcount names it (the word is the harness's).
 """
+import gzip
 import json
 import os
 import signal
@@ -104,6 +105,24 @@ def every_shape_of_callback_goes_on_after_a_crash_and_nothing_counts_twice(t):
         t.check(t.committed(out, run) == t.committed(wanted, calm), "the answer is another one", run)
         t.check(run.stdout == calm.stdout, "counted %r, not %r" % (run.stdout, calm.stdout), run)
         t.check(sums_of(report, "attempts_failed") == 1, "not one attempt failed", run)
+
+
+@test
+def a_crash_on_a_piece_of_a_packed_file_costs_one_attempt(t):
+    """Lines are written in their order; those of pieces that others work on come back, as far as they may wait."""
+    lines = [b"line %d" % i for i in range(120000)]
+    lines.insert(100000, b"crash")
+    for n, shape in ((2, "written"), (3, "written-many"), (7, "written")):
+        few = lines if shape == "written" else lines[:2000] + [b"crash"] + lines[2000:4000]
+        content = gzip.compress(b"\n".join(few) + b"\n")
+        wanted = few if shape == "written" else [b"%s %d" % (line, i) for line in few for i in range(300)]
+        for how in ("none", "once-segv"):
+            run, out, report = isolated(t, n, how, shape, content=content)
+            succeeded(t, run)
+            t.check(t.committed(out, run).splitlines() == wanted, "the answer is wrong", run)
+            t.check(run.stdout == b"%d calls\n" % len(few), "counted %r" % run.stdout, run)
+            t.check(sums_of(report, "attempts_failed") == (how != "none"), "attempts failed", run)
+            t.check(sums_of(report, "attempts") > 2, "there were no pieces", run)
 
 
 @test

@@ -41,6 +41,19 @@ def a_killed_job_goes_on_with_any_number_of_ranks(t):
 
 
 @test
+def parts_on_which_several_ranks_worked_count_once(t):
+    """Those of files that one rank unpacks, and others work on pieces of."""
+    job = Job(t, 400000, packed=6)
+    expected = job.expected()
+    for before, after in ((2, 1), (3, 3), (4, 7), (7, 2)) if t.options.slow else ((4, 3),):
+        job.die(before, "lines")
+        run = job.go_on(after)
+        count = taken_up(run)
+        t.check(count and 0 < count[0] < count[1], "taken up: %s" % (count,), run)
+        job.as_ever(expected, run)
+
+
+@test
 def a_job_that_was_killed_behind_the_stage_has_all_parts_still(t):
     job = Job(t, second=t.path("counts"))
     expected = job.expected()
@@ -55,7 +68,11 @@ def a_job_that_was_killed_behind_the_stage_has_all_parts_still(t):
 def a_job_may_be_killed_at_any_moment_any_number_of_times(t):
     seed = int(os.environ.get("E2E_SEED", "1"))
     chance = random.Random(seed)
-    job = Job(t)
+    any_moment(t, chance, Job(t))
+    any_moment(t, chance, Job(t, packed=5))
+
+
+def any_moment(t, chance, job):
     expected = job.expected()
     began = time.monotonic()
     job.as_ever(expected, t.succeed(2, *job.args("none", OFTEN)))

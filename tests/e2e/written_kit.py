@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """written_kit.py: written_job with its input, outputs and checkpoint, for the tests that kill it."""
+import gzip
 import os
 import random
 import re
@@ -20,11 +21,18 @@ def lines_of(seed, count):
 
 
 class Job:
-    """written_job with its input, outputs and checkpoint."""
+    """written_job with its input, outputs and checkpoint. packed: into how many compressed files the lines are cut, none of which can be; 0: they
+    are in one file as they are."""
 
-    def __init__(self, t, count=120000, what="text", second="-", split="16K"):
+    def __init__(self, t, count=120000, what="text", second="-", split="16K", packed=0):
         self.t, self.what, self.second, self.split = t, what, second, split
-        self.input = t.write("input.txt", lines_of(1, count))
+        text = lines_of(1, count)
+        if packed:
+            lines = text.splitlines(keepends=True)
+            for i in range(packed):
+                piece = lines[i * len(lines) // packed:(i + 1) * len(lines) // packed]
+                t.write("packed/%d" % i, gzip.compress(b"".join(piece)))
+        self.input = t.path("packed") if packed else t.write("input.txt", text)
         self.saved, self.out = t.path("saved"), t.path("out")
 
     def args(self, where, *options, checkpoint=True):
