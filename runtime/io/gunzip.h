@@ -18,6 +18,9 @@ bool qn_gunzip_is_gzip(const uint8_t *head, size_t bytes);
 
 /* Reads fd, which is borrowed, from its position on. NULL: no memory. */
 qn_gunzip *qn_gunzip_create(int fd);
+struct qn_inflater;
+/* The same by a decoder of the caller's (inflate.h). */
+qn_gunzip *qn_gunzip_create_with(int fd, const struct qn_inflater *inflater);
 void qn_gunzip_destroy(qn_gunzip *gunzip); /* takes NULL */
 
 /* Lends the next unpacked bytes, until the next call; 0 at the end; below 0 on failure: *text_out is then why. */

@@ -22,7 +22,7 @@ PACKAGES = {
     "jansson": ("jansson", "Jansson"), "libarchive": ("libarchive", "libarchive"), "hdf5-openmpi": ("hdf5", "HDF5"),
     "libxxhash": ("xxhash", "xxHash"), "libsodium": ("libsodium", "libsodium"), "liblz4": ("lz4", "lz4"),
     "zlib": ("zlib-api", "zlib"), "libdeflate": ("libdeflate", "libdeflate"), "libzstd": ("zstd", "zstd"),
-    "liblzma": ("xz", "XZ"), "bzip2": ("bzip2", "bzip2"),
+    "liblzma": ("xz", "XZ"), "libisal": ("isa-l", None), "bzip2": ("bzip2", "bzip2"),
 }
 LMOD = """
 function pathJoin(a, b) return a .. "/" .. b end

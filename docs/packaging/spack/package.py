@@ -28,6 +28,7 @@ class Quern(MesonPackage):
     depends_on("hwloc@2:")
     depends_on("jansson")
     depends_on("libarchive@3.6: compression=bz2lib,lz4,lzma,zlib,zstd")
+    depends_on("isa-l")
     depends_on("libdeflate")
     depends_on("libsodium@1.0.18:")
     depends_on("xxhash")
