@@ -57,10 +57,10 @@ typedef struct quern_event {
     uint32_t
         slowest_rank; /* who of those that work has read the fewest records, or is silent; when the stage has ended, who worked longest.
                              * QUERN_EVENT_NO_RANK: none */
-    int slowest_is_silent;          /* it has given no sign of life for 5 seconds */
-    double slowest_to_mean;         /* when the stage has ended: its work by the mean of all ranks; else 0 */
-    double seconds;                 /* since the stage began; of QUERN_EVENT_RUN_ENDED, since the run began */
-    double seconds_left;            /* of the stage, by the input that is left; negative: nobody knows */
+    int slowest_is_silent;  /* it has given no sign of life for 5 seconds */
+    double slowest_to_mean; /* when the stage has ended: its work by the mean of all ranks; else 0 */
+    double seconds;         /* since the stage began; of QUERN_EVENT_RUN_ENDED, since the run began */
+    double seconds_left;    /* of the stage, by the input, or the records, that are left; negative: nobody knows */
     uint64_t tasks_done, tasks_all; /* tasks_all 0: the stage reads an earlier result */
     uint64_t bytes_done, bytes_all; /* of input: in tasks that are done, and in all */
     uint64_t records, read_bytes;   /* by all ranks so far, in tasks that are not done, too */
@@ -71,6 +71,9 @@ typedef struct quern_event {
     const char *stage_name; /* of its source */
     const char *slowest_host;
     const char *topic, *text;
+    uint64_t
+        records_all; /* that all ranks read of earlier results and arrays in this stage, about; 0: nobody knows yet. seconds_left goes by them
+                           * where there are no tasks */
 } quern_event;
 
 typedef void (*quern_progress_fn)(const quern_event *event, void *user);

@@ -53,6 +53,9 @@ static void look_at_ranks(qn_progress *progress, const qn_board_totals *totals)
 {
     quern_event *now = &progress->now;
     now->records = totals->sum.records;
+    now->records_all = totals->sum.result_records;
+    if (now->tasks_all == 0 && now->records > 0 && now->records < now->records_all)
+        now->seconds_left = now->seconds * (double)(now->records_all - now->records) / (double)now->records;
     now->read_bytes = totals->sum.bytes;
     now->sent_bytes = totals->sum.sent_bytes;
     now->spilled_bytes = totals->sum.spilled_bytes;

@@ -103,6 +103,12 @@ static void add_rates(const quern_event *event, char *line)
         qn_progress_bytes(event->sent_bytes), qn_progress_bytes(event->spilled_bytes));
 }
 
+/* In hundredths; records of results are foreseen about. */
+static double part_of(uint64_t done, uint64_t all)
+{
+    return done < all ? 100.0 * (double)done / (double)all : 100.0;
+}
+
 static void draw_stage(qn_progress_lines *lines, const quern_event *event)
 {
     char line[LINE_BYTES_MAX] = "";
@@ -113,8 +119,10 @@ static void draw_stage(qn_progress_lines *lines, const quern_event *event)
     add_stage(event, line);
     if (event->tasks_all > 0)
         add(line, ": %" PRIu64 " of %" PRIu64 " tasks, %.0f %%, %s of %s", event->tasks_done, event->tasks_all,
-            event->bytes_all ? 100.0 * (double)event->bytes_done / (double)event->bytes_all : 100.0,
-            qn_progress_bytes(event->bytes_done), qn_progress_bytes(event->bytes_all));
+            part_of(event->bytes_done, event->bytes_all), qn_progress_bytes(event->bytes_done),
+            qn_progress_bytes(event->bytes_all));
+    else if (event->records_all > 0)
+        add(line, ": %.0f %% of %" PRIu64 " records", part_of(event->records, event->records_all), event->records_all);
     else
         add(line, ": %.0f s", event->seconds);
     if (event->seconds_left >= 0)

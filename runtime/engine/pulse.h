@@ -29,7 +29,7 @@ typedef struct qn_pulse {
     int32_t process, thread; /* the working thread */
     char doing[480];
     volatile uint32_t state; /* qn_timeline_state */
-    uint32_t unused[11];
+    uint32_t unused[9];
     qn_rank_show show; /* written by whoever makes progress (rank_shows.h) */
 } qn_pulse;
 

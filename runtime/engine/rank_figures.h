@@ -15,10 +15,11 @@
 
 #define QN_RANK_NO_TASK UINT32_MAX
 
-/* Of the stage that runs: X(field, unit by which it is divided in ranks.json, name there). All uint64_t. */
+/* Of the stage that runs, result_records those of results and arrays that it has to read: X(field, unit by which it is divided in ranks.json, name there). All uint64_t. */
 #define QN_RANK_FIGURES(X)                                                                                             \
     X(tasks, 1, "tasks")                                                                                               \
     X(records, 1, "records")                                                                                           \
+    X(result_records, 1, "result_records")                                                                             \
     X(bytes, 1, "bytes")                                                                                               \
     X(sent_bytes, 1, "sent_bytes")                                                                                     \
     X(rounds, 1, "rounds")                                                                                             \

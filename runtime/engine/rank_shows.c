@@ -30,6 +30,7 @@ static void show_gated(const qn_stage_run *run, qn_rank_figures *figures)
     figures->attempt = site->source ? site->attempt : 0;
     figures->tasks = run->figures.tasks;
     figures->records = 0;
+    figures->result_records = run->result_records;
     for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
         figures->records += run->source_records[leg];
     if (!run->into)

@@ -129,14 +129,15 @@ static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *gro
 {
     quern_status status = QUERN_OK;
     bool more = true;
+    uint64_t before = run->source_records[leg];
     while (status == QUERN_OK && more && !run->agent.aborted) {
         qn_agent_leave(&run->agent);
         for (int turn = 0; turn < GROUPS_AT_ONCE && status == QUERN_OK && more; turn++)
             status = qn_grouper_next(grouper, &more, failure);
         qn_agent_enter(&run->agent);
+        run->source_records[leg] = before + qn_grouper_get_read_count(grouper);
         qn_agent_progress_if_due(&run->agent);
     }
-    run->source_records[leg] += qn_grouper_get_read_count(grouper);
     run->source_bytes[leg] += qn_grouper_get_read_bytes(grouper);
     run->figures.attempts += run->groupings[leg].turn_attempts;
     run->figures.attempts_failed += run->groupings[leg].turn_attempts_failed;
@@ -280,12 +281,23 @@ static quern_status run_result(qn_stage_run *run, uint32_t leg)
     return status;
 }
 
+static uint64_t count_records(const qn_stage_run *run, uint32_t leg)
+{
+    const qn_result *from = run->from[leg], *beside = from ? from->beside : NULL;
+    if (!from)
+        return qn_memory_arrays_count_elements(qn_leg_source(run->stage, leg)->of.arrays);
+    return qn_result_get_record_count(from) + (beside ? qn_result_get_record_count(beside) : 0);
+}
+
 void qn_result_legs_run(qn_stage_run *run)
 {
     qn_timeline_state before = qn_timeline_enter(QN_TIMELINE_REDUCE);
     uint64_t start_ns = qn_clock_ns();
     quern_status status = QUERN_OK;
     uint32_t count = 0;
+    for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
+        if (!qn_leg_has_tasks(run->stage, leg))
+            run->result_records += count_records(run, leg);
     for (uint32_t leg = 0; leg < run->stage->leg_count && status == QUERN_OK && !run->agent.aborted; leg++) {
         if (qn_leg_has_tasks(run->stage, leg))
             continue;

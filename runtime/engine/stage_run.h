@@ -119,14 +119,16 @@ struct qn_stage_run {
         [QN_LEG_COUNT_MAX];   /* of a leg that reads memory, and needs it: how many elements lower ranks have */
     qn_identities identities; /* of the block that is being worked on, in legs with a sample */
     qn_stage_figures figures;
-    bool is_second;                             /* a second attempt is being worked on: nothing of it counts yet */
-    uint64_t source_bytes[QN_LEG_COUNT_MAX];    /* read by each leg: of files, or keys and values of a result */
-    uint64_t source_records[QN_LEG_COUNT_MAX];  /* of figures.source_records, those of each leg */
-    uint64_t beside_records[QN_LEG_COUNT_MAX];  /* of these, those of a side that an earlier run kept in order */
-    qn_hot_keys hot_keys;                       /* of what arrived at the end */
-    qn_quarantine *quarantine;                  /* of the run; borrowed */
-    uint32_t number;                            /* of the stage in the report */
-    qn_bad_log bad[QN_LEG_COUNT_MAX];           /* of legs that read sources */
+    bool is_second;                            /* a second attempt is being worked on: nothing of it counts yet */
+    uint64_t source_bytes[QN_LEG_COUNT_MAX];   /* read by each leg: of files, or keys and values of a result */
+    uint64_t source_records[QN_LEG_COUNT_MAX]; /* of figures.source_records, those of each leg */
+    uint64_t result_records;                   /* that legs have to read here of results and arrays, about */
+    uint64_t
+        beside_records[QN_LEG_COUNT_MAX]; /* of source_records, those of a side that an earlier run kept in order */
+    qn_hot_keys hot_keys;                 /* of what arrived at the end */
+    qn_quarantine *quarantine;            /* of the run; borrowed */
+    uint32_t number;                      /* of the stage in the report */
+    qn_bad_log bad[QN_LEG_COUNT_MAX];     /* of legs that read sources */
     qn_edge_stats edges[QN_STEP_COUNT_MAX + 1]; /* of this rank and of every step, when it is over */
 };
 

@@ -150,6 +150,7 @@ module quern_types
         integer(c_int64_t) :: tasks_done = 0, tasks_all = 0, bytes_done = 0, bytes_all = 0, records = 0, &
             read_bytes = 0, sent_bytes = 0, spilled_bytes = 0, alert_count = 0, passed_over = 0
         type(c_ptr) :: stage_name = c_null_ptr, slowest_host = c_null_ptr, topic = c_null_ptr, text = c_null_ptr
+        integer(c_int64_t) :: records_all = 0
     end type
     type, bind(C), public :: quern_output_options
         integer(c_size_t) :: struct_size = 0

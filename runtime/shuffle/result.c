@@ -277,6 +277,15 @@ qn_result_stats qn_result_get_stats(const qn_result *result)
     return result->kind == QN_RESULT_REDUCED ? stats_of_reduced(result->reduced) : stats_of_collated(result->collated);
 }
 
+uint64_t qn_result_get_record_count(const qn_result *result)
+{
+    qn_result_stats stats = qn_result_get_stats(result);
+    if (result->kind != QN_RESULT_REDUCED)
+        return result->kind == QN_RESULT_STORED ? stats.records_in : stats.records_owned;
+    uint64_t merged = result->reduced->home.merged; /* those of each time that it was read, too */
+    return stats.records_owned > merged ? stats.records_owned - merged : 0;
+}
+
 uint64_t qn_result_get_saved_bytes(const qn_result *result)
 {
     if (result->kind == QN_RESULT_STORED)

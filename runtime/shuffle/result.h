@@ -58,6 +58,9 @@ qn_store *qn_result_get_store(qn_result *result);
 uint64_t qn_result_get_part_count(const qn_result *result, uint32_t rank_count);
 size_t qn_result_get_local_part_count(const qn_result *result);
 
+/* How many records whoever reads the part of this rank gets; of a reduction that was spilled some more, which are combined then. */
+uint64_t qn_result_get_record_count(const qn_result *result);
+
 /* For a result that outlives its run: gives back what only making it needed. QUERN_ERROR_NO_MEMORY, QUERN_ERROR_SCRATCH. */
 quern_status qn_result_retire(qn_result *result, qn_error *error);
 /* Memory that a retired result takes. */

@@ -30,6 +30,7 @@ typedef struct told {
     char topics[KINDS][64], name[64];
     uint64_t most_records; /* in events of progress, */
     quern_event of_first;  /* of which this is the last one of a first stage */
+    quern_event of_result; /* of a stage that reads one, the last one that says how much time is left */
     bool goes_back;        /* stages or tasks do */
     long pause_ms;
 } told;
@@ -56,6 +57,8 @@ static void note(const quern_event *event, void *user)
         all->most_records = event->records > all->most_records ? event->records : all->most_records;
         if (event->stage == 1)
             all->of_first = *event;
+        if (event->tasks_all == 0 && event->seconds_left >= 0)
+            all->of_result = *event;
     }
     all->last[event->kind] = *event;
     snprintf(all->texts[event->kind], sizeof all->texts[0], "%s", event->text);
@@ -158,6 +161,40 @@ static void figures_of_all_ranks_come_while_callbacks_take_long(void)
     }
     quern_context_destroy(context);
     free(all);
+}
+
+static int pass_group(quern_span key, quern_values *values, quern_emitter *out, void *user)
+{
+    (void)values;
+    return pass(&(quern_record){.key = key}, out, user);
+}
+
+/* Lines in order, or groups of them, worked on slowly. */
+static void check_time_left(bool has_groups)
+{
+    const quern_schema bytes = {QUERN_BYTES, QUERN_NONE, 0, 0};
+    trouble slow = {.name = has_groups ? "groups" : "sorted", .sleep_us = 800L * kit_size()};
+    quern_context *context = small_splits(NULL);
+    told *all = listen_to(context, 0);
+    quern_dataset *lines = quern_read_text(context, input, 1, NULL);
+    quern_dataset *made = has_groups ? quern_group_by_key(lines, bytes, pass_group, &slow, NULL)
+                                     : quern_flat_map(quern_sort_by_key(lines, NULL), bytes, pass, &slow);
+    quern_write_text(made, kit_path("out-%s-%d", slow.name, kit_size()));
+    kit_run(context);
+    const quern_event *of = &all->of_result;
+    if (kit_rank() == 0) {
+        CHECK(of->stage == 2 && of->seconds > 0.5 && of->seconds_left > 0);
+        CHECK_SAME(of->records_all, LINE_COUNT);
+        CHECK(of->records > 0 && of->records < LINE_COUNT);
+    }
+    quern_context_destroy(context);
+    free(all);
+}
+
+static void a_stage_that_reads_a_result_says_how_much_is_left(void)
+{
+    check_time_left(false);
+    check_time_left(true);
 }
 
 static void retries_are_told_and_failures_end_the_run(void)
@@ -279,6 +316,7 @@ int main(int argc, char **argv)
     input[0] = kit_write_numbers("lines", LINE_COUNT);
     RUN(a_run_is_told_from_its_begin_to_its_end_on_rank_0_alone, 20);
     RUN(figures_of_all_ranks_come_while_callbacks_take_long, 30);
+    RUN(a_stage_that_reads_a_result_says_how_much_is_left, 30);
     RUN(retries_are_told_and_failures_end_the_run, 20);
     RUN(a_slow_function_is_told_every_end, 20);
     RUN(within_a_run_and_without_a_context_it_is_refused, 20);

@@ -208,6 +208,15 @@ def make_files(t, count, hostile="", **more):
 
 
 @test
+def a_stage_that_reads_a_result_shows_how_far_it_is(t):
+    stage = {"number": 2, "name": "sort by key", "seconds": 30, "tasks": 0, "tasks_done": 0, "bytes": 0, "bytes_done": 0, "bytes_before": 0}
+    figures = {"records": 3000000, "result_records": 4000000}
+    make_files(t, 2, state="running", stage=stage, figures=figures, updated=int(time.time()))
+    for page in (quern(t, 0, "top", "--once", "made").decode(), quern(t, 0, "status", "made").decode()):
+        t.check("75 %" in page and "10 s to go" in page and re.search("of 4(.0 M|000000) records", page), page)
+
+
+@test
 def ten_thousand_ranks_are_shown_at_once(t):
     make_files(t, 10000)
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime

@@ -56,8 +56,9 @@ static void print_stages(const json_t *status)
     stage = json_object_get(status, "stage");
     if (!json_is_object(stage))
         return;
+    const json_t *figures = json_object_get(status, "figures");
     double seconds = real(stage, "seconds"), done = real(stage, "bytes_done"), all = real(stage, "bytes");
-    double before = real(stage, "bytes_before");
+    double before = real(stage, "bytes_before"), to_read = real(figures, "result_records");
     printf("  stage %lld  %-24s %9.1f s", (long long)number(stage, "number"), text(stage, "name"), seconds);
     if (all > 0) {
         printf("  %.0f %%, %lld of %lld tasks, ", 100 * done / all, (long long)number(stage, "tasks_done"),
@@ -67,6 +68,11 @@ static void print_stages(const json_t *status)
         print_bytes(number(stage, "bytes"));
         if (done > before && done < all)
             printf(", about %.0f s to go", seconds * (all - done) / (done - before));
+    } else if (to_read > 0) {
+        double read = real(figures, "records");
+        printf("  %.0f %% of %.0f records", read < to_read ? 100 * read / to_read : 100, to_read);
+        if (read > 0 && read < to_read)
+            printf(", about %.0f s to go", seconds * (to_read - read) / read);
     }
     printf("\n");
 }

@@ -157,7 +157,8 @@ static void add_bar(char *raw, double part)
 
 void quern_top_describe_stage(const json_t *status, char raw[QUERN_TOP_LINE_BYTES])
 {
-    const json_t *stage = json_object_get(status, "stage");
+    const json_t *stage = json_object_get(status, "stage"), *figures = json_object_get(status, "figures");
+    double records = qn_report_number(figures, "result_records");
     double seconds = qn_report_number(stage, "seconds"), done = qn_report_number(stage, "bytes_done");
     double all = qn_report_number(stage, "bytes"), before = qn_report_number(stage, "bytes_before");
     *raw = 0;
@@ -169,6 +170,16 @@ void quern_top_describe_stage(const json_t *status, char raw[QUERN_TOP_LINE_BYTE
         add(raw, ", %.0f of %.0f tasks, %s", qn_report_number(stage, "tasks_done"), qn_report_number(stage, "tasks"),
             qn_report_bytes(done));
         add(raw, " of %s", qn_report_bytes(all));
+    }
+    if (all == 0 && records > 0) { /* it reads an earlier result */
+        add_bar(raw, qn_report_number(figures, "records") / records);
+        done = qn_report_number(figures, "records");
+        all = records;
+        add(raw, ", ");
+        add_count(raw, fmin(done, all));
+        add(raw, " of ");
+        add_count(raw, all);
+        add(raw, " records");
     }
     if (done > before && done < all) {
         add(raw, ", about ");

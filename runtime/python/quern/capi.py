@@ -169,7 +169,7 @@ class Event(Sized):
                 ("tasks_done", c_uint64), ("tasks_all", c_uint64), ("bytes_done", c_uint64), ("bytes_all", c_uint64),
                 ("records", c_uint64), ("read_bytes", c_uint64), ("sent_bytes", c_uint64), ("spilled_bytes", c_uint64),
                 ("alert_count", c_uint64), ("passed_over", c_uint64), ("stage_name", c_char_p),
-                ("slowest_host", c_char_p), ("topic", c_char_p), ("text", c_char_p)]
+                ("slowest_host", c_char_p), ("topic", c_char_p), ("text", c_char_p), ("records_all", c_uint64)]
 
 
 class Vertices(Structure):
