@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/pages.h"
 #include "runtime/io/hdf5_filters.h"
 #include "runtime/io/hdf5_model.h"
 #include "runtime/io/hdf5_writer.h"
@@ -355,7 +356,8 @@ static quern_status take_room(qn_hdf5_output *output, qn_error *error)
     uint64_t stored_bytes = output->row_elements * H5Tget_size(output->stored_type);
     uint64_t row_bytes = stored_bytes > output->form->row_bytes ? stored_bytes : output->form->row_bytes;
     output->transfer = H5Pcreate(H5P_DATASET_XFER);
-    output->room = malloc(output->rows_max * row_bytes);
+    output->room = aligned_alloc(QN_PAGE_SMALL_BYTES,
+                                 (output->rows_max * row_bytes / QN_PAGE_SMALL_BYTES + 1) * QN_PAGE_SMALL_BYTES);
     if (output->is_converted)
         output->background = calloc(output->rows_max, row_bytes);
     if (!output->room || (output->is_converted && !output->background) || output->transfer < 0)
