@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause. Rows of a dataset in order: mpirun -n N h5sort --dataset NAME --by FIELD [--descending] -o OUT.h5 FILE... */
 /*
  * FIELD is the name of a member where the rows are compounds; else the number of a column, from 0 (of all elements of a row, in C order). Rows
- * become one dataset of the same name, type, attributes, chunks of rows and compression as in the first file. FILE may be a directory of HDF5
- * files. All must have the same type and the same row.
+ * become one dataset of the same name, type, attributes, chunks and filters as in the first file; what of these cannot be kept is said. FILE may be a
+ * directory of HDF5 files. All must have the same type and the same row.
  *
  * Equal rows stay in the order in which they came: files in byte order of their paths, rows as they stand. NaN comes last, whichever way is
  * sorted, and -0.0 is equal to 0.0. Strings are compared as bytes.
@@ -22,7 +22,9 @@
 
 #define FIELD_COUNT_MAX 64
 #define KEY_BYTES_MAX   65536
-#define CHUNK_BYTES_MAX (64u << 20)
+#define CHUNK_BYTES_MAX (64u << 20) /* of the rows of a chunk */
+#define FILTERS_MAX     32
+#define VALUES_MAX      64 /* of a filter */
 
 typedef struct job {
     const char *dataset, *by;
@@ -31,9 +33,11 @@ typedef struct job {
     quern_hdf5_field fields[FIELD_COUNT_MAX];
     size_t field_count;
     quern_hdf5_field element; /* without fields: the type, and the bytes of strings */
-    uint64_t row_dims[H5S_MAX_RANK], row_bytes, chunk_rows;
+    uint64_t row_dims[H5S_MAX_RANK], chunk_dims[H5S_MAX_RANK], row_bytes, chunk_rows;
     uint32_t row_rank;
-    int deflate_level, shuffle;
+    quern_hdf5_filter filters[FILTERS_MAX];
+    uint32_t filter_values[FILTERS_MAX][VALUES_MAX];
+    size_t filter_count;
     /* where in a row the key is */
     quern_hdf5_field key;
     size_t key_offset; /* in rows without fields */
@@ -179,22 +183,75 @@ static int understand_columns(job *of, hid_t type)
     return 1;
 }
 
-/* How it is stored is how the sorted one is to be. */
-static void learn_layout(job *of, hid_t dataset)
+/* ---- how they are stored, and the sorted ones are to be ---- */
+
+static void learn_chunk(job *of, const hsize_t *chunk)
+{
+    uint64_t rows_max = of->row_bytes < CHUNK_BYTES_MAX ? CHUNK_BYTES_MAX / of->row_bytes : 1;
+    of->chunk_rows = chunk[0] < rows_max ? chunk[0] : rows_max;
+    for (uint32_t d = 0; d < of->row_rank; d++)
+        of->chunk_dims[d] = chunk[1 + d];
+    if (of->chunk_rows < chunk[0])
+        fprintf(stderr, "h5sort: chunks get %llu rows instead of %llu: so many are more than %u MiB\n",
+                (unsigned long long)of->chunk_rows, (unsigned long long)chunk[0], CHUNK_BYTES_MAX >> 20);
+}
+
+/* Why the sorted rows cannot go through a filter; NULL: they can. Numbers that it rounds would be rounded again, and integers of a fixed number of bits
+ * may lose some, since other rows are then in a chunk. */
+static const char *why_not(H5Z_filter_t number, const unsigned *values, size_t count)
+{
+    unsigned config = 0;
+    if (H5Zget_filter_info(number, &config) < 0 || !(config & H5Z_FILTER_CONFIG_ENCODE_ENABLED))
+        return "HDF5 here can only read what went through it";
+    if (count > VALUES_MAX && number != H5Z_FILTER_NBIT)
+        return "it has too many values";
+    if (number == H5Z_FILTER_SCALEOFFSET && (count < 2 || values[0] != H5Z_SO_INT || values[1] != 0))
+        return "numbers would be rounded once more";
+    return NULL;
+}
+
+/* What n-bit and shuffle are given depends on the type alone, and HDF5 finds it. */
+static void keep_filter(job *of, H5Z_filter_t number, const unsigned *values, size_t count)
+{
+    int has_none = number == H5Z_FILTER_NBIT || number == H5Z_FILTER_SHUFFLE || number == H5Z_FILTER_FLETCHER32;
+    quern_hdf5_filter *filter = &of->filters[of->filter_count];
+    *filter = (quern_hdf5_filter){.number = number, .value_count = has_none ? 0 : count};
+    for (size_t i = 0; i < filter->value_count; i++)
+        of->filter_values[of->filter_count][i] = values[i];
+    of->filter_count++;
+}
+
+static int learn_filter(job *of, hid_t list, unsigned at)
+{
+    unsigned flags, config, values[VALUES_MAX] = {0};
+    size_t count = VALUES_MAX;
+    char name[64] = "";
+    H5Z_filter_t number = H5Pget_filter2(list, at, &flags, &count, values, sizeof name, name, &config);
+    if (H5Zfilter_avail(number) <= 0)
+        return snprintf(problem, sizeof problem,
+                        "%s: dataset %s needs the filter '%s' (number %d), which HDF5 lacks: install it as a plugin",
+                        paths[0], of->dataset, name, number),
+               0;
+    const char *why = why_not(number, values, count);
+    if (why || of->filter_count == FILTERS_MAX)
+        fprintf(stderr, "h5sort: the filter '%s' (number %d) is left out: %s\n", name, number, why ? why : "too many");
+    else
+        keep_filter(of, number, values, count);
+    return 1;
+}
+
+static int learn_layout(job *of, hid_t dataset)
 {
     hid_t list = H5Dget_create_plist(dataset);
     hsize_t chunk[H5S_MAX_RANK];
-    if (H5Pget_layout(list) == H5D_CHUNKED && H5Pget_chunk(list, H5S_MAX_RANK, chunk) > 0 &&
-        chunk[0] <= CHUNK_BYTES_MAX / of->row_bytes)
-        of->chunk_rows = chunk[0];
-    for (int i = 0; i < H5Pget_nfilters(list); i++) {
-        unsigned flags, level = 0, config;
-        size_t count = 1;
-        H5Z_filter_t filter = H5Pget_filter2(list, (unsigned)i, &flags, &count, &level, 0, NULL, &config);
-        of->shuffle |= filter == H5Z_FILTER_SHUFFLE;
-        of->deflate_level = filter == H5Z_FILTER_DEFLATE ? (int)level : of->deflate_level;
+    int known = 1;
+    if (H5Pget_layout(list) == H5D_CHUNKED && H5Pget_chunk(list, H5S_MAX_RANK, chunk) > 0) {
+        learn_chunk(of, chunk);
+        for (int i = 0; i < H5Pget_nfilters(list) && known; i++)
+            known = learn_filter(of, list, (unsigned)i);
     }
     H5Pclose(list);
+    return known;
 }
 
 static int understand_first(job *of, hid_t dataset, hid_t type, int rank)
@@ -206,8 +263,7 @@ static int understand_first(job *of, hid_t dataset, hid_t type, int rank)
         return 0;
     if (!is_variable(&of->key))
         of->key_bytes = of->key.type == QUERN_BYTES ? of->key.count : 8;
-    learn_layout(of, dataset);
-    return 1;
+    return learn_layout(of, dataset);
 }
 
 /* The first file says what rows are, the others must have the same. */
@@ -452,11 +508,14 @@ static quern_status sort(quern_context *context, job *of, const char *output)
                                    .row_dims = of->row_dims,
                                    .row_rank = of->row_rank,
                                    .chunk_rows = of->chunk_rows,
-                                   .deflate_level = of->deflate_level,
-                                   .shuffle = of->shuffle,
                                    .like_file = paths[0],
                                    .like_dataset = of->dataset,
-                                   .like_type = 1};
+                                   .like_type = 1,
+                                   .chunk_dims = of->chunk_dims,
+                                   .filters = of->filters,
+                                   .filter_count = of->filter_count};
+    for (size_t i = 0; i < of->filter_count; i++)
+        of->filters[i].values = of->filter_values[i];
     quern_schema keyed = {.key = QUERN_BYTES, .value = QUERN_BYTES};
     if (!of->has_places && of->key_bytes > 0 && of->key_bytes + 8 <= QUERN_FIXED_BYTES_MAX) {
         keyed.key = QUERN_FIXED;

@@ -173,6 +173,15 @@ typedef struct quern_hdf5_attribute {
     const char *text; /* UTF-8; becomes a string of fixed length */
 } quern_hdf5_attribute;
 
+/* A filter of HDF5 that each chunk goes through. */
+typedef struct quern_hdf5_filter {
+    int number; /* as HDF5 knows it, of one that is built in or found as a plugin: 1 deflate, 2 shuffle, 3 Fletcher32, 4 szip, 5 n-bit,
+                 * 6 scale and offset; above 255 those of others */
+    const uint32_t *
+        values; /* [value_count], what H5Pset_filter() takes: of deflate the level, of szip its mask and the pixels of a block */
+    size_t value_count;
+} quern_hdf5_filter;
+
 /* How to write. The struct grows at its end; struct_size is handled as in quern_options. */
 typedef struct quern_hdf5_write_options {
     size_t struct_size;  /* sizeof(quern_hdf5_write_options); 0 is refused */
@@ -190,7 +199,7 @@ typedef struct quern_hdf5_write_options {
     const uint64_t *row_dims; /* [row_rank]: the value is a row of so many elements in C order; NULL: one element */
     uint32_t row_rank;        /* at most 31; the dataset has one dimension more */
     uint64_t
-        chunk_rows; /* of a chunk; 0: about 1 MiB of them. A chunk is at most 64 MiB, and no larger than the dataset */
+        chunk_rows; /* of a chunk; 0: chunks of about 1 MiB. So many rows are at most 64 MiB, and a chunk is no larger than the dataset */
     int deflate_level;                      /* 1 to 9: chunks are compressed; 0: not */
     int shuffle;                            /* not 0: bytes of equal weight together, which helps compression */
     const quern_hdf5_attribute *attributes; /* [attribute_count], of the dataset */
@@ -200,12 +209,21 @@ typedef struct quern_hdf5_write_options {
     const char *like_file, *like_dataset;
     int like_type; /* not 0: elements are stored in the model's type, and converted as HDF5 does: numbers of other sizes and orders of
                     * bytes, enumerations, members by their names */
+    const uint64_t *
+        chunk_dims; /* [row_rank]: how far a chunk reaches in each of row_dims; 0 among them: as far as the row. NULL: chunks are of
+                                   whole rows */
+    int fletcher32; /* not 0: each chunk has a checksum, which is compared when it is read */
+    /* [filter_count]: these, in this order, instead of shuffle, deflate_level and fletcher32, which must be 0. A chunk that a filter cannot make
+     * smaller is stored without it. One file with others than deflate, shuffle and Fletcher32 is written by one rank, as HDF5 (1.10), when
+     * ranks write together, does not keep which chunks those are. */
+    const quern_hdf5_filter *filters;
+    size_t filter_count; /* at most 32 */
 } quern_hdf5_write_options;
 
 /* Writes a dataset of HDF5. path: a directory, which must not exist, or be empty but for what a killed job left there (docs/output.md); it then has a
  * file, or files, _MANIFEST.json and _SUCCESS, as all outputs, and quern_read_hdf5() takes it. Or, as options.files says, a file, which must not
  * exist. Whole or absent. Local; lazy; copies. QUERN_ERROR_INVALID_ARGUMENT: options NULL or struct_size not set, no dataset, types, fields or sizes that do not
- * go together or do not fit the records. At run: QUERN_ERROR_OUTPUT_EXISTS (before any work); QUERN_ERROR_INPUT for the file of
+ * go together or do not fit the records, a filter that HDF5 here cannot apply. At run: QUERN_ERROR_OUTPUT_EXISTS (before any work); QUERN_ERROR_INPUT for the file of
  * the model; QUERN_ERROR_OUTPUT for a disk that is full, a record that has not the bytes of a row or is longer than its string, and one file on
  * several ranks where HDF5 was built without MPI (write a file per rank); QUERN_ERROR_BUDGET: a chunk takes more than memory allows. Since 0.1. */
 QUERN_API quern_status quern_write_hdf5(quern_dataset *in, const char *path, const quern_hdf5_write_options *options);

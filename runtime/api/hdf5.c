@@ -2,6 +2,7 @@
 #include <quern/hdf5.h>
 
 #include "runtime/api/dataset_internal.h"
+#include "runtime/io/hdf5_filters.h"
 
 /* Up to the last field of version 0.1. */
 #define OPTIONS_FIRST_BYTES (offsetof(quern_hdf5_options, external) + sizeof(int))
@@ -39,5 +40,6 @@ quern_status quern_write_hdf5(quern_dataset *in, const char *path, const quern_h
     if (qn_struct_read(&known, sizeof known, WRITE_OPTIONS_FIRST_BYTES, options, "write hdf5: options",
                        "set it to sizeof(quern_hdf5_write_options)", error) != QUERN_OK)
         return QUERN_ERROR_INVALID_ARGUMENT;
-    return qn_graph_add_hdf5_sink(&in->context->graph, in->node, path, &known, error);
+    quern_status status = qn_hdf5_filters_check(&known, error);
+    return status == QUERN_OK ? qn_graph_add_hdf5_sink(&in->context->graph, in->node, path, &known, error) : status;
 }

@@ -11,10 +11,20 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define QN_PAGE_SMALL_BYTES ((size_t)4096)
 #define QN_PAGE_HUGE_BYTES  ((size_t)2 << 20)
 #define QN_PAGE_SLACK_BYTES ((size_t)16) /* readable behind each reservation */
+
+/* Where in a page bytes of a file from `offset` on are best put, or written from: as far behind its begin as in the file, in whole steps. For some
+ * processors (AMD's Zen 3) copy at a fifth of their speed to a place that is 1 to 31 bytes further in its page than the source is in its own; and 16 bytes
+ * behind a page's begin is where malloc() puts what is large. */
+#define QN_PAGE_STEP_BYTES ((size_t)64)
+static inline size_t qn_pages_place(uint64_t offset)
+{
+    return (size_t)(offset % QN_PAGE_SMALL_BYTES) / QN_PAGE_STEP_BYTES * QN_PAGE_STEP_BYTES;
+}
 
 /* Reserves `bytes` of zeroed memory, aligned to 2 MiB; NULL if the system refuses. huge: advise huge pages. */
 void *qn_pages_reserve(size_t bytes, bool huge);

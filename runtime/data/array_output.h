@@ -26,7 +26,9 @@ typedef struct qn_array_output {
     uint32_t element_bytes;
     uint64_t row_bytes;  /* of key and value */
     uint64_t chunk_rows; /* not more than 2^32 - 1 */
-    bool varies;         /* elements have strings of any length: HDF5 then has one rank write a file */
+    uint64_t row_chunks; /* chunks that a row lies in; options.chunk_dims is set if there are row_dims */
+    bool varies;         /* elements have strings of any length */
+    bool is_single;      /* HDF5 has one rank write a file */
 } qn_array_output;
 
 #endif

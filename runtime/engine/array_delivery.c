@@ -22,7 +22,7 @@ typedef struct writing {
     const qn_array_output *form;
     qn_comm *comm;
     bool is_shared;   /* one file is of all ranks */
-    bool is_single;   /* but written by the first alone: strings of any length HDF5 cannot write together */
+    bool is_single;   /* but written by the first alone: what HDF5 cannot write together */
     const char *path; /* temporary */
     qn_array_rows rows;
     uint64_t first, end;   /* this rank's rows of all */
@@ -117,6 +117,12 @@ static bool is_written_together(const writing *of)
     return of->is_shared && !of->is_single && of->comm->size > 1;
 }
 
+/* The same while a rank that writes it alone goes through rounds that the others know nothing of. */
+static quern_status agree_if_together(const writing *of, qn_error *error)
+{
+    return is_written_together(of) ? qn_comm_agree(of->comm, error) : error->status;
+}
+
 /* Whom HDF5 lets fail alone the others may wait for in it, now or when they close the file: nobody can call them out of there. The job then ends
  * with the reason, which without that would have been its end, too. */
 static quern_status agree_on_call(writing *of, qn_error *error)
@@ -166,11 +172,11 @@ static quern_status write_rounds(writing *of, qn_hdf5_output *output, qn_error *
             qn_array_rows_read(&of->rows, first, count, qn_hdf5_output_get_room(output), error);
         if (error->status == QUERN_OK)
             reserve_round(of, output, count, error);
-        status = agree_if_shared(of, error);
+        status = agree_if_together(of, error);
         if (status != QUERN_OK)
             return status;
         qn_hdf5_output_write(output, first - of->before, count, error);
-        status = agree_on_call(of, error);
+        status = is_written_together(of) ? agree_on_call(of, error) : error->status;
     }
     return status;
 }
@@ -286,7 +292,7 @@ quern_status qn_array_deliver(qn_sink_writer *writer, qn_comm *comm, uint64_t me
                   .form = writer->sink->array,
                   .comm = comm,
                   .is_shared = writer->sink->one_file,
-                  .is_single = writer->sink->one_file && writer->sink->array->varies,
+                  .is_single = writer->sink->one_file && writer->sink->array->is_single,
                   .rows.fd = -1};
     qn_part_summary *parts = NULL;
     uint64_t part_count = 0;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/pages.h"
 #include "runtime/io/row_grammar.h"
 
 #define COUNT_BYTES ((size_t)1 << 20) /* read at once */
@@ -109,6 +110,7 @@ static quern_status count_stretch(const qn_row_format *rows, const char *path, u
     if (fd < 0)
         return qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot open %s", path);
     quern_status status = QUERN_OK;
+    room += qn_pages_place(begin);
     for (size_t got = 1; begin < end && got > 0 && status == QUERN_OK; begin += got) {
         size_t wanted = end - begin < COUNT_BYTES ? (size_t)(end - begin) : COUNT_BYTES;
         status = qn_file_read_at(fd, room, wanted, begin, path, QUERN_ERROR_INPUT, &got, error);
@@ -123,7 +125,7 @@ static quern_status count_share(const qn_comm *comm, const qn_stage *stage, uint
                                 size_t bytes, uint64_t *counts, qn_error *error)
 {
     qn_reader reader = qn_reader_of(stretches, bytes);
-    uint8_t *room = malloc(COUNT_BYTES);
+    uint8_t *room = aligned_alloc(QN_PAGE_SMALL_BYTES, COUNT_BYTES + QN_PAGE_SMALL_BYTES);
     quern_status status = room ? QUERN_OK : qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to count quotes");
     for (uint64_t i = 0; reader.left_bytes > 0 && !reader.failed && status == QUERN_OK; i++) {
         size_t path_bytes = 0;

@@ -139,6 +139,15 @@ module quern_types
         integer(c_size_t) :: attribute_count = 0
         type(c_ptr) :: like_file = c_null_ptr, like_dataset = c_null_ptr
         integer(c_int) :: like_type = 0
+        type(c_ptr) :: chunk_dims = c_null_ptr
+        integer(c_int) :: fletcher32 = 0
+        type(c_ptr) :: filters = c_null_ptr
+        integer(c_size_t) :: filter_count = 0
+    end type
+    type, bind(C), public :: quern_hdf5_filter
+        integer(c_int) :: number = 0
+        type(c_ptr) :: values = c_null_ptr
+        integer(c_size_t) :: value_count = 0
     end type
     ! The texts are C's; a copy of one is quern_event_text().
     type, bind(C), public :: quern_event

@@ -202,7 +202,7 @@ static uint8_t *put_parts(qn_array_varying *varying, const parts_of_span *parts,
 static void put_element(qn_array_varying *varying, uint8_t *element)
 {
     const qn_array_output *form = varying->form;
-    const char *row = (const char *)varying->row.data;
+    const char *row = varying->row.bytes > 0 ? (const char *)varying->row.data : ""; /* an empty one may be nowhere */
     parts_of_span parts;
     bool is_whole = true;
     if (form->key.bytes > 0) {

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "runtime/base/file.h"
+#include "runtime/base/pages.h"
 
 #define READ_BYTES ((size_t)1 << 20)
 
@@ -44,7 +45,7 @@ static quern_status sum_up(int fd, const char *path, uint64_t offset, uint64_t b
 quern_status qn_file_sync_and_sum(const char *path, uint64_t offset, uint64_t bytes, uint64_t *checksum_out,
                                   qn_error *error)
 {
-    uint8_t *buffer = malloc(READ_BYTES);
+    uint8_t *buffer = aligned_alloc(QN_PAGE_SMALL_BYTES, READ_BYTES + QN_PAGE_SMALL_BYTES);
     XXH3_state_t *state = XXH3_createState();
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     quern_status status = QUERN_OK;
@@ -55,7 +56,7 @@ quern_status qn_file_sync_and_sum(const char *path, uint64_t offset, uint64_t by
     else if (fsync(fd) != 0)
         status = qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot sync %s", path);
     if (status == QUERN_OK)
-        status = sum_up(fd, path, offset, bytes, buffer, state, error);
+        status = sum_up(fd, path, offset, bytes, buffer + qn_pages_place(offset), state, error);
     if (status == QUERN_OK)
         *checksum_out = XXH3_64bits_digest(state);
     if (fd >= 0)

@@ -163,6 +163,7 @@ static quern_status learn_layout(qn_hdf5_dataset *dataset, hid_t type, const cha
 {
     hid_t list = H5Dget_create_plist(dataset->id);
     H5D_layout_t layout = H5Pget_layout(list);
+    dataset->stored_bytes = (uint32_t)H5Tget_size(type);
     const char *elsewhere = layout == H5D_VIRTUAL             ? "is virtual"
                             : H5Pget_external_count(list) > 0 ? "has external storage"
                                                               : NULL;
@@ -173,7 +174,10 @@ static quern_status learn_layout(qn_hdf5_dataset *dataset, hid_t type, const cha
         status = qn_error_set(error, QUERN_ERROR_INPUT, 0,
                               "%s: dataset %s %s, so it may be in other files: set external to follow it", file, path,
                               elsewhere);
-    else if (layout == H5D_CHUNKED) {
+    else if (layout == H5D_CONTIGUOUS) {
+        haddr_t address = H5Dget_offset(dataset->id);
+        dataset->address = address == HADDR_UNDEF ? 0 : address;
+    } else if (layout == H5D_CHUNKED) {
         learn_chunks(dataset, list, type);
         status = check_filters(list, file, path, error);
     }

@@ -63,6 +63,8 @@ typedef struct qn_hdf5_dataset {
     uint64_t dims[QN_HDF5_RANK_MAX], chunk[QN_HDF5_RANK_MAX];
     bool is_chunked;
     uint64_t chunk_bytes;   /* in the file, of a compressed one; else 0 */
+    uint64_t address;       /* in the file, of one that is stored in one piece; else 0 */
+    uint32_t stored_bytes;  /* of an element, in the file */
     uint32_t element_bytes; /* in memory; of variable strings a pointer, of fixed ones their length */
     bool is_variable;       /* strings are */
     uint64_t

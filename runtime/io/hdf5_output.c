@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/pages.h"
+#include "runtime/io/hdf5_filters.h"
 #include "runtime/io/hdf5_model.h"
 #include "runtime/io/hdf5_writer.h"
 
@@ -32,7 +34,7 @@ struct qn_hdf5_output {
 
 static bool is_filtered(const qn_array_output *form)
 {
-    return form->options.deflate_level > 0 || form->options.shuffle;
+    return qn_hdf5_filters_exist(&form->options);
 }
 
 static uint64_t row_elements_of(const qn_array_output *form)
@@ -106,24 +108,30 @@ static hid_t create_space(const qn_array_output *form, uint64_t row_count)
     return H5Screate_simple((int)form->options.row_rank + 1, dims, NULL);
 }
 
+/* Returns its elements. */
+static uint64_t put_chunk(const qn_array_output *form, uint64_t row_count, hsize_t *chunk_out)
+{
+    uint64_t elements = chunk_out[0] = form->chunk_rows < row_count ? form->chunk_rows : row_count;
+    for (uint32_t d = 0; d < form->options.row_rank; d++)
+        elements *= chunk_out[1 + d] = form->options.chunk_dims[d];
+    return elements;
+}
+
 /* Without rows there are no chunks: a dataset of a fixed size has none that is larger than itself. */
 static hid_t create_layout(const qn_array_output *form, uint64_t row_count)
 {
     hid_t list = H5Pcreate(H5P_DATASET_CREATE);
-    hsize_t chunk[QN_HDF5_RANK_MAX] = {form->chunk_rows < row_count ? form->chunk_rows : row_count};
-    for (uint32_t d = 0; d < form->options.row_rank; d++)
-        chunk[1 + d] = form->options.row_dims[d];
+    hsize_t chunk[QN_HDF5_RANK_MAX], elements = put_chunk(form, row_count, chunk);
     H5Pset_obj_track_times(list, false); /* the same records give the same bytes at any time */
     if (row_count == 0)
         return list;
     H5Pset_chunk(list, (int)form->options.row_rank + 1, chunk);
     H5Pset_fill_time(list, form->varies ? H5D_FILL_TIME_IFSET : H5D_FILL_TIME_NEVER);
     H5Pset_alloc_time(list, form->varies || is_filtered(form) ? H5D_ALLOC_TIME_INCR : H5D_ALLOC_TIME_EARLY);
-    if (form->options.shuffle)
-        H5Pset_shuffle(list);
-    if (form->options.deflate_level > 0)
-        H5Pset_deflate(list, (unsigned)form->options.deflate_level);
-    return list;
+    if (qn_hdf5_filters_set(list, &form->options, elements))
+        return list;
+    H5Pclose(list);
+    return QN_HDF5_NONE;
 }
 
 static hid_t create_dataset(hid_t file, const qn_array_output *form, hid_t type, uint64_t row_count)
@@ -132,9 +140,11 @@ static hid_t create_dataset(hid_t file, const qn_array_output *form, hid_t type,
     hid_t links = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_create_intermediate_group(links, 1);
     H5Pset_char_encoding(links, H5T_CSET_UTF8);
-    hid_t dataset = H5Dcreate2(file, form->options.dataset, type, space, links, layout, H5P_DEFAULT);
+    hid_t dataset =
+        layout >= 0 ? H5Dcreate2(file, form->options.dataset, type, space, links, layout, H5P_DEFAULT) : QN_HDF5_NONE;
     H5Pclose(links);
-    H5Pclose(layout);
+    if (layout >= 0)
+        H5Pclose(layout);
     H5Sclose(space);
     return dataset;
 }
@@ -149,17 +159,71 @@ static bool select_rows(const qn_array_output *form, hid_t space, uint64_t first
     return H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, counts, NULL) >= 0;
 }
 
-/* Of the last chunk, if there is more of it than of the dataset: HDF5 will read it before it writes it. */
-static bool begin_edge(hid_t dataset, const qn_array_output *form, hid_t type, uint64_t first, uint64_t rows)
+/* Steps from chunk to chunk in C order. False: that was the last one. */
+static bool next_chunk(const qn_array_output *form, uint64_t row_count, const hsize_t *chunk, hsize_t *start)
 {
-    hid_t memory = create_space(form, rows), space = H5Dget_space(dataset);
-    void *empty = calloc(rows * row_elements_of(form), H5Tget_size(type));
-    bool begun = empty && select_rows(form, space, first, rows) &&
-                 H5Dwrite(dataset, type, memory, space, H5P_DEFAULT, empty) >= 0;
+    for (uint32_t d = form->options.row_rank + 1; d-- > 0; start[d] = 0) {
+        start[d] += chunk[d];
+        if (start[d] < (d > 0 ? form->options.row_dims[d - 1] : row_count))
+            return true;
+    }
+    return false;
+}
+
+/* Less of the chunk belongs to the dataset than there is of it. */
+static bool is_clipped(const qn_array_output *form, uint64_t row_count, const hsize_t *chunk, const hsize_t *start)
+{
+    bool is = chunk[0] > row_count - start[0];
+    for (uint32_t d = 0; d < form->options.row_rank; d++)
+        is |= chunk[1 + d] > form->options.row_dims[d] - start[1 + d];
+    return is;
+}
+
+/* A chunk at the dataset's edges, as HDF5 stores it: it will read it before it writes it. */
+typedef struct edge {
+    void *stored; /* NULL: none was begun yet */
+    size_t bytes;
+    uint32_t mask; /* of filters that it did not go through */
+} edge;
+
+/* Writes one of zeros. */
+static bool write_edge(hid_t dataset, const qn_array_output *form, hid_t type, const hsize_t *chunk,
+                       const hsize_t *start)
+{
+    hsize_t dims[QN_HDF5_RANK_MAX], elements = 1;
+    hid_t space = H5Dget_space(dataset);
+    H5Sget_simple_extent_dims(space, dims, NULL);
+    for (uint32_t d = 0; d <= form->options.row_rank; d++) {
+        dims[d] = chunk[d] < dims[d] - start[d] ? chunk[d] : dims[d] - start[d];
+        elements *= dims[d];
+    }
+    hid_t memory = H5Screate_simple((int)form->options.row_rank + 1, dims, NULL);
+    void *empty = calloc(elements, H5Tget_size(type));
+    bool written = empty && H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, dims, NULL) >= 0 &&
+                   H5Dwrite(dataset, type, memory, space, H5P_DEFAULT, empty) >= 0;
     free(empty);
-    H5Sclose(space);
     H5Sclose(memory);
-    return begun;
+    H5Sclose(space);
+    return written;
+}
+
+static bool read_edge(hid_t dataset, const hsize_t *start, edge *of)
+{
+    hsize_t bytes = 0;
+    if (H5Dflush(dataset) < 0 || H5Dget_chunk_storage_size(dataset, start, &bytes) < 0 || bytes == 0)
+        return false;
+    of->bytes = (size_t)bytes;
+    of->stored = malloc(of->bytes);
+    return of->stored && H5Dread_chunk(dataset, H5P_DEFAULT, start, &of->mask, of->stored) >= 0;
+}
+
+/* The first is packed; all others are the same. */
+static bool begin_edge(hid_t dataset, const qn_array_output *form, hid_t type, const hsize_t *chunk,
+                       const hsize_t *start, edge *of)
+{
+    if (of->stored)
+        return H5Dwrite_chunk(dataset, H5P_DEFAULT, of->mask, start, of->bytes, of->stored) >= 0;
+    return write_edge(dataset, form, type, chunk, start) && read_edge(dataset, start, of);
 }
 
 /* Of compressed chunks each gets a few bytes, and so its place in the index. For where one has no place yet when all ranks open the dataset, HDF5
@@ -167,14 +231,19 @@ static bool begin_edge(hid_t dataset, const qn_array_output *form, hid_t type, u
 static bool begin_chunks(hid_t dataset, const qn_array_output *form, hid_t type, uint64_t row_count)
 {
     static const uint64_t nothing = 0;
-    uint64_t chunk_rows = form->chunk_rows < row_count ? form->chunk_rows : row_count;
-    hsize_t start[QN_HDF5_RANK_MAX] = {0};
+    hsize_t start[QN_HDF5_RANK_MAX] = {0}, chunk[QN_HDF5_RANK_MAX];
+    edge clipped = {0};
+    bool begun = true;
     if (!is_filtered(form) || row_count == 0 || form->varies)
         return true;
-    for (; row_count - start[0] >= chunk_rows; start[0] += chunk_rows)
-        if (H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, start, sizeof nothing, &nothing) < 0)
-            return false;
-    return start[0] == row_count || begin_edge(dataset, form, type, start[0], row_count - start[0]);
+    put_chunk(form, row_count, chunk);
+    do {
+        begun = is_clipped(form, row_count, chunk, start)
+                    ? begin_edge(dataset, form, type, chunk, start, &clipped)
+                    : H5Dwrite_chunk(dataset, H5P_DEFAULT, 0, start, sizeof nothing, &nothing) >= 0;
+    } while (begun && next_chunk(form, row_count, chunk, start));
+    free(clipped.stored);
+    return begun;
 }
 
 static quern_status fill_file(hid_t file, const char *path, const qn_array_output *form, uint64_t row_count,
@@ -287,7 +356,8 @@ static quern_status take_room(qn_hdf5_output *output, qn_error *error)
     uint64_t stored_bytes = output->row_elements * H5Tget_size(output->stored_type);
     uint64_t row_bytes = stored_bytes > output->form->row_bytes ? stored_bytes : output->form->row_bytes;
     output->transfer = H5Pcreate(H5P_DATASET_XFER);
-    output->room = malloc(output->rows_max * row_bytes);
+    output->room = aligned_alloc(QN_PAGE_SMALL_BYTES,
+                                 (output->rows_max * row_bytes / QN_PAGE_SMALL_BYTES + 1) * QN_PAGE_SMALL_BYTES);
     if (output->is_converted)
         output->background = calloc(output->rows_max, row_bytes);
     if (!output->room || (output->is_converted && !output->background) || output->transfer < 0)
@@ -340,14 +410,20 @@ static bool write_together(qn_hdf5_output *output)
 #endif
 }
 
+/* As they are in memory. */
+static uint64_t chunk_bytes_of(const qn_hdf5_output *output)
+{
+    hsize_t chunk[QN_HDF5_RANK_MAX];
+    return put_chunk(output->form, output->form->chunk_rows, chunk) * H5Tget_size(output->stored_type);
+}
+
 /* All writing is of whole chunks, so a cache only costs; but the memory of one compressed chunk is used again for the next, where no other rank has
  * a say in when it is written. */
 static hid_t dataset_access(const qn_hdf5_output *output)
 {
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     bool keeps = output->is_alone && (is_filtered(output->form) || output->form->varies);
-    uint64_t chunk_bytes = output->form->chunk_rows * output->row_elements * H5Tget_size(output->stored_type);
-    H5Pset_chunk_cache(access, keeps, keeps ? chunk_bytes : 0, keeps);
+    H5Pset_chunk_cache(access, keeps, keeps ? chunk_bytes_of(output) : 0, keeps);
     return access;
 }
 
@@ -381,8 +457,9 @@ quern_status qn_hdf5_output_reserve(qn_hdf5_output *output, uint64_t row_count, 
         output->reserved_fd = open(output->path, O_WRONLY | O_CLOEXEC);
     if (output->reserved_fd < 0 || fstat(output->reserved_fd, &about) != 0)
         return qn_error_set(error, QUERN_ERROR_OUTPUT, errno, "cannot write %s", output->path);
-    uint64_t bytes = row_count * output->row_elements * H5Tget_size(output->stored_type) + SLACK_BYTES +
-                     (row_count / output->form->chunk_rows + 1) * CHUNK_SLACK_BYTES;
+    uint64_t each = chunk_bytes_of(output), chunks = output->form->row_chunks;
+    uint64_t bytes = row_count * (each / output->form->chunk_rows) * chunks + SLACK_BYTES +
+                     (row_count / output->form->chunk_rows + 1) * chunks * CHUNK_SLACK_BYTES;
     return reserve(output->reserved_fd, FALLOC_FL_KEEP_SIZE, (uint64_t)about.st_size, bytes, bytes, output->path,
                    error);
 }

@@ -7,6 +7,7 @@
 
 #include "runtime/base/arena.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/pages.h"
 #include "runtime/io/hdf5_file.h"
 #include "runtime/io/hdf5_listing.h"
 
@@ -30,8 +31,9 @@ struct qn_hdf5_source {
     uint64_t box_number; /* UINT64_MAX: none */
     qn_hdf5_box box;
     qn_hdf5_piece piece; /* record_count 0: none */
-    uint8_t *buffer;     /* [buffer_bytes], and slack */
-    size_t buffer_bytes;
+    uint8_t *room;       /* from the begin of a page on: [room_bytes], slack, and a page */
+    size_t room_bytes;
+    uint8_t *buffer;  /* the piece, in the first page of the room */
     uint64_t *begins; /* where each record begins in the buffer, and behind the last its end; NULL: all are as long */
     uint8_t *raw;     /* [raw_bytes]: compounds as HDF5 gives them, if they have pointers to strings */
     size_t raw_bytes;
@@ -153,7 +155,7 @@ void qn_hdf5_source_fini(qn_hdf5_source *source)
         H5Pclose(source->transfer);
     qn_hdf5_quiet_end(&quiet);
     qn_arena_reset(&source->strings);
-    free(source->buffer);
+    free(source->room);
     free(source->raw);
     free(source->begins);
     free(source->place_keys);
@@ -258,7 +260,8 @@ static bool have_bytes(uint8_t **buffer, size_t *buffer_bytes, uint64_t bytes)
     if (bytes <= *buffer_bytes)
         return true;
     free(*buffer);
-    *buffer = malloc(bytes + QN_SLACK_BYTES);
+    size_t pages = (bytes + QN_SLACK_BYTES) / QN_PAGE_SMALL_BYTES + 2;
+    *buffer = aligned_alloc(QN_PAGE_SMALL_BYTES, pages * QN_PAGE_SMALL_BYTES);
     *buffer_bytes = *buffer ? bytes : 0;
     return *buffer != NULL;
 }
@@ -268,12 +271,25 @@ static bool has_pointers(const qn_hdf5_source *source)
     return source->dataset.variable_fields != 0;
 }
 
-static quern_status have_room(qn_hdf5_source *source, uint64_t elements, qn_error *error)
+/* Where in the file the piece begins, of what is stored in one piece. */
+static uint64_t address_of(const qn_hdf5_source *source, const qn_hdf5_piece *piece)
 {
-    bool has = have_bytes(&source->buffer, &source->buffer_bytes, elements * source->dataset.element_bytes);
+    const qn_hdf5_dataset *dataset = &source->dataset;
+    uint64_t index = 0;
+    for (uint32_t d = 0; d < dataset->rank; d++)
+        index = index * dataset->dims[d] + piece->start[d];
+    return dataset->address + index * dataset->stored_bytes;
+}
+
+static quern_status have_room(qn_hdf5_source *source, const qn_hdf5_piece *piece, uint64_t elements, qn_error *error)
+{
+    bool has = have_bytes(&source->room, &source->room_bytes, elements * source->dataset.element_bytes);
     if (has && has_pointers(source))
         has = have_bytes(&source->raw, &source->raw_bytes, elements * source->dataset.raw_bytes);
-    return has ? QUERN_OK : no_memory(source, error);
+    if (!has)
+        return no_memory(source, error);
+    source->buffer = source->room + (source->dataset.address > 0 ? qn_pages_place(address_of(source, piece)) : 0);
+    return QUERN_OK;
 }
 
 /* A string that is pointed to becomes one of the field's length. */
@@ -327,8 +343,10 @@ static bool have_begins(qn_hdf5_source *source, uint64_t elements)
     uint64_t ends = elements * source->form->options.field_count;
     free(source->begins);
     source->begins = malloc((elements + 1) * sizeof *source->begins);
-    return source->begins && have_bytes(&source->buffer, &source->buffer_bytes,
-                                        elements * source->dataset.element_bytes + source->string_bytes + ends);
+    bool has = source->begins && have_bytes(&source->room, &source->room_bytes,
+                                            elements * source->dataset.element_bytes + source->string_bytes + ends);
+    source->buffer = source->room;
+    return has;
 }
 
 /* The compounds of a piece without pointers. */
@@ -375,7 +393,7 @@ static quern_status read_piece(qn_hdf5_source *source, const qn_hdf5_segment *se
         elements *= count[d];
     }
     source->piece.record_count = 0;
-    quern_status status = have_room(source, elements, error);
+    quern_status status = have_room(source, &piece, elements, error);
     if (status != QUERN_OK)
         return status;
     qn_arena_rewind(&source->strings);

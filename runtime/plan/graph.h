@@ -339,7 +339,7 @@ void qn_graph_uncache(qn_graph *graph, qn_node *node);
 /* A cached node's sorted form is worth keeping: gives it one, unless it has it. */
 quern_status qn_graph_want_sorted(qn_graph *graph, qn_node *node, qn_error *error);
 quern_status qn_graph_add_sink(qn_graph *graph, const qn_sink *draft, qn_error *error);
-/* A sink that writes HDF5: copies. options: of this version's size. QUERN_ERROR_INVALID_ARGUMENT, QUERN_ERROR_NO_MEMORY. */
+/* A sink that writes HDF5: copies. options: of this version's size, their filters checked (runtime/io/hdf5_filters.h). QUERN_ERROR_INVALID_ARGUMENT, QUERN_ERROR_NO_MEMORY. */
 quern_status qn_graph_add_hdf5_sink(qn_graph *graph, const qn_node *input, const char *path,
                                     const quern_hdf5_write_options *options, qn_error *error);
 /* Copies the paths of a source. */

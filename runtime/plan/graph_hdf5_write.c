@@ -175,14 +175,41 @@ static bool fit_row(qn_array_output *form, quern_type type, uint32_t fixed_bytes
     return true;
 }
 
+/* How far a chunk reaches in a dimension of the row. */
+static uint64_t chunk_dim(const write_options *options, uint32_t d)
+{
+    uint64_t wanted = options->chunk_dims ? options->chunk_dims[d] : 0;
+    return wanted > 0 && wanted < options->row_dims[d] ? wanted : options->row_dims[d];
+}
+
+/* Chunks that fail in a filter are stored without it. When ranks write together, HDF5 does not say so in the file. */
+static bool may_pass(const write_options *options)
+{
+    const int deflate = 1, fletcher32 = 3; /* between them shuffle */
+    bool may = false;
+    for (size_t i = 0; i < options->filter_count; i++)
+        may |= options->filters[i].number < deflate || options->filters[i].number > fletcher32;
+    return may;
+}
+
+/* All chunks that have a row in them are written by one rank, at once. */
 static bool fit_chunk(qn_array_output *form, qn_error *error)
 {
+    const write_options *options = &form->options;
     form->row_bytes = (uint64_t)form->key.bytes + form->value.bytes;
     form->varies = form->key.varies || form->value.varies;
-    uint64_t rows = form->options.chunk_rows;
+    form->is_single = form->varies || may_pass(options);
+    uint64_t rows = options->chunk_rows, piece_bytes = form->row_bytes;
     if (form->row_bytes > CHUNK_BYTES_MAX || rows > CHUNK_BYTES_MAX / form->row_bytes)
-        return refuse(error, "a chunk is more than 64 MiB");
-    uint64_t usual = CHUNK_BYTES_DEFAULT / form->row_bytes;
+        return refuse(error, "the rows of a chunk are more than 64 MiB");
+    form->row_chunks = 1;
+    for (uint32_t d = 0; d < options->row_rank; d++) {
+        uint64_t dim = options->row_dims[d], reach = chunk_dim(options, d);
+        form->row_chunks *= (dim - 1) / reach + 1;
+        piece_bytes = piece_bytes / dim * reach;
+    }
+    uint64_t usual = CHUNK_BYTES_DEFAULT / piece_bytes, most = CHUNK_BYTES_MAX / form->row_bytes;
+    usual = usual < most ? usual : most;
     form->chunk_rows = rows > 0 ? rows : usual > 0 ? usual : 1;
     return true;
 }
@@ -244,15 +271,47 @@ static bool copy_attributes(qn_graph *graph, write_options *options)
     return attributes != NULL;
 }
 
+static bool copy_filters(qn_graph *graph, write_options *options)
+{
+    quern_hdf5_filter *filters = qn_arena_copy(&graph->arena, options->filter_count > 0 ? options->filters : (void *)"",
+                                               options->filter_count * sizeof *filters);
+    for (size_t i = 0; filters && i < options->filter_count; i++) {
+        quern_hdf5_filter *filter = &filters[i];
+        size_t bytes = filter->value_count * sizeof *filter->values;
+        filter->values = qn_arena_copy(&graph->arena, bytes > 0 ? filter->values : (void *)"", bytes);
+        if (!filter->values)
+            return false;
+        qn_graph_note_bytes(graph, &filter->number, sizeof filter->number);
+        qn_graph_note_bytes(graph, filter->values, bytes);
+    }
+    options->filters = filters;
+    return filters != NULL;
+}
+
+/* The row's dimensions, and those of a chunk in it. */
+static bool copy_dims(qn_graph *graph, write_options *options)
+{
+    size_t bytes = options->row_rank * sizeof(uint64_t);
+    uint64_t *dims = qn_arena_copy(&graph->arena, bytes > 0 ? options->row_dims : (void *)"", bytes);
+    uint64_t *chunk = qn_arena_take(&graph->arena, bytes);
+    for (uint32_t d = 0; chunk && d < options->row_rank; d++)
+        chunk[d] = chunk_dim(options, d);
+    options->row_dims = dims;
+    options->chunk_dims = chunk;
+    if (!dims || !chunk)
+        return false;
+    qn_graph_note_bytes(graph, dims, bytes);
+    qn_graph_note_bytes(graph, chunk, bytes);
+    return true;
+}
+
 static const qn_array_output *copy_form(qn_graph *graph, const qn_array_output *from, qn_error *error)
 {
     qn_array_output *form = qn_arena_copy(&graph->arena, from, sizeof *from);
     write_options *options = form ? &form->options : NULL;
-    uint64_t *dims = form ? qn_arena_copy(&graph->arena, options->row_rank > 0 ? options->row_dims : (void *)"",
-                                          options->row_rank * sizeof *dims)
-                          : NULL;
-    if (!dims || !copy_text(graph, &options->dataset) || !copy_text(graph, &options->like_file) ||
-        !copy_text(graph, &options->like_dataset) || !copy_fields(graph, options) || !copy_attributes(graph, options)) {
+    if (!form || !copy_dims(graph, options) || !copy_text(graph, &options->dataset) ||
+        !copy_text(graph, &options->like_file) || !copy_text(graph, &options->like_dataset) ||
+        !copy_fields(graph, options) || !copy_attributes(graph, options) || !copy_filters(graph, options)) {
         qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for an output");
         return NULL;
     }
@@ -262,12 +321,11 @@ static const qn_array_output *copy_form(qn_graph *graph, const qn_array_output *
                           form->chunk_rows,
                           (uint64_t)options->deflate_level,
                           options->shuffle != 0,
+                          options->fletcher32 != 0,
                           options->with_key != 0,
                           form->varies,
                           options->like_type != 0};
     qn_graph_note_bytes(graph, numbers, sizeof numbers);
-    qn_graph_note_bytes(graph, dims, options->row_rank * sizeof *dims);
-    options->row_dims = dims;
     return form;
 }
 

@@ -260,14 +260,16 @@ static void check_numbers(const char *path, int64_t *next)
 
 static void written_rows_are_those_that_came_though_callbacks_fail(void)
 {
-    const uint64_t dims[] = {COLUMNS};
+    const uint64_t dims[] = {COLUMNS}, chunk_dims[] = {3};
     quern_hdf5_write_options as = {.struct_size = sizeof as,
                                    .dataset = "/made/d",
                                    .type = QUERN_I64,
                                    .row_dims = dims,
                                    .row_rank = 1,
                                    .chunk_rows = 999,
-                                   .deflate_level = 1};
+                                   .deflate_level = 1,
+                                   .fletcher32 = 1,
+                                   .chunk_dims = chunk_dims};
     for (int per_rank = 0; per_rank < 2; per_rank++) {
         as.files = per_rank ? QUERN_HDF5_PER_RANK : QUERN_HDF5_ONE_FILE;
         const char *output = strdup(kit_path("made%d", per_rank));
@@ -321,6 +323,17 @@ static void what_cannot_be_written_is_refused(void)
     check_not_written(in, context, &odd, "type and string_bytes");
     odd = plain, odd.attributes = &attribute, odd.attribute_count = 1;
     check_not_written(in, context, &odd, "no text");
+    const quern_hdf5_filter filters[] = {{.number = 1, .value_count = 1}, {.number = -1}, {.number = 3}};
+    odd = plain, odd.filters = filters, odd.filter_count = 33;
+    check_not_written(in, context, &odd, "32 filters");
+    odd.filter_count = 1;
+    check_not_written(in, context, &odd, "4096 values");
+    odd.filters = filters + 1;
+    check_not_written(in, context, &odd, "number -1");
+    odd.filters = filters + 2, odd.fletcher32 = 1;
+    check_not_written(in, context, &odd, "left 0");
+    odd.filters = NULL, odd.fletcher32 = 0;
+    check_not_written(in, context, &odd, "32 filters");
     odd = plain, odd.like_file = "x";
     check_not_written(in, context, &odd, "like_dataset");
     CHECK(quern_write_hdf5(in, "", &plain) == QUERN_ERROR_INVALID_ARGUMENT);

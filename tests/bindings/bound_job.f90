@@ -474,6 +474,7 @@ contains
         type(quern_event) :: r
         type(quern_vertices) :: s
         type(quern_vertex_program) :: t
+        type(quern_hdf5_filter) :: u
 
         print '(a, i0)', 'quern_schema ', c_sizeof(a), 'quern_record ', c_sizeof(b), 'quern_block ', c_sizeof(c), &
             'quern_memory_array ', c_sizeof(d), 'quern_text_options ', c_sizeof(e), 'quern_fixed_options ', c_sizeof(f), &
@@ -481,6 +482,6 @@ contains
             'quern_hdf5_write_options ', c_sizeof(k), 'quern_output_options ', c_sizeof(l), 'quern_aggregation ', c_sizeof(m), &
             'quern_sort_options ', c_sizeof(n), 'quern_group_options ', c_sizeof(o), 'quern_join_options ', c_sizeof(p), &
             'quern_iteration ', c_sizeof(q), 'quern_event ', c_sizeof(r), &
-            'quern_vertices ', c_sizeof(s), 'quern_vertex_program ', c_sizeof(t)
+            'quern_vertices ', c_sizeof(s), 'quern_vertex_program ', c_sizeof(t), 'quern_hdf5_filter ', c_sizeof(u)
     end subroutine
 end program

@@ -161,7 +161,7 @@ def readers(context, directory):
     written = numpy.dtype([("a", "<i4"), ("b", "<f8")])
     data = context.read_memory(numpy.arange(3, dtype=numpy.uint64) + 3 * numpy.uint64(context.rank),
                                numpy.array([(i, i / 2) for i in range(3)], written))
-    data.write_hdf5(path + "/h5", "/table", files=quern.HDF5_PER_RANK)
+    data.write_hdf5(path + "/h5", "/table", files=quern.HDF5_PER_RANK, filters=[(2,), (1, 4), (3,)])
     data.keys().write_files(path + "/packed", compression=quern.GZIP)
     context.run()
     back = context.read_hdf5(path + "/h5/part-*.h5", "/table", dtype=written).collect()

@@ -20,6 +20,7 @@
     X(quern_file_options)                                                                                              \
     X(quern_hdf5_field)                                                                                                \
     X(quern_hdf5_options)                                                                                              \
+    X(quern_hdf5_filter)                                                                                               \
     X(quern_hdf5_write_options)                                                                                        \
     X(quern_output_options)                                                                                            \
     X(quern_aggregation)                                                                                               \
@@ -53,6 +54,8 @@ static void print_members(void)
     MEMBER(quern_hdf5_write_options, row_dims)
     MEMBER(quern_hdf5_write_options, chunk_rows)
     MEMBER(quern_hdf5_write_options, like_type)
+    MEMBER(quern_hdf5_write_options, filter_count)
+    MEMBER(quern_hdf5_filter, value_count)
     MEMBER(quern_output_options, archive)
     MEMBER(quern_output_options, names)
     MEMBER(quern_output_options, separator)

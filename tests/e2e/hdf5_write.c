@@ -9,7 +9,9 @@
 
 static quern_hdf5_field fields[64];
 static quern_hdf5_attribute attributes[64];
-static uint64_t dims[32];
+static uint64_t dims[32], chunk_dims[32];
+static uint32_t chunk_rank, filter_values[32][8];
+static quern_hdf5_filter filters[32];
 static uint32_t fail_at; /* the record with this number as a key */
 
 static uint32_t number_behind(char *separator)
@@ -51,6 +53,17 @@ static quern_type field_type(char *text, uint32_t *bytes_out)
     return type_of(text);
 }
 
+/* "number:value:value" */
+static void add_filter(quern_hdf5_write_options *as, char *text)
+{
+    quern_hdf5_filter *filter = &filters[as->filter_count];
+    uint32_t *values = filter_values[as->filter_count++];
+    filter->number = atoi(strtok(text, ":"));
+    filter->values = values;
+    for (char *value; (value = strtok(NULL, ":"));)
+        values[filter->value_count++] = (uint32_t)atoi(value);
+}
+
 static void add_option(quern_hdf5_write_options *as, int option, char *text)
 {
     switch (option) {
@@ -74,6 +87,16 @@ static void add_option(quern_hdf5_write_options *as, int option, char *text)
         return;
     case 'c':
         as->chunk_rows = strtoull(text, NULL, 10);
+        return;
+    case 'h':
+        chunk_dims[chunk_rank++] = strtoull(text, NULL, 10);
+        as->chunk_dims = chunk_dims;
+        return;
+    case '3':
+        as->fletcher32 = 1;
+        return;
+    case 'y':
+        add_filter(as, text);
         return;
     case 'z':
         as->deflate_level = atoi(text);
@@ -109,11 +132,11 @@ int main(int argc, char **argv)
     quern_context *context = NULL;
     quern_status status = quern_context_create(&argc, argv, NULL, &context);
     quern_hdf5_write_options as = {
-        .struct_size = sizeof as, .fields = fields, .attributes = attributes, .row_dims = dims};
+        .struct_size = sizeof as, .fields = fields, .attributes = attributes, .row_dims = dims, .filters = filters};
     quern_fixed_options from = {.struct_size = sizeof from};
     const char *output = NULL;
     int is_cut = 0, is_sorted = 0;
-    for (int option; (option = getopt(argc, argv, "o:d:t:b:f:kD:c:z:spPa:l:m:LK:V:CSF:")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "o:d:t:b:f:kD:c:h:3y:z:spPa:l:m:LK:V:CSF:")) != -1;) {
         output = option == 'o' ? optarg : output;
         is_cut |= option == 'C';
         is_sorted |= option == 'S';

@@ -5,6 +5,8 @@
 Reads requests, each a line of JSON, and answers each with a line: a string of JSON, empty when all is well.
     ["make", DIR]               raw records, models, and DIR/cases.json
     ["check", DIR, CASE, OUT]   whether what was written to OUT is what the case says; says how not
+    ["plugins", DIR]            filters of HDF5 in it are found from now on
+    ["make_inverted", DIR]      what make does, of datasets that need such a filter
 
 Run by the Python that has h5py, which need not be the one that runs the tests.
 """
@@ -23,6 +25,8 @@ try:
 except ImportError:
     netCDF4 = None
 
+FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 399: "invert"}
+ASKED = {"-s": "shuffle", "-z": "gzip", "-3": "fletcher32"}
 KINDS = {"i32": "<i4", "u32": "<u4", "i64": "<i8", "u64": "<u8", "f32": "<f4", "f64": "<f8"}
 
 
@@ -33,6 +37,11 @@ class Maker:
 
     def path(self, name):
         return os.path.join(self.directory, name)
+
+    def save(self):
+        for name, cases in (("cases.json", self.cases), ("sorts.json", self.sorts)):
+            with open(self.path(name), "w") as f:
+                json.dump(cases, f)
 
     def case(self, name, args, records, answer, dataset="/d", **more):
         records.tofile(self.path(name + ".raw"))
@@ -87,6 +96,28 @@ def rows(m):
     wide = m.rng.standard_normal((40, 30000))
     m.case("wide", ["-K", "u64", "-V", "bytes:240000", "-t", "f64", "-D", "30000"], pair(index[:40], wide), wide,
            chunks=[4, 30000])
+
+
+def filters(m):
+    """Pipelines, on chunks that are clipped in all dimensions. Noise becomes no smaller, and szip then stores a chunk as it is."""
+    table = m.rng.integers(0, 999, (3001, 7)).astype("<i4")
+    noise = m.rng.integers(0, 1 << 63, (3001, 7)).astype("<i8")
+    index = numpy.arange(len(table), dtype="<u8")
+    of_table = ["-K", "u64", "-V", "bytes:28", "-t", "i32", "-D", "7", "-c", "130"]
+    of_noise = ["-K", "u64", "-V", "bytes:56", "-t", "i64", "-D", "7", "-c", "130"]
+    for name, more, pipeline in (
+            ("checked", ["-3"], ["fletcher32"]), ("all_three", ["-3", "-s", "-z", "2"], ["shuffle", "gzip", "fletcher32"]),
+            ("in_order", ["-y", "3", "-y", "1:9", "-y", "2"], ["fletcher32", "gzip", "shuffle"]),
+            ("szip", ["-y", "4:32:16"], ["szip"]), ("nbit", ["-y", "5"], ["nbit"]),
+            ("many", ["-y", "2", "-y", "4:4:8", "-y", "3"], ["shuffle", "szip", "fletcher32"]),
+            ("scaled", ["-y", "6:2:0"], ["scaleoffset"])):
+        m.case(name, of_table + ["-h", "3"] + more, pair(index, table), table, chunks=[130, 3], filters=pipeline)
+    m.case("szip_noise", of_noise + ["-h", "4", "-y", "4:32:32"], pair(index, noise), noise, chunks=[130, 4], filters=["szip"])
+    m.case("columns", of_noise + ["-h", "2"], pair(index, noise), noise, chunks=[130, 2])
+    m.case("szip_few", ["-K", "u64", "-V", "u64", "-y", "4:4:32"], pair(index[:5], index[:5]), index[:5], chunks=[5], filters=["szip"])
+    cube = m.rng.integers(-9, 9, (501, 4, 3, 5)).astype("<i4")
+    m.case("boxes", ["-K", "u64", "-V", "bytes:240", "-t", "i32", "-D", "4", "-D", "3", "-D", "5", "-h", "3", "-h", "0", "-h", "9",
+                     "-c", "64", "-3", "-z", "1"], pair(index[:501], cube), cube, chunks=[64, 3, 3, 5])
 
 
 def compounds(m):
@@ -208,7 +239,7 @@ def sorts(m):
             chunked = dict(chunks=(300,), compression=3, shuffle=True) if count else {}
             f.create_dataset("t", data=table, **chunked).attrs["of"] = "file %d" % i
     files = ["table%d.h5" % i for i in range(3)]
-    of_first = {"chunks": [300], "attributes": {"of": "file 0"}, "filters": ["gzip", "shuffle"]}
+    of_first = {"chunks": [300], "attributes": {"of": "file 0"}, "filters": ["shuffle", "gzip"]}
     for name in ("word", "x", "n", "flag", "big"):
         m.sort("by_" + name, lambda t: t[name], files[:1], parts[:1], args=["--by", name], **of_first)
     for name in ("word", "x", "big"):
@@ -223,11 +254,64 @@ def sorts(m):
         f["texts"] = numpy.array([b"%d" % x for x in m.rng.integers(0, 500, 4001)], dtype="S4")
         f.create_dataset("lists", (3,), dtype=h5py.vlen_dtype("i4"))
         f["nested"] = numpy.zeros(3, dtype=[("a", [("b", "<i4")])])
-    m.sort("column", lambda t: t[:, 2], ["matrix.h5"], [matrix], "/a/m", ["--by", "2"], chunks=[100, 4], filters=[])
+    m.sort("column", lambda t: t[:, 2], ["matrix.h5"], [matrix], "/a/m", ["--by", "2"], chunks=[100, 3], filters=[])
     m.sort("column_down", lambda t: t[:, 2], ["matrix.h5"], [matrix], "/a/m", ["--by", "2", "--descending"], filters=[])
     m.sort("line", lambda t: t, ["matrix.h5"], [matrix[:, 1].astype("<i8")], "/line", ["--by", "0"], filters=[])
     texts = numpy.array(h5py.File(m.path("matrix.h5"), "r")["texts"])
     m.sort("texts", lambda t: t, ["matrix.h5"], [texts], "/texts", ["--by", "0"], filters=[])
+
+
+def sorts_of_filtered(m):
+    """What the first file's chunks are like those of the sorted one are."""
+    table = m.rng.integers(-999, 999, (4001, 7)).astype("<i4")
+    reals = m.rng.integers(-999, 999, (4001, 4)).astype("<f8") / 8
+    rows = numpy.zeros(2003, dtype=[("x", "<f4"), ("n", ">i2")])
+    rows["x"], rows["n"] = m.rng.integers(-50, 50, len(rows)) / 4, m.rng.integers(-300, 300, len(rows))
+    nbit = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    nbit.set_chunk((200, 7))
+    nbit.set_filter(h5py.h5z.FILTER_NBIT)
+    with h5py.File(m.path("filtered.h5"), "w") as f:
+        f.create_dataset("checked", data=table, chunks=(100, 3), fletcher32=True)
+        f.create_dataset("all", data=table, chunks=(64, 2), shuffle=True, compression=5, fletcher32=True)
+        f.create_dataset("szip", data=table, chunks=(100, 3), compression="szip", compression_opts=("nn", 16), fletcher32=True)
+        f.create_dataset("integers", data=table, chunks=(100, 7), scaleoffset=0)
+        f.create_dataset("bits", data=table, chunks=(100, 7), scaleoffset=12)
+        f.create_dataset("reals", data=reals, chunks=(100, 4), scaleoffset=3, shuffle=True)
+        f.create_dataset("cube", data=table[:4000].reshape(1000, 7, 4), maxshape=(None, None, 4), chunks=(50, 9, 3))
+        f.create_dataset("rows", data=rows, chunks=(90,), fletcher32=True, compression=1)
+        f.create_dataset("band", data=numpy.zeros((2, 1 << 18)), maxshape=(None, 1 << 18), chunks=(100, 1 << 15), compression=1)
+        h5py.h5d.create(f.id, b"nbit", h5py.h5t.NATIVE_INT32, h5py.h5s.create_simple(table.shape), nbit)
+        f["nbit"][...] = table
+        kept = f["reals"][...]
+    column, by = (lambda t: t[:, 1]), ["--by", "1"]
+    for name, rows_of, chunk, pipeline, said in (
+            ("checked", table, [100, 3], ["fletcher32"], ()), ("all", table, [64, 2], ["shuffle", "gzip", "fletcher32"], ()),
+            ("szip", table, [100, 3], ["szip", "fletcher32"], ()), ("integers", table, [100, 7], ["scaleoffset"], ()),
+            ("bits", table, [100, 7], [], ["'scaleoffset'", "rounded once more"]),
+            ("reals", kept, [100, 4], ["shuffle"], ["'scaleoffset'", "rounded once more"]), ("nbit", table, [200, 7], ["nbit"], ()),
+            ("band", numpy.zeros((2, 1 << 18)), [2, 1 << 15], ["gzip"], ["32 rows instead of 100"])):
+        m.sort("filtered_" + name, column, ["filtered.h5"], [rows_of], "/" + name, by, chunks=chunk, filters=pipeline, said=said)
+    m.sort("filtered_cube", lambda t: t[:, 0, 1], ["filtered.h5"], [table[:4000].reshape(1000, 7, 4)], "/cube", by,
+           chunks=[50, 7, 3], filters=[], said=[])
+    m.sort("filtered_rows", lambda t: t["n"], ["filtered.h5"], [rows], "/rows", ["--by", "n"], chunks=[90],
+           filters=["gzip", "fletcher32"], said=[])
+
+
+def make_inverted(directory):
+    m = Maker(directory)
+    table = m.rng.integers(-999, 999, (4001, 7)).astype("<i4")
+    with h5py.File(m.path("inverted.h5"), "w") as f:
+        f.create_dataset("t", data=table, chunks=(100, 3), compression=399, compression_opts=(23,), fletcher32=True)
+    for name, pipeline in (("inverted", ["invert", "fletcher32"]), ("plain", ["fletcher32"])):
+        m.sort(name, lambda t: t[:, 1], ["inverted.h5"], [table], "/t", ["--by", "1"], chunks=[100, 3], filters=pipeline)
+    index = numpy.arange(len(table), dtype="<u8")
+    m.case("invert", ["-K", "u64", "-V", "bytes:28", "-t", "i32", "-D", "7", "-h", "3", "-y", "399:23"], pair(index, table), table,
+           filters=["invert"])
+    m.save()
+
+
+def plugins(directory):
+    h5py.h5pl.prepend(os.fsencode(directory))
 
 
 def sorts_of_any_length(m):
@@ -247,7 +331,7 @@ def sorts_of_any_length(m):
         f.create_dataset("one", data=numpy.array([(w,) for w in plain["name"]], dtype=[("name", anything)]))
     with h5py.File(m.path("any2.h5"), "w") as f:
         f.create_dataset("t", data=stored[:500])
-    like_first = {"chunks": [300], "attributes": {"of": "any"}, "filters": ["gzip", "shuffle"], "any": True, "fixed": "code"}
+    like_first = {"chunks": [300], "attributes": {"of": "any"}, "filters": ["shuffle", "gzip"], "any": True, "fixed": "code"}
     for name in ("name", "x", "note", "code", "n"):
         m.sort("any_by_" + name, lambda t: t[name], ["any.h5"], [plain], args=["--by", name], **like_first)
     m.sort("any_down", lambda t: t["name"], ["any.h5"], [plain], args=["--by", "name", "--descending"], **like_first)
@@ -260,11 +344,9 @@ def sorts_of_any_length(m):
 
 def make(directory):
     maker = Maker(directory)
-    for part in (numbers, rows, compounds, texts_of_any_length, models, sorts, sorts_of_any_length):
+    for part in (numbers, rows, filters, compounds, texts_of_any_length, models, sorts, sorts_of_filtered, sorts_of_any_length):
         part(maker)
-    for name, cases in (("cases.json", maker.cases), ("sorts.json", maker.sorts)):
-        with open(maker.path(name), "w") as f:
-            json.dump(cases, f)
+    maker.save()
 
 
 def plain_attribute(value):
@@ -287,7 +369,7 @@ def complain(text):
 
 def answer(what, *args):
     try:
-        {"make": make, "check": check}[what](*args)
+        {"make": make, "check": check, "plugins": plugins, "make_inverted": make_inverted}[what](*args)
         return ""
     except Complaint as said:
         return str(said)
@@ -301,7 +383,7 @@ def check(directory, name, out):
         with open(os.path.join(directory, path)) as f:
             case = case or json.load(f).get(name, {})
     answer = numpy.load(os.path.join(directory, name + ".npy"))
-    filters = case.get("filters", [kind for flag, kind in (("-z", "gzip"), ("-s", "shuffle")) if flag in case["args"]])
+    pipeline = case.get("filters", [kind for flag, kind in ASKED.items() if flag in case["args"]])
     paths, parts = [out] if os.path.isfile(out) else sorted(glob.glob(os.path.join(out, "part-*.h5"))), []
     for path in paths:
         with h5py.File(path, "r") as f:
@@ -309,9 +391,10 @@ def check(directory, name, out):
             parts.append(fixed_strings(d, answer, case.get("fixed")) if case.get("any") else d[...])
             if parts[-1].dtype != answer.dtype:
                 complain("the type is %s, not %s" % (d.dtype, answer.dtype))
-            found = [kind for kind, there in (("gzip", d.compression == "gzip"), ("shuffle", d.shuffle)) if there]
-            if len(d) and found != filters:
-                complain("the filters are %s, not %s" % (found, filters))
+            created = d.id.get_create_plist()
+            found = [FILTERS[created.get_filter(i)[0]] for i in range(created.get_nfilters())]
+            if len(d) and found != pipeline:
+                complain("the filters are %s, not %s" % (found, pipeline))
             if len(paths) == 1 and "chunks" in case and list(d.chunks) != case["chunks"]:
                 complain("chunks are %s, not %s" % (d.chunks, case["chunks"]))
             got = {key: plain_attribute(d.attrs[key]) for key in d.attrs}

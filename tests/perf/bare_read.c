@@ -12,6 +12,8 @@
 
 #define PIECE_BYTES ((uint64_t)1 << 20)
 #define TAIL_BYTES  ((uint64_t)4 << 10) /* of the next piece, at a time */
+/* In its page. A piece is read from the byte before it, and Zen 3 copies at a fifth of its speed to a place 1 to 31 bytes further in its page. */
+#define ROOM_PLACE 64
 
 typedef struct piece {
     const char *path;
@@ -85,7 +87,7 @@ static void read_piece(worker *own, const piece *of)
 static void *work(void *argument)
 {
     worker *own = argument;
-    own->room = bare_reserve(2 * PIECE_BYTES + 1);
+    own->room = (uint8_t *)bare_reserve(2 * PIECE_BYTES + 1 + ROOM_PLACE) + ROOM_PLACE;
     for (size_t i; (i = atomic_fetch_add(&next_piece, 1)) < piece_count;)
         read_piece(own, &pieces[i]);
     return NULL;

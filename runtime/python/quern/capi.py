@@ -107,12 +107,18 @@ class Hdf5Options(Sized):
                 ("fields", POINTER(Hdf5Field)), ("field_count", c_size_t), ("convert", c_int), ("external", c_int)]
 
 
+class Hdf5Filter(Structure):
+    _fields_ = [("number", c_int), ("values", POINTER(c_uint32)), ("value_count", c_size_t)]
+
+
 class Hdf5WriteOptions(Sized):
     _fields_ = [("struct_size", c_size_t), ("dataset", c_char_p), ("files", c_int), ("type", c_int),
                 ("string_bytes", c_uint32), ("fields", POINTER(Hdf5Field)), ("field_count", c_size_t),
                 ("with_key", c_int), ("row_dims", POINTER(c_uint64)), ("row_rank", c_uint32), ("chunk_rows", c_uint64),
                 ("deflate_level", c_int), ("shuffle", c_int), ("attributes", c_void_p), ("attribute_count", c_size_t),
-                ("like_file", c_char_p), ("like_dataset", c_char_p), ("like_type", c_int)]
+                ("like_file", c_char_p), ("like_dataset", c_char_p), ("like_type", c_int),
+                ("chunk_dims", POINTER(c_uint64)), ("fletcher32", c_int), ("filters", POINTER(Hdf5Filter)),
+                ("filter_count", c_size_t)]
 
 
 class OutputOptions(Sized):

@@ -328,11 +328,16 @@ class Dataset:
         lib.quern_write_files(self.raw, os.fsencode(directory), ctypes.byref(how))
 
     def write_hdf5(self, path, dataset, files=kinds.HDF5_ONE_FILE, row_shape=None, string_bytes=0, with_key=False,
-                   row_type=None, chunk_rows=0, deflate_level=0, shuffle=False):
+                   row_type=None, chunk_rows=0, deflate_level=0, shuffle=False, chunk_shape=None, fletcher32=False, filters=()):
         """Values (or keys, where there are none) as elements; structs of a dtype as compounds, with_key with the key's before them; bytes as
-        rows of row_shape numbers of row_type, or as strings."""
+        rows of row_shape numbers of row_type, or as strings. chunk_shape: how far a chunk reaches in each dimension of row_shape. filters: each its
+        number and its values."""
+        asked = [(ctypes.c_uint32 * (len(one) - 1))(*one[1:]) for one in filters]
+        chosen = [capi.Hdf5Filter(one[0], values, len(values)) for one, values in zip(filters, asked)]
         how = capi.Hdf5WriteOptions(dataset=dataset.encode(), files=files, string_bytes=string_bytes,
-                                    chunk_rows=chunk_rows, deflate_level=deflate_level, shuffle=int(shuffle))
+                                    chunk_rows=chunk_rows, deflate_level=deflate_level, shuffle=int(shuffle),
+                                    fletcher32=int(fletcher32), filters=(capi.Hdf5Filter * len(chosen))(*chosen),
+                                    filter_count=len(chosen))
         kind = self.value_kind if self.value_kind.code else self.key_kind
         dtypes = [self.key_kind.dtype] if with_key else []
         if kind.dtype is not None and kind.dtype.names:
@@ -341,6 +346,8 @@ class Dataset:
             how.fields, how.field_count, how.with_key = (capi.Hdf5Field * len(fields))(*fields), len(fields), int(with_key)
         if row_shape is not None:
             how.row_dims, how.row_rank = (ctypes.c_uint64 * len(row_shape))(*row_shape), len(row_shape)
+        if chunk_shape is not None:
+            how.chunk_dims = (ctypes.c_uint64 * len(chunk_shape))(*chunk_shape)
         if row_type is not None or string_bytes:
             how.type = kinds.kind_of(row_type if row_type is not None else bytes).code
         lib.quern_write_hdf5(self.raw, os.fsencode(path), ctypes.byref(how))
