@@ -139,7 +139,8 @@ static quern_status ask_libarchive(int fd, const char *path, uint64_t file_bytes
     if (status != QUERN_OK)
         return status;
     qn_error unread = {0};
-    bool made_sense = qn_unpacker_enter(unpacker, 0, &found, &unread) == QUERN_OK || qn_unpacker_is_at_end(unpacker);
+    bool made_sense = qn_unpacker_enter(unpacker, 0, &found, &unread) == QUERN_OK || qn_unpacker_is_at_end(unpacker) ||
+                      (qn_unpacker_is_bare_tar(unpacker) && qn_unpacker_has_entries(unpacker));
     *packing_out = made_sense && !qn_unpacker_changes_nothing(unpacker) ? QN_PACKING_STREAM : QN_PACKING_NONE;
     if (*packing_out == QN_PACKING_NONE || !qn_unpacker_is_bare_tar(unpacker))
         *kind = QN_UNITS_NONE;

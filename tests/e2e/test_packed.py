@@ -437,6 +437,95 @@ def what_was_cut_between_members_or_blocks_is_truncated_and_can_pass(t):
         t.count(2, [both], "--quern-split-bytes=%d" % split, expected=count_words(*[words] * 3))
 
 
+def tars(t):
+    """By three programs, with ends of other lengths: {name: (bytes, words of its members)}"""
+    rng = random.Random(16)
+    made = {}
+    for name, sizes in (("gnu", (9000, 300, 40000)), ("bsd", (50, 20000)), ("python", (100, 100, 100)), ("bare", (7000,))):
+        files = [text(rng, size) for size in sizes]
+        for i, content in enumerate(files):
+            t.write("%s/member-%d" % (name, i), content)
+        path, names = t.path(name + ".tar"), ["member-%d" % i for i in range(len(files))]
+        if name == "python":
+            with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+                for each in ["."] + names:  # a directory comes first
+                    archive.add(t.path(name, each), each, recursive=False)
+        else:
+            how = {"gnu": ["tar", "-c"], "bsd": ["bsdtar", "-c", "--format", "pax"], "bare": ["tar", "-c", "-b1"]}[name]
+            run(*how, "-f", path, *names, cwd=t.path(name))
+        with open(path, "rb") as file:
+            made[name] = file.read(), files
+    return made
+
+
+@test
+def tars_one_behind_the_other_are_all_read(t):
+    made = tars(t)
+    lone = made["bare"][0][:-512], made["bare"][1]
+    zeros = b"\0" * 512
+    orders = [[made[name] for name in order] for order in (("gnu", "bsd"), ("bsd", "python", "gnu"), ("python", "bare", "gnu"), ("gnu", "gnu"))]
+    orders += [[lone, made["bsd"]], [made["bare"], (zeros * 3000, []), lone, (zeros[:300], [])]]
+    for number, order in enumerate(orders):
+        joined = b"".join(tar for tar, _ in order)
+        files = [content for _, each in order for content in each]
+        path, expected = t.write("joined-%d.tar" % number, joined), count_words(*files)
+        for n, split in ((1, 1 << 20), (2, 3000), (4, 700)):
+            t.count(n, [path], "--quern-split-bytes=%d" % split, expected=expected)
+        packers = (["gzip", "-c"], ["bgzip", "-c"], ["zstd", "-c"], ["xz", "-c"], ["bzip2", "-c"], ["lz4", "-c"])
+        for packer in packers if t.options.slow else packers[number % 3::3]:
+            t.count(2, [t.write("joined." + packer[0], run(*packer, stdin=joined))], "--quern-split-bytes=9000", expected=expected)
+        shown = quern(t, "cat", path)
+        members = b"  %d members of" % (len(files) + sum(each is made["python"] for each in order))
+        t.check(shown.returncode == 0 and members in shown.stdout, "%r" % shown.stdout[-300:])
+    apart = b"".join(run("gzip", "-c", stdin=made[name][0]) for name in ("gnu", "bsd"))
+    t.count(2, [t.write("apart.tar.gz", apart)], expected=count_words(*made["gnu"][1], *made["bsd"][1]))
+
+
+@test
+def what_is_behind_a_tar_and_no_tar_is_an_error_and_can_pass(t):
+    made = tars(t)
+    whole, files = made["gnu"]
+    at = len(whole)
+    for name, behind in (("signature", b"-----BEGIN SIGNATURE-----\n"), ("text", b"words " * 300), ("far", b"\0" * 5120 + b"x" * 512),
+                         ("unaligned", b"\0" * 100 + made["bsd"][0])):
+        where = b"at byte %d" % (at + (5120 if name == "far" else 0))
+        for kind, content in ((".tar", whole + behind), (".tar.gz", run("gzip", "-c", stdin=whole + behind))):
+            path = t.write(name + kind, content)
+            for n, split in ((1, 1 << 20), (3, 3000)):
+                t.fail(n, "-o", t.new_output(), path, "--quern-split-bytes=%d" % split, naming=[path, where.decode()])
+                t.count(n, [path], "--quern-split-bytes=%d" % split, "--quern-bad-records=skip:1", expected=count_words(*files))
+        shown = quern(t, "cat", t.path(name + ".tar"))
+        t.check(shown.returncode == 3 and b"DAMAGED: behind member 3, " + where in shown.stdout, "%r" % shown.stdout[-300:])
+    # Directories alone do not make a tar text, whatever is behind them.
+    t.fail(2, "-o", t.new_output(), t.write("directory.tar", made["python"][0][:1536] + b"x" * 5000), naming="directory.tar")
+
+
+@test
+def a_tar_that_was_cut_between_the_headers_of_a_member_is_truncated(t):
+    """Times in pax headers, so that three blocks stand before each member."""
+    whole, files = tars(t)["bsd"]
+    t.write("x", whole)
+    with tarfile.open(t.path("x")) as archive:
+        second = archive.getmembers()[1]
+    t.check(second.offset_data - second.offset >= 1536, "no extended header")
+    for cut in range(second.offset, second.offset_data, 512):
+        path = t.write("cut-%d.tar" % cut, whole[:cut])
+        t.fail(2, "-o", t.new_output(), path, naming=[path, "runcated"])
+        t.count(2, [path], "--quern-bad-records=skip:1", expected=count_words(files[0]))
+
+
+@test
+def a_cpio_behind_another_is_an_error_and_zeros_are_none(t):
+    words = text(random.Random(17), 4000)
+    t.write("in/one", words)
+    for form in ("newc", "odc"):
+        one = run("bsdtar", "-c", "--format", form, "-f", "-", "one", cwd=t.path("in"))
+        t.count(2, [t.write("one.cpio", one + b"\0" * 3001)], expected=count_words(words))
+        for name, content in (("two.cpio", one + one), ("two.cpio.gz", run("gzip", "-c", stdin=one + one))):
+            t.fail(2, "-o", t.new_output(), t.write(name, content), naming=[name, "behind the end of the cpio"])
+            t.count(2, [t.path(name)], "--quern-bad-records=skip:1", expected=count_words(words))
+
+
 @test
 def every_example_gives_the_same_answer_of_packed_files(t):
     """Packed in place, since an index names its files."""

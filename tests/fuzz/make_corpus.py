@@ -103,13 +103,15 @@ def packed_file():
         "ustar": tarred(tarfile.USTAR_FORMAT), "gnu": tarred(tarfile.GNU_FORMAT), "pax": tarred(tarfile.PAX_FORMAT),
         "7z": archived("7zip"), "7z-lzma2": archived("7zip", "7zip:compression=lzma2"), "cpio": archived("newc"), "odc": archived("odc"),
         "iso": archived("iso9660", "iso9660:!pad,!joliet,!rockridge"),
-        "tar.gz": gzip.compress(tarred(tarfile.USTAR_FORMAT), mtime=0), "like-bzip2": b"BZh is text\n", "like-cpio": b"070701 is text\n",
+        "tar.gz": gzip.compress(tarred(tarfile.USTAR_FORMAT), mtime=0), "tars.gz": gzip.compress(tarred(tarfile.USTAR_FORMAT) * 2 + bytes(99), mtime=0),
+        "tars": tarred(tarfile.GNU_FORMAT) + bytes(2048) + tarred(tarfile.PAX_FORMAT) + bytes(700), "tar-and-more": tarred(tarfile.USTAR_FORMAT) + b"more",
+        "cpios": archived("newc") + archived("odc"), "like-bzip2": b"BZh is text\n", "like-cpio": b"070701 is text\n",
     }
     for name, data in made.items():
         put("packed_file", name, b"\0\0" + data)
-        if name in ("bgzf", "zstd", "ustar", "zip"):
+        if name in ("bgzf", "zstd", "ustar", "tars", "zip"):
             put("packed_file", name + "-wide", b"\x60\0" + data)
-        if name in ("bgzf", "bgzf-and-gzip", "zstd", "bzip2", "xz", "ustar", "zip"):
+        if name in ("bgzf", "bgzf-and-gzip", "zstd", "bzip2", "xz", "ustar", "tars", "tar-and-more", "zip"):
             put("packed_file", name + "-bad", b"\0\x08" + data)
     fastq, rows = b"@one\nACGT\n+\n@@+>\n@two\n\n+\n\n" * 5, b'a b\n"c ""d" e\n\nf' * 9
     for i, (name, content) in enumerate((("sequences", fastq), ("rows", rows), ("files", fastq), ("fixed", bytes(range(63)) * 2)), 1):
