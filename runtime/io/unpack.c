@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/io/archive_view.h"
 #include "runtime/io/gunzip.h"
+#include "runtime/io/sevenzip.h"
 
 #define INPUT_BYTES   ((size_t)256 << 10) /* that libarchive reads at a time */
 #define HEAD_BYTES    512                 /* of a file, in which most formats show themselves: a header of tar */
@@ -64,7 +65,7 @@ static quern_status failure_of(const qn_unpacker *unpacker, const char *what, qn
 }
 
 /* Only what is built into libarchive: nothing that starts a program, or that reads files which an archive names. */
-static void support_formats(struct archive *archive)
+static void support_formats(struct archive *archive, bool is_sevenzip)
 {
     archive_read_support_filter_bzip2(archive);
     archive_read_support_filter_xz(archive);
@@ -72,7 +73,8 @@ static void support_formats(struct archive *archive)
     archive_read_support_filter_lz4(archive);
     qn_archive_support_tar(archive);
     archive_read_support_format_zip(archive);
-    archive_read_support_format_7zip(archive);
+    if (is_sevenzip) /* which was looked at */
+        archive_read_support_format_7zip(archive);
     archive_read_support_format_cpio(archive);
     archive_read_support_format_iso9660(archive);
     archive_read_support_format_empty(archive);
@@ -145,8 +147,11 @@ static quern_status open_file(qn_unpacker *unpacker, const qn_unit_part *part, q
         status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", unpacker->path);
     if (status == QUERN_OK && bytes >= 4 && qn_le32(head) == ZIP_MAGIC)
         status = qn_units_check_zip(fd, unpacker->path, unpacker->file_bytes, error);
+    bool is_sevenzip = qn_sevenzip_is_archive(head, bytes);
+    if (status == QUERN_OK && is_sevenzip)
+        status = qn_sevenzip_check(fd, unpacker->path, unpacker->file_bytes, error);
     qn_archive_view_init(&unpacker->view, fd, 0, part->behind.offset, INPUT_BYTES);
-    support_formats(unpacker->archive);
+    support_formats(unpacker->archive, is_sevenzip);
     qn_unit_kind kind = qn_unpack_kind_of(head, bytes);
     bool is_gzip = kind == QN_UNITS_NONE && qn_gunzip_is_gzip(head, bytes);
     if (status == QUERN_OK && open_archive(unpacker, is_gzip, kind) < ARCHIVE_WARN)

@@ -8,7 +8,7 @@
  *
  * What a file can make its reader do is limited: memory by the windows of decoders (QN_UNPACK_WINDOW_BYTES_MAX), since nothing is ever
  * unpacked as a whole; and bytes by QN_UNPACK_RATIO_MAX. libarchive sets no bounds of its own: members of zip are looked at before they are
- * unpacked; of 7-Zip, whose headers are packed themselves, the memory is not limited.
+ * unpacked, and of 7-Zip the header (sevenzip.h).
  */
 #ifndef QN_IO_UNPACK_H
 #define QN_IO_UNPACK_H
