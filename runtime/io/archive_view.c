@@ -118,7 +118,7 @@ int qn_archive_view_open(qn_archive_view *view, struct archive *archive)
     return archive_read_open1(archive);
 }
 
-bool qn_archive_has_tar_end(struct archive *archive)
+qn_archive_input qn_archive_view_input(const qn_archive_view *view)
 {
-    return archive_filter_bytes(archive, 0) > archive_read_header_position(archive);
+    return (qn_archive_input){.fd = view->fd, .begin = view->begin, .end = view->end};
 }

@@ -9,8 +9,9 @@
 #define QN_IO_ARCHIVE_VIEW_H
 
 #include <archive.h>
-#include <stdbool.h>
 #include <stdint.h>
+
+#include "runtime/io/archive_end.h"
 
 #define QN_VIEW_TAIL_BYTES 98 /* the end of a directory: 56 of zip64, 20 that point there, and 22 of old */
 
@@ -35,7 +36,7 @@ void qn_archive_view_fini(qn_archive_view *view); /* takes a zeroed one */
 /* archive_read_open() on the view, which stays where it is until the archive is freed. */
 int qn_archive_view_open(qn_archive_view *view, struct archive *archive);
 
-/* Of a tar whose headers libarchive has read to the end: whether that was zeros, as it has to be, and not just where there were no more bytes. */
-bool qn_archive_has_tar_end(struct archive *archive);
+/* The view as what libarchive reads (archive_end.h). */
+qn_archive_input qn_archive_view_input(const qn_archive_view *view);
 
 #endif

@@ -39,16 +39,20 @@ static const magic magics[] = {
     {{'0', '7', '0', '7', '0', '7'}, 6, true},
 };
 
-/* Whether the checksum of a header of tar is right. Its own bytes count as spaces. */
+/* Whether the checksum of a header of tar is right. Its own bytes count as spaces, and are digits, spaces and zeros only. */
 static bool is_tar_header(const uint8_t *head)
 {
     uint32_t sum = SUM_BYTES * ' ', said = 0;
+    for (size_t i = SUM_AT; i < SUM_AT + SUM_BYTES; i++) {
+        bool is_digit = head[i] >= '0' && head[i] <= '7';
+        if (!is_digit && head[i] != ' ' && head[i] != 0) /* most files of text are known by that */
+            return false;
+        if (is_digit)
+            said = 8 * said + (head[i] - (uint32_t)'0');
+    }
     for (size_t i = 0; i < HEAD_BYTES; i++)
         if (i < SUM_AT || i >= SUM_AT + SUM_BYTES)
             sum += head[i];
-    for (size_t i = SUM_AT; i < SUM_AT + SUM_BYTES; i++)
-        if (head[i] >= '0' && head[i] <= '7')
-            said = 8 * said + (head[i] - (uint32_t)'0');
     return said == sum && head[0] != 0;
 }
 
@@ -139,7 +143,8 @@ static quern_status ask_libarchive(int fd, const char *path, uint64_t file_bytes
     if (status != QUERN_OK)
         return status;
     qn_error unread = {0};
-    bool made_sense = qn_unpacker_enter(unpacker, 0, &found, &unread) == QUERN_OK || qn_unpacker_is_at_end(unpacker);
+    bool made_sense = qn_unpacker_enter(unpacker, 0, &found, &unread) == QUERN_OK || qn_unpacker_is_at_end(unpacker) ||
+                      (qn_unpacker_is_bare_tar(unpacker) && qn_unpacker_has_entries(unpacker));
     *packing_out = made_sense && !qn_unpacker_changes_nothing(unpacker) ? QN_PACKING_STREAM : QN_PACKING_NONE;
     if (*packing_out == QN_PACKING_NONE || !qn_unpacker_is_bare_tar(unpacker))
         *kind = QN_UNITS_NONE;

@@ -281,10 +281,12 @@ bool qn_split_is_packed(const void *message, size_t bytes)
     return !reader.failed && segment.packing == QN_PACKING_STREAM;
 }
 
-uint64_t qn_segments_bytes(const qn_segment *segments, uint32_t count)
+uint64_t qn_segments_count(qn_segment *segments, uint32_t count)
 {
     uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        segments[i].before_bytes = bytes;
         bytes += segments[i].end - segments[i].begin;
+    }
     return bytes;
 }

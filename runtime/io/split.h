@@ -23,7 +23,8 @@ typedef struct qn_segment {
     const char *path;
     uint64_t begin, end; /* of what is not packed: records that begin in [begin, end) are its */
     uint64_t file_bytes;
-    uint64_t file; /* by its number in the input */
+    uint64_t file;         /* by its number in the input */
+    uint64_t before_bytes; /* of the segments before it (qn_segments_count()); not in messages */
     qn_packing packing;
     const uint8_t *data; /* INLINE: the bytes [begin, end) of the content, borrowed */
     uint64_t entry;      /* INLINE: the content's number in its archive */
@@ -76,6 +77,7 @@ quern_status qn_split_decode_copy(const void *message, size_t bytes, uint8_t **c
 /* Whether an encoded split is one file that only one reader can unpack. */
 bool qn_split_is_packed(const void *message, size_t bytes);
 
-uint64_t qn_segments_bytes(const qn_segment *segments, uint32_t count);
+/* Says in all of them how many bytes are before each; returns the bytes of all. */
+uint64_t qn_segments_count(qn_segment *segments, uint32_t count);
 
 #endif

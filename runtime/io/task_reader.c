@@ -35,7 +35,12 @@ quern_status qn_task_reader_open(qn_task_reader *task, const void *message, size
 {
     close_task(task);
     task->place = task->block_place = place ? *place : (qn_text_place){0};
-    return qn_split_decode_copy(message, bytes, &task->message, &task->segments, &task->segment_count, error);
+    task->bytes = 0;
+    quern_status status =
+        qn_split_decode_copy(message, bytes, &task->message, &task->segments, &task->segment_count, error);
+    if (status == QUERN_OK)
+        task->bytes = qn_segments_count(task->segments, task->segment_count);
+    return status;
 }
 
 quern_status qn_task_reader_open_content(qn_task_reader *task, const qn_task_format *format, void *source,
@@ -79,19 +84,20 @@ quern_status qn_task_reader_too_large(const qn_task_reader *task, uint64_t offse
 
 uint64_t qn_task_reader_bytes(const qn_task_reader *task)
 {
-    return qn_segments_bytes(task->segments, task->segment_count);
+    return task->bytes;
 }
 
 uint64_t qn_task_reader_done_bytes(const qn_task_reader *task)
 {
     const qn_text_place *place = &task->block_place;
+    if (place->segment == task->segment_count)
+        return task->bytes;
     const qn_segment *segment = &task->segments[place->segment];
-    uint64_t bytes = qn_segments_bytes(task->segments, place->segment);
     if (!place->started || place->scan_offset <= segment->begin)
-        return bytes;
+        return segment->before_bytes;
     uint64_t done = place->scan_offset - segment->begin; /* of what is unpacked there may be more */
     uint64_t all = segment->end - segment->begin;
-    return bytes + (done < all ? done : all);
+    return segment->before_bytes + (done < all ? done : all);
 }
 
 /* Behind the last piece of the content. */

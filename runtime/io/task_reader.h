@@ -24,6 +24,7 @@ typedef struct qn_text_place {
 typedef struct qn_task_reader {
     qn_segment *segments;
     uint32_t segment_count;
+    uint64_t bytes;      /* of them all */
     uint8_t *message;    /* that the segments' paths live in */
     qn_window window;    /* on the present content */
     qn_text_place place; /* of the next block */

@@ -58,11 +58,11 @@ typedef struct tar_walk {
 } tar_walk;
 
 /* The next entry: a border where enough came before it, before and behind a giant. false: there are none left. */
-static bool find_next_member(qn_finder *finder, struct archive *archive, tar_walk *walk)
+static bool find_next_member(qn_finder *finder, struct archive *archive, const qn_archive_input *input, tar_walk *walk)
 {
     struct archive_entry *entry = NULL;
     int result = archive_read_next_header(archive, &entry);
-    walk->ended = result == ARCHIVE_EOF && qn_archive_has_tar_end(archive);
+    walk->ended = qn_archive_is_tar_end(archive, input, result);
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
         return false;
     qn_border border = {
@@ -86,11 +86,12 @@ void qn_find_tar_members(qn_finder *finder)
     qn_archive_view view;
     tar_walk walk = {0};
     qn_archive_view_init(&view, finder->fd, 0, finder->file_bytes, SCAN_BYTES);
+    qn_archive_input input = qn_archive_view_input(&view);
     struct archive *archive = archive_read_new();
     if (archive) {
-        archive_read_support_format_tar(archive);
+        qn_archive_support_tar(archive);
         if (qn_archive_view_open(&view, archive) == ARCHIVE_OK)
-            while (find_next_member(finder, archive, &walk))
+            while (find_next_member(finder, archive, &input, &walk))
                 ;
         archive_read_free(archive);
     }

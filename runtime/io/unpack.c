@@ -12,6 +12,7 @@
 #include "runtime/base/file.h"
 #include "runtime/io/archive_view.h"
 #include "runtime/io/gunzip.h"
+#include "runtime/io/sevenzip.h"
 
 #define INPUT_BYTES   ((size_t)256 << 10) /* that libarchive reads at a time */
 #define HEAD_BYTES    512                 /* of a file, in which most formats show themselves: a header of tar */
@@ -31,6 +32,7 @@ struct qn_unpacker {
     qn_decoder *decoder;  /* of units; NULL: libarchive */
     qn_decoder *inner;    /* what libarchive reads from, as gunzip */
     uint8_t *inner_bytes; /* [INPUT_BYTES] */
+    qn_archive_input input;
     int fd;
     const char *path;
     uint64_t first_entry, entry_count; /* before the part; of it so far */
@@ -63,40 +65,55 @@ static quern_status failure_of(const qn_unpacker *unpacker, const char *what, qn
 }
 
 /* Only what is built into libarchive: nothing that starts a program, or that reads files which an archive names. */
-static void support_formats(struct archive *archive)
+static void support_formats(struct archive *archive, bool is_sevenzip)
 {
     archive_read_support_filter_bzip2(archive);
     archive_read_support_filter_xz(archive);
     archive_read_support_filter_zstd(archive);
     archive_read_support_filter_lz4(archive);
-    archive_read_support_format_tar(archive);
+    qn_archive_support_tar(archive);
     archive_read_support_format_zip(archive);
-    archive_read_support_format_7zip(archive);
+    if (is_sevenzip) /* which was looked at */
+        archive_read_support_format_7zip(archive);
     archive_read_support_format_cpio(archive);
     archive_read_support_format_iso9660(archive);
     archive_read_support_format_empty(archive);
     archive_read_support_format_raw(archive);
 }
 
-/* libarchive's own filter of gzip does not look at checksums. */
-static la_ssize_t read_gunzip(struct archive *archive, void *user, const void **bytes_out)
+/* The next bytes that are unpacked here, libarchive's own filter of gzip not looking at checksums. */
+static ptrdiff_t feed(qn_unpacker *unpacker, const void **bytes_out, const char **text_out)
+{
+    ptrdiff_t bytes;
+    if (unpacker->gunzip) {
+        bytes = qn_gunzip_next(unpacker->gunzip, bytes_out, text_out);
+    } else {
+        bytes = qn_decoder_read(unpacker->inner, unpacker->inner_bytes, INPUT_BYTES, text_out);
+        *bytes_out = unpacker->inner_bytes;
+    }
+    if (bytes >= 0)
+        qn_archive_input_note(&unpacker->input, *bytes_out, (size_t)bytes);
+    return bytes;
+}
+
+static la_ssize_t read_fed(struct archive *archive, void *user, const void **bytes_out)
 {
     const char *text = NULL;
-    ptrdiff_t bytes = qn_gunzip_next(user, bytes_out, &text);
+    ptrdiff_t bytes = feed(user, bytes_out, &text);
     if (bytes < 0)
         archive_set_error(archive, EIO, "%s", text);
     return bytes;
 }
 
-static la_ssize_t read_inner(struct archive *archive, void *user, const void **bytes_out)
+static bool is_fed(const qn_unpacker *unpacker)
 {
-    qn_unpacker *unpacker = user;
-    const char *text = NULL;
-    ptrdiff_t bytes = qn_decoder_read(unpacker->inner, unpacker->inner_bytes, INPUT_BYTES, &text);
-    *bytes_out = unpacker->inner_bytes;
-    if (bytes < 0)
-        archive_set_error(archive, EIO, "%s", text);
-    return bytes;
+    return unpacker->gunzip || unpacker->inner;
+}
+
+static int open_view(qn_unpacker *unpacker)
+{
+    unpacker->input = qn_archive_view_input(&unpacker->view);
+    return qn_archive_view_open(&unpacker->view, unpacker->archive);
 }
 
 /* By our own decoders: they have limits, and can be asked for the rest. */
@@ -106,14 +123,14 @@ static int open_archive(qn_unpacker *unpacker, bool is_gzip, qn_unit_kind kind)
         unpacker->inner =
             qn_decoder_create(kind, unpacker->fd, &(qn_border){0}, unpacker->file_bytes, unpacker->file_bytes);
         unpacker->inner_bytes = malloc(INPUT_BYTES);
-        if (unpacker->inner && unpacker->inner_bytes)
-            return archive_read_open(unpacker->archive, unpacker, NULL, read_inner, NULL);
     } else if (is_gzip) {
         unpacker->gunzip = qn_gunzip_create(unpacker->fd);
-        if (unpacker->gunzip)
-            return archive_read_open(unpacker->archive, unpacker->gunzip, NULL, read_gunzip, NULL);
     } else {
-        return qn_archive_view_open(&unpacker->view, unpacker->archive);
+        return open_view(unpacker);
+    }
+    if (unpacker->gunzip || (unpacker->inner && unpacker->inner_bytes)) {
+        unpacker->input = (qn_archive_input){.fd = -1};
+        return archive_read_open(unpacker->archive, unpacker, NULL, read_fed, NULL);
     }
     archive_set_error(unpacker->archive, ENOMEM, "no memory");
     return ARCHIVE_FATAL;
@@ -130,8 +147,11 @@ static quern_status open_file(qn_unpacker *unpacker, const qn_unit_part *part, q
         status = qn_error_set(error, QUERN_ERROR_INPUT, errno, "cannot read %s from its begin", unpacker->path);
     if (status == QUERN_OK && bytes >= 4 && qn_le32(head) == ZIP_MAGIC)
         status = qn_units_check_zip(fd, unpacker->path, unpacker->file_bytes, error);
+    bool is_sevenzip = qn_sevenzip_is_archive(head, bytes);
+    if (status == QUERN_OK && is_sevenzip)
+        status = qn_sevenzip_check(fd, unpacker->path, unpacker->file_bytes, error);
     qn_archive_view_init(&unpacker->view, fd, 0, part->behind.offset, INPUT_BYTES);
-    support_formats(unpacker->archive);
+    support_formats(unpacker->archive, is_sevenzip);
     qn_unit_kind kind = qn_unpack_kind_of(head, bytes);
     bool is_gzip = kind == QN_UNITS_NONE && qn_gunzip_is_gzip(head, bytes);
     if (status == QUERN_OK && open_archive(unpacker, is_gzip, kind) < ARCHIVE_WARN)
@@ -148,10 +168,10 @@ static quern_status open_members(qn_unpacker *unpacker, const qn_unit_part *part
         qn_archive_view_init_zip(&unpacker->view, unpacker->fd, first->directory, behind->directory,
                                  behind->number - first->number, MEMBERS_BYTES);
     } else {
-        archive_read_support_format_tar(unpacker->archive);
+        qn_archive_support_tar(unpacker->archive);
         qn_archive_view_init(&unpacker->view, unpacker->fd, first->offset, behind->offset, INPUT_BYTES);
     }
-    if (qn_archive_view_open(&unpacker->view, unpacker->archive) < ARCHIVE_WARN)
+    if (open_view(unpacker) < ARCHIVE_WARN)
         return failure_of(unpacker, "cannot unpack the begin of a part", error);
     return QUERN_OK;
 }
@@ -217,14 +237,18 @@ static bool is_file(struct archive_entry *entry)
 bool qn_unpacker_changes_nothing(const qn_unpacker *unpacker)
 {
     return archive_format(unpacker->archive) == ARCHIVE_FORMAT_RAW && archive_filter_count(unpacker->archive) == 1 &&
-           !unpacker->gunzip && !unpacker->inner;
+           !is_fed(unpacker);
+}
+
+bool qn_unpacker_has_entries(const qn_unpacker *unpacker)
+{
+    return unpacker->entry_count > 1; /* the last one that was looked for may not be */
 }
 
 bool qn_unpacker_is_bare_tar(const qn_unpacker *unpacker)
 {
     int format = archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK;
-    return format == ARCHIVE_FORMAT_TAR && archive_filter_count(unpacker->archive) == 1 && !unpacker->gunzip &&
-           !unpacker->inner;
+    return format == ARCHIVE_FORMAT_TAR && archive_filter_count(unpacker->archive) == 1 && !is_fed(unpacker);
 }
 
 static quern_status name_member(qn_unpacker *unpacker, struct archive_entry *entry, qn_error *error)
@@ -258,10 +282,7 @@ static quern_status drain(qn_unpacker *unpacker, qn_error *error)
     const char *text = NULL;
     const void *bytes;
     do {
-        if (unpacker->gunzip)
-            got = qn_gunzip_next(unpacker->gunzip, &bytes, &text);
-        else if (unpacker->inner)
-            got = qn_decoder_read(unpacker->inner, unpacker->inner_bytes, INPUT_BYTES, &text);
+        got = is_fed(unpacker) ? feed(unpacker, &bytes, &text) : 0;
     } while (got > 0);
     return got == 0
                ? QUERN_OK
@@ -269,10 +290,9 @@ static quern_status drain(qn_unpacker *unpacker, qn_error *error)
 }
 
 /* A tar ends in zeros. One that was cut between two members does not, and nothing else tells. */
-static quern_status look_for_tar_end(const qn_unpacker *unpacker, qn_error *error)
+static quern_status look_for_tar_end(const qn_unpacker *unpacker, int result, qn_error *error)
 {
-    int format = archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK;
-    if (format != ARCHIVE_FORMAT_TAR || !unpacker->reaches_end || qn_archive_has_tar_end(unpacker->archive))
+    if (!unpacker->reaches_end || qn_archive_is_tar_end(unpacker->archive, &unpacker->input, result))
         return QUERN_OK;
     return qn_error_set(error, QUERN_ERROR_INPUT, 0,
                         "%s ends without the zeros that end a tar: it is truncated. If nothing is missing, add them to "
@@ -280,11 +300,52 @@ static quern_status look_for_tar_end(const qn_unpacker *unpacker, qn_error *erro
                         unpacker->path);
 }
 
-static quern_status end_archive(qn_unpacker *unpacker, qn_error *error)
+/* Where something is, to be told. */
+static const char *place_kind(const qn_unpacker *unpacker)
 {
+    return is_fed(unpacker) || archive_filter_count(unpacker->archive) > 1 ? " of what it unpacks to" : "";
+}
+
+static quern_status look_behind_cpio(const qn_unpacker *unpacker, qn_error *error)
+{
+    if (qn_archive_has_only_zeros_left(unpacker->archive, &unpacker->input))
+        return QUERN_OK;
+    return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                        "%s has something behind the end of the cpio, at byte %llu%s, which would not be read: cut it "
+                        "off, or let it pass as a bad record",
+                        unpacker->path, (unsigned long long)archive_filter_bytes(unpacker->archive, 0),
+                        place_kind(unpacker));
+}
+
+/* Or where it was cut, between headers of a member, say. */
+static bool is_at_tar_end(const qn_unpacker *unpacker, int result)
+{
+    return qn_archive_is_tar_end(unpacker->archive, &unpacker->input, result) ||
+           (unpacker->reaches_end && qn_archive_is_used_up(unpacker->archive, &unpacker->input, result));
+}
+
+static quern_status end_archive(qn_unpacker *unpacker, int result, qn_error *error)
+{
+    int format = archive_format(unpacker->archive) & ARCHIVE_FORMAT_BASE_MASK;
     unpacker->ended = true;
     quern_status status = drain(unpacker, error);
-    return status == QUERN_OK ? look_for_tar_end(unpacker, error) : status;
+    if (status == QUERN_OK && format == ARCHIVE_FORMAT_TAR)
+        return look_for_tar_end(unpacker, result, error);
+    return status == QUERN_OK && format == ARCHIVE_FORMAT_CPIO ? look_behind_cpio(unpacker, error) : status;
+}
+
+static quern_status fail_next(const qn_unpacker *unpacker, int result, qn_error *error)
+{
+    uint64_t at;
+    const char *member = unpacker->member_path;
+    if (!qn_archive_is_no_header(unpacker->archive, &unpacker->input, result, &at))
+        return failure_of(unpacker, "cannot go on behind this member", error);
+    return qn_error_set(error, QUERN_ERROR_INPUT, 0,
+                        "cannot go on in %s%s%s: at byte %llu%s there is neither a header of a tar nor the zeros "
+                        "that end one. It is damaged there, or something was put behind its end: cut that off, or let "
+                        "it pass as a bad record",
+                        unpacker->path, member ? " behind its member " : "", member ? member : "",
+                        (unsigned long long)(unpacker->input.begin + at), place_kind(unpacker));
 }
 
 /* libarchive's decoder of LZMA takes as much memory as the member asks for. */
@@ -331,10 +392,11 @@ static quern_status next_member(qn_unpacker *unpacker, qn_error *error)
     } while ((result == ARCHIVE_OK || result == ARCHIVE_WARN) && !is_file(entry));
     unpacker->block_bytes = 0;
     unpacker->gap_bytes = 0;
-    if (result == ARCHIVE_EOF)
-        return end_archive(unpacker, error);
-    if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
-        return failure_of(unpacker, "cannot go on behind this member", error);
+    bool is_good = result == ARCHIVE_OK || result == ARCHIVE_WARN;
+    if (result == ARCHIVE_EOF || (!is_good && is_at_tar_end(unpacker, result)))
+        return end_archive(unpacker, result, error);
+    if (!is_good)
+        return fail_next(unpacker, result, error);
     unpacker->offset = 0;
     unpacker->member++; /* from none to 0 */
     unpacker->has_members = archive_format(unpacker->archive) != ARCHIVE_FORMAT_RAW;

@@ -8,7 +8,7 @@
  *
  * What a file can make its reader do is limited: memory by the windows of decoders (QN_UNPACK_WINDOW_BYTES_MAX), since nothing is ever
  * unpacked as a whole; and bytes by QN_UNPACK_RATIO_MAX. libarchive sets no bounds of its own: members of zip are looked at before they are
- * unpacked; of 7-Zip, whose headers are packed themselves, the memory is not limited.
+ * unpacked, and of 7-Zip the header (sevenzip.h).
  */
 #ifndef QN_IO_UNPACK_H
 #define QN_IO_UNPACK_H
@@ -70,6 +70,8 @@ qn_decoder *qn_unpacker_get_decoder(const qn_unpacker *unpacker);
 /* After the first enter: it is neither compressed nor an archive; it is a tar and not compressed. */
 bool qn_unpacker_changes_nothing(const qn_unpacker *unpacker);
 bool qn_unpacker_is_bare_tar(const qn_unpacker *unpacker);
+/* After an enter that failed, or came to the end: whether the archive has entries, be they directories. */
+bool qn_unpacker_has_entries(const qn_unpacker *unpacker);
 /* How many bytes of the file were read for what was unpacked so far; those that were read twice count twice. */
 uint64_t qn_unpacker_get_packed(const qn_unpacker *unpacker);
 /* How many bytes of the present member were read. */

@@ -437,6 +437,157 @@ def what_was_cut_between_members_or_blocks_is_truncated_and_can_pass(t):
         t.count(2, [both], "--quern-split-bytes=%d" % split, expected=count_words(*[words] * 3))
 
 
+def tars(t):
+    """By three programs, with ends of other lengths: {name: (bytes, words of its members)}"""
+    rng = random.Random(16)
+    made = {}
+    for name, sizes in (("gnu", (9000, 300, 40000)), ("bsd", (50, 20000)), ("python", (100, 100, 100)), ("bare", (7000,))):
+        files = [text(rng, size) for size in sizes]
+        for i, content in enumerate(files):
+            t.write("%s/member-%d" % (name, i), content)
+        path, names = t.path(name + ".tar"), ["member-%d" % i for i in range(len(files))]
+        if name == "python":
+            with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
+                for each in ["."] + names:  # a directory comes first
+                    archive.add(t.path(name, each), each, recursive=False)
+        else:
+            how = {"gnu": ["tar", "-c"], "bsd": ["bsdtar", "-c", "--format", "pax"], "bare": ["tar", "-c", "-b1"]}[name]
+            run(*how, "-f", path, *names, cwd=t.path(name))
+        with open(path, "rb") as file:
+            made[name] = file.read(), files
+    return made
+
+
+@test
+def tars_one_behind_the_other_are_all_read(t):
+    made = tars(t)
+    lone = made["bare"][0][:-512], made["bare"][1]
+    zeros = b"\0" * 512
+    orders = [[made[name] for name in order] for order in (("gnu", "bsd"), ("bsd", "python", "gnu"), ("python", "bare", "gnu"), ("gnu", "gnu"))]
+    orders += [[lone, made["bsd"]], [made["bare"], (zeros * 3000, []), lone, (zeros[:300], [])]]
+    for number, order in enumerate(orders):
+        joined = b"".join(tar for tar, _ in order)
+        files = [content for _, each in order for content in each]
+        path, expected = t.write("joined-%d.tar" % number, joined), count_words(*files)
+        for n, split in ((1, 1 << 20), (2, 3000), (4, 700)):
+            t.count(n, [path], "--quern-split-bytes=%d" % split, expected=expected)
+        packers = (["gzip", "-c"], ["bgzip", "-c"], ["zstd", "-c"], ["xz", "-c"], ["bzip2", "-c"], ["lz4", "-c"])
+        for packer in packers if t.options.slow else packers[number % 3::3]:
+            t.count(2, [t.write("joined." + packer[0], run(*packer, stdin=joined))], "--quern-split-bytes=9000", expected=expected)
+        shown = quern(t, "cat", path)
+        members = b"  %d members of" % (len(files) + sum(each is made["python"] for each in order))
+        t.check(shown.returncode == 0 and members in shown.stdout, "%r" % shown.stdout[-300:])
+    apart = b"".join(run("gzip", "-c", stdin=made[name][0]) for name in ("gnu", "bsd"))
+    t.count(2, [t.write("apart.tar.gz", apart)], expected=count_words(*made["gnu"][1], *made["bsd"][1]))
+
+
+@test
+def what_is_behind_a_tar_and_no_tar_is_an_error_and_can_pass(t):
+    made = tars(t)
+    whole, files = made["gnu"]
+    at = len(whole)
+    for name, behind in (("signature", b"-----BEGIN SIGNATURE-----\n"), ("text", b"words " * 300), ("far", b"\0" * 5120 + b"x" * 512),
+                         ("unaligned", b"\0" * 100 + made["bsd"][0])):
+        where = b"at byte %d" % (at + (5120 if name == "far" else 0))
+        for kind, content in ((".tar", whole + behind), (".tar.gz", run("gzip", "-c", stdin=whole + behind))):
+            path = t.write(name + kind, content)
+            for n, split in ((1, 1 << 20), (3, 3000)):
+                t.fail(n, "-o", t.new_output(), path, "--quern-split-bytes=%d" % split, naming=[path, where.decode()])
+                t.count(n, [path], "--quern-split-bytes=%d" % split, "--quern-bad-records=skip:1", expected=count_words(*files))
+        shown = quern(t, "cat", t.path(name + ".tar"))
+        t.check(shown.returncode == 3 and b"DAMAGED: behind member 3, " + where in shown.stdout, "%r" % shown.stdout[-300:])
+    # Directories alone do not make a tar text, whatever is behind them.
+    t.fail(2, "-o", t.new_output(), t.write("directory.tar", made["python"][0][:1536] + b"x" * 5000), naming="directory.tar")
+
+
+@test
+def a_tar_that_was_cut_between_the_headers_of_a_member_is_truncated(t):
+    """Times in pax headers, so that three blocks stand before each member."""
+    whole, files = tars(t)["bsd"]
+    t.write("x", whole)
+    with tarfile.open(t.path("x")) as archive:
+        second = archive.getmembers()[1]
+    t.check(second.offset_data - second.offset >= 1536, "no extended header")
+    for cut in range(second.offset, second.offset_data, 512):
+        path = t.write("cut-%d.tar" % cut, whole[:cut])
+        t.fail(2, "-o", t.new_output(), path, naming=[path, "runcated"])
+        t.count(2, [path], "--quern-bad-records=skip:1", expected=count_words(files[0]))
+
+
+def sevenzip_number(number):
+    """As 7-Zip writes them, in nine bytes."""
+    return b"\xff" + struct.pack("<Q", number)
+
+
+def sevenzip(header, content=b"", packed=None):
+    """A file of that header, which is packed itself if `packed` is a filter of LZMA."""
+    if packed:
+        inner = lzma.compress(header, lzma.FORMAT_RAW, filters=[packed])
+        properties = bytes([packed["lc"] + 9 * (packed["lp"] + 5 * packed["pb"])]) + struct.pack("<I", packed["dict_size"])
+        at, content = len(content), content + inner
+        header = (b"\x17\x06" + sevenzip_number(at) + b"\x01\x09" + sevenzip_number(len(inner)) + b"\0" +
+                  b"\x07\x0b\x01\0\x01\x23\x03\x01\x01\x05" + properties + b"\x0c" + sevenzip_number(len(header)) + b"\0\0")
+    start = struct.pack("<QQI", len(content), len(header), zlib.crc32(header))
+    return b"7z\xbc\xaf\x27\x1c\0\x04" + struct.pack("<I", zlib.crc32(start)) + start + content + header
+
+
+@test
+def archives_of_7_zip_are_read_however_they_are_packed(t):
+    rng = random.Random(18)
+    files = [text(rng, rng.randrange(3000)) for _ in range(40)] + [b""]
+    for i, content in enumerate(files):
+        t.write("in/%d" % i, content)
+    for number, how in enumerate((["-mx=0"], ["-mhc=off"], ["-m0=lzma"], ["-m0=bzip2"], ["-m0=deflate"], ["-ms=off"], ["-mx=9"], ["-md=1g"],
+                                  ["-m0=delta:4", "-m1=lzma2"], ["-m0=bcj2", "-m1=lzma", "-m2=lzma", "-m3=lzma", "-mb0:1", "-mb0s1:2", "-mb0s2:3"])):
+        path = t.path("%d.7z" % number)
+        run("7z", "a", "-bd", *how, path, "in", cwd=t.path())
+        t.count(2, [path], expected=count_words(*files))
+    for number, how in enumerate(("store", "lzma1", "lzma2", "bzip2")):
+        path = t.path("bsd-%d.7z" % number)
+        run("bsdtar", "-c", "--format", "7zip", "--options", "7zip:compression=" + how, "-f", path, "in", cwd=t.path())
+        t.count(2, [path], expected=count_words(*files))
+    run("7z", "a", "-bd", "-psecret", "-mhe=on", t.path("secret.7z"), "in", cwd=t.path())
+    t.fail(2, "-o", t.new_output(), t.path("secret.7z"), naming=["secret.7z", "encrypted"])
+
+
+@test
+def archives_of_7_zip_that_ask_for_too_much_memory_are_refused(t):
+    """What 7z makes of a stream whose length it does not know, and what nobody makes but who means harm."""
+    words = text(random.Random(19), 3000)
+    good = t.write("good", words)
+    asks = [(t.path("lzma2.7z"), "384 MiB"), (t.path("ppmd.7z"), "1024 MiB")]
+    for (path, _), how in zip(asks, (["-md=384m", "-mx=1", "-mmt=1"], ["-m0=ppmd:mem=1g"])):
+        run("7z", "a", "-bd", "-sione", *how, path, stdin=words)
+    lz = {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": 3, "lp": 0, "pb": 2}
+    one = b"\x01\x04\x06\0\x01\x09\x05\0\x07\x0b\x01\0"  # up to the coders of a folder
+    wide = one + b"\x01\x23\x03\x01\x01\x05\x5d\0\0\0\x40\x0c\x09\0\0\x05\x01\x11\x05\0a\0\0\0\0\0"
+    members = b"\x01\x05" + sevenzip_number(10 ** 8) + b"\x0e" + sevenzip_number(10 ** 8 // 8) + b"\xff" * (10 ** 8 // 8) + b"\0\0"
+    folders = b"\x01\x04\x07\x0b" + sevenzip_number(10 ** 6) + b"\0" + b"\x01\x01\0" * 10 ** 6 + b"\x0c"
+    substreams = one + b"\x01\x01\0\x0c\x09\0\x08\x0d" + sevenzip_number(10 ** 9)
+    bcj2 = (b"\x01\x04\x06\0\x04\x09\x05\x01\x01\x01\0\x07\x0b\x01\0\x04\x01\0\x01\0\x01\0\x14\x03\x03\x01\x1b\x04\x01" +
+            b"\x05\x02\x04\x01\x03\0\x02\x01\0\x06\x0c" + sevenzip_number(1 << 33) + b"\x09\x09\x09\0\0\0")
+    for name, header, says in (("wide", wide, "1024 MiB"), ("members", members, "table of members"), ("folders", folders, "table of members"),
+                               ("substreams", substreams, "table of members"), ("bcj2", bcj2, "8192 MiB")):
+        asks += [(t.write(name + ".7z", sevenzip(header, bytes(9))), says), (t.write(name + "-packed.7z", sevenzip(header, bytes(9), lz)), says)]
+    asks.append((t.write("itself.7z", sevenzip(wide, bytes(9), dict(lz, dict_size=1 << 29))), "512 MiB"))
+    for cut in (33, 40):
+        asks.append((t.write("cut-%d.7z" % cut, sevenzip(wide, bytes(9))[:cut]), "makes no sense"))
+    for path, says in asks:
+        t.fail(1, "-o", t.new_output(), path, naming=[path, says])
+    t.count(2, [good] + [path for path, _ in asks], "--quern-bad-records=skip:%d" % len(asks), expected=count_words(words))
+
+@test
+def a_cpio_behind_another_is_an_error_and_zeros_are_none(t):
+    words = text(random.Random(17), 4000)
+    t.write("in/one", words)
+    for form in ("newc", "odc"):
+        one = run("bsdtar", "-c", "--format", form, "-f", "-", "one", cwd=t.path("in"))
+        t.count(2, [t.write("one.cpio", one + b"\0" * 3001)], expected=count_words(words))
+        for name, content in (("two.cpio", one + one), ("two.cpio.gz", run("gzip", "-c", stdin=one + one))):
+            t.fail(2, "-o", t.new_output(), t.write(name, content), naming=[name, "behind the end of the cpio"])
+            t.count(2, [t.path(name)], "--quern-bad-records=skip:1", expected=count_words(words))
+
+
 @test
 def every_example_gives_the_same_answer_of_packed_files(t):
     """Packed in place, since an index names its files."""

@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 import zipfile
+import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 U64 = struct.Struct("<Q").pack
@@ -78,6 +79,11 @@ def tarred(form, contents=None):
     return made.getvalue()[:5120]
 
 
+def sevenzip(header, content=bytes(9)):
+    start = struct.pack("<QQI", len(content), len(header), zlib.crc32(header))
+    return b"7z\xbc\xaf\x27\x1c\0\x04" + struct.pack("<I", zlib.crc32(start)) + start + content + header
+
+
 def archived(form, options="7zip:compression=store"):
     """By bsdtar, which knows more formats."""
     with tempfile.TemporaryDirectory() as directory:
@@ -103,13 +109,21 @@ def packed_file():
         "ustar": tarred(tarfile.USTAR_FORMAT), "gnu": tarred(tarfile.GNU_FORMAT), "pax": tarred(tarfile.PAX_FORMAT),
         "7z": archived("7zip"), "7z-lzma2": archived("7zip", "7zip:compression=lzma2"), "cpio": archived("newc"), "odc": archived("odc"),
         "iso": archived("iso9660", "iso9660:!pad,!joliet,!rockridge"),
-        "tar.gz": gzip.compress(tarred(tarfile.USTAR_FORMAT), mtime=0), "like-bzip2": b"BZh is text\n", "like-cpio": b"070701 is text\n",
+        "tar.gz": gzip.compress(tarred(tarfile.USTAR_FORMAT), mtime=0), "tars.gz": gzip.compress(tarred(tarfile.USTAR_FORMAT) * 2 + bytes(99), mtime=0),
+        "tars": tarred(tarfile.GNU_FORMAT) + bytes(2048) + tarred(tarfile.PAX_FORMAT) + bytes(700), "tar-and-more": tarred(tarfile.USTAR_FORMAT) + b"more",
+        "cpios": archived("newc") + archived("odc"),
+        # A dictionary of 1 GiB; streams of BCJ2 of 8 GiB; more members than memory.
+        "7z-wide": sevenzip(b"\x01\x04\x06\0\x01\x09\x05\0\x07\x0b\x01\0\x01\x23\x03\x01\x01\x05\x5d\0\0\0\x40\x0c\x09\0\0\x05\x01\x11\x05\0a\0\0\0\0\0"),
+        "7z-bcj2": sevenzip(b"\x01\x04\x06\0\x04\x09\x05\x01\x01\x01\0\x07\x0b\x01\0\x04\x01\0\x01\0\x01\0\x14\x03\x03\x01\x1b\x04\x01\x05\x02\x04\x01\x03\0\x02\x01\0\x06\x0c"
+                            b"\xff" + U64(1 << 33) + b"\x09\x09\x09\0\0\0"),
+        "7z-members": sevenzip(b"\x01\x05\xff" + U64(10 ** 8) + b"\0\0"),
+        "like-bzip2": b"BZh is text\n", "like-cpio": b"070701 is text\n",
     }
     for name, data in made.items():
         put("packed_file", name, b"\0\0" + data)
-        if name in ("bgzf", "zstd", "ustar", "zip"):
+        if name in ("bgzf", "zstd", "ustar", "tars", "zip"):
             put("packed_file", name + "-wide", b"\x60\0" + data)
-        if name in ("bgzf", "bgzf-and-gzip", "zstd", "bzip2", "xz", "ustar", "zip"):
+        if name in ("bgzf", "bgzf-and-gzip", "zstd", "bzip2", "xz", "ustar", "tars", "tar-and-more", "zip"):
             put("packed_file", name + "-bad", b"\0\x08" + data)
     fastq, rows = b"@one\nACGT\n+\n@@+>\n@two\n\n+\n\n" * 5, b'a b\n"c ""d" e\n\nf' * 9
     for i, (name, content) in enumerate((("sequences", fastq), ("rows", rows), ("files", fastq), ("fixed", bytes(range(63)) * 2)), 1):
