@@ -74,6 +74,16 @@ static quern_status take_environment(quern_context *context)
     return table ? quern_broadcast(context, table, strlen(table), &shared) : QUERN_OK;
 }
 
+/* A line of each event but those that come five times a second: its kind, the run, the status, the text. */
+static void note_event(const quern_event *event, void *user)
+{
+    FILE *file = event->kind == QUERN_EVENT_PROGRESS ? NULL : fopen(user, "a");
+    if (!file)
+        return;
+    fprintf(file, "%d %u %d %s\n", event->kind, event->run, event->status, event->text);
+    fclose(file);
+}
+
 int main(int argc, char **argv)
 {
     quern_context *context = NULL;
@@ -86,6 +96,8 @@ int main(int argc, char **argv)
     }
     where = told(argv, 1);
     status = take_environment(context);
+    if (status == QUERN_OK && getenv("JOB_EVENTS"))
+        status = quern_on_progress(context, note_event, getenv("JOB_EVENTS"));
     const char *const *paths = (const char *const *)argv + 4;
     quern_dataset *lines = look_at(context, quern_read_text(context, paths, (size_t)argc - 4, NULL), &lines_step);
     if (getenv("JOB_GRAPH"))

@@ -275,7 +275,9 @@ def the_trace_has_a_thread_for_each_rank(t):
     for rank in range(3):
         slices = [event for event in found if event["ph"] == "X" and event["tid"] == rank and event["pid"] == 0]
         t.check({"map"} <= {event["name"] for event in slices} <= set(STATES.values()), "the states", run)
-        t.check(abs(sum(event["dur"] for event in slices) / 1e6 - seconds) < 0.02 * seconds, "they do not fill the time", run)
+        filled = sum(event["dur"] for event in slices) / 1e6
+        # ranks do not end at the same moment, where one waits for a core
+        t.check(abs(filled - seconds) < 0.02 * seconds + 0.02, "they fill %.3f of %.3f s" % (filled, seconds), run)
         t.check(all(one["ts"] + one["dur"] <= two["ts"] + 0.01 for one, two in zip(slices, slices[1:])), "they overlap", run)
 
 

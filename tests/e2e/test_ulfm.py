@@ -5,6 +5,7 @@
 Elsewhere all of it is skipped; tools/trixie runs it in a Debian 13. The moments come from a seed, which is printed; E2E_SEED=SEED repeats them as far as
 the machine does. --slow kills ten times as often.
 """
+import gzip
 import os
 import random
 import re
@@ -13,7 +14,7 @@ import signal
 import subprocess
 import time
 
-from harness import Skip, Told, load_json, main, process_env, read_file, test, wait_until
+from harness import Skip, Told, build_path, load_json, main, process_env, read_file, test, wait_until
 
 SEED = int(os.environ.get("E2E_SEED") or random.SystemRandom().randrange(1 << 32))
 TOLERANT = ("--with-ft", "ulfm")
@@ -152,6 +153,47 @@ def what_was_lost_is_in_the_report(t):
             "the report says %s" % found, run)
     t.check(0 < found[0]["seconds"] < 10, "it took %s s" % found[0]["seconds"], run)
     t.check(len(load_json(job.report)["ranks"]) == 3, "another number of ranks in the report", run)
+
+
+@test
+def who_asked_for_events_is_told_what_was_lost(t):
+    """By rank 0, or if that died by the next one, whose function is called from then on."""
+    need_ulfm(t)
+    job = Slow(t)
+    for victim in (2, 0):
+        events = t.path("events%d" % victim)
+        running = Job(t, 3, *job.args("slow"), env={"JOB_EVENTS": events})
+        running.wait_for_begin()
+        time.sleep(0.4)
+        running.kill(None, victim)
+        run = running.wait()
+        job.check(run)
+        told = [line.split(b" ", 3) for line in read_file(events).splitlines()]
+        losses = [i for i, event in enumerate(told) if event[0] == b"6"]
+        t.check(len(losses) == 1 and told[losses[0]][3].startswith(b"rank %d lost: the other 2 go on" % victim), "told: %s" % told, run)
+        behind = told[losses[0] + 1:]
+        t.check([event[:2] for event in behind if event[0] == b"1"][:1] == [[b"1", b"1"]], "the run did not begin again: %s" % told, run)
+        t.check(behind[-1][0] == b"11" and behind[-1][2] == b"0", "the end was not told: %s" % told, run)
+
+
+@test
+def who_lends_pieces_and_who_works_on_them_may_die(t):
+    """One packed file, whose lines are written: one rank unpacks it, and what the others make of its pieces comes back."""
+    need_ulfm(t)
+    chance = random.Random(SEED)
+    t.program = build_path(t, "written_job")
+    lines = [b"%d" % int(chance.paretovariate(0.4)) for _ in range(60000)]
+    path = t.write("lines.gz", gzip.compress(b"\n".join(lines) + b"\n"))
+    expected = [line for line in lines for _ in range(1 + len(line) % 3)]
+    for victim in (0, 1, 2, None) * (5 if t.options.slow else 1):
+        out = t.new_output()
+        running = Job(t, 3, "text", "slow", out, "-", path, "--quern-memory=192M")
+        running.wait_for_begin()
+        time.sleep(chance.uniform(0.2, 0.8))
+        t.check(running.kill(chance, victim), "nobody was killed")
+        run = running.wait()
+        t.check(run.status == 0 and len(GOES_ON.findall(run.stderr)) == 1, "it did not go on", run)
+        t.check(t.committed(out, run).splitlines() == expected, "another answer", run)
 
 
 @test
