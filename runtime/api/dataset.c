@@ -177,18 +177,47 @@ quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction reduction)
 {
     if (!in)
         return NULL;
-    return qn_dataset_wrap(in->context, qn_graph_add_reduce(&in->context->graph, in->node, reduction, NULL, NULL,
-                                                            qn_dataset_error_of(in->context)));
+    return qn_dataset_wrap(
+        in->context, qn_graph_add_reduce(&in->context->graph, in->node, reduction, qn_dataset_error_of(in->context)));
+}
+
+quern_dataset *qn_dataset_combine(quern_dataset *in, const qn_reducer *reducer, const quern_schema *schema)
+{
+    quern_context *context = in->context;
+    return qn_dataset_wrap(
+        context, qn_graph_add_reduce_with(&context->graph, in->node, reducer, schema, qn_dataset_error_of(context)));
+}
+
+/* What checks reductions looks at them where they are combined. */
+static quern_dataset *reduce_with(quern_dataset *in, const qn_reducer *reducer, const quern_schema *schema)
+{
+    const qn_settings *settings = &in->context->engine.settings;
+    bool is_apart = settings->isolate && !settings->check;
+    return is_apart ? qn_dataset_fold(in, reducer, schema) : qn_dataset_combine(in, reducer, schema);
 }
 
 quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user)
 {
+    qn_reducer reducer;
     if (!in)
         return NULL;
     if (!fn)
         return qn_dataset_refuse(in->context, "reduce by key: the callback is NULL");
-    return qn_dataset_wrap(in->context, qn_graph_add_reduce(&in->context->graph, in->node, QUERN_COUNT, fn, user,
-                                                            qn_dataset_error_of(in->context)));
+    const quern_schema *schema = &in->node->schema;
+    if (!qn_reducer_choose_user(&reducer, schema, fn, user, qn_dataset_error_of(in->context)))
+        return NULL;
+    return reduce_with(in, &reducer, schema);
+}
+
+static quern_dataset *accumulate(quern_dataset *in, const quern_aggregation *aggregation, void *user)
+{
+    qn_reducer reducer;
+    quern_schema schema = in->node->schema;
+    if (!qn_reducer_choose_aggregation(&reducer, &schema, aggregation, user, qn_dataset_error_of(in->context)))
+        return NULL;
+    schema.value = QUERN_FIXED;
+    schema.value_bytes = aggregation->accumulator_bytes;
+    return quern_name(reduce_with(in, &reducer, &schema), "aggregate by key");
 }
 
 /* The same. */
@@ -205,8 +234,7 @@ quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_aggregation
     if (qn_struct_read(&known, sizeof known, AGGREGATION_FIRST_BYTES, aggregation, "aggregate by key",
                        "set it to sizeof(quern_aggregation)", error) != QUERN_OK)
         return NULL;
-    quern_dataset *accumulators =
-        qn_dataset_wrap(in->context, qn_graph_add_aggregate(&in->context->graph, in->node, &known, user, error));
+    quern_dataset *accumulators = accumulate(in, &known, user);
     if (!accumulators || !known.finish)
         return accumulators;
     quern_dataset *made = quern_name(quern_map(accumulators, known.schema, known.finish, user), "finish");

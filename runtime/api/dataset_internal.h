@@ -16,4 +16,10 @@ bool qn_dataset_are_together(const quern_dataset *left, const quern_dataset *rig
 /* Whether all paths are there; what: the call, for the message. */
 bool qn_dataset_check_paths(quern_context *context, const char *const *paths, size_t path_count, const char *what);
 
+/* A reduction by callbacks, where records are combined as they come. schema: of the result. */
+quern_dataset *qn_dataset_combine(quern_dataset *in, const qn_reducer *reducer, const quern_schema *schema);
+/* The same by groups: all values of a key come to one rank, and are combined as its group is read, where callbacks can run apart from the
+ * rank. */
+quern_dataset *qn_dataset_fold(quern_dataset *in, const qn_reducer *reducer, const quern_schema *schema);
+
 #endif

@@ -236,6 +236,17 @@ static quern_dataset *stored(quern_dataset *in)
                            qn_graph_add_store(&in->context->graph, in->node, qn_dataset_error_of(in->context)));
 }
 
+/* By a callback that is not the user's. */
+static quern_dataset *count_ends(quern_dataset *all, link_plan *plan)
+{
+    qn_reducer reducer;
+    if (!all)
+        return NULL;
+    const quern_schema *schema = &all->node->schema;
+    bool fits = qn_reducer_choose_user(&reducer, schema, add_ends, plan, qn_dataset_error_of(all->context));
+    return fits ? qn_dataset_combine(all, &reducer, schema) : NULL;
+}
+
 static quern_dataset *number_vertices(quern_dataset *links, quern_dataset *initial, const quern_schema *vertex,
                                       link_plan *plan)
 {
@@ -244,7 +255,7 @@ static quern_dataset *number_vertices(quern_dataset *links, quern_dataset *initi
     quern_dataset *all = quern_name(quern_flat_map_block(links, ends, list_ends, plan), "ends of a link");
     if (initial)
         all = quern_union(all, quern_name(quern_flat_map_block(initial, ends, list_initial, plan), "initial values"));
-    quern_dataset *counted = quern_name(quern_reduce_by_key_with(all, add_ends, plan), "count links of vertices");
+    quern_dataset *counted = quern_name(count_ends(all, plan), "count links of vertices");
     quern_dataset *ordered =
         quern_sort_by_key(quern_name(quern_flat_map_block(counted, order, give_order, plan), "links out"), NULL);
     return quern_name(

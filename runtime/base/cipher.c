@@ -37,11 +37,14 @@ static_assert(sizeof((qn_seal *)0)->nonce == ALGORITHM(NPUBBYTES) && sizeof((qn_
 static_assert(sizeof(qn_stamp) >= crypto_generichash_BYTES_MIN, "a stamp may be a signature");
 
 /* The page, or pages, that libsodium took for it. */
-static void keep_from_children(qn_cipher *cipher)
+void qn_cipher_share(const qn_cipher *cipher, bool with_children)
 {
+    if (!cipher)
+        return;
     uintptr_t page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
     uintptr_t first = (uintptr_t)cipher & ~(page_bytes - 1), end = (uintptr_t)cipher + sizeof *cipher;
-    (void)madvise((void *)first, (end - first + page_bytes - 1) & ~(page_bytes - 1), MADV_DONTFORK);
+    size_t bytes = (end - first + page_bytes - 1) & ~(page_bytes - 1);
+    (void)madvise((void *)first, bytes, with_children ? MADV_DOFORK : MADV_DONTFORK);
 }
 
 quern_status qn_cipher_create(const uint8_t key[QN_KEY_FILE_BYTES], qn_cipher **cipher_out, qn_error *error)
@@ -51,7 +54,7 @@ quern_status qn_cipher_create(const uint8_t key[QN_KEY_FILE_BYTES], qn_cipher **
     qn_cipher *cipher = sodium_malloc(sizeof *cipher);
     if (!cipher)
         return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory for a key");
-    keep_from_children(cipher);
+    qn_cipher_share(cipher, false);
     crypto_kdf_derive_from_key(cipher->data, sizeof cipher->data, DATA_KEY, KEY_CONTEXT, key);
     crypto_kdf_derive_from_key(cipher->lines, sizeof cipher->lines, LINES_KEY, KEY_CONTEXT, key);
     uint8_t number[crypto_kdf_BYTES_MIN];

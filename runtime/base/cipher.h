@@ -9,7 +9,8 @@
  * Rejected: AES-256-GCM, a quarter faster where the processor has it. Its nonces of 96 bits would have to be counted over all ranks, attempts and jobs
  * with one key, and what one machine wrote another one without AES could not read.
  *
- * The keys lie on a page of their own, which is not swapped out as far as limits allow, is in no core file and in no child, and is wiped in the end.
+ * The keys lie on a page of their own, which is not swapped out as far as limits allow, is in no core file, and is wiped in the end. It is in no child
+ * but one that has to read what is encrypted: qn_cipher_share().
  */
 #ifndef QN_BASE_CIPHER_H
 #define QN_BASE_CIPHER_H
@@ -42,6 +43,9 @@ quern_status qn_cipher_load(const char *path, qn_cipher **cipher_out, qn_error *
 /* Of a key, which it copies. */
 quern_status qn_cipher_create(const uint8_t key[QN_KEY_FILE_BYTES], qn_cipher **cipher_out, qn_error *error);
 void qn_cipher_destroy(qn_cipher *cipher); /* takes NULL */
+
+/* Whether processes that are forked from now on have the keys; at first they do not. Takes NULL. */
+void qn_cipher_share(const qn_cipher *cipher, bool with_children);
 
 /* A number that says nothing of the key but whether another one has the same. Never 0. */
 uint64_t qn_cipher_get_number(const qn_cipher *cipher);

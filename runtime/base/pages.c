@@ -33,8 +33,7 @@ void *qn_pages_reserve(size_t bytes, bool huge)
         munmap(aligned + kept_bytes, mapped_bytes - front_bytes - kept_bytes);
     if (huge)
         qn_pages_advise_huge(aligned, bytes);
-    if (atomic_load_explicit(&is_kept_from_children, memory_order_relaxed))
-        madvise(aligned, kept_bytes, MADV_DONTFORK);
+    qn_pages_take_from_children(aligned, bytes);
     return aligned;
 }
 
@@ -47,6 +46,12 @@ void qn_pages_give_to_children(void *memory, size_t bytes)
 {
     if (memory)
         madvise(memory, kept_bytes_of(bytes), MADV_DOFORK);
+}
+
+void qn_pages_take_from_children(void *memory, size_t bytes)
+{
+    if (memory && atomic_load_explicit(&is_kept_from_children, memory_order_relaxed))
+        madvise(memory, kept_bytes_of(bytes), MADV_DONTFORK);
 }
 
 void qn_pages_advise_huge(void *memory, size_t bytes)

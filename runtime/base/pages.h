@@ -40,7 +40,8 @@ void qn_pages_release(void *memory, size_t bytes);
 /* From now on what is reserved is not in children of this process, which get no copy of it and cost nothing for it; but see the next. For processes that
  * start children of which none needs it. */
 void qn_pages_keep_from_children(void);
-/* A reservation that children do get. */
+/* A reservation that children do get, and from then on do not any more, in such a process. Both take NULL. */
 void qn_pages_give_to_children(void *memory, size_t bytes);
+void qn_pages_take_from_children(void *memory, size_t bytes);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "runtime/data/reducer.h"
 
+#include "runtime/data/batch.h"
 #include "runtime/data/order.h"
 
 #define NEVER_LEAST   UINT64_MAX /* no number has these words */
@@ -66,43 +67,92 @@ uint32_t qn_reducer_words(qn_reducer_kind kind)
     }
 }
 
-bool qn_reducer_choose(qn_reducer *reducer, quern_reduction reduction, quern_type type, quern_type *result_out)
+static bool choose(qn_reducer *chosen, quern_reduction reduction, quern_type type, quern_type *result_out)
 {
-    qn_reducer chosen = {.kind = QN_REDUCER_COUNT};
-    quern_type result = QUERN_F64;
     if (reduction != QUERN_COUNT) {
         if (!qn_type_is_number(type))
             return false;
-        chosen.load = type == QUERN_I32 || type == QUERN_U32 || type == QUERN_F32 ? type : QUERN_NONE;
+        chosen->load = type == QUERN_I32 || type == QUERN_U32 || type == QUERN_F32 ? type : QUERN_NONE;
     }
     switch (reduction) {
     case QUERN_COUNT:
-        result = QUERN_U64;
-        break;
+        *result_out = QUERN_U64;
+        return true;
     case QUERN_SUM:
-        choose_sum(&chosen, type, &result);
-        break;
+        choose_sum(chosen, type, result_out);
+        return true;
     case QUERN_SUM_PLAIN:
-        if (!qn_type_is_float(type))
-            return false;
-        chosen.kind = QN_REDUCER_PLAIN_F64;
-        break;
+        chosen->kind = QN_REDUCER_PLAIN_F64;
+        return qn_type_is_float(type);
     case QUERN_MEAN:
-        choose_mean(&chosen, type);
-        break;
+        choose_mean(chosen, type);
+        return true;
     case QUERN_MIN:
     case QUERN_MAX:
-        choose_extreme(&chosen, reduction == QUERN_MIN, type);
-        result = type;
-        break;
+        choose_extreme(chosen, reduction == QUERN_MIN, type);
+        *result_out = type;
+        return true;
     default:
         return false;
     }
+}
+
+static bool refuse(qn_error *error)
+{
+    qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0, "reduce by key: the reduction does not exist for this value type");
+    return false;
+}
+
+bool qn_reducer_choose(qn_reducer *reducer, quern_reduction reduction, quern_type type, quern_type *result_out,
+                       qn_error *error)
+{
+    qn_reducer chosen = {.kind = QN_REDUCER_COUNT};
+    quern_type result = QUERN_F64;
+    if (!choose(&chosen, reduction, type, &result))
+        return refuse(error);
     chosen.value_bytes = (uint32_t)quern_number_bytes(result);
     chosen.value_words = qn_reducer_words(chosen.kind);
     *reducer = chosen;
     *result_out = result;
     return true;
+}
+
+/* Values of one size are combined as they lie. */
+bool qn_reducer_choose_user(qn_reducer *reducer, const quern_schema *schema, quern_reduce_fn fn, void *user,
+                            qn_error *error)
+{
+    uint32_t bytes = qn_schema_value_bytes(schema);
+    *reducer = (qn_reducer){.kind = QN_REDUCER_USER,
+                            .value_bytes = bytes,
+                            .value_words = (bytes + 7) / 8,
+                            .key_type = schema->key,
+                            .fn = fn,
+                            .user = user};
+    return bytes > 0 || refuse(error);
+}
+
+bool qn_reducer_choose_aggregation(qn_reducer *reducer, const quern_schema *schema,
+                                   const quern_aggregation *aggregation, void *user, qn_error *error)
+{
+    uint32_t bytes = aggregation->accumulator_bytes;
+    *reducer = (qn_reducer){
+        .kind = QN_REDUCER_AGGREGATE,
+        .value_bytes = bytes,
+        .value_words = (bytes + 7) / 8,
+        .key_type = schema->key,
+        .fn = aggregation->merge,
+        .init = aggregation->init,
+        .accumulate = aggregation->accumulate,
+        .user = user,
+        .finish_fn = aggregation->finish,
+        .finished_type = aggregation->schema.value,
+    };
+    if (aggregation->accumulate && aggregation->merge && bytes > 0 && bytes <= QUERN_FIXED_BYTES_MAX)
+        return true;
+    qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
+                 "aggregate by key: accumulate and merge are needed, and accumulator_bytes from 1 to %d",
+                 QUERN_FIXED_BYTES_MAX);
+    return false;
 }
 
 void qn_reducer_add_counted(uint64_t *into, uint64_t low, uint64_t high, uint64_t count)

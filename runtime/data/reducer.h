@@ -17,6 +17,7 @@
 #include <quern/dataset.h>
 #include <stdbool.h>
 
+#include "runtime/base/status.h"
 #include "runtime/data/binned_sum.h"
 
 typedef enum qn_reducer_kind {
@@ -65,8 +66,15 @@ typedef struct qn_reducer {
 /* Words of 8 bytes that a kind holds of a key; of the user's as many as the value needs, here 1. */
 uint32_t qn_reducer_words(qn_reducer_kind kind);
 
-/* Makes the reducer for values of a type, but for key_type, and tells the type of the result. False: there is none. */
-bool qn_reducer_choose(qn_reducer *reducer, quern_reduction reduction, quern_type type, quern_type *result_out);
+/* Makes the reducer for values of a type, but for key_type, and tells the type of the result. QUERN_ERROR_INVALID_PLAN: there is none. */
+bool qn_reducer_choose(qn_reducer *reducer, quern_reduction reduction, quern_type type, quern_type *result_out,
+                       qn_error *error);
+/* The same by a callback of the user's: values of one size, which stay what they are. */
+bool qn_reducer_choose_user(qn_reducer *reducer, const quern_schema *schema, quern_reduce_fn fn, void *user,
+                            qn_error *error);
+/* An aggregation of records of the schema, copied, of this version's size. QUERN_ERROR_INVALID_ARGUMENT. */
+bool qn_reducer_choose_aggregation(qn_reducer *reducer, const quern_schema *schema,
+                                   const quern_aggregation *aggregation, void *user, qn_error *error);
 
 /* Whether it is one of ours that holds several words. */
 static inline __attribute__((always_inline)) bool qn_reducer_is_wide(qn_reducer_kind kind)

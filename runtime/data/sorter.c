@@ -649,6 +649,16 @@ quern_status qn_sorter_next(qn_sorter *sorter, qn_packed *records_out, size_t ma
     return status;
 }
 
+/* Blocks of a merge that lie elsewhere would not be there. */
+void qn_sorter_share(qn_sorter *sorter, bool with_children)
+{
+    void (*share)(void *, size_t) = with_children ? qn_pages_give_to_children : qn_pages_take_from_children;
+    QN_ASSERT(sorter->finished);
+    close_merge(sorter);
+    share(sorter->records, sorter->records_bytes_reserved);
+    share(sorter->entries, sorter->entries_bytes_reserved);
+}
+
 uint64_t qn_sorter_get_memory_bytes(const qn_sorter *sorter)
 {
     uint64_t entry_bytes = sorter->finished ? sizeof(qn_sort_entry) : ENTRY_BYTES;

@@ -75,6 +75,9 @@ quern_status qn_sorter_rewind(qn_sorter *sorter, qn_error *error);
 /* The next up to `max` records in order: borrowed, until the next call; where qn_sorter_is_stable(), until destroy. *count_out 0 at the end.
  * Records that are read from runs are in blocks of the reader's, so that fewer than max may come at a time. */
 quern_status qn_sorter_next(qn_sorter *sorter, qn_packed *records_out, size_t max, size_t *count_out, qn_error *error);
+/* After finish: processes that are forked from now on have the records and may read them, from a rewind of their own on; or have them no more, as
+ * at first (runtime/base/pages.h). Nobody reads here meanwhile. */
+void qn_sorter_share(qn_sorter *sorter, bool with_children);
 /* All records are in memory. */
 bool qn_sorter_is_stable(const qn_sorter *sorter);
 

@@ -6,11 +6,11 @@
 
 #include "runtime/base/clock.h"
 #include "runtime/data/key_text.h"
+#include "runtime/engine/isolated_groups.h"
 #include "runtime/engine/memory_leg.h"
 #include "runtime/engine/result_feed.h"
 #include "runtime/engine/stage_parts.h"
 #include "runtime/engine/stretches.h"
-#include "runtime/exec/grouper.h"
 
 #define GROUPS_AT_ONCE 16
 #define GROUP_BYTES_MAX                                                                                                \
@@ -52,6 +52,8 @@ static quern_status try_result_block(qn_stage_run *run, uint32_t leg, const qn_n
         if (status == QUERN_OK)
             return QUERN_OK;
         run->figures.attempts_failed++;
+        if (chain->ended_apart)
+            qn_site_say_ended(run->engine->comm->rank, "a block of a result", attempt, &failure);
         if (!chain->callback_failed || chain->has_stretches || attempt == run->engine->settings.attempt_count_max) {
             locate(run, chain, source, feed, batch, &failure);
             return qn_error_set(error, failure.status, 0, "%s", failure.text);
@@ -125,36 +127,56 @@ quern_status qn_result_legs_end_in_chain(void *user, const qn_batch *batch, qn_e
 }
 
 /* Group by group, outside the gate but for progress now and then. */
-static quern_status feed_groups(qn_stage_run *run, uint32_t leg, qn_grouper *grouper, qn_error *failure)
+static quern_status read_groups(qn_stage_run *run, uint32_t leg, const qn_grouper_config *config,
+                                qn_group_reads *reads_out, qn_error *failure)
 {
-    quern_status status = QUERN_OK;
+    qn_grouper *grouper = NULL;
     bool more = true;
     uint64_t before = run->source_records[leg];
-    while (status == QUERN_OK && more && !run->agent.aborted) {
-        qn_agent_leave(&run->agent);
+    quern_status status = qn_collator_rewind(config->collator, failure);
+    if (status == QUERN_OK && config->beside)
+        status = qn_collator_rewind(config->beside, failure);
+    if (status == QUERN_OK)
+        status = qn_grouper_create(&grouper, config, failure);
+    while (status == QUERN_OK && more) {
         for (int turn = 0; turn < GROUPS_AT_ONCE && status == QUERN_OK && more; turn++)
             status = qn_grouper_next(grouper, &more, failure);
         qn_agent_enter(&run->agent);
-        run->source_records[leg] = before + qn_grouper_get_read_count(grouper);
+        run->source_records[leg] = before + qn_grouper_get_reads(grouper).record_count;
         qn_agent_progress_if_due(&run->agent);
+        more &= !run->agent.aborted;
+        qn_agent_leave(&run->agent);
     }
-    run->source_bytes[leg] += qn_grouper_get_read_bytes(grouper);
+    *reads_out = grouper ? qn_grouper_get_reads(grouper) : (qn_group_reads){0};
+    qn_grouper_destroy(grouper);
+    return status;
+}
+
+static quern_status read_groups_apart(qn_stage_run *run, uint32_t leg, const qn_grouper_config *config,
+                                      qn_group_reads *reads_out, qn_error *failure)
+{
+    quern_status status = qn_collator_sort(config->collator, failure);
+    if (status == QUERN_OK && config->beside)
+        status = qn_collator_sort(config->beside, failure);
+    return status == QUERN_OK ? qn_isolated_groups_run(run, leg, config, reads_out, failure) : status;
+}
+
+static void count_groups(qn_stage_run *run, uint32_t leg, uint64_t before, const qn_group_reads *reads)
+{
+    const qn_result *beside = run->from[leg]->beside;
+    run->source_records[leg] = before + reads->record_count;
+    run->source_bytes[leg] += reads->bytes;
     run->figures.attempts += run->groupings[leg].turn_attempts;
     run->figures.attempts_failed += run->groupings[leg].turn_attempts_failed;
-    const qn_result *beside = run->from[leg]->beside;
     if (beside && beside->collated->retired)
-        run->beside_records[leg] += qn_grouper_get_beside_count(grouper);
-    qn_agent_leave(&run->agent);
-    if (status == QUERN_OK && !run->agent.aborted)
-        status = qn_chain_end_turns(&run->groupings[leg], qn_grouper_get_read_count(grouper), failure);
-    qn_agent_enter(&run->agent);
-    return status;
+        run->beside_records[leg] += reads->beside_count;
 }
 
 static quern_status run_groups(qn_stage_run *run, uint32_t leg)
 {
-    qn_grouper *grouper = NULL;
     qn_error failure = {0};
+    qn_group_reads reads = {0};
+    uint64_t before = run->source_records[leg];
     qn_grouper_config config = {
         .node = run->stage->steps[run->stage->legs[leg].first_step + 1],
         .collator = run->from[leg]->collated,
@@ -165,18 +187,15 @@ static quern_status run_groups(qn_stage_run *run, uint32_t leg)
         .kept_bytes_max = GROUP_BYTES_MAX,
     };
     run->identities = (qn_identities){0};
+    run->engine->site.chain = config.chain;
     qn_agent_leave(&run->agent); /* sorting may take long */
-    quern_status status = qn_collator_rewind(config.collator, &failure);
-    if (status == QUERN_OK && config.beside)
-        status = qn_collator_rewind(config.beside, &failure);
+    quern_status status = qn_groups_are_isolated(run, leg) ? read_groups_apart(run, leg, &config, &reads, &failure)
+                                                           : read_groups(run, leg, &config, &reads, &failure);
+    if (status == QUERN_OK && !run->agent.aborted)
+        status = qn_chain_end_turns(config.chain, reads.record_count, &failure);
     qn_agent_enter(&run->agent);
-    if (status == QUERN_OK)
-        status = qn_grouper_create(&grouper, &config, &failure);
-    run->engine->site.chain = &run->groupings[leg];
-    if (status == QUERN_OK)
-        status = feed_groups(run, leg, grouper, &failure);
     run->engine->site.chain = NULL;
-    qn_grouper_destroy(grouper);
+    count_groups(run, leg, before, &reads);
     keep_failure(run, &failure);
     return status;
 }

@@ -42,12 +42,16 @@ void qn_site_tell(const qn_site *site, uint32_t rank, uint32_t size, char *text,
     if (!chain)
         return;
     const char *operator_name = qn_chain_running_name(chain);
-    add(text, bytes, "quern: in %s%s%s", operator_name ? "the callback of '" : "no callback of an operator",
-        operator_name ? operator_name : "", operator_name ? "'" : "");
+    if (operator_name)
+        add(text, bytes, "quern: in the callback of '%s'", operator_name);
+    else
+        add(text, bytes, "quern: in %s",
+            chain->is_at_end ? "what takes the records behind the last operator (a reduction, an order, an output)"
+                             : "no callback of an operator");
     if (site->source || (site->is_apart && site->task != QN_APART_NO_TASK))
         add(text, bytes, ", task %u (attempt %u)", site->task, site->attempt);
     add(text, bytes, "\n");
-    if (site->source && operator_name)
+    if (site->source && (operator_name || chain->is_at_end))
         add_record(site, chain, text, bytes);
 }
 
@@ -70,9 +74,9 @@ void qn_site_describe(const qn_site *site, bool source_stands, char *text, size_
         qn_source_unit(source), (unsigned long long)offset, path);
 }
 
-void qn_site_say_ended(uint32_t rank, uint32_t task, uint32_t attempt, const qn_error *failure)
+void qn_site_say_ended(uint32_t rank, const char *at, uint32_t attempt, const qn_error *failure)
 {
     char line[QN_ERROR_TEXT_BYTES_MAX + 128];
-    snprintf(line, sizeof line, "quern: rank %u: task %u (attempt %u): %s", rank, task, attempt, failure->text);
+    snprintf(line, sizeof line, "quern: rank %u: %s (attempt %u): %s", rank, at, attempt, failure->text);
     qn_crash_say(line);
 }

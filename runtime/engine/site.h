@@ -28,7 +28,7 @@ void qn_site_tell(const qn_site *site, uint32_t rank, uint32_t size, char *text,
 /* Appends the same as a part of one line, but for rank and stage: operator, task and, where the source stands still, the record. */
 void qn_site_describe(const qn_site *site, bool source_stands, char *text, size_t bytes);
 
-/* What the last words of a process of callbacks lack: an attempt of a task failed since it ended, and the failure names the record. */
-void qn_site_say_ended(uint32_t rank, uint32_t task, uint32_t attempt, const qn_error *failure);
+/* What the last words of a process of callbacks lack: an attempt at something failed since it ended, and the failure names the record; at: "task 3". */
+void qn_site_say_ended(uint32_t rank, const char *at, uint32_t attempt, const qn_error *failure);
 
 #endif

@@ -55,7 +55,9 @@ static void name_task(const qn_task *task, qn_error *failure)
 
 static void say_ended(const qn_stage_run *run, const qn_task_order *order, const qn_error *failure)
 {
-    qn_site_say_ended(run->engine->comm->rank, order->task, order->attempt, failure);
+    char at[32];
+    snprintf(at, sizeof at, "task %u", order->task);
+    qn_site_say_ended(run->engine->comm->rank, at, order->attempt, failure);
 }
 
 static void drop_part(qn_stage_run *run, uint32_t leg)

@@ -42,6 +42,13 @@ static uint64_t count_words(const qn_chain *chain)
     return count;
 }
 
+/* With very many counters the news of a block would not fit. */
+bool qn_apart_can_run(const qn_chain *chain)
+{
+    bool fits = sizeof(qn_apart_sums) + count_words(chain) * sizeof(uint64_t) <= QN_APART_SLOT_BYTES;
+    return fits && qn_chain_has_callbacks(chain);
+}
+
 quern_status qn_apart_create(qn_apart **apart_out, const qn_apart_config *config, qn_error *error)
 {
     qn_apart *apart = calloc(1, sizeof *apart);
@@ -60,9 +67,7 @@ quern_status qn_apart_create(qn_apart **apart_out, const qn_apart_config *config
     apart->shared->task = QN_APART_NO_TASK;
     for (uint32_t i = 0; i < config->chain_count; i++) {
         qn_chain *chain = chains[i] = config->chains[i];
-        /* With so many counters the news of a block would not fit. */
-        bool fits = sizeof(qn_apart_sums) + count_words(chain) * sizeof(uint64_t) <= QN_APART_SLOT_BYTES;
-        chain->apart = fits && qn_chain_has_callbacks(chain) ? apart : NULL;
+        chain->apart = qn_apart_can_run(chain) ? apart : NULL;
         chain->apart_number = i;
     }
     *apart_out = apart;
@@ -411,10 +416,11 @@ static quern_status take_part(qn_apart *apart, qn_chain *chain, const qn_apart_s
 }
 
 /* A block went through; unless it was only a trial, it counts. */
-static void take_sums(qn_chain *chain, const qn_apart_slot *slot)
+static void take_sums(qn_apart *apart, qn_chain *chain, const qn_apart_slot *slot)
 {
     const qn_apart_sums *sums = (const qn_apart_sums *)(const void *)slot->data;
     const uint64_t *word = sums->words;
+    apart->turns_through = sums->turns_through;
     if (chain->hold && !qn_hold_counts(chain->hold))
         return;
     chain->operators[0].place = chain->operators[0].committed_place = sums->place;
@@ -449,9 +455,10 @@ static quern_status take_slot(qn_apart *apart, qn_chain *chain, const qn_apart_s
     case QN_APART_PART:
         return take_part(apart, chain, slot);
     case QN_APART_DONE:
-        take_sums(chain, slot);
+    case QN_APART_TURNS:
+        take_sums(apart, chain, slot);
         chain->delivered = chain->skip = 0;
-        (*done)++;
+        *done += slot->kind == QN_APART_DONE;
         return QUERN_OK;
     case QN_APART_FAILED:
         apart->has_stopped = true;
@@ -497,6 +504,12 @@ static void give_up(qn_apart *apart)
     atomic_store(&apart->shared->consumed, atomic_load(&apart->shared->produced));
 }
 
+static quern_status is_over(qn_chain *chain)
+{
+    chain->end_failed = true;
+    return qn_error_set(chain->error, QUERN_ERROR_INTERNAL, 0, "the job failed elsewhere");
+}
+
 static quern_status follow_load(qn_apart *apart, qn_chain *chain, uint32_t *done)
 {
     qn_apart_shared *shared = apart->shared;
@@ -505,10 +518,8 @@ static quern_status follow_load(qn_apart *apart, qn_chain *chain, uint32_t *done
         apart_news news = wait_for_news(apart);
         if (news == ENDED || news == TIMED_OUT)
             return blame(apart, chain, news);
-        if (news == IS_OVER) {
-            chain->end_failed = true;
-            return qn_error_set(chain->error, QUERN_ERROR_INTERNAL, 0, "the job failed elsewhere");
-        }
+        if (news == IS_OVER)
+            return is_over(chain);
         while (get_slot_count(shared) > 0) {
             const qn_apart_slot *slot = qn_apart_slot_at(shared, atomic_load(&shared->consumed));
             quern_status status = *done < block_count ? take_slot(apart, chain, slot, done) : garbled(chain);
@@ -516,6 +527,8 @@ static quern_status follow_load(qn_apart *apart, qn_chain *chain, uint32_t *done
             if (status != QUERN_OK)
                 return status;
         }
+        if (apart->config.take_turns && !apart->config.look_around(apart->config.user)) /* all of it is one load */
+            return is_over(chain);
     }
     return QUERN_OK;
 }
@@ -540,6 +553,22 @@ quern_status qn_apart_run_load(qn_apart *apart, qn_chain *chain, uint64_t skip, 
     if (status != QUERN_OK)
         give_up(apart);
     return status;
+}
+
+quern_status qn_apart_run_turns(qn_apart *apart, qn_chain *chain, uint64_t skip, uint64_t *through, qn_error *error)
+{
+    uint32_t done = 0;
+    apart->shared->chain = chain->apart_number;
+    apart->shared->block_count = 1;
+    apart->shared->first_turn = apart->turns_through = *through;
+    quern_status status = qn_apart_run_load(apart, chain, skip, &done, error);
+    *through = apart->turns_through;
+    return status;
+}
+
+volatile qn_apart_turn_view *qn_apart_get_view(qn_apart *apart)
+{
+    return &apart->shared->view;
 }
 
 quern_status qn_apart_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)

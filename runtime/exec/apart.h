@@ -17,7 +17,15 @@
  * the callback had returned an error. The next block has the next child. Nothing that the child writes is believed: lengths and
  * places are looked at before they are used.
  *
- * Rejected: the child reads the input itself, which saves a copy, but it would need the readers' libraries in a forked process, and the
+ * Turns (chain.h) are on what a rank has already, in memory and in files of its own. That the child has, too, as it was at the fork, so it reads
+ * it itself, and takes one turn after the other; the rank gets what they give:
+ *
+ *     child:  result ──► turns of the chain ──► slots of records ──► rank: qn_chain_deliver()
+ *
+ * Now and then it says how many turns are through, with all that they gave. If it ends, the next one begins behind these, and what was delivered
+ * since is dropped.
+ *
+ * Rejected: the child reads the input itself, too, which saves a copy, but it would need the readers' libraries in a forked process, and the
  * rank could not say any more on which record a callback failed.
  */
 #ifndef QN_EXEC_APART_H
@@ -36,10 +44,14 @@ typedef struct qn_apart_config {
     void (*before_fork)(void *user); /* in the rank: no other thread may hold what the child needs */
     void (*after_fork)(void *user);  /* in the rank */
     bool (*look_around)(void *user); /* in the rank, now and then while it waits; false: the job failed elsewhere */
-    /* In the child: it works on blocks of that chain for that attempt of that task. */
+    /* In the child: it works on blocks of that chain for that attempt of that task; or on turns. */
     void (*note)(void *user, uint32_t chain, uint32_t task, uint32_t attempt);
+    /* In the child, in place of blocks, and of one chain only: reads what turns are on, and takes them, from turn `first` on. NULL: blocks. */
+    quern_status (*take_turns)(void *user, uint64_t first, qn_error *error);
 } qn_apart_config;
 
+/* Whether a chain can be run so, and is worth it. */
+bool qn_apart_can_run(const qn_chain *chain);
 /* From now on the chains run apart. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_apart_create(qn_apart **apart_out, const qn_apart_config *config, qn_error *error);
 /* Ends the child and waits until it has ended; the chains run here again. Takes NULL. */
@@ -66,5 +78,27 @@ bool qn_apart_is_full(const qn_apart *apart);
 quern_status qn_apart_run_load(qn_apart *apart, qn_chain *chain, uint64_t skip, uint32_t *done_out, qn_error *error);
 
 #define QN_APART_BLOCKS_MAX 64 /* of a load */
+
+#define QN_APART_KEY_BYTES 256
+
+/* What the child shows of its turns. It may be anything, as all that it writes. */
+typedef struct qn_apart_turn_view {
+    bool is_in_turn;                 /* it works on one, */
+    uint64_t turn;                   /* this, */
+    uint64_t key_bytes;              /* whose key is so long, */
+    uint8_t key[QN_APART_KEY_BYTES]; /* and begins so */
+    uint64_t attempts, attempts_failed;
+    uint64_t record_count, bytes, beside_count; /* its reader's */
+} qn_apart_turn_view;
+
+/* In the child, around each turn that it takes. */
+void qn_apart_begin_turn(qn_apart *apart, uint64_t turn, quern_span key);
+quern_status qn_apart_end_turn(qn_apart *apart, uint64_t turn);
+
+/* Has the child take all turns from *through on; skip: of what they give. *through: all before it are through; after a failure chain->delivered is of what
+ * came since. Where chain->ended_apart, the view has the turn. */
+quern_status qn_apart_run_turns(qn_apart *apart, qn_chain *chain, uint64_t skip, uint64_t *through, qn_error *error);
+/* Of the child, also when it has ended. */
+volatile qn_apart_turn_view *qn_apart_get_view(qn_apart *apart);
 
 #endif

@@ -8,6 +8,8 @@
 #include "runtime/exec/apart_internal.h"
 #include "runtime/exec/hold.h"
 
+#define TURNS_UNTOLD_MAX 4096 /* so many begin again at most, where none gave anything */
+
 typedef struct apart_end {
     qn_apart *apart;
     qn_chain *chain;
@@ -231,11 +233,12 @@ static void begin_sums(qn_chain *chain)
         counter->sum = counter->pending = 0;
 }
 
-static void publish_sums(qn_apart *apart, const qn_chain *chain)
+static void publish_sums(qn_apart *apart, const qn_chain *chain, qn_apart_kind kind)
 {
     qn_apart_sums *sums = (qn_apart_sums *)(void *)free_slot(apart)->data;
     uint64_t *word = sums->words;
     sums->place = chain->operators[0].committed_place;
+    sums->turns_through = apart->turns_through;
     for (uint32_t i = 0; i < chain->operator_count; i++) {
         const qn_edge_stats *edge = &chain->operators[i].committed;
         *word++ = edge->records_in;
@@ -244,7 +247,7 @@ static void publish_sums(qn_apart *apart, const qn_chain *chain)
     }
     for (const struct quern_counter *counter = chain->counters; counter; counter = counter->next)
         *word++ = (uint64_t)counter->sum;
-    publish(apart, QN_APART_DONE, 0);
+    publish(apart, kind, 0);
 }
 
 static quern_status run_block(qn_apart *apart, apart_end *end, const qn_apart_block *block)
@@ -259,25 +262,99 @@ static quern_status run_block(qn_apart *apart, apart_end *end, const qn_apart_bl
     begin_sums(end->chain);
     quern_status status = qn_chain_run(end->chain, &batch, 0, &failure);
     if (status == QUERN_OK)
-        publish_sums(apart, end->chain);
+        publish_sums(apart, end->chain, QN_APART_DONE);
     else
         publish_failure(apart, end->chain, &failure);
     return status;
+}
+
+static void run_blocks(qn_apart *apart, apart_end *end)
+{
+    qn_apart_shared *shared = apart->shared;
+    uint32_t block_count = shared->block_count;
+    struct qn_operator *first = &end->chain->operators[0];
+    first->place = first->committed_place = shared->place;
+    for (uint32_t i = 0; i < block_count; i++)
+        if (run_block(apart, end, shared->blocks[i]) != QUERN_OK)
+            break;
+}
+
+/* ---- turns */
+
+void qn_apart_begin_turn(qn_apart *apart, uint64_t turn, quern_span key)
+{
+    volatile qn_apart_turn_view *view = &apart->shared->view;
+    view->is_in_turn = true;
+    view->turn = turn;
+    view->key_bytes = key.bytes;
+    memcpy((void *)(uintptr_t)view->key, key.data, key.bytes < QN_APART_KEY_BYTES ? key.bytes : QN_APART_KEY_BYTES);
+}
+
+static void show_attempts(const qn_apart *apart, const qn_chain *chain)
+{
+    apart->shared->view.attempts = chain->turn_attempts;
+    apart->shared->view.attempts_failed = chain->turn_attempts_failed;
+}
+
+/* All that the turns gave is on its way, and what they counted. */
+static quern_status tell_turns(qn_apart *apart, qn_chain *chain, uint64_t through, qn_apart_kind kind)
+{
+    const apart_end *end = chain->end_user;
+    struct qn_operator *op = &chain->operators[0];
+    quern_status status = qn_emitter_flush(&op->out);
+    if (status != QUERN_OK)
+        return status;
+    op->committed = op->stats;
+    apart->turns_through = through;
+    publish_sums(apart, chain, kind);
+    begin_sums(chain);
+    lend_slot(end);
+    apart->told_produced = atomic_load(&apart->shared->produced);
+    return QUERN_OK;
+}
+
+/* Where records went there is something to tell, since they would be dropped if they came again. */
+quern_status qn_apart_end_turn(qn_apart *apart, uint64_t turn)
+{
+    qn_chain *chain = apart->config.chains[0];
+    bool has_given = atomic_load_explicit(&apart->shared->produced, memory_order_relaxed) != apart->told_produced;
+    show_attempts(apart, chain);
+    apart->shared->view.is_in_turn = false;
+    if (!has_given && turn - apart->turns_through < TURNS_UNTOLD_MAX)
+        return QUERN_OK;
+    return tell_turns(apart, chain, turn + 1, QN_APART_TURNS);
+}
+
+static void run_turns(qn_apart *apart, apart_end *end)
+{
+    qn_error failure = {0};
+    qn_chain *chain = end->chain;
+    chain->error = &failure;
+    apart->turns_through = apart->shared->first_turn;
+    apart->shared->view.is_in_turn = false;
+    apart->told_produced = atomic_load(&apart->shared->produced);
+    lend_slot(end);
+    begin_sums(chain);
+    quern_status status = apart->config.take_turns(apart->config.user, apart->turns_through, &failure);
+    chain->error = &failure;
+    show_attempts(apart, chain);
+    if (status == QUERN_OK)
+        status = tell_turns(apart, chain, apart->turns_through, QN_APART_DONE);
+    if (status != QUERN_OK)
+        publish_failure(apart, chain, &failure);
 }
 
 static void run_load(qn_apart *apart, apart_end *ends)
 {
     qn_apart_shared *shared = apart->shared;
     apart_end *end = &ends[shared->chain];
-    /* The rank has all of it with the last block's news, and may put together and give the next before this one says that it is done. */
+    /* The rank has all of it with the last news, and may put together and give the next before this one says that it is done. */
     unsigned number = atomic_load(&shared->load_given);
-    uint32_t block_count = shared->block_count;
-    struct qn_operator *first = &end->chain->operators[0];
-    first->place = first->committed_place = shared->place;
     apart->config.note(apart->config.user, shared->chain, shared->task, shared->attempt);
-    for (uint32_t i = 0; i < block_count; i++)
-        if (run_block(apart, end, shared->blocks[i]) != QUERN_OK)
-            break;
+    if (apart->config.take_turns)
+        run_turns(apart, end);
+    else
+        run_blocks(apart, end);
     atomic_store(&shared->load_done, number);
     qn_apart_wake(&shared->rank_sleeps, &shared->to_rank);
 }

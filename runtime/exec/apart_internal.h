@@ -21,7 +21,8 @@
 typedef enum qn_apart_kind {
     QN_APART_RECORDS = 1,
     QN_APART_PART,   /* of a record that is longer than a slot: the next bytes of key and value */
-    QN_APART_DONE,   /* the block went through: qn_apart_sums */
+    QN_APART_DONE,   /* the block went through, or all turns did: qn_apart_sums */
+    QN_APART_TURNS,  /* some turns went through: the same */
     QN_APART_FAILED, /* it did not: qn_apart_failure */
 } qn_apart_kind;
 
@@ -38,9 +39,10 @@ typedef struct qn_apart_slot {
     _Alignas(64) uint8_t data[QN_APART_SLOT_BYTES + 64]; /* and slack */
 } qn_apart_slot;
 
-/* Of one block: behind each other, edges of all operators, then counters. */
+/* Of one block, or of some turns: behind each other, edges of all operators, then counters. */
 typedef struct qn_apart_sums {
-    qn_place place; /* of the first operator */
+    qn_place place;         /* of the first operator */
+    uint64_t turns_through; /* of turns */
     uint64_t words[];
 } qn_apart_sums;
 
@@ -73,6 +75,8 @@ typedef struct qn_apart_shared {
     uint32_t chain, task, attempt, block_count;
     qn_place place;
     qn_apart_block *blocks[QN_APART_BLOCKS_MAX];
+    uint64_t first_turn;              /* in place of blocks, */
+    volatile qn_apart_turn_view view; /* the child's */
     qn_apart_slot slots[QN_APART_SLOTS];
 } qn_apart_shared;
 
@@ -87,6 +91,8 @@ struct qn_apart {
         whole; /* a record that comes in parts; its lengths are those that the first of them told, for which there is room */
     size_t whole_capacity_bytes, whole_used_bytes;
     uint32_t whole_key_bytes, whole_value_bytes;
+    uint64_t turns_through; /* in the rank: as it was told; in the child: as it told, */
+    unsigned told_produced; /* when there had been so many slots */
 };
 
 static inline bool qn_apart_is_within(const void *field, size_t bytes, const void *memory, size_t memory_bytes)

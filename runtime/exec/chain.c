@@ -44,11 +44,16 @@ static quern_status hand_to_end(qn_chain *chain, const qn_batch *batch)
 {
     if (QN_UNLIKELY(chain->checks_end) && check_end(chain, &batch) != QUERN_OK)
         return chain->error->status;
+    const struct qn_operator *before = chain->running;
     chain->end_records += batch->block.count;
     chain->shown->handed++;
     if (chain->has_turns)
         qn_counters_hide(chain->counters);
+    chain->running = NULL;
+    chain->is_at_end = true;
     quern_status status = chain->end(chain->end_user, batch, chain->error);
+    chain->is_at_end = false;
+    chain->running = before;
     if (chain->has_turns)
         qn_counters_show(chain->counters);
     chain->end_failed = status != QUERN_OK;
@@ -570,6 +575,8 @@ bool qn_chain_has_callbacks(const qn_chain *chain)
         case QN_NODE_FLAT_MAP_BLOCK:
         case QN_NODE_FILTER_BLOCK:
         case QN_NODE_KEY_BY:
+        case QN_NODE_GROUP:
+        case QN_NODE_COGROUP:
         case QN_NODE_JOIN:
             return true;
         case QN_NODE_ZIP:

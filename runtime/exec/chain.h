@@ -96,10 +96,11 @@ typedef struct qn_chain {
     uint32_t failed_origin;           /* source record on which a callback failed, or broke its promise */
     bool end_failed;      /* the chain's end did: what it took and what not is unknown, so there is no second attempt */
     bool callback_failed; /* the failure is a callback's: the block can be tried again */
-    const struct qn_operator *volatile running;   /* whose callbacks are being called; NULL: none */
-    bool has_stretches;                           /* some operator gives at the end: stretch.h */
-    bool has_turns;                               /* and no blocks */
-    bool checks_turns;                            /* check mode */
+    const struct qn_operator *volatile running; /* whose callbacks are being called; NULL: none */
+    volatile bool is_at_end; /* records are being handed to the end: a reduction's callback may run */
+    bool has_stretches;      /* some operator gives at the end: stretch.h */
+    bool has_turns;          /* and no blocks */
+    bool checks_turns;       /* check mode */
     uint64_t turn_attempts, turn_attempts_failed; /* of all turns */
 } qn_chain;
 

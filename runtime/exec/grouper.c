@@ -54,6 +54,7 @@ struct qn_grouper {
     qn_spill spill;
     qn_error *error;      /* of this turn */
     uint32_t large_count; /* check mode: groups on disk so far */
+    uint64_t turn_count;
 };
 
 static void open_streams(qn_grouper *grouper)
@@ -105,19 +106,12 @@ void qn_grouper_destroy(qn_grouper *grouper)
     free(grouper);
 }
 
-uint64_t qn_grouper_get_read_count(const qn_grouper *grouper)
+qn_group_reads qn_grouper_get_reads(const qn_grouper *grouper)
 {
-    return grouper->streams[0].read_count + grouper->streams[1].read_count;
-}
-
-uint64_t qn_grouper_get_beside_count(const qn_grouper *grouper)
-{
-    return grouper->streams[1].read_count;
-}
-
-uint64_t qn_grouper_get_read_bytes(const qn_grouper *grouper)
-{
-    return grouper->streams[0].read_bytes + grouper->streams[1].read_bytes;
+    const stream *first = &grouper->streams[0], *beside = &grouper->streams[1];
+    return (qn_group_reads){.record_count = first->read_count + beside->read_count,
+                            .bytes = first->read_bytes + beside->read_bytes,
+                            .beside_count = beside->read_count};
 }
 
 /* ---- reading ---- */
@@ -446,8 +440,17 @@ static quern_status name_key(qn_grouper *grouper, quern_status status, qn_error 
 
 static quern_status take_turn(qn_grouper *grouper, const qn_turn *turn, qn_error *error)
 {
+    const qn_grouper_config *config = &grouper->config;
+    const qn_turn_watch *watch = config->watch;
+    uint64_t number = grouper->turn_count++;
+    if (number < config->first_turn)
+        return QUERN_OK;
     grouper->error = error;
-    quern_status status = qn_chain_turn(grouper->config.chain, turn, grouper->config.attempt_count_max, error);
+    if (watch)
+        watch->begin(watch->user, number, key_of(grouper));
+    quern_status status = qn_chain_turn(config->chain, turn, config->attempt_count_max, error);
+    if (status == QUERN_OK && watch)
+        return watch->end(watch->user, number, error);
     return name_key(grouper, status, error);
 }
 

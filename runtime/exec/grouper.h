@@ -12,7 +12,8 @@
  * The two sides may be in two collated results with the same cuts, one of them kept from earlier: groups are then what a merge of both by key
  * gives.
  *
- * A group (of a join, an outer record) is a turn of the chain (chain.h): the unit that is attempted again.
+ * A group (of a join, an outer record) is a turn of the chain (chain.h): the unit that is attempted again. Turns of one result are the same,
+ * in the same order, whoever reads it.
  */
 #ifndef QN_EXEC_GROUPER_H
 #define QN_EXEC_GROUPER_H
@@ -22,6 +23,13 @@
 
 typedef struct qn_grouper qn_grouper;
 
+/* Who wants to know of each turn. */
+typedef struct qn_turn_watch {
+    void (*begin)(void *user, uint64_t turn, quern_span key);        /* turns are numbered from 0 */
+    quern_status (*end)(void *user, uint64_t turn, qn_error *error); /* it went through */
+    void *user;
+} qn_turn_watch;
+
 typedef struct qn_grouper_config {
     const qn_node *node;        /* the operator */
     qn_collator *collator;      /* rewound; borrowed */
@@ -30,7 +38,16 @@ typedef struct qn_grouper_config {
     qn_chain *chain;            /* of that operator alone; borrowed */
     uint32_t attempt_count_max; /* of a turn */
     uint64_t kept_bytes_max;    /* of a group's values, in memory */
+    uint64_t first_turn;        /* those before it were taken: they are read, and left out */
+    const qn_turn_watch *watch; /* borrowed; NULL: nobody */
 } qn_grouper_config;
+
+/* What was read so far. */
+typedef struct qn_group_reads {
+    uint64_t record_count;
+    uint64_t bytes;        /* of their keys and values */
+    uint64_t beside_count; /* of the records, those that were beside */
+} qn_group_reads;
 
 quern_status qn_grouper_create(qn_grouper **grouper_out, const qn_grouper_config *config, qn_error *error);
 void qn_grouper_destroy(qn_grouper *grouper); /* takes NULL */
@@ -38,9 +55,6 @@ void qn_grouper_destroy(qn_grouper *grouper); /* takes NULL */
 /* Works on the next group. *more_out false: there was none. A failure's text names the key. */
 quern_status qn_grouper_next(qn_grouper *grouper, bool *more_out, qn_error *error);
 
-/* Records read so far, and the bytes of their keys and values; and of the records, those that were beside. */
-uint64_t qn_grouper_get_read_count(const qn_grouper *grouper);
-uint64_t qn_grouper_get_read_bytes(const qn_grouper *grouper);
-uint64_t qn_grouper_get_beside_count(const qn_grouper *grouper);
+qn_group_reads qn_grouper_get_reads(const qn_grouper *grouper);
 
 #endif

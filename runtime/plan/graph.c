@@ -229,63 +229,23 @@ qn_node *qn_graph_add_text(qn_graph *graph, const char *const *paths, size_t pat
     return qn_graph_add_node(graph, &draft, error);
 }
 
-/* Values of one size are combined as they lie. */
-static bool choose_user_reducer(qn_reducer *reducer, const quern_schema *schema)
+qn_node *qn_graph_add_reduce_with(qn_graph *graph, const qn_node *input, const qn_reducer *reducer,
+                                  const quern_schema *schema, qn_error *error)
 {
-    uint32_t bytes = qn_schema_value_bytes(schema);
-    *reducer = (qn_reducer){.kind = QN_REDUCER_USER, .value_bytes = bytes, .value_words = (bytes + 7) / 8};
-    return bytes > 0;
+    digest_number(graph, reducer->kind);
+    digest_number(graph, reducer->finish);
+    return qn_graph_add_node(
+        graph, &(qn_node){.kind = QN_NODE_REDUCE, .input = input, .schema = *schema, .reducer = *reducer}, error);
 }
 
-qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction,
-                             int (*fn)(void *into, const void *value, void *user), void *user, qn_error *error)
+qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction, qn_error *error)
 {
-    qn_node draft = {.kind = QN_NODE_REDUCE, .input = input, .schema = input->schema};
-    bool fits = fn ? choose_user_reducer(&draft.reducer, &draft.schema)
-                   : qn_reducer_choose(&draft.reducer, reduction, draft.schema.value, &draft.schema.value);
-    if (!fits) {
-        qn_error_set(error, QUERN_ERROR_INVALID_PLAN, 0,
-                     "reduce by key: the reduction does not exist for this value type");
+    qn_reducer reducer;
+    quern_schema schema = input->schema;
+    if (!qn_reducer_choose(&reducer, reduction, schema.value, &schema.value, error))
         return NULL;
-    }
-    draft.reducer.key_type = input->schema.key;
-    draft.reducer.fn = fn;
-    draft.reducer.user = user;
-    digest_number(graph, draft.reducer.kind);
-    digest_number(graph, draft.reducer.finish);
-    return qn_graph_add_node(graph, &draft, error);
-}
-
-qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const quern_aggregation *aggregation, void *user,
-                                qn_error *error)
-{
-    uint32_t bytes = aggregation->accumulator_bytes;
-    if (!aggregation->accumulate || !aggregation->merge || bytes == 0 || bytes > QUERN_FIXED_BYTES_MAX) {
-        qn_error_set(error, QUERN_ERROR_INVALID_ARGUMENT, 0,
-                     "aggregate by key: accumulate and merge are needed, and accumulator_bytes from 1 to %d",
-                     QUERN_FIXED_BYTES_MAX);
-        return NULL;
-    }
-    qn_node draft = {.kind = QN_NODE_REDUCE, .input = input, .schema = input->schema};
-    draft.schema.value = QUERN_FIXED;
-    draft.schema.value_bytes = bytes;
-    draft.reducer = (qn_reducer){
-        .kind = QN_REDUCER_AGGREGATE,
-        .value_bytes = bytes,
-        .value_words = (bytes + 7) / 8,
-        .key_type = input->schema.key,
-        .fn = aggregation->merge,
-        .init = aggregation->init,
-        .accumulate = aggregation->accumulate,
-        .user = user,
-        .finish_fn = aggregation->finish,
-        .finished_type = aggregation->schema.value,
-    };
-    digest_number(graph, draft.reducer.kind);
-    qn_node *node = qn_graph_add_node(graph, &draft, error);
-    if (node)
-        node->name = "aggregate by key";
-    return node;
+    reducer.key_type = schema.key;
+    return qn_graph_add_reduce_with(graph, input, &reducer, &schema, error);
 }
 
 static bool same_keys(const quern_schema *left, const quern_schema *right)

@@ -300,12 +300,11 @@ qn_node *qn_graph_add_sample(qn_graph *graph, const qn_node *input, double fract
 /* Each value's bin as a key without a value: copies. */
 qn_node *qn_graph_add_bin(qn_graph *graph, const qn_node *input, const double *bounds, size_t bound_count,
                           qn_error *error);
-/* A reduction by a built-in (fn NULL) or the user's fn. */
-qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction,
-                             int (*fn)(void *into, const void *value, void *user), void *user, qn_error *error);
-/* An aggregation, not finished: values are its accumulators. aggregation: of this version's size, but for finish. */
-qn_node *qn_graph_add_aggregate(qn_graph *graph, const qn_node *input, const quern_aggregation *aggregation, void *user,
-                                qn_error *error);
+/* A reduction by a built-in. */
+qn_node *qn_graph_add_reduce(qn_graph *graph, const qn_node *input, quern_reduction reduction, qn_error *error);
+/* One by callbacks of the user's. schema: of what it makes; of an aggregation, of its accumulators. */
+qn_node *qn_graph_add_reduce_with(qn_graph *graph, const qn_node *input, const qn_reducer *reducer,
+                                  const quern_schema *schema, qn_error *error);
 /* The records of both inputs, which are of one schema. */
 qn_node *qn_graph_add_union(qn_graph *graph, const qn_node *input, const qn_node *other, qn_error *error);
 /* Of records in order, those at some fractions of their number: the key, and the number of the fraction. */

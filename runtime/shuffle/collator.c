@@ -505,7 +505,7 @@ bool qn_collator_is_over(const qn_collator *collator)
     return collator->retired || (collator->ended && (is_alone(collator) || qn_rounds_is_over(&collator->rounds)));
 }
 
-static quern_status sort(qn_collator *collator, qn_error *error)
+quern_status qn_collator_sort(qn_collator *collator, qn_error *error)
 {
     QN_ASSERT(qn_collator_is_over(collator));
     if (collator->sorted)
@@ -515,9 +515,15 @@ static quern_status sort(qn_collator *collator, qn_error *error)
     return status;
 }
 
+void qn_collator_share(qn_collator *collator, bool with_children)
+{
+    qn_cipher_share(collator->config.scratch.cipher, with_children);
+    qn_sorter_share(collator->sorter, with_children);
+}
+
 quern_status qn_collator_rewind(qn_collator *collator, qn_error *error)
 {
-    quern_status status = sort(collator, error);
+    quern_status status = qn_collator_sort(collator, error);
     return status == QUERN_OK ? qn_sorter_rewind(collator->sorter, error) : status;
 }
 
@@ -653,7 +659,7 @@ quern_status qn_collator_restore(qn_collator *collator, const uint8_t *packed, u
 
 quern_status qn_collator_retire(qn_collator *collator, qn_error *error)
 {
-    quern_status status = sort(collator, error);
+    quern_status status = qn_collator_sort(collator, error);
     if (status == QUERN_OK)
         status = qn_splitters_keep(&collator->splitters, error);
     if (status != QUERN_OK)

@@ -122,7 +122,12 @@ uint64_t qn_collator_get_expected_bytes_max(const qn_collator *collator);
 quern_status qn_collator_restore(qn_collator *collator, const uint8_t *packed, uint64_t bytes, uint64_t *at,
                                  qn_error *error);
 
-/* Sorts, if that is not done yet, and starts (again) at the first record of this rank's result: it is read with
+/* Sorts, if that is not done yet. After over. */
+quern_status qn_collator_sort(qn_collator *collator, qn_error *error);
+/* When it is sorted: whether processes that are forked from now on can read this rank's result, from a rewind of their own on: as
+ * qn_sorter_share(). */
+void qn_collator_share(qn_collator *collator, bool with_children);
+/* Sorts, if need be, and starts (again) at the first record of this rank's result: it is read with
  * qn_sorter_next(). After over. */
 quern_status qn_collator_rewind(qn_collator *collator, qn_error *error);
 

@@ -117,7 +117,8 @@ static qn_reducer choose(quern_reduction reduction, quern_type type, quern_type 
 {
     qn_reducer reducer = {0};
     quern_type result = QUERN_NONE;
-    ck_assert(qn_reducer_choose(&reducer, reduction, type, &result));
+    qn_error error = {0};
+    ck_assert(qn_reducer_choose(&reducer, reduction, type, &result, &error));
     ck_assert_int_eq(result, expected);
     ck_assert_uint_eq(reducer.value_bytes, quern_number_bytes(expected));
     return reducer;
@@ -224,14 +225,16 @@ START_TEST(what_has_no_reduction_is_refused_and_left_alone)
     const quern_type others[] = {QUERN_NONE, QUERN_BYTES, QUERN_FIXED, QUERN_PAIR(QUERN_I64, QUERN_I64)};
     qn_reducer reducer = {.kind = QN_REDUCER_USER, .value_bytes = 99};
     quern_type result = QUERN_FIXED;
+    qn_error error = {0};
     for (int i = 0; i < 4; i++)
         for (int reduction = QUERN_SUM; reduction <= QUERN_MEAN; reduction++)
-            ck_assert(!qn_reducer_choose(&reducer, (quern_reduction)reduction, others[i], &result));
+            ck_assert(!qn_reducer_choose(&reducer, (quern_reduction)reduction, others[i], &result, &error));
     for (size_t i = 0; i < TYPE_COUNT; i++)
-        ck_assert_int_eq(qn_reducer_choose(&(qn_reducer){0}, QUERN_SUM_PLAIN, types[i], &(quern_type){QUERN_NONE}),
-                         is_float(types[i]));
-    ck_assert(!qn_reducer_choose(&reducer, (quern_reduction)0, QUERN_I64, &result));
-    ck_assert(!qn_reducer_choose(&reducer, (quern_reduction)7, QUERN_I64, &result));
+        ck_assert_int_eq(
+            qn_reducer_choose(&(qn_reducer){0}, QUERN_SUM_PLAIN, types[i], &(quern_type){QUERN_NONE}, &error),
+            is_float(types[i]));
+    ck_assert(!qn_reducer_choose(&reducer, (quern_reduction)0, QUERN_I64, &result, &error));
+    ck_assert(!qn_reducer_choose(&reducer, (quern_reduction)7, QUERN_I64, &result, &error));
     ck_assert(reducer.kind == QN_REDUCER_USER && reducer.value_bytes == 99 && result == QUERN_FIXED);
     for (int i = 0; i < 4; i++)
         choose(QUERN_COUNT, others[i], QUERN_U64);

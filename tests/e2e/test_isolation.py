@@ -7,6 +7,8 @@ The program is isolated_job.c. --wordcount names it (the word is the harness's).
 import gzip
 import json
 import os
+import random
+import shutil
 import signal
 import time
 
@@ -123,6 +125,63 @@ def a_crash_on_a_piece_of_a_packed_file_costs_one_attempt(t):
             t.check(run.stdout == b"%d calls\n" % len(few), "counted %r" % run.stdout, run)
             t.check(sums_of(report, "attempts_failed") == (how != "none"), "attempts failed", run)
             t.check(sums_of(report, "attempts") > 2, "there were no pieces", run)
+
+
+BY_KEY = ("group", "group-many", "cogroup", "join", "join-kept", "reduce", "aggregate")
+# Lines come twice; of one that comes once nothing is combined.
+BY_KEY_TEXT = TEXT + b"crash\n"
+
+
+def remove_runs(out):
+    """What a shape of several runs has written before the last one."""
+    for i in range(3):
+        shutil.rmtree("%s-%d" % (out, i), ignore_errors=True)
+
+
+@test
+def what_is_done_by_key_goes_on_after_a_crash_and_nothing_counts_twice(t):
+    for i, shape in enumerate(BY_KEY):
+        for n in RANKS if t.options.slow else RANKS[i % 2::2]:
+            calm, wanted, _ = isolated(t, n, "none", shape, "--quern-isolate=off", content=BY_KEY_TEXT)
+            remove_runs(wanted)
+            for how in ("none", "once-segv", "once-kill"):
+                run, out, report = isolated(t, n, how, shape, content=BY_KEY_TEXT)
+                remove_runs(out)
+                succeeded(t, run)
+                t.check(t.committed(out, run) == t.committed(wanted, calm), "the answer of %s is another one" % shape, run)
+                t.check(run.stdout == calm.stdout, "counted %r, not %r" % (run.stdout, calm.stdout), run)
+                if shape != "join-kept":  # the report is of its last run
+                    t.check(sums_of(report, "attempts_failed") == (how != "none"), "attempts failed", run)
+            told(t, run, b"'look closely'", b"signal 9", b"on the group with key \"crash\" (5 bytes)")
+
+
+@test
+def a_crash_on_a_group_in_every_attempt_fails_the_job_and_names_the_key(t):
+    for n, how, shape, word in ((1, "segv", "group", b"signal 11"), (2, "exit", "cogroup", b"exit status 3"), (3, "kill", "reduce", b"signal 9"),
+                                (2, "loop", "join", b"task-timeout"), (2, "fail", "group-many", b"'look closely'")):
+        run, out, _ = isolated(t, n, how, shape, "--quern-attempts=2", "--quern-task-timeout=1", content=BY_KEY_TEXT)
+        t.check(run.status == 1, "status %d" % run.status, run)
+        t.check(not os.path.exists(os.path.join(out, "_SUCCESS")), "the output is there", run)
+        told(t, run, word, b"on the group with key \"crash\" (5 bytes)")
+
+
+@test
+def groups_larger_than_memory_are_read_by_a_process_of_callbacks(t):
+    """Runs on disk, encrypted, and values of one key with half of all records that are read from scratch."""
+    numbers = random.Random(7)
+    lines = [b"hot key of many" if i % 2 else b"line number %d and so on" % numbers.randrange(100000) for i in range(400000)]
+    content = b"\n".join(lines + [b"crash", b"crash"]) + b"\n"
+    key = t.write("key", b"k" * 32)
+    os.chmod(key, 0o600)
+    for n, shape in ((1, "group"), (2, "group-many"), (3, "cogroup"), (2, "reduce")):
+        options = ("--quern-encrypt=" + key, "--quern-memory=%dM" % (12 * n))
+        calm, wanted, _ = isolated(t, n, "none", shape, "--quern-isolate=off", *options, content=content, split="1M")
+        run, out, report = isolated(t, n, "once-segv", shape, *options, content=content, split="1M")
+        succeeded(t, run)
+        t.check(t.committed(out, run) == t.committed(wanted, calm), "the answer of %s is another one" % shape, run)
+        t.check(run.stdout == calm.stdout, "counted %r, not %r" % (run.stdout, calm.stdout), run)
+        t.check(sums_of(report, "spilled_bytes") > 0, "nothing was spilled", run)
+        t.check(sums_of(report, "attempts_failed") == 1, "not one attempt failed", run)
 
 
 @test

@@ -355,7 +355,7 @@ static quern_status run(void)
     quern_status status = QUERN_OK;
     while (status == QUERN_OK && more)
         status = qn_grouper_next(grouper, &more, &error);
-    return status == QUERN_OK ? qn_chain_end_turns(&chain, qn_grouper_get_read_count(grouper), &error) : status;
+    return status == QUERN_OK ? qn_chain_end_turns(&chain, qn_grouper_get_reads(grouper).record_count, &error) : status;
 }
 
 static void check_all_arrived(void)
@@ -375,7 +375,7 @@ static void check_all_arrived(void)
     if (!world.checks) /* what is called twice may fail the second time as well */
         ck_assert_uint_eq(chain.turn_attempts_failed, failed);
     ck_assert_uint_eq(world.wrong_count, 0);
-    ck_assert_uint_eq(qn_grouper_get_read_count(grouper), read);
+    ck_assert_uint_eq(qn_grouper_get_reads(grouper).record_count, read);
     qn_edge_stats edge = qn_chain_edge(&chain, 0);
     ck_assert_uint_eq(edge.records_in, read);
     ck_assert_uint_eq(edge.records_out, emitted);

@@ -54,7 +54,7 @@ static const qn_node *add(qn_node_kind kind, const qn_node *input, const char *n
 
 static const qn_node *reduce(const qn_node *input, quern_reduction reduction, const char *name)
 {
-    return named(qn_graph_add_reduce(&graph, input, reduction, NULL, NULL, &error), name);
+    return named(qn_graph_add_reduce(&graph, input, reduction, &error), name);
 }
 
 static void write_to(const qn_node *input, const char *directory)
@@ -171,7 +171,7 @@ END_TEST
 START_TEST(a_result_of_an_earlier_run_is_a_stage_without_legs_and_one_that_is_wanted_needs_no_reader)
 {
     const qn_node *lines = read_input(NULL);
-    qn_node *counts = qn_graph_add_reduce(&graph, lines, QUERN_COUNT, NULL, NULL, &error);
+    qn_node *counts = qn_graph_add_reduce(&graph, lines, QUERN_COUNT, &error);
     ck_assert_ptr_eq(qn_graph_add_store(&graph, counts, &error), counts);
     qn_graph_cache(&graph, counts);
     qn_graph_cache(&graph, counts);
@@ -285,7 +285,10 @@ START_TEST(reductions_and_types_have_names)
     take_top(reduce(numbers, QUERN_MIN, NULL), 1);
     take_top(reduce(numbers, QUERN_MAX, NULL), 1);
     take_top(reduce(numbers, QUERN_SUM, NULL), 1);
-    const qn_node *combined = named(qn_graph_add_reduce(&graph, structs, QUERN_COUNT, combine, NULL, &error), NULL);
+    qn_reducer combining;
+    ck_assert(qn_reducer_choose_user(&combining, &structs->schema, combine, NULL, &error));
+    const qn_node *combined =
+        named(qn_graph_add_reduce_with(&graph, structs, &combining, &structs->schema, &error), NULL);
     take_top(reduce(combined, QUERN_COUNT, NULL), 1);
     draft.schema = schemas[2];
     const qn_node *floats = named(qn_graph_add_node(&graph, &draft, &error), NULL);

@@ -136,17 +136,15 @@ END_TEST
 START_TEST(a_reduction_gives_at_most_its_input_unless_its_values_are_of_another_kind)
 {
     const qn_node *rows = read_rows(), *lines = read_lines(QUERN_TEXT_NO_VALUE);
-    check(arriving(made(qn_graph_add_reduce(&graph, rows, QUERN_SUM, NULL, NULL, &error)), 0, 160), QN_FORESEEN_AT_MOST,
-          160);
-    check(arriving(made(qn_graph_add_reduce(&graph, lines, QUERN_COUNT, NULL, NULL, &error)), 160, 0), QN_FORESEEN_NOT,
-          0);
+    check(arriving(made(qn_graph_add_reduce(&graph, rows, QUERN_SUM, &error)), 0, 160), QN_FORESEEN_AT_MOST, 160);
+    check(arriving(made(qn_graph_add_reduce(&graph, lines, QUERN_COUNT, &error)), 160, 0), QN_FORESEEN_NOT, 0);
 }
 END_TEST
 
 START_TEST(a_kept_result_is_read_as_large_as_it_is)
 {
-    qn_node *kept = (qn_node *)(uintptr_t)made(
-        qn_graph_add_reduce(&graph, read_lines(QUERN_TEXT_NO_VALUE), QUERN_COUNT, NULL, NULL, &error));
+    qn_node *kept =
+        (qn_node *)(uintptr_t)made(qn_graph_add_reduce(&graph, read_lines(QUERN_TEXT_NO_VALUE), QUERN_COUNT, &error));
     qn_graph_cache(&graph, kept);
     kept->is_made = true;
     foresee(kept, 0, 0);

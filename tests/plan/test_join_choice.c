@@ -85,7 +85,7 @@ static qn_node *read_source(uint64_t bytes)
 
 static qn_node *reduce(const qn_node *input)
 {
-    return made(qn_graph_add_reduce(&graph, input, QUERN_SUM, NULL, NULL, &error));
+    return made(qn_graph_add_reduce(&graph, input, QUERN_SUM, &error));
 }
 
 static qn_node *filter(const qn_node *input)

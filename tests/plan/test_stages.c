@@ -48,7 +48,7 @@ static const qn_node *read_text(void)
 
 static const qn_node *reduce(const qn_node *input)
 {
-    return made(qn_graph_add_reduce(&graph, input, QUERN_SUM, NULL, NULL, &error));
+    return made(qn_graph_add_reduce(&graph, input, QUERN_SUM, &error));
 }
 
 static const qn_node *unite(const qn_node *left, const qn_node *right)

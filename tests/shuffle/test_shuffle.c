@@ -372,7 +372,7 @@ static job job_of(quern_type key_type, quern_reduction reduction, quern_type val
 {
     job of = {.key_type = key_type, .value_type = value_type, .course = way};
     quern_type result;
-    ck_assert(qn_reducer_choose(&of.reducer, reduction, value_type, &result));
+    ck_assert(qn_reducer_choose(&of.reducer, reduction, value_type, &result, &error));
     of.reducer.key_type = key_type;
     return of;
 }
