@@ -212,7 +212,7 @@ QUERN_API quern_dataset *quern_reduce_by_key(quern_dataset *in, quern_reduction 
 typedef int (*quern_reduce_fn)(void *into, const void *value, void *user);
 
 /* As quern_reduce_by_key() with a reduction of the user's, for values of numbers or QUERN_FIXED. Local; lazy.
- * user is borrowed until quern_run() returns. Since 0.1. */
+ * user is borrowed until quern_run() returns. With the option isolate a shuffle of all records, whose groups are combined apart. Since 0.1. */
 QUERN_API quern_dataset *quern_reduce_by_key_with(quern_dataset *in, quern_reduce_fn fn, void *user);
 
 /* How values of any type become one fixed-size accumulator for each key, and that a value. The struct grows at its end; struct_size is
@@ -232,7 +232,7 @@ typedef struct quern_aggregation {
 } quern_aggregation;
 
 /* One record for each distinct key, its value made of all values of that key through an accumulator: what is sent, spilled and merged is
- * one accumulator for each key, however many values it has and whatever their type. Local; lazy; a shuffle at run. Copies the
+ * one accumulator for each key, however many values it has and whatever their type; but with the option isolate as quern_reduce_by_key_with(). Local; lazy; a shuffle at run. Copies the
  * struct; user is borrowed until quern_run() returns. QUERN_ERROR_INVALID_ARGUMENT: accumulate or merge missing, or sizes out of range.
  * NULL on failure. Since 0.1. */
 QUERN_API quern_dataset *quern_aggregate_by_key(quern_dataset *in, const quern_aggregation *aggregation, void *user);

@@ -330,6 +330,7 @@ static void run_turns(qn_apart *apart, apart_end *end)
     qn_error failure = {0};
     qn_chain *chain = end->chain;
     chain->error = &failure;
+    chain->delivered = chain->skip = 0; /* the rank drops what it has */
     apart->turns_through = apart->shared->first_turn;
     apart->shared->view.is_in_turn = false;
     apart->told_produced = atomic_load(&apart->shared->produced);
