@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tools/faults/fault_answer.h: the right answers, worked out by plain loops over the words, and whether the outputs are these.
+ *
+ * Of each line a digest is taken. Where an operator promises an order the lines have to come in it, part by part; else their sum is compared.
+ */
+#ifndef QN_FAULTS_FAULT_ANSWER_H
+#define QN_FAULTS_FAULT_ANSWER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tools/faults/fault_job.h"
+
+typedef struct qn_fault_answer {
+    uint64_t sum, ordered, line_count;
+} qn_fault_answer;
+
+void qn_fault_answer_add(qn_fault_answer *answer, const char *line, size_t bytes);
+/* What each rank collects of a turn, in any order. */
+qn_fault_answer qn_fault_answer_of_turn(const qn_fault_job *job, uint32_t turn);
+/* What the first rank collects, in order. */
+qn_fault_answer qn_fault_answer_of_top(const qn_fault_job *job);
+
+/* Of the job whose directory is the present one: what is wrong with what it left, or NULL. Static text. */
+const char *qn_fault_answer_judge(const qn_fault_job *job);
+/* Removes its outputs, as a person would who is told that they are in the way. */
+void qn_fault_answer_clear(const qn_fault_job *job);
+
+/* Of values in their order, from 0 on. */
+uint64_t qn_fault_answer_fold(uint64_t digest, uint64_t value);
+
+#endif
