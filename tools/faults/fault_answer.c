@@ -45,17 +45,21 @@ typedef struct told {
 static void tell(told *all, uint32_t word, const char *value)
 {
     char line[QN_FAULT_LINE_BYTES_MAX + TEXT_BYTES_MAX];
-    size_t bytes = qn_fault_text_print(line, word);
-    if (value)
-        bytes += (size_t)snprintf(line + bytes, TEXT_BYTES_MAX, "\t%s", value);
-    qn_fault_answer_add(&all->answer, line, bytes);
+    size_t bytes, value_bytes = value ? strlen(value) : 0;
+    const char *text = qn_fault_text_of(word, &bytes);
+    memcpy(line, text, bytes);
+    if (value) {
+        line[bytes++] = '\t';
+        memcpy(line + bytes, value, value_bytes);
+    }
+    qn_fault_answer_add(&all->answer, line, bytes + value_bytes);
     all->counts[word]++;
 }
 
 static void tell_number(told *all, uint32_t word, uint64_t number)
 {
     char text[TEXT_BYTES_MAX];
-    snprintf(text, sizeof text, "%" PRIu64, number);
+    *qn_fault_text_put(text, number) = 0;
     tell(all, word, text);
 }
 
@@ -85,7 +89,9 @@ static void tell_group(told *all, const qn_fault_job *job, const qn_fault_record
         if (job->group_way == QN_FAULT_GROUP_WHOLE || (job->group_way == QN_FAULT_GROUP_BEGIN && is_some))
             digest = qn_fault_answer_fold(digest, first[i].value);
         if (job->group_way == QN_FAULT_GROUP_EACH) {
-            snprintf(text, sizeof text, "%zu,%" PRIu64, i, first[i].value);
+            char *at = qn_fault_text_put(text, i);
+            *at++ = ',';
+            *qn_fault_text_put(at, first[i].value) = 0;
             tell(all, first->word, text);
         }
     }
@@ -114,17 +120,19 @@ static uint64_t digest_values(const qn_fault_record *first, size_t count)
     return digest;
 }
 
-/* Of a join: a number, or nothing. */
-static const char *print_side(char text[TEXT_BYTES_MAX / 4], const qn_fault_record *side)
+static char *put_side(char *at, const qn_fault_record *side)
 {
-    snprintf(text, TEXT_BYTES_MAX / 4, side ? "%" PRIu64 : "-", side ? side->value : 0);
-    return text;
+    if (side)
+        return qn_fault_text_put(at, side->value);
+    *at++ = '-';
+    return at;
 }
 
 static void tell_pair(told *all, uint32_t word, const qn_fault_record *left, const qn_fault_record *right)
 {
-    char text[TEXT_BYTES_MAX], sides[2][TEXT_BYTES_MAX / 4];
-    snprintf(text, sizeof text, "%s,%s", print_side(sides[0], left), print_side(sides[1], right));
+    char text[TEXT_BYTES_MAX], *at = put_side(text, left);
+    *at++ = ',';
+    *put_side(at, right) = 0;
     tell(all, word, text);
 }
 
@@ -226,31 +234,13 @@ static qn_fault_answer expect_quantiles(const qn_fault_job *job)
     return answer;
 }
 
-qn_fault_answer qn_fault_answer_of_top(const qn_fault_job *job)
+static qn_fault_answer expect_top(const qn_fault_job *job)
 {
     told all = {0};
     qn_fault_records records = qn_fault_records_source(job);
     qn_fault_records_top(&records, job->some_count);
     tell_records(&all, &records);
     qn_fault_records_free(&records);
-    return all.answer;
-}
-
-static void tell_turn(told *all, const qn_fault_job *job, uint32_t turn_count)
-{
-    qn_fault_records base = qn_fault_records_read(job, false), state = qn_fault_records_source(job);
-    qn_fault_records_reduce(&base, true);
-    for (uint32_t turn = 0; turn < turn_count; turn++)
-        qn_fault_records_turn(&state, job, turn, &base);
-    tell_records(all, &state);
-    qn_fault_records_free(&base);
-    qn_fault_records_free(&state);
-}
-
-qn_fault_answer qn_fault_answer_of_turn(const qn_fault_job *job, uint32_t turn)
-{
-    told all = {0};
-    tell_turn(&all, job, turn + 1);
     return all.answer;
 }
 
@@ -262,52 +252,72 @@ typedef struct output {
     qn_fault_answer expected;
 } output;
 
-typedef struct outputs {
-    output all[OUTPUTS_MAX];
-    uint32_t count;
-} outputs;
+static struct {
+    output outputs[OUTPUTS_MAX];
+    uint32_t output_count;
+    qn_fault_answer turns[QN_FAULT_TURNS_MAX];
+    qn_fault_answer top;
+} known;
 
-static void add_output(outputs *to, const char *name, qn_fault_answer expected)
+static output *add_output(const char *name, qn_fault_answer expected)
 {
-    output *added = &to->all[to->count++];
+    output *added = &known.outputs[known.output_count++];
     snprintf(added->name, sizeof added->name, "%s", name);
     added->expected = expected;
+    return added;
 }
 
 /* Each word as often as it occurs, with its count, or with 1. */
-static void list_counts(const qn_fault_job *job, outputs *to)
+static void know_counts(const qn_fault_job *job)
 {
     told lines = {0}, once = {0};
     for (qn_fault_text text = qn_fault_text_begin(job, false); qn_fault_text_next(&text);)
         for (uint32_t i = 0; i == 0 || i < job->copy_count; i++)
             tell(&lines, text.word, NULL);
-    add_output(to, "first", tell_counts(lines.counts));
+    add_output("first", tell_counts(lines.counts));
     for (uint32_t word = 0; word < QN_FAULT_WORDS_MAX; word++) {
         once.counts[word] = lines.counts[word] > 0;
         lines.counts[word] += once.counts[word];
     }
     if (job->has_two_stages)
-        add_output(to, "second", tell_counts(once.counts));
+        add_output("second", tell_counts(once.counts));
     if (job->reads_both)
-        add_output(to, "both", tell_counts(lines.counts));
+        add_output("both", tell_counts(lines.counts));
     if (job->writes_lines)
-        add_output(to, "lines", lines.answer);
+        add_output("lines", lines.answer);
 }
 
-static void list_loop(const qn_fault_job *job, outputs *to)
+static void know_loop(const qn_fault_job *job)
 {
+    told begin = {0};
+    qn_fault_records base = qn_fault_records_read(job, false), state = qn_fault_records_source(job);
+    qn_fault_records_reduce(&base, true);
+    tell_records(&begin, &state);
+    if (job->has_two_stages)
+        add_output("second", tell_counts(begin.counts));
     for (uint32_t turn = 0; turn < job->turn_count; turn++) {
         char name[16];
+        told after = {0};
+        qn_fault_records_turn(&state, job, turn, &base);
+        tell_records(&after, &state);
+        known.turns[turn] = after.answer;
         snprintf(name, sizeof name, "turn-%u", turn);
         if (job->gives[turn] & QN_FAULT_GIVES_FILES)
-            add_output(to, name, qn_fault_answer_of_turn(job, turn));
+            add_output(name, after.answer);
     }
-    told last = {0}, begin = {0};
-    tell_turn(&last, job, job->turn_count);
-    add_output(to, "first", last.answer);
-    tell_turn(&begin, job, 0);
-    if (job->has_two_stages)
-        add_output(to, "second", tell_counts(begin.counts));
+    add_output("first", known.turns[job->turn_count - 1]);
+    qn_fault_records_free(&base);
+    qn_fault_records_free(&state);
+}
+
+const qn_fault_answer *qn_fault_answer_of_turn(uint32_t turn)
+{
+    return &known.turns[turn];
+}
+
+const qn_fault_answer *qn_fault_answer_of_top(void)
+{
+    return &known.top;
 }
 
 static bool is_ordered(const qn_fault_job *job)
@@ -315,23 +325,9 @@ static bool is_ordered(const qn_fault_job *job)
     return job->kind == QN_FAULT_SORT || (job->kind == QN_FAULT_STORE && job->store_way != QN_FAULT_STORE_DISTINCT);
 }
 
-static void list_outputs(const qn_fault_job *job, outputs *to)
+static void know_others(const qn_fault_job *job)
 {
     told all = {0};
-    *to = (outputs){0};
-    if (job->kind == QN_FAULT_COUNTS) {
-        list_counts(job, to);
-        return;
-    }
-    if (job->kind == QN_FAULT_LOOP) {
-        list_loop(job, to);
-        return;
-    }
-    if (job->kind == QN_FAULT_STORE && job->store_way == QN_FAULT_STORE_QUANTILES) {
-        add_output(to, "first", expect_quantiles(job));
-        to->all[0].is_ordered = true;
-        return;
-    }
     if (job->kind == QN_FAULT_SORT || job->store_way == QN_FAULT_STORE_TOP)
         tell_sorted(&all, job);
     else if (job->kind == QN_FAULT_GROUP)
@@ -340,10 +336,24 @@ static void list_outputs(const qn_fault_job *job, outputs *to)
         tell_joins(&all, job);
     else
         tell_stored(&all, job);
-    add_output(to, "first", all.answer);
-    to->all[0].is_ordered = is_ordered(job);
+    add_output("first", all.answer)->is_ordered = is_ordered(job);
     if (job->has_two_stages)
-        add_output(to, "second", tell_counts(all.counts));
+        add_output("second", tell_counts(all.counts));
+}
+
+void qn_fault_answer_prepare(const qn_fault_job *job)
+{
+    memset(&known, 0, sizeof known);
+    if (job->kind == QN_FAULT_COUNTS)
+        know_counts(job);
+    else if (job->kind == QN_FAULT_LOOP)
+        know_loop(job);
+    else if (job->kind == QN_FAULT_STORE && job->store_way == QN_FAULT_STORE_QUANTILES)
+        add_output("first", expect_quantiles(job))->is_ordered = true;
+    else
+        know_others(job);
+    if (job->kind == QN_FAULT_STORE)
+        known.top = expect_top(job);
 }
 
 /* ---- what came */
@@ -390,20 +400,16 @@ static const char *judge_output(const output *one)
 }
 
 /* The checkpoint is what `quern run` would remove now. */
-const char *qn_fault_answer_judge(const qn_fault_job *job)
+const char *qn_fault_answer_judge(void)
 {
-    outputs given;
     const char *wrong = NULL;
-    list_outputs(job, &given);
-    for (uint32_t i = 0; i < given.count && !wrong; i++)
-        wrong = judge_output(&given.all[i]);
+    for (uint32_t i = 0; i < known.output_count && !wrong; i++)
+        wrong = judge_output(&known.outputs[i]);
     return wrong;
 }
 
-void qn_fault_answer_clear(const qn_fault_job *job)
+void qn_fault_answer_clear(void)
 {
-    outputs given;
-    list_outputs(job, &given);
-    for (uint32_t i = 0; i < given.count; i++)
-        (void)!quern_litter_remove(given.all[i].name);
+    for (uint32_t i = 0; i < known.output_count; i++)
+        (void)!quern_litter_remove(known.outputs[i].name);
 }

@@ -17,15 +17,16 @@ typedef struct qn_fault_answer {
 } qn_fault_answer;
 
 void qn_fault_answer_add(qn_fault_answer *answer, const char *line, size_t bytes);
+/* Works out all answers of a job. The rest is about the job that was last prepared. */
+void qn_fault_answer_prepare(const qn_fault_job *job);
 /* What each rank collects of a turn, in any order. */
-qn_fault_answer qn_fault_answer_of_turn(const qn_fault_job *job, uint32_t turn);
-/* What the first rank collects, in order. */
-qn_fault_answer qn_fault_answer_of_top(const qn_fault_job *job);
-
-/* Of the job whose directory is the present one: what is wrong with what it left, or NULL. Static text. */
-const char *qn_fault_answer_judge(const qn_fault_job *job);
+const qn_fault_answer *qn_fault_answer_of_turn(uint32_t turn);
+/* What the first rank is handed as the largest values, in order. */
+const qn_fault_answer *qn_fault_answer_of_top(void);
+/* In the job's directory, which is the present one: what is wrong with what it left, or NULL. Static text. */
+const char *qn_fault_answer_judge(void);
 /* Removes its outputs, as a person would who is told that they are in the way. */
-void qn_fault_answer_clear(const qn_fault_job *job);
+void qn_fault_answer_clear(void);
 
 /* Of values in their order, from 0 on. */
 uint64_t qn_fault_answer_fold(uint64_t digest, uint64_t value);

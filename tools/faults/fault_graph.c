@@ -24,20 +24,9 @@ typedef struct handed {
 } handed;
 
 static const qn_fault_job *played;
-static qn_fault_answer expected[QN_FAULT_TURNS_MAX];
 static uint64_t made[QN_FAULT_RANKS_MAX];
 static handed all_handed[QN_FAULT_RANKS_MAX];
 static quern_dataset *bases[QN_FAULT_RANKS_MAX];
-
-void qn_fault_graph_prepare(const qn_fault_job *job)
-{
-    played = job;
-    for (uint32_t turn = 0; job->kind == QN_FAULT_LOOP && turn < job->turn_count; turn++)
-        if (job->gives[turn] & QN_FAULT_GIVES_RECORDS)
-            expected[turn] = qn_fault_answer_of_turn(job, turn);
-    if (job->kind == QN_FAULT_STORE)
-        expected[0] = qn_fault_answer_of_top(job);
-}
 
 /* ---- what all begin with */
 
@@ -147,7 +136,9 @@ static int emit_each(quern_span key, quern_values *values, quern_emitter *out)
     for (uint64_t i = 0; !failed && (there = quern_values_next(values, &value)) != 0; i++) {
         if (there < 0)
             return there;
-        snprintf(text, sizeof text, "%" PRIu64 ",%" PRIu64, i, quern_u64(value));
+        char *at = qn_fault_text_put(text, i);
+        *at++ = ',';
+        *qn_fault_text_put(at, quern_u64(value)) = 0;
         failed = emit_text(out, key, text);
     }
     return failed;
@@ -182,17 +173,20 @@ static quern_dataset *group(quern_dataset *in)
 
 /* ---- joins */
 
-static const char *print_side(char text[VALUE_BYTES_MAX / 4], const quern_span *side)
+static char *put_side(char *at, const quern_span *side)
 {
-    snprintf(text, VALUE_BYTES_MAX / 4, side ? "%" PRIu64 : "-", side ? quern_u64(*side) : 0);
-    return text;
+    if (side)
+        return qn_fault_text_put(at, quern_u64(*side));
+    *at++ = '-';
+    return at;
 }
 
 static int take_pair(quern_span key, const quern_span *left, const quern_span *right, quern_emitter *out, void *user)
 {
-    char text[VALUE_BYTES_MAX], sides[2][VALUE_BYTES_MAX / 4];
+    char text[VALUE_BYTES_MAX], *at = put_side(text, left);
     (void)user;
-    snprintf(text, sizeof text, "%s,%s", print_side(sides[0], left), print_side(sides[1], right));
+    *at++ = ',';
+    *put_side(at, right) = 0;
     return emit_text(out, key, text);
 }
 
@@ -229,9 +223,11 @@ static quern_dataset *join(quern_dataset *left, quern_context *context)
 static int take_handed(const quern_record *record, void *user)
 {
     char line[QN_FAULT_LINE_BYTES_MAX + VALUE_BYTES_MAX];
-    int bytes = snprintf(line, sizeof line, "%.*s\t%" PRIu64, (int)record->key.bytes, (const char *)record->key.data,
-                         quern_u64(record->value));
-    qn_fault_answer_add(&((handed *)user)->found, line, (size_t)bytes);
+    char *at = line + record->key.bytes;
+    memcpy(line, record->key.data, record->key.bytes);
+    *at++ = '\t';
+    at = qn_fault_text_put(at, quern_u64(record->value));
+    qn_fault_answer_add(&((handed *)user)->found, line, (size_t)(at - line));
     return 0;
 }
 
@@ -266,10 +262,10 @@ static int map_value(const quern_record *in, quern_record *out, void *user)
 
 static int spread_value(const quern_record *in, quern_emitter *out, void *user)
 {
-    char line[QN_FAULT_LINE_BYTES_MAX];
+    size_t bytes;
     uint32_t word = qn_fault_text_parse(in->key.data, in->key.bytes);
     uint64_t half = quern_u64(in->value) / 2 + 1;
-    size_t bytes = qn_fault_text_print(line, qn_fault_records_neighbour(played, word, *(const uint32_t *)user));
+    const char *line = qn_fault_text_of(qn_fault_records_neighbour(played, word, *(const uint32_t *)user), &bytes);
     int failed = quern_emit(out, in->key, in->value);
     failed = failed ? failed : quern_emit(out, quern_bytes(line, bytes), quern_of_u64(&half));
     return failed ? failed : qn_fault_job_work();
@@ -328,7 +324,9 @@ static void give_turn(quern_dataset *state, uint32_t turn)
 static void judge_turn(uint32_t turn)
 {
     handed *mine = &all_handed[qn_fault_rank()];
-    mine->is_wrong |= mine->found.sum != expected[turn].sum || mine->found.line_count != expected[turn].line_count;
+    const qn_fault_answer *right = qn_fault_answer_of_turn(turn);
+    if (played->gives[turn] & QN_FAULT_GIVES_RECORDS)
+        mine->is_wrong |= mine->found.sum != right->sum || mine->found.line_count != right->line_count;
 }
 
 static quern_dataset *step(quern_dataset *state, uint64_t turn, void *user)
@@ -414,12 +412,13 @@ static quern_status run_once(quern_context *context, quern_dataset *records)
     quern_status status = quern_run(context);
     bool is_top = played->kind == QN_FAULT_STORE && played->store_way == QN_FAULT_STORE_TOP;
     if (status == QUERN_OK && is_top && qn_fault_rank() == 0)
-        mine->is_wrong = memcmp(&mine->found, &expected[0], sizeof mine->found) != 0;
+        mine->is_wrong = memcmp(&mine->found, qn_fault_answer_of_top(), sizeof mine->found) != 0;
     return status;
 }
 
-quern_status qn_fault_graph_run(quern_context *context, bool *is_wrong_out)
+quern_status qn_fault_graph_run(const qn_fault_job *job, quern_context *context, bool *is_wrong_out)
 {
+    played = job;
     quern_dataset *records = read_records(context, "input", true);
     quern_status status = played->kind == QN_FAULT_LOOP ? loop(context, records) : run_once(context, records);
     *is_wrong_out |= all_handed[qn_fault_rank()].is_wrong;

@@ -9,9 +9,7 @@
 
 #include "tools/faults/fault_job.h"
 
-/* Before the ranks begin: works out what they will have to be handed. */
-void qn_fault_graph_prepare(const qn_fault_job *job);
-/* All runs of the job. *is_wrong_out (preset): what this rank was handed is not the answer. */
-quern_status qn_fault_graph_run(quern_context *context, bool *is_wrong_out);
+/* All runs of the job, whose answers are known. *is_wrong_out (preset): what this rank was handed is not the answer. */
+quern_status qn_fault_graph_run(const qn_fault_job *job, quern_context *context, bool *is_wrong_out);
 
 #endif

@@ -163,7 +163,7 @@ static void run_rank(uint32_t rank)
     set_options(&options);
     quern_status status = quern_context_create(NULL, NULL, &options, &context);
     if (status == QUERN_OK)
-        status = qn_fault_graph_run(context, &is_wrong);
+        status = qn_fault_graph_run(played, context, &is_wrong);
     keep_outcome(context, status, rank);
     quern_context_destroy(context);
 }
@@ -177,7 +177,6 @@ void qn_fault_job_play(const qn_fault_job *job, const qn_fault_weather *weather,
     worst = QUERN_OK;
     is_wrong = false;
     qn_fault_disk_watch();
-    qn_fault_graph_prepare(job);
     qn_fault_world_run(weather, report, run_rank);
     _exit(is_wrong ? QN_FAULT_WRONG : quern_exit_status(worst));
 }

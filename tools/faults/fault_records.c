@@ -72,9 +72,9 @@ static bool values_descend;
 
 static int compare_words(const void *left, const void *right, bool by_length)
 {
-    char a[QN_FAULT_LINE_BYTES_MAX], b[QN_FAULT_LINE_BYTES_MAX];
-    size_t a_bytes = qn_fault_text_print(a, *(const uint32_t *)left);
-    size_t b_bytes = qn_fault_text_print(b, *(const uint32_t *)right);
+    size_t a_bytes, b_bytes;
+    const char *a = qn_fault_text_of(*(const uint32_t *)left, &a_bytes);
+    const char *b = qn_fault_text_of(*(const uint32_t *)right, &b_bytes);
     return by_length ? qn_fault_text_compare(a, a_bytes, b, b_bytes) : strcmp(a, b);
 }
 

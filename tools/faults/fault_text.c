@@ -29,15 +29,33 @@ bool qn_fault_text_next(qn_fault_text *text)
     text->left_count--;
     text->at += text->bytes > 0 ? text->bytes + 1 : 0;
     text->word = draw_word(text->job, &text->random);
-    text->bytes = qn_fault_text_print(text->line, text->word);
+    text->line = qn_fault_text_of(text->word, &text->bytes);
     return true;
 }
 
 /* Some lines are long, most are not. */
-size_t qn_fault_text_print(char line[QN_FAULT_LINE_BYTES_MAX], uint32_t word)
+const char *qn_fault_text_of(uint32_t word, size_t *bytes_out)
 {
-    return (size_t)snprintf(line, QN_FAULT_LINE_BYTES_MAX, word % 50 == 7 ? "word-%u-of-quite-some-length" : "w%u",
-                            word);
+    static char lines[QN_FAULT_WORDS_MAX][QN_FAULT_LINE_BYTES_MAX];
+    static uint8_t bytes[QN_FAULT_WORDS_MAX]; /* 0: it was not asked for yet */
+    char *line = lines[word];
+    if (bytes[word] == 0)
+        bytes[word] = (uint8_t)snprintf(line, QN_FAULT_LINE_BYTES_MAX,
+                                        word % 50 == 7 ? "word-%u-of-quite-some-length" : "w%u", word);
+    *bytes_out = bytes[word];
+    return line;
+}
+
+char *qn_fault_text_put(char *at, uint64_t number)
+{
+    char digits[20];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    while (count > 0)
+        *at++ = digits[--count];
+    return at;
 }
 
 uint32_t qn_fault_text_parse(const void *line, size_t bytes)
@@ -62,7 +80,7 @@ static bool write_input(const qn_fault_job *job, const char *path, bool is_other
     qn_fault_text text = qn_fault_text_begin(job, is_other);
     FILE *file = fopen(path, "w");
     while (file && qn_fault_text_next(&text))
-        fprintf(file, "%s\n", text.line);
+        fwrite(text.line, 1, text.bytes, file), putc('\n', file);
     return file && fclose(file) == 0;
 }
 

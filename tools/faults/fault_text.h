@@ -21,7 +21,7 @@ typedef struct qn_fault_text {
     uint32_t left_count;
     uint32_t word;
     uint64_t at; /* byte */
-    char line[QN_FAULT_LINE_BYTES_MAX];
+    const char *line;
     size_t bytes;
 } qn_fault_text;
 
@@ -30,9 +30,11 @@ qn_fault_text qn_fault_text_begin(const qn_fault_job *job, bool is_other);
 /* False: there is none left. */
 bool qn_fault_text_next(qn_fault_text *text);
 
-/* Of a line without its end. */
-size_t qn_fault_text_print(char line[QN_FAULT_LINE_BYTES_MAX], uint32_t word);
+/* A line without its end; lives as long as the process. */
+const char *qn_fault_text_of(uint32_t word, size_t *bytes_out);
 uint32_t qn_fault_text_parse(const void *line, size_t bytes);
+/* In decimal; returns what follows. */
+char *qn_fault_text_put(char *at, uint64_t number);
 /* An order of words that is not that of bytes: the shorter one first. */
 int qn_fault_text_compare(const void *left, size_t left_bytes, const void *right, size_t right_bytes);
 

@@ -198,6 +198,7 @@ static const char *play_seed(campaign *all, seed_line line, uint64_t without, ui
     all->sum.kinds[job.kind]++;
     if (!empty_directory(all) || !qn_fault_text_prepare(&job))
         return "the directory cannot be used";
+    qn_fault_answer_prepare(&job);
     qn_fault_report seen = {.moments = {100, 100, 50, 20, 60, 60}, .now_ns = 100000000};
     for (uint32_t attempt = 0;; attempt++) {
         uint32_t faults = attempt < ATTEMPTS_MAX ? draw_faults(&random) : 0;
@@ -214,13 +215,13 @@ static const char *play_seed(campaign *all, seed_line line, uint64_t without, ui
         count(all, status, &weather);
         const char *wrong = judge_status(status, &weather);
         if (wrong && was_damaged && is_in_the_way(all->report)) {
-            qn_fault_answer_clear(&job);
+            qn_fault_answer_clear();
             continue;
         }
         if (wrong)
             return wrong;
         if (status == 0)
-            return qn_fault_answer_judge(&job);
+            return qn_fault_answer_judge();
         for (int kind = 0; kind < QN_FAULT_MOMENT_COUNT; kind++)
             seen.moments[kind] =
                 all->report->moments[kind] > seen.moments[kind] ? all->report->moments[kind] : seen.moments[kind];
