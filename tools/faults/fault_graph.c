@@ -69,6 +69,43 @@ static quern_dataset *choose_source(quern_dataset *records)
     }
 }
 
+/* ---- long values */
+
+/* In the order of the numbers. */
+static int pad_value(const quern_record *record, quern_emitter *out, void *user)
+{
+    static uint8_t all_padded[QN_FAULT_RANKS_MAX][sizeof(uint64_t) + QN_FAULT_PAD_BYTES_MAX];
+    uint8_t *padded = all_padded[qn_fault_rank()];
+    uint64_t number = quern_u64(record->value), big = __builtin_bswap64(number);
+    (void)user;
+    memcpy(padded, &big, sizeof big);
+    return quern_emit(out, record->key, quern_bytes(padded, sizeof big + played->pad_bytes - number % 2));
+}
+
+static uint64_t number_of(quern_span value)
+{
+    uint64_t number = quern_u64(value);
+    return value.bytes > sizeof number ? __builtin_bswap64(number) : number;
+}
+
+static int strip_value(const quern_record *record, quern_emitter *out, void *user)
+{
+    uint64_t number = number_of(record->value);
+    (void)user;
+    int failed = quern_emit(out, record->key, quern_of_u64(&number));
+    return failed ? failed : qn_fault_job_work();
+}
+
+static quern_dataset *pad(quern_dataset *in)
+{
+    return played->pad_bytes > 0 ? quern_flat_map(in, texts, pad_value, NULL) : in;
+}
+
+static quern_dataset *strip(quern_dataset *in)
+{
+    return played->pad_bytes > 0 ? quern_flat_map(in, numbers, strip_value, NULL) : quern_filter(in, look, NULL);
+}
+
 /* ---- counts */
 
 static int drop_count(const quern_record *record, quern_emitter *out, void *user)
@@ -106,7 +143,7 @@ static quern_dataset *sort(quern_dataset *in)
                                   .descending = played->descends,
                                   .compare = played->compares ? compare_keys : NULL,
                                   .whole_keys = played->has_whole_keys};
-    return quern_filter(quern_sort_by_key(in, &options), look, NULL);
+    return strip(quern_sort_by_key(pad(in), &options));
 }
 
 static int emit_text(quern_emitter *out, quern_span key, const char *text)
@@ -122,7 +159,7 @@ static int fold_values(quern_values *values, uint64_t count_max, uint64_t *count
     quern_span value;
     *count_out = *digest_out = 0;
     while (*count_out < count_max && (there = quern_values_next(values, &value)) > 0) {
-        *digest_out = qn_fault_answer_fold(*digest_out, quern_u64(value));
+        *digest_out = qn_fault_answer_fold(*digest_out, number_of(value));
         ++*count_out;
     }
     return there < 0 ? there : 0;
@@ -138,7 +175,7 @@ static int emit_each(quern_span key, quern_values *values, quern_emitter *out)
             return there;
         char *at = qn_fault_text_put(text, i);
         *at++ = ',';
-        *qn_fault_text_put(at, quern_u64(value)) = 0;
+        *qn_fault_text_put(at, number_of(value)) = 0;
         failed = emit_text(out, key, text);
     }
     return failed;
@@ -167,8 +204,8 @@ static quern_dataset *group(quern_dataset *in)
 {
     quern_group_options options = {.struct_size = sizeof options, .values_descending = played->descends};
     if (played->group_way == QN_FAULT_GROUP_TOP)
-        return quern_filter(quern_top_k_by_key(in, played->some_count), look, NULL);
-    return quern_group_by_key(in, texts, take_group, NULL, &options);
+        return strip(quern_top_k_by_key(pad(in), played->some_count));
+    return quern_group_by_key(pad(in), texts, take_group, NULL, &options);
 }
 
 /* ---- joins */
@@ -176,7 +213,7 @@ static quern_dataset *group(quern_dataset *in)
 static char *put_side(char *at, const quern_span *side)
 {
     if (side)
-        return qn_fault_text_put(at, quern_u64(*side));
+        return qn_fault_text_put(at, number_of(*side));
     *at++ = '-';
     return at;
 }
@@ -211,11 +248,11 @@ static quern_dataset *join(quern_dataset *left, quern_context *context)
     if (played->is_other_reduced)
         right = quern_count_by_key(right);
     if (played->cogroups)
-        return quern_cogroup(left, right, texts, take_both, NULL);
+        return quern_cogroup(pad(left), right, texts, take_both, NULL);
     quern_join_options options = {.struct_size = sizeof options,
                                   .strategy = (quern_join_strategy)played->join_strategy,
                                   .outer = (quern_join_outer)played->join_outer};
-    return quern_join_with(left, right, (quern_join_type)played->join_type, texts, take_pair, NULL, &options);
+    return quern_join_with(pad(left), right, (quern_join_type)played->join_type, texts, take_pair, NULL, &options);
 }
 
 /* ---- what is stored, and what is handed to the program */

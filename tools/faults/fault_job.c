@@ -16,6 +16,7 @@
 #define CALLS_A_MOMENT  64    /* a death for each call would hardly ever be elsewhere */
 #define PAIRS_MAX       40000 /* of a join, about */
 #define OTHERS_MAX      4000
+#define PADDED_PERMILLE 80 /* of the jobs that sort, group or join */
 
 const char *const qn_fault_kind_names[QN_FAULT_KIND_COUNT] = {
     [QN_FAULT_COUNTS] = "counts", [QN_FAULT_SORT] = "sort", [QN_FAULT_GROUP] = "group",
@@ -68,6 +69,15 @@ static void draw_loop(qn_fault_job *job, uint64_t *random)
     }
 }
 
+static void draw_pad(qn_fault_job *job, uint64_t *random)
+{
+    uint64_t record_count = job->line_count * (uint64_t)(job->copy_count > 0 ? job->copy_count : 1);
+    uint64_t bytes = (4 + qn_sim_below(random, 28)) * MIB / record_count;
+    bool may_pad = job->kind == QN_FAULT_SORT || job->kind == QN_FAULT_GROUP || job->kind == QN_FAULT_JOIN;
+    if (qn_sim_chance(random, PADDED_PERMILLE) && may_pad)
+        job->pad_bytes = (uint32_t)(bytes < QN_FAULT_PAD_BYTES_MAX ? bytes : QN_FAULT_PAD_BYTES_MAX);
+}
+
 /* What other kinds have besides. */
 static void draw_more(qn_fault_job *job)
 {
@@ -80,6 +90,7 @@ static void draw_more(qn_fault_job *job)
     job->group_way = (qn_fault_group_way)qn_sim_below(&random, QN_FAULT_GROUP_WAY_COUNT);
     job->some_count = 1 + (uint32_t)qn_sim_below(&random, 4);
     draw_join(job, &random);
+    draw_pad(job, &random);
     if (job->kind == QN_FAULT_LOOP)
         draw_loop(job, &random);
     if (job->kind != QN_FAULT_JOIN)

@@ -13,7 +13,8 @@
 
 #include "tools/faults/fault_world.h"
 
-#define QN_FAULT_TURNS_MAX 5
+#define QN_FAULT_TURNS_MAX     5
+#define QN_FAULT_PAD_BYTES_MAX 4000
 
 typedef enum qn_fault_kind {
     QN_FAULT_COUNTS, /* reductions, and text as it comes */
@@ -77,6 +78,7 @@ typedef struct qn_fault_job {
     bool reads_both;   /* counts: a stage that reads the counts, and then the input once more */
     qn_fault_source source;
     uint32_t other_count; /* lines of the second input */
+    uint32_t pad_bytes;   /* of each value, so that records do not fit the memory; 0: values are numbers */
     bool descends, compares, has_whole_keys;
     qn_fault_group_way group_way;
     uint32_t some_count; /* first values, or largest ones */
