@@ -287,6 +287,16 @@ static void know_counts(const qn_fault_job *job)
         add_output("lines", lines.answer);
 }
 
+static void know_end(const qn_fault_job *job, qn_fault_records *state)
+{
+    told last = {0};
+    qn_fault_records input = qn_fault_records_read(job, false);
+    qn_fault_records_end(state, job, &input);
+    tell_records(&last, state);
+    add_output("first", last.answer)->is_ordered = job->end_way == QN_FAULT_END_SORTED;
+    qn_fault_records_free(&input);
+}
+
 static void know_loop(const qn_fault_job *job)
 {
     told begin = {0};
@@ -305,7 +315,7 @@ static void know_loop(const qn_fault_job *job)
         if (job->gives[turn] & QN_FAULT_GIVES_FILES)
             add_output(name, after.answer);
     }
-    add_output("first", known.turns[job->turn_count - 1]);
+    know_end(job, &state);
     qn_fault_records_free(&base);
     qn_fault_records_free(&state);
 }
@@ -323,6 +333,15 @@ const qn_fault_answer *qn_fault_answer_of_top(void)
 static bool is_ordered(const qn_fault_job *job)
 {
     return job->kind == QN_FAULT_SORT || (job->kind == QN_FAULT_STORE && job->store_way != QN_FAULT_STORE_DISTINCT);
+}
+
+static void know_flow(const qn_fault_job *job)
+{
+    told all = {0};
+    qn_fault_records records = qn_fault_records_flow(job);
+    tell_records(&all, &records);
+    add_output("first", all.answer);
+    qn_fault_records_free(&records);
 }
 
 static void know_others(const qn_fault_job *job)
@@ -346,6 +365,8 @@ void qn_fault_answer_prepare(const qn_fault_job *job)
     memset(&known, 0, sizeof known);
     if (job->kind == QN_FAULT_COUNTS)
         know_counts(job);
+    else if (job->kind == QN_FAULT_LOOP && job->flows)
+        know_flow(job);
     else if (job->kind == QN_FAULT_LOOP)
         know_loop(job);
     else if (job->kind == QN_FAULT_STORE && job->store_way == QN_FAULT_STORE_QUANTILES)

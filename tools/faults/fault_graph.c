@@ -399,6 +399,20 @@ static quern_status loop_apart(quern_context *context, quern_dataset *source, qu
     return status;
 }
 
+static quern_dataset *end_loop(quern_dataset *last, quern_dataset *records)
+{
+    switch (played->end_way) {
+    case QN_FAULT_END_REDUCED:
+        return quern_reduce_by_key(quern_union(last, records), QUERN_SUM);
+    case QN_FAULT_END_SORTED:
+        return quern_sort_by_key(quern_union(last, records), NULL);
+    case QN_FAULT_END_JOINED:
+        return quern_join(last, quern_count_by_key(records), QUERN_JOIN_INNER, numbers, add_sides, NULL);
+    default:
+        return last;
+    }
+}
+
 static quern_status loop(quern_context *context, quern_dataset *records)
 {
     quern_status status = QUERN_OK;
@@ -414,7 +428,51 @@ static quern_status loop(quern_context *context, quern_dataset *records)
             played->iterates ? quern_iterate(context, source, &steps, NULL, &last) : loop_apart(context, source, &last);
     if (status != QUERN_OK)
         return status;
-    quern_write_text(last, "first");
+    quern_write_text(end_loop(last, records), "first");
+    return quern_run(context);
+}
+
+/* ---- links */
+
+static int make_link(const quern_record *in, quern_emitter *out, void *user)
+{
+    size_t bytes;
+    uint32_t word = qn_fault_text_parse(in->key.data, in->key.bytes);
+    const char *target = qn_fault_text_of(qn_fault_records_target(played, word, quern_u64(in->value)), &bytes);
+    (void)user;
+    int failed = quern_emit(out, in->key, quern_bytes(target, bytes));
+    return failed ? failed : qn_fault_job_work();
+}
+
+/* All numbers are whole ones, so sums are exact in any order. */
+static int take_come(const quern_vertices *some, void *user)
+{
+    (void)user;
+    for (size_t i = 0; i < some->count; i++) {
+        some->value[i] = (double)qn_fault_records_bounded((uint64_t)(some->value[i] + some->come[i]));
+        some->send[i] = some->value[i];
+    }
+    return 0;
+}
+
+static int make_whole(const quern_record *in, quern_emitter *out, void *user)
+{
+    uint64_t number = (uint64_t)quern_f64(in->value);
+    (void)user;
+    int failed = quern_emit(out, in->key, quern_of_u64(&number));
+    return failed ? failed : qn_fault_job_work();
+}
+
+static quern_status flow(quern_context *context, quern_dataset *records)
+{
+    quern_vertex_program program = {.struct_size = sizeof program,
+                                    .combine = QUERN_SUM,
+                                    .value = 1,
+                                    .step_count_max = played->turn_count,
+                                    .step = take_come};
+    quern_dataset *links = quern_flat_map(records, texts, make_link, NULL);
+    quern_dataset *values = quern_iterate_links(links, NULL, &program, NULL);
+    quern_write_text(quern_flat_map(values, numbers, make_whole, NULL), "first");
     return quern_run(context);
 }
 
@@ -457,7 +515,9 @@ quern_status qn_fault_graph_run(const qn_fault_job *job, quern_context *context,
 {
     played = job;
     quern_dataset *records = read_records(context, "input", true);
-    quern_status status = played->kind == QN_FAULT_LOOP ? loop(context, records) : run_once(context, records);
+    quern_status status = played->kind != QN_FAULT_LOOP ? run_once(context, records)
+                          : played->flows               ? flow(context, records)
+                                                        : loop(context, records);
     *is_wrong_out |= all_handed[qn_fault_rank()].is_wrong;
     return status;
 }

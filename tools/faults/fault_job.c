@@ -67,6 +67,8 @@ static void draw_loop(qn_fault_job *job, uint64_t *random)
         if (job->gives[turn] == 0 && !job->iterates)
             job->gives[turn] = QN_FAULT_GIVES_FILES;
     }
+    job->end_way = (qn_fault_end_way)qn_sim_below(random, QN_FAULT_END_WAY_COUNT);
+    job->flows = qn_sim_chance(random, 150);
 }
 
 static void draw_pad(qn_fault_job *job, uint64_t *random)

@@ -53,6 +53,15 @@ typedef enum qn_fault_turn_way {
     QN_FAULT_TURN_WAY_COUNT,
 } qn_fault_turn_way;
 
+/* What the last run of a loop makes of the last state, and (but for the first way) of the input, which is read once more. */
+typedef enum qn_fault_end_way {
+    QN_FAULT_END_AS_IT_IS,
+    QN_FAULT_END_REDUCED,
+    QN_FAULT_END_SORTED,
+    QN_FAULT_END_JOINED,
+    QN_FAULT_END_WAY_COUNT,
+} qn_fault_end_way;
+
 /* What a run of a loop gives, as bits. */
 enum { QN_FAULT_GIVES_FILES = 1, QN_FAULT_GIVES_RECORDS = 2 };
 
@@ -84,10 +93,12 @@ typedef struct qn_fault_job {
     uint32_t some_count; /* first values, or largest ones */
     bool cogroups, is_other_reduced;
     int join_type, join_strategy, join_outer; /* of quern/operators.h */
+    bool flows;                               /* instead of runs, steps along links (quern/links.h) */
     bool iterates;                            /* by the library's own loop */
     uint32_t turn_count;
     qn_fault_turn_way turn_ways[QN_FAULT_TURNS_MAX];
     uint32_t gives[QN_FAULT_TURNS_MAX];
+    qn_fault_end_way end_way;
     qn_fault_store_way store_way;
 } qn_fault_job;
 

@@ -176,7 +176,7 @@ static void spread(qn_fault_records *state, const qn_fault_job *job, uint32_t tu
     qn_fault_records_reduce(state, false);
 }
 
-static void join(qn_fault_records *state, const qn_fault_records *base)
+static void join_counts(qn_fault_records *state, const qn_fault_records *base)
 {
     static uint64_t values[QN_FAULT_WORDS_MAX];
     size_t kept = 0;
@@ -218,7 +218,7 @@ void qn_fault_records_turn(qn_fault_records *state, const qn_fault_job *job, uin
         spread(state, job, turn);
         break;
     case QN_FAULT_TURN_JOIN:
-        join(state, base);
+        join_counts(state, base);
         break;
     case QN_FAULT_TURN_GROUP:
         group(state);
@@ -226,4 +226,70 @@ void qn_fault_records_turn(qn_fault_records *state, const qn_fault_job *job, uin
     default: /* sorted records are the same ones */
         break;
     }
+}
+
+static void append(qn_fault_records *to, const qn_fault_records *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        add(to, from->items[i].word, from->items[i].value);
+}
+
+void qn_fault_records_end(qn_fault_records *state, const qn_fault_job *job, const qn_fault_records *input)
+{
+    if (job->end_way == QN_FAULT_END_AS_IT_IS)
+        return;
+    if (job->end_way != QN_FAULT_END_JOINED) {
+        append(state, input);
+        if (job->end_way == QN_FAULT_END_REDUCED)
+            qn_fault_records_reduce(state, false);
+        else
+            qn_fault_records_sort(state, false, false, false);
+        return;
+    }
+    qn_fault_records counts = {0};
+    append(&counts, input);
+    qn_fault_records_reduce(&counts, true);
+    join_counts(state, &counts);
+    qn_fault_records_free(&counts);
+}
+
+/* ---- links */
+
+uint32_t qn_fault_records_target(const qn_fault_job *job, uint32_t word, uint64_t at)
+{
+    return (uint32_t)((7 * word + at) % job->word_count);
+}
+
+/* What comes to each word by its links is added to what it has. */
+static void flow_once(uint64_t values[QN_FAULT_WORDS_MAX], const qn_fault_job *job, const qn_fault_records *links)
+{
+    static uint64_t come[QN_FAULT_WORDS_MAX];
+    memset(come, 0, sizeof come);
+    for (size_t i = 0; i < links->count; i++) {
+        const qn_fault_record *link = &links->items[i];
+        come[qn_fault_records_target(job, link->word, link->value)] += values[link->word];
+    }
+    for (uint32_t word = 0; word < QN_FAULT_WORDS_MAX; word++)
+        values[word] = qn_fault_records_bounded(values[word] + come[word]);
+}
+
+qn_fault_records qn_fault_records_flow(const qn_fault_job *job)
+{
+    static uint64_t values[QN_FAULT_WORDS_MAX];
+    static bool are_there[QN_FAULT_WORDS_MAX];
+    qn_fault_records links = qn_fault_records_read(job, false), all = {0};
+    memset(are_there, 0, sizeof are_there);
+    for (uint32_t word = 0; word < QN_FAULT_WORDS_MAX; word++)
+        values[word] = 1;
+    for (size_t i = 0; i < links.count; i++) {
+        const qn_fault_record *link = &links.items[i];
+        are_there[link->word] = are_there[qn_fault_records_target(job, link->word, link->value)] = true;
+    }
+    for (uint32_t turn = 0; turn < job->turn_count; turn++)
+        flow_once(values, job, &links);
+    for (uint32_t word = 0; word < QN_FAULT_WORDS_MAX; word++)
+        if (are_there[word])
+            add(&all, word, values[word]);
+    qn_fault_records_free(&links);
+    return all;
 }

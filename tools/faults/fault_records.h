@@ -38,6 +38,11 @@ void qn_fault_records_top(qn_fault_records *records, size_t count);
 void qn_fault_records_turn(qn_fault_records *state, const qn_fault_job *job, uint32_t turn,
                            const qn_fault_records *base);
 
+/* What the last run makes of the last state and of the input. */
+void qn_fault_records_end(qn_fault_records *state, const qn_fault_job *job, const qn_fault_records *input);
+/* Instead of the input: each word that a link begins or ends at, and what it has after as many steps as the job has turns. */
+qn_fault_records qn_fault_records_flow(const qn_fault_job *job);
+
 /* Of sorted ones: where those of the same word, from `begin` on, end; of another word, those behind `begin`; and the first word of both. */
 size_t qn_fault_records_same(const qn_fault_records *records, size_t begin);
 size_t qn_fault_records_same_as(const qn_fault_records *records, size_t begin, uint32_t word);
@@ -46,6 +51,8 @@ uint32_t qn_fault_records_first(const qn_fault_records *left, size_t i, const qn
 /* What the library's callbacks do, too. */
 uint64_t qn_fault_records_mapped(uint64_t value, uint32_t turn);
 uint64_t qn_fault_records_bounded(uint64_t value);
+/* The end of a link from the word at that byte. */
+uint32_t qn_fault_records_target(const qn_fault_job *job, uint32_t word, uint64_t at);
 uint32_t qn_fault_records_neighbour(const qn_fault_job *job, uint32_t word, uint32_t turn);
 
 #endif
