@@ -35,7 +35,7 @@ typedef int (*quern_compare_fn)(quern_span left, quern_span right, void *user);
 /* How to sort. The struct grows at its end; struct_size is handled as in quern_options. */
 typedef struct quern_sort_options {
     size_t struct_size;       /* sizeof(quern_sort_options); 0 is refused */
-    int descending;           /* not 0: the largest key first; of equal keys the values still ascend */
+    int descending;           /* not 0: the largest key first, by compare too; of equal keys the values still ascend */
     quern_compare_fn compare; /* of keys; NULL: the order of their type, many times as fast */
     void *user;               /* of compare; borrowed until quern_run() returns */
     int whole_keys;           /* not 0: all records of a key are on one rank, and in one part, however many they are */

@@ -54,14 +54,15 @@ int qn_collation_compare_keys(const qn_collation *collation, const qn_packed *le
     switch (collation->kind) {
     case QN_COLLATE_BY_USER:
         result = collation->compare_keys(key_of(left), key_of(right), collation->user);
-        return result != 0 ? result : qn_order_compare(QUERN_BYTES, key_of(left), key_of(right));
+        result = result != 0 ? result : qn_order_compare(QUERN_BYTES, key_of(left), key_of(right));
+        break;
     case QN_COLLATE_BY_HASH:
         return compare_hashed(left, right);
     case QN_COLLATE_BY_KEY:
         result = qn_order_prefix_decides(type) ? 0 : qn_order_compare(type, key_of(left), key_of(right));
         break;
     }
-    return collation->descending ? -result : result;
+    return collation->descending ? (result < 0) - (result > 0) : result;
 }
 
 static int compare_values(const qn_collation *collation, const qn_packed *left, const qn_packed *right)
@@ -73,7 +74,7 @@ static int compare_values(const qn_collation *collation, const qn_packed *left, 
         result = qn_order_compare(collation->layout.value_types[left->side], value_of(left), value_of(right));
     if (result == 0) /* what is equal by its type need not be the same bytes */
         result = qn_order_compare(QUERN_BYTES, value_of(left), value_of(right));
-    return collation->values_descending ? -result : result;
+    return collation->values_descending ? (result < 0) - (result > 0) : result;
 }
 
 int qn_collation_compare(const qn_collation *collation, const qn_packed *left, const qn_packed *right)

@@ -101,13 +101,23 @@ static void open_chunks(qn_collator *collator)
     for (uint32_t rank = 0; rank < size_of(collator); rank++)
         collator->chunks[rank] = qn_rounds_open_chunk(&collator->rounds, rank);
     collator->chunks_open = true;
+    collator->chunks_away = !qn_rounds_is_open(&collator->rounds);
 }
 
 static void close_chunks(qn_collator *collator)
 {
     for (uint32_t rank = 0; collator->chunks_open && rank < size_of(collator); rank++)
         qn_rounds_close_chunk(&collator->rounds, rank, &collator->chunks[rank]);
-    collator->chunks_open = false;
+    collator->chunks_open = collator->chunks_away = false;
+}
+
+/* Chunks that were away are here: there is room in them. */
+static bool take_chunks_back(qn_collator *collator)
+{
+    if (!collator->chunks_away || !qn_rounds_is_open(&collator->rounds))
+        return false;
+    close_chunks(collator);
+    return true;
 }
 
 /* Room for a packed record on its way. NULL: no memory. */
@@ -146,6 +156,7 @@ static quern_status send_giant(qn_collator *collator, uint32_t to, const qn_pack
         qn_packed_encode(&collator->config.collation.layout, record, collator->line);
     collator->lined = true;
     *done_out = qn_rounds_put_packed(&collator->rounds, to, collator->line, bytes);
+    collator->chunks_away = !qn_rounds_is_open(&collator->rounds);
     return QUERN_OK;
 }
 
@@ -464,6 +475,11 @@ static quern_status use_wait(qn_collator *collator, qn_error *error)
 static quern_status start_round(qn_collator *collator, uint64_t *ask_out, qn_error *error)
 {
     qn_rounds *rounds = &collator->rounds;
+    /* Who waits comes first: else rounds for which all ask, since they wait, would leave empty, one after the other. */
+    if (collator->waiting && collator->divided && take_chunks_back(collator)) {
+        collator->waiting = false;
+        return QUERN_OK;
+    }
     if ((has_more(collator) || collator->filling) && !qn_rounds_ask(rounds, ask_out))
         *ask_out = UINT64_MAX;
     if (!qn_rounds_can_start(rounds))

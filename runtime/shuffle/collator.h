@@ -56,6 +56,7 @@ typedef struct qn_collator {
     qn_rank_sample *samples; /* [size], owned */
     qn_rounds_chunk *chunks; /* [size] of the next round, while chunks_open */
     bool chunks_open;
+    bool chunks_away; /* when there was no room, the next round's chunks were on their way in an earlier one */
     size_t half_chunk_bytes;
     bool sampled;            /* the round of samples has begun */
     bool divided;            /* the cuts are known */

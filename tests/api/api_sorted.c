@@ -137,6 +137,11 @@ static int by_length_then_bytes(const void *a, const void *b)
                                        : compare_bytes(left, right);
 }
 
+static int by_length_then_bytes_backwards(const void *a, const void *b)
+{
+    return -by_length_then_bytes(a, b);
+}
+
 /* All lines in an order, each in a format: of its length and itself. */
 static kit_text model_lines(int (*compare)(const void *, const void *), bool length_is_first)
 {
@@ -177,13 +182,16 @@ static void keys_descend_and_their_values_ascend(void)
     quern_context_destroy(context);
 }
 
-static void a_users_comparison_orders_and_bytes_decide_what_it_calls_equal(void)
+static void a_users_comparison_orders_both_ways_and_bytes_decide_what_it_calls_equal(void)
 {
     quern_context *context = small_splits(0);
     quern_sort_options options = {sizeof options, .compare = compare_lengths, .user = &sorting};
     kit_text expected = model_lines(by_length_then_bytes, false);
     quern_dataset *records = quern_flat_map(read_files(context, 0, FILE_COUNT), bytes_u64, line_first, NULL);
     check(context, quern_sort_by_key(records, &options), "compared", &expected, true);
+    options.descending = 1;
+    expected = model_lines(by_length_then_bytes_backwards, false);
+    check(context, quern_sort_by_key(records, &options), "backwards", &expected, true);
     quern_context_destroy(context);
 }
 
@@ -516,7 +524,7 @@ int main(int argc, char **argv)
     make_inputs();
     RUN(lines_sort_as_the_model_does, 15);
     RUN(keys_descend_and_their_values_ascend, 15);
-    RUN(a_users_comparison_orders_and_bytes_decide_what_it_calls_equal, 15);
+    RUN(a_users_comparison_orders_both_ways_and_bytes_decide_what_it_calls_equal, 15);
     RUN(results_are_sorted_and_sorted_again, 15);
     RUN(nothing_is_sorted, 10);
     RUN(empty_keys_nuls_and_a_megabyte_are_keys_as_others, 20);

@@ -214,7 +214,7 @@ static void make_collation(uint64_t seed)
     collation = (qn_collation){.kind = (qn_collation_kind)random_below(&state, 3)};
     bool has_side = random_below(&state, 2);
     collation.layout = qn_layout_of(&schema, has_side ? &schema : NULL, collation.kind == QN_COLLATE_BY_HASH);
-    collation.descending = collation.kind == QN_COLLATE_BY_KEY && random_below(&state, 2);
+    collation.descending = collation.kind != QN_COLLATE_BY_HASH && random_below(&state, 2);
     collation.values_descending = random_below(&state, 2);
     collation.compare_keys = collation.kind == QN_COLLATE_BY_USER ? compare_lengths : NULL;
     collation.compare_values = random_below(&state, 3) == 0 ? compare_lengths : NULL;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""test_faults.py: some hundreds of jobs whose ranks die and whose disks forget give the right answer; a night's worth with E2E_SLOW.
+"""test_faults.py: nearly two hundred jobs whose ranks die and whose disks forget give the right answer; a night's worth with E2E_SLOW.
 
 usage: test_faults.py QUERN
 """
@@ -12,7 +12,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SLOW = bool(os.environ.get("E2E_SLOW"))
-RUNS = 20000 if SLOW else 300
+RUNS = 20000 if SLOW else 180
 FIRST = 1000000 * int(os.environ.get("E2E_SEED", "0")) + 1  # another stretch each night
 
 
@@ -31,13 +31,19 @@ def every_answer_survives():
     assert found["runs"] == RUNS and found["wrong"] == 0, found
     # The weather is to be rough: nothing is shown by faults that hardly happen.
     assert all(count > RUNS / 30 for count in found["deaths"].values()), found
+    assert all(count > RUNS / 30 for count in found["kinds"].values()), found
     assert found["epochs"] > RUNS and found["resumed_epochs"] > RUNS / 4, found
     assert found["torn_files"] > RUNS / 3 and found["damaged_files"] > RUNS / 20 and found["suspended"] > RUNS / 20, found
 
 
 def seeds_that_once_failed_pass():
     found = campaign("--seeds", os.path.join(HERE, "seeds"))
-    assert found["runs"] >= 2 and found["wrong"] == 0, found
+    assert found["runs"] >= 8 and found["kinds"]["counts"] == 6 and found["wrong"] == 0, found
+
+
+def jobs_of_one_kind_are_run_alone():
+    found = campaign("--runs", "3", "--kind", "store")
+    assert found["kinds"]["store"] == 3 and sum(found["kinds"].values()) == 3, found
 
 
 def the_same_seed_gives_the_same_run_and_another_another():
@@ -52,13 +58,13 @@ def nothing_is_left():
 
 
 def misuse_is_told():
-    for args in (("--nonsense",), ("--runs", "x"), ("--seed", "-1"), ("more",)):
+    for args in (("--nonsense",), ("--runs", "x"), ("--seed", "-1"), ("--kind", "none"), ("more",)):
         assert "usage:" in faults(*args, status=2).stderr, args
     assert "cannot read" in faults("--seeds", "/no/where", status=1).stderr
     assert "--runs" in faults("--help").stdout
 
 
-TESTS = [every_answer_survives, seeds_that_once_failed_pass, the_same_seed_gives_the_same_run_and_another_another, nothing_is_left,
+TESTS = [every_answer_survives, seeds_that_once_failed_pass, jobs_of_one_kind_are_run_alone, the_same_seed_gives_the_same_run_and_another_another, nothing_is_left,
          misuse_is_told]
 
 

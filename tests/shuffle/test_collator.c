@@ -79,6 +79,44 @@ START_TEST(a_giant_record_is_packed_once_however_many_pieces_it_takes)
 }
 END_TEST
 
+/* Every rank inserts as long as there is room, and then looks once for rounds, one rank after the other. */
+static void take_turns(void)
+{
+    for (uint32_t r = 0; !all_are_over(); r = (r + 1) % ring.size) {
+        uint64_t ask;
+        rank *me = &world.ranks[r];
+        if (qn_collator_is_over(&me->collator))
+            continue;
+        while (me->next < me->stop && insert_some(me) > 0)
+            ;
+        if (me->next == me->stop && !me->ended) {
+            kit_assert_ok(qn_collator_end(&me->collator, &error), &error);
+            end(me);
+        }
+        kit_assert_ok(qn_collator_progress(&me->collator, &ask, &error), &error);
+        if (ask != UINT64_MAX)
+            announce(ask);
+    }
+}
+
+START_TEST(rounds_do_not_leave_before_the_records_that_wait_for_them)
+{
+    enum { RECORD_COUNT = 4000, RECORD_BYTES = 16, CHUNK_BYTES = 1024, SIZE = 4 };
+    kit_shape shape = {.kind = QN_COLLATE_BY_KEY, .key_type = QUERN_U64, .key_count = 100000, .value_count = 1};
+    open_world(SIZE, &shape, QN_DIVIDE_RECORDS, (sizes){64 << 10, CHUNK_BYTES, 4096}, 3);
+    for (uint32_t r = 0; r < SIZE; r++) {
+        for (size_t i = 0; i < RECORD_COUNT; i++)
+            kit_pack_random(&world.ranks[r].input, &shape, &world.collation.layout, &world.state);
+        kit_unpack(&world.ranks[r].input, &world.collation.layout);
+        world.ranks[r].stop = world.ranks[r].input.count;
+    }
+    take_turns();
+    ck_assert_uint_lt(world.ranks[0].collator.rounds.started, 2 * RECORD_COUNT * RECORD_BYTES / CHUNK_BYTES / SIZE);
+    check_result();
+    close_world();
+}
+END_TEST
+
 START_TEST(ranks_with_nothing_get_their_part)
 {
     for (uint32_t size = 2; size <= RING_SIZE_MAX; size++)
@@ -380,6 +418,7 @@ int main(void)
         all_records_come_out_sorted_and_once_in_every_shape_and_any_order_of_turns,
         giant_records_reach_every_rank_that_needs_them,
         a_giant_record_is_packed_once_however_many_pieces_it_takes,
+        rounds_do_not_leave_before_the_records_that_wait_for_them,
         ranks_with_nothing_get_their_part,
         a_discard_in_any_state_ends_all_ranks,
         the_sample_is_of_all_that_was_held_and_not_of_its_begin,

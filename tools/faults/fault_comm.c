@@ -40,6 +40,7 @@ typedef struct meeting {
 typedef struct fault_comm {
     qn_comm base;
     uint64_t meetings, node_meetings, lead_meetings, rounds; /* that this rank came to */
+    uint32_t node_of[QN_FAULT_RANKS_MAX];
     packet *taken;
 } fault_comm;
 
@@ -441,7 +442,9 @@ qn_comm *qn_fault_comm_create(void)
     *base = (qn_comm){
         .ops = &fault_ops, .rank = qn_fault_rank(), .size = weather->rank_count, .node_count = weather->node_count};
     base->node = node_of(base->rank);
+    base->node_of = base->node_count > 1 ? comm->node_of : NULL;
     for (uint32_t rank = 0; rank < base->size; rank++) {
+        comm->node_of[rank] = node_of(rank);
         base->node_rank += node_of(rank) == base->node && rank < base->rank;
         base->node_size += node_of(rank) == base->node;
     }

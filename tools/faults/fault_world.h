@@ -48,7 +48,7 @@ typedef struct qn_fault_weather {
 } qn_fault_weather;
 
 /* Statuses of a process that played a job, besides those of the job. */
-enum { QN_FAULT_DIED = 100, QN_FAULT_HUNG = 101 };
+enum { QN_FAULT_DIED = 100, QN_FAULT_HUNG = 101, QN_FAULT_WRONG = 102 };
 
 /* What comes of it, in memory that outlives the process. */
 typedef struct qn_fault_report {

@@ -24,8 +24,10 @@
 #include <unistd.h>
 
 #include "scheduler/sim/sim_random.h"
+#include "tools/faults/fault_answer.h"
 #include "tools/faults/fault_disk.h"
 #include "tools/faults/fault_job.h"
+#include "tools/faults/fault_text.h"
 #include "tools/quern/fault_options.h"
 #include "tools/quern/litter.h"
 
@@ -54,11 +56,17 @@ static const char *const fault_names[FAULT_BITS] = {
 
 typedef struct totals {
     uint64_t runs, failed, attempts, deaths[QN_FAULT_MOMENT_COUNT], hardly, suspended, torn_files, damaged, epochs,
-        resumed_epochs, trace;
+        resumed_epochs, trace, kinds[QN_FAULT_KIND_COUNT];
 } totals;
+
+typedef struct seed_line {
+    uint64_t seed;
+    qn_fault_kind kind; /* QN_FAULT_KIND_COUNT: by chance */
+} seed_line;
 
 typedef struct campaign {
     uint64_t first_seed, run_count;
+    qn_fault_kind kind;                 /* QN_FAULT_KIND_COUNT: all */
     bool traces, prints_json, is_quick; /* quick: does not look for the least faults */
     const char *seeds_path;
     uint64_t without; /* faults that are left out */
@@ -147,6 +155,8 @@ static const char *judge_status(int status, const qn_fault_weather *weather)
 {
     if (status == 0 || (status == QN_FAULT_DIED && weather->dies) || (status == SUSPENDED && weather->is_asked))
         return NULL;
+    if (status == QN_FAULT_WRONG)
+        return "what it was handed is another answer";
     if (status == QN_FAULT_HUNG || status == 128 + SIGALRM)
         return "it hangs";
     return status > 128 ? "a signal ended it" : "it failed";
@@ -179,14 +189,16 @@ static bool is_in_the_way(const qn_fault_report *report)
 }
 
 /* From attempt to attempt until it is over. *faults_out: those that the seed has. */
-static const char *play_seed(campaign *all, uint64_t seed, uint64_t without, uint64_t *faults_out)
+static const char *play_seed(campaign *all, seed_line line, uint64_t without, uint64_t *faults_out)
 {
     bool was_damaged = false;
-    uint64_t random = qn_sim_mix(seed ^ 0x7365656473);
-    qn_fault_job job = qn_fault_job_draw(seed);
+    uint64_t random = qn_sim_mix(line.seed ^ 0x7365656473);
+    qn_fault_job job = qn_fault_job_draw(line.seed, line.kind);
     *faults_out = 0;
-    if (!empty_directory(all) || !qn_fault_job_prepare(&job))
+    all->sum.kinds[job.kind]++;
+    if (!empty_directory(all) || !qn_fault_text_prepare(&job))
         return "the directory cannot be used";
+    qn_fault_answer_prepare(&job);
     qn_fault_report seen = {.moments = {100, 100, 50, 20, 60, 60}, .now_ns = 100000000};
     for (uint32_t attempt = 0;; attempt++) {
         uint32_t faults = attempt < ATTEMPTS_MAX ? draw_faults(&random) : 0;
@@ -203,13 +215,13 @@ static const char *play_seed(campaign *all, uint64_t seed, uint64_t without, uin
         count(all, status, &weather);
         const char *wrong = judge_status(status, &weather);
         if (wrong && was_damaged && is_in_the_way(all->report)) {
-            qn_fault_job_clear(&job);
+            qn_fault_answer_clear();
             continue;
         }
         if (wrong)
             return wrong;
         if (status == 0)
-            return qn_fault_job_judge(&job);
+            return qn_fault_answer_judge();
         for (int kind = 0; kind < QN_FAULT_MOMENT_COUNT; kind++)
             seen.moments[kind] =
                 all->report->moments[kind] > seen.moments[kind] ? all->report->moments[kind] : seen.moments[kind];
@@ -229,7 +241,7 @@ static void print_faults(uint64_t faults)
 }
 
 /* Leaves out one fault after the other, as long as it is wrong without. */
-static uint64_t find_least(campaign *all, uint64_t seed, uint64_t faults)
+static uint64_t find_least(campaign *all, seed_line line, uint64_t faults)
 {
     uint64_t without = all->without, ignored = 0;
     totals before = all->sum;
@@ -237,7 +249,7 @@ static uint64_t find_least(campaign *all, uint64_t seed, uint64_t faults)
     all->traces = false;
     for (uint32_t bit = 64; bit-- > 0;) {
         uint64_t one = UINT64_C(1) << bit;
-        if ((faults & one & ~without) && play_seed(all, seed, without | one, &ignored))
+        if ((faults & one & ~without) && play_seed(all, line, without | one, &ignored))
             without |= one;
     }
     all->sum = before;
@@ -245,41 +257,56 @@ static uint64_t find_least(campaign *all, uint64_t seed, uint64_t faults)
     return without;
 }
 
-static void tell_failure(campaign *all, uint64_t seed, const char *wrong, uint64_t faults)
+static void tell_failure(campaign *all, seed_line line, const char *wrong, uint64_t faults)
 {
-    printf("seed %" PRIu64 ": %s%s%s\n", seed, wrong, all->report->text[0] ? ": " : "", all->report->text);
+    const char *kind = qn_fault_kind_names[qn_fault_job_draw(line.seed, line.kind).kind];
+    printf("seed %" PRIu64 " (%s): %s%s%s\n", line.seed, kind, wrong, all->report->text[0] ? ": " : "",
+           all->report->text);
     if (all->is_quick)
         return;
-    uint64_t without = find_least(all, seed, faults);
+    uint64_t without = find_least(all, line, faults);
     printf("of its faults these are enough:\n");
     print_faults(faults & ~without);
-    printf("to see it: quern sim --faults --seed %" PRIu64 " --runs 1 --without %" PRIx64 " --trace\n", seed, without);
+    printf("to see it: quern sim --faults --seed %" PRIu64 " --kind %s --runs 1 --without %" PRIx64 " --trace\n",
+           line.seed, kind, without);
     fflush(stdout);
 }
 
-/* Those that once failed, a line each; what follows # is passed over. */
-static bool read_seeds(campaign *all, uint64_t seeds[SEEDS_MAX])
+/* QN_FAULT_KIND_COUNT: there is none of that name. */
+static qn_fault_kind find_kind(const char *name)
 {
-    char line[256];
+    int kind = 0;
+    while (kind < QN_FAULT_KIND_COUNT && strcmp(name, qn_fault_kind_names[kind]) != 0)
+        kind++;
+    return (qn_fault_kind)kind;
+}
+
+/* Those that once failed, a line each; what follows # is passed over. */
+static bool read_seeds(campaign *all, seed_line lines[SEEDS_MAX])
+{
+    char text[256], kind[16];
     FILE *file = fopen(all->seeds_path, "r");
     all->run_count = 0;
-    while (file && fgets(line, sizeof line, file) && all->run_count < SEEDS_MAX) {
+    while (file && fgets(text, sizeof text, file) && all->run_count < SEEDS_MAX) {
         char *end = NULL;
-        seeds[all->run_count] = strtoull(line, &end, 10);
-        all->run_count += end != line;
+        uint64_t seed = strtoull(text, &end, 10);
+        bool has_kind = end != text && sscanf(end, " %15[a-z]", kind) == 1;
+        lines[all->run_count] = (seed_line){seed, has_kind ? find_kind(kind) : all->kind};
+        all->run_count += end != text;
     }
     return file && fclose(file) == 0;
 }
 
-static void run_all(campaign *all, const uint64_t *seeds)
+static void run_all(campaign *all, const seed_line *lines)
 {
     for (uint64_t i = 0; i < all->run_count && all->sum.failed < all->fail_count_max; i++) {
-        uint64_t faults = 0, seed = seeds ? seeds[i] : all->first_seed + i;
-        const char *wrong = play_seed(all, seed, all->without, &faults);
+        uint64_t faults = 0;
+        seed_line line = lines ? lines[i] : (seed_line){all->first_seed + i, all->kind};
+        const char *wrong = play_seed(all, line, all->without, &faults);
         all->sum.runs++;
         all->sum.failed += wrong != NULL;
         if (wrong)
-            tell_failure(all, seed, wrong, faults);
+            tell_failure(all, line, wrong, faults);
     }
 }
 
@@ -295,6 +322,9 @@ static void print_sum(const campaign *all, double seconds)
            sum->attempts, sum->hardly, sum->suspended);
     for (int kind = 0; kind < QN_FAULT_MOMENT_COUNT; kind++)
         printf(" %s %" PRIu64, qn_fault_moment_names[kind], sum->deaths[kind]);
+    printf("\njobs:");
+    for (int kind = 0; kind < QN_FAULT_KIND_COUNT; kind++)
+        printf(" %s %" PRIu64, qn_fault_kind_names[kind], sum->kinds[kind]);
     printf("\n%" PRIu64 " epochs, from %" PRIu64 " of which a job went on; %" PRIu64 " files torn, %" PRIu64
            " damaged\n",
            sum->epochs, sum->resumed_epochs, sum->torn_files, sum->damaged);
@@ -303,16 +333,18 @@ static void print_sum(const campaign *all, double seconds)
 static void print_json(const campaign *all, double seconds)
 {
     const totals *sum = &all->sum;
-    json_t *deaths = json_object();
+    json_t *deaths = json_object(), *kinds = json_object();
+    for (int kind = 0; kind < QN_FAULT_KIND_COUNT; kind++)
+        json_object_set_new(kinds, qn_fault_kind_names[kind], json_integer((json_int_t)sum->kinds[kind]));
     for (int kind = 0; kind < QN_FAULT_MOMENT_COUNT; kind++)
         json_object_set_new(deaths, qn_fault_moment_names[kind], json_integer((json_int_t)sum->deaths[kind]));
     json_t *object =
-        json_pack("{s:i, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:f}", "quern_faults", 1, "first_seed",
-                  (json_int_t)all->first_seed, "runs", (json_int_t)sum->runs, "wrong", (json_int_t)sum->failed,
-                  "attempts", (json_int_t)sum->attempts, "suspended", (json_int_t)sum->suspended, "deaths", deaths,
-                  "epochs", (json_int_t)sum->epochs, "resumed_epochs", (json_int_t)sum->resumed_epochs, "torn_files",
-                  (json_int_t)sum->torn_files, "damaged_files", (json_int_t)sum->damaged, "trace",
-                  (json_int_t)(sum->trace & INT64_MAX), "seconds", seconds);
+        json_pack("{s:i, s:I, s:I, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:f}", "quern_faults", 1,
+                  "first_seed", (json_int_t)all->first_seed, "runs", (json_int_t)sum->runs, "kinds", kinds, "wrong",
+                  (json_int_t)sum->failed, "attempts", (json_int_t)sum->attempts, "suspended",
+                  (json_int_t)sum->suspended, "deaths", deaths, "epochs", (json_int_t)sum->epochs, "resumed_epochs",
+                  (json_int_t)sum->resumed_epochs, "torn_files", (json_int_t)sum->torn_files, "damaged_files",
+                  (json_int_t)sum->damaged, "trace", (json_int_t)(sum->trace & INT64_MAX), "seconds", seconds);
     json_dumpf(object, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(object);
@@ -372,6 +404,8 @@ static int parse_options(campaign *all, int argc, char **argv)
             is_right = parse_number(optarg, 16, &all->without);
         else if (option == 'f')
             is_right = parse_number(optarg, 10, &all->fail_count_max) && all->fail_count_max > 0;
+        else if (option == 'k')
+            is_right = (all->kind = find_kind(optarg)) != QN_FAULT_KIND_COUNT;
         else if (option == 'd')
             is_right = snprintf(all->parent, sizeof all->parent, "%s", optarg) < (int)sizeof all->parent;
         else if (option == 'j')
@@ -399,8 +433,9 @@ static bool make_whole(char path[PATH_MAX])
 
 int main(int argc, char **argv)
 {
-    static uint64_t seeds[SEEDS_MAX];
-    static campaign all = {.first_seed = 1, .run_count = RUNS_DEFAULT, .fail_count_max = 5};
+    static seed_line seeds[SEEDS_MAX];
+    static campaign all = {
+        .first_seed = 1, .run_count = RUNS_DEFAULT, .fail_count_max = 5, .kind = QN_FAULT_KIND_COUNT};
     snprintf(all.parent, sizeof all.parent, "%s", choose_parent());
     int status = parse_options(&all, argc, argv);
     if (status != 0)

@@ -9,7 +9,8 @@
 #define QN_FAULT_OPTIONS(X, Y)                                                                                         \
     X('r', "runs", "K", "Seeds, from S on (1000)")                                                                     \
     Y('s', "seed", "S", "The first one (1)")                                                                           \
-    X('S', "seeds", "FILE", "Those of a file, a line each")                                                            \
+    X('S', "seeds", "FILE", "Those of a file, a line each, perhaps with a kind")                                       \
+    X('k', "kind", "KIND", "Jobs of that kind alone: counts, sort, group, join, loop or store")                        \
     Y('j', "json", NULL, "The sum as one object")                                                                      \
     X('d', "directory", "DIR", "Where jobs have their files, which are removed (/dev/shm, else $TMPDIR or /var/tmp)")  \
     X('f', "failures", "K", "Ends after so many wrong ones (5)")                                                       \
