@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/engine/test_stragglers.c: who is asked to leave a task, and what is begun a second time, in stages that are told event by event; and with the
+ * tests/scheduler/test_stragglers.c: who is asked to leave a task, and what is begun a second time, in stages that are told event by event; and with the
  * real scheduler, which knows who may take what.
  */
-#include "runtime/base/clock.h"
-#include "runtime/engine/stragglers.h"
+#include "scheduler/stragglers.h"
 #include "tests/kit.h"
-#include "tests/refusal.h"
 
-#define MS QN_NS_PER_MS
+#define MS UINT64_C(1000000)
 
 enum { HAND_MAX = 8 };
 
 static qn_stragglers stragglers;
+static void *stragglers_memory;
 static uint64_t now_ns;
 static qn_sched *sched; /* of ranks that all may take all, unless a test makes another one */
 static void *sched_memory;
@@ -40,11 +39,11 @@ static void build_for_all(void)
 
 static void begin(uint32_t ranks, bool makes_parts, bool may_second)
 {
-    qn_error error = {0};
     qn_straggler_config config = {
         .rank_count = ranks, .hand_max = HAND_MAX, .makes_parts = makes_parts, .may_second = may_second};
-    qn_stragglers_fini(&stragglers);
-    ck_assert_int_eq(qn_stragglers_init(&stragglers, &config, &error), QUERN_OK);
+    free(stragglers_memory);
+    stragglers_memory = kit_take(qn_stragglers_bytes(&config));
+    qn_stragglers_init(&stragglers, stragglers_memory, &config);
     now_ns = 1000 * MS;
     build_for_all();
 }
@@ -289,7 +288,7 @@ END_TEST
 
 START_TEST(without_a_start_all_calls_do_nothing)
 {
-    qn_stragglers_fini(&stragglers);
+    stragglers = (qn_stragglers){0};
     give(0, 0, 10);
     end(0, 0);
     qn_stragglers_begin_second(&stragglers, 0, 0);
@@ -301,9 +300,9 @@ END_TEST
 
 static void tear_down(void)
 {
-    qn_stragglers_fini(&stragglers);
+    free(stragglers_memory);
     free(sched_memory);
-    sched_memory = NULL;
+    stragglers_memory = sched_memory = NULL;
 }
 
 int main(void)
