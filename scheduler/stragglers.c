@@ -373,3 +373,16 @@ bool qn_stragglers_press_on(qn_stragglers *stragglers, qn_sched *sched, uint64_t
     }
     return false;
 }
+
+bool qn_stragglers_second_is_ready(const qn_stragglers *stragglers, const qn_sched *sched, uint32_t rank, uint32_t task,
+                                   qn_straggler_order *order_out)
+{
+    qn_straggler_order order = {.advice = QN_STRAGGLER_ASK, .task = task};
+    order.rank = qn_sched_get_holder(sched, task, &order.attempt);
+    bool is_second = stragglers->ranks && stragglers->ranks[rank].second == task;
+    if (!is_second || order.rank == QN_SCHED_NONE) {
+        return false;
+    }
+    *order_out = order;
+    return true;
+}

@@ -109,6 +109,10 @@ typedef struct qn_straggler_order {
  * now. False: there is nothing. */
 bool qn_stragglers_press_on(qn_stragglers *stragglers, qn_sched *sched, uint64_t now_ns, qn_straggler_order *order_out);
 
+/* A rank has made the part of a task as its second: whom to tell to leave it, so that this one counts. False: it is the second no longer. */
+bool qn_stragglers_second_is_ready(const qn_stragglers *stragglers, const qn_sched *sched, uint32_t rank, uint32_t task,
+                                   qn_straggler_order *order_out);
+
 /* Before that time nothing new is thought of; UINT64_MAX: never, or not before a rank has nothing to do. */
 uint64_t qn_stragglers_get_due_ns(const qn_stragglers *stragglers);
 

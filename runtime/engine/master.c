@@ -479,10 +479,9 @@ static quern_status send_leave(qn_master *master, const qn_straggler_order *of, 
 /* Its part is made: the rank that has the task in hand need not go on, unless it is through before it hears so. */
 static quern_status second_ready(qn_master *master, const qn_task_outcome *outcome, uint32_t from, qn_error *error)
 {
-    qn_straggler_order order = {.advice = QN_STRAGGLER_ASK, .task = outcome->task};
-    order.rank = qn_sched_get_holder(master->sched, outcome->task, &order.attempt);
-    bool is_second = master->stragglers.ranks && master->stragglers.ranks[from].second == outcome->task;
-    return !is_second || order.rank == QN_SCHED_NONE ? QUERN_OK : send_leave(master, &order, error);
+    qn_straggler_order order;
+    bool is_to_leave = qn_stragglers_second_is_ready(&master->stragglers, master->sched, from, outcome->task, &order);
+    return is_to_leave ? send_leave(master, &order, error) : QUERN_OK;
 }
 
 /* Its helpers, if it has some, will be told anew. */

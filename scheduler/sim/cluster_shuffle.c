@@ -83,7 +83,7 @@ double qn_cluster_read_ns(const qn_cluster_config *config)
 
 qn_cluster_shuffle qn_cluster_shuffle_plan(const qn_cluster_config *config)
 {
-    qn_cluster_shuffle plan = {.task_ns = (double)config->task_overhead_ns};
+    qn_cluster_shuffle plan = {0};
     uint64_t chunk_bytes = choose_chunk_bytes(config);
     double rank_bytes = (double)config->shuffle_bytes / config->rank_count;
     double round_bytes = (double)chunk_bytes * config->rank_count;
