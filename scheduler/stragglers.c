@@ -14,12 +14,20 @@
 #define SECOND_NS_MIN   (50 * NS_PER_MS)  /* the same of a part that is made twice */
 #define PATIENCE_NS     (100 * NS_PER_MS) /* with a rank that was asked */
 
-/* Whole numbers of qn_rank_pace, so that hands behind them are aligned. */
-_Static_assert(sizeof(qn_rank_pace) % _Alignof(qn_held_task) == 0, "hands lie behind the ranks");
+_Static_assert(_Alignof(qn_rank_pace) == _Alignof(qn_held_task) &&
+                   _Alignof(qn_held_task) == _Alignof(qn_straggler_finding),
+               "one lies behind the other");
+
+static uint32_t count_findings(uint32_t rank_count)
+{
+    uint32_t count = rank_count / QN_STRAGGLER_FINDING_OF_RANKS;
+    return count > QN_STRAGGLER_FINDINGS_MAX ? count : QN_STRAGGLER_FINDINGS_MAX;
+}
 
 size_t qn_stragglers_bytes(const qn_straggler_config *config)
 {
-    return config->rank_count * (sizeof(qn_rank_pace) + config->hand_max * sizeof(qn_held_task));
+    return config->rank_count * (sizeof(qn_rank_pace) + config->hand_max * sizeof(qn_held_task)) +
+           count_findings(config->rank_count) * sizeof(qn_straggler_finding);
 }
 
 void qn_stragglers_init(qn_stragglers *stragglers, void *memory, const qn_straggler_config *config)
@@ -30,8 +38,10 @@ void qn_stragglers_init(qn_stragglers *stragglers, void *memory, const qn_stragg
                                   .may_second = config->may_second,
                                   .is_eager = config->is_eager,
                                   .idle_count = config->rank_count,
+                                  .found_max = count_findings(config->rank_count),
                                   .ranks = memory};
-    stragglers->hands = (qn_held_task *)(stragglers->ranks + config->rank_count);
+    stragglers->found = (qn_straggler_finding *)(stragglers->ranks + config->rank_count);
+    stragglers->hands = (qn_held_task *)(stragglers->found + stragglers->found_max);
     for (uint32_t rank = 0; rank < config->rank_count; rank++) {
         stragglers->ranks[rank] =
             (qn_rank_pace){.second = NONE, .held = stragglers->hands + (size_t)rank * config->hand_max};
@@ -86,25 +96,35 @@ void qn_stragglers_take(qn_stragglers *stragglers, uint32_t rank, uint32_t task,
     stragglers->busy_ns += busy_ns;
 }
 
-static void mark_second(qn_stragglers *stragglers, uint32_t task, bool has_second)
+/* NULL: the rank has it not, or no longer. */
+static qn_held_task *find_held(const qn_stragglers *stragglers, uint32_t rank, uint32_t task)
 {
-    for (uint32_t rank = 0; rank < stragglers->rank_count; rank++) {
-        for (uint32_t slot = 0; slot < stragglers->ranks[rank].held_count; slot++) {
-            if (stragglers->ranks[rank].held[slot].task == task) {
-                stragglers->ranks[rank].held[slot].has_second = has_second;
-            }
+    qn_rank_pace *pace = &stragglers->ranks[rank];
+    for (uint32_t slot = 0; slot < pace->held_count; slot++) {
+        if (pace->held[slot].task == task) {
+            return &pace->held[slot];
         }
+    }
+    return NULL;
+}
+
+static void mark_second(qn_stragglers *stragglers, uint32_t holder, uint32_t task, bool has_second)
+{
+    qn_held_task *held = find_held(stragglers, holder, task);
+    if (held) {
+        held->has_second = has_second;
     }
 }
 
-void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task)
+void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t holder, uint32_t task)
 {
     if (!stragglers->ranks) {
         return;
     }
-    mark_second(stragglers, task, true);
+    mark_second(stragglers, holder, task, true);
     stragglers->idle_count -= is_idle(&stragglers->ranks[rank]);
     stragglers->ranks[rank].second = task;
+    stragglers->ranks[rank].second_for = holder;
 }
 
 void qn_stragglers_end_second(qn_stragglers *stragglers, uint32_t rank)
@@ -112,9 +132,10 @@ void qn_stragglers_end_second(qn_stragglers *stragglers, uint32_t rank)
     if (!stragglers->ranks || stragglers->ranks[rank].second == NONE) {
         return;
     }
-    mark_second(stragglers, stragglers->ranks[rank].second, false);
-    stragglers->ranks[rank].second = NONE;
-    stragglers->idle_count += is_idle(&stragglers->ranks[rank]);
+    qn_rank_pace *pace = &stragglers->ranks[rank];
+    mark_second(stragglers, pace->second_for, pace->second, false);
+    pace->second = NONE;
+    stragglers->idle_count += is_idle(pace);
 }
 
 /* How long so many bytes take, by what took so long before; UINT64_MAX: not known. */
@@ -205,20 +226,52 @@ static uint32_t count_awaited(const qn_stragglers *stragglers, uint64_t now_ns)
     return count;
 }
 
-/* Among those that are worth as much, behind; what is worth least falls out. */
+/* Among those that are worth as much, the one that was found first. */
+static bool is_better(const qn_straggler_finding *a, const qn_straggler_finding *b)
+{
+    return a->gain_ns != b->gain_ns ? a->gain_ns > b->gain_ns : a->number < b->number;
+}
+
+/* The findings are a heap while it looks, the least one on top. One is put into a hole, and below what is less than it. */
+static void sink(qn_straggler_finding *found, uint32_t count, uint32_t hole, qn_straggler_finding moved)
+{
+    for (uint32_t child = 2 * hole + 1; child < count; child = 2 * hole + 1) {
+        child += child + 1 < count && is_better(&found[child], &found[child + 1]);
+        if (!is_better(&moved, &found[child])) {
+            break;
+        }
+        found[hole] = found[child];
+        hole = child;
+    }
+    found[hole] = moved;
+}
+
+/* What is worth least falls out. */
 static void keep_finding(qn_stragglers *stragglers, uint32_t count_max, const qn_straggler_finding *finding)
 {
     qn_straggler_finding *found = stragglers->found;
-    uint32_t at = stragglers->found_count;
-    if (at == count_max && found[at - 1].gain_ns >= finding->gain_ns) {
+    if (stragglers->found_count == count_max) {
+        if (is_better(finding, &found[0])) {
+            sink(found, count_max, 0, *finding);
+        }
         return;
     }
-    at -= at == count_max;
-    for (; at > 0 && found[at - 1].gain_ns < finding->gain_ns; at--) {
-        found[at] = found[at - 1];
+    uint32_t hole = stragglers->found_count++;
+    for (; hole > 0 && is_better(&found[(hole - 1) / 2], finding); hole = (hole - 1) / 2) {
+        found[hole] = found[(hole - 1) / 2];
     }
-    found[at] = *finding;
-    stragglers->found_count += stragglers->found_count < count_max;
+    found[hole] = *finding;
+}
+
+/* The least one goes behind the others, again and again. */
+static void sort_findings(qn_stragglers *stragglers)
+{
+    qn_straggler_finding *found = stragglers->found;
+    for (uint32_t count = stragglers->found_count; count-- > 1;) {
+        qn_straggler_finding least = found[0];
+        sink(found, count, 0, found[count]);
+        found[count] = least;
+    }
 }
 
 /* What a rank has not begun, while others have nothing to do, comes before anything that is worked on. */
@@ -233,6 +286,7 @@ static void look_at_rank(qn_stragglers *stragglers, uint32_t rank, uint32_t coun
         }
         has_reserve = true;
         finding.task = pace->held[slot].task;
+        finding.number = stragglers->seen_count++;
         keep_finding(stragglers, count_max, &finding);
     }
     if (has_reserve || pace->held_count == 0) {
@@ -240,6 +294,7 @@ static void look_at_rank(qn_stragglers *stragglers, uint32_t rank, uint32_t coun
     }
     finding.task = pace->held[0].task;
     finding.advice = judge(stragglers, pace, now_ns, &finding.gain_ns);
+    finding.number = stragglers->seen_count++;
     if (finding.advice != QN_STRAGGLER_NONE) {
         keep_finding(stragglers, count_max, &finding);
     }
@@ -249,27 +304,16 @@ static void look(qn_stragglers *stragglers, uint64_t now_ns)
 {
     uint32_t awaited = count_awaited(stragglers, now_ns);
     uint32_t count_max = stragglers->idle_count > awaited ? stragglers->idle_count - awaited : 0;
-    if (count_max > QN_STRAGGLER_FINDINGS_MAX) {
-        count_max = QN_STRAGGLER_FINDINGS_MAX;
+    if (count_max > stragglers->found_max) {
+        count_max = stragglers->found_max;
     }
     stragglers->looked_ns = now_ns;
-    stragglers->found_count = stragglers->told_count = 0;
+    stragglers->found_count = stragglers->told_count = stragglers->seen_count = 0;
     stragglers->has_refused = false;
     for (uint32_t rank = 0; count_max > 0 && rank < stragglers->rank_count; rank++) {
         look_at_rank(stragglers, rank, count_max, now_ns);
     }
-}
-
-/* NULL: it is there no longer. */
-static qn_held_task *find_held(const qn_stragglers *stragglers, const qn_straggler_finding *finding)
-{
-    qn_rank_pace *pace = &stragglers->ranks[finding->rank];
-    for (uint32_t slot = 0; slot < pace->held_count; slot++) {
-        if (pace->held[slot].task == finding->task) {
-            return &pace->held[slot];
-        }
-    }
-    return NULL;
+    sort_findings(stragglers);
 }
 
 static void mark_told(qn_held_task *held, qn_straggler_advice advice, uint64_t now_ns)
@@ -291,8 +335,7 @@ static void refuse(qn_stragglers *stragglers, qn_held_task *held, uint64_t now_n
 
 void qn_stragglers_refuse_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t now_ns)
 {
-    qn_straggler_finding of = {.rank = rank, .task = task};
-    qn_held_task *held = stragglers->ranks ? find_held(stragglers, &of) : NULL;
+    qn_held_task *held = stragglers->ranks ? find_held(stragglers, rank, task) : NULL;
     if (!held) {
         return;
     }
@@ -305,7 +348,7 @@ static const qn_straggler_finding *tell_next(qn_stragglers *stragglers, const qn
 {
     while (stragglers->told_count < stragglers->found_count) {
         const qn_straggler_finding *finding = &stragglers->found[stragglers->told_count++];
-        qn_held_task *held = find_held(stragglers, finding);
+        qn_held_task *held = find_held(stragglers, finding->rank, finding->task);
         if (held && (finding->advice != QN_STRAGGLER_ASK || qn_sched_has_taker(sched, finding->task))) {
             mark_told(held, finding->advice, now_ns);
             return finding;

@@ -38,7 +38,8 @@ typedef struct qn_held_task {
 typedef struct qn_rank_pace {
     qn_held_task *held; /* [held_count] of [hand_max], as they were given; it works on the first */
     uint32_t held_count;
-    uint32_t second; /* the task whose second it is; UINT32_MAX: none */
+    uint32_t second;     /* the task whose second it is; UINT32_MAX: none */
+    uint32_t second_for; /* the rank that had it in hand when that began */
     uint64_t since_ns;
     uint64_t done_bytes, busy_ns; /* of what it is through with */
 } qn_rank_pace;
@@ -49,11 +50,14 @@ typedef enum qn_straggler_advice {
     QN_STRAGGLER_SECOND, /* another rank to begin it, too */
 } qn_straggler_advice;
 
-#define QN_STRAGGLER_FINDINGS_MAX 64 /* of a look, which goes through all ranks once */
+/* Of a look, which goes through all ranks once, at most so many, or one for so many ranks if that is more: looks are the rarer the more ranks there are. */
+#define QN_STRAGGLER_FINDINGS_MAX     64
+#define QN_STRAGGLER_FINDING_OF_RANKS 8
 
 typedef struct qn_straggler_finding {
     qn_straggler_advice advice;
     uint32_t rank, task;
+    uint32_t number; /* in the order of the look */
     uint64_t gain_ns;
 } qn_straggler_finding;
 
@@ -65,8 +69,8 @@ typedef struct qn_stragglers {
     bool is_eager; /* as soon as a rank has nothing to do, whether it seems to pay or not */
     uint32_t idle_count;
     uint64_t done_bytes, busy_ns, looked_ns;
-    qn_straggler_finding found[QN_STRAGGLER_FINDINGS_MAX]; /* when it looked last, what is worth most first */
-    uint32_t found_count, told_count;
+    qn_straggler_finding *found; /* [found_count] of [found_max], when it looked last, what is worth most first */
+    uint32_t found_max, found_count, told_count, seen_count;
     bool has_refused; /* since then */
 } qn_stragglers;
 
@@ -89,8 +93,8 @@ void qn_stragglers_give(qn_stragglers *stragglers, uint32_t rank, uint32_t task,
                         uint64_t now_ns);
 /* It has it no longer; of the bytes so many are left. */
 void qn_stragglers_take(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t left_bytes, uint64_t now_ns);
-/* It begins a second attempt; it ends, as it is dropped or takes over (then it is given the task). */
-void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task);
+/* It begins a second attempt at what the holder has in hand; it ends, as it is dropped or takes over (then it is given the task). */
+void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t holder, uint32_t task);
 void qn_stragglers_end_second(qn_stragglers *stragglers, uint32_t rank);
 
 /* Nothing is pending: what is to be done now, one thing at a time; it counts as done. No rank is asked to leave what nobody may take, as the scheduler

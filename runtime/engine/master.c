@@ -443,7 +443,8 @@ static quern_status give_task(qn_master *master, const qn_sched_action *action, 
 static quern_status send_second(qn_master *master, const qn_sched_action *action, qn_error *error)
 {
     qn_task_order order = make_order(master, action->task, action->attempt);
-    qn_stragglers_begin_second(&master->stragglers, action->rank, action->task);
+    uint32_t attempt = 0, holder = qn_sched_get_holder(master->sched, action->task, &attempt);
+    qn_stragglers_begin_second(&master->stragglers, action->rank, holder, action->task);
     qn_log_line(master->log, "%s: task %u takes long: rank %u makes a second attempt", master->stage_name, action->task,
                 action->rank);
     return send_order(master, QN_MESSAGE_SECOND, action->rank, &order, error);

@@ -94,7 +94,8 @@ void qn_cluster_send_second(qn_cluster *c, const qn_sched_action *action)
 {
     uint64_t arrival_ns = send(c, action->rank), free_ns = c->free_ns[action->rank];
     qn_cluster_second *second = &c->seconds[action->rank];
-    qn_stragglers_begin_second(&c->stragglers, action->rank, action->task);
+    uint32_t attempt = 0, holder = qn_sched_get_holder(c->sched, action->task, &attempt);
+    qn_stragglers_begin_second(&c->stragglers, action->rank, holder, action->task);
     second->task = action->task;
     second->from = qn_cluster_part_of(c, action->task);
     second->begin_ns = arrival_ns > free_ns ? arrival_ns : free_ns;
