@@ -14,6 +14,7 @@
  *    task_overhead_ns.
  *  - The shuffle is rounds of round_bytes a rank. A round costs each rank exchange_ns for each message (two for each other rank), which is
  *    added to its tasks; and the links the time for the bytes, which is hidden by the tasks, and the reading, but for the part that is late.
+ *    What a rank sends to other nodes takes it time at send_bytes_per_s, in which it does nothing else.
  *    On two levels it is two messages for each other rank of the node and for each other node, and its bytes are copied at copy_bytes_per_s.
  *    Compressed, packed_share of the bytes are left for the links, and a rank's bytes take it time at pack_bytes_per_s.
  *  - Near the end ranks are asked to leave what they have, and second attempts are begun, as in real jobs (stragglers.h), of whose rules none knows how long a task was drawn:
@@ -80,6 +81,7 @@ typedef struct qn_cluster_config {
     uint64_t rank_memory_bytes; /* by which chunks become smaller; 0: it is enough */
     uint32_t levels; /* of rounds; 2: on one all the same where nodes have unequal ranks, or one; 0: what takes less */
     double copy_bytes_per_s; /* of a rank, all copies that two levels take together; 0: without a bound */
+    double send_bytes_per_s; /* of a rank, what it sends to other nodes, besides the link's time; 0: without a bound */
     double packed_share;     /* 0 or 1: nothing is compressed */
     double pack_bytes_per_s; /* there and back; 0: without a bound */
     uint64_t state_bytes;    /* of all ranks, that an epoch at the end of the stage would save */

@@ -410,6 +410,21 @@ START_TEST(compression_spares_the_links_and_takes_the_ranks_time)
 }
 END_TEST
 
+/* 100 MB a rank, of which three quarters leave its node. */
+START_TEST(what_a_rank_takes_to_send_is_not_hidden_by_its_tasks)
+{
+    qn_cluster_config config = calm(40, 4, 400);
+    config.shuffle_bytes = 4000000000u;
+    config.late_share = 0.2;
+    config.send_bytes_per_s = 1e8;
+    qn_cluster_result result = run(&config);
+    assert_near(result.exposed_ns, 0.2 * 0.75e9, 0.001);
+    assert_near(result.makespan_ns, 10e9 + 0.75e9, 0.001);
+    config.node_count = 1;
+    assert_near(run(&config).makespan_ns, 10e9, 0.001);
+}
+END_TEST
+
 START_TEST(the_same_seed_gives_the_same_run_and_another_seed_another)
 {
     qn_cluster_config config = calm(100, 10, 5000);
@@ -491,6 +506,7 @@ int main(void)
         what_is_sent_while_ranks_wait_for_files_is_hidden,
         two_levels_take_fewer_messages_and_more_copies,
         compression_spares_the_links_and_takes_the_ranks_time,
+        what_a_rank_takes_to_send_is_not_hidden_by_its_tasks,
         the_same_seed_gives_the_same_run_and_another_seed_another,
         the_curve_holds_all_work_and_all_messages,
         what_cannot_be_is_refused,

@@ -42,6 +42,8 @@
     X(MTBF, "mtbf", "HOURS", 0, 0, 1e9, "Mean time between failures of a node (0: none fails)")                        \
     X(STATE_BYTES, "state-bytes", "B", 0, 0, 1e18, "That an epoch has to save at the end of the stage (0: no epochs)") \
     X(EVERY, "checkpoint-every", "S", 0, 0, 1e9, "Seconds between epochs (0: the rule of real jobs)")                  \
+    X(SEND_BANDWIDTH, "send-bandwidth", "B/s", 0, 0, 1e18,                                                             \
+      "Of a rank, what it sends to other nodes, besides the link's time (0: no bound)")                                \
     X(LEVELS, "levels", "1|2", 0, 0, 2,                                                                                \
       "Of rounds: among all ranks, or within nodes and then between them (0: the quicker)")                            \
     X(DISK_BANDWIDTH, "disk-bandwidth", "B/s", 0, 0, 1e18, "Of the file system, which all share (0: no bound)")
@@ -304,6 +306,7 @@ static qn_cluster_config configure(const simulation *sim, const qn_cluster_epoch
         .rank_memory_bytes = (uint64_t)n[RANK_MEMORY],
         .levels = (uint32_t)n[LEVELS],
         .copy_bytes_per_s = n[COPY_BANDWIDTH],
+        .send_bytes_per_s = n[SEND_BANDWIDTH],
         .packed_share = n[PACKED],
         .pack_bytes_per_s = n[PACK_BANDWIDTH],
         .state_bytes = (uint64_t)n[STATE_BYTES],
