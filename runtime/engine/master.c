@@ -76,7 +76,11 @@ static quern_status start_stragglers(qn_master *master, const qn_master_config *
                                       .is_eager = settings->speculate == QUERN_ON};
     if (settings->speculate == QUERN_OFF || settings->check || master->comm->size == 1)
         return QUERN_OK;
-    return qn_stragglers_init(&master->stragglers, &stragglers, error);
+    master->stragglers_memory = malloc(qn_stragglers_bytes(&stragglers));
+    if (!master->stragglers_memory)
+        return no_memory(master, error);
+    qn_stragglers_init(&master->stragglers, master->stragglers_memory, &stragglers);
+    return QUERN_OK;
 }
 
 /* Where tasks are to be run, by their turn, if it matters for some. */
@@ -242,7 +246,7 @@ void qn_master_finish(qn_master *master)
     free(master->sched_memory);
     qn_task_list_destroy(&master->tasks);
     qn_helpers_fini(&master->helpers);
-    qn_stragglers_fini(&master->stragglers);
+    free(master->stragglers_memory);
     qn_part_list_fini(&master->made);
     qn_orders_fini(&master->orders);
     qn_buffer_fini(&master->message);
@@ -439,7 +443,8 @@ static quern_status give_task(qn_master *master, const qn_sched_action *action, 
 static quern_status send_second(qn_master *master, const qn_sched_action *action, qn_error *error)
 {
     qn_task_order order = make_order(master, action->task, action->attempt);
-    qn_stragglers_begin_second(&master->stragglers, action->rank, action->task);
+    uint32_t attempt = 0, holder = qn_sched_get_holder(master->sched, action->task, &attempt);
+    qn_stragglers_begin_second(&master->stragglers, action->rank, holder, action->task);
     qn_log_line(master->log, "%s: task %u takes long: rank %u makes a second attempt", master->stage_name, action->task,
                 action->rank);
     return send_order(master, QN_MESSAGE_SECOND, action->rank, &order, error);
@@ -464,22 +469,20 @@ static quern_status send_drop(qn_master *master, const qn_sched_action *action, 
 }
 
 /* The rank that has the task in hand is to give it back, if it still has it. */
-static quern_status send_leave(qn_master *master, uint32_t rank, uint32_t turn, qn_error *error)
+static quern_status send_leave(qn_master *master, const qn_straggler_order *of, qn_error *error)
 {
-    uint32_t attempt = 0;
-    if (qn_sched_get_holder(master->sched, turn, &attempt) != rank)
-        return QUERN_OK;
-    qn_task_order order = make_order(master, turn, attempt);
-    qn_log_line(master->log, "%s: task %u: rank %u is asked to leave it to others", master->stage_name, turn, rank);
-    return send_order(master, QN_MESSAGE_LEAVE, rank, &order, error);
+    qn_task_order order = make_order(master, of->task, of->attempt);
+    qn_log_line(master->log, "%s: task %u: rank %u is asked to leave it to others", master->stage_name, of->task,
+                of->rank);
+    return send_order(master, QN_MESSAGE_LEAVE, of->rank, &order, error);
 }
 
 /* Its part is made: the rank that has the task in hand need not go on, unless it is through before it hears so. */
 static quern_status second_ready(qn_master *master, const qn_task_outcome *outcome, uint32_t from, qn_error *error)
 {
-    uint32_t attempt = 0, rank = qn_sched_get_holder(master->sched, outcome->task, &attempt);
-    bool is_second = master->stragglers.ranks && master->stragglers.ranks[from].second == outcome->task;
-    return !is_second || rank == QN_SCHED_NONE ? QUERN_OK : send_leave(master, rank, outcome->task, error);
+    qn_straggler_order order;
+    bool is_to_leave = qn_stragglers_second_is_ready(&master->stragglers, master->sched, from, outcome->task, &order);
+    return is_to_leave ? send_leave(master, &order, error) : QUERN_OK;
 }
 
 /* Its helpers, if it has some, will be told anew. */
@@ -639,29 +642,15 @@ static quern_status carry_out_all(qn_master *master, qn_error *error)
     return status == QUERN_OK ? send_all_tasks(master, error) : status;
 }
 
-static quern_status begin_second(qn_master *master, uint32_t rank, uint32_t task, uint64_t now_ns, qn_error *error)
-{
-    uint32_t attempt = 0;
-    bool is_held = qn_sched_get_holder(master->sched, task, &attempt) == rank;
-    if (is_held && qn_sched_feed(master->sched, &(qn_sched_event){QN_SCHED_TASK_LATE, rank, task, attempt}))
-        return carry_out_all(master, error);
-    qn_stragglers_refuse_second(&master->stragglers, rank, task, now_ns); /* nobody who is idle may run it */
-    return QUERN_OK;
-}
-
 /* What takes long near the end. */
 static quern_status press_on(qn_master *master, qn_error *error)
 {
-    uint32_t rank = 0, task = 0;
+    qn_straggler_order order;
     uint64_t now_ns = qn_clock_ns();
     quern_status status = QUERN_OK;
-    while (status == QUERN_OK && !master->pausing && !master->tasks_over) {
-        qn_straggler_advice advice = qn_stragglers_next(&master->stragglers, master->sched, now_ns, &rank, &task);
-        if (advice == QN_STRAGGLER_NONE)
-            break;
-        status = advice == QN_STRAGGLER_ASK ? send_leave(master, rank, task, error)
-                                            : begin_second(master, rank, task, now_ns, error);
-    }
+    while (status == QUERN_OK && !master->pausing && !master->tasks_over &&
+           qn_stragglers_press_on(&master->stragglers, master->sched, now_ns, &order))
+        status = order.advice == QN_STRAGGLER_ASK ? send_leave(master, &order, error) : carry_out_all(master, error);
     return status;
 }
 

@@ -21,12 +21,12 @@
 #include "runtime/engine/part_list.h"
 #include "runtime/engine/progress.h"
 #include "runtime/engine/settings.h"
-#include "runtime/engine/stragglers.h"
 #include "runtime/engine/task_list.h"
 #include "runtime/engine/task_state.h"
 #include "runtime/shuffle/result.h"
 #include "scheduler/hand_size.h"
 #include "scheduler/scheduler.h"
+#include "scheduler/stragglers.h"
 
 /* The bad records of a leg, as far as they were told. */
 typedef struct qn_bad_watch {
@@ -65,6 +65,7 @@ typedef struct qn_master {
     qn_orders orders;   /* not sent yet */
     qn_helpers helpers; /* of ranks whose task is packed */
     qn_stragglers stragglers;
+    void *stragglers_memory;   /* NULL: they are left alone */
     const qn_log *log;         /* borrowed */
     qn_board *board;           /* of all ranks; borrowed; NULL: nobody wants to see it */
     uint32_t idle_count;       /* ranks that have nothing more to emit */

@@ -1,116 +1,24 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * scheduler/sim/cluster.c: the cluster at work, from epoch to epoch and from failure to failure.
+ * scheduler/sim/cluster.c: the cluster at work, from epoch to epoch and from failure to failure, and its master.
  *
- * A rank's orders stand in slots with begin and end, known as soon as the order is sent. So the timeline holds one happening for each task in
- * hand: its report; or, where several are told of at once, its end, at which the rank tells what is done if it is enough or if nothing else is in hand. What was told stays
- * in its slot until the master has taken the message. When an epoch is due all of them are taken off and put back as what becomes of them: done before the rank heard of
- * the pause, left at a border of a block, or not begun.
+ * When an epoch is due every rank leaves what it has: it is done before the rank heard of the pause, left at a border of a block, or not begun.
  */
 #include "scheduler/sim/cluster.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "scheduler/hand_size.h"
 #include "scheduler/sim/cluster_curve.h"
-#include "scheduler/sim/cluster_shuffle.h"
+#include "scheduler/sim/cluster_internal.h"
 #include "scheduler/sim/draws.h"
-#include "scheduler/sim/sim_random.h"
-#include "scheduler/sim/sim_timeline.h"
 
-enum { CURVE_PARTS = 128, PART_ALL = 65535 };
+enum { CURVE_PARTS = 128 };
 
 static const double NS_PER_S = 1e9;
 
-typedef enum report_kind {
-    REPORT_DONE, /* of a task by itself, and of all that was done before it and not told */
-    REPORT_LEFT,
-    REPORT_TOLD, /* of all that was told */
-    TASK_ENDS,   /* no report: a rank may make one */
-} report_kind;
-
-typedef enum slot_state { SLOT_HELD, SLOT_DONE, SLOT_TOLD } slot_state;
-
-typedef struct slot {
-    uint32_t task; /* QN_SCHED_NONE: empty */
-    uint16_t attempt, state;
-    uint64_t begin_ns, end_ns;
-} slot;
-
-typedef struct cluster {
-    const qn_cluster_config *config;
-    qn_cluster_result result;
-    uint64_t random;
-    qn_sim_timeline timeline;
-    bool out_of_memory;
-
-    qn_sched *sched;
-    void *sched_memory;
-    uint32_t *rank_node;
-    uint64_t *free_ns;    /* [rank_count] when it has worked through its orders */
-    slot *slots;          /* [rank_count][hand_max] */
-    uint8_t *tells_every; /* [rank_count] tasks that the rank was asked to tell of at once */
-    uint32_t hand_max;
-    qn_hand_size hand_size;
-    uint64_t told_ns;            /* of work, in the present message */
-    bool *saved_done;            /* [task_count] of the last epoch */
-    uint16_t *part, *saved_part; /* of PART_ALL, that is done of a task that was left */
-    uint64_t *node_fails_ns;     /* [node_count] */
-
-    uint64_t now_ns, fails_ns; /* the next failure of any node */
-    uint64_t visit_ns, master_free_ns;
-    uint32_t visit_count;
-    bool is_pausing, is_over;
-    uint64_t paused_ns, tail_began_ns;
-    double since_ns; /* work since the last epoch */
-    qn_cluster_shuffle shuffle;
-    uint64_t hop_ns; /* from rank to rank of what the master says to all */
-    uint64_t second, second_messages;
-} cluster;
-
-/* What tasks and ranks are like. */
-
-static bool is_slow(const cluster *c, uint32_t rank)
-{
-    uint64_t random = qn_sim_mix(c->config->seed ^ 0x510e527f ^ ((uint64_t)c->rank_node[rank] << 24));
-    return qn_draw_unit(&random) <= c->config->slow_share;
-}
-
-static double drawn_ns(const cluster *c, uint32_t task)
-{
-    const qn_cluster_config *config = c->config;
-    uint64_t random = qn_sim_mix(config->seed ^ ((uint64_t)task << 20) ^ 0x9b05688c);
-    switch (config->lengths) {
-    case QN_CLUSTER_LOGNORMAL:
-        return qn_draw_lognormal(&random, (double)config->task_ns, config->spread);
-    case QN_CLUSTER_PARETO:
-        return qn_draw_pareto(&random, (double)config->task_ns, config->spread);
-    case QN_CLUSTER_CONSTANT:
-        break;
-    }
-    return (double)config->task_ns;
-}
-
-/* What is left of a task, on a rank. */
-static uint64_t length_ns(const cluster *c, uint32_t task, uint32_t rank)
-{
-    double length = drawn_ns(c, task) * (is_slow(c, rank) ? c->config->slow_factor : 1);
-    double least = qn_cluster_read_ns(c->config);
-    length = length > least ? length : least;
-    if (c->part != NULL) {
-        length *= 1 - (double)c->part[task] / PART_ALL;
-    }
-    return 1 + (uint64_t)(length + c->shuffle.task_ns);
-}
-
-static uint64_t latency_ns(const cluster *c, uint32_t rank)
-{
-    return c->rank_node[rank] == 0 ? c->config->node_latency_ns : c->config->latency_ns;
-}
-
 /* A rank hears what the master says to all from the rank above it in a binary tree. */
-static uint64_t heard_ns(const cluster *c, uint64_t said_ns, uint32_t rank)
+static uint64_t heard_ns(const qn_cluster *c, uint64_t said_ns, uint32_t rank)
 {
     uint64_t levels = 0;
     for (uint64_t i = rank; i > 0; i = (i - 1) / 2) {
@@ -121,7 +29,7 @@ static uint64_t heard_ns(const cluster *c, uint64_t said_ns, uint32_t rank)
 
 /* The master. */
 
-static uint64_t visit_after(const cluster *c, uint64_t arrival_ns)
+static uint64_t visit_after(const qn_cluster *c, uint64_t arrival_ns)
 {
     uint64_t poll_ns = c->config->poll_ns;
     uint64_t next_ns = (c->visit_ns > c->master_free_ns ? c->visit_ns : c->master_free_ns) + poll_ns;
@@ -131,7 +39,7 @@ static uint64_t visit_after(const cluster *c, uint64_t arrival_ns)
     return poll_ns == 0 ? arrival_ns : next_ns + (arrival_ns - next_ns + poll_ns - 1) / poll_ns * poll_ns;
 }
 
-static void count_message(cluster *c, uint64_t messages, uint64_t tasks_done)
+void qn_cluster_count_message(qn_cluster *c, uint64_t messages, uint64_t tasks_done)
 {
     uint64_t second = c->master_free_ns / (uint64_t)NS_PER_S;
     if (second != c->second) {
@@ -145,16 +53,14 @@ static void count_message(cluster *c, uint64_t messages, uint64_t tasks_done)
     qn_cluster_curve_add_messages(&c->result, c->master_free_ns, messages, tasks_done);
 }
 
-/* The clock becomes that of the master when it has taken the message. */
-/* The clock becomes that of the master when it has done something that takes so long. */
-static void master_works(cluster *c, uint64_t ns)
+void qn_cluster_master_works(qn_cluster *c, uint64_t ns)
 {
     c->master_free_ns += ns;
     c->now_ns = c->master_free_ns;
     c->result.master_busy_ns += (double)ns;
 }
 
-static bool is_look_over(const cluster *c, uint64_t arrival_ns)
+static bool is_look_over(const qn_cluster *c, uint64_t arrival_ns)
 {
     const qn_cluster_config *config = c->config;
     bool has_taken_enough = config->batch_max > 0 && c->visit_count == config->batch_max;
@@ -162,7 +68,7 @@ static bool is_look_over(const cluster *c, uint64_t arrival_ns)
     return arrival_ns > c->master_free_ns || has_taken_enough || has_looked_enough;
 }
 
-static void master_takes(cluster *c, uint64_t arrival_ns)
+static void master_takes(qn_cluster *c, uint64_t arrival_ns)
 {
     if (is_look_over(c, arrival_ns)) {
         c->visit_ns = visit_after(c, arrival_ns);
@@ -170,7 +76,7 @@ static void master_takes(cluster *c, uint64_t arrival_ns)
         c->visit_count = 0;
     }
     c->visit_count++;
-    master_works(c, c->config->receive_ns);
+    qn_cluster_master_works(c, c->config->receive_ns);
     double waited_ns = (double)(c->master_free_ns - arrival_ns);
     if (waited_ns > c->result.longest_queue_ns) {
         c->result.longest_queue_ns = waited_ns;
@@ -178,79 +84,71 @@ static void master_takes(cluster *c, uint64_t arrival_ns)
     c->result.messages++;
 }
 
-/* A report: when it is sent, or the end of a task. */
-static void report(cluster *c, report_kind kind, uint64_t time_ns, uint32_t rank, uint32_t task, uint32_t attempt)
-{
-    qn_sim_happening arrival = {.time_ns = time_ns + (kind == TASK_ENDS ? 0 : latency_ns(c, rank)),
-                                .kind = (uint16_t)kind,
-                                .rank = rank,
-                                .task = task,
-                                .attempt = (uint16_t)attempt};
-    if (!qn_sim_timeline_add(&c->timeline, arrival)) {
-        c->out_of_memory = true;
-    }
-}
-
-static slot *hand_of(const cluster *c, uint32_t rank)
-{
-    return &c->slots[(size_t)rank * c->hand_max];
-}
-
-static slot *find_slot(const cluster *c, uint32_t rank, uint32_t task)
-{
-    slot *hand = hand_of(c, rank);
-    for (uint32_t i = 0; i < c->hand_max; i++) {
-        if (hand[i].task == task) {
-            return &hand[i];
-        }
-    }
-    return NULL;
-}
-
 /* begins_message: the one before was for another rank. */
-static void send_order(cluster *c, const qn_sched_action *run, bool begins_message)
+static void send_order(qn_cluster *c, const qn_sched_action *run, bool begins_message)
 {
-    master_works(c, begins_message ? c->config->send_ns : c->config->send_task_ns);
+    qn_cluster_master_works(c, begins_message ? c->config->send_ns : c->config->send_task_ns);
     c->result.orders++;
     c->result.order_messages += begins_message;
     c->tells_every[run->rank] = (uint8_t)c->hand_size.batch;
-    uint64_t arrival_ns = c->now_ns + latency_ns(c, run->rank);
-    uint64_t *free_ns = &c->free_ns[run->rank];
-    slot *place = find_slot(c, run->rank, QN_SCHED_NONE);
-    if (place == NULL) {
-        c->result.broken = "a rank was sent more tasks than it can hold";
-        return;
-    }
-    place->task = run->task;
-    place->attempt = (uint16_t)run->attempt;
-    place->state = SLOT_HELD;
-    place->begin_ns = arrival_ns > *free_ns ? arrival_ns : *free_ns;
-    place->end_ns = place->begin_ns + length_ns(c, run->task, run->rank);
-    *free_ns = place->end_ns;
-    report(c, c->hand_size.batch > 1 ? TASK_ENDS : REPORT_DONE, place->end_ns, run->rank, run->task, run->attempt);
+    uint64_t arrival_ns = c->now_ns + qn_cluster_latency_ns(c, run->rank);
+    qn_cluster_end_second(c, run->rank, arrival_ns); /* of which it hears in the next message */
+    qn_cluster_note_given(c, run->rank, run->task);
+    qn_cluster_slot slot = {
+        .task = run->task, .attempt = (uint16_t)run->attempt, .from = qn_cluster_part_of(c, run->task)};
+    qn_cluster_hold(c, run->rank, slot, arrival_ns, qn_cluster_length_ns(c, run->task, slot.from, run->rank));
 }
 
-static void carry_out(cluster *c)
+static void conclude(qn_cluster *c, const qn_sched_action *action)
+{
+    c->is_over = true;
+    c->result.finished = action->kind == QN_SCHED_FINISH;
+}
+
+static void act(qn_cluster *c, const qn_sched_action *action, bool begins_message)
+{
+    switch (action->kind) {
+    case QN_SCHED_RUN:
+        send_order(c, action, begins_message);
+        break;
+    case QN_SCHED_SECOND:
+        qn_cluster_send_second(c, action);
+        break;
+    case QN_SCHED_TAKE_OVER:
+        qn_cluster_send_take_over(c, action);
+        break;
+    case QN_SCHED_DROP:
+        qn_cluster_send_drop(c, action);
+        break;
+    case QN_SCHED_FINISH:
+    case QN_SCHED_FAIL:
+        conclude(c, action);
+    }
+}
+
+void qn_cluster_carry_out(qn_cluster *c)
 {
     qn_sched_action action;
     uint64_t messages = c->result.order_messages;
     uint32_t rank_before = QN_SCHED_NONE;
     while (c->result.broken == NULL && qn_sched_next(c->sched, &action)) {
-        if (action.kind == QN_SCHED_RUN) {
-            send_order(c, &action, action.rank != rank_before);
-            rank_before = action.rank;
-        } else {
-            c->is_over = true;
-            c->result.finished = action.kind == QN_SCHED_FINISH;
-        }
+        act(c, &action, action.rank != rank_before);
+        rank_before = action.kind == QN_SCHED_RUN ? action.rank : QN_SCHED_NONE;
     }
-    count_message(c, c->result.order_messages - messages, 0);
+    qn_cluster_count_message(c, c->result.order_messages - messages, 0);
     if (c->tail_began_ns == 0 && qn_sched_get_counts(c->sched).pending == 0) {
         c->tail_began_ns = c->now_ns;
     }
 }
 
-static void tell(cluster *c, qn_sched_event_kind kind, uint32_t rank, uint32_t task, uint32_t attempt)
+/* And what is to be done if nothing is pending. */
+static void carry_on(qn_cluster *c)
+{
+    qn_cluster_carry_out(c);
+    qn_cluster_press_on(c);
+}
+
+static void tell(qn_cluster *c, qn_sched_event_kind kind, uint32_t rank, uint32_t task, uint32_t attempt)
 {
     c->result.event_count++;
     if (!qn_sched_feed(c->sched, &(qn_sched_event){kind, rank, task, attempt})) {
@@ -260,7 +158,7 @@ static void tell(cluster *c, qn_sched_event_kind kind, uint32_t rank, uint32_t t
 
 /* Work. */
 
-static void count_work(cluster *c, uint64_t begin_ns, uint64_t end_ns)
+void qn_cluster_count_work(qn_cluster *c, uint64_t begin_ns, uint64_t end_ns)
 {
     if (begin_ns < end_ns) {
         qn_cluster_curve_add_work(&c->result, begin_ns, end_ns);
@@ -268,148 +166,134 @@ static void count_work(cluster *c, uint64_t begin_ns, uint64_t end_ns)
     }
 }
 
-static void take_done(cluster *c, uint32_t rank, slot *place)
+/* A rank went on with a task from one place to another: that is to be where it was, and nothing is to count twice. */
+static void join_part(qn_cluster *c, uint32_t task, uint32_t from, uint32_t to)
 {
-    uint32_t task = place->task;
-    place->task = QN_SCHED_NONE;
-    count_work(c, place->begin_ns, place->end_ns);
-    c->told_ns += place->end_ns - place->begin_ns;
-    tell(c, QN_SCHED_TASK_DONE, rank, task, place->attempt);
+    if (c->part == NULL) {
+        return;
+    }
+    if (c->part[task] != from) {
+        c->result.broken = "what was done of a task does not join";
+    }
+    c->part[task] = to;
+}
+
+static void take_done(qn_cluster *c, uint32_t rank, const qn_cluster_slot *slot)
+{
+    qn_cluster_count_work(c, slot->begin_ns, slot->end_ns);
+    c->told_ns += slot->end_ns - slot->begin_ns;
+    tell(c, QN_SCHED_TASK_DONE, rank, slot->task, slot->attempt);
+    join_part(c, slot->task, slot->from, QN_CLUSTER_WHOLE);
+    qn_cluster_note_over(c, rank, slot->task, QN_CLUSTER_WHOLE);
 }
 
 /* Of a rank, what it has done and did not tell by itself: all that is told with a report of this kind. */
-static uint32_t take_all_done(cluster *c, report_kind kind, uint32_t rank)
+static uint32_t take_all_done(qn_cluster *c, qn_cluster_happening kind, uint32_t rank)
 {
-    uint32_t count = 0;
-    slot *hand = hand_of(c, rank);
-    for (uint32_t i = 0; i < c->hand_max; i++) {
-        if (hand[i].task != QN_SCHED_NONE && hand[i].state >= (kind == REPORT_TOLD ? SLOT_TOLD : SLOT_DONE)) {
+    uint32_t count = 0, kept = 0;
+    qn_cluster_slot *hand = qn_cluster_hand(c, rank);
+    for (uint32_t i = 0; i < c->hand_count[rank]; i++) {
+        if (hand[i].state >= (kind == QN_CLUSTER_TOLD ? QN_CLUSTER_SLOT_TOLD : QN_CLUSTER_SLOT_DONE)) {
             take_done(c, rank, &hand[i]);
             count++;
+        } else {
+            hand[kept++] = hand[i];
         }
     }
+    c->hand_count[rank] = (uint8_t)kept;
     return count;
 }
 
-static uint32_t take_report_of_task(cluster *c, const qn_sim_happening *what)
+/* Of a part nothing counts before it is made. */
+static void take_left(qn_cluster *c, uint32_t rank, const qn_cluster_slot *slot)
 {
-    slot *place = find_slot(c, what->rank, what->task);
-    if (place == NULL) {
+    uint32_t to = c->config->makes_parts ? slot->from : slot->to;
+    if (c->config->makes_parts) {
+        c->result.twice_ns += (double)(slot->end_ns - slot->begin_ns);
+    } else {
+        qn_cluster_count_work(c, slot->begin_ns, slot->end_ns);
+    }
+    tell(c, QN_SCHED_TASK_GIVEN_BACK, rank, slot->task, slot->attempt);
+    join_part(c, slot->task, slot->from, to);
+    qn_cluster_note_over(c, rank, slot->task, to);
+}
+
+static uint32_t take_report_of_task(qn_cluster *c, const qn_sim_happening *what)
+{
+    qn_cluster_slot *slot = qn_cluster_find_slot(c, what->rank, what->task);
+    if (slot == NULL) {
         c->result.broken = "a report of a task that is in no hand";
         return 0;
     }
-    if (what->kind == REPORT_DONE) {
-        take_done(c, what->rank, place);
+    const qn_cluster_slot taken = *slot;
+    qn_cluster_remove_slot(c, what->rank, slot);
+    if (what->kind == QN_CLUSTER_DONE) {
+        take_done(c, what->rank, &taken);
         return 1;
     }
-    place->task = QN_SCHED_NONE;
-    tell(c, QN_SCHED_TASK_GIVEN_BACK, what->rank, what->task, what->attempt);
+    take_left(c, what->rank, &taken);
     return 0;
 }
 
-static void take_report(cluster *c, const qn_sim_happening *what)
+static void take_report(qn_cluster *c, const qn_sim_happening *what)
 {
     master_takes(c, what->time_ns);
     c->told_ns = 0;
-    uint32_t done_count = take_all_done(c, (report_kind)what->kind, what->rank);
-    if (what->kind != REPORT_TOLD) {
+    uint32_t done_count = take_all_done(c, (qn_cluster_happening)what->kind, what->rank);
+    if (what->kind == QN_CLUSTER_READY) {
+        qn_cluster_take_ready(c, what);
+    } else if (what->kind != QN_CLUSTER_TOLD) {
         done_count += take_report_of_task(c, what);
     }
     if (done_count > 1) {
-        master_works(c, (done_count - 1) * c->config->receive_task_ns);
+        qn_cluster_master_works(c, (done_count - 1) * c->config->receive_task_ns);
     }
-    count_message(c, 1, done_count);
+    qn_cluster_count_message(c, 1, done_count);
     qn_hand_size_note(&c->hand_size, done_count, c->told_ns, c->now_ns);
     qn_sched_set_hand(c->sched, what->rank, qn_hand_size_get(&c->hand_size));
     if (qn_hand_size_get(&c->hand_size) > c->result.hand_most) {
         c->result.hand_most = qn_hand_size_get(&c->hand_size);
     }
-    carry_out(c);
-}
-
-/* A rank tells what is done, if it is as much as was asked for, or it has nothing to go on with. */
-static void end_task(cluster *c, const qn_sim_happening *what)
-{
-    uint32_t done_count = 0;
-    bool goes_on = false;
-    slot *hand = hand_of(c, what->rank);
-    find_slot(c, what->rank, what->task)->state = SLOT_DONE;
-    for (uint32_t i = 0; i < c->hand_max; i++) {
-        bool is_there = hand[i].task != QN_SCHED_NONE;
-        done_count += is_there && hand[i].state == SLOT_DONE;
-        goes_on |= is_there && hand[i].state == SLOT_HELD && hand[i].begin_ns <= what->time_ns;
-    }
-    if (goes_on && done_count < c->tells_every[what->rank]) {
-        return;
-    }
-    for (uint32_t i = 0; i < c->hand_max; i++) {
-        hand[i].state = hand[i].state == SLOT_DONE ? SLOT_TOLD : hand[i].state;
-    }
-    report(c, REPORT_TOLD, what->time_ns, what->rank, QN_SCHED_NONE, 0);
+    carry_on(c);
 }
 
 /* Epochs. */
 
-static uint64_t state_bytes_now(const cluster *c)
+static uint64_t state_bytes_now(const qn_cluster *c)
 {
     double share =
         c->config->task_count == 0 ? 1 : (double)qn_sched_get_counts(c->sched).done / (double)c->config->task_count;
     return (uint64_t)((double)c->config->state_bytes * share);
 }
 
-static double disk_ns(const cluster *c, uint64_t bytes)
+static double disk_ns(const qn_cluster *c, uint64_t bytes)
 {
     return c->config->disk_bytes_per_s <= 0 ? 0 : (double)bytes / c->config->disk_bytes_per_s * NS_PER_S;
 }
 
-/* What becomes of a task in hand, when its rank hears that it is to leave it. */
-static void leave(cluster *c, qn_sim_happening *what)
+/* What becomes of the tasks in hand, when their rank hears that it is to leave them: the last one first, so that none moves up. */
+static void leave_all(qn_cluster *c, uint32_t rank)
 {
-    slot *place = what->kind == REPORT_TOLD ? NULL : find_slot(c, what->rank, what->task);
-    uint64_t pause_ns = heard_ns(c, c->paused_ns, what->rank);
-    if (place == NULL) {
-        return;
-    }
-    if (what->kind == TASK_ENDS) { /* a rank that is to rest tells at once */
-        what->kind = REPORT_DONE;
-        what->time_ns += latency_ns(c, what->rank);
-    }
-    if (place->end_ns <= pause_ns) {
-        return;
-    }
-    uint64_t stop_ns = pause_ns;
-    if (place->begin_ns < pause_ns) {
-        stop_ns += qn_sim_below(&c->random, c->config->block_ns);
-        if (stop_ns >= place->end_ns) {
-            return;
+    for (uint32_t i = c->hand_count[rank]; i-- > 0;) {
+        qn_cluster_slot *slot = &qn_cluster_hand(c, rank)[i];
+        if (slot->state == QN_CLUSTER_SLOT_HELD) {
+            qn_cluster_leave(c, rank, slot, heard_ns(c, c->paused_ns, rank));
         }
-        double did = (double)(stop_ns - place->begin_ns) / (double)(place->end_ns - place->begin_ns);
-        c->part[what->task] += (uint16_t)((PART_ALL - c->part[what->task]) * did);
-        count_work(c, place->begin_ns, stop_ns);
-    }
-    what->kind = REPORT_LEFT;
-    what->time_ns = stop_ns + latency_ns(c, what->rank);
-    if (c->free_ns[what->rank] > stop_ns) {
-        c->free_ns[what->rank] = stop_ns;
     }
 }
 
-static void pause(cluster *c)
+static void pause(qn_cluster *c)
 {
-    qn_sim_timeline before = c->timeline;
-    qn_sim_happening what;
-    c->timeline = (qn_sim_timeline){0};
     c->is_pausing = true;
     c->paused_ns = c->now_ns;
     tell(c, QN_SCHED_PAUSE, 0, 0, 0);
-    while (qn_sim_timeline_next(&before, &what)) {
-        leave(c, &what);
-        c->out_of_memory |= !qn_sim_timeline_add(&c->timeline, what);
+    qn_cluster_carry_out(c);
+    for (uint32_t rank = 0; rank < c->config->rank_count; rank++) {
+        leave_all(c, rank);
     }
-    qn_sim_timeline_fini(&before);
 }
 
-static void pause_if_due(cluster *c)
+static void pause_if_due(qn_cluster *c)
 {
     const qn_cluster_epochs *epochs = c->config->epochs;
     if (epochs == NULL || c->is_pausing || c->is_over) {
@@ -420,10 +304,10 @@ static void pause_if_due(cluster *c)
     }
 }
 
-static void crash(cluster *c);
+static void crash(qn_cluster *c);
 
 /* Nothing is in hand. False: a node failed before all was saved. */
-static bool cut(cluster *c)
+static bool cut(qn_cluster *c)
 {
     const qn_cluster_config *config = c->config;
     uint64_t bytes = state_bytes_now(c);
@@ -445,7 +329,7 @@ static bool cut(cluster *c)
     c->now_ns = c->master_free_ns = c->visit_ns = end_ns;
     c->is_pausing = false;
     tell(c, QN_SCHED_RESUME, 0, 0, 0);
-    carry_out(c);
+    carry_on(c);
     return true;
 }
 
@@ -456,12 +340,12 @@ static uint64_t whole_ns(double life)
     return life >= 9e18 ? UINT64_MAX / 2 : 1 + (uint64_t)life;
 }
 
-static uint64_t life_ns(cluster *c)
+static uint64_t life_ns(qn_cluster *c)
 {
     return whole_ns(qn_draw_weibull(&c->random, c->config->failure_ns, c->config->shape));
 }
 
-static void find_next_failure(cluster *c)
+static void find_next_failure(qn_cluster *c)
 {
     c->fails_ns = UINT64_MAX;
     for (uint32_t node = 0; c->config->failure_ns > 0 && node < c->config->node_count; node++) {
@@ -472,7 +356,7 @@ static void find_next_failure(cluster *c)
 }
 
 /* Nodes have run before: each has some of its life behind it. */
-static void draw_failures(cluster *c)
+static void draw_failures(qn_cluster *c)
 {
     for (uint32_t node = 0; node < c->config->node_count && c->config->failure_ns > 0; node++) {
         c->node_fails_ns[node] = whole_ns(qn_draw_weibull_rest(&c->random, c->config->failure_ns, c->config->shape));
@@ -480,18 +364,24 @@ static void draw_failures(cluster *c)
     find_next_failure(c);
 }
 
-static bool begin(cluster *c);
+static bool begin(qn_cluster *c);
 
-/* A node failed, and with it the job. */
-static void crash(cluster *c)
+static void lose_hands(qn_cluster *c, uint64_t failed_ns)
 {
-    uint64_t failed_ns = c->fails_ns, start_ns = failed_ns + c->config->restart_ns;
-    for (size_t i = 0; i < (size_t)c->config->rank_count * c->hand_max; i++) {
-        const slot *place = &c->slots[i];
-        if (place->task != QN_SCHED_NONE) {
-            count_work(c, place->begin_ns, place->end_ns < failed_ns ? place->end_ns : failed_ns);
+    for (uint32_t rank = 0; rank < c->config->rank_count; rank++) {
+        for (uint32_t i = 0; i < c->hand_count[rank]; i++) {
+            const qn_cluster_slot *slot = &qn_cluster_hand(c, rank)[i];
+            qn_cluster_count_work(c, slot->begin_ns, slot->end_ns < failed_ns ? slot->end_ns : failed_ns);
         }
     }
+}
+
+/* A node failed, and with it the job. */
+static void crash(qn_cluster *c)
+{
+    uint64_t failed_ns = c->fails_ns, start_ns = failed_ns + c->config->restart_ns;
+    lose_hands(c, failed_ns);
+    qn_cluster_lose_seconds(c, failed_ns);
     c->result.lost_ns += c->since_ns;
     c->result.failures++;
     for (uint32_t node = 0; node < c->config->node_count; node++) {
@@ -512,7 +402,7 @@ static void crash(cluster *c)
 /* The run. */
 
 /* From what is saved. */
-static bool begin(cluster *c)
+static bool begin(qn_cluster *c)
 {
     const qn_cluster_config *config = c->config;
     qn_hand_size_init(&c->hand_size, c->hand_max, config->task_batch, c->now_ns);
@@ -532,17 +422,19 @@ static bool begin(cluster *c)
     }
     c->result.scheduler_bytes = bytes;
     c->sched = qn_sched_init(c->sched_memory, &sched_config);
-    if (c->part != NULL) {
+    if (c->saved_part != NULL) {
         memcpy(c->part, c->saved_part, config->task_count * sizeof *c->part);
+    } else if (c->part != NULL) {
+        memset(c->part, 0, config->task_count * sizeof *c->part);
     }
-    for (size_t i = 0; i < (size_t)config->rank_count * c->hand_max; i++) {
-        c->slots[i].task = QN_SCHED_NONE;
-    }
+    qn_cluster_end_begin(c);
     for (uint32_t rank = 0; rank < config->rank_count; rank++) {
         c->free_ns[rank] = c->now_ns;
+        c->hand_count[rank] = 0;
         tell(c, QN_SCHED_RANK_READY, rank, 0, 0);
     }
     qn_sim_timeline_fini(&c->timeline);
+    c->void_count = 0;
     c->since_ns = 0;
     c->is_pausing = false;
     c->tail_began_ns = 0;
@@ -551,12 +443,12 @@ static bool begin(cluster *c)
     if (config->epochs != NULL) {
         config->epochs->restart(config->epochs->user, c->now_ns);
     }
-    carry_out(c);
+    carry_on(c);
     return true;
 }
 
 /* When the last task is over there is what came late, and a word to all. False: a node failed in between. */
-static bool end(cluster *c)
+static bool end(qn_cluster *c)
 {
     double word_ns = qn_cluster_depth(c->config->rank_count) * (double)c->hop_ns;
     uint64_t end_ns = c->now_ns + (uint64_t)(c->shuffle.exposed_ns + word_ns);
@@ -572,7 +464,28 @@ static bool end(cluster *c)
     return true;
 }
 
-static void step(cluster *c)
+static void happen(qn_cluster *c, const qn_sim_happening *what)
+{
+    switch ((qn_cluster_happening)what->kind) {
+    case QN_CLUSTER_DONE:
+    case QN_CLUSTER_LEFT:
+    case QN_CLUSTER_TOLD:
+    case QN_CLUSTER_READY:
+        take_report(c, what);
+        pause_if_due(c);
+        break;
+    case QN_CLUSTER_TASK_ENDS:
+        qn_cluster_end_task(c, what);
+        break;
+    case QN_CLUSTER_LEAVE:
+        qn_cluster_hear_leave(c, what);
+        break;
+    case QN_CLUSTER_LOOK:
+        qn_cluster_look(c, what->time_ns);
+    }
+}
+
+static void step(qn_cluster *c)
 {
     qn_sim_happening what;
     if (c->is_pausing && qn_sched_get_counts(c->sched).in_hand == 0) {
@@ -583,15 +496,12 @@ static void step(cluster *c)
         c->result.broken = "nothing moves any more and there is no verdict";
     } else if (what.time_ns >= c->fails_ns) {
         crash(c);
-    } else if (what.kind == TASK_ENDS) {
-        end_task(c, &what);
-    } else {
-        take_report(c, &what);
-        pause_if_due(c);
+    } else if (!qn_cluster_is_void(c, &what)) {
+        happen(c, &what);
     }
 }
 
-static void play(cluster *c)
+static void play(qn_cluster *c)
 {
     bool has_ended = false;
     draw_failures(c);
@@ -607,14 +517,14 @@ static void play(cluster *c)
     }
 }
 
-static double even_work_ns(const cluster *c)
+static double even_work_ns(const qn_cluster *c)
 {
     double sum_ns = 0, power = 0;
     for (uint32_t task = 0; task < c->config->task_count; task++) {
-        sum_ns += drawn_ns(c, task);
+        sum_ns += qn_cluster_drawn_ns(c, task);
     }
     for (uint32_t rank = 0; rank < c->config->rank_count; rank++) {
-        power += is_slow(c, rank) ? 1 / c->config->slow_factor : 1;
+        power += qn_cluster_is_slow(c, rank) ? 1 / c->config->slow_factor : 1;
     }
     return sum_ns / power;
 }
@@ -627,10 +537,10 @@ static bool is_valid(const qn_cluster_config *config)
            config->task_ns > 0 && has_spread && config->late_share >= 0 && config->late_share <= 1 &&
            config->slow_share >= 0 && config->slow_share <= 1 &&
            (config->slow_share <= 0 || config->slow_factor >= 1) && (config->failure_ns <= 0 || config->shape > 0.1) &&
-           2 * config->task_batch <= QN_SCHED_IN_HAND_MAX;
+           2 * config->task_batch <= QN_SCHED_IN_HAND_MAX && !(config->makes_parts && config->epochs != NULL);
 }
 
-static bool build(cluster *c)
+static bool build(qn_cluster *c)
 {
     const qn_cluster_config *config = c->config;
     size_t tasks = (size_t)config->task_count + 1;
@@ -638,15 +548,19 @@ static bool build(cluster *c)
     c->free_ns = calloc(config->rank_count, sizeof *c->free_ns);
     c->hand_max = qn_hand_size_limit(config->task_count, config->rank_count);
     c->slots = calloc((size_t)config->rank_count * c->hand_max, sizeof *c->slots);
+    c->hand_count = calloc(config->rank_count, sizeof *c->hand_count);
     c->tells_every = calloc(config->rank_count, sizeof *c->tells_every);
     c->node_fails_ns = calloc(config->node_count, sizeof *c->node_fails_ns);
-    bool has_all = c->rank_node != NULL && c->free_ns != NULL && c->slots != NULL && c->tells_every != NULL &&
-                   c->node_fails_ns != NULL;
+    bool has_all = c->rank_node != NULL && c->free_ns != NULL && c->slots != NULL && c->hand_count != NULL &&
+                   c->tells_every != NULL && c->node_fails_ns != NULL && qn_cluster_end_build(c);
+    if (config->epochs != NULL || c->stragglers_memory != NULL) {
+        c->part = calloc(tasks, sizeof *c->part);
+        has_all = has_all && c->part != NULL;
+    }
     if (config->epochs != NULL) {
         c->saved_done = calloc(tasks, sizeof *c->saved_done);
-        c->part = calloc(tasks, sizeof *c->part);
         c->saved_part = calloc(tasks, sizeof *c->saved_part);
-        has_all = has_all && c->saved_done != NULL && c->part != NULL && c->saved_part != NULL;
+        has_all = has_all && c->saved_done != NULL && c->saved_part != NULL;
     }
     for (uint32_t rank = 0; has_all && rank < config->rank_count; rank++) {
         c->rank_node[rank] = (uint32_t)((uint64_t)rank * config->node_count / config->rank_count);
@@ -654,13 +568,15 @@ static bool build(cluster *c)
     return has_all;
 }
 
-static void tear_down(cluster *c)
+static void tear_down(qn_cluster *c)
 {
     qn_sim_timeline_fini(&c->timeline);
+    qn_cluster_end_tear_down(c);
     free(c->sched_memory);
     free(c->rank_node);
     free(c->free_ns);
     free(c->slots);
+    free(c->hand_count);
     free(c->tells_every);
     free(c->saved_done);
     free(c->part);
@@ -673,7 +589,7 @@ bool qn_cluster_run(const qn_cluster_config *config, qn_cluster_result *result_o
     if (!is_valid(config)) {
         return false;
     }
-    cluster c = {.config = config, .random = config->seed, .hop_ns = config->latency_ns + config->poll_ns / 2};
+    qn_cluster c = {.config = config, .random = config->seed, .hop_ns = config->latency_ns + config->poll_ns / 2};
     bool played = build(&c);
     if (played) {
         c.shuffle = qn_cluster_shuffle_plan(config);
@@ -687,7 +603,7 @@ bool qn_cluster_run(const qn_cluster_config *config, qn_cluster_result *result_o
     }
     if (played) {
         c.result.makespan_ns = (double)c.now_ns;
-        c.result.overhead_ns = c.shuffle.task_ns * config->task_count;
+        c.result.overhead_ns = (c.shuffle.task_ns + (double)config->task_overhead_ns) * config->task_count;
         if (c.result.broken == NULL) {
             c.result.broken = qn_sched_check(c.sched);
         }

@@ -14,12 +14,16 @@
  *    task_overhead_ns.
  *  - The shuffle is rounds of round_bytes a rank. A round costs each rank exchange_ns for each message (two for each other rank), which is
  *    added to its tasks; and the links the time for the bytes, which is hidden by the tasks, and the reading, but for the part that is late.
+ *    What a rank sends to other nodes takes it time at send_bytes_per_s, in which it does nothing else.
  *    On two levels it is two messages for each other rank of the node and for each other node, and its bytes are copied at copy_bytes_per_s.
  *    Compressed, packed_share of the bytes are left for the links, and a rank's bytes take it time at pack_bytes_per_s.
+ *  - Near the end ranks are asked to leave what they have, and second attempts are begun, as in real jobs (stragglers.h), of whose rules none knows how long a task was drawn:
+ *    all have as many bytes. A rank leaves a task at a border of a block, which on a slow rank takes slow_factor times block_ns; what it has not begun it leaves at once. A second
+ *    attempt keeps back all that it gives. Where attempts make parts a second begins at the begin, and what the loser did is lost.
  *  - A failure of any node ends the job, as with any MPI. After restart_ns it goes on from the last epoch, with as many ranks.
  *  - An epoch: a word to all along a tree, tasks left at a border of a block, the rounds, all that is there to the file system. When one is due
  *    is asked of the caller, who asks what real jobs ask.
- * What is left out: contention within a switch, noise of the system, reading what an epoch holds when it is not read at full speed.
+ * What is left out: ranks that stop for a while, bounds on what second attempts keep back, contention within a switch, noise of the system, reading what an epoch holds when it is not read at full speed.
  *
  * The same configuration gives the same run, bit for bit.
  */
@@ -35,6 +39,13 @@ typedef enum qn_cluster_lengths {
     QN_CLUSTER_LOGNORMAL,
     QN_CLUSTER_PARETO,
 } qn_cluster_lengths;
+
+/* As the option of jobs. */
+typedef enum qn_cluster_speculate {
+    QN_CLUSTER_SPECULATE_OFF,
+    QN_CLUSTER_SPECULATE_AUTO,
+    QN_CLUSTER_SPECULATE_ON,
+} qn_cluster_speculate;
 
 /* When an epoch is due, as runtime/engine/epochs.h has it. bytes: of a rank. */
 typedef struct qn_cluster_epochs {
@@ -53,6 +64,8 @@ typedef struct qn_cluster_config {
     double slow_share; /* of the nodes are slow, all ranks of each */
     double slow_factor;
     uint64_t task_overhead_ns, block_ns; /* block: what a rank works on at once, and so the time to leave a task */
+    qn_cluster_speculate speculate;
+    bool makes_parts; /* attempts do: there are no epochs */
 
     uint64_t receive_ns, send_ns, poll_ns, look_ns; /* of the master; look_ns 0: without a bound */
     uint64_t receive_task_ns, send_task_ns;
@@ -68,6 +81,7 @@ typedef struct qn_cluster_config {
     uint64_t rank_memory_bytes; /* by which chunks become smaller; 0: it is enough */
     uint32_t levels; /* of rounds; 2: on one all the same where nodes have unequal ranks, or one; 0: what takes less */
     double copy_bytes_per_s; /* of a rank, all copies that two levels take together; 0: without a bound */
+    double send_bytes_per_s; /* of a rank, what it sends to other nodes, besides the link's time; 0: without a bound */
     double packed_share;     /* 0 or 1: nothing is compressed */
     double pack_bytes_per_s; /* there and back; 0: without a bound */
     uint64_t state_bytes;    /* of all ranks, that an epoch at the end of the stage would save */
@@ -94,14 +108,18 @@ typedef struct qn_cluster_result {
     double work_ns;     /* of all ranks together, that counts */
     double lost_ns;     /* the same, that failures took */
     double overhead_ns; /* of work_ns, what was not drawn: task_overhead, exchanges, waiting for the file system */
-    double tail_ns;     /* from when the first rank found no more tasks to the end of the last task */
-    double exposed_ns;  /* the shuffle after the last task */
-    double epochs_ns;   /* in which nobody worked */
-    double down_ns;     /* between a failure and the next start */
+    double
+        twice_ns; /* of all ranks together, what was worked on in second attempts, or by who lost against one, and does not count */
+    double tail_ns;    /* from when the first rank found no more tasks to the end of the last task */
+    double exposed_ns; /* the shuffle after the last task */
+    double epochs_ns;  /* in which nobody worked */
+    double down_ns;    /* between a failure and the next start */
     double master_busy_ns;
     double longest_queue_ns;                                        /* that a message waited for the master */
     uint64_t messages, orders, order_messages, peak_messages_per_s; /* orders: tasks that were given */
     uint32_t hand_most;                                             /* tasks that a rank might hold, at most */
+    uint64_t asked, left;          /* tasks that ranks were asked to leave to others; that they had begun, and left */
+    uint64_t seconds, seconds_won; /* second attempts begun; of these, of which something counts */
     uint32_t failures, epochs, round_count, levels;
     uint64_t round_buffer_bytes; /* of a rank, for its exchanges */
     uint64_t scheduler_bytes, event_count;

@@ -12,10 +12,23 @@ static double min_of(double a, double b)
     return a < b ? a : b;
 }
 
+/* Of what is sent, what leaves a node. */
+static double away_share(const qn_cluster_config *config)
+{
+    return 1 - 1.0 / config->node_count;
+}
+
 static double round_links_ns(const qn_cluster_config *config, double bytes)
 {
-    double away = config->node_count > 1 ? 1 - 1.0 / config->node_count : 0;
-    return config->link_bytes_per_s <= 0 ? 0 : bytes * away / config->node_count / config->link_bytes_per_s * NS_PER_S;
+    double away = bytes * away_share(config);
+    return config->link_bytes_per_s <= 0 ? 0 : away / config->node_count / config->link_bytes_per_s * NS_PER_S;
+}
+
+/* Of a rank, for so many bytes that all send. */
+static double send_ns(const qn_cluster_config *config, double bytes)
+{
+    double away = bytes * away_share(config) / config->rank_count;
+    return config->send_bytes_per_s <= 0 ? 0 : away / config->send_bytes_per_s * NS_PER_S;
 }
 
 double qn_cluster_depth(uint32_t count)
@@ -83,7 +96,7 @@ double qn_cluster_read_ns(const qn_cluster_config *config)
 
 qn_cluster_shuffle qn_cluster_shuffle_plan(const qn_cluster_config *config)
 {
-    qn_cluster_shuffle plan = {.task_ns = (double)config->task_overhead_ns};
+    qn_cluster_shuffle plan = {0};
     uint64_t chunk_bytes = choose_chunk_bytes(config);
     double rank_bytes = (double)config->shuffle_bytes / config->rank_count;
     double round_bytes = (double)chunk_bytes * config->rank_count;
@@ -99,14 +112,16 @@ qn_cluster_shuffle qn_cluster_shuffle_plan(const qn_cluster_config *config)
 
     double early_rounds = rounds * (1 - config->late_share);
     double packed_share = compresses(config) ? config->packed_share : 1;
-    double links_ns = round_links_ns(config, packed_share * (double)config->shuffle_bytes);
+    double sent_bytes = packed_share * (double)config->shuffle_bytes;
+    double links_ns = round_links_ns(config, sent_bytes), sending_ns = send_ns(config, sent_bytes);
     double read_ns = qn_cluster_read_ns(config), work_ns = (double)config->task_ns;
     double even_ns = (work_ns > read_ns ? work_ns : read_ns) * config->task_count / config->rank_count;
     if (config->task_count > 0) {
-        plan.task_ns += early_rounds * plan.round_ns * config->rank_count / config->task_count;
+        double early_ns = early_rounds * plan.round_ns + sending_ns * (1 - config->late_share);
+        plan.task_ns += early_ns * config->rank_count / config->task_count;
     }
     double hidden_ns = min_of(links_ns * (1 - config->late_share), even_ns);
-    plan.exposed_ns = links_ns - hidden_ns + rounds * config->late_share * plan.round_ns;
+    plan.exposed_ns = links_ns - hidden_ns + config->late_share * (rounds * plan.round_ns + sending_ns);
     if (rounds > 0) {
         plan.exposed_ns += plan.round_ns; /* the one that says that all have ended */
     }

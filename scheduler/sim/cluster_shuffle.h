@@ -9,7 +9,7 @@ typedef struct qn_cluster_shuffle {
     uint32_t levels, round_count;
     uint64_t buffer_bytes; /* of a rank */
     double round_ns;       /* of the collectives of a round */
-    double task_ns;        /* that each task takes besides: its part of early rounds, and task_overhead_ns */
+    double task_ns;        /* that each task takes besides: its part of early rounds */
     double exposed_ns;     /* behind the last task */
 } qn_cluster_shuffle;
 

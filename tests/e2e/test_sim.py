@@ -22,13 +22,13 @@ def figures(t, *args):
 @test
 def the_same_seed_gives_the_same_figures_and_another_seed_others(t):
     weather = ("--ranks", "500", "--nodes", "20", "--tasks", "20k", "--distribution", "lognormal", "--stragglers", "0.1",
-               "--mtbf", "0.05", "--restart-time", "2", "--state-bytes", "10G", "--disk-bandwidth", "20G")
+               "--mtbf", "0.05", "--restart-time", "2", "--state-bytes", "10G", "--disk-bandwidth", "20G", "--speculate", "on")
     first, second, other = (figures(t, *weather, "--seed", seed) for seed in "778")
     for run in (first, second, other):
         run.pop("here")
     t.check(first == second, "two runs of seed 7 differ")
     t.check(first["makespan_seconds"] != other["makespan_seconds"], "seeds 7 and 8 give the same")
-    t.check(first["finished"] and first["failures"] > 0 and first["epochs"] > 0, "no weather: %s" % first["failures"])
+    t.check(first["finished"] and first["failures"] > 0 and first["epochs"] > 0 and first["left"] > 0, "no weather: %s" % first["failures"])
 
 
 @test
@@ -55,6 +55,20 @@ def the_text_has_makespan_ideal_utilisation_master_failures_and_memory(t):
 
 
 @test
+def with_slow_nodes_a_stage_is_over_sooner_where_tasks_are_left_and_begun_a_second_time(t):
+    slow = ("--ranks", "800", "--tasks", "16k", "--stragglers", "0.05", "--slowdown", "5", "--distribution", "lognormal")
+    for parts in ((), ("--parts",)):
+        off, auto = (figures(t, *slow, *parts, "--speculate", speculate) for speculate in ("off", "auto"))
+        t.check(figures(t, *slow, *parts)["makespan_seconds"] == auto["makespan_seconds"], "auto is not what is done by itself")
+        t.check(auto["makespan_seconds"] < 0.8 * off["makespan_seconds"], "%s s, not less than %s" % (auto["makespan_seconds"], off["makespan_seconds"]))
+        t.check(off["asked"] == off["left"] == off["second_attempts"] == off["twice_seconds"] == 0, "off does nothing")
+        t.check(auto["left"] > 0 and (auto["second_attempts_won"] > 0 and auto["twice_seconds"] > 0) == bool(parts), "%s" % auto)
+        text = sim(t, *slow, *parts).stdout.decode()
+        t.check(("%d second attempts, of which %d won" % (auto["second_attempts"], auto["second_attempts_won"])) in text, text)
+        t.check(("%d tasks were asked for" % auto["asked"]) in text, text)
+
+
+@test
 def gnuplot_draws_it(t):
     if not shutil.which("gnuplot"):
         raise Skip("there is no gnuplot")
@@ -75,11 +89,12 @@ def without_gnuplot_it_says_what_is_missing(t):
 @test
 def misuse_is_told(t):
     for args, word in ((("--ranks", "0"), b"--ranks takes"), (("--ranks", "ten"), b"'ten'"), (("--seed", "1x"), b"'1x'"),
-                       (("--distribution", "normal"), b"'normal'"), (("--json", "--faults"), b"first"), (("--runs", "9"), b"one of --faults"),
+                       (("--distribution", "normal"), b"'normal'"), (("--speculate", "maybe"), b"'maybe'"), (("--json", "--faults"), b"first"), (("--runs", "9"), b"one of --faults"),
                        (("--nonsense",), b"sim --help"),
                        (("more",), b"sim --help")):
         t.check(word in sim(t, *args, status=2).stderr, "%s: %s expected" % (args, word))
     for args, word in ((("--ranks", "10", "--nodes", "3", "--cores", "2"), b"3 nodes of 2"), (("--plot", "x.gif"), b".svg"),
+                       (("--parts", "--state-bytes", "1G"), b"--state-bytes"),
                        (("--distribution", "pareto", "--spread", "1"), b"no such cluster")):
         t.check(word in sim(t, *args, status=1).stderr, "%s: %s expected" % (args, word))
 

@@ -235,6 +235,118 @@ START_TEST(a_job_that_fails_goes_on_from_its_epoch_and_without_one_begins_again)
 }
 END_TEST
 
+/* A twentieth of the nodes, or so, takes five times as long. */
+static qn_cluster_config uneven(bool makes_parts)
+{
+    qn_cluster_config config = calm(800, 50, 800 * 20);
+    config.slow_share = 0.05;
+    config.slow_factor = 5;
+    config.makes_parts = makes_parts;
+    return config;
+}
+
+static void assert_slow_nodes_do_not_decide(bool makes_parts)
+{
+    qn_cluster_config config = uneven(makes_parts);
+    qn_cluster_result off = run(&config);
+    config.speculate = QN_CLUSTER_SPECULATE_AUTO;
+    qn_cluster_result helped = run(&config);
+    ck_assert(off.finished && helped.finished);
+    ck_assert(off.makespan_ns > 24e9); /* a task that began at 20 s on a slow node */
+    ck_assert(helped.makespan_ns < off.makespan_ns - 2e9 && helped.makespan_ns < 1.1 * helped.ideal_ns);
+    ck_assert_uint_eq(off.asked + off.left + off.seconds, 0);
+    ck_assert_uint_ge(helped.left, 10);
+    ck_assert_uint_eq(helped.seconds_won, makes_parts ? helped.left : 0);
+}
+
+START_TEST(slow_nodes_do_not_decide_when_a_stage_ends_where_tasks_are_left_to_others)
+{
+    assert_slow_nodes_do_not_decide(false);
+}
+END_TEST
+
+START_TEST(nor_where_tasks_make_parts_of_which_second_attempts_are_made)
+{
+    assert_slow_nodes_do_not_decide(true);
+}
+END_TEST
+
+/* Where all ranks are equal the work of a task does not depend on who does it, and in how many pieces. */
+START_TEST(however_often_tasks_move_all_their_work_counts_once)
+{
+    static const qn_cluster_speculate ways[] = {QN_CLUSTER_SPECULATE_AUTO, QN_CLUSTER_SPECULATE_ON};
+    for (int i = 0; i < 8; i++) {
+        qn_cluster_config config = calm(200, 10, 4000);
+        config.lengths = i & 1 ? QN_CLUSTER_PARETO : QN_CLUSTER_LOGNORMAL;
+        config.spread = 1.5;
+        config.speculate = ways[i >> 1 & 1];
+        config.makes_parts = i >= 4;
+        config.seed = (uint64_t)i + 1;
+        qn_cluster_result result = run(&config);
+        ck_assert(result.finished);
+        ck_assert_uint_ge(config.makes_parts ? result.seconds : result.left, 10);
+        ck_assert_uint_ge(result.seconds, result.seconds_won);
+        assert_near(result.work_ns, result.ideal_ns * 200, 1e-5); /* each move rounds */
+        ck_assert(config.makes_parts == (result.twice_ns > 0));
+    }
+}
+END_TEST
+
+/* Blocks of two seconds, ten on a slow rank: nobody who is asked answers in time. */
+START_TEST(who_is_in_one_block_for_long_gets_a_second_that_goes_on_where_it_leaves)
+{
+    qn_cluster_config config = uneven(false);
+    config.task_ns = 10 * SECOND_NS;
+    config.block_ns = 2 * SECOND_NS;
+    qn_cluster_result off = run(&config);
+    config.speculate = QN_CLUSTER_SPECULATE_AUTO;
+    qn_cluster_result helped = run(&config);
+    ck_assert_uint_ge(helped.seconds, 10);
+    ck_assert_uint_ge(helped.seconds_won, 1);
+    ck_assert_uint_le(helped.seconds_won, helped.seconds);
+    ck_assert(helped.twice_ns > 0 && helped.makespan_ns < off.makespan_ns - 5e9);
+}
+END_TEST
+
+START_TEST(tasks_that_move_survive_epochs_and_failures)
+{
+    clerk user = {.every_ns = 2 * SECOND_NS};
+    qn_cluster_epochs epochs = {is_due, note, restart, &user};
+    qn_cluster_config config = calm(64, 8, 64 * 20);
+    config.lengths = QN_CLUSTER_LOGNORMAL;
+    config.spread = 1.5;
+    config.failure_ns = 8.0 * 20e9;
+    config.restart_ns = SECOND_NS;
+    config.epochs = &epochs;
+    config.state_bytes = 1000;
+    config.speculate = QN_CLUSTER_SPECULATE_ON;
+    uint32_t failures = 0;
+    for (config.seed = 1; config.seed <= 20; config.seed++) {
+        qn_cluster_result result = run(&config);
+        ck_assert(result.finished);
+        ck_assert_uint_ge(result.left, 10);
+        assert_near(result.work_ns, result.ideal_ns * 64, 1e-6);
+        failures += result.failures;
+    }
+    ck_assert_uint_ge(failures, 10);
+}
+END_TEST
+
+START_TEST(reports_of_several_tasks_and_tasks_that_move_go_together)
+{
+    qn_cluster_config config = calm(100, 10, 100 * 200);
+    config.task_ns = SECOND_NS / 5;
+    config.lengths = QN_CLUSTER_LOGNORMAL;
+    config.spread = 1;
+    config.task_batch = 8;
+    config.speculate = QN_CLUSTER_SPECULATE_ON;
+    qn_cluster_result result = run(&config);
+    ck_assert(result.order_messages < result.orders / 3);
+    ck_assert_uint_ge(result.left, 10);
+    assert_near(result.work_ns, result.ideal_ns * 100, 1e-6);
+}
+END_TEST
+
 START_TEST(a_shuffle_behind_the_tasks_takes_the_time_of_the_links)
 {
     qn_cluster_config config = calm(40, 4, 400);
@@ -298,6 +410,21 @@ START_TEST(compression_spares_the_links_and_takes_the_ranks_time)
 }
 END_TEST
 
+/* 100 MB a rank, of which three quarters leave its node. */
+START_TEST(what_a_rank_takes_to_send_is_not_hidden_by_its_tasks)
+{
+    qn_cluster_config config = calm(40, 4, 400);
+    config.shuffle_bytes = 4000000000u;
+    config.late_share = 0.2;
+    config.send_bytes_per_s = 1e8;
+    qn_cluster_result result = run(&config);
+    assert_near(result.exposed_ns, 0.2 * 0.75e9, 0.001);
+    assert_near(result.makespan_ns, 10e9 + 0.75e9, 0.001);
+    config.node_count = 1;
+    assert_near(run(&config).makespan_ns, 10e9, 0.001);
+}
+END_TEST
+
 START_TEST(the_same_seed_gives_the_same_run_and_another_seed_another)
 {
     qn_cluster_config config = calm(100, 10, 5000);
@@ -308,6 +435,14 @@ START_TEST(the_same_seed_gives_the_same_run_and_another_seed_another)
     ck_assert_int_eq(memcmp(&first, &second, sizeof first), 0);
     config.seed = 2;
     ck_assert(run(&config).makespan_ns != first.makespan_ns);
+    config.speculate = QN_CLUSTER_SPECULATE_ON;
+    for (int parts = 0; parts < 2; parts++) {
+        config.makes_parts = parts;
+        first = run(&config);
+        second = run(&config);
+        ck_assert_int_eq(memcmp(&first, &second, sizeof first), 0);
+        ck_assert_uint_gt(first.asked, 0);
+    }
 }
 END_TEST
 
@@ -334,11 +469,14 @@ START_TEST(what_cannot_be_is_refused)
 {
     qn_cluster_result result;
     qn_cluster_config good = calm(4, 2, 10);
-    qn_cluster_config bad[] = {good, good, good, good};
+    qn_cluster_config bad[] = {good, good, good, good, good};
+    const qn_cluster_epochs epochs = {is_due, note, restart, NULL};
     bad[0].rank_count = 0;
     bad[1].node_count = 5;
     bad[2].task_ns = 0;
     bad[3].lengths = QN_CLUSTER_PARETO; /* without a spread */
+    bad[4].makes_parts = true;          /* which are saved by no epoch */
+    bad[4].epochs = &epochs;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert(!qn_cluster_run(&bad[i], &result));
 }
@@ -358,10 +496,17 @@ int main(void)
         a_file_system_that_is_too_slow_decides,
         epochs_lose_no_work_and_cost_what_they_take,
         a_job_that_fails_goes_on_from_its_epoch_and_without_one_begins_again,
+        slow_nodes_do_not_decide_when_a_stage_ends_where_tasks_are_left_to_others,
+        nor_where_tasks_make_parts_of_which_second_attempts_are_made,
+        however_often_tasks_move_all_their_work_counts_once,
+        who_is_in_one_block_for_long_gets_a_second_that_goes_on_where_it_leaves,
+        tasks_that_move_survive_epochs_and_failures,
+        reports_of_several_tasks_and_tasks_that_move_go_together,
         a_shuffle_behind_the_tasks_takes_the_time_of_the_links,
         what_is_sent_while_ranks_wait_for_files_is_hidden,
         two_levels_take_fewer_messages_and_more_copies,
         compression_spares_the_links_and_takes_the_ranks_time,
+        what_a_rank_takes_to_send_is_not_hidden_by_its_tasks,
         the_same_seed_gives_the_same_run_and_another_seed_another,
         the_curve_holds_all_work_and_all_messages,
         what_cannot_be_is_refused,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * quern sim: how a stage would go on a cluster of any size: the real scheduler and the real rule for epochs, the rest a model
+ * quern sim: how a stage would go on a cluster of any size: the real scheduler, and the real rules for epochs and for stragglers, the rest a model
  * (scheduler/sim/cluster.h). With --faults as the first option it is another program, quern-faults, since that has all of the library in it.
  */
 #include <errno.h>
@@ -42,6 +42,8 @@
     X(MTBF, "mtbf", "HOURS", 0, 0, 1e9, "Mean time between failures of a node (0: none fails)")                        \
     X(STATE_BYTES, "state-bytes", "B", 0, 0, 1e18, "That an epoch has to save at the end of the stage (0: no epochs)") \
     X(EVERY, "checkpoint-every", "S", 0, 0, 1e9, "Seconds between epochs (0: the rule of real jobs)")                  \
+    X(SEND_BANDWIDTH, "send-bandwidth", "B/s", 0, 0, 1e18,                                                             \
+      "Of a rank, what it sends to other nodes, besides the link's time (0: no bound)")                                \
     X(LEVELS, "levels", "1|2", 0, 0, 2,                                                                                \
       "Of rounds: among all ranks, or within nodes and then between them (0: the quicker)")                            \
     X(DISK_BANDWIDTH, "disk-bandwidth", "B/s", 0, 0, 1e18, "Of the file system, which all share (0: no bound)")
@@ -91,7 +93,15 @@ typedef struct number_option {
 #define AS_NUMBER(id, name, unit, value, least, most, what) {name, value, least, most},
 static const number_option defaults[NUMBER_COUNT] = {DERIVED_NUMBERS(AS_NUMBER) NUMBERS(AS_NUMBER)};
 
-enum { OPTION_LENGTHS = NUMBER_COUNT, OPTION_JSON, OPTION_PLOT, OPTION_FAULTS, OPTION_OF_FAULTS };
+enum {
+    OPTION_LENGTHS = NUMBER_COUNT,
+    OPTION_SPECULATE,
+    OPTION_PARTS,
+    OPTION_JSON,
+    OPTION_PLOT,
+    OPTION_FAULTS,
+    OPTION_OF_FAULTS
+};
 
 #define TEXT_OF(value)                                              #value
 #define AS_DERIVED_OPTION(id, name, unit, value, least, most, what) {name, QUERN_COMMAND_KEY + id, unit, 0, what},
@@ -103,6 +113,10 @@ enum { OPTION_LENGTHS = NUMBER_COUNT, OPTION_JSON, OPTION_PLOT, OPTION_FAULTS, O
 static const struct argp_option options[] = {
     DERIVED_NUMBERS(AS_DERIVED_OPTION) NUMBERS(AS_OPTION){"distribution", QUERN_COMMAND_KEY + OPTION_LENGTHS,
                                                           "constant|lognormal|pareto", 0, "Of task times (constant)"},
+    {"speculate", QUERN_COMMAND_KEY + OPTION_SPECULATE, "off|auto|on", 0,
+     "Near the end ranks leave tasks to others, which begin second attempts, as the option of jobs has it (auto)"},
+    {"parts", QUERN_COMMAND_KEY + OPTION_PARTS, NULL, 0,
+     "Each task makes a part of an output, whole or not at all, as in stages without a reduction"},
     {"json", QUERN_COMMAND_KEY + OPTION_JSON, NULL, 0, "Figures as one object"},
     {"plot", QUERN_COMMAND_KEY + OPTION_PLOT, "FILE", 0, "Drawn by gnuplot, as FILE.svg or FILE.png"},
     {"faults", QUERN_COMMAND_KEY + OPTION_FAULTS, NULL, 0,
@@ -114,7 +128,8 @@ typedef struct simulation {
     double numbers[NUMBER_COUNT];
     bool is_given[NUMBER_COUNT];
     qn_cluster_lengths lengths;
-    bool prints_json;
+    qn_cluster_speculate speculate;
+    bool makes_parts, prints_json;
     const char *plot;
     qn_epochs epochs;
     double seconds; /* that it took */
@@ -122,6 +137,9 @@ typedef struct simulation {
 
 static const char *const length_names[] = {
     [QN_CLUSTER_CONSTANT] = "constant", [QN_CLUSTER_LOGNORMAL] = "lognormal", [QN_CLUSTER_PARETO] = "pareto"};
+
+static const char *const speculate_names[] = {
+    [QN_CLUSTER_SPECULATE_OFF] = "off", [QN_CLUSTER_SPECULATE_AUTO] = "auto", [QN_CLUSTER_SPECULATE_ON] = "on"};
 
 /* ---- options */
 
@@ -151,14 +169,29 @@ static bool take_number(simulation *sim, int number, const char *text)
     return false;
 }
 
+/* Which of the names it is; -1: none. */
+static int find_name(const char *const *names, size_t count, const char *text)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (int)i;
+    return -1;
+}
+
 static bool take_lengths(simulation *sim, const char *text)
 {
-    for (size_t i = 0; i < sizeof length_names / sizeof *length_names; i++)
-        if (strcmp(text, length_names[i]) == 0) {
-            sim->lengths = (qn_cluster_lengths)i;
-            return true;
-        }
-    return false;
+    int found = find_name(length_names, sizeof length_names / sizeof *length_names, text);
+    if (found >= 0)
+        sim->lengths = (qn_cluster_lengths)found;
+    return found >= 0;
+}
+
+static bool take_speculate(simulation *sim, const char *text)
+{
+    int found = find_name(speculate_names, sizeof speculate_names / sizeof *speculate_names, text);
+    if (found >= 0)
+        sim->speculate = (qn_cluster_speculate)found;
+    return found >= 0;
 }
 
 static bool take(void *all, int key, const char *word)
@@ -169,7 +202,11 @@ static bool take(void *all, int key, const char *word)
         return take_number(sim, option, word);
     if (option == OPTION_LENGTHS)
         return take_lengths(sim, word);
-    if (option == OPTION_JSON)
+    if (option == OPTION_SPECULATE)
+        return take_speculate(sim, word);
+    if (option == OPTION_PARTS)
+        sim->makes_parts = true;
+    else if (option == OPTION_JSON)
         sim->prints_json = true;
     else if (option == OPTION_PLOT)
         sim->plot = word;
@@ -247,6 +284,8 @@ static qn_cluster_config configure(const simulation *sim, const qn_cluster_epoch
         .slow_factor = n[SLOWDOWN],
         .task_overhead_ns = (uint64_t)(n[OVERHEAD] * NS_PER_US),
         .block_ns = (uint64_t)(n[BLOCK_TIME] * NS_PER_US),
+        .speculate = sim->speculate,
+        .makes_parts = sim->makes_parts,
         .receive_ns = (uint64_t)n[RECEIVE_TIME],
         .send_ns = (uint64_t)n[SEND_TIME],
         .poll_ns = (uint64_t)(n[POLL_TIME] * NS_PER_US),
@@ -267,6 +306,7 @@ static qn_cluster_config configure(const simulation *sim, const qn_cluster_epoch
         .rank_memory_bytes = (uint64_t)n[RANK_MEMORY],
         .levels = (uint32_t)n[LEVELS],
         .copy_bytes_per_s = n[COPY_BANDWIDTH],
+        .send_bytes_per_s = n[SEND_BANDWIDTH],
         .packed_share = n[PACKED],
         .pack_bytes_per_s = n[PACK_BANDWIDTH],
         .state_bytes = (uint64_t)n[STATE_BYTES],
@@ -320,6 +360,11 @@ static void print_text(const simulation *sim, const qn_cluster_result *result)
         "orders       %12.2f tasks in one that the master sends, %.2f in one that it gets; a rank holds %u at most\n",
         result->order_messages ? (double)result->orders / (double)result->order_messages : 0,
         result->messages ? (double)result->orders / (double)result->messages : 0, result->hand_most);
+    printf("leaving      %12llu tasks were asked for; %llu were left to others when they had begun\n",
+           (unsigned long long)result->asked, (unsigned long long)result->left);
+    printf("seconds      %12llu second attempts, of which %llu won; %.3f s of each rank's work did not count by them\n",
+           (unsigned long long)result->seconds, (unsigned long long)result->seconds_won,
+           result->twice_ns / NS_PER_S / n[RANKS]);
     printf("failures     %12u, which took %.3f s of each rank's work, and %.3f s until it went on\n", result->failures,
            result->lost_ns / NS_PER_S / n[RANKS], result->down_ns / NS_PER_S);
     printf("epochs       %12u in %.3f s\n", result->epochs, result->epochs_ns / NS_PER_S);
@@ -346,6 +391,8 @@ static json_t *pack_input(const simulation *sim)
     for (int i = 0; i < NUMBER_COUNT; i++)
         json_object_set_new(input, defaults[i].name, json_real(sim->numbers[i]));
     json_object_set_new(input, "distribution", json_string(length_names[sim->lengths]));
+    json_object_set_new(input, "speculate", json_string(speculate_names[sim->speculate]));
+    json_object_set_new(input, "parts", json_boolean(sim->makes_parts));
     return input;
 }
 
@@ -354,7 +401,7 @@ static void print_json(const simulation *sim, const qn_cluster_result *result)
 {
     json_t *all = json_pack(
         "{s:i, s:o, s:b, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:i, s:i, s:I, "
-        "s:i, s:I, s:I, s:I, s:f, s:o, s:I, s:i, "
+        "s:i, s:I, s:I, s:I, s:f, s:o, s:I, s:i, s:I, s:I, s:I, s:I, s:f, "
         "s:{s:f, s:f}}",
         "quern_sim", 1, "input", pack_input(sim), "finished", (int)result->finished, "makespan_seconds",
         result->makespan_ns / NS_PER_S, "ideal_seconds", result->ideal_ns / NS_PER_S, "utilisation",
@@ -368,7 +415,9 @@ static void print_json(const simulation *sim, const qn_cluster_result *result)
         (json_int_t)result->round_buffer_bytes, "scheduler_bytes", (json_int_t)result->scheduler_bytes, "events",
         (json_int_t)result->event_count, "curve_step_seconds", (double)result->bucket_ns / NS_PER_S, "curve",
         pack_curve(result), "order_messages", (json_int_t)result->order_messages, "hand_most", (int)result->hand_most,
-        "here", "seconds", sim->seconds, "peak_bytes", peak_bytes());
+        "asked", (json_int_t)result->asked, "left", (json_int_t)result->left, "second_attempts",
+        (json_int_t)result->seconds, "second_attempts_won", (json_int_t)result->seconds_won, "twice_seconds",
+        result->twice_ns / NS_PER_S, "here", "seconds", sim->seconds, "peak_bytes", peak_bytes());
     json_dumpf(all, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
     putchar('\n');
     json_decref(all);
@@ -411,7 +460,7 @@ static int run_faults(int argc, char **argv)
 
 static int run(int argc, char **argv)
 {
-    simulation sim = {0};
+    simulation sim = {.speculate = QN_CLUSTER_SPECULATE_AUTO};
     if (argc > 1 && strcmp(argv[1], "--faults") == 0)
         return run_faults(argc, argv);
     for (int i = 0; i < NUMBER_COUNT; i++)
@@ -420,6 +469,9 @@ static int run(int argc, char **argv)
     if (settle_ranks(&sim) <= 0)
         return quern_command_fail(0, "sim: %g ranks are not %g nodes of %g", sim.numbers[RANKS], sim.numbers[NODES],
                                   sim.numbers[CORES]);
+    if (sim.makes_parts && sim.numbers[STATE_BYTES] > 0)
+        return quern_command_fail(0,
+                                  "sim: where tasks make --parts nothing is saved by epochs: not with --state-bytes");
     return simulate(&sim);
 }
 
@@ -427,15 +479,17 @@ const quern_command quern_command_sim = {
     .name = "sim",
     .operands = "",
     .what = "says how long a stage would take on a cluster, or whether every answer survives faults",
-    .about = "The scheduler is the one of real jobs, and so is the rule by which epochs are cut; the rest is a model "
-             "of ranks, tasks, links, a "
-             "file system, and nodes that fail. It prints how long the stage takes, how busy ranks and master are, and "
-             "what failures and epochs "
-             "take. The same options give the same figures on any machine.\n\n"
-             "With --faults as its first option it runs jobs by the library as it is, on ranks that die and with "
-             "messages and disks that fail, "
-             "and compares their answers; see quern sim --faults --help.\n\n"
-             "Numbers may end in k, M, G or T (powers of 1000), or Ki, Mi, Gi, Ti.",
+    .about =
+        "The scheduler is the one of real jobs, and so are the rules by which epochs are cut, and by which tasks go "
+        "on elsewhere near the end of the stage or are begun a second time; the rest is a model of ranks, tasks, "
+        "links, a "
+        "file system, and nodes that fail. It prints how long the stage takes, how busy ranks and master are, and "
+        "what failures and epochs "
+        "take. The same options give the same figures on any machine.\n\n"
+        "With --faults as its first option it runs jobs by the library as it is, on ranks that die and with "
+        "messages and disks that fail, "
+        "and compares their answers; see quern sim --faults --help.\n\n"
+        "Numbers may end in k, M, G or T (powers of 1000), or Ki, Mi, Gi, Ti.",
     .options = options,
     .examples = "  quern sim --ranks 10k --cores 128 --tasks 1M --distribution lognormal\n"
                 "  quern sim --nodes 100 --cores 64 --mtbf 8760 --state-bytes 1T --json\n"

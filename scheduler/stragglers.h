@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * runtime/engine/stragglers.h: which ranks are asked to leave their tasks to others, and which tasks are begun a second time, near the end of a
- * stage. The master's part of stealing and of second attempts (second_run.h).
+ * scheduler/stragglers.h: which ranks are asked to leave their tasks to others, and which tasks are begun a second time, near the end of a
+ * stage. The master's part of stealing and of second attempts (runtime/engine/second_run.h).
  *
  * Intuition. When nothing is pending and ranks have nothing to do, what a rank that is slow still has in hand decides when the stage ends. How long that
  * takes is foreseen by the bytes that the rank got done before; one that is overdue is foreseen to take as long again as it took. What it has not begun it
@@ -11,18 +11,19 @@
  * Where an attempt makes a part (a file, say) there is nothing to go on with: a second attempt makes the part as a whole, and the first one
  * is asked to leave it only when that is made.
  *
- * Pure: no clock, no messages. What it decides costs a little time if it is wrong, and never a wrong answer.
+ * Pure: no clock, no messages, no allocation: memory is given by the caller once. The master of a real job asks it, and the simulated one of scheduler/sim. What it
+ * decides costs a little time if it is wrong, and never a wrong answer.
  *
  * Rejected: ranks that tell how far they are, now and then: messages in every stage for what matters in few; the rank that is asked knows
  * it, and is at the border when it answers.
  */
-#ifndef QN_ENGINE_STRAGGLERS_H
-#define QN_ENGINE_STRAGGLERS_H
+#ifndef QN_SCHEDULER_STRAGGLERS_H
+#define QN_SCHEDULER_STRAGGLERS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "runtime/base/status.h"
 #include "scheduler/scheduler.h"
 
 typedef struct qn_held_task {
@@ -37,7 +38,8 @@ typedef struct qn_held_task {
 typedef struct qn_rank_pace {
     qn_held_task *held; /* [held_count] of [hand_max], as they were given; it works on the first */
     uint32_t held_count;
-    uint32_t second; /* the task whose second it is; UINT32_MAX: none */
+    uint32_t second;     /* the task whose second it is; UINT32_MAX: none */
+    uint32_t second_for; /* the rank that had it in hand when that began */
     uint64_t since_ns;
     uint64_t done_bytes, busy_ns; /* of what it is through with */
 } qn_rank_pace;
@@ -48,11 +50,14 @@ typedef enum qn_straggler_advice {
     QN_STRAGGLER_SECOND, /* another rank to begin it, too */
 } qn_straggler_advice;
 
-#define QN_STRAGGLER_FINDINGS_MAX 64 /* of a look, which goes through all ranks once */
+/* Of a look, which goes through all ranks once, at most so many, or one for so many ranks if that is more: looks are the rarer the more ranks there are. */
+#define QN_STRAGGLER_FINDINGS_MAX     64
+#define QN_STRAGGLER_FINDING_OF_RANKS 8
 
 typedef struct qn_straggler_finding {
     qn_straggler_advice advice;
     uint32_t rank, task;
+    uint32_t number; /* in the order of the look */
     uint64_t gain_ns;
 } qn_straggler_finding;
 
@@ -64,8 +69,8 @@ typedef struct qn_stragglers {
     bool is_eager; /* as soon as a rank has nothing to do, whether it seems to pay or not */
     uint32_t idle_count;
     uint64_t done_bytes, busy_ns, looked_ns;
-    qn_straggler_finding found[QN_STRAGGLER_FINDINGS_MAX]; /* when it looked last, what is worth most first */
-    uint32_t found_count, told_count;
+    qn_straggler_finding *found; /* [found_count] of [found_max], when it looked last, what is worth most first */
+    uint32_t found_max, found_count, told_count, seen_count;
     bool has_refused; /* since then */
 } qn_stragglers;
 
@@ -76,9 +81,10 @@ typedef struct qn_straggler_config {
     bool is_eager;
 } qn_straggler_config;
 
-/* QUERN_ERROR_NO_MEMORY. */
-quern_status qn_stragglers_init(qn_stragglers *stragglers, const qn_straggler_config *config, qn_error *error);
-void qn_stragglers_fini(qn_stragglers *stragglers); /* takes a zeroed one */
+/* Bytes of memory that init needs. */
+size_t qn_stragglers_bytes(const qn_straggler_config *config);
+/* In `memory` (qn_stragglers_bytes() bytes, aligned for max_align_t; borrowed until the caller is done with it: there is no fini). */
+void qn_stragglers_init(qn_stragglers *stragglers, void *memory, const qn_straggler_config *config);
 
 /* All calls but init take one that is zeroed, and do nothing then. */
 
@@ -87,8 +93,8 @@ void qn_stragglers_give(qn_stragglers *stragglers, uint32_t rank, uint32_t task,
                         uint64_t now_ns);
 /* It has it no longer; of the bytes so many are left. */
 void qn_stragglers_take(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t left_bytes, uint64_t now_ns);
-/* It begins a second attempt; it ends, as it is dropped or takes over (then it is given the task). */
-void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task);
+/* It begins a second attempt at what the holder has in hand; it ends, as it is dropped or takes over (then it is given the task). */
+void qn_stragglers_begin_second(qn_stragglers *stragglers, uint32_t rank, uint32_t holder, uint32_t task);
 void qn_stragglers_end_second(qn_stragglers *stragglers, uint32_t rank);
 
 /* Nothing is pending: what is to be done now, one thing at a time; it counts as done. No rank is asked to leave what nobody may take, as the scheduler
@@ -97,5 +103,21 @@ qn_straggler_advice qn_stragglers_next(qn_stragglers *stragglers, const qn_sched
                                        uint32_t *rank_out, uint32_t *task_out);
 /* A second attempt could not be begun: it is not done after all, and thought of again after a while. */
 void qn_stragglers_refuse_second(qn_stragglers *stragglers, uint32_t rank, uint32_t task, uint64_t now_ns);
+
+typedef struct qn_straggler_order {
+    qn_straggler_advice advice;
+    uint32_t rank, task, attempt;
+} qn_straggler_order;
+
+/* What the master does: the next thing to do, of which the scheduler was told. ASK: tell the rank to leave the attempt. SECOND: the scheduler has actions
+ * now. False: there is nothing. */
+bool qn_stragglers_press_on(qn_stragglers *stragglers, qn_sched *sched, uint64_t now_ns, qn_straggler_order *order_out);
+
+/* A rank has made the part of a task as its second: whom to tell to leave it, so that this one counts. False: it is the second no longer. */
+bool qn_stragglers_second_is_ready(const qn_stragglers *stragglers, const qn_sched *sched, uint32_t rank, uint32_t task,
+                                   qn_straggler_order *order_out);
+
+/* Before that time nothing new is thought of; UINT64_MAX: never, or not before a rank has nothing to do. */
+uint64_t qn_stragglers_get_due_ns(const qn_stragglers *stragglers);
 
 #endif

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tests/engine/test_stragglers.c: who is asked to leave a task, and what is begun a second time, in stages that are told event by event; and with the
+ * tests/scheduler/test_stragglers.c: who is asked to leave a task, and what is begun a second time, in stages that are told event by event; and with the
  * real scheduler, which knows who may take what.
  */
-#include "runtime/base/clock.h"
-#include "runtime/engine/stragglers.h"
+#include "scheduler/stragglers.h"
 #include "tests/kit.h"
-#include "tests/refusal.h"
 
-#define MS QN_NS_PER_MS
+#define MS UINT64_C(1000000)
 
 enum { HAND_MAX = 8 };
 
 static qn_stragglers stragglers;
+static void *stragglers_memory;
 static uint64_t now_ns;
 static qn_sched *sched; /* of ranks that all may take all, unless a test makes another one */
 static void *sched_memory;
@@ -40,11 +39,11 @@ static void build_for_all(void)
 
 static void begin(uint32_t ranks, bool makes_parts, bool may_second)
 {
-    qn_error error = {0};
     qn_straggler_config config = {
         .rank_count = ranks, .hand_max = HAND_MAX, .makes_parts = makes_parts, .may_second = may_second};
-    qn_stragglers_fini(&stragglers);
-    ck_assert_int_eq(qn_stragglers_init(&stragglers, &config, &error), QUERN_OK);
+    free(stragglers_memory);
+    stragglers_memory = kit_take(qn_stragglers_bytes(&config));
+    qn_stragglers_init(&stragglers, stragglers_memory, &config);
     now_ns = 1000 * MS;
     build_for_all();
 }
@@ -117,7 +116,7 @@ START_TEST(a_slow_rank_is_asked_once_and_after_a_while_its_task_is_begun_a_secon
     expect_nothing();
     now_ns += 60 * MS;
     expect(QN_STRAGGLER_SECOND, 0, 10);
-    qn_stragglers_begin_second(&stragglers, 1, 10);
+    qn_stragglers_begin_second(&stragglers, 1, 0, 10);
     now_ns += 500 * MS;
     expect_nothing();
     qn_stragglers_end_second(&stragglers, 1);
@@ -193,6 +192,33 @@ START_TEST(of_many_ranks_a_look_asks_as_many_as_it_can_note_and_the_next_one_the
     now_ns += 10 * MS;
     for (uint32_t rank = QN_STRAGGLER_FINDINGS_MAX; rank < BUSY; rank++)
         expect(QN_STRAGGLER_ASK, rank, OFFSET + rank);
+    expect_nothing();
+}
+END_TEST
+
+/* Rank r takes r ms for what others do in one: what is worth most comes first. */
+START_TEST(of_very_many_ranks_a_look_asks_a_share_the_slowest_first)
+{
+    enum { RANKS = 4000, SLOW = 1500, SHARE = RANKS / QN_STRAGGLER_FINDING_OF_RANKS };
+    static const uint32_t nodes[RANKS] = {0};
+    begin(RANKS, false, true);
+    build(&(qn_sched_config){.rank_count = RANKS,
+                             .node_count = 1,
+                             .task_count = 2 * RANKS,
+                             .in_hand_max = 2,
+                             .attempt_count_max = 4,
+                             .rank_node = nodes});
+    uint64_t start_ns = now_ns;
+    for (uint32_t rank = 0; rank < RANKS; rank++) {
+        now_ns = start_ns;
+        give(rank, rank, 1000);
+        now_ns += (rank < SLOW ? 500 + rank : 1) * MS;
+        end(rank, rank);
+    }
+    for (uint32_t rank = 0; rank < SLOW; rank++)
+        give(rank, RANKS + rank, 1000);
+    for (uint32_t i = 0; i < SHARE; i++)
+        expect(QN_STRAGGLER_ASK, SLOW - 1 - i, RANKS + SLOW - 1 - i);
     expect_nothing();
 }
 END_TEST
@@ -289,10 +315,10 @@ END_TEST
 
 START_TEST(without_a_start_all_calls_do_nothing)
 {
-    qn_stragglers_fini(&stragglers);
+    stragglers = (qn_stragglers){0};
     give(0, 0, 10);
     end(0, 0);
-    qn_stragglers_begin_second(&stragglers, 0, 0);
+    qn_stragglers_begin_second(&stragglers, 0, 1, 0);
     qn_stragglers_end_second(&stragglers, 0);
     qn_stragglers_refuse_second(&stragglers, 0, 0, now_ns);
     expect_nothing();
@@ -301,9 +327,9 @@ END_TEST
 
 static void tear_down(void)
 {
-    qn_stragglers_fini(&stragglers);
+    free(stragglers_memory);
     free(sched_memory);
-    sched_memory = NULL;
+    stragglers_memory = sched_memory = NULL;
 }
 
 int main(void)
@@ -317,6 +343,7 @@ int main(void)
         a_task_that_is_overdue_is_foreseen_to_take_as_long_again,
         what_is_not_begun_is_asked_for_first_and_at_once,
         of_many_ranks_a_look_asks_as_many_as_it_can_note_and_the_next_one_the_rest,
+        of_very_many_ranks_a_look_asks_a_share_the_slowest_first,
         no_more_are_asked_than_have_nothing_to_do,
         what_cannot_be_left_once_begun_is_not_asked_for,
         who_nobody_could_help_is_asked_when_somebody_can,
