@@ -233,6 +233,7 @@ quern_status qn_apart_put(qn_apart *apart, const qn_batch *batch, qn_error *erro
     }
     block->origin = put_array(apart, batch->origin, count * sizeof(uint32_t));
     block->identity = put_array(apart, batch->identity, count * sizeof(uint64_t));
+    apart->record_counts[apart->shared->block_count % QN_APART_BLOCKS_MAX] = block->count;
     apart->shared->blocks[apart->shared->block_count++] = block;
     return QUERN_OK;
 }
@@ -451,7 +452,7 @@ static quern_status take_slot(qn_apart *apart, qn_chain *chain, const qn_apart_s
     case QN_APART_DONE:
         take_sums(chain, slot);
         chain->delivered = chain->skip = 0;
-        (*done)++;
+        chain->passed_apart += apart->record_counts[(*done)++ % QN_APART_BLOCKS_MAX];
         return QUERN_OK;
     case QN_APART_FAILED:
         apart->has_stopped = true;
@@ -537,9 +538,15 @@ quern_status qn_apart_run_load(qn_apart *apart, qn_chain *chain, uint64_t skip, 
     atomic_store(&shared->loaded, true);
     qn_apart_wake(&shared->child_sleeps, &shared->to_child);
     quern_status status = follow_load(apart, chain, done_out);
+    shared->shown.record = 0;
     if (status != QUERN_OK)
         give_up(apart);
     return status;
+}
+
+uint32_t qn_apart_get_record(const qn_apart *apart)
+{
+    return apart->shared->shown.record;
 }
 
 quern_status qn_apart_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)

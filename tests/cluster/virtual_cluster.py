@@ -132,7 +132,8 @@ class Cluster:
         if self.link:
             self.start_switch()
         else:
-            call("ip", "link", "add", "name", "switch", "type", "bridge")
+            # Without an address of its own it takes that of a cable, and another one when that node dies: then nobody reaches it for half a minute.
+            call("ip", "link", "add", "name", "switch", "address", "02:00:00:00:00:fe", "type", "bridge")
         call("ip", "addr", "add", address(LOGIN_ADDRESS) + "/24", "dev", "switch")
         call("ip", "link", "set", "switch", "up")
 
@@ -140,6 +141,7 @@ class Cluster:
         with open(self.path("agent"), "w") as file:
             file.write(AGENT % {"dir": self.dir})
         os.chmod(self.path("agent"), 0o755)
+
     def start_switch(self):
         """Its device `switch` is the login node's; those of nodes are moved there, and a node that was killed has none to boot with."""
         cables = ["cable%d" % number for number in range(1, self.count + 1)]

@@ -498,11 +498,12 @@ static const char *why_again(job *all, char *text, size_t bytes)
     return text;
 }
 
-/* The launcher's status, unless it is known to lie. */
+/* The launcher's status, unless it is known to lie: on several hosts, since it lost one. */
 static int last_status(const job *all)
 {
-    bool lies = status_of(all) == 0 && is_lied_to(all);
-    return !lies ? status_of(all) : was_told_to_end(all) ? STATUS_SUSPENDED : 1;
+    if (status_of(all) != 0 || !is_lied_to(all))
+        return status_of(all);
+    return !all->is_local ? STATUS_HOST_LOST : was_told_to_end(all) ? STATUS_SUSPENDED : 1;
 }
 
 static int supervise(job *all)
