@@ -223,6 +223,8 @@ class Cluster:
         if self.link:
             call("ip", "link", "set", "cable%d" % number, "netns", str(self.inits[number]), "name", "net")
             return
+        # Of a node that was killed it goes when nobody is in its network any more, be it who was about to start something there.
+        subprocess.run(["ip", "link", "delete", "cable%d" % number], capture_output=True)
         call("ip", "link", "add", "cable%d" % number, "type", "veth", "peer", "name", "net", "netns", str(self.inits[number]))
         call("ip", "link", "set", "cable%d" % number, "master", "switch", "up")
         if not self.slurm:
