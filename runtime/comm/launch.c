@@ -51,9 +51,11 @@ void qn_launch_tune(const qn_launch *launch)
     }
     /* Open MPI's words about a crash may wait for ever for a lock that the crashed thread holds. Ours (crash.h) are ended in time. */
     setenv("OMPI_MCA_opal_signal", "", 0);
-    /* Nobody could wait for the dead there; and a connection that they break must not end the living. */
+    /* Nobody could wait for the dead there; and a connection that they break must not end the living. Collectives by nodes (5.0.7) crash in all who are left if another
+     * rank dies while they make the communicators that they use. */
     if (launch->lets_live) {
         setenv("OMPI_MCA_async_mpi_finalize", "1", 0);
+        setenv("OMPI_MCA_coll_han_priority", "-1", 0);
         ignore_broken_pipes();
     }
     long core_count = sysconf(_SC_NPROCESSORS_ONLN);

@@ -417,6 +417,14 @@ void qn_agent_progress(qn_agent *agent)
     atomic_store_explicit(&agent->progress_ns, now_ns, memory_order_relaxed);
 }
 
+void qn_agent_show_alone(qn_agent *agent, uint64_t now_ns)
+{
+    if (agent->comm->size > 1 || pthread_mutex_trylock(&agent->gate) != 0)
+        return;
+    show_if_due(agent, now_ns, false);
+    pthread_mutex_unlock(&agent->gate);
+}
+
 void qn_agent_progress_if_due(qn_agent *agent)
 {
     uint64_t last_ns = atomic_load_explicit(&agent->progress_ns, memory_order_relaxed);

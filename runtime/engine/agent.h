@@ -106,6 +106,9 @@ void qn_agent_enter(qn_agent *agent);
 void qn_agent_progress(qn_agent *agent);
 /* The same, but only if it is due; costs one look at the clock. Inside the gate. */
 void qn_agent_progress_if_due(qn_agent *agent);
+/* Shows what is due while the working thread stays outside, where there is no helper that does, and no message to send: with one rank. By another thread that comes
+ * now and then. */
+void qn_agent_show_alone(qn_agent *agent, uint64_t now_ns);
 
 /* The next task in hand; false if there is none now. */
 bool qn_agent_take_task(qn_agent *agent, qn_task *task_out);

@@ -309,7 +309,7 @@ quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const 
     checkpoint->attempt = (uint32_t)known[0];
     decide_epochs(&checkpoint->when, settings, comm);
     if (status != QUERN_OK)
-        qn_checkpoint_close(checkpoint, false);
+        qn_checkpoint_close(checkpoint);
     return status;
 }
 
@@ -321,19 +321,31 @@ static void remove_all(qn_checkpoint *checkpoint)
     qn_checkpoint_sweep(checkpoint);
 }
 
-static bool is_kept(const qn_checkpoint *checkpoint)
+/* False: there is no such file. What does not get into it is not believed: the job is started again, and finds all done. */
+static bool tell_keeper(const qn_checkpoint *checkpoint, quern_status last_run)
 {
     char *path = qn_checkpoint_path(checkpoint, KEEP_NAME);
-    bool is_there = path && access(path, F_OK) == 0;
+    int fd = path ? open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOFOLLOW) : -1;
+    bool is_there = fd >= 0 || (path && access(path, F_OK) == 0);
+    if (fd >= 0) {
+        dprintf(fd, "%s\n", quern_status_name(last_run));
+        close(fd);
+    }
     free(path);
     return is_there;
 }
 
-void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over)
+void qn_checkpoint_end(qn_checkpoint *checkpoint, quern_status last_run)
 {
     bool is_held = qn_lock_file_is_held(&checkpoint->lock);
-    if (is_over && is_held && checkpoint->journal.fd >= 0 && !is_kept(checkpoint))
+    bool is_kept = is_held && tell_keeper(checkpoint, last_run);
+    if (last_run == QUERN_OK && is_held && checkpoint->journal.fd >= 0 && !is_kept)
         remove_all(checkpoint);
+    qn_checkpoint_close(checkpoint);
+}
+
+void qn_checkpoint_close(qn_checkpoint *checkpoint)
+{
     if (checkpoint->comm)
         qn_journal_close(&checkpoint->journal);
     qn_lock_file_drop(&checkpoint->lock);

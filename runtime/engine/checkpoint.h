@@ -28,7 +28,8 @@
  * What is behind a digest of inputs, or of what was given, is in a line of its own, once: so that it can be said what changed.
  *
  * A job that is over may still be killed before its processes have ended. Whoever would start it again then (tools/quern/run.c) makes a
- * file `keep` in the directory, and removes all of it himself.
+ * file `keep` in the directory, and removes all of it himself. Into that file the job writes the name of the status of its last run when it ends, since launchers
+ * say that all is well of jobs that they have ended.
  *
  * A checkpoint that cannot be written does not end the job: it goes on without, and says so.
  */
@@ -99,8 +100,10 @@ typedef struct qn_checkpoint {
  * and the settings do not say that it is to be gone on with. givens: borrowed; made here if there are none yet. */
 quern_status qn_checkpoint_open(qn_checkpoint *checkpoint, qn_comm *comm, const qn_settings *settings,
                                 qn_givens *givens, const qn_log *log, qn_progress *progress, qn_error *error);
-/* Ends it; is_over: the job is, and needs nothing of it any more. Local. Takes a zeroed one. */
-void qn_checkpoint_close(qn_checkpoint *checkpoint, bool is_over);
+/* The job ends, how its last run did (QUERN_ERROR_NOT_RUN: there was none): if well it needs nothing of it any more. Local. Takes a zeroed one. */
+void qn_checkpoint_end(qn_checkpoint *checkpoint, quern_status last_run);
+/* It stays as it is, for the next attempt. The same. */
+void qn_checkpoint_close(qn_checkpoint *checkpoint);
 
 /* Begins a run: finds what can be reused of it. node_files: a digest for each stage (node_tasks.h); borrowed until the next run. *is_done_out:
  * all. Collective. QUERN_ERROR_CHECKPOINT, QUERN_ERROR_INPUT, QUERN_ERROR_NO_MEMORY. */

@@ -710,7 +710,7 @@ static void end_attempt(job *run, quern_status status)
 {
     qn_engine *engine = run->engine;
     close_job(run, status);
-    engine->is_over = status == QUERN_OK;
+    engine->last_run = status;
     count_read_bytes(engine, &run->report, status);
     if (engine->account) {
         engine->account->ran = true;

@@ -59,7 +59,7 @@ typedef struct qn_engine {
     qn_givens givens;                        /* by which what is durable is known to be of this work */
     uint64_t node_files[QN_STAGE_COUNT_MAX]; /* node_tasks.h; the same on all ranks */
     uint32_t node_files_run;                 /* of which run, by the checkpoint's count */
-    bool is_over;                            /* the last run succeeded */
+    quern_status last_run;                   /* how it ended; QUERN_ERROR_NOT_RUN: there was none */
     qn_account *account;                     /* of the last run; NULL: none, or its graph was refused */
     struct quern_counter *counters;          /* of the context; borrowed */
     qn_site site;                            /* where this rank is */

@@ -228,7 +228,7 @@ static void tell_no_start(qn_engine *engine, const qn_error *error)
 
 quern_status qn_engine_create(qn_engine *engine, qn_comm *comm, const quern_options *options, qn_error *error)
 {
-    *engine = (qn_engine){.comm = comm, .log.fd = -1};
+    *engine = (qn_engine){.comm = comm, .log.fd = -1, .last_run = QUERN_ERROR_NOT_RUN};
     if (qn_progress_init(&engine->progress, error) == QUERN_OK &&
         qn_settings_resolve(&engine->settings, options, comm, error) == QUERN_OK &&
         check_scratch(&engine->settings, error) == QUERN_OK)
@@ -294,7 +294,7 @@ void qn_engine_destroy(qn_engine *engine)
     qn_cache_fini(&engine->cache);
     if (engine->heeds_signals)
         qn_suspension_unwatch();
-    qn_checkpoint_close(&engine->checkpoint, engine->is_over);
+    qn_checkpoint_end(&engine->checkpoint, engine->last_run);
     qn_givens_fini(&engine->givens);
     qn_job_pages_fini(&engine->pages, engine->settings.job_dir, &engine->log);
     qn_job_status_close(engine->status, !engine->comm);

@@ -150,6 +150,8 @@ void qn_pulse_take(qn_pulse_taker *taker, uint64_t now_ns, bool restart)
     if (restart)
         taker->marked_ns = taker->moved_ns = now_ns;
     take(taker, now_ns);
+    if (taker->agent)
+        qn_agent_show_alone(taker->agent, now_ns);
     pthread_mutex_unlock(&taker->lock);
 }
 

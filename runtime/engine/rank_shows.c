@@ -22,17 +22,28 @@ static uint64_t work_ns_of(const qn_stage_run *run, uint64_t now_ns)
     return now > before ? now - before : 0;
 }
 
+/* Also of the block that is being worked on. While none more is counted it does not go back, though another operator begins with what the first emitted. */
+static uint64_t records_of(qn_stage_run *run, uint64_t shown_before)
+{
+    uint64_t counted = 0;
+    const qn_chain *chain = run->engine->site.chain; /* once: the working thread may be about to change it */
+    for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
+        counted += run->source_records[leg];
+    uint64_t now = counted + (chain ? qn_chain_get_uncounted(chain) : 0);
+    bool is_same = counted == run->shows.counted_records;
+    run->shows.counted_records = counted;
+    return is_same && shown_before > now ? shown_before : now;
+}
+
 /* What has a lock: the gate. */
-static void show_gated(const qn_stage_run *run, qn_rank_figures *figures)
+static void show_gated(qn_stage_run *run, qn_rank_figures *figures)
 {
     const qn_site *site = &run->engine->site;
     figures->task = site->source ? site->task : QN_RANK_NO_TASK;
     figures->attempt = site->source ? site->attempt : 0;
     figures->tasks = run->figures.tasks;
-    figures->records = 0;
+    figures->records = records_of(run, figures->records);
     figures->result_records = run->result_records;
-    for (uint32_t leg = 0; leg < run->stage->leg_count; leg++)
-        figures->records += run->source_records[leg];
     if (!run->into)
         return;
     const qn_rounds *rounds = qn_result_get_rounds(run->into);

@@ -22,6 +22,7 @@ struct qn_stage_run;
 /* What the timeline had when the stage began; it may rest in between. */
 typedef struct qn_rank_shows {
     bool has_begun;
+    uint64_t counted_records; /* when it was shown last */
     uint64_t begin_ns[QN_TIMELINE_STATE_COUNT];
 } qn_rank_shows;
 

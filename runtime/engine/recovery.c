@@ -90,7 +90,7 @@ static void drop_all(qn_engine *engine)
     qn_heartbeat_stop(engine->heartbeat);
     engine->heartbeat = NULL;
     qn_cache_forget_all(&engine->cache);
-    qn_checkpoint_close(&engine->checkpoint, false);
+    qn_checkpoint_close(&engine->checkpoint);
 }
 
 static void describe(const qn_comm_loss *loss, char *text, size_t bytes)

@@ -108,6 +108,7 @@ static quern_status feed_result(qn_stage_run *run, uint32_t leg, qn_result_feed 
             run->source_records[leg] += batch.block.count;
             run->source_bytes[leg] += qn_batch_bytes(&batch);
         }
+        qn_chain_note_counted(&run->chains[leg]);
         qn_agent_progress_if_due(&run->agent);
     } while (status == QUERN_OK && batch.block.count > 0 && !run->agent.aborted);
     keep_failure(run, &failure);

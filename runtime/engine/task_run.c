@@ -203,6 +203,13 @@ static void note_progress(const qn_stage_run *run, const qn_source *source, bool
     qn_result_note_task(run->into, more ? qn_source_done_bytes(source) : task_bytes, task_bytes);
 }
 
+/* Behind a block, inside the gate: what is shown of it meanwhile is not counted twice. */
+static void count_records(qn_stage_run *run, uint32_t leg, uint64_t count)
+{
+    run->source_records[leg] += count;
+    qn_chain_note_counted(&run->chains[leg]);
+}
+
 /* One block: read and worked on outside of the gate. *more_out: there was one. */
 static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_source *source, uint64_t *skip,
                               bool *more_out, qn_error *failure)
@@ -226,10 +233,10 @@ static quern_status run_block(qn_stage_run *run, const qn_task_order *order, qn_
     if (status == QUERN_OK)
         status = qn_bad_log_take(&run->bad[leg], &source->bad, is_made_again_whole(run, leg), failure);
     qn_agent_enter(&run->agent);
-    if (status == QUERN_OK && *more_out) {
-        run->source_records[leg] += batch.block.count - left_out;
+    bool counts = status == QUERN_OK && *more_out;
+    count_records(run, leg, counts ? batch.block.count - left_out : 0);
+    if (counts)
         *skip = 0;
-    }
     if (status == QUERN_OK && run->into && !run->is_second)
         note_progress(run, source, *more_out);
     return status;
@@ -276,7 +283,7 @@ static quern_status run_apart(qn_stage_run *run, const qn_task_order *order, qn_
         locate_in_file(chain, source, failure);
     qn_agent_enter(&run->agent);
     *more_out = outcome.more;
-    run->source_records[leg] += outcome.record_count;
+    count_records(run, leg, outcome.record_count);
     if (outcome.block_count > 0)
         *skip = 0;
     if (status == QUERN_OK && run->into && !run->is_second)

@@ -238,6 +238,7 @@ quern_status qn_apart_put(qn_apart *apart, const qn_batch *batch, qn_error *erro
     }
     block->origin = put_array(apart, batch->origin, count * sizeof(uint32_t));
     block->identity = put_array(apart, batch->identity, count * sizeof(uint64_t));
+    apart->record_counts[apart->shared->block_count % QN_APART_BLOCKS_MAX] = block->count;
     apart->shared->blocks[apart->shared->block_count++] = block;
     return QUERN_OK;
 }
@@ -458,7 +459,8 @@ static quern_status take_slot(qn_apart *apart, qn_chain *chain, const qn_apart_s
     case QN_APART_TURNS:
         take_sums(apart, chain, slot);
         chain->delivered = chain->skip = 0;
-        *done += slot->kind == QN_APART_DONE;
+        if (slot->kind == QN_APART_DONE)
+            chain->passed_apart += apart->record_counts[(*done)++ % QN_APART_BLOCKS_MAX];
         return QUERN_OK;
     case QN_APART_FAILED:
         apart->has_stopped = true;
@@ -550,6 +552,7 @@ quern_status qn_apart_run_load(qn_apart *apart, qn_chain *chain, uint64_t skip, 
     atomic_store(&shared->loaded, true);
     qn_apart_wake(&shared->child_sleeps, &shared->to_child);
     quern_status status = follow_load(apart, chain, done_out);
+    shared->shown.record = 0;
     if (status != QUERN_OK)
         give_up(apart);
     return status;
@@ -558,6 +561,7 @@ quern_status qn_apart_run_load(qn_apart *apart, qn_chain *chain, uint64_t skip, 
 quern_status qn_apart_run_turns(qn_apart *apart, qn_chain *chain, uint64_t skip, uint64_t *through, qn_error *error)
 {
     uint32_t done = 0;
+    chain->has_turns = true;
     apart->shared->chain = chain->apart_number;
     apart->shared->block_count = 1;
     apart->shared->first_turn = apart->turns_through = *through;
@@ -569,6 +573,11 @@ quern_status qn_apart_run_turns(qn_apart *apart, qn_chain *chain, uint64_t skip,
 volatile qn_apart_turn_view *qn_apart_get_view(qn_apart *apart)
 {
     return &apart->shared->view;
+}
+
+uint32_t qn_apart_get_record(const qn_apart *apart)
+{
+    return apart->shared->shown.record;
 }
 
 quern_status qn_apart_run(qn_chain *chain, const qn_batch *batch, uint64_t skip, qn_error *error)

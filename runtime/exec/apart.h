@@ -77,6 +77,9 @@ bool qn_apart_is_full(const qn_apart *apart);
  * the one behind them. */
 quern_status qn_apart_run_load(qn_apart *apart, qn_chain *chain, uint64_t skip, uint32_t *done_out, qn_error *error);
 
+/* The record of the source's block on which the child says that it works; anything, if it is damaged. By any thread. */
+uint32_t qn_apart_get_record(const qn_apart *apart);
+
 #define QN_APART_BLOCKS_MAX 64 /* of a load */
 
 #define QN_APART_KEY_BYTES 256

@@ -85,6 +85,7 @@ struct qn_apart {
     qn_apart_shared *shared;
     uint8_t *load; /* shared, too */
     size_t load_capacity_bytes, load_used_bytes;
+    uint32_t record_counts[QN_APART_BLOCKS_MAX]; /* of its blocks */
     qn_child child;
     bool has_stopped; /* the child said that a block failed, and does no more of the load */
     uint8_t *

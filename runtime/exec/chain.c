@@ -600,10 +600,25 @@ quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip,
     chain->delivered = 0;
     chain->skip = skip;
     chain->callback_failed = chain->end_failed = false;
+    chain->shown->record = 0;
     quern_status status = QN_LIKELY(!chain->block_cut) ? pass_on(chain, 0, batch) : pass_on_in_parts(chain, batch);
     if (chain->operator_count > 0)
         qn_chain_settle(chain, status == QUERN_OK && (!chain->hold || qn_hold_counts(chain->hold)));
     return status;
+}
+
+uint64_t qn_chain_get_uncounted(const qn_chain *chain)
+{
+    if (chain->has_turns)
+        return 0; /* what it shows only tells them apart */
+    uint32_t record = chain->apart ? qn_apart_get_record(chain->apart) : chain->own_shown.record;
+    return chain->passed_apart + (record < QN_BATCH_COUNT_MAX ? record : 0);
+}
+
+void qn_chain_note_counted(qn_chain *chain)
+{
+    chain->own_shown.record = 0;
+    chain->passed_apart = 0;
 }
 
 void qn_chain_set_way(qn_chain *chain, uint32_t index, uint32_t way)

@@ -59,8 +59,9 @@ typedef struct qn_place {
 /* Where a chain is in its work, for who looks at it from outside. */
 typedef struct qn_chain_shown {
     volatile uint32_t running; /* 1 + the operator whose callbacks are being called; 0: none */
-    volatile uint32_t record;  /* of the source's block, on which it works now, if it takes records one by one */
-    volatile uint64_t handed;  /* batches that came to the end */
+    volatile uint32_t
+        record; /* of the source's block, on which it works now, if it takes records one by one; 0 when a block begins */
+    volatile uint64_t handed; /* batches that came to the end */
 } qn_chain_shown;
 
 struct qn_apart;
@@ -90,6 +91,7 @@ typedef struct qn_chain {
     struct qn_block_cut *block_cut;     /* check mode; else NULL */
     struct qn_apart *apart;             /* operators run in another process: see apart.h; else NULL */
     uint32_t apart_number;              /* of the chain there */
+    volatile uint64_t passed_apart;     /* records of blocks that went through there, and are not counted */
     bool ended_apart;                   /* the callback's failure was the end of that process */
     qn_chain_shown own_shown, *shown; /* the second: where it is; the first, unless the chain runs in another process */
     struct qn_hold *hold;             /* where failing records are left out: see hold.h; else NULL */
@@ -152,6 +154,13 @@ quern_status qn_chain_run(qn_chain *chain, const qn_batch *batch, uint64_t skip,
 
 /* Has blocks of the chain held back until they went through: hold.h. At most so many bytes. QUERN_ERROR_NO_MEMORY. */
 quern_status qn_chain_hold(qn_chain *chain, uint64_t bytes_max, qn_error *error);
+
+/* How many records of the source it went through since its owner counted them: the records of a block are counted when the block is over, which
+ * takes long if callbacks do. About, as far as operators take records one by one, and by the one that works now: it begins at 0 again where the next operator takes what the first
+ * emitted. By any thread, as long as the chain stays. */
+uint64_t qn_chain_get_uncounted(const qn_chain *chain);
+/* They are counted, or are not to be. */
+void qn_chain_note_counted(qn_chain *chain);
 
 /* One turn of the first operator in a chain that has no source of blocks: whoever has the records calls the callback, turn by turn. */
 typedef struct qn_turn {

@@ -17,7 +17,7 @@ def slow_job(t, directory, seconds, rank_count):
 
 def check_outputs(t, directory, words):
     """As the same program makes them without the waiting, without a launcher."""
-    names = [t.path("e1"), t.path("e2")]
+    names = [t.new_output(), t.new_output()]
     run = subprocess.run([words[0], "none", *names, os.path.join(directory, "input")], capture_output=True,
                          env={**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"})
     t.check(run.returncode == 0, run.stderr.decode())

@@ -132,7 +132,8 @@ class Cluster:
         if self.link:
             self.start_switch()
         else:
-            call("ip", "link", "add", "name", "switch", "type", "bridge")
+            # Without an address of its own it takes that of a cable, and another one when that node dies: then nobody reaches it for half a minute.
+            call("ip", "link", "add", "name", "switch", "address", "02:00:00:00:00:fe", "type", "bridge")
         call("ip", "addr", "add", address(LOGIN_ADDRESS) + "/24", "dev", "switch")
         call("ip", "link", "set", "switch", "up")
 
@@ -140,6 +141,7 @@ class Cluster:
         with open(self.path("agent"), "w") as file:
             file.write(AGENT % {"dir": self.dir})
         os.chmod(self.path("agent"), 0o755)
+
     def start_switch(self):
         """Its device `switch` is the login node's; those of nodes are moved there, and a node that was killed has none to boot with."""
         cables = ["cable%d" % number for number in range(1, self.count + 1)]
@@ -221,6 +223,8 @@ class Cluster:
         if self.link:
             call("ip", "link", "set", "cable%d" % number, "netns", str(self.inits[number]), "name", "net")
             return
+        # Of a node that was killed it goes when nobody is in its network any more, be it who was about to start something there.
+        subprocess.run(["ip", "link", "delete", "cable%d" % number], capture_output=True)
         call("ip", "link", "add", "cable%d" % number, "type", "veth", "peer", "name", "net", "netns", str(self.inits[number]))
         call("ip", "link", "set", "cable%d" % number, "master", "switch", "up")
         if not self.slurm:

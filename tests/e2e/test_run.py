@@ -127,6 +127,41 @@ def a_launcher_that_says_that_all_is_well_is_not_believed(t):
 
 
 @test
+def what_the_job_said_of_its_end_counts_and_not_what_the_launcher_says(t):
+    """Open MPI 5's ends a job that lost a host, lets it save what there is, and says that all is well."""
+    says = PARSE + 'echo start >>"$saved/journal"; echo %s >"$saved/keep"'
+    ends = script(t, "ends", says % "QUERN_ERROR_SUSPENDED")
+    run = quern(t, "--mpirun", ends, "--restarts", "1", "--checkpoint", t.path("saved"), "job").wait()
+    t.check(run.status == 75 and run.stderr.count(AGAIN) == 1 and b"but the job did not end" in run.stderr, "it is believed", run)
+    t.check(read_file(t.path("saved", "journal")) == b"start\nstart\n", "what was saved is gone", run)
+    shutil.rmtree(t.path("saved"))
+    lost = script(t, "lost", says % "QUERN_ERROR_MPI" + '; test -e "%s" && echo QUERN_OK >"$saved/keep"; : >"%s"' % ((t.path("tried"),) * 2))
+    ended(t, 0, "--mpirun", lost, "--restarts", "1", "job", restarts=1, made=("tried",))
+    # What a job took for no reason to fail is the job's business, and what an attempt said is not said for the next one.
+    ended(t, 0, "--mpirun", script(t, "fine", says % "QUERN_ERROR_CALLBACK"), "--restarts", "1", "job")
+    once = script(t, "once", PARSE + 'test -e "$saved/run-1" && exit 0; : >"$saved/run-1"; echo QUERN_ERROR_SUSPENDED >"$saved/keep"')
+    ended(t, 0, "--mpirun", once, "--restarts", "2", "job", restarts=1)
+
+
+@test
+def a_launcher_that_ends_while_it_is_loaded_is_started_again_and_one_that_is_not_there_is_not(t):
+    """The loader ends it with 127 if it is killed or fails under it; what the attempt before left says that there is something to go on with."""
+    lock = ': >"$saved/lock"; '
+    loads = PARSE + 'echo start >>"$saved/journal"; case $(wc -l <"$saved/journal") in 1) ' + lock + 'kill -9 $$;; 2) exit 127;; esac; rm "$saved/lock"'
+    run = ended(t, 0, "--mpirun", script(t, "loads", loads), "-n", "2", "--restarts", "3", "job", restarts=2)
+    t.check(b"ended with status 127, but the job did not end: starting again, 2 of 3 times" in run.stderr, "not said", run)
+    broken = script(t, "broken", PARSE + lock + "exit 127")
+    run = quern(t, "--mpirun", broken, "--restarts", "2", "--checkpoint", t.path("saved"), "job").wait()
+    t.check(run.status == 127 and run.stderr.count(AGAIN) == 2 and b"it was started 3 times" in run.stderr, "another number of times", run)
+    # The lock of a job that was killed is still there.
+    for name in ("/nowhere/mpirun", "no-such-launcher", t.write("no-program", b"")):
+        run = quern(t, "--mpirun", name, "--restarts", "2", "--checkpoint", t.path("saved"), "job").wait()
+        t.check(run.status == 127 and AGAIN not in run.stderr, "it was looked for again", run)
+        t.check(run.stderr.count(b"cannot run " + name.encode()) == 1, "one message expected", run)
+        t.check(os.path.exists(t.path("saved", "lock")), "what was saved is gone", run)
+
+
+@test
 def what_was_done_is_kept_if_the_job_cannot_be_ended(t):
     works = script(t, "works", PARSE + 'printf "start\\nstage\\n" >>"$saved/journal"; kill -9 $$')
     run = quern(t, "--mpirun", works, "--restarts", "0", "--checkpoint", t.path("saved"), "job").wait()

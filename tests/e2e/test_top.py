@@ -8,6 +8,7 @@ import pty
 import re
 import resource
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -17,6 +18,7 @@ import time
 from harness import MARK, build_path, control_group, load_json, main, marked_pids, nodes, process_env, read_file, test, wait_until
 
 LINES = b"".join(b"word%d\n" % (5 if i % 3 == 0 else i % 977) for i in range(2000000))
+BLOCK_MIN = 400  # records, of short lines, while there are more
 PATIENCE = 40  # seconds, on a busy machine
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\u009b31m\u202e\x7f\r\n\t'"
 
@@ -205,6 +207,36 @@ def make_files(t, count, hostile="", **more):
     t.write("made/status.json", json.dumps(status).encode())
     t.write("made/ranks.json", json.dumps({"hosts": ["host%d%s" % (i, hostile) for i in range(count // 64 + 1)],
                                            "columns": columns, "ranks": rows}).encode())
+
+
+def watch_records(t, running):
+    """What status.json says of those of the first stage, whenever that is something else."""
+    seen = []
+    while running.process.poll() is None:
+        status = load_json(t.path("job/status.json")) if os.path.exists(t.path("job/status.json")) else {}
+        if (status.get("stage") or {}).get("number") == 1 and seen[-1:] != [status["figures"]["records"]]:
+            seen.append(status["figures"]["records"])
+        time.sleep(0.05)
+    return seen
+
+
+@test
+def a_block_of_slow_callbacks_is_seen_to_advance(t):
+    t.program = build_path(t, "straggling_job")
+    path = t.write("input", b"".join(b"line %d\n" % i for i in range(1100)))
+    for n, options in ((1, ()), (2, ()), (1, ("--quern-isolate=on",)), (2, ("--quern-isolate=on", "--quern-bad-records=skip:1"))):
+        out, began = t.new_output(), time.monotonic()
+        running = t.start(n, "count", out, path, "--quern-job", t.path("job"), *options, env={"STRAGGLE": "0:8000000:8000000"})
+        seen = watch_records(t, running)
+        run = running.wait()
+        print("# %d ranks %s: %s" % (n, " ".join(options), seen))
+        t.check(run.status == 0, "the job failed", run)
+        first = [records for records in seen if 0 < records < BLOCK_MIN]
+        t.check(seen == sorted(seen) and max(seen) <= 1100, "they went back, or beyond the last: %s" % seen, run)
+        t.check(len(first) >= 1 and len(seen) >= 5, "in %.1f s they were %s" % (time.monotonic() - began, seen), run)
+        stages = load_json(t.path("job/report.json"))["stages"]
+        t.check(sum(rank["source_records"] for rank in stages[0]["ranks"]) == 1100, "another sum in the report", run)
+        shutil.rmtree(t.path("job"))
 
 
 @test

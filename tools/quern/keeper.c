@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,8 +128,8 @@ void quern_keeper_fini(quern_keeper *keeper)
     keeper->strangers = NULL;
 }
 
-/* In a group of its own: what a terminal sends comes once, by us. It ends if we do. */
-static _Noreturn void become(const quern_keeper *keeper, pid_t parent, char *const *command)
+/* In a group of its own: what a terminal sends comes once, by us. It ends if we do. The news ends without a byte when it has become the command. */
+static _Noreturn void become(const quern_keeper *keeper, pid_t parent, char *const *command, int news)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
@@ -137,7 +138,19 @@ static _Noreturn void become(const quern_keeper *keeper, pid_t parent, char *con
     sigprocmask(SIG_SETMASK, &keeper->before, NULL);
     execvp(command[0], command);
     quern_command_fail(errno, "cannot run %s", command[0]);
+    dprintf(news, "!");
     _exit(QUERN_COMMAND_NOT_FOUND);
+}
+
+/* The status that says so may also be the command's own. */
+static bool is_no_command(int news)
+{
+    char byte;
+    ssize_t bytes;
+    do
+        bytes = read(news, &byte, 1);
+    while (bytes < 0 && errno == EINTR);
+    return bytes > 0;
 }
 
 static void reap(quern_keeper *keeper)
@@ -267,11 +280,17 @@ static int end_rest(quern_keeper *keeper)
 int quern_keeper_run(quern_keeper *keeper, char *const *command)
 {
     pid_t parent = getpid();
+    int news[2];
+    if (pipe2(news, O_CLOEXEC) != 0)
+        return quern_command_fail(errno, "cannot start %s", command[0]);
     keeper->was_stuck = keeper->was_lost = keeper->had_children = false;
     keeper->lonely_since = 0;
     keeper->pid = fork();
     if (keeper->pid == 0)
-        become(keeper, parent, command);
+        become(keeper, parent, command, news[1]);
+    close(news[1]);
+    keeper->was_no_command = keeper->pid > 0 && is_no_command(news[0]);
+    close(news[0]);
     if (keeper->pid < 0) {
         keeper->pid = 0;
         return quern_command_fail(errno, "cannot start %s", command[0]);

@@ -34,6 +34,7 @@ typedef struct quern_keeper {
     size_t stranger_count;
     pid_t pid;           /* of the command; 0: has ended */
     int outcome;         /* of waitpid() */
+    bool was_no_command; /* the outcome is our own: there is none of that name, or it cannot be run */
     bool is_local;       /* the command's children are to be on this machine */
     bool has_peers;      /* it talks to other hosts, and ends if one of them is lost */
     bool was_stuck;      /* it was killed since it did not end, */

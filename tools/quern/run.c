@@ -6,7 +6,9 @@
  * until the job closes that, well or not. If it is still there, rank 0 was killed, even if the launcher says that all is well.
  *
  * A job may also be killed when it is over, but its processes are not. So the checkpoint has a file `keep`, by which the job leaves
- * everything as it is; a restart then finds all runs done. We remove it all when the job has ended well, and know that it has.
+ * everything as it is; a restart then finds all runs done. We remove it all when the job has ended well, and know that it has: it
+ * writes the status of its last run into that file. Open MPI 5's launcher ends the job when it loses a host, which has time to save what there is and to close
+ * its checkpoint, and then says that all is well.
  *
  * A restart is worth it where the launcher was killed or is stuck, or says that a signal ended a rank or that a node was lost (128 and
  * above, but for 255, which is what exit(-1) gives). Errors that the job tells in words (1, 2, whatever it likes) would only come again, but for 74: data that
@@ -28,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/base/status.h"
 #include "tools/quern/commands.h"
 #include "tools/quern/cores.h"
 #include "tools/quern/hosts.h"
@@ -44,11 +47,13 @@
 #define STATUS_DAMAGED       74  /* quern_exit_status() of QUERN_ERROR_CORRUPT */
 #define STATUS_NOT_LOADED    127 /* of the loader, in a launcher that was killed while it loads; and of a shell */
 #define STATUS_HOST_LOST     205 /* of Open MPI's mpirun, too */
+#define STATUS_SUSPENDED     75  /* the same of QUERN_ERROR_SUSPENDED */
 #define STATUS_HUNG          76  /* docs/explanation/faults.md */
 #define STATUS_ANY_FAILURE   255
 #define REMOTE_PAUSE_SECONDS 2  /* ranks elsewhere outlive a launcher by up to one */
 #define WORDS_MAX            24 /* of our own in a command */
 #define KEEP_NAME            "keep"
+#define WORD_BYTES           64 /* of a status's name */
 #define CHECKPOINT_OPTION    "--quern-checkpoint"
 #define JOB_OPTION           "--quern-job"
 #define PROGRESS_OPTION      "--quern-progress"
@@ -59,8 +64,7 @@ typedef struct job {
     const char *mpirun, *hosts, *checkpoint_given, *directory_given;
     quern_live_lines lines;
     long rank_count, restart_count_max, attempt_count;
-    long line_count; /* in the journal, before the attempt */
-    char **words;    /* of the program and its arguments, up to a NULL */
+    char **words; /* of the program and its arguments, up to a NULL */
     bool is_local;
     bool lets_live; /* the launcher is told to let ranks live when others die */
     bool checkpoint_is_ours, checkpoint_is_in_words, has_no_directory;
@@ -234,10 +238,45 @@ static bool holds_work(const job *all)
     return count_lines(all) > all->attempt_count;
 }
 
+/* What the job wrote there at its end; "": nothing. */
+static void read_keep(const job *all, char *word, size_t bytes)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/" KEEP_NAME, all->checkpoint);
+    FILE *keep = fopen(path, "re");
+    size_t used = keep ? fread(word, 1, bytes - 1, keep) : 0;
+    if (keep)
+        fclose(keep);
+    word[used] = 0;
+    word[strcspn(word, "\n")] = 0;
+}
+
+/* Of the attempt before, that is nothing to go by. */
+static void empty_keep(const job *all)
+{
+    char path[PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/" KEEP_NAME, all->checkpoint);
+    if (*all->checkpoint && truncate(path, 0) != 0)
+        say("%s cannot be emptied: %s", path, strerror(errno));
+}
+
+/* By whoever ended the processes: nobody asked us to. */
+static bool was_told_to_end(const job *all)
+{
+    char word[WORD_BYTES];
+    read_keep(all, word, sizeof word);
+    return strcmp(word, quern_status_name(QUERN_ERROR_SUSPENDED)) == 0;
+}
+
 /* Whether all is said to be well, but it is not. Where ranks may live when others die, all may have died before there was a lock. */
 static bool is_lied_to(const job *all)
 {
-    return *all->checkpoint && (has_file(all, "lock") || (all->lets_live && count_lines(all) <= all->line_count));
+    char word[WORD_BYTES];
+    if (!*all->checkpoint)
+        return false;
+    read_keep(all, word, sizeof word);
+    return has_file(all, "lock") || was_told_to_end(all) || strcmp(word, quern_status_name(QUERN_ERROR_MPI)) == 0 ||
+           (all->lets_live && *word == 0);
 }
 
 static bool is_saved(const char *name)
@@ -389,7 +428,7 @@ static int run_once(job *all)
     }
     add_job(all, command, count, checkpoint_word);
     all->attempt_count++;
-    all->line_count = count_lines(all);
+    empty_keep(all);
     quern_live_begin(&all->live);
     int failed = quern_keeper_run(&all->keeper, command);
     free(command);
@@ -431,7 +470,7 @@ static const char *why_again(job *all, char *text, size_t bytes)
 {
     int status = status_of(all);
     bool was_killed = WIFSIGNALED(all->keeper.outcome);
-    if (!*all->checkpoint || all->keeper.signal_passed != 0)
+    if (!*all->checkpoint || all->keeper.signal_passed != 0 || all->keeper.was_no_command)
         return NULL;
     if (all->keeper.was_lost)
         snprintf(text, bytes, "a host does not take what %s tells it", all->mpirun);
@@ -459,11 +498,12 @@ static const char *why_again(job *all, char *text, size_t bytes)
     return text;
 }
 
-/* The launcher's status, unless it is known to lie. */
+/* The launcher's status, unless it is known to lie: on several hosts, since it lost one. */
 static int last_status(const job *all)
 {
-    bool lies = status_of(all) == 0 && is_lied_to(all);
-    return lies ? 1 : status_of(all);
+    if (status_of(all) != 0 || !is_lied_to(all))
+        return status_of(all);
+    return !all->is_local ? STATUS_HOST_LOST : was_told_to_end(all) ? STATUS_SUSPENDED : 1;
 }
 
 static int supervise(job *all)
@@ -586,12 +626,18 @@ static bool needs_all_hosts(const job *all)
     return find_option(all, "--quern-node-local") || getenv("QUERN_NODE_LOCAL");
 }
 
-/* A cut cable is noticed in seconds: else the launcher waits for ever. What was on its way when it was cut: peers.h. */
+/* A cut cable is noticed in seconds: else the launcher waits for ever, or (Open MPI 5) for eight minutes. What was on its way when it was cut: peers.h. */
 static void watch_network(void)
 {
-    setenv("OMPI_MCA_oob_tcp_keepalive_time", "3", 0);
-    setenv("OMPI_MCA_oob_tcp_keepalive_intvl", "1", 0);
-    setenv("OMPI_MCA_oob_tcp_keepalive_probes", "3", 0);
+    static const char *const launchers[] = {"OMPI_MCA", "PRTE_MCA"}; /* of Open MPI 4, and of 5 */
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
+        static const char *const settings[][2] = {{"time", "3"}, {"intvl", "1"}, {"probes", "3"}};
+        for (size_t j = 0; j < sizeof settings / sizeof *settings; j++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s_oob_tcp_keepalive_%s", launchers[i], settings[j][0]);
+            setenv(name, settings[j][1], 0);
+        }
+    }
 }
 
 static const quern_command_exit exits[] = {
