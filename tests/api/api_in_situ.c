@@ -393,6 +393,7 @@ static void signals_binding_error_handlers_and_output_are_the_hosts(void)
 int main(int argc, char **argv)
 {
     kit_start(&argc, &argv);
+    unsetenv("QUERN_REPORT"); /* a file for each job, and synced, takes longer than the job */
     RUN(signals_binding_error_handlers_and_output_are_the_hosts, 30);
     RUN(contexts_live_at_once_and_leave_no_communicator, 60);
     RUN(thousands_of_contexts_take_nothing_that_stays, 200);
