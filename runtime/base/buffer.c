@@ -10,7 +10,7 @@ void qn_buffer_fini(qn_buffer *buffer)
     *buffer = (qn_buffer){0};
 }
 
-static bool make_room(qn_buffer *buffer, size_t bytes)
+bool qn_buffer_grow(qn_buffer *buffer, size_t bytes)
 {
     if (buffer->failed)
         return false;
@@ -29,34 +29,29 @@ static bool make_room(qn_buffer *buffer, size_t bytes)
     return true;
 }
 
-void qn_buffer_append(qn_buffer *buffer, const void *data, size_t bytes)
-{
-    if (bytes == 0 || !make_room(buffer, bytes))
-        return;
-    memcpy(buffer->data + buffer->bytes, data, bytes);
-    buffer->bytes += bytes;
-}
-
 void qn_buffer_extend(qn_buffer *buffer, size_t bytes)
 {
-    if (make_room(buffer, bytes))
+    if (qn_buffer_grow(buffer, bytes))
         buffer->bytes += bytes;
-}
-
-void qn_buffer_append_u32(qn_buffer *buffer, uint32_t number)
-{
-    qn_buffer_append(buffer, &number, sizeof number);
-}
-
-void qn_buffer_append_u64(qn_buffer *buffer, uint64_t number)
-{
-    qn_buffer_append(buffer, &number, sizeof number);
 }
 
 void qn_buffer_append_span(qn_buffer *buffer, const void *data, size_t bytes)
 {
     qn_buffer_append_u64(buffer, bytes);
     qn_buffer_append(buffer, data, bytes);
+}
+
+size_t qn_buffer_begin_span(qn_buffer *buffer)
+{
+    qn_buffer_append_u64(buffer, 0);
+    return buffer->bytes;
+}
+
+void qn_buffer_end_span(qn_buffer *buffer, size_t begun)
+{
+    uint64_t bytes = buffer->bytes - begun;
+    if (!buffer->failed)
+        memcpy(buffer->data + begun - sizeof bytes, &bytes, sizeof bytes);
 }
 
 qn_reader qn_reader_of(const void *data, size_t bytes)

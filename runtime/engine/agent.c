@@ -179,7 +179,7 @@ static bool give_back_reserve(qn_agent *agent, const qn_task_order *order)
 {
     bool found = false;
     for (uint32_t left = agent->task_count; left > 0; left--) {
-        qn_task task;
+        qn_task task = {0};
         qn_agent_take_task(agent, &task);
         if (!found && task.lender == QN_AGENT_MASTERS && task.second == 0 && task.order.task == order->task &&
             task.order.attempt == order->attempt) {

@@ -13,6 +13,12 @@
 #include "runtime/engine/job_status.h"
 #include "runtime/engine/master_tell.h"
 
+/* The task that is the turn-th to be handed out. */
+static qn_task_entry find_task(const qn_master *master, uint32_t turn)
+{
+    return qn_task_list_find(&master->tasks, qn_task_list_at(&master->tasks, turn));
+}
+
 static quern_status no_memory(const qn_master *master, qn_error *error)
 {
     return qn_error_set(error, QUERN_ERROR_NO_MEMORY, 0, "no memory to schedule %u tasks", master->tasks.count);
@@ -23,9 +29,9 @@ static quern_status digest_tasks(qn_master *master, uint64_t *digest_out, qn_err
 {
     *digest_out = master->tasks.count;
     for (uint32_t turn = 0; turn < master->tasks.count; turn++) {
-        uint32_t task = qn_task_list_at(&master->tasks, turn);
+        qn_task_entry task = find_task(master, turn);
         master->message.bytes = 0;
-        qn_task_list_encode(&master->tasks, qn_task_list_leg_of(&master->tasks, task), task, &master->message);
+        qn_task_list_encode(&master->tasks, &task, &master->message);
         if (master->message.failed)
             return no_memory(master, error);
         *digest_out = qn_checksum(master->message.data, master->message.bytes, *digest_out);
@@ -44,10 +50,9 @@ static quern_status take_up(qn_master *master, qn_task_state *begun, qn_error *e
         master->resumes = begun->resumes;
         begun->resumes = NULL;
         for (uint32_t turn = 0; turn < master->tasks.count; turn++) {
-            uint32_t task = qn_task_list_at(&master->tasks, turn);
             bool goes_on = !begun->done[turn] && master->resumes[turn];
             master->delivered_before += goes_on ? master->resumes[turn]->skip : 0;
-            master->bytes_before += begun->done[turn] ? qn_task_list_bytes(&master->tasks, task) : 0;
+            master->bytes_before += begun->done[turn] ? find_task(master, turn).bytes : 0;
         }
         master->bytes_done = master->bytes_before;
         return QUERN_OK;
@@ -95,7 +100,7 @@ static quern_status place_tasks(const qn_master *master, const qn_far_tasks *far
     if (!*node_out || !*stays_out)
         return no_memory(master, error);
     for (uint32_t turn = 0; turn < count; turn++) {
-        (*node_out)[turn] = qn_task_list_node(&master->tasks, qn_task_list_at(&master->tasks, turn));
+        (*node_out)[turn] = find_task(master, turn).node;
         (*stays_out)[turn] = (*node_out)[turn] != QN_SCHED_NONE;
     }
     return QUERN_OK;
@@ -214,12 +219,6 @@ quern_status qn_master_start(qn_master *master, const qn_master_config *config, 
                               : status;
 }
 
-/* Whether a task is a file that only one reader can unpack. */
-static bool is_packed(const qn_master *master, uint32_t turn)
-{
-    return master->tasks.has_packed && qn_task_list_is_packed(&master->tasks, qn_task_list_at(&master->tasks, turn));
-}
-
 quern_status qn_master_pack_tasks(qn_master *master, json_t **packed_out, qn_error *error)
 {
     qn_task_state state = {.split_bytes = master->cut.split_bytes,
@@ -250,7 +249,6 @@ void qn_master_finish(qn_master *master)
     qn_part_list_fini(&master->made);
     qn_orders_fini(&master->orders);
     qn_buffer_fini(&master->message);
-    qn_buffer_fini(&master->split);
     *master = (qn_master){0};
 }
 
@@ -270,20 +268,17 @@ static quern_status watch_bad(qn_master *master, const qn_task_outcome *outcome,
 }
 
 /* Of the task so many bytes are left. */
-static uint64_t left_bytes(const qn_master *master, uint32_t turn)
+static uint64_t left_bytes(const qn_master *master, uint32_t turn, const qn_task_entry *task)
 {
     const qn_resume *resume = master->resumes[turn];
-    if (resume && resume->left_bytes > 0)
-        return resume->left_bytes;
-    return qn_task_list_bytes(&master->tasks, qn_task_list_at(&master->tasks, turn));
+    return resume && resume->left_bytes > 0 ? resume->left_bytes : task->bytes;
 }
 
-static void note_given(qn_master *master, uint32_t rank, uint32_t turn)
+static void note_given(qn_master *master, uint32_t rank, uint32_t turn, const qn_task_entry *task, uint64_t now_ns)
 {
-    bool packed = is_packed(master, turn);
-    qn_helpers_give(&master->helpers, rank, packed);
+    qn_helpers_give(&master->helpers, rank, task->is_packed);
     qn_stragglers_end_second(&master->stragglers, rank);
-    qn_stragglers_give(&master->stragglers, rank, turn, left_bytes(master, turn), packed, qn_clock_ns());
+    qn_stragglers_give(&master->stragglers, rank, turn, left_bytes(master, turn, task), task->is_packed, now_ns);
 }
 
 void qn_master_hold(qn_master *master)
@@ -296,8 +291,10 @@ void qn_master_hold(qn_master *master)
 void qn_master_go_on(qn_master *master, uint32_t number)
 {
     master->stage = number;
-    for (uint32_t i = 0; i < master->parked_count; i++)
-        note_given(master, master->parked[i].rank, master->parked[i].task);
+    for (uint32_t i = 0; i < master->parked_count; i++) {
+        qn_task_entry task = find_task(master, master->parked[i].task);
+        note_given(master, master->parked[i].rank, master->parked[i].task, &task, qn_clock_ns());
+    }
     master->parked_count = 0;
     master->ended = master->pausing = master->rests = master->keeps = false;
     if (master->sched)
@@ -305,15 +302,23 @@ void qn_master_go_on(qn_master *master, uint32_t number)
 }
 
 /* A rank has a task no longer. */
-static void note_over(qn_master *master, const qn_task_outcome *outcome, uint32_t rank, uint64_t left)
+static void note_over(qn_master *master, const qn_task_outcome *outcome, uint32_t rank, const qn_task_entry *task,
+                      uint64_t left, uint64_t now_ns)
 {
-    qn_helpers_take_back(&master->helpers, rank, is_packed(master, outcome->task));
-    qn_stragglers_take(&master->stragglers, rank, outcome->task, left, qn_clock_ns());
+    qn_helpers_take_back(&master->helpers, rank, task->is_packed);
+    qn_stragglers_take(&master->stragglers, rank, outcome->task, left, now_ns);
+}
+
+/* The same of one that is not done. */
+static void note_left(qn_master *master, const qn_task_outcome *outcome, uint32_t rank)
+{
+    qn_task_entry task = find_task(master, outcome->task);
+    note_over(master, outcome, rank, &task, outcome->resume.left_bytes, qn_clock_ns());
 }
 
 /* What is said of a part counts as the task does. */
 static quern_status task_done(qn_master *master, const qn_task_outcome *outcome, qn_reader *message, uint32_t from,
-                              qn_error *error)
+                              uint64_t now_ns, qn_error *error)
 {
     size_t part_bytes = 0, text_bytes = 0;
     const void *part = qn_reader_span(message, &part_bytes);
@@ -323,8 +328,9 @@ static quern_status task_done(qn_master *master, const qn_task_outcome *outcome,
     qn_sched_event event = {QN_SCHED_TASK_DONE, from, outcome->task, outcome->attempt};
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
-    note_over(master, outcome, from, 0);
-    master->bytes_done += qn_task_list_bytes(&master->tasks, qn_task_list_at(&master->tasks, outcome->task));
+    qn_task_entry task = find_task(master, outcome->task);
+    note_over(master, outcome, from, &task, 0, now_ns);
+    master->bytes_done += task.bytes;
     quern_status status = master->note ? qn_part_list_decode(&master->made, part, part_bytes, error) : QUERN_OK;
     return status == QUERN_OK ? watch_bad(master, outcome, last_bad, text_bytes, error) : status;
 }
@@ -347,7 +353,7 @@ static quern_status task_failed(qn_master *master, const qn_task_outcome *outcom
     qn_sched_event event = {QN_SCHED_TASK_FAILED, from, outcome->task, outcome->attempt};
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
-    note_over(master, outcome, from, outcome->resume.left_bytes);
+    note_left(master, outcome, from);
     qn_error_clear(&master->last_failure);
     qn_error_set(&master->last_failure, status, 0, "task %u failed on rank %u (attempt %u): %.*s", outcome->task, from,
                  outcome->attempt, (int)text_bytes, text ? text : "");
@@ -363,31 +369,28 @@ static quern_status task_given_back(qn_master *master, const qn_task_outcome *ou
     qn_sched_event event = {QN_SCHED_TASK_GIVEN_BACK, from, outcome->task, outcome->attempt};
     if (!qn_sched_feed(master->sched, &event))
         return QUERN_OK;
-    note_over(master, outcome, from, outcome->resume.left_bytes);
+    note_left(master, outcome, from);
     return keep_resume(master, outcome, error);
 }
 
-static qn_task_order make_order(const qn_master *master, uint32_t turn, uint32_t attempt)
+static qn_task_order make_order(const qn_master *master, uint32_t turn, uint32_t attempt, const qn_task_entry *task)
 {
-    uint32_t task = qn_task_list_at(&master->tasks, turn);
-    uint32_t leg = qn_task_list_leg_of(&master->tasks, task);
     qn_task_order order = {.task = turn,
                            .attempt = attempt,
                            .task_count = master->tasks.count,
-                           .leg = leg,
-                           .place = task - master->tasks.legs[leg].first_task,
-                           .is_local = qn_task_list_node(&master->tasks, task) != UINT32_MAX};
+                           .leg = task->leg,
+                           .place = task->place,
+                           .is_local = task->node != UINT32_MAX};
     if (master->resumes[turn])
         order.resume = *master->resumes[turn];
     return order;
 }
 
-static void put_split(qn_master *master, const qn_task_order *order)
+static void put_split(qn_master *master, const qn_task_entry *task)
 {
-    master->split.bytes = 0;
-    qn_task_list_encode(&master->tasks, order->leg, qn_task_list_at(&master->tasks, order->task), &master->split);
-    qn_buffer_append_span(&master->message, master->split.data, master->split.bytes);
-    master->message.failed |= master->split.failed;
+    size_t begun = qn_buffer_begin_span(&master->message);
+    qn_task_list_encode(&master->tasks, task, &master->message);
+    qn_buffer_end_span(&master->message, begun);
 }
 
 static quern_status send_message(qn_master *master, uint32_t rank, qn_error *error)
@@ -398,13 +401,15 @@ static quern_status send_message(qn_master *master, uint32_t rank, qn_error *err
 }
 
 /* SECOND comes with the split. */
-static quern_status send_order(qn_master *master, qn_message_kind kind, uint32_t rank, const qn_task_order *order,
+static quern_status send_order(qn_master *master, qn_message_kind kind, uint32_t rank, uint32_t turn, uint32_t attempt,
                                qn_error *error)
 {
+    qn_task_entry task = find_task(master, turn);
+    qn_task_order order = make_order(master, turn, attempt, &task);
     qn_message_begin(&master->message, kind, master->stage);
-    qn_buffer_append(&master->message, order, sizeof *order);
+    qn_buffer_append(&master->message, &order, sizeof order);
     if (kind == QN_MESSAGE_SECOND)
-        put_split(master, order);
+        put_split(master, &task);
     return send_message(master, rank, error);
 }
 
@@ -414,11 +419,13 @@ static quern_status send_tasks(qn_master *master, const qn_given_task *given, qn
     uint32_t rank = given->rank;
     qn_message_begin(&master->message, QN_MESSAGE_TASK, master->stage);
     qn_buffer_append_u32(&master->message, master->hand_size.batch);
+    uint64_t now_ns = qn_clock_ns();
     for (; given; given = given->next == UINT32_MAX ? NULL : &master->orders.items[given->next]) {
-        qn_task_order order = make_order(master, given->task, given->attempt);
-        note_given(master, rank, given->task);
+        qn_task_entry task = find_task(master, given->task);
+        qn_task_order order = make_order(master, given->task, given->attempt, &task);
+        note_given(master, rank, given->task, &task, now_ns);
         qn_buffer_append(&master->message, &order, sizeof order);
-        put_split(master, &order);
+        put_split(master, &task);
     }
     return send_message(master, rank, error);
 }
@@ -442,39 +449,36 @@ static quern_status give_task(qn_master *master, const qn_sched_action *action, 
 
 static quern_status send_second(qn_master *master, const qn_sched_action *action, qn_error *error)
 {
-    qn_task_order order = make_order(master, action->task, action->attempt);
     uint32_t attempt = 0, holder = qn_sched_get_holder(master->sched, action->task, &attempt);
     qn_stragglers_begin_second(&master->stragglers, action->rank, holder, action->task);
     qn_log_line(master->log, "%s: task %u takes long: rank %u makes a second attempt", master->stage_name, action->task,
                 action->rank);
-    return send_order(master, QN_MESSAGE_SECOND, action->rank, &order, error);
+    return send_order(master, QN_MESSAGE_SECOND, action->rank, action->task, action->attempt, error);
 }
 
 static quern_status send_take_over(qn_master *master, const qn_sched_action *action, qn_error *error)
 {
-    qn_task_order order = make_order(master, action->task, action->attempt);
-    note_given(master, action->rank, action->task);
+    qn_task_entry task = find_task(master, action->task);
+    note_given(master, action->rank, action->task, &task, qn_clock_ns());
     qn_log_line(master->log, "%s: task %u: rank %u takes over (attempt %u)", master->stage_name, action->task,
                 action->rank, action->attempt);
-    return send_order(master, QN_MESSAGE_TAKE_OVER, action->rank, &order, error);
+    return send_order(master, QN_MESSAGE_TAKE_OVER, action->rank, action->task, action->attempt, error);
 }
 
 static quern_status send_drop(qn_master *master, const qn_sched_action *action, qn_error *error)
 {
-    qn_task_order order = make_order(master, action->task, action->attempt);
     qn_stragglers_end_second(&master->stragglers, action->rank);
     qn_log_line(master->log, "%s: task %u: rank %u drops its second attempt", master->stage_name, action->task,
                 action->rank);
-    return send_order(master, QN_MESSAGE_DROP, action->rank, &order, error);
+    return send_order(master, QN_MESSAGE_DROP, action->rank, action->task, action->attempt, error);
 }
 
 /* The rank that has the task in hand is to give it back, if it still has it. */
 static quern_status send_leave(qn_master *master, const qn_straggler_order *of, qn_error *error)
 {
-    qn_task_order order = make_order(master, of->task, of->attempt);
     qn_log_line(master->log, "%s: task %u: rank %u is asked to leave it to others", master->stage_name, of->task,
                 of->rank);
-    return send_order(master, QN_MESSAGE_LEAVE, of->rank, &order, error);
+    return send_order(master, QN_MESSAGE_LEAVE, of->rank, of->task, of->attempt, error);
 }
 
 /* Its part is made: the rank that has the task in hand need not go on, unless it is through before it hears so. */
@@ -490,7 +494,7 @@ static quern_status task_parked(qn_master *master, const qn_task_outcome *outcom
 {
     if (master->parked_count == master->comm->size || !master->pausing)
         return qn_error_set(error, QUERN_ERROR_INTERNAL, 0, "rank %u rests out of place", from);
-    note_over(master, outcome, from, outcome->resume.left_bytes);
+    note_left(master, outcome, from);
     master->parked[master->parked_count++] = (qn_parked){from, outcome->task};
     return keep_resume(master, outcome, error);
 }
@@ -522,15 +526,15 @@ static quern_status take_outcome(const qn_master *master, qn_reader *message, qn
 static quern_status tasks_done(qn_master *master, qn_reader *message, uint32_t from, qn_error *error)
 {
     uint32_t count = 0;
-    uint64_t busy_ns = 0;
+    uint64_t busy_ns = 0, now_ns = qn_clock_ns();
     for (; message->left_bytes > 0; count++) {
         qn_task_outcome outcome;
         if (take_outcome(master, message, &outcome, error) != QUERN_OK ||
-            task_done(master, &outcome, message, from, error) != QUERN_OK)
+            task_done(master, &outcome, message, from, now_ns, error) != QUERN_OK)
             return error->status;
         busy_ns += outcome.busy_ns;
     }
-    qn_hand_size_note(&master->hand_size, count, busy_ns, qn_clock_ns());
+    qn_hand_size_note(&master->hand_size, count, busy_ns, now_ns);
     if (count > 0)
         qn_sched_set_hand(master->sched, from, qn_hand_size_get(&master->hand_size));
     return QUERN_OK;

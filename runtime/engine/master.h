@@ -74,7 +74,7 @@ typedef struct qn_master {
     bool tasks_over, ended, aborted;
     uint64_t bytes_done, bytes_before; /* of tasks that are done; of these, by an earlier attempt at the job */
     qn_bad_watch bad[QN_LEG_COUNT_MAX];
-    qn_buffer message, split;
+    qn_buffer message;
     qn_error last_failure;      /* of an attempt */
     qn_failed_attempts *failed; /* of the run; borrowed */
     qn_epochs *epochs;          /* borrowed; NULL: the job has no checkpoint */

@@ -32,20 +32,17 @@ static quern_status no_memory(qn_error *error)
 static void pack_leg(const qn_task_list *list, const qn_stage *stage, uint32_t leg, qn_buffer *message)
 {
     const qn_task_leg *here = &list->legs[leg];
-    qn_buffer task = {0};
     for (size_t i = 0; i < qn_leg_source(stage, leg)->text.path_count; i++)
         qn_buffer_append_u64(message, here->path_marks[i]);
     qn_buffer_append_u32(message, here->splits.count);
     for (uint32_t i = 0; i < here->splits.count; i++) {
-        uint32_t number = here->first_task + i;
-        task.bytes = 0;
-        qn_task_list_encode(list, leg, number, &task);
-        qn_buffer_append_u64(message, qn_task_list_bytes(list, number));
-        qn_buffer_append_u32(message, qn_task_list_is_packed(list, number));
-        qn_buffer_append_span(message, task.data, task.bytes);
+        qn_task_entry task = qn_task_list_find(list, here->first_task + i);
+        qn_buffer_append_u64(message, task.bytes);
+        qn_buffer_append_u32(message, task.is_packed);
+        size_t begun = qn_buffer_begin_span(message);
+        qn_task_list_encode(list, &task, message);
+        qn_buffer_end_span(message, begun);
     }
-    message->failed |= task.failed;
-    qn_buffer_fini(&task);
 }
 
 void qn_node_tasks_pack(const qn_task_list *list, const qn_stage *stage, uint32_t node, qn_buffer *message)

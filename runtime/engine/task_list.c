@@ -344,59 +344,41 @@ void qn_task_list_destroy(qn_task_list *list)
     *list = (qn_task_list){0};
 }
 
-uint32_t qn_task_list_leg_of(const qn_task_list *list, uint32_t task)
+/* Whether only one reader can unpack it. */
+static bool is_stream(const qn_task_leg *leg, const qn_split *split)
 {
-    uint32_t leg = 0;
-    while (task - list->legs[leg].first_task >= qn_task_leg_count(&list->legs[leg]))
-        leg++;
-    return leg;
+    return leg->listing.file_count > 0 && leg->listing.files[split->file].packing == QN_PACKING_STREAM;
 }
 
-/* Of a leg; NULL: it is no such one. */
-static const qn_far_task *find_far(const qn_task_list *list, uint32_t leg, uint32_t task)
+qn_task_entry qn_task_list_find(const qn_task_list *list, uint32_t task)
 {
-    uint32_t number = task - list->legs[leg].first_task, split_count = list->legs[leg].splits.count;
-    return number < split_count ? NULL : &list->legs[leg].far[number - split_count];
-}
-
-static const qn_split *find_split(const qn_task_list *list, uint32_t leg, uint32_t task)
-{
-    return &list->legs[leg].splits.items[task - list->legs[leg].first_task];
-}
-
-uint64_t qn_task_list_bytes(const qn_task_list *list, uint32_t task)
-{
-    uint32_t leg = qn_task_list_leg_of(list, task);
-    const qn_far_task *far = find_far(list, leg, task);
-    return far ? far->bytes : find_split(list, leg, task)->bytes;
-}
-
-bool qn_task_list_is_packed(const qn_task_list *list, uint32_t task)
-{
-    uint32_t leg = qn_task_list_leg_of(list, task);
-    const qn_far_task *far = find_far(list, leg, task);
-    if (far)
-        return far->is_packed;
-    const qn_listing *listing = &list->legs[leg].listing;
-    return listing->file_count > 0 && listing->files[find_split(list, leg, task)->file].packing == QN_PACKING_STREAM;
-}
-
-uint32_t qn_task_list_node(const qn_task_list *list, uint32_t task)
-{
-    const qn_far_task *far = find_far(list, qn_task_list_leg_of(list, task), task);
-    return far ? far->node : UINT32_MAX;
-}
-
-void qn_task_list_encode(const qn_task_list *list, uint32_t leg, uint32_t task, qn_buffer *message)
-{
-    const qn_far_task *far = find_far(list, leg, task);
-    if (far) {
-        qn_buffer_append(message, far->packed, far->packed_bytes);
-        return;
+    uint32_t number = 0;
+    while (task - list->legs[number].first_task >= qn_task_leg_count(&list->legs[number]))
+        number++;
+    const qn_task_leg *leg = &list->legs[number];
+    qn_task_entry entry = {.leg = number, .place = task - leg->first_task, .node = UINT32_MAX};
+    if (entry.place >= leg->splits.count) {
+        const qn_far_task *far = &leg->far[entry.place - leg->splits.count];
+        entry.node = far->node;
+        entry.is_packed = far->is_packed;
+        entry.bytes = far->bytes;
+    } else {
+        const qn_split *split = &leg->splits.items[entry.place];
+        entry.is_packed = list->has_packed && is_stream(leg, split);
+        entry.bytes = split->bytes;
     }
-    const qn_split *split = find_split(list, leg, task);
-    if (list->legs[leg].datasets.count > 0)
-        qn_hdf5_split_encode(split, &list->legs[leg].datasets, message);
-    else
-        qn_split_encode(split, &list->legs[leg].listing, message);
+    return entry;
+}
+
+void qn_task_list_encode(const qn_task_list *list, const qn_task_entry *entry, qn_buffer *message)
+{
+    const qn_task_leg *leg = &list->legs[entry->leg];
+    if (entry->place >= leg->splits.count) {
+        const qn_far_task *far = &leg->far[entry->place - leg->splits.count];
+        qn_buffer_append(message, far->packed, far->packed_bytes);
+    } else if (leg->datasets.count > 0) {
+        qn_hdf5_split_encode(&leg->splits.items[entry->place], &leg->datasets, message);
+    } else {
+        qn_split_encode(&leg->splits.items[entry->place], &leg->listing, message);
+    }
 }

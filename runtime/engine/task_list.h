@@ -110,20 +110,22 @@ typedef struct qn_one_reader {
 
 qn_one_reader qn_task_list_find_one_reader(const qn_task_list *list);
 
-/* The leg of a task. */
-uint32_t qn_task_list_leg_of(const qn_task_list *list, uint32_t task);
-
 static inline uint32_t qn_task_leg_count(const qn_task_leg *leg)
 {
     return leg->splits.count + leg->far_count;
 }
 
-/* Its bytes; whether it is a file that only one reader can unpack; the node that alone has it, UINT32_MAX: all have. */
-uint64_t qn_task_list_bytes(const qn_task_list *list, uint32_t task);
-bool qn_task_list_is_packed(const qn_task_list *list, uint32_t task);
-uint32_t qn_task_list_node(const qn_task_list *list, uint32_t task);
+/* What is known of one task. */
+typedef struct qn_task_entry {
+    uint32_t leg, place; /* the leg, and its number there */
+    uint32_t node;       /* that alone has it; UINT32_MAX: all have */
+    bool is_packed;      /* a file that only one reader can unpack */
+    uint64_t bytes;
+} qn_task_entry;
+
+qn_task_entry qn_task_list_find(const qn_task_list *list, uint32_t task);
 
 /* Appends the task as its source reads it. */
-void qn_task_list_encode(const qn_task_list *list, uint32_t leg, uint32_t task, qn_buffer *message);
+void qn_task_list_encode(const qn_task_list *list, const qn_task_entry *entry, qn_buffer *message);
 
 #endif

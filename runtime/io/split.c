@@ -8,18 +8,30 @@
 #define SPLIT_BYTES_MAX   ((uint64_t)64 << 20)
 #define SPLIT_ALIGN_BYTES ((uint64_t)256 << 10)
 #define SPLITS_PER_WORKER 64
-#define QUOTED_BIT        (UINT32_C(1) << 31) /* beside the packing */
+#define SPLITS_IN_ALL     ((uint64_t)1 << 20) /* each takes the master some 0.7 µs and 100 bytes */
+#define SPLITS_LEAST      8 /* for a worker, however many there are: so that the last ones end together */
+#define QUOTED_BIT        (UINT64_C(1) << 31) /* beside the packing */
 #define ROW_STATE_SHIFT   24                  /* the same */
-#define ROW_STATE_MASK    (UINT32_C(7) << ROW_STATE_SHIFT)
-#define SEGMENT_BYTES_MIN (5 * sizeof(uint64_t) + sizeof(uint32_t)) /* of one in a message */
+#define ROW_STATE_MASK    (UINT64_C(7) << ROW_STATE_SHIFT)
+
+/* How a segment begins in a message; the path is behind it. */
+typedef struct segment_head {
+    uint64_t begin, end, file_bytes, file;
+    uint64_t kind; /* the packing, QUOTED_BIT, the state of rows */
+    uint64_t path_bytes;
+} segment_head;
 
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count)
 {
+    uint64_t least = (uint64_t)worker_count * SPLITS_LEAST, count_max = least > SPLITS_IN_ALL ? least : SPLITS_IN_ALL;
     uint64_t bytes = input_bytes / ((uint64_t)worker_count * SPLITS_PER_WORKER);
-    bytes = (bytes + SPLIT_ALIGN_BYTES - 1) & ~(SPLIT_ALIGN_BYTES - 1);
     if (bytes < SPLIT_BYTES_MIN)
-        return SPLIT_BYTES_MIN;
-    return bytes > SPLIT_BYTES_MAX ? SPLIT_BYTES_MAX : bytes;
+        bytes = SPLIT_BYTES_MIN;
+    if (bytes > SPLIT_BYTES_MAX)
+        bytes = SPLIT_BYTES_MAX;
+    if (bytes < input_bytes / count_max)
+        bytes = input_bytes / count_max;
+    return (bytes + SPLIT_ALIGN_BYTES - 1) & ~(SPLIT_ALIGN_BYTES - 1);
 }
 
 static bool has_part(qn_packing packing)
@@ -111,15 +123,37 @@ static void encode_border(qn_buffer *message, const qn_border *border)
     qn_buffer_append_span(message, member, strlen(member) + 1);
 }
 
+static uint64_t pack_kind(qn_packing packing, bool begins_quoted, uint8_t row_state)
+{
+    return packing | (begins_quoted ? QUOTED_BIT : 0) | (uint64_t)row_state << ROW_STATE_SHIFT;
+}
+
+static void unpack_head(qn_segment *segment, const segment_head *head)
+{
+    segment->begin = head->begin;
+    segment->end = head->end;
+    segment->file_bytes = head->file_bytes;
+    segment->file = head->file;
+    segment->packing = (qn_packing)(head->kind & ~(QUOTED_BIT | ROW_STATE_MASK));
+    segment->begins_quoted = (head->kind & QUOTED_BIT) != 0;
+    segment->row_state = (uint8_t)((head->kind & ROW_STATE_MASK) >> ROW_STATE_SHIFT);
+}
+
+static void encode_head(qn_buffer *message, segment_head head, const char *path)
+{
+    head.path_bytes = strlen(path) + 1;
+    qn_buffer_append(message, &head, sizeof head);
+    qn_buffer_append(message, path, head.path_bytes);
+}
+
 void qn_segment_encode(const qn_segment *segment, qn_buffer *message)
 {
-    qn_buffer_append_u64(message, segment->begin);
-    qn_buffer_append_u64(message, segment->end);
-    qn_buffer_append_u64(message, segment->file_bytes);
-    qn_buffer_append_u64(message, segment->file);
-    qn_buffer_append_u32(message, segment->packing | (segment->begins_quoted ? QUOTED_BIT : 0) |
-                                      (uint32_t)segment->row_state << ROW_STATE_SHIFT);
-    qn_buffer_append_span(message, segment->path, strlen(segment->path) + 1);
+    const segment_head head = {.begin = segment->begin,
+                               .end = segment->end,
+                               .file_bytes = segment->file_bytes,
+                               .file = segment->file,
+                               .kind = pack_kind(segment->packing, segment->begins_quoted, segment->row_state)};
+    encode_head(message, head, segment->path);
     if (segment->packing == QN_PACKING_INLINE) {
         qn_buffer_append_span(message, segment->data, segment->end - segment->begin);
         qn_buffer_append_u64(message, segment->entry);
@@ -144,22 +178,18 @@ static uint64_t next_part(const qn_units *units, uint64_t offset, uint64_t end, 
     return units->borders[behind].offset < end ? units->borders[behind].offset : end;
 }
 
-/* Appends the segments of one file; how many. */
-static uint32_t encode_file(qn_buffer *message, const qn_listing *listing, qn_segment segment)
+/* Appends the parts of [head->begin, head->end) of a file of units; how many. */
+static uint32_t encode_parts(qn_buffer *message, const qn_input_file *input, const segment_head *head)
 {
-    const qn_input_file *input = &listing->files[segment.file];
     uint32_t count = 0;
-    uint64_t end = segment.end;
-    segment.file += listing->first_file;
-    segment.file_bytes = input->bytes;
-    segment.packing = input->packing;
+    qn_segment segment = {.path = input->path};
+    unpack_head(&segment, head);
     do {
-        if (has_part(input->packing))
-            segment.end = next_part(&input->units, segment.begin, end, &segment.part);
+        segment.end = next_part(&input->units, segment.begin, head->end, &segment.part);
         qn_segment_encode(&segment, message);
         segment.begin = segment.end;
         count++;
-    } while (segment.end < end);
+    } while (segment.end < head->end);
     return count;
 }
 
@@ -170,13 +200,19 @@ void qn_split_encode(const qn_split *split, const qn_listing *listing, qn_buffer
     qn_buffer_append_u32(message, 0);
     for (size_t file = split->file; file <= split->end_file; file++) {
         const qn_input_file *input = &listing->files[file];
-        qn_segment segment = {.path = input->path,
-                              .begin = file == split->file ? split->offset : 0,
-                              .end = file == split->end_file ? split->end_offset : input->bytes,
-                              .file = file,
-                              .begins_quoted = file == split->file && split->begins_quoted,
-                              .row_state = file == split->file ? split->row_state : 0};
-        count += encode_file(message, listing, segment);
+        bool is_first = file == split->file;
+        const segment_head head = {
+            .begin = is_first ? split->offset : 0,
+            .end = file == split->end_file ? split->end_offset : input->bytes,
+            .file_bytes = input->bytes,
+            .file = file + listing->first_file,
+            .kind = pack_kind(input->packing, is_first && split->begins_quoted, is_first ? split->row_state : 0)};
+        if (has_part(input->packing)) {
+            count += encode_parts(message, input, &head);
+        } else {
+            encode_head(message, head, input->path);
+            count++;
+        }
     }
     if (!message->failed)
         memcpy(message->data + count_at, &count, sizeof count);
@@ -212,17 +248,14 @@ static void decode_part(qn_reader *message, qn_unit_part *part)
 
 static void decode_segment(qn_reader *message, qn_segment *segment)
 {
-    size_t path_bytes = 0, data_bytes = 0;
-    segment->begin = qn_reader_u64(message);
-    segment->end = qn_reader_u64(message);
-    segment->file_bytes = qn_reader_u64(message);
-    segment->file = qn_reader_u64(message);
-    uint32_t packing = qn_reader_u32(message);
-    segment->packing = (qn_packing)(packing & ~(QUOTED_BIT | ROW_STATE_MASK));
-    segment->begins_quoted = (packing & QUOTED_BIT) != 0;
-    segment->row_state = (uint8_t)((packing & ROW_STATE_MASK) >> ROW_STATE_SHIFT);
-    segment->path = qn_reader_span(message, &path_bytes);
-    if (path_bytes == 0 || segment->path[path_bytes - 1] != 0)
+    size_t data_bytes = 0;
+    segment_head head = {0};
+    const void *fields = qn_reader_take(message, sizeof head);
+    if (fields)
+        memcpy(&head, fields, sizeof head);
+    unpack_head(segment, &head);
+    segment->path = qn_reader_take(message, head.path_bytes);
+    if (!segment->path || head.path_bytes == 0 || segment->path[head.path_bytes - 1] != 0)
         message->failed = true;
     if (has_part(segment->packing))
         decode_part(message, &segment->part);
@@ -239,7 +272,7 @@ static void decode_segment(qn_reader *message, qn_segment *segment)
 quern_status qn_split_decode(qn_reader *message, qn_segment **segments_out, uint32_t *count_out, qn_error *error)
 {
     uint32_t count = qn_reader_u32(message);
-    if (message->failed || count > message->left_bytes / SEGMENT_BYTES_MIN)
+    if (message->failed || count > message->left_bytes / sizeof(segment_head))
         return bad_message(error);
     qn_segment *segments = calloc(count > 0 ? count : 1, sizeof *segments);
     if (!segments)

@@ -59,7 +59,8 @@ quern_status qn_splits_create(qn_splits *splits, const qn_listing *listing, uint
 quern_status qn_splits_add(qn_splits *splits, const qn_split *split, qn_error *error);
 void qn_splits_destroy(qn_splits *splits); /* takes a zeroed one */
 
-/* split_bytes for so many workers, if the user did not say. */
+/* split_bytes for so many workers, if the user did not say: 64 splits for each, of 1 to 64 MiB; larger ones where that is more than a million splits
+ * and more than 8 for each. */
 uint64_t qn_splits_choose_bytes(uint64_t input_bytes, uint32_t worker_count);
 
 /* Appends one segment. */

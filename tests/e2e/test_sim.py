@@ -58,9 +58,11 @@ def the_text_has_makespan_ideal_utilisation_master_failures_and_memory(t):
 def with_slow_nodes_a_stage_is_over_sooner_where_tasks_are_left_and_begun_a_second_time(t):
     slow = ("--ranks", "800", "--tasks", "16k", "--stragglers", "0.05", "--slowdown", "5", "--distribution", "lognormal")
     for parts in ((), ("--parts",)):
+        # Of one cluster the longest task may be on a rank that is not slow, or be drawn longer the second time.
+        makespans = [[figures(t, *slow, *parts, "--seed", seed, "--speculate", speculate)["makespan_seconds"] for seed in "1234"] for speculate in ("off", "auto")]
+        t.check(sum(makespans[1]) < 0.8 * sum(makespans[0]), "%s s are not less than %s" % (makespans[1], makespans[0]))
         off, auto = (figures(t, *slow, *parts, "--speculate", speculate) for speculate in ("off", "auto"))
         t.check(figures(t, *slow, *parts)["makespan_seconds"] == auto["makespan_seconds"], "auto is not what is done by itself")
-        t.check(auto["makespan_seconds"] < 0.8 * off["makespan_seconds"], "%s s, not less than %s" % (auto["makespan_seconds"], off["makespan_seconds"]))
         t.check(off["asked"] == off["left"] == off["second_attempts"] == off["twice_seconds"] == 0, "off does nothing")
         t.check(auto["left"] > 0 and (auto["second_attempts_won"] > 0 and auto["twice_seconds"] > 0) == bool(parts), "%s" % auto)
         text = sim(t, *slow, *parts).stdout.decode()

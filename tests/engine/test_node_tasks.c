@@ -115,16 +115,16 @@ START_TEST(tasks_of_nodes_stand_behind_each_other_in_their_leg)
     uint64_t bytes_of[NODES] = {0}, shared_bytes = 0;
     uint32_t last = 0;
     for (uint32_t task = 0; task < all.count; task++) {
-        uint32_t node = qn_task_list_node(&all, task);
-        ck_assert_int_eq(qn_task_list_leg_of(&all, task) == 1, node != UINT32_MAX);
-        ck_assert(!qn_task_list_is_packed(&all, task));
-        if (node == UINT32_MAX) {
-            shared_bytes += qn_task_list_bytes(&all, task);
+        qn_task_entry entry = qn_task_list_find(&all, task);
+        ck_assert_int_eq(entry.leg == 1, entry.node != UINT32_MAX);
+        ck_assert(!entry.is_packed);
+        if (entry.node == UINT32_MAX) {
+            shared_bytes += entry.bytes;
             continue;
         }
-        ck_assert_uint_ge(node, last);
-        last = node;
-        bytes_of[node] += qn_task_list_bytes(&all, task);
+        ck_assert_uint_ge(entry.node, last);
+        last = entry.node;
+        bytes_of[entry.node] += entry.bytes;
     }
     ck_assert_uint_eq(shared_bytes, 2 * FILE_BYTES);
     for (uint32_t node = 0; node < NODES; node++)
@@ -145,11 +145,12 @@ START_TEST(files_of_different_nodes_have_different_numbers)
     for (uint32_t i = 0; i < all.count; i++) {
         qn_segment *segments = NULL;
         uint32_t segment_count = 0;
+        qn_task_entry entry = qn_task_list_find(&all, i);
         task.bytes = 0;
-        qn_task_list_encode(&all, qn_task_list_leg_of(&all, i), i, &task);
+        qn_task_list_encode(&all, &entry, &task);
         qn_reader reader = qn_reader_of(task.data, task.bytes);
         kit_assert_ok(qn_split_decode(&reader, &segments, &segment_count, &error), &error);
-        if (qn_task_list_node(&all, i) != UINT32_MAX) {
+        if (entry.node != UINT32_MAX) {
             ck_assert_uint_eq(segment_count, 1);
             ck_assert_str_eq(segments[0].path, kit_path(&directory, "own"));
             for (uint32_t other = 0; other < count; other++)

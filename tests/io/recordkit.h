@@ -107,7 +107,7 @@ static inline void make_packed_task(qn_buffer *task, uint64_t begin, uint64_t en
     uint32_t quoted = 0;
     for (uint64_t i = 0; i < begin && count_quotes; i++)
         quoted ^= made.content.data[i] == '"';
-    qn_buffer_append_u32(task, packing | quoted << 31);
+    qn_buffer_append_u64(task, packing | (uint64_t)quoted << 31);
     qn_buffer_append_span(task, path, strlen(path) + 1);
 }
 

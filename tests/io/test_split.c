@@ -136,12 +136,23 @@ START_TEST(chosen_sizes_are_within_bounds_and_give_each_worker_some_tasks)
         for (uint64_t bytes = 1; bytes < UINT64_C(1) << 50; bytes *= 7) {
             uint64_t chosen = qn_splits_choose_bytes(bytes, workers);
             ck_assert_uint_ge(chosen, UINT64_C(1) << 20);
-            ck_assert_uint_le(chosen, UINT64_C(64) << 20);
+            ck_assert(chosen <= UINT64_C(64) << 20 || bytes / chosen > 1000000);
+            ck_assert_uint_le(bytes / chosen, 1 << 20);
             ck_assert_uint_ge(chosen, before);
             before = chosen;
         }
     }
     ck_assert_uint_eq(qn_splits_choose_bytes(0, 4), UINT64_C(1) << 20);
+}
+END_TEST
+
+START_TEST(many_workers_have_fewer_tasks_each_but_eight)
+{
+    const uint64_t share = UINT64_C(1) << 30;
+    const uint32_t workers[] = {1, 16384, 32768, 131072, 1310720};
+    const uint64_t tasks[] = {64, 64, 32, 8, 8};
+    for (size_t i = 0; i < sizeof workers / sizeof *workers; i++)
+        ck_assert_uint_eq(share / qn_splits_choose_bytes(workers[i] * share, workers[i]), tasks[i]);
 }
 END_TEST
 
@@ -184,6 +195,7 @@ START_TEST(a_path_that_does_not_end_is_refused)
     qn_buffer_append_u32(&message, 1);
     for (uint64_t number = 0; number < 4; number++)
         qn_buffer_append_u64(&message, number);
+    qn_buffer_append_u64(&message, QN_PACKING_NONE);
     size_t before = message.bytes;
     for (int empty = 0; empty < 2; empty++) {
         qn_segment *segments = NULL;
@@ -225,6 +237,7 @@ int main(void)
         small_files_share_a_task_but_not_too_many_of_them,
         no_files_are_no_tasks,
         chosen_sizes_are_within_bounds_and_give_each_worker_some_tasks,
+        many_workers_have_fewer_tasks_each_but_eight,
         a_message_cut_anywhere_or_with_a_lying_count_is_refused_at_once,
         a_path_that_does_not_end_is_refused,
         refused_memory_is_an_error_and_nothing_leaks,

@@ -82,7 +82,7 @@ static void put_segment(qn_buffer *message, uint64_t begin, uint64_t end, uint64
     qn_buffer_append_u64(message, end);
     qn_buffer_append_u64(message, file_bytes);
     qn_buffer_append_u64(message, 0);
-    qn_buffer_append_u32(message, QN_PACKING_NONE);
+    qn_buffer_append_u64(message, QN_PACKING_NONE);
     qn_buffer_append_span(message, path, strlen(path) + 1);
 }
 

@@ -76,11 +76,11 @@
     X(PACK_BANDWIDTH, "pack-bandwidth", "B/s", 400e6, 0, 1e18,                                                         \
       "Of a rank that compresses, there and back (0: no bound)")                                                       \
     X(RECEIVE_TIME, "receive-time", "NS", 1000, 0, 1e9, "Nanoseconds of the master to take a message")                 \
-    X(SEND_TIME, "send-time", "NS", 1500, 0, 1e9, "Nanoseconds of the master to send an order")                        \
+    X(SEND_TIME, "send-time", "NS", 1200, 0, 1e9, "Nanoseconds of the master to send an order")                        \
     X(POLL_TIME, "poll-time", "US", 300, 0, 1e9, "Microseconds from one look for messages to the next")                \
     X(LOOK_TIME, "look-time", "MS", 5, 0, 1e6, "Milliseconds for which it goes on taking messages at most")            \
-    X(RECEIVE_TASK, "receive-task", "NS", 300, 0, 1e9, "Nanoseconds for each further task that a message tells of")    \
-    X(SEND_TASK, "send-task", "NS", 600, 0, 1e9, "Nanoseconds for each further task that an order is for")
+    X(RECEIVE_TASK, "receive-task", "NS", 260, 0, 1e9, "Nanoseconds for each further task that a message tells of")    \
+    X(SEND_TASK, "send-task", "NS", 400, 0, 1e9, "Nanoseconds for each further task that an order is for")
 
 #define AS_ID(id, ...) id,
 enum { DERIVED_NUMBERS(AS_ID) NUMBERS(AS_ID) NUMBER_COUNT };
