@@ -410,6 +410,7 @@ bool qn_stragglers_press_on(qn_stragglers *stragglers, qn_sched *sched, uint64_t
         order.attempt = is_held ? order.attempt : 0;
         bool is_to_do = order.advice == QN_STRAGGLER_ASK ? is_held : begin_second(stragglers, sched, now_ns, &order);
         if (is_to_do) {
+            order.unless_begun = order.advice == QN_STRAGGLER_ASK && stragglers->makes_parts;
             *order_out = order;
             return true;
         }

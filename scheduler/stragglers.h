@@ -107,9 +107,10 @@ void qn_stragglers_refuse_second(qn_stragglers *stragglers, uint32_t rank, uint3
 typedef struct qn_straggler_order {
     qn_straggler_advice advice;
     uint32_t rank, task, attempt;
+    bool unless_begun; /* ASK: of what makes parts, which are lost with what was done of them */
 } qn_straggler_order;
 
-/* What the master does: the next thing to do, of which the scheduler was told. ASK: tell the rank to leave the attempt. SECOND: the scheduler has actions
+/* What the master does: the next thing to do, of which the scheduler was told. ASK: tell the rank to leave the attempt, if it is to be left at all. SECOND: the scheduler has actions
  * now. False: there is nothing. */
 bool qn_stragglers_press_on(qn_stragglers *stragglers, qn_sched *sched, uint64_t now_ns, qn_straggler_order *order_out);
 

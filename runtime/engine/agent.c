@@ -193,7 +193,7 @@ static bool give_back_reserve(qn_agent *agent, const qn_task_order *order)
     return found;
 }
 
-/* LEAVE, TAKE_OVER, DROP. */
+/* LEAVE, LEAVE_UNBEGUN, TAKE_OVER, DROP. */
 static quern_status take_word(qn_agent *agent, uint32_t kind, qn_reader *message)
 {
     qn_task_order order;
@@ -201,9 +201,9 @@ static quern_status take_word(qn_agent *agent, uint32_t kind, qn_reader *message
     if (!fields)
         return qn_error_set(&agent->error, QUERN_ERROR_INTERNAL, 0, "a message about a task is too short");
     memcpy(&order, fields, sizeof order);
-    if (kind == QN_MESSAGE_LEAVE) {
+    if (kind == QN_MESSAGE_LEAVE || kind == QN_MESSAGE_LEAVE_UNBEGUN) {
         report_all_done(agent); /* the master thinks that it takes long */
-        if (!give_back_reserve(agent, &order)) {
+        if (!give_back_reserve(agent, &order) && kind == QN_MESSAGE_LEAVE) {
             agent->is_asked = true;
             agent->asked_task = order.task;
             agent->asked_attempt = order.attempt;
@@ -257,6 +257,7 @@ static quern_status obey(qn_agent *agent, const qn_message_head *head, qn_reader
     case QN_MESSAGE_SECOND:
         return agent->aborted ? QUERN_OK : take_second(agent, message);
     case QN_MESSAGE_LEAVE:
+    case QN_MESSAGE_LEAVE_UNBEGUN:
     case QN_MESSAGE_TAKE_OVER:
     case QN_MESSAGE_DROP:
         return agent->aborted ? QUERN_OK : take_word(agent, head->kind, message);

@@ -478,7 +478,8 @@ static quern_status send_leave(qn_master *master, const qn_straggler_order *of, 
 {
     qn_log_line(master->log, "%s: task %u: rank %u is asked to leave it to others", master->stage_name, of->task,
                 of->rank);
-    return send_order(master, QN_MESSAGE_LEAVE, of->rank, of->task, of->attempt, error);
+    return send_order(master, of->unless_begun ? QN_MESSAGE_LEAVE_UNBEGUN : QN_MESSAGE_LEAVE, of->rank, of->task,
+                      of->attempt, error);
 }
 
 /* Its part is made: the rank that has the task in hand need not go on, unless it is through before it hears so. */

@@ -26,6 +26,7 @@ typedef enum qn_message_kind {
     QN_MESSAGE_GIVEN_BACK, /* rank → master: qn_task_outcome, of which resume says where to go on */
     QN_MESSAGE_PARKED,     /* rank → master: the same, but the rank goes on with it after the rest */
     QN_MESSAGE_LEAVE, /* master → rank: qn_task_order of a task in its hand, which it is to give back at the next block */
+    QN_MESSAGE_LEAVE_UNBEGUN, /* master → rank: the same, but if it has begun it, it goes on */
     QN_MESSAGE_SECOND, /* master → rank: qn_task_order, span: the split; what it gives is kept back until it takes over, or dropped */
     QN_MESSAGE_READY,     /* rank → master: qn_task_outcome of a second that has made its part, and could take over */
     QN_MESSAGE_TAKE_OVER, /* master → rank: qn_task_order of its second, which it has in hand now, from its resume on */

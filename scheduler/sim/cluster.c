@@ -478,6 +478,7 @@ static void happen(qn_cluster *c, const qn_sim_happening *what)
         qn_cluster_end_task(c, what);
         break;
     case QN_CLUSTER_LEAVE:
+    case QN_CLUSTER_LEAVE_UNBEGUN:
         qn_cluster_hear_leave(c, what);
         break;
     case QN_CLUSTER_LOOK:

@@ -183,7 +183,8 @@ static void send_leave(qn_cluster *c, const qn_straggler_order *order)
 {
     uint64_t heard_ns = send(c, order->rank);
     c->result.asked++;
-    qn_cluster_add(c, QN_CLUSTER_LEAVE, heard_ns, order->rank, order->task, order->attempt);
+    qn_cluster_add(c, order->unless_begun ? QN_CLUSTER_LEAVE_UNBEGUN : QN_CLUSTER_LEAVE, heard_ns, order->rank,
+                   order->task, order->attempt);
 }
 
 static bool has_to_press_on(const qn_cluster *c)
@@ -234,6 +235,9 @@ void qn_cluster_hear_leave(qn_cluster *c, const qn_sim_happening *what)
         return;
     }
     bool has_begun = slot->begin_ns < what->time_ns;
+    if (has_begun && what->kind == QN_CLUSTER_LEAVE_UNBEGUN) {
+        return;
+    }
     c->result.left += qn_cluster_leave(c, what->rank, slot, what->time_ns) && has_begun;
 }
 

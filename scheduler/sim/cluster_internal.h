@@ -18,11 +18,12 @@
 typedef enum qn_cluster_happening {
     QN_CLUSTER_DONE, /* of a task by itself, and of all that was done before it and not told */
     QN_CLUSTER_LEFT,
-    QN_CLUSTER_TOLD,      /* of all that was told */
-    QN_CLUSTER_READY,     /* a second attempt has made its part */
-    QN_CLUSTER_TASK_ENDS, /* no report: a rank may make one */
-    QN_CLUSTER_LEAVE,     /* a rank hears that it is to leave a task */
-    QN_CLUSTER_LOOK,      /* the master looks who is slow */
+    QN_CLUSTER_TOLD,          /* of all that was told */
+    QN_CLUSTER_READY,         /* a second attempt has made its part */
+    QN_CLUSTER_TASK_ENDS,     /* no report: a rank may make one */
+    QN_CLUSTER_LEAVE,         /* a rank hears that it is to leave a task */
+    QN_CLUSTER_LEAVE_UNBEGUN, /* … if it has not begun it */
+    QN_CLUSTER_LOOK,          /* the master looks who is slow */
 } qn_cluster_happening;
 
 typedef enum qn_cluster_slot_state {

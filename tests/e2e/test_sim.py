@@ -65,6 +65,8 @@ def with_slow_nodes_a_stage_is_over_sooner_where_tasks_are_left_and_begun_a_seco
         t.check(figures(t, *slow, *parts)["makespan_seconds"] == auto["makespan_seconds"], "auto is not what is done by itself")
         t.check(off["asked"] == off["left"] == off["second_attempts"] == off["twice_seconds"] == 0, "off does nothing")
         t.check(auto["left"] > 0 and (auto["second_attempts_won"] > 0 and auto["twice_seconds"] > 0) == bool(parts), "%s" % auto)
+        if parts:
+            t.check(auto["left"] == auto["second_attempts_won"], "what was begun is left, though no second has made its part: %s" % auto)
         text = sim(t, *slow, *parts).stdout.decode()
         t.check(("%d second attempts, of which %d won" % (auto["second_attempts"], auto["second_attempts_won"])) in text, text)
         t.check(("%d tasks were asked for" % auto["asked"]) in text, text)
